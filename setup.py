@@ -1,0 +1,44 @@
+"""Package metadata; tool settings live in pyproject.toml."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+HERE = pathlib.Path(__file__).parent
+VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "tf_jmvae/__init__.py").read_text(), re.MULTILINE)[1]
+
+setup(
+    name="tf-jmvae",
+    version=VERSION,
+    description="Joint multimodal variational autoencoders for Keras: any modality into any other",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=find_packages(include=["tf_jmvae", "tf_jmvae.*"]),
+    package_data={"tf_jmvae.training": ["presets/*.toml"]},
+    install_requires=[
+        "tensorflow>=2.21,<2.22",
+        "keras>=3.15,<4",
+        # The extra brings tf_keras, without which TensorFlow Probability does not import.
+        "tensorflow-probability[tf]>=0.25,<0.26",
+        "tensorflow-datasets>=4.9.10,<5",
+        # tensorflow-datasets imports it and does not declare it.
+        "importlib_resources>=6",
+        "numpy>=2",
+        "scikit-learn>=1.5",
+        "matplotlib>=3.9",
+        "pydantic>=2.10,<3",
+        "tyro>=1.0,<2",
+    ],
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        "dev": ["pytest>=8", "pytest-timeout>=2.3", "ruff>=0.9"],
+    },
+    entry_points={"console_scripts": ["tf-jmvae=tf_jmvae.cli:main"]},
+    classifiers=[
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

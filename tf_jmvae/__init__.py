@@ -1,0 +1,24 @@
+"""Joint multimodal variational autoencoders for Keras: any modality into any other."""
+
+from tf_jmvae import _backend
+
+_backend.require_tensorflow()
+
+from tf_jmvae import distributions, heads, networks  # noqa: E402
+from tf_jmvae.modality import Modality  # noqa: E402
+from tf_jmvae.models import JMVAE, JMVAEKL, VAE, HierarchicalJMVAE, MultimodalVAE, Term  # noqa: E402
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "JMVAE",
+    "JMVAEKL",
+    "VAE",
+    "HierarchicalJMVAE",
+    "Modality",
+    "MultimodalVAE",
+    "Term",
+    "distributions",
+    "heads",
+    "networks",
+]

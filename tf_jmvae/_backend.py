@@ -1,0 +1,34 @@
+"""One clear error when Keras runs on a backend that cannot hold TFP distributions."""
+
+import json
+import os
+import pathlib
+import sys
+
+
+def require_tensorflow() -> None:
+    """Raises `ImportError` unless Keras uses, or will use, TensorFlow.
+
+    The setting is read before Keras is imported, because importing Keras with
+    a backend that is not installed fails with an error about that backend.
+    """
+    backend = _configured_backend()
+    if backend != "tensorflow":
+        raise ImportError(
+            f"tf_jmvae needs Keras to run on TensorFlow, but the backend is '{backend}'. "
+            "Set the environment variable KERAS_BACKEND=tensorflow before Python starts, "
+            "or remove the 'backend' entry from ~/.keras/keras.json."
+        )
+
+
+def _configured_backend() -> str:
+    keras = sys.modules.get("keras")
+    if keras is not None and hasattr(keras, "backend"):
+        return keras.backend.backend()
+    if os.environ.get("KERAS_BACKEND"):
+        return os.environ["KERAS_BACKEND"]
+    home = pathlib.Path(os.environ.get("KERAS_HOME", pathlib.Path.home() / ".keras"))
+    try:
+        return json.loads((home / "keras.json").read_text()).get("backend", "tensorflow")
+    except (OSError, ValueError):
+        return "tensorflow"

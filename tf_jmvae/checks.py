@@ -1,0 +1,107 @@
+"""Checks of the user's data: a clear error where the mistake was made.
+
+Names, shapes and dtypes are checked always, also while TensorFlow traces, where
+they are static and cost nothing at run time. Values are checked wherever
+they are known: NumPy arrays and eager tensors.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_jmvae.modality import Modality
+
+__all__ = ["check_names", "check_values", "to_tensors"]
+
+
+def to_tensors(modalities: Mapping[str, Modality], batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+    """A checked batch as float32 tensors `[B, *event_shape]`, in the model's order of modalities.
+
+    Args:
+      modalities: the model's, by name.
+      batch: any non-empty subset of them, by name, as arrays or tensors.
+
+    Raises:
+      ValueError: unknown or no modality, wrong shape, NaN or infinity, values
+        outside the likelihood's support, or modalities that differ in length.
+      TypeError: the batch is no dict, or a dtype is not a number.
+    """
+    check_names(modalities, batch)
+    tensors = {}
+    for name in (name for name in modalities if name in batch):
+        tensors[name] = _to_tensor(name, modalities[name], batch[name])
+        if tf.executing_eagerly():
+            check_values(name, modalities[name], tensors[name].numpy())
+    sizes = {name: tensor.shape[0] for name, tensor in tensors.items()}
+    if len(set(sizes.values()) - {None}) > 1:
+        raise ValueError(f"All modalities of a batch must have as many examples; got {sizes}.")
+    return tensors
+
+
+def check_names(
+    modalities: Mapping[str, Modality], names: Any, required: Iterable[str] | None = None
+) -> None:
+    """Raises unless `names`, a dict, holds only known modalities, at least one, and all `required` ones."""
+    if not isinstance(names, Mapping):
+        raise TypeError(
+            f"Expected a dict of modalities such as {{{_listed(modalities)}: ...}}; got {type(names).__name__}."
+        )
+    unknown = [name for name in names if name not in modalities]
+    if unknown:
+        raise ValueError(f"Unknown modality {_listed(unknown)}. This model has {_listed(modalities)}.")
+    if not names:
+        raise ValueError(f"No modality was given. Pass at least one of {_listed(modalities)}.")
+    missing = [name for name in required or () if name not in names]
+    if missing:
+        raise ValueError(
+            f"Modality {_listed(missing)} is missing: expected {_listed(modalities)}, got {_listed(names)}."
+        )
+
+
+def check_values(name: str, modality: Modality, values: np.ndarray) -> None:
+    """Raises `ValueError` for NaN, infinity, or values outside the likelihood's support."""
+    finite = np.isfinite(values)
+    if not finite.all():
+        raise ValueError(
+            f"Modality {name!r} holds {_first(values, ~finite)}. Expected {modality.head.support}; "
+            "remove or replace such values before training."
+        )
+    supported = modality.head.in_support(values)
+    if not supported.all():
+        raise ValueError(
+            f"Modality {name!r} holds {_first(values, ~np.broadcast_to(supported, values.shape))}, which its "
+            f"likelihood {modality.likelihood!r} cannot score. Expected {modality.head.support}."
+        )
+
+
+def _to_tensor(name: str, modality: Modality, value: Any) -> tf.Tensor:
+    expected = f"numbers of shape [batch, {', '.join(map(str, modality.event_shape))}]"
+    try:
+        tensor = tf.convert_to_tensor(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"Modality {name!r}: expected {expected}; got {type(value).__name__}.") from error
+    if not (tensor.dtype.is_floating or tensor.dtype.is_integer or tensor.dtype.is_bool):
+        raise TypeError(f"Modality {name!r}: expected {expected}; got dtype {tensor.dtype.name}.")
+    shape = tensor.shape
+    if shape.rank is not None and not shape[1:].is_compatible_with(modality.event_shape):
+        raise ValueError(f"Modality {name!r}: expected {expected}; got shape {tuple(shape)}.{_hint(modality, shape)}")
+    return tf.cast(tf.ensure_shape(tensor, (None, *modality.event_shape)), tf.float32)
+
+
+def _hint(modality: Modality, shape: tf.TensorShape) -> str:
+    if tuple(shape) == modality.event_shape:
+        return " Add the batch axis: value[None]."
+    if modality.likelihood == "categorical" and shape.rank == 1:
+        return f" Make class numbers one-hot: keras.utils.to_categorical(value, {modality.event_shape[-1]})."
+    return ""
+
+
+def _first(values: np.ndarray, wrong: np.ndarray) -> str:
+    index = tuple(int(i) for i in np.argwhere(wrong)[0])
+    return f"{values[index]} at index {index} ({int(wrong.sum())} such values in all)"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names)

@@ -1,0 +1,85 @@
+"""Diagonal Gaussians over z: construction, exact KL, product of experts.
+
+Every latent distribution of the package is built by `diagonal_gaussian`, so the
+KL divergence has one home and is exact wherever it is used.
+
+References:
+  [1] Suzuki and Matsuo, Eq. (2), (5), (9), (10): the Gaussians and their KL terms.
+  [2] Hinton, Training products of experts by minimizing contrastive divergence, 2002.
+"""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+
+__all__ = ["conditional_product", "diagonal_gaussian", "kl_divergence", "standard_gaussian"]
+
+
+def diagonal_gaussian(mean: tf.Tensor, variance: tf.Tensor, event_ndims: int = 1) -> tfd.Distribution:
+    """N(mean, diag(variance)) over the last `event_ndims` axes.
+
+    Args:
+      mean: `[..., *event_shape]`.
+      variance: the VARIANCE, not the deviation; broadcasts with `mean`.
+      event_ndims: how many trailing axes form one event.
+
+    Returns:
+      A `tfp.distributions.Independent` Normal; `log_prob` is in nats per event.
+    """
+    return tfd.Independent(tfd.Normal(mean, tf.sqrt(variance)), event_ndims)
+
+
+def standard_gaussian(dim: int) -> tfd.Distribution:
+    """N(0, I) over `[dim]`: the prior p(z)."""
+    return diagonal_gaussian(tf.zeros([dim]), tf.ones([dim]))
+
+
+def kl_divergence(q: tfd.Distribution, p: tfd.Distribution) -> tf.Tensor:
+    """KL(q || p) of two diagonal Gaussians, exactly, in nats per example.
+
+    Args:
+      q: a `diagonal_gaussian` with batch shape `[...]`.
+      p: another one, whose batch shape broadcasts with that of `q`.
+
+    Returns:
+      `[...]`, summed over the event axes, never negative but for rounding.
+
+    Raises:
+      TypeError: if either is no diagonal Gaussian; its KL would not be exact.
+    """
+    for name, distribution in (("q", q), ("p", p)):
+        base = getattr(distribution, "distribution", None)
+        if not isinstance(base, tfd.Normal):
+            raise TypeError(
+                f"kl_divergence expects diagonal Gaussians; {name} is {distribution!r}. "
+                "Build it with tf_jmvae.distributions.diagonal_gaussian."
+            )
+    return tfd.kl_divergence(q, p)
+
+
+def conditional_product(experts: Sequence[tfd.Distribution]) -> tfd.Distribution:
+    r"""q(z|S), for several modalities S, from one posterior q(z|m) per modality m.
+
+    The modalities are independent given z, so by Bayes' rule
+
+      p(z|S)  \propto  p(z)^(1 - |S|)  prod_{m in S} p(z|m),
+
+    with p(z) = N(0, I): the precisions add and the prior's is taken out
+    |S| - 1 times. A plain product of experts would count the prior |S| times.
+    Learned experts need not be posteriors of one model, so the precision
+    is kept at 1, the prior's, or more.
+
+    Args:
+      experts: diagonal Gaussians of one shape, `[..., D]`.
+
+    Returns:
+      A diagonal Gaussian, `[..., D]`.
+    """
+    means = [expert.mean() for expert in experts]
+    precisions = [1.0 / expert.variance() for expert in experts]
+    precision = tf.maximum(tf.add_n(precisions) - float(len(experts) - 1), 1.0)
+    weighted = tf.add_n([m * p for m, p in zip(means, precisions, strict=True)])
+    return diagonal_gaussian(weighted / precision, 1.0 / precision)

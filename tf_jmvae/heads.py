@@ -1,0 +1,259 @@
+"""Heads: Keras layers that turn features into TFP distributions.
+
+    features [N, F] --projection--> parameters [N, *event_shape] --> p(m | z)
+
+A head gives the event its shape. It computes in float32 under every precision
+policy, because log-densities are sums over hundreds of event dimensions.
+(`tfp.layers` would do, but it subclasses Keras 2 and cannot live in a Keras 3 model.)
+
+References:
+  [1] Suzuki and Matsuo, Eq. (2)-(4) and section 4.2: the likelihoods of the paper.
+"""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tf_jmvae import networks
+from tf_jmvae.distributions import diagonal_gaussian
+
+tfd = tfp.distributions
+
+__all__ = ["Bernoulli", "Categorical", "Gaussian", "Head", "Laplace", "Poisson", "get"]
+
+# Keeps the deviation's gradient finite where softplus underflows to 0.
+_VARIANCE_FLOOR = 1e-8
+
+
+class Head(keras.layers.Layer):
+    """Base of all heads: linear projections, then `distribution`.
+
+    A subclass names its parameters and says how they make a distribution.
+
+    Args:
+      projection: Keras layer from features to ONE parameter of the event's shape,
+        copied once per parameter, e.g. a transposed convolution. By
+        default a dense layer. The paper's `f_mu`, `f_sigma2`.
+      event_shape: shape of one event. A `Modality` fills it in.
+    """
+
+    parameter_names: tuple[str, ...] = ()
+    support = "finite numbers"
+
+    def __init__(
+        self,
+        *,
+        projection: keras.layers.Layer | None = None,
+        event_shape: tuple[int, ...] | None = None,
+        dtype: Any = "float32",
+        **kwargs: Any,
+    ):
+        super().__init__(dtype=dtype, **kwargs)
+        # Kept as a config: a layer here would be tracked, and saved, beside its copies.
+        self._projection = projection and keras.saving.serialize_keras_object(projection)
+        self.event_shape = None if event_shape is None else tuple(event_shape)
+        self._projections: list[keras.layers.Layer] = []
+
+    def with_event_shape(self, event_shape: tuple[int, ...]) -> "Head":
+        """A fresh head of the same settings for events of `event_shape`."""
+        config = self.get_config()
+        config.pop("name")
+        return type(self).from_config({**config, "event_shape": tuple(event_shape)})
+
+    def build(self, features_shape: tuple[int | None, ...]) -> None:
+        if self.event_shape is None:
+            raise ValueError(
+                f"{type(self).__name__} has no event shape. Pass it to a Modality as its likelihood, "
+                "or call with_event_shape(...)."
+            )
+        for name in self.parameter_names:
+            if self._projection is None:
+                layer = keras.layers.Dense(math.prod(self.event_shape), dtype=self.dtype_policy, name=name)
+                features_shape = (None, math.prod(features_shape[1:]))
+            else:
+                layer = keras.saving.deserialize_keras_object(self._projection)
+            layer.build(features_shape)
+            self._projections.append(layer)
+
+    def call(self, features: tf.Tensor, batch_shape: tf.Tensor | None = None) -> tfd.Distribution:
+        """Features `[N, F]` to a distribution with batch shape `[N]`, or `batch_shape` of N in all."""
+        batch_shape = tf.shape(features)[:1] if batch_shape is None else batch_shape
+        features = networks.flatten(features) if self._projection is None else features
+        shape = tf.concat([batch_shape, self.event_shape], axis=0)
+        static_shape = [None] * batch_shape.shape[0] + list(self.event_shape)
+        parameters = []
+        for layer in self._projections:
+            raw = tf.cast(layer(features), self.compute_dtype)
+            parameters.append(tf.ensure_shape(tf.reshape(raw, shape), static_shape))
+        return self.distribution(*parameters)
+
+    def distribution(self, *parameters: tf.Tensor) -> tfd.Distribution:
+        """Raw parameters, each `[..., *event_shape]`, to the distribution over events."""
+        raise NotImplementedError(f"{type(self).__name__} must define distribution()")
+
+    def noise(self, batch_size: tf.Tensor) -> tfd.Distribution:
+        """The likelihood at all-zero raw parameters: random data of the right kind, `[B, *event_shape]`."""
+        zeros = tf.zeros(tf.concat([[batch_size], self.event_shape], axis=0), self.compute_dtype)
+        return self.distribution(*[zeros] * len(self.parameter_names))
+
+    def in_support(self, values: np.ndarray) -> np.ndarray:
+        """Which of the finite `values`, `[B, *event_shape]`, the likelihood can score: a mask that broadcasts."""
+        return np.ones(values.shape, bool)
+
+    def get_config(self) -> dict[str, Any]:
+        projection = self._projection and dict(self._projection)
+        return {**super().get_config(), "projection": projection, "event_shape": self.event_shape}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Head":
+        config = dict(config)
+        if isinstance(config.get("projection"), dict):
+            config["projection"] = keras.saving.deserialize_keras_object(config["projection"])
+        return super().from_config(config)
+
+
+@keras.saving.register_keras_serializable("tf_jmvae")
+class Bernoulli(Head):
+    """Binary events, Eq. (3) of [1], from logits.
+
+    A value strictly between 0 and 1 counts as the probability of a 1: its log-density
+    is the expectation over the binary value.
+    """
+
+    parameter_names = ("logits",)
+    support = "values in [0, 1]"
+
+    def distribution(self, logits):
+        return tfd.Independent(tfd.Bernoulli(logits=logits, dtype=logits.dtype), len(self.event_shape))
+
+    def in_support(self, values):
+        return (values >= 0) & (values <= 1)
+
+
+@keras.saving.register_keras_serializable("tf_jmvae")
+class Categorical(Head):
+    """One-hot events over the last axis, Eq. (4) of [1], from logits; further axes are independent."""
+
+    parameter_names = ("logits",)
+    support = "one-hot rows (a single 1, all else 0, along the last axis)"
+
+    def distribution(self, logits):
+        one_hot = tfd.OneHotCategorical(logits=logits, dtype=logits.dtype)
+        return tfd.Independent(one_hot, len(self.event_shape) - 1)
+
+    def in_support(self, values):
+        binary = ((values == 0) | (values == 1)).all(axis=-1, keepdims=True)
+        return binary & (values.sum(axis=-1, keepdims=True) == 1)
+
+
+class _LocationHead(Head):
+    """A head over real values whose location may pass through an activation."""
+
+    def __init__(self, *, mean_activation: str | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.mean_activation = mean_activation
+        self._activation = keras.activations.get(mean_activation)
+
+    def get_config(self):
+        return {**super().get_config(), "mean_activation": self.mean_activation}
+
+
+@keras.saving.register_keras_serializable("tf_jmvae")
+class Gaussian(_LocationHead):
+    """Real events with diagonal covariance, Eq. (2) of [1]: softplus gives the VARIANCE.
+
+    Args:
+      variance: a fixed variance for every dimension; None learns it.
+      mean_activation: Keras activation of the mean. The paper's CelebA heads
+        have `variance=1.0, mean_activation="tanh"`.
+    """
+
+    parameter_names = ("mean", "variance")
+
+    def __init__(self, *, variance: float | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.variance = _positive("variance", variance)
+        if variance is not None:
+            self.parameter_names = ("mean",)
+
+    def distribution(self, mean, raw_variance=None):
+        if raw_variance is None:
+            variance = tf.constant(self.variance, mean.dtype)
+        else:
+            variance = tf.nn.softplus(raw_variance) + _VARIANCE_FLOOR
+        return diagonal_gaussian(self._activation(mean), variance, len(self.event_shape))
+
+    def get_config(self):
+        return {**super().get_config(), "variance": self.variance}
+
+
+@keras.saving.register_keras_serializable("tf_jmvae")
+class Laplace(_LocationHead):
+    """Real events with a fixed scale: what multimodal benchmarks use for images.
+
+    Args:
+      scale: the same for every dimension (0.75 is usual for images in [0, 1]).
+      mean_activation: Keras activation of the location.
+    """
+
+    parameter_names = ("location",)
+
+    def __init__(self, *, scale: float = 0.75, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.scale = _positive("scale", scale)
+
+    def distribution(self, location):
+        laplace = tfd.Laplace(self._activation(location), tf.constant(self.scale, location.dtype))
+        return tfd.Independent(laplace, len(self.event_shape))
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale}
+
+
+@keras.saving.register_keras_serializable("tf_jmvae")
+class Poisson(Head):
+    """Counts, such as a caption as a bag of words, from log rates."""
+
+    parameter_names = ("log_rate",)
+    support = "whole numbers of 0 or more"
+
+    def distribution(self, log_rate):
+        return tfd.Independent(tfd.Poisson(log_rate=log_rate), len(self.event_shape))
+
+    def in_support(self, values):
+        return (values >= 0) & (values == np.floor(values))
+
+
+_BY_NAME = {
+    "bernoulli": Bernoulli,
+    "categorical": Categorical,
+    "gaussian": Gaussian,
+    "laplace": Laplace,
+    "counts": Poisson,
+}
+
+
+def get(likelihood: str | Head) -> Head:
+    """The head for a likelihood's name, or the head itself.
+
+    Raises:
+      ValueError: if the name is unknown; the message lists the known ones.
+    """
+    if isinstance(likelihood, Head):
+        return likelihood
+    if likelihood not in _BY_NAME:
+        raise ValueError(
+            f"Unknown likelihood {likelihood!r}. Expected one of {', '.join(map(repr, _BY_NAME))}, "
+            "or a head such as tf_jmvae.heads.Gaussian(variance=1.0)."
+        )
+    return _BY_NAME[likelihood]()
+
+
+def _positive(name: str, value: float | None) -> float | None:
+    if value is not None and not value > 0:
+        raise ValueError(f"{name} must be positive; got {value}.")
+    return value

@@ -1,0 +1,95 @@
+"""Modality: one form of the data, how it is scored and which networks read and write it."""
+
+from typing import Any
+
+import keras
+
+from tf_jmvae import heads, networks
+
+__all__ = ["Modality"]
+
+
+@keras.saving.register_keras_serializable("tf_jmvae")
+class Modality:
+    """One form of the data: an image, a label, a caption.
+
+    Args:
+      event_shape: shape of one example, e.g. `(28, 28, 1)` or `(10,)`.
+      likelihood: p(m | z), by name or as a head. Names: `"bernoulli"` (binary),
+        `"categorical"` (one-hot), `"gaussian"` (real, variance learned),
+        `"laplace"` (real, fixed scale), `"counts"` (Poisson). A head chooses
+        more, e.g. `heads.Gaussian(variance=1.0, mean_activation="tanh")`.
+      encoder: Keras model or layer, `[B, *event_shape]` to features. A pattern:
+        models copy its config, never its weights.
+      decoder: the same from `[B, D]` to the features that the head reads.
+      weight: factor of log p(m | z) in the training loss, to balance
+        modalities of very different sizes. Metrics are not weighted; with a weight other
+        than 1 the loss is no longer the negative bound.
+
+    Raises:
+      ValueError: if the shape, the likelihood or the weight makes no sense.
+      TypeError: if a network is no Keras layer.
+
+    Example:
+      >>> image = Modality((28, 28, 1), "bernoulli", encoder=networks.mlp([512, 512]))
+    """
+
+    def __init__(
+        self,
+        event_shape: tuple[int, ...],
+        likelihood: str | heads.Head,
+        *,
+        encoder: keras.layers.Layer | None = None,
+        decoder: keras.layers.Layer | None = None,
+        weight: float = 1.0,
+    ):
+        self.event_shape = _checked_shape(event_shape)
+        self.likelihood = likelihood
+        self.encoder = networks.mlp() if encoder is None else _checked_network("encoder", encoder)
+        self.decoder = networks.mlp() if decoder is None else _checked_network("decoder", decoder)
+        if not weight >= 0:
+            raise ValueError(f"weight must be 0 or more; got {weight}.")
+        self.weight = float(weight)
+        self.head = heads.get(likelihood).with_event_shape(self.event_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        by_name = isinstance(self.likelihood, str)
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "event_shape": list(self.event_shape),
+            "likelihood": self.likelihood if by_name else serialize(self.likelihood),
+            "encoder": serialize(self.encoder),
+            "decoder": serialize(self.decoder),
+            "weight": self.weight,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Modality":
+        config = dict(config)
+        for key in ("likelihood", "encoder", "decoder"):
+            if isinstance(config[key], dict):
+                config[key] = keras.saving.deserialize_keras_object(config[key])
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"Modality({self.event_shape}, {self.likelihood!r})"
+
+
+def _checked_shape(event_shape: Any) -> tuple[int, ...]:
+    try:
+        shape = tuple(int(size) for size in event_shape)
+    except TypeError:
+        shape = ()
+    if not shape or min(shape) < 1:
+        raise ValueError(
+            f"event_shape must be a non-empty tuple of positive sizes, such as (28, 28, 1); got {event_shape!r}."
+        )
+    return shape
+
+
+def _checked_network(role: str, network: Any) -> keras.layers.Layer:
+    if not isinstance(network, keras.layers.Layer):
+        raise TypeError(
+            f"{role} must be a Keras layer or model, such as tf_jmvae.networks.mlp([512, 512]); got {network!r}."
+        )
+    return network

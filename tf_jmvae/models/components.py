@@ -1,0 +1,68 @@
+"""The layers that models are put together from; each has its weights from the moment it is made."""
+
+from collections.abc import Mapping
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tf_jmvae import heads, networks
+from tf_jmvae.modality import Modality
+
+tfd = tfp.distributions
+
+
+class Towers(keras.layers.Layer):
+    """A tower per modality, concatenated, then an optional trunk: `(I, J)-K` in the paper's notation.
+
+    `{m: [B, *event_shape]}` to `[B, F]`.
+    """
+
+    def __init__(self, modalities: Mapping[str, Modality], trunk: keras.layers.Layer | None = None):
+        super().__init__()
+        self.towers = {name: networks.clone(modality.encoder) for name, modality in modalities.items()}
+        self.trunk = trunk and networks.clone(trunk)
+        # User-made layers may not infer shapes; a pass over one example always makes their weights.
+        features = self({name: tf.zeros((1, *m.event_shape)) for name, m in modalities.items()})
+        self.output_dim = features.shape[-1]
+
+    def call(self, batch: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        features = [networks.flatten(tower(batch[name], training=training)) for name, tower in self.towers.items()]
+        joined = tf.concat(features, axis=-1)
+        return joined if self.trunk is None else networks.flatten(self.trunk(joined, training=training))
+
+
+class Encoder(keras.layers.Layer):
+    """q(z | modalities) = N(mu, diag(sigma^2)), Eq. (2): towers, then the Gaussian head."""
+
+    def __init__(
+        self, modalities: Mapping[str, Modality], latent_dim: int, trunk: keras.layers.Layer | None = None
+    ):
+        super().__init__()
+        self.towers = Towers(modalities, trunk)
+        self.head = heads.Gaussian(event_shape=(latent_dim,))
+        self.head.build((None, self.towers.output_dim))
+
+    def call(self, batch: Mapping[str, tf.Tensor], training: bool = False) -> tfd.Distribution:
+        return self.head(self.towers(batch, training=training))
+
+
+class Decoder(keras.layers.Layer):
+    """p(m | z), Eq. (2)-(4): a network, then the head. Reads z with any number of leading axes.
+
+    Args:
+      network: pattern of the network, `[N, D]` to features.
+      head: pattern of the head, with its event shape.
+      latent_dim: D.
+    """
+
+    def __init__(self, network: keras.layers.Layer, head: heads.Head, latent_dim: int):
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.network = networks.clone(network)
+        self.head = head.with_event_shape(head.event_shape)
+        self(tf.zeros((1, latent_dim)))
+
+    def call(self, z: tf.Tensor, training: bool = False) -> tfd.Distribution:
+        features = self.network(tf.reshape(z, (-1, self.latent_dim)), training=training)
+        return self.head(features, batch_shape=tf.shape(z)[:-1])

@@ -1,0 +1,155 @@
+"""Hierarchical JMVAE: stochastic layers z_1 .. z_L between the data and the prior.
+
+    p(x, w) = \\int p(z_L) p(z_{L-1}|z_L) .. p(z_1|z_2) p(x|z_1) p(w|z_1) dz    Eq. (7)
+
+    q(z_1, .., z_L | x, w) = q(z_1|x,w) .. q(z_L|x,w)                           Eq. (8)
+
+    L = - sum_l E_{q(z_{l+1}|x,w)}[KL(q(z_l|x,w) || p(z_l|z_{l+1}))]
+        + E_{q(z_1|x,w)}[log p(x|z_1) + log p(w|z_1)]                           Eq. (9)
+
+where the top layer's KL is to p(z_L) = N(0, I), with no expectation. Here z is the
+concatenation [z_L, .., z_1], in the order of generation, so that Eq. (8) is one diagonal Gaussian.
+
+References:
+  [1] Suzuki and Matsuo, section 3.4.
+  [2] Gulrajani et al., PixelVAE, 2016: the factorisation of Eq. (8).
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tf_jmvae import heads, networks
+from tf_jmvae.distributions import diagonal_gaussian, kl_divergence, standard_gaussian
+from tf_jmvae.modality import Modality
+from tf_jmvae.models.components import Decoder, Towers
+from tf_jmvae.models.joint_encoder import JointEncoderVAE
+from tf_jmvae.models.multimodal import Term
+
+tfd = tfp.distributions
+
+__all__ = ["HierarchicalJMVAE"]
+
+
+@keras.saving.register_keras_serializable("tf_jmvae")
+class HierarchicalJMVAE(JointEncoderVAE):
+    """Hierarchical JMVAE, Eq. (7)-(9) of [1], of any number of stochastic layers.
+
+    The encoder costs `(K + L - 1) M` parameters (section 3.5 of [1]). Missing modalities
+    are completed by iterated sampling, Eq. (6).
+
+    Args:
+      modalities: `Modality` objects by name, at least two.
+      latent_dim: D, the size of each z_l; z as a whole is `[z_L, .., z_1]`, `[L * D]`.
+      num_layers: L, the number of stochastic layers; with 1 the model is a JMVAE.
+      layer_encoder: pattern of f_l, from the features of one layer to the next.
+      layer_prior: pattern of the network of p(z_{l-1} | z_l).
+      trunk: pattern of a network after the towers.
+
+    Raises:
+      ValueError: if `num_layers` is less than 1.
+
+    Example:
+      >>> model = HierarchicalJMVAE(modalities, latent_dim=64, num_layers=2)
+      >>> model.generate({"w": labels}, num_steps=100, seed=1)["x"]
+    """
+
+    def __init__(
+        self,
+        modalities: Mapping[str, Modality],
+        latent_dim: int,
+        *,
+        num_layers: int = 2,
+        layer_encoder: keras.layers.Layer | None = None,
+        layer_prior: keras.layers.Layer | None = None,
+        trunk: keras.layers.Layer | None = None,
+        **kwargs: Any,
+    ):
+        if not num_layers >= 1:
+            raise ValueError(f"num_layers must be 1 or more; got {num_layers}.")
+        super().__init__(modalities, latent_dim, trunk=trunk, **kwargs)
+        self.num_layers = num_layers
+        layer_encoder = networks.mlp() if layer_encoder is None else layer_encoder
+        layer_prior = networks.mlp() if layer_prior is None else layer_prior
+        self._layer_encoder = keras.saving.serialize_keras_object(layer_encoder)
+        self._layer_prior = keras.saving.serialize_keras_object(layer_prior)
+
+        gaussian = heads.Gaussian(event_shape=(latent_dim,))
+        self.towers = Towers(self.modalities, trunk)  # h_1 = f_1(x, w)
+        self.layer_networks = [networks.clone(layer_encoder) for _ in range(num_layers - 1)]  # h_l = f_l(h_{l-1})
+        self.layer_heads = [gaussian.with_event_shape((latent_dim,)) for _ in range(num_layers)]  # q(z_l | x, w)
+        self.layer_priors = [Decoder(layer_prior, gaussian, latent_dim) for _ in range(num_layers - 1)]
+        # A pass over one example makes the weights, whatever layers the user brought.
+        self._encode_layers({name: tf.zeros((1, *m.event_shape)) for name, m in self.modalities.items()}, False)
+
+    def objective(self, batch, seed, training=False):
+        """Eq. (9) of [1], with one sample of each z_l."""
+        q = self._encode_layers(batch, training)
+        layer_seeds = tf.unstack(tf.random.split(seed, self.num_layers))
+        z = [q_l.sample(seed=layer_seed) for q_l, layer_seed in zip(q, layer_seeds, strict=True)]
+        p_z = [prior(z_above, training=training) for prior, z_above in zip(self.layer_priors, z[1:], strict=True)]
+        p_z.append(standard_gaussian(self.latent_dim))
+        p = self._decode(z[0], self.modalities, training)
+        terms = {}
+        for layer, (q_l, p_l) in enumerate(zip(q, p_z, strict=True), start=1):
+            terms[f"kl_prior_{layer}"] = Term(-1.0, kl_divergence(q_l, p_l))  # - KL(q(z_l|x,w) || p(z_l|z_{l+1}))
+        for name in self.modalities:
+            terms[f"log_p_{name}"] = Term(1.0, p[name].log_prob(batch[name]))  # + E_{q(z_1|x,w)}[log p(x|z_1)]
+        return terms
+
+    def likelihoods(self, z, *, names=None, training=False):
+        """p(m | z_1), with z_1 the last D entries of z, `[..., L * D]`."""
+        names = self.modalities if names is None else names
+        return self._decode(self.layers_of(z)[0], names, training)
+
+    @property
+    def prior(self) -> tfd.Distribution:
+        """p(z_1, .., z_L) of Eq. (7), over `[L * D]`."""
+
+        def layers():
+            z_l = yield tfd.JointDistributionCoroutine.Root(standard_gaussian(self.latent_dim))  # p(z_L)
+            for layer_prior in reversed(self.layer_priors):
+                z_l = yield layer_prior(z_l)  # p(z_{l-1} | z_l)
+
+        return tfd.Blockwise(tfd.JointDistributionCoroutine(layers))
+
+    def layers_of(self, z: tf.Tensor) -> list[tf.Tensor]:
+        """z, `[..., L * D]`, as the list `[z_1, .., z_L]` of `[..., D]`."""
+        return tf.split(z, self.num_layers, axis=-1)[::-1]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_layers": self.num_layers,
+            "layer_encoder": dict(self._layer_encoder),
+            "layer_prior": dict(self._layer_prior),
+        }
+
+    def _encode(self, batch, training):
+        """Eq. (8): the layers are independent given the input, so z is one diagonal Gaussian."""
+        downwards = self._encode_layers(batch, training)[::-1]
+        mean = tf.concat([q.mean() for q in downwards], axis=-1)
+        variance = tf.concat([q.variance() for q in downwards], axis=-1)
+        return diagonal_gaussian(mean, variance)
+
+    def _encode_layers(self, batch: Mapping[str, tf.Tensor], training: bool) -> list[tfd.Distribution]:
+        """`[q(z_1 | x, w), .., q(z_L | x, w)]`."""
+        features = [self.towers(batch, training=training)]
+        for network in self.layer_networks:
+            features.append(networks.flatten(network(features[-1], training=training)))
+        return [head(h) for head, h in zip(self.layer_heads, features, strict=True)]
+
+    def _draw(self, posterior, seed, num_samples=None, mean=False):
+        """z_L from its posterior, then down p(z_{l-1} | z_l): what section 3.4 generates with."""
+        top_seed, *layer_seeds = tf.unstack(tf.random.split(seed, self.num_layers))
+        z = [self.layers_of(super()._draw(posterior, top_seed, num_samples, mean))[-1]]
+        for prior, layer_seed in zip(reversed(self.layer_priors), layer_seeds, strict=True):
+            p = prior(z[-1])
+            z.append(p.mean() if mean else p.sample(seed=layer_seed))
+        return tf.concat(z, axis=-1)
+
+    def _decode(self, z_1: tf.Tensor, names: Iterable[str], training: bool) -> dict[str, tfd.Distribution]:
+        return super().likelihoods(z_1, names=names, training=training)

@@ -1,0 +1,90 @@
+"""VAE and JMVAE: one joint encoder, independent decoders.
+
+    L_JM = - KL(q(z|x,w) || p(z)) + E_q[log p(x|z)] + E_q[log p(w|z)]          Eq. (5)
+
+With one modality this is the bound of the VAE, Eq. (1).
+
+References:
+  [1] Suzuki and Matsuo, sections 3.1 and 3.2.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tf_jmvae.distributions import kl_divergence
+from tf_jmvae.modality import Modality
+from tf_jmvae.models.components import Encoder
+from tf_jmvae.models.joint_encoder import JointEncoderVAE
+from tf_jmvae.models.multimodal import Term
+
+tfd = tfp.distributions
+
+__all__ = ["JMVAE", "VAE"]
+
+
+@keras.saving.register_keras_serializable("tf_jmvae")
+class JMVAE(JointEncoderVAE):
+    """Joint multimodal VAE, Eq. (5) of [1], of two or more modalities.
+
+    It has no encoder for a subset: missing modalities start from zeros or noise
+    and are completed by iterated sampling, Eq. (6). When what is missing is
+    much larger than what is observed, that fails; see `JMVAEKL`.
+
+    Args:
+      modalities: `Modality` objects by name, at least two.
+      latent_dim: D, the size of z.
+      trunk: pattern of a network between the towers and the Gaussian head.
+
+    Example:
+      >>> model = JMVAE({"x": Modality((28, 28, 1), "bernoulli"), "w": Modality((10,), "categorical")}, 64)
+      >>> model.compile("adam")
+      >>> model.fit(train, epochs=10)
+      >>> model.generate({"x": images}, num_steps=100, seed=1)["w"]
+    """
+
+    def __init__(
+        self,
+        modalities: Mapping[str, Modality],
+        latent_dim: int,
+        *,
+        trunk: keras.layers.Layer | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(modalities, latent_dim, trunk=trunk, **kwargs)
+        self.encoder = Encoder(self.modalities, latent_dim, trunk)
+
+    def objective(self, batch, seed, training=False):
+        """Eq. (5) of [1], with one sample of z."""
+        return self._joint_bound(self._encode(batch, training), batch, seed, training)
+
+    def _joint_bound(
+        self, q: tfd.Distribution, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, training: bool
+    ) -> dict[str, Term]:
+        p = self.likelihoods(q.sample(seed=seed), training=training)
+        terms = {"kl_prior": Term(-1.0, kl_divergence(q, self.prior))}  # - KL(q(z|x,w) || p(z))
+        for name in self.modalities:
+            terms[f"log_p_{name}"] = Term(1.0, p[name].log_prob(batch[name]))  # + E_q[log p(x|z)]
+        return terms
+
+    def _encode(self, batch, training):
+        return self.encoder(batch, training=training)
+
+
+@keras.saving.register_keras_serializable("tf_jmvae")
+class VAE(JMVAE):
+    """Variational autoencoder of one modality, Eq. (1) of [1]: Eq. (5) with K = 1.
+
+    Args:
+      modalities: one `Modality`, by name.
+      latent_dim: D, the size of z.
+      trunk: pattern of a network before the Gaussian head.
+
+    Example:
+      >>> VAE({"x": Modality((28, 28, 1), "bernoulli")}, latent_dim=64)
+    """
+
+    modality_counts = (1, 1)

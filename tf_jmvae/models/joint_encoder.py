@@ -1,0 +1,96 @@
+"""Models with a joint encoder: q(z | all modalities), and iterated sampling for what is missing.
+
+    T(x~ | x, w) = \\int p(x~|z) q(z|x,w) dz                                   Eq. (6)
+
+References:
+  [1] Suzuki and Matsuo, section 3.3.
+  [2] Rezende, Mohamed and Wierstra, Stochastic backpropagation and approximate
+      inference in deep generative models, 2014, appendix F: the Markov chain.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tf_jmvae import checks, seeds
+from tf_jmvae.modality import Modality
+from tf_jmvae.models.multimodal import MultimodalVAE
+
+tfd = tfp.distributions
+
+__all__ = ["JointEncoderVAE"]
+
+
+class JointEncoderVAE(MultimodalVAE):
+    """Base of the models whose encoder reads every modality; a subclass defines `_encode`.
+
+    Args:
+      modalities: `Modality` objects by name.
+      latent_dim: D, the size of z.
+      trunk: Keras model or layer between the concatenated towers and the Gaussian
+        head, as a pattern; none by default.
+    """
+
+    def __init__(
+        self,
+        modalities: Mapping[str, Modality],
+        latent_dim: int,
+        *,
+        trunk: keras.layers.Layer | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(modalities, latent_dim, **kwargs)
+        # Kept as a config: a layer here would be tracked, and saved, beside its copies.
+        self._trunk = None if trunk is None else keras.saving.serialize_keras_object(trunk)
+
+    def get_config(self):
+        return {**super().get_config(), "trunk": self._trunk and dict(self._trunk)}
+
+    def posterior(self, observed, *, num_steps=1, initial="zeros", seed=None, training=False):
+        """q(z | observed); missing modalities are completed by `num_steps - 1` draws of Eq. (6)."""
+        observed = checks.to_tensors(self.modalities, observed)
+        if len(observed) < len(self.modalities):
+            observed = self._impute(observed, num_steps - 1, initial, seeds.to_tensor(seed))
+        return self._encode(observed, training)
+
+    def _encode(self, batch: Mapping[str, tf.Tensor], training: bool) -> tfd.Distribution:
+        """q(z | all modalities), `[B, D]`."""
+        raise NotImplementedError(f"{type(self).__name__} must define _encode()")
+
+    def _impute(
+        self, observed: Mapping[str, tf.Tensor], num_draws: int | tf.Tensor, initial: str, seed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """All modalities, the missing ones drawn `num_draws` times from the kernel of Eq. (6)."""
+        batch_size = tf.shape(next(iter(observed.values())))[0]
+        start_seed, chain_seed = tf.unstack(tf.random.split(seed, 2))
+        missing = {
+            name: _start(modality, batch_size, initial, start_seed)
+            for name, modality in self.modalities.items()
+            if name not in observed
+        }
+        return {**observed, **self._chain(dict(observed), missing, tf.convert_to_tensor(num_draws), chain_seed)}
+
+    @tf.function(reduce_retracing=True)
+    def _chain(self, observed, missing, num_draws, seed):
+        def draw(step, missing):
+            latent_seed, *data_seeds = tf.unstack(tf.random.split(tf.random.fold_in(seed, step), 1 + len(missing)))
+            z = self._draw(self._encode({**observed, **missing}, False), latent_seed)  # z  ~ q(z | x~, w)
+            p = self.likelihoods(z, names=missing)
+            drawn = {
+                name: p[name].sample(seed=data_seed)  # x~ ~ p(x | z)
+                for name, data_seed in zip(missing, data_seeds, strict=True)
+            }
+            return step + 1, {name: tf.ensure_shape(drawn[name], missing[name].shape) for name in missing}
+
+        return tf.while_loop(lambda step, _: step < num_draws, draw, (0, missing))[1]
+
+
+def _start(modality: Modality, batch_size: tf.Tensor, initial: str, seed: tf.Tensor) -> tf.Tensor:
+    if initial == "zeros":
+        return tf.zeros((batch_size, *modality.event_shape))
+    if initial == "noise":
+        return tf.ensure_shape(modality.head.noise(batch_size).sample(seed=seed), (None, *modality.event_shape))
+    raise ValueError(f"initial must be 'zeros' or 'noise'; got {initial!r}.")

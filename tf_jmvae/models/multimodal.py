@@ -1,0 +1,271 @@
+"""MultimodalVAE: what every model shares, with the one `train_step`.
+
+A model over modalities m = 1..K is
+
+    z ~ p(z),   m | z ~ p(m | z) independently,
+
+and is trained to maximise a bound made of named terms. A new model is one
+class that defines
+
+    objective(batch, seed, training)  the terms of its bound, in the equation's order
+    posterior(observed, ...)          q(z | observed) for any subset it supports
+    likelihoods(z)                    p(m | z), if not one decoder per modality
+
+and inherits training, evaluation, prediction, generation and saving.
+"""
+
+import random
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tf_jmvae import checks, seeds
+from tf_jmvae.distributions import standard_gaussian
+from tf_jmvae.modality import Modality
+from tf_jmvae.models.components import Decoder
+from tf_jmvae.models.generation import Generation
+from tf_jmvae.models.validated_fit import ValidatedFit
+
+tfd = tfp.distributions
+
+__all__ = ["MultimodalVAE", "Term"]
+
+_EVALUATION_SEED = 0
+
+
+class Term(NamedTuple):
+    """One term of a bound.
+
+    Attributes:
+      coefficient: its factor in the equation, e.g. -1 for a KL divergence.
+      value: `[B]`, in nats per example, with its natural sign (a KL divergence is positive).
+    """
+
+    coefficient: float
+    value: tf.Tensor
+
+
+class MultimodalVAE(Generation, ValidatedFit, keras.Model):
+    """Base of all models.
+
+    Args:
+      modalities: `Modality` objects by name; their order is kept.
+      latent_dim: D, the size of z.
+
+    Raises:
+      ValueError: if the modalities or `latent_dim` make no sense.
+    """
+
+    modality_counts: tuple[int, int | None] = (2, None)  # fewest and most; None is no limit
+
+    def __init__(self, modalities: Mapping[str, Modality], latent_dim: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.modalities = self._checked_modalities(modalities)
+        self.latent_dim = _checked_dim(latent_dim)
+        self.decoders = {name: Decoder(m.decoder, m.head, latent_dim) for name, m in self.modalities.items()}
+        # Multiplies the KL to the prior; `callbacks.KLWarmUp` raises it from 0 to 1.
+        self.kl_weight = self._state("kl_weight", 1.0, "float32")
+        # Training noise depends on this and on the step alone, so a resumed run repeats it.
+        self.noise_seed = self._state("noise_seed", random.randrange(2**31), "int32")
+        self._trackers: dict[str, keras.metrics.Mean] = {}
+        self.built = True
+
+    # What a model defines.
+
+    def objective(
+        self, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, training: bool = False
+    ) -> dict[str, Term]:
+        """The terms of the bound on log p(batch), by name: their weighted sum, to be maximised.
+
+        Args:
+          batch: every modality, `[B, *event_shape]`.
+          seed: int32 `[2]`; equal seeds give equal noise.
+          training: passed to the networks.
+
+        Returns:
+          Terms in the equation's order. Names that start with `kl_prior` are warmed up,
+          `log_p_<modality>` is scaled by the modality's weight, both in the loss only.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define objective()")
+
+    def posterior(
+        self,
+        observed: Mapping[str, Any],
+        *,
+        num_steps: int | tf.Tensor = 1,
+        initial: str = "zeros",
+        seed: int | tf.Tensor | None = None,
+        training: bool = False,
+    ) -> tfd.Distribution:
+        """q(z | observed), a Gaussian `[B, D]`, for any non-empty subset of the modalities.
+
+        Args:
+          observed: arrays or tensors `[B, *event_shape]` by name.
+          num_steps: for models that fill in missing modalities by iterated
+            sampling, Eq. (6): the posterior from which the n-th z is drawn. Others do not use it.
+          initial: what a missing modality starts from, `"zeros"` or `"noise"`.
+          seed: of the iterated sampling; equal seeds give equal results.
+          training: passed to the networks.
+
+        Raises:
+          ValueError: unknown modality, or values that do not fit it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define posterior()")
+
+    def likelihoods(
+        self, z: tf.Tensor, *, names: Iterable[str] | None = None, training: bool = False
+    ) -> dict[str, tfd.Distribution]:
+        """p(m | z) for every modality m, or for those in `names`.
+
+        Args:
+          z: `[..., D]`.
+          names: which modalities to decode; all by default.
+          training: passed to the networks.
+
+        Returns:
+          TFP distributions with batch shape `[...]` and the modality's event shape.
+        """
+        names = self.modalities if names is None else names
+        return {name: self.decoders[name](z, training=training) for name in names}
+
+    @property
+    def prior(self) -> tfd.Distribution:
+        """p(z) = N(0, I), `[D]`."""
+        return standard_gaussian(self.latent_dim)
+
+    # What follows from it.
+
+    def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> dict[str, tfd.Distribution]:
+        """p(m | z) of every modality, at the posterior mean given `inputs`, any subset of the modalities."""
+        return self.likelihoods(self.posterior(inputs, training=training).mean(), training=training)
+
+    def elbo(self, batch: Mapping[str, Any], seed: int | tf.Tensor | None = None) -> tf.Tensor:
+        """The bound of each example, `[B]`, in nats, from one sample of z: an estimate to maximise."""
+        return _bound(self.objective(self._complete(batch), seeds.to_tensor(seed)))
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        batch, sample_weight = self._unpack(data)
+        step = tf.cast(tf.convert_to_tensor(self.optimizer.iterations), tf.int32)
+        seed = tf.stack([tf.convert_to_tensor(self.noise_seed), step])
+        with tf.GradientTape() as tape:
+            terms = self.objective(batch, seed, training=True)
+            loss = self._loss(terms, sample_weight)
+            scaled_loss = self.optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
+        gradients = tape.gradient(scaled_loss, self.trainable_variables)
+        self.optimizer.apply(gradients, self.trainable_variables)
+        return self._track(terms, loss, sample_weight)
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        batch, sample_weight = self._unpack(data)
+        # The same noise at every evaluation: equal weights give equal numbers.
+        terms = self.objective(batch, seeds.to_tensor(_EVALUATION_SEED))
+        return self._track(terms, self._loss(terms, sample_weight), sample_weight)
+
+    def predict_step(self, data: Any) -> dict[str, tf.Tensor]:
+        observed, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return {name: likelihood.mean() for name, likelihood in self(observed, training=False).items()}
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return list(self._trackers.values())
+
+    def make_train_function(self, force: bool = False):
+        self._make_trackers()
+        return super().make_train_function(force=force)
+
+    def make_test_function(self, force: bool = False):
+        self._make_trackers()
+        return super().make_test_function(force=force)
+
+    def get_config(self) -> dict[str, Any]:
+        serialized = {name: keras.saving.serialize_keras_object(m) for name, m in self.modalities.items()}
+        return {**super().get_config(), "modalities": serialized, "latent_dim": self.latent_dim}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None):
+        with keras.saving.custom_object_scope(custom_objects or {}):
+            return cls(**{key: keras.saving.deserialize_keras_object(value) for key, value in config.items()})
+
+    def _loss(self, terms: Mapping[str, Term], sample_weight: tf.Tensor | None) -> tf.Tensor:
+        """The negative weighted mean bound over the batch, plus the networks' regularisers."""
+        factors = {f"log_p_{name}": modality.weight for name, modality in self.modalities.items()}
+        bound = tf.add_n(
+            [
+                (self.kl_weight if name.startswith("kl_prior") else factors.get(name, 1.0))
+                * (term.coefficient * term.value)
+                for name, term in terms.items()
+            ]
+        )
+        if sample_weight is not None:
+            bound = bound * tf.cast(sample_weight, bound.dtype)
+        return tf.add_n([-tf.reduce_mean(bound), *(tf.cast(loss, bound.dtype) for loss in self.losses)])
+
+    def _track(
+        self, terms: Mapping[str, Term], loss: tf.Tensor, sample_weight: tf.Tensor | None
+    ) -> dict[str, tf.Tensor]:
+        self._trackers["loss"].update_state(loss, sample_weight=tf.shape(_bound(terms))[0])
+        self._trackers["elbo"].update_state(_bound(terms), sample_weight=sample_weight)
+        for name, term in terms.items():
+            self._trackers[name].update_state(term.value, sample_weight=sample_weight)
+        return {name: tracker.result() for name, tracker in self._trackers.items()}
+
+    def _make_trackers(self) -> None:
+        if not self._trackers:
+            example = {name: tf.zeros((1, *m.event_shape)) for name, m in self.modalities.items()}
+            with self.distribute_strategy.scope():
+                names = ["loss", "elbo", *self.objective(example, seeds.to_tensor(0))]
+                self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
+
+    def _unpack(self, data: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
+        batch, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if targets is not None:
+            raise ValueError(
+                "A multimodal VAE has no separate targets: pass every modality in one dict as x, and no y."
+            )
+        return self._complete(batch), sample_weight
+
+    def _complete(self, batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+        checks.check_names(self.modalities, batch, required=self.modalities)
+        return checks.to_tensors(self.modalities, batch)
+
+    def _checked_modalities(self, modalities: Any) -> dict[str, Modality]:
+        if not isinstance(modalities, Mapping) or not modalities:
+            raise ValueError(f"modalities must be a non-empty dict of Modality by name; got {modalities!r}.")
+        for name, modality in modalities.items():
+            if not isinstance(modality, Modality):
+                raise ValueError(f"Modality {name!r}: expected a tf_jmvae.Modality; got {modality!r}.")
+            if not isinstance(name, str) or not name.isidentifier() or name == "prior" or "_and_" in name:
+                raise ValueError(
+                    "Metrics and signatures are named after modalities, so a name must be a Python identifier "
+                    f"other than 'prior' and without '_and_'; got {name!r}."
+                )
+        fewest, most = self.modality_counts
+        if not fewest <= len(modalities) <= (most or len(modalities)):
+            wanted = f"exactly {fewest}" if fewest == most else f"at least {fewest}"
+            raise ValueError(
+                f"{type(self).__name__} takes {wanted} modalities; got {len(modalities)}: {', '.join(modalities)}."
+            )
+        return dict(modalities)
+
+    def _state(self, name: str, value: Any, dtype: str) -> keras.Variable:
+        return self.add_weight(
+            name=name,
+            shape=(),
+            dtype=dtype,
+            trainable=False,
+            autocast=False,
+            initializer=lambda shape, dtype: tf.cast(value, dtype),
+        )
+
+
+def _bound(terms: Mapping[str, Term]) -> tf.Tensor:
+    return tf.add_n([term.coefficient * term.value for term in terms.values()])
+
+
+def _checked_dim(latent_dim: Any) -> int:
+    if isinstance(latent_dim, bool) or not isinstance(latent_dim, int) or latent_dim < 1:
+        raise ValueError(f"latent_dim must be a positive integer; got {latent_dim!r}.")
+    return latent_dim

@@ -1,0 +1,51 @@
+"""Checks of the data that `fit`, `evaluate` and `predict` get, before any step runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_jmvae import checks
+
+__all__ = ["ValidatedFit"]
+
+
+class ValidatedFit:
+    """Puts a check in front of Keras's loops.
+
+    Arrays are checked whole. Of a `tf.data.Dataset` the first batch is checked; names,
+    shapes and dtypes of every batch are checked while the step is traced.
+    """
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        self._check_data(x, y, complete=True)
+        validation = kwargs.get("validation_data")
+        if validation is not None:
+            self._check_data(validation[0] if isinstance(validation, tuple) else validation, complete=True)
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        self._check_data(x, y, complete=True)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> dict[str, np.ndarray]:
+        self._check_data(x, complete=False)
+        return super().predict(x, *args, **kwargs)
+
+    def _check_data(self, x: Any, y: Any = None, *, complete: bool) -> None:
+        if y is not None:
+            raise ValueError(
+                "A multimodal VAE has no separate targets: pass every modality in one dict as x, and no y."
+            )
+        if isinstance(x, tf.data.Dataset):
+            for batch in x.take(1):
+                self._check_data(keras.utils.unpack_x_y_sample_weight(batch)[0], complete=complete)
+        elif isinstance(x, Mapping) or _is_array(x):
+            checks.check_names(self.modalities, x, required=self.modalities if complete else None)
+            checks.to_tensors(self.modalities, x)
+
+
+def _is_array(x: Any) -> bool:
+    return isinstance(x, np.ndarray | list) or tf.is_tensor(x)

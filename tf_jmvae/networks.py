@@ -1,0 +1,52 @@
+"""The paper's network blocks as Keras models: tensor in, tensor out.
+
+What these functions return is a pattern: a `Modality` keeps it, and a model
+makes a fresh copy wherever it needs one (a tower of the joint encoder, a single
+encoder). Any Keras model or layer that can be made again from its config will do
+in their place.
+"""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+__all__ = ["clone", "flatten", "mlp"]
+
+
+def mlp(
+    units: Sequence[int] = (512, 512),
+    *,
+    activation: str = "relu",
+    dropout: float = 0.0,
+    name: str | None = None,
+) -> keras.Sequential:
+    """`DkR` layers in a row, e.g. D512R-D512R for `[512, 512]` (section 4.2.1).
+
+    Args:
+      units: width of each dense layer; an empty sequence only flattens.
+      activation: any Keras activation by name.
+      dropout: share of each layer's outputs that is dropped in training.
+      name: name of the Keras model.
+
+    Returns:
+      An unbuilt `keras.Sequential`: `[B, ...]` to `[B, units[-1]]`.
+    """
+    layers: list[keras.layers.Layer] = [keras.layers.Flatten()]
+    for width in units:
+        layers.append(keras.layers.Dense(width, activation=activation))
+        if dropout:
+            layers.append(keras.layers.Dropout(dropout))
+    return keras.Sequential(layers, name=name)
+
+
+def clone(pattern: keras.layers.Layer) -> keras.layers.Layer:
+    """A fresh, unshared copy of a layer or model from its config, with new weights."""
+    return keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(pattern))
+
+
+def flatten(features: tf.Tensor) -> tf.Tensor:
+    """`[B, ...]` to `[B, F]`."""
+    if features.shape.rank == 2:
+        return features
+    return tf.reshape(features, (tf.shape(features)[0], features.shape[1:].num_elements()))

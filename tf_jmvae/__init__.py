@@ -4,9 +4,10 @@ from tf_jmvae import _backend
 
 _backend.require_tensorflow()
 
-from tf_jmvae import distributions, heads, networks  # noqa: E402
+from tf_jmvae import callbacks, data, distributions, heads, networks  # noqa: E402
 from tf_jmvae.modality import Modality  # noqa: E402
 from tf_jmvae.models import JMVAE, JMVAEKL, VAE, HierarchicalJMVAE, MultimodalVAE, Term  # noqa: E402
+from tf_jmvae.training.presets import from_preset  # noqa: E402
 
 __version__ = "0.1.0"
 
@@ -18,7 +19,10 @@ __all__ = [
     "Modality",
     "MultimodalVAE",
     "Term",
+    "callbacks",
+    "data",
     "distributions",
+    "from_preset",
     "heads",
     "networks",
 ]

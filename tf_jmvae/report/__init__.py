@@ -1,0 +1,1 @@
+"""Pictures of what models do; the only place that imports matplotlib."""

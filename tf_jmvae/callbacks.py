@@ -1,0 +1,96 @@
+"""Keras callbacks: KL warm-up and checkpoints that survive a kill at any moment."""
+
+import json
+import math
+import os
+import pathlib
+import re
+from typing import Any
+
+import keras
+
+from tf_jmvae.files import replace_atomically, write_json
+
+__all__ = ["Checkpoint", "KLWarmUp"]
+
+
+class KLWarmUp(keras.callbacks.Callback):
+    """Raises the weight of the KL to the prior linearly from 0 to 1 (section 4.3 of the paper).
+
+    In epoch e (from 0) the weight is min(1, e / epochs). It is a weight of the model, so it
+    works in a compiled step and is saved with the model.
+
+    Args:
+      epochs: N_t; the paper takes 200 of 2,000 on MNIST and 20 of 50 on CelebA. 0 is no warm-up.
+    """
+
+    def __init__(self, epochs: int):
+        super().__init__()
+        if epochs < 0:
+            raise ValueError(f"epochs must be 0 or more; got {epochs}.")
+        self.epochs = epochs
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.model.kl_weight.assign(min(1.0, epoch / self.epochs) if self.epochs else 1.0)
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Keeps the last epoch's weights, optimizer and history; a killed run continues from it.
+
+    Every file is written to a temporary name and renamed, and the old checkpoint is removed
+    only when the new one stands. (Keras's `BackupAndRestore` overwrites its files in place.)
+
+    Args:
+      directory: where to keep it; made if absent.
+
+    Example:
+      >>> checkpoint = Checkpoint("run/checkpoint")
+      >>> first_epoch = checkpoint.restore(model)
+      >>> model.fit(train, epochs=100, initial_epoch=first_epoch, callbacks=[checkpoint])
+    """
+
+    def __init__(self, directory: str | os.PathLike):
+        super().__init__()
+        self.directory = pathlib.Path(directory)
+        self.history: dict[str, list[float]] = {}
+
+    def restore(self, model: keras.Model) -> int:
+        """Loads the newest checkpoint into a compiled model; returns how many epochs are done."""
+        for leftover in self.directory.glob("*~*"):  # of a write that was cut off
+            leftover.unlink()
+        epochs = sorted(self._epochs())
+        if not epochs:
+            return 0
+        done = epochs[-1]
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(self._weights_path(done))
+        recorded = json.loads(self._history_path(done).read_text())
+        self.history = {name: values[:done] for name, values in recorded.items()}
+        return done
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
+            return  # the checkpoint before it holds the last good weights
+        for name, value in (logs or {}).items():
+            values = self.history.setdefault(name, [])
+            values.extend([None] * (epoch - len(values)))
+            values.append(float(value))
+        done = epoch + 1
+        self.directory.mkdir(parents=True, exist_ok=True)
+        write_json(self._history_path(done), self.history)
+        # The weights come last: only where they stand does a checkpoint count.
+        replace_atomically(self._weights_path(done), self.model.save_weights)
+        for old in self._epochs():
+            if old != done:
+                self._weights_path(old).unlink()
+                self._history_path(old).unlink(missing_ok=True)
+
+    def _epochs(self) -> list[int]:
+        names = (re.fullmatch(r"epoch-(\d+)\.weights\.h5", path.name) for path in self.directory.glob("epoch-*"))
+        return [int(match[1]) for match in names if match]
+
+    def _weights_path(self, done: int) -> pathlib.Path:
+        return self.directory / f"epoch-{done}.weights.h5"
+
+    def _history_path(self, done: int) -> pathlib.Path:
+        return self.directory / f"epoch-{done}.history.json"

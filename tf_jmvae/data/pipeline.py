@@ -1,0 +1,102 @@
+"""Arrays in memory to batches: shuffled and binarised afresh on every pass.
+
+Whole batches are gathered at once, and each is a pure function of the seed, the pass and
+its number, so any pass can be had again: that is what makes a resumed run equal to one
+that was never interrupted.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["from_arrays"]
+
+
+def from_arrays(
+    arrays: Mapping[str, Any],
+    *,
+    batch_size: int = 128,
+    shuffle: bool = False,
+    binarize: Iterable[str] = (),
+    seed: int = 0,
+    passes: range | None = None,
+) -> tf.data.Dataset:
+    """Batches from arrays that fit in memory.
+
+    Args:
+      arrays: `[N, ...]` by modality, all of one length.
+      batch_size: B; the last batch of a pass may be smaller.
+      shuffle: a new order on every pass.
+      binarize: modalities in [0, 1] whose every value becomes 1 with itself as
+        probability, drawn anew on every pass, else 0 (footnote 3 of the paper).
+      seed: of order and binarisation.
+      passes: which passes, one after the other, e.g. `range(3, 10)`. By default the
+        dataset is one pass, and another one each time it is iterated.
+
+    Returns:
+      A dataset of dicts of float32, `{modality: [B, ...]}`.
+
+    Raises:
+      ValueError: no arrays, different lengths, a bad batch size, an unknown name
+        in `binarize`, or values to binarise outside [0, 1].
+    """
+    tensors = {name: tf.convert_to_tensor(_as_float(name, array)) for name, array in arrays.items()}
+    binarize = frozenset(binarize)
+    size = _checked_size(tensors, batch_size)
+    _check_binarize(tensors, binarize)
+    num_batches = -(-size // batch_size)
+
+    def one_pass(number: tf.Tensor) -> tf.data.Dataset:
+        pass_seed = tf.random.fold_in(tf.constant([seed % 2**31, 0]), tf.cast(number, tf.int32))
+        return tf.data.Dataset.range(num_batches).map(lambda index: batch(index, pass_seed), tf.data.AUTOTUNE)
+
+    def batch(index: tf.Tensor, pass_seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        start = index * batch_size
+        rows = tf.range(start, tf.minimum(start + batch_size, size))
+        if shuffle:
+            rows = tf.random.experimental.index_shuffle(rows, seed=pass_seed, max_index=size - 1)
+        examples = {name: tf.gather(tensor, rows) for name, tensor in tensors.items()}
+        for position, name in enumerate(sorted(binarize)):
+            noise_seed = tf.random.fold_in(pass_seed, tf.cast(index, tf.int32) * len(binarize) + position)
+            noise = tf.random.stateless_uniform(tf.shape(examples[name]), noise_seed)
+            examples[name] = tf.cast(noise < examples[name], tf.float32)
+        return examples
+
+    if passes is not None:
+        numbers = tf.data.Dataset.range(passes.start, passes.stop, passes.step)
+        total = len(passes) * num_batches
+    else:
+        numbers = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).take(1)
+        total = num_batches
+    batches = numbers.flat_map(one_pass).apply(tf.data.experimental.assert_cardinality(total))
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def _as_float(name: str, array: Any) -> np.ndarray:
+    array = np.asarray(array)
+    if array.dtype.kind not in "fiub" or array.ndim == 0:
+        raise ValueError(
+            f"Modality {name!r}: expected numbers of shape [N, ...]; got dtype {array.dtype}, shape {array.shape}."
+        )
+    return array.astype(np.float32, copy=False)
+
+
+def _checked_size(tensors: Mapping[str, tf.Tensor], batch_size: int) -> int:
+    sizes = {name: int(tensor.shape[0]) for name, tensor in tensors.items()}
+    if len(set(sizes.values())) != 1 or 0 in sizes.values():
+        raise ValueError(f"Expected arrays with one common number of examples, at least 1; got {sizes}.")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be 1 or more; got {batch_size}.")
+    return next(iter(sizes.values()))
+
+
+def _check_binarize(tensors: Mapping[str, tf.Tensor], binarize: frozenset[str]) -> None:
+    unknown = sorted(binarize - set(tensors))
+    if unknown:
+        raise ValueError(f"binarize names {unknown}, but the arrays are {list(tensors)}.")
+    for name in binarize:
+        low, high = float(tf.reduce_min(tensors[name])), float(tf.reduce_max(tensors[name]))
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"Modality {name!r}: binarize expects values in [0, 1]; got [{low}, {high}].")

@@ -1,0 +1,115 @@
+"""Pictures of a run: generation in both directions, and the terms of the bound over training."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tf_jmvae.models import MultimodalVAE
+
+__all__ = ["both_directions", "history"]
+
+_ROWS = 11
+_GUESSED = 15
+_RIGHT, _WRONG, _REST = "#1a7f5a", "#c0392b", "#b8c4cc"
+
+
+def both_directions(
+    model: MultimodalVAE,
+    test: Mapping[str, np.ndarray],
+    class_names: Sequence[str],
+    path: str,
+    *,
+    num_steps: int = 1,
+    seed: int = 0,
+) -> None:
+    """Draws images x generated from every label w, and labels generated from images.
+
+    Args:
+      model: one with an image modality x and a categorical modality w.
+      test: arrays `[N, ...]` by modality; its first images are those to name.
+      class_names: what the entries of w mean.
+      path: where to write the PNG.
+      num_steps: of iterated sampling, for models that need it.
+      seed: of the samples; equal seeds draw equal pictures.
+    """
+    num_classes = len(class_names)
+    figure = Figure(figsize=(12, 6.2), layout="constrained", dpi=150)
+    left, right = figure.subfigures(1, 2, width_ratios=(1.0, 1.15), wspace=0.03)
+
+    labels = np.eye(num_classes, dtype=np.float32)
+    images = model.generate({"w": labels}, num_samples=_ROWS - 1, num_steps=num_steps, seed=seed)["x"].numpy()
+    mean = model.generate({"w": labels}, latent="mean", num_steps=num_steps, seed=seed)["x"].numpy()
+    left.suptitle("Images from labels: x given w", fontsize=12, fontweight="bold")
+    grid = left.subplots(_ROWS, num_classes, gridspec_kw={"wspace": 0.05, "hspace": 0.05})
+    for column in range(num_classes):
+        grid[0, column].set_title(class_names[column], fontsize=11)
+        for row in range(_ROWS):
+            _show(grid[row, column], mean[column] if row == 0 else images[column, row - 1])
+    grid[0, 0].set_ylabel("mean\nof z", rotation=0, ha="right", va="center", fontsize=9)
+    grid[1, 0].set_ylabel("samples\nof z", rotation=0, ha="right", va="center", fontsize=9)
+
+    given = test["x"][:_GUESSED]
+    truth = test["w"][:_GUESSED].argmax(-1)
+    guessed = model.generate({"x": given}, latent="mean", num_steps=num_steps, seed=seed)["w"].numpy()
+    right.suptitle("Labels from unseen images: w given x", fontsize=12, fontweight="bold")
+    pairs = right.subplots(_GUESSED // 3, 6, width_ratios=(1, 1.7) * 3)
+    for index in range(_GUESSED):
+        row, column = divmod(index, 3)
+        _show(pairs[row, 2 * column], given[index])
+        _bars(pairs[row, 2 * column + 1], guessed[index], int(truth[index]), class_names)
+    figure.savefig(path, format="png")
+
+
+def history(recorded: Mapping[str, Sequence[float | None]], path: str) -> None:
+    """Draws each term of the bound over the epochs, in nats per example, training and test.
+
+    Args:
+      recorded: values per epoch by name, as `callbacks.Checkpoint` keeps them; `val_` marks the test set.
+      path: where to write the PNG.
+    """
+    names = [name for name in recorded if not name.startswith("val_")]
+    columns = min(4, len(names))
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(3.4 * columns, 2.5 * rows), layout="constrained", dpi=120)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis, name in zip(axes, names, strict=False):
+        for label, values, style in (
+            ("training", recorded[name], {"color": "#7f8c8d"}),
+            ("test", recorded.get(f"val_{name}", ()), {"color": "#1f5f99", "marker": ".", "markersize": 3}),
+        ):
+            points = [(epoch, value) for epoch, value in enumerate(values, start=1) if value is not None]
+            if points:
+                axis.plot(*zip(*points, strict=True), label=label, linewidth=1.4, **style)
+        axis.set_title(name, fontsize=10)
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    for axis in axes[len(names) :]:
+        axis.set_axis_off()
+    axes[0].legend(fontsize=8, frameon=False)
+    figure.supxlabel("epoch", fontsize=9)
+    figure.supylabel("nats per example", fontsize=9)
+    figure.savefig(path, format="png")
+
+
+def _show(axis: Axes, image: np.ndarray) -> None:
+    axis.imshow(image.squeeze(), cmap="gray_r", vmin=0, vmax=1)
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
+
+
+def _bars(axis: Axes, probabilities: np.ndarray, truth: int, class_names: Sequence[str]) -> None:
+    named = int(probabilities.argmax())
+    colors = [_REST] * len(class_names)
+    colors[named] = _RIGHT if named == truth else _WRONG
+    axis.bar(range(len(class_names)), probabilities, color=colors)
+    axis.set_title(
+        f"{class_names[named]}  ({probabilities[named]:.0%})" + ("" if named == truth else f", is {class_names[truth]}"),
+        fontsize=8,
+        color=colors[named],
+    )
+    axis.set(ylim=(0, 1), yticks=[], xticks=range(len(class_names)))
+    axis.set_xticklabels(class_names, fontsize=6)
+    axis.tick_params(length=0, pad=1)
+    axis.spines[["top", "left", "right"]].set_visible(False)

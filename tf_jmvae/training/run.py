@@ -1,0 +1,203 @@
+"""One training run: a folder with the configuration, the history, the model and its pictures.
+
+The folder is, at every moment, either resumable or finished: `metrics.json` is written last
+and marks the end.
+"""
+
+import json
+import platform
+import shutil
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tf_jmvae import callbacks, data
+from tf_jmvae.files import replace_atomically, write_json
+from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.training.config import Config
+from tf_jmvae.training.presets import build_model
+
+__all__ = ["RunError", "default_run_dir", "train"]
+
+_PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "tensorflow-datasets", "numpy")
+# What may differ between the command that started a run and the one that continues it.
+_NOT_COMPARED = {"run_dir", "overwrite", "source"}
+
+
+class RunError(Exception):
+    """The run folder cannot be used as asked; the message says what to do."""
+
+
+def default_run_dir(config: Config) -> Path:
+    """`runs/<preset>`, or the folder that the configuration names."""
+    return config.run_dir or Path("runs") / config.preset
+
+
+def train(config: Config) -> dict[str, float]:
+    """Trains as configured, or continues where an interrupted run of the same folder stood.
+
+    Args:
+      config: the resolved configuration.
+
+    Returns:
+      The final metrics on the test set, also in `metrics.json`.
+
+    Raises:
+      RunError: the folder holds another run, or files that are no run's.
+      ValueError: data and model do not fit together.
+    """
+    run_dir = default_run_dir(config)
+    source = data.load(config.data.dataset, data_dir=config.data.data_dir, train_size=config.data.train_size)
+    source = source.only(config.model.modalities)
+    if _is_finished(run_dir, config):
+        return json.loads((run_dir / "metrics.json").read_text())
+    _prepare_folder(run_dir, config)
+
+    keras.utils.set_random_seed(config.seed)
+    keras.config.set_dtype_policy(config.training.precision)
+    model = build_model(config.model)
+    steps_per_epoch = source.num_batches(config.data.batch_size)
+    _compile(model, config, steps_per_epoch)
+    history = _fit(model, source, config, run_dir, steps_per_epoch)
+
+    metrics = evaluate(model, source)
+    replace_atomically(run_dir / "model.keras", model.save)
+    write_json(run_dir / "history.json", history)
+    _draw(model, source, history, run_dir, config.seed)
+    write_json(run_dir / "metrics.json", metrics)
+    shutil.rmtree(run_dir / "checkpoint", ignore_errors=True)
+    return metrics
+
+
+def evaluate(model: MultimodalVAE, source: data.Source) -> dict[str, float]:
+    """Bound terms on the test set, and how often each label is named from the other modalities.
+
+    A label counts as named when it is the argmax of p(w | z) at the mean of q(z | the others).
+    """
+    metrics = model.evaluate(source.test_batches(), verbose=0, return_dict=True)
+    metrics = {name: float(value) for name, value in metrics.items()}
+    for name, modality in model.modalities.items():
+        others = [other for other in model.modalities if other != name]
+        if modality.likelihood == "categorical" and others:
+            named = np.concatenate(
+                [
+                    model.generate({m: batch[m] for m in others}, latent="mean")[name].numpy().argmax(-1)
+                    == batch[name].numpy().argmax(-1)
+                    for batch in source.test_batches()
+                ]
+            )
+            metrics[f"accuracy_{name}_from_{'_and_'.join(others)}"] = float(named.mean())
+    return metrics
+
+
+def _compile(model: MultimodalVAE, config: Config, steps_per_epoch: int) -> None:
+    training = config.training
+    rate: Any = training.learning_rate
+    if training.decay == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, training.epochs * steps_per_epoch)
+    model.compile(
+        keras.optimizers.Adam(rate, global_clipnorm=training.clip_norm),
+        jit_compile=training.jit_compile,
+        steps_per_execution=training.steps_per_execution,
+    )
+
+
+def _fit(
+    model: MultimodalVAE, source: data.Source, config: Config, run_dir: Path, steps_per_epoch: int
+) -> dict[str, list[float]]:
+    training = config.training
+    checkpoint = callbacks.Checkpoint(run_dir / "checkpoint")
+    done = checkpoint.restore(model)
+    if done:
+        print(f"Continuing {run_dir} after epoch {done} of {training.epochs}.")
+    if done < training.epochs:
+        model.fit(
+            source.train_batches(config.data.batch_size, config.seed, passes=range(done, training.epochs)),
+            validation_data=source.test_batches(),
+            validation_freq=training.validate_every,
+            initial_epoch=done,
+            epochs=training.epochs,
+            steps_per_epoch=steps_per_epoch,
+            callbacks=[callbacks.KLWarmUp(training.kl_warm_up), keras.callbacks.TerminateOnNaN(), checkpoint],
+        )
+    reached = len(checkpoint.history["loss"])
+    if reached < training.epochs:
+        raise RunError(
+            f"The loss became NaN or infinite in epoch {reached + 1}. The weights of epoch {reached} are kept in "
+            f"{checkpoint.directory}. Train anew with --overwrite and a lower --learning-rate or with --clip-norm 100."
+        )
+    return checkpoint.history
+
+
+def _draw(
+    model: MultimodalVAE, source: data.Source, history: dict[str, list[float]], run_dir: Path, seed: int
+) -> None:
+    from tf_jmvae.report import plots
+
+    replace_atomically(run_dir / "history.png", lambda path: plots.history(history, path))
+    if {"x", "w"} <= set(model.modalities):
+        replace_atomically(
+            run_dir / "generated.png",
+            lambda path: plots.both_directions(model, source.test, source.class_names, path, seed=seed),
+        )
+
+
+def _is_finished(run_dir: Path, config: Config) -> bool:
+    if config.overwrite or not (run_dir / "metrics.json").exists():
+        return False
+    _require_same(run_dir, config)
+    print(f"{run_dir} holds this run, finished. Train anew with --overwrite, or elsewhere with --run-dir.")
+    return True
+
+
+def _prepare_folder(run_dir: Path, config: Config) -> None:
+    recorded = run_dir / "config.json"
+    if recorded.exists() and config.overwrite:
+        shutil.rmtree(run_dir)
+    elif recorded.exists():
+        _require_same(run_dir, config)
+        return
+    elif run_dir.is_dir() and any(run_dir.iterdir()):
+        raise RunError(f"{run_dir} holds files that are no run's; choose another folder with --run-dir.")
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_json(recorded, {"config": config.model_dump(mode="json"), **environment()})
+
+
+def _require_same(run_dir: Path, config: Config) -> None:
+    before = _flat(json.loads((run_dir / "config.json").read_text())["config"])
+    now = _flat(config.model_dump(mode="json"))
+    changed = [
+        f"{key} ({before.get(key)} there, {now.get(key)} here)"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key) and key not in _NOT_COMPARED
+    ]
+    if changed:
+        raise RunError(
+            f"{run_dir} holds a run with other settings: {', '.join(changed)}. "
+            "Choose another folder with --run-dir, or delete that run with --overwrite."
+        )
+
+
+def environment() -> dict[str, Any]:
+    """What a result depends on besides its configuration: versions and, in a checkout, the commit."""
+    here = Path(__file__).resolve().parents[2]
+    commit = None
+    if (here / ".git").exists():
+        result = subprocess.run(["git", "-C", here, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+        commit = result.stdout.strip() or None
+    versions = {name: metadata.version(name) for name in _PACKAGES}
+    return {"versions": {"python": platform.python_version(), **versions}, "commit": commit}
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    return {
+        key: leaf
+        for name, child in value.items()
+        for key, leaf in _flat(child, f"{prefix}.{name}" if prefix else name).items()
+    }

@@ -27,6 +27,8 @@ setup(
         # tensorflow-datasets imports it and does not declare it.
         "importlib_resources>=6",
         "numpy>=2",
+        # TensorFlow Probability imports distutils, which Python no longer ships from 3.12 on.
+        "setuptools>=77",
         "scikit-learn>=1.5",
         "matplotlib>=3.9",
         "pydantic>=2.10,<3",
@@ -34,7 +36,7 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "dev": ["pytest>=8", "pytest-timeout>=2.3", "ruff>=0.9"],
+        "dev": ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "ruff>=0.9", "scipy>=1.13"],
     },
     entry_points={"console_scripts": ["tf-jmvae=tf_jmvae.cli:main"]},
     classifiers=[

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tf_jmvae.modality import Modality
 
-__all__ = ["check_names", "check_values", "to_tensors"]
+__all__ = ["check_names", "check_no_targets", "check_values", "to_tensors"]
 
 
 def to_tensors(modalities: Mapping[str, Modality], batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:
@@ -40,9 +40,7 @@ def to_tensors(modalities: Mapping[str, Modality], batch: Mapping[str, Any]) -> 
     return tensors
 
 
-def check_names(
-    modalities: Mapping[str, Modality], names: Any, required: Iterable[str] | None = None
-) -> None:
+def check_names(modalities: Mapping[str, Modality], names: Any, required: Iterable[str] | None = None) -> None:
     """Raises unless `names`, a dict, holds only known modalities, at least one, and all `required` ones."""
     if not isinstance(names, Mapping):
         raise TypeError(
@@ -58,6 +56,12 @@ def check_names(
         raise ValueError(
             f"Modality {_listed(missing)} is missing: expected {_listed(modalities)}, got {_listed(names)}."
         )
+
+
+def check_no_targets(targets: Any) -> None:
+    """Raises `ValueError` unless there are no targets, or an array of no columns `[N, 0]`."""
+    if targets is not None and (getattr(targets, "shape", None) or (1,))[-1] != 0:
+        raise ValueError("A multimodal VAE has no separate targets: pass every modality in one dict as x, and no y.")
 
 
 def check_values(name: str, modality: Modality, values: np.ndarray) -> None:

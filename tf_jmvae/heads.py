@@ -53,8 +53,7 @@ class Head(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(dtype=dtype, **kwargs)
-        # Kept as a config: a layer here would be tracked, and saved, beside its copies.
-        self._projection = projection and keras.saving.serialize_keras_object(projection)
+        self._projection = networks.Template(projection)
         self.event_shape = None if event_shape is None else tuple(event_shape)
         self._projections: list[keras.layers.Layer] = []
 
@@ -71,18 +70,18 @@ class Head(keras.layers.Layer):
                 "or call with_event_shape(...)."
             )
         for name in self.parameter_names:
-            if self._projection is None:
+            if self._projection.layer is None:
                 layer = keras.layers.Dense(math.prod(self.event_shape), dtype=self.dtype_policy, name=name)
                 features_shape = (None, math.prod(features_shape[1:]))
             else:
-                layer = keras.saving.deserialize_keras_object(self._projection)
+                layer = networks.clone(self._projection.layer)
             layer.build(features_shape)
             self._projections.append(layer)
 
     def call(self, features: tf.Tensor, batch_shape: tf.Tensor | None = None) -> tfd.Distribution:
         """Features `[N, F]` to a distribution with batch shape `[N]`, or `batch_shape` of N in all."""
         batch_shape = tf.shape(features)[:1] if batch_shape is None else batch_shape
-        features = networks.flatten(features) if self._projection is None else features
+        features = networks.flatten(features) if self._projection.layer is None else features
         shape = tf.concat([batch_shape, self.event_shape], axis=0)
         static_shape = [None] * batch_shape.shape[0] + list(self.event_shape)
         parameters = []
@@ -105,8 +104,7 @@ class Head(keras.layers.Layer):
         return np.ones(values.shape, bool)
 
     def get_config(self) -> dict[str, Any]:
-        projection = self._projection and dict(self._projection)
-        return {**super().get_config(), "projection": projection, "event_shape": self.event_shape}
+        return {**super().get_config(), "projection": self._projection.serialize(), "event_shape": self.event_shape}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Head":

@@ -7,11 +7,12 @@ in their place.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-__all__ = ["clone", "flatten", "mlp"]
+__all__ = ["Template", "clone", "flatten", "mlp"]
 
 
 def mlp(
@@ -43,6 +44,23 @@ def mlp(
 def clone(pattern: keras.layers.Layer) -> keras.layers.Layer:
     """A fresh, unshared copy of a layer or model from its config, with new weights."""
     return keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(pattern))
+
+
+class Template:
+    """Holds a layer that is only ever copied, out of reach of Keras's tracking.
+
+    As an attribute of its own the layer would be saved and counted beside its copies.
+
+    Args:
+      layer: a Keras layer or model, or None.
+    """
+
+    def __init__(self, layer: keras.layers.Layer | None):
+        self.layer = layer
+
+    def serialize(self) -> dict[str, Any] | None:
+        """The layer as a Keras config, or None."""
+        return None if self.layer is None else keras.saving.serialize_keras_object(self.layer)
 
 
 def flatten(features: tf.Tensor) -> tf.Tensor:

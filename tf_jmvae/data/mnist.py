@@ -58,7 +58,8 @@ def _check_files(folder: pathlib.Path) -> None:
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise FileNotFoundError(
-            f"The MNIST folder {folder} lacks {', '.join(missing)}. Expected the four original files: {', '.join(FILES)}."
+            f"The MNIST folder {folder} lacks {', '.join(missing)}. "
+            f"Expected the four original files: {', '.join(FILES)}."
         )
     for name, expected in FILES.items():
         try:

@@ -35,9 +35,7 @@ class Towers(keras.layers.Layer):
 class Encoder(keras.layers.Layer):
     """q(z | modalities) = N(mu, diag(sigma^2)), Eq. (2): towers, then the Gaussian head."""
 
-    def __init__(
-        self, modalities: Mapping[str, Modality], latent_dim: int, trunk: keras.layers.Layer | None = None
-    ):
+    def __init__(self, modalities: Mapping[str, Modality], latent_dim: int, trunk: keras.layers.Layer | None = None):
         super().__init__()
         self.towers = Towers(modalities, trunk)
         self.head = heads.Gaussian(event_shape=(latent_dim,))

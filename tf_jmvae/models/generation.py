@@ -88,7 +88,7 @@ class Generation:
     def _draw(
         self, posterior: tfd.Distribution, seed: tf.Tensor, num_samples: int | None = None, mean: bool = False
     ) -> tf.Tensor:
-        """z for generation, `[B, D]` or `[B, S, D]`: samples of the posterior, or its mean."""
+        """Z for generation, `[B, D]` or `[B, S, D]`: samples of the posterior, or its mean."""
         if mean:
             z = posterior.mean()
             return z if num_samples is None else tf.repeat(z[:, None], num_samples, axis=1)

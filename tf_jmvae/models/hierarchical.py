@@ -74,8 +74,8 @@ class HierarchicalJMVAE(JointEncoderVAE):
         self.num_layers = num_layers
         layer_encoder = networks.mlp() if layer_encoder is None else layer_encoder
         layer_prior = networks.mlp() if layer_prior is None else layer_prior
-        self._layer_encoder = keras.saving.serialize_keras_object(layer_encoder)
-        self._layer_prior = keras.saving.serialize_keras_object(layer_prior)
+        self._layer_encoder = networks.Template(layer_encoder)
+        self._layer_prior = networks.Template(layer_prior)
 
         gaussian = heads.Gaussian(event_shape=(latent_dim,))
         self.towers = Towers(self.modalities, trunk)  # h_1 = f_1(x, w)
@@ -124,8 +124,8 @@ class HierarchicalJMVAE(JointEncoderVAE):
         return {
             **super().get_config(),
             "num_layers": self.num_layers,
-            "layer_encoder": dict(self._layer_encoder),
-            "layer_prior": dict(self._layer_prior),
+            "layer_encoder": self._layer_encoder.serialize(),
+            "layer_prior": self._layer_prior.serialize(),
         }
 
     def _encode(self, batch, training):

@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae import checks, seeds
+from tf_jmvae import checks, networks, seeds
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.multimodal import MultimodalVAE
 
@@ -43,14 +43,15 @@ class JointEncoderVAE(MultimodalVAE):
         **kwargs: Any,
     ):
         super().__init__(modalities, latent_dim, **kwargs)
-        # Kept as a config: a layer here would be tracked, and saved, beside its copies.
-        self._trunk = None if trunk is None else keras.saving.serialize_keras_object(trunk)
+        self._trunk = networks.Template(trunk)
 
     def get_config(self):
-        return {**super().get_config(), "trunk": self._trunk and dict(self._trunk)}
+        return {**super().get_config(), "trunk": self._trunk.serialize()}
 
     def posterior(self, observed, *, num_steps=1, initial="zeros", seed=None, training=False):
         """q(z | observed); missing modalities are completed by `num_steps - 1` draws of Eq. (6)."""
+        if isinstance(num_steps, int) and num_steps < 1:
+            raise ValueError(f"num_steps must be 1 or more; got {num_steps}.")
         observed = checks.to_tensors(self.modalities, observed)
         if len(observed) < len(self.modalities):
             observed = self._impute(observed, num_steps - 1, initial, seeds.to_tensor(seed))

@@ -75,9 +75,7 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
 
     # What a model defines.
 
-    def objective(
-        self, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, training: bool = False
-    ) -> dict[str, Term]:
+    def objective(self, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, training: bool = False) -> dict[str, Term]:
         """The terms of the bound on log p(batch), by name: their weighted sum, to be maximised.
 
         Args:
@@ -221,10 +219,7 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
 
     def _unpack(self, data: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
         batch, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if targets is not None:
-            raise ValueError(
-                "A multimodal VAE has no separate targets: pass every modality in one dict as x, and no y."
-            )
+        checks.check_no_targets(targets)
         return self._complete(batch), sample_weight
 
     def _complete(self, batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:

@@ -22,29 +22,38 @@ class ValidatedFit:
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         self._check_data(x, y, complete=True)
         validation = kwargs.get("validation_data")
-        if validation is not None:
-            self._check_data(validation[0] if isinstance(validation, tuple) else validation, complete=True)
-        return super().fit(x, y, *args, **kwargs)
+        if isinstance(validation, tuple):
+            validation_x, validation_y, weight = keras.utils.unpack_x_y_sample_weight(validation)
+            self._check_data(validation_x, validation_y, complete=True)
+            kwargs["validation_data"] = (validation_x, _keep(weight), weight)
+        elif validation is not None:
+            self._check_data(validation, complete=True)
+        if not isinstance(x, Mapping):
+            # Keras's default, True, is for arrays; for anything else Keras warns of its own default.
+            kwargs.setdefault("shuffle", False)
+        return super().fit(x, _keep(kwargs.get("sample_weight")), *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         self._check_data(x, y, complete=True)
-        return super().evaluate(x, y, *args, **kwargs)
+        return super().evaluate(x, _keep(kwargs.get("sample_weight")), *args, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> dict[str, np.ndarray]:
         self._check_data(x, complete=False)
         return super().predict(x, *args, **kwargs)
 
     def _check_data(self, x: Any, y: Any = None, *, complete: bool) -> None:
-        if y is not None:
-            raise ValueError(
-                "A multimodal VAE has no separate targets: pass every modality in one dict as x, and no y."
-            )
+        checks.check_no_targets(y)
         if isinstance(x, tf.data.Dataset):
             for batch in x.take(1):
                 self._check_data(keras.utils.unpack_x_y_sample_weight(batch)[0], complete=complete)
         elif isinstance(x, Mapping) or _is_array(x):
             checks.check_names(self.modalities, x, required=self.modalities if complete else None)
             checks.to_tensors(self.modalities, x)
+
+
+def _keep(sample_weight: Any) -> np.ndarray | None:
+    """Targets of no columns, for the sample weights' sake: where y is None, Keras drops them without a word."""
+    return None if sample_weight is None else np.zeros((len(sample_weight), 0), np.float32)
 
 
 def _is_array(x: Any) -> bool:

@@ -105,7 +105,8 @@ def _bars(axis: Axes, probabilities: np.ndarray, truth: int, class_names: Sequen
     colors[named] = _RIGHT if named == truth else _WRONG
     axis.bar(range(len(class_names)), probabilities, color=colors)
     axis.set_title(
-        f"{class_names[named]}  ({probabilities[named]:.0%})" + ("" if named == truth else f", is {class_names[truth]}"),
+        f"{class_names[named]}  ({probabilities[named]:.0%})"
+        + ("" if named == truth else f", is {class_names[truth]}"),
         fontsize=8,
         color=colors[named],
     )

@@ -25,7 +25,7 @@ __all__ = ["RunError", "default_run_dir", "train"]
 
 _PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "tensorflow-datasets", "numpy")
 # What may differ between the command that started a run and the one that continues it.
-_NOT_COMPARED = {"run_dir", "overwrite", "source"}
+_NOT_COMPARED = {"run_dir", "overwrite", "source", "data.data_dir"}
 
 
 class RunError(Exception):
@@ -133,9 +133,7 @@ def _fit(
     return checkpoint.history
 
 
-def _draw(
-    model: MultimodalVAE, source: data.Source, history: dict[str, list[float]], run_dir: Path, seed: int
-) -> None:
+def _draw(model: MultimodalVAE, source: data.Source, history: dict[str, list[float]], run_dir: Path, seed: int) -> None:
     from tf_jmvae.report import plots
 
     replace_atomically(run_dir / "history.png", lambda path: plots.history(history, path))

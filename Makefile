@@ -1,0 +1,40 @@
+# Every target sets up what it needs in .venv; nothing is installed by hand.
+PYTHON ?= $(firstword $(foreach name,python3.11 python3,$(shell command -v $(name))))
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help setup train test lint format bench-mnist clean
+.DEFAULT_GOAL := help
+
+help:  ## List the targets.
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 14
+
+$(STAMP): setup.py constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed; name one with make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(STAMP)
+
+setup: $(STAMP)  ## Make .venv with the tested versions of everything.
+
+train: $(STAMP)  ## Train a model; ARGS="--preset mnist-jmvae-kl" chooses, ARGS=--help lists.
+	$(BIN)/python train.py $(ARGS)
+
+test: $(STAMP)  ## Run the tests; ARGS="-k data" chooses.
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(STAMP)  ## Check style and formatting.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(STAMP)  ## Mend style and formatting.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench-mnist: $(STAMP)  ## Train on MNIST and let an independent classifier judge (ARGS="--data-dir FOLDER").
+	$(BIN)/python benchmarks/mnist_recognition.py $(ARGS)
+
+clean:  ## Remove .venv and caches; runs stay.
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

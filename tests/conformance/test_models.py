@@ -1,0 +1,203 @@
+"""Every model goes through the same checks: Keras's training, evaluation, prediction, saving, sampling."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from conftest import small_batch, small_modalities
+
+import tf_jmvae as tj
+
+MODELS = {
+    "vae": (tj.VAE, "x", {}),
+    "jmvae": (tj.JMVAE, "xw", {"trunk": tj.networks.mlp([8])}),
+    "jmvae_kl": (tj.JMVAEKL, "xw", {"alpha": 0.5}),
+    "jmvae_kl_of_four": (tj.JMVAEKL, "xwcv", {"subsets": "single"}),
+    "hierarchical": (tj.HierarchicalJMVAE, "xwc", {"num_layers": 2, "layer_encoder": tj.networks.mlp([8])}),
+}
+
+
+@pytest.fixture(params=MODELS)
+def names(request):
+    return MODELS[request.param][1]
+
+
+@pytest.fixture
+def make(request, names):
+    """A function that makes the model, the same one under the same seed."""
+    cls, names, options = MODELS[request.node.callspec.params["names"]]
+    return lambda: cls(small_modalities(names), 3, **options)
+
+
+@pytest.fixture
+def batch(names):
+    return small_batch(names, size=32)
+
+
+def _fit(model, batch, **compile_options):
+    model.compile(keras.optimizers.Adam(1e-2), **compile_options)
+    return model.fit(batch, batch_size=8, epochs=3, shuffle=False, verbose=0).history
+
+
+def _as_numpy(samples):
+    return {name: value.numpy() for name, value in samples.items()}
+
+
+def _assert_equal(left, right, rtol=0.0):
+    assert list(left) == list(right)
+    for name in left:
+        np.testing.assert_allclose(left[name], right[name], rtol=rtol, atol=rtol)
+
+
+def test_fit_raises_the_bound_and_reports_each_term_with_their_sum(make, names, batch):
+    model = make()
+    history = _fit(model, batch)
+    terms = [name for name in history if name not in ("loss", "elbo")]
+    assert {f"log_p_{name}" for name in names} < set(terms)
+    assert any(name.startswith("kl_prior") for name in terms)
+    assert history["elbo"][-1] > history["elbo"][0]
+    coefficients = {name: t.coefficient for name, t in model.objective(batch, tf.constant([1, 2])).items()}
+    total = sum(coefficients[name] * np.array(history[name]) for name in terms)
+    np.testing.assert_allclose(history["elbo"], total, rtol=1e-4)
+    np.testing.assert_allclose(history["loss"], -np.array(history["elbo"]), rtol=1e-4)
+
+
+def test_a_seed_repeats_training(make, batch):
+    histories = []
+    for _ in range(2):
+        keras.utils.set_random_seed(3)
+        histories.append(_fit(make(), batch))
+    _assert_equal(*histories, rtol=1e-5)  # sums over threads may differ in their last bit
+
+
+@pytest.mark.parametrize("option", [{"steps_per_execution": 2}, {"run_eagerly": True}], ids=str)
+def test_compile_options_do_not_change_the_result(make, batch, option):
+    plain = make()
+    other = make()
+    other.set_weights(plain.get_weights())
+    _assert_equal(_fit(other, batch, **option), _fit(plain, batch, jit_compile=False), rtol=1e-3)
+
+
+def test_xla_computes_the_same_step(make, batch):
+    """XLA draws other noise from the same seed, so the decoders' noise is taken out: they ignore z."""
+    plain, compiled = make(), make()
+    compiled.set_weights(plain.get_weights())
+    for model in (plain, compiled):
+        for layer in (*model.decoders.values(), *getattr(model, "layer_priors", ())):
+            first, *rest = layer.network.get_weights()
+            layer.network.set_weights([0 * first, *rest])
+            layer.network.trainable = False
+    _assert_equal(_fit(compiled, batch, jit_compile=True), _fit(plain, batch, jit_compile=False), rtol=1e-3)
+
+
+def test_mixed_precision_trains_with_float32_distributions(make, names, batch):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    model = make()
+    history = _fit(model, batch)
+    assert history["elbo"][-1] > history["elbo"][0]
+    assert {p.dtype for p in model(batch).values()} == {tf.float32}
+    assert {v.dtype for v in model.trainable_variables} == {"float32"}
+
+
+def test_evaluate_repeats_and_equals_the_mean_bound(make, batch):
+    model = make()
+    model.compile()
+    first, second = (model.evaluate(batch, batch_size=32, verbose=0, return_dict=True) for _ in range(2))
+    np.testing.assert_allclose(list(first.values()), list(second.values()), rtol=1e-6)
+    np.testing.assert_allclose(first["elbo"], model.elbo(batch, seed=0).numpy().mean(), rtol=1e-5)
+
+
+def test_predict_gives_the_means_as_numpy_for_any_subset(make, names, batch):
+    model = make()
+    for subset in (names, names[:1]):
+        observed = {name: batch[name] for name in subset}
+        predicted = model.predict(observed, batch_size=5, verbose=0)
+        assert {type(value) for value in predicted.values()} == {np.ndarray}
+        _assert_equal(predicted, {name: p.mean() for name, p in model(observed).items()}, rtol=1e-5)
+
+
+def test_call_returns_a_distribution_per_modality_with_its_event_shape(make, names, batch):
+    model = make()
+    output = model(batch)
+    assert list(output) == list(names)
+    for name, likelihood in output.items():
+        assert isinstance(likelihood, tfp.distributions.Distribution)
+        assert likelihood.batch_shape == (32,)
+        assert likelihood.event_shape == model.modalities[name].event_shape
+
+
+def test_saving_keeps_the_model_its_order_of_modalities_and_its_optimizer(make, names, batch, tmp_path):
+    model = make()
+    _fit(model, batch)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert list(loaded.modalities) == list(names)
+    assert loaded.get_config() == model.get_config()
+    _assert_equal(loaded.predict(batch, verbose=0), model.predict(batch, verbose=0))
+    continued = [m.fit(batch, batch_size=8, shuffle=False, verbose=0).history for m in (model, loaded)]
+    _assert_equal(*continued, rtol=1e-6)
+
+
+def test_sampling_repeats_with_a_seed_and_differs_without(make, names, batch):
+    model = make()
+    observed = {names[0]: batch[names[0]]}
+    calls = [
+        lambda **seed: model.generate(observed, targets=names, num_steps=3, output="sample", num_samples=4, **seed),
+        lambda **seed: model.generate(observed, targets=names, num_steps=3, initial="noise", **seed),
+        lambda **seed: model.reconstruct(batch, **seed),
+        lambda **seed: model.sample(6, **seed),
+        lambda **seed: model.sample(6, output="sample", **seed),
+    ]
+    for call in calls:
+        first = _as_numpy(call(seed=5))
+        _assert_equal(first, _as_numpy(call(seed=5)))
+        _assert_equal(first, _as_numpy(tf.function(lambda call=call: call(seed=5))()), rtol=1e-4)
+        for other in (_as_numpy(call(seed=6)), _as_numpy(call())):
+            assert any(not np.array_equal(first[name], other[name]) for name in names)
+
+
+def test_shapes_of_what_is_generated(make, names, batch):
+    model = make()
+    observed = {names[0]: batch[names[0]]}
+    one = model.generate(observed, targets=names, seed=1)
+    many = model.generate(observed, targets=names, num_samples=4, seed=1)
+    prior = model.sample(6, seed=1)
+    for name in names:
+        event_shape = model.modalities[name].event_shape
+        assert one[name].shape == (32, *event_shape)
+        assert many[name].shape == (32, 4, *event_shape)
+        assert prior[name].shape == (6, *event_shape)
+    if len(names) > 1:
+        assert set(model.generate(observed, seed=1)) == set(names) - set(names[0])
+    else:
+        with pytest.raises(ValueError, match="nothing to generate"):
+            model.generate(observed)
+
+
+def test_a_sample_of_the_likelihood_lies_in_its_support(make, names, batch):
+    model = make()
+    for name, values in model.sample(50, output="sample", seed=1).items():
+        assert model.modalities[name].head.in_support(values.numpy()).all()
+
+
+def test_examples_of_weight_zero_change_nothing(make, batch):
+    """Two batches that differ in their second half only, which has no weight, make the same step."""
+    first, second = make(), make()
+    second.set_weights(first.get_weights())
+    other_half = {name: np.concatenate([value[:16], value[:16]]) for name, value in batch.items()}
+    for model, examples in ((first, batch), (second, other_half)):
+        model.compile(keras.optimizers.SGD(1e-3))
+        weights = 1.0 * (np.arange(32) < 16)
+        model.fit(examples, sample_weight=weights, batch_size=32, shuffle=False, verbose=0)
+    for left, right in zip(first.trainable_variables, second.trainable_variables, strict=True):
+        np.testing.assert_allclose(left.numpy(), right.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_clipping_the_gradient_through_the_optimizer(make, batch):
+    model = make()
+    before = [v.numpy() for v in model.trainable_variables]
+    model.compile(keras.optimizers.SGD(1.0, global_clipnorm=1e-3))
+    model.fit(batch, batch_size=32, epochs=1, verbose=0)
+    step = np.sqrt(sum(np.sum((v.numpy() - b) ** 2) for v, b in zip(model.trainable_variables, before, strict=True)))
+    np.testing.assert_allclose(step, 1e-3, rtol=1e-3)

@@ -1,0 +1,165 @@
+"""from_arrays: what a pass is, that passes differ, and that any pass can be had again."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_jmvae.data import from_arrays
+
+SIZE = 23
+ARRAYS = {"x": np.repeat(np.arange(SIZE)[:, None], 3, axis=1), "w": -np.arange(SIZE)}
+GREY = {"x": np.random.default_rng(0).uniform(0.2, 0.8, (SIZE, 6)), "w": np.arange(SIZE)}
+
+
+def _batches(dataset):
+    return list(dataset.as_numpy_iterator())
+
+
+def _joined(dataset, name):
+    return np.concatenate([batch[name] for batch in _batches(dataset)])
+
+
+def _assert_equal(actual, expected):
+    assert len(actual) == len(expected)
+    for a, b in zip(actual, expected, strict=True):
+        assert a.keys() == b.keys()
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name])
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 23, 100])
+def test_a_shuffled_pass_holds_every_example_once_and_keeps_modalities_together(batch_size):
+    for batches in (
+        from_arrays(ARRAYS, batch_size=batch_size, shuffle=True, passes=range(number, number + 1))
+        for number in range(4)
+    ):
+        rows = _joined(batches, "w")
+        assert sorted(rows) == sorted(ARRAYS["w"])
+        np.testing.assert_array_equal(_joined(batches, "x"), np.repeat(-rows[:, None], 3, axis=1))
+
+
+def test_without_shuffling_the_order_is_kept():
+    dataset = from_arrays(ARRAYS, batch_size=5)
+    for _ in range(2):
+        np.testing.assert_array_equal(_joined(dataset, "x"), ARRAYS["x"])
+        np.testing.assert_array_equal(_joined(dataset, "w"), ARRAYS["w"])
+
+
+@pytest.mark.parametrize("passes", [None, range(1), range(2, 5), range(0)])
+def test_last_batch_is_smaller_and_the_cardinality_is_the_number_of_batches(passes):
+    dataset = from_arrays(ARRAYS, batch_size=5, passes=passes)
+    repeats = 1 if passes is None else len(passes)
+    assert [len(batch["w"]) for batch in _batches(dataset)] == [5, 5, 5, 5, 3] * repeats
+    assert dataset.cardinality().numpy() == 5 * repeats
+
+
+def test_a_batch_may_be_larger_than_the_data():
+    assert [len(batch["w"]) for batch in _batches(from_arrays(ARRAYS, batch_size=128))] == [SIZE]
+
+
+def test_batches_are_float32_with_static_event_shapes():
+    dataset = from_arrays({"x": np.ones((4, 2, 3), np.uint8), "w": np.array([[True], [False]] * 2)}, batch_size=3)
+    assert {name: (spec.dtype, spec.shape[1:]) for name, spec in dataset.element_spec.items()} == {
+        "x": (tf.float32, (2, 3)),
+        "w": (tf.float32, (1,)),
+    }
+    np.testing.assert_array_equal(_joined(dataset, "w"), [[1.0], [0.0], [1.0], [0.0]])
+
+
+@pytest.mark.parametrize("passes", [None, range(2)])
+def test_another_pass_has_another_order_and_another_binarisation(passes):
+    def two_passes(dataset):
+        rounds = 1 if passes else 2
+        values = np.concatenate([_joined(dataset, "x") for _ in range(rounds)])
+        return np.split(values, 2)
+
+    first, second = two_passes(from_arrays(ARRAYS, batch_size=5, shuffle=True, passes=passes))
+    assert (first != second).any()
+    first, second = two_passes(from_arrays(GREY, batch_size=5, binarize=["x"], passes=passes))
+    assert (first != second).mean() > 0.2
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_any_pass_can_be_had_again(shuffle):
+    options = {"batch_size": 5, "shuffle": shuffle, "binarize": ["x"], "seed": 3}
+    whole = _batches(from_arrays(GREY, passes=range(5), **options))
+    _assert_equal(_batches(from_arrays(GREY, passes=range(2, 5), **options)), whole[10:])
+    _assert_equal(_batches(from_arrays(GREY, passes=range(4, 5), **options)), whole[20:])
+
+
+def test_given_passes_are_the_same_at_every_iteration():
+    dataset = from_arrays(GREY, batch_size=5, shuffle=True, binarize=["x"], passes=range(2))
+    _assert_equal(_batches(dataset), _batches(dataset))
+
+
+@pytest.mark.parametrize("passes", [None, range(3)])
+def test_equal_seeds_repeat_and_others_do_not(passes):
+    def made(seed):
+        dataset = from_arrays(GREY, batch_size=5, shuffle=True, binarize=["x"], seed=seed, passes=passes)
+        return [batch for _ in range(2) for batch in _batches(dataset)]
+
+    _assert_equal(made(7), made(7))
+    for name in ("x", "w"):
+        assert any((a[name] != b[name]).any() for a, b in zip(made(7), made(8), strict=True))
+
+
+def test_binarisation_draws_ones_with_the_grey_value_as_probability():
+    levels = np.array([0.0, 0.05, 0.3, 0.5, 0.9, 1.0])
+    passes, size = 300, 16
+    dataset = from_arrays({"x": np.tile(levels, (size, 1))}, batch_size=6, binarize=["x"], passes=range(passes))
+    drawn = _joined(dataset, "x")
+    assert set(np.unique(drawn)) == {0.0, 1.0}
+    error = np.sqrt(levels * (1 - levels) / (passes * size))
+    np.testing.assert_array_less(np.abs(drawn.mean(axis=0) - levels), 4.5 * error + 1e-9)
+
+
+def test_binarisation_is_independent_over_values_batches_and_modalities():
+    size = 2000
+    grey = np.full((size, 2), 0.5)
+    dataset = from_arrays({"x": grey, "y": grey}, batch_size=size // 2, binarize=["y", "x"], passes=range(2))
+    x, y = _joined(dataset, "x"), _joined(dataset, "y")
+    columns = [half[:, column] for value in (x, y) for half in np.split(value, 4) for column in range(2)]
+    correlation = np.corrcoef(columns) - np.eye(len(columns))
+    assert np.abs(correlation).max() < 5 / np.sqrt(size / 2)
+
+
+def test_only_the_named_modalities_are_binarised():
+    dataset = from_arrays({"x": GREY["x"], "y": GREY["x"]}, batch_size=5, binarize=["x"])
+    assert set(np.unique(_joined(dataset, "x"))) == {0.0, 1.0}
+    np.testing.assert_array_equal(_joined(dataset, "y"), GREY["x"].astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "options", "message"),
+    [
+        ({"x": np.ones((4, 2)), "w": np.ones((3, 2))}, {}, r"one common number of examples.*\{'x': 4, 'w': 3\}"),
+        ({}, {}, r"one common number of examples, at least 1; got \{\}"),
+        ({"x": np.ones((0, 2))}, {}, r"at least 1; got \{'x': 0\}"),
+        ({"x": np.array(["a", "b"])}, {}, r"Modality 'x': expected numbers of shape \[N, \.\.\.\]; got dtype <U1"),
+        ({"x": np.array([None, 1.0], object)}, {}, "Modality 'x': expected numbers .* got dtype object"),
+        ({"x": 3.0}, {}, r"Modality 'x': expected numbers of shape \[N, \.\.\.\]; got dtype float64, shape \(\)"),
+        (ARRAYS, {"batch_size": 0}, "batch_size must be 1 or more; got 0"),
+        (ARRAYS, {"batch_size": -5}, "batch_size must be 1 or more; got -5"),
+        (GREY, {"binarize": ["y"]}, r"binarize names \['y'\], but the arrays are \['x', 'w'\]"),
+        (GREY, {"binarize": ["w"]}, r"Modality 'w': binarize expects values in \[0, 1\]; got \[0\.0, 22\.0\]"),
+        ({"x": np.array([-0.5, 1])}, {"binarize": ["x"]}, r"binarize expects values in \[0, 1\]; got \[-0\.5, 1\.0\]"),
+        ({"x": np.array([np.nan, 1])}, {"binarize": ["x"]}, r"Modality 'x': binarize expects values in \[0, 1\]"),
+    ],
+    ids=[
+        "lengths differ",
+        "no arrays",
+        "no examples",
+        "strings",
+        "objects",
+        "scalar",
+        "batch size 0",
+        "negative batch size",
+        "unknown name",
+        "above 1",
+        "below 0",
+        "nan",
+    ],
+)
+def test_what_cannot_be_batched_is_refused(arrays, options, message):
+    with pytest.raises(ValueError, match=message):
+        from_arrays(arrays, **options)

@@ -1,0 +1,263 @@
+"""Datasets by name, against scikit-learn's own arrays and an independent reading of MNIST's files."""
+
+import gzip
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from tf_jmvae import data
+
+MNIST_FOLDER = pathlib.Path(__file__).resolve().parents[2].parent / "shared" / "data" / "mnist"
+MNIST_FILES = [f"{split}-{kind}-ubyte.gz" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+
+
+def _as_multiset(images, labels):
+    """Every example as bytes, sorted; `images` are uint8."""
+    return sorted(image.tobytes() + bytes([label]) for image, label in zip(images, labels, strict=True))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits")
+
+
+def test_digits_are_those_of_scikit_learn_each_in_one_split_only(digits):
+    original = load_digits()
+    splits = [digits.train, digits.test]
+    assert [len(split["x"]) for split in splits] == [1437, 360]
+    images = np.concatenate([split["x"] for split in splits])[..., 0] * 16
+    labels = np.concatenate([split["w"] for split in splits]).argmax(-1)
+    assert _as_multiset(images.astype(np.uint8), labels) == _as_multiset(
+        original.images.astype(np.uint8), original.target
+    )
+    np.testing.assert_array_equal(images, images.astype(np.uint8))
+
+
+def test_digits_have_grey_images_and_one_hot_labels(digits):
+    for split, size in ((digits.train, 1437), (digits.test, 360)):
+        assert split["x"].shape == (size, 8, 8, 1)
+        assert split["x"].min() == 0
+        assert split["x"].max() == 1
+        np.testing.assert_array_equal(split["w"], np.eye(10)[split["w"].argmax(-1)])
+        assert split["x"].dtype == np.float32
+    assert digits.binarize == ()
+    assert digits.class_names == tuple("0123456789")
+
+
+def test_digits_are_split_in_the_same_way_every_time(digits):
+    again = data.load("digits")
+    np.testing.assert_array_equal(again.train["x"], digits.train["x"])
+    np.testing.assert_array_equal(again.test["w"], digits.test["w"])
+
+
+def test_every_digit_is_in_both_splits_in_its_share(digits):
+    for split in (digits.train, digits.test):
+        np.testing.assert_allclose(split["w"].mean(axis=0), 0.1, atol=0.04)
+
+
+def test_only_selects_and_orders_the_modalities(digits):
+    source = data.Source(digits.train, digits.test, binarize=("x",), class_names=digits.class_names)
+    swapped = source.only(["w", "x"])
+    assert list(swapped.train) == list(swapped.test) == ["w", "x"]
+    assert swapped.binarize == ("x",)
+    labels = source.only(["w"])
+    assert list(labels.train) == list(labels.test) == ["w"]
+    assert labels.binarize == ()
+    np.testing.assert_array_equal(labels.test["w"], digits.test["w"])
+    assert list(source.train) == ["x", "w"]
+
+
+def test_only_names_what_is_missing_and_what_there_is(digits):
+    with pytest.raises(ValueError, match=r"modalities \['x', 'w'\], but not \['caption'\]"):
+        digits.only(["x", "caption"])
+
+
+@pytest.mark.parametrize("batch_size", [1, 128, 479, 1437, 5000])
+def test_num_batches_is_the_number_of_batches_in_a_pass(digits, batch_size):
+    batches = digits.train_batches(batch_size)
+    counted = sum(1 for _ in batches) if batch_size > 1 else 1437
+    assert digits.num_batches(batch_size) == counted == batches.cardinality()
+
+
+def test_train_batches_shuffle_the_training_examples(digits):
+    joined = np.concatenate([batch["w"] for batch in digits.train_batches(500, seed=1).as_numpy_iterator()])
+    assert (joined != digits.train["w"]).any()
+    np.testing.assert_array_equal(joined.sum(axis=0), digits.train["w"].sum(axis=0))
+
+
+def test_test_batches_are_the_test_examples_in_order_every_time(digits):
+    batches = digits.test_batches(100)
+    for _ in range(2):
+        joined = np.concatenate([batch["x"] for batch in batches.as_numpy_iterator()])
+        np.testing.assert_array_equal(joined, digits.test["x"])
+
+
+@pytest.mark.parametrize("train_size", [1, 100, 1437])
+def test_train_size_takes_the_first_training_examples_and_leaves_the_test_set(digits, train_size):
+    smaller = data.load("digits", train_size=train_size)
+    for name in ("x", "w"):
+        np.testing.assert_array_equal(smaller.train[name], digits.train[name][:train_size])
+        np.testing.assert_array_equal(smaller.test[name], digits.test[name])
+
+
+@pytest.mark.parametrize("train_size", [0, -1, 1438])
+def test_train_size_must_be_had(train_size):
+    with pytest.raises(ValueError, match=f"between 1 and 1437 for 'digits'; got {train_size}"):
+        data.load("digits", train_size=train_size)
+
+
+def test_an_unknown_dataset_lists_the_known_ones():
+    with pytest.raises(ValueError, match=r"Unknown dataset 'cifar'\. Expected one of 'digits', 'mnist'"):
+        data.load("cifar")
+
+
+@pytest.fixture(scope="module")
+def tfds_dir(tmp_path_factory):
+    """An empty folder where tensorflow-datasets is to keep what it prepares."""
+    if not all((MNIST_FOLDER / name).is_file() for name in MNIST_FILES):
+        pytest.skip(f"the four files of MNIST are not in {MNIST_FOLDER}")
+    folder = tmp_path_factory.mktemp("tfds")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TFDS_DATA_DIR", str(folder))
+        import tensorflow_datasets as tfds
+
+        patch.setattr(tfds.core.constants, "DATA_DIR", str(folder))  # read when the package was first imported
+        tfds.disable_progress_bar()
+        yield folder
+
+
+@pytest.fixture
+def damaged_folder(tmp_path):
+    """A copy of the MNIST folder, and whichever file is named put aside to be replaced."""
+
+    def copied(without):
+        for name in MNIST_FILES:
+            if name != without:
+                (tmp_path / name).symlink_to(MNIST_FOLDER / name)
+        return tmp_path
+
+    return copied
+
+
+@pytest.fixture
+def nothing_is_written(tfds_dir, tmp_path_factory):
+    """Sends tensorflow-datasets to an empty folder that must still be empty after the test."""
+    import tensorflow_datasets as tfds
+
+    folder = tmp_path_factory.mktemp("untouched")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TFDS_DATA_DIR", str(folder))
+        patch.setattr(tfds.core.constants, "DATA_DIR", str(folder))
+        yield
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.usefixtures("nothing_is_written")
+def test_a_missing_file_is_named(damaged_folder):
+    folder = damaged_folder(without="t10k-labels-idx1-ubyte.gz")
+    with pytest.raises(FileNotFoundError, match=r"lacks t10k-labels-idx1-ubyte\.gz\. Expected the four original files"):
+        data.load("mnist", data_dir=folder)
+
+
+@pytest.mark.usefixtures("nothing_is_written")
+def test_a_folder_that_does_not_exist_lacks_every_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere lacks train-images.*, train-labels.*, t10k-images.*, t10k"):
+        data.load("mnist", data_dir=tmp_path / "nowhere")
+
+
+@pytest.mark.usefixtures("nothing_is_written")
+def test_a_truncated_file_is_named(damaged_folder):
+    name = "t10k-images-idx3-ubyte.gz"
+    folder = damaged_folder(without=name)
+    (folder / name).write_bytes((MNIST_FOLDER / name).read_bytes()[:100_000])
+    with pytest.raises(OSError, match=f"{name} is damaged or truncated .*Fetch it again"):
+        data.load("mnist", data_dir=folder)
+
+
+@pytest.mark.usefixtures("nothing_is_written")
+def test_a_file_that_is_no_gzip_is_named(damaged_folder):
+    name = "train-labels-idx1-ubyte.gz"
+    folder = damaged_folder(without=name)
+    (folder / name).write_text("<html>404 Not Found</html>")
+    with pytest.raises(OSError, match=f"{name} is damaged or truncated .*Fetch it again"):
+        data.load("mnist", data_dir=folder)
+
+
+@pytest.mark.usefixtures("nothing_is_written")
+def test_a_file_of_the_wrong_size_is_named(damaged_folder):
+    name = "t10k-labels-idx1-ubyte.gz"
+    folder = damaged_folder(without=name)
+    content = gzip.decompress((MNIST_FOLDER / name).read_bytes())
+    (folder / name).write_bytes(gzip.compress(content[:-1]))
+    with pytest.raises(OSError, match=f"{name} should unpack to 10008 bytes, but has 10007"):
+        data.load("mnist", data_dir=folder)
+
+
+@pytest.fixture(scope="module")
+def original_mnist():
+    """`(images, labels)` of both splits, read without tensorflow-datasets."""
+
+    def read(split):
+        images, labels = (
+            np.frombuffer(gzip.decompress((MNIST_FOLDER / f"{split}-{kind}-ubyte.gz").read_bytes()), np.uint8)
+            for kind in ("images-idx3", "labels-idx1")
+        )
+        return images[16:].reshape(-1, 28, 28), labels[8:]
+
+    return read("train"), read("t10k")
+
+
+@pytest.fixture(scope="module")
+def mnist(tfds_dir):
+    source = data.load("mnist", data_dir=MNIST_FOLDER)
+    yield source
+    shutil.rmtree(tfds_dir)
+
+
+@pytest.fixture(scope="module")
+def mnist_of_the_paper(mnist):
+    """Loaded after `mnist`, so from the prepared copy."""
+    return data.load("mnist", data_dir=MNIST_FOLDER, train_size=50_000)
+
+
+def test_mnist_training_examples_are_those_of_the_files(mnist, original_mnist):
+    images, labels = mnist.train["x"], mnist.train["w"].argmax(-1)
+    assert images.shape == (60_000, 28, 28, 1)
+    assert images.dtype == np.float32
+    as_bytes = np.rint(images * 255).astype(np.uint8)
+    np.testing.assert_array_equal(images, as_bytes.astype(np.float32) / 255)
+    assert _as_multiset(as_bytes, labels) == _as_multiset(*original_mnist[0])
+    np.testing.assert_array_equal(mnist.train["w"], np.eye(10)[labels])
+    assert mnist.binarize == ("x",)
+
+
+def test_mnist_test_set_is_binary_with_the_grey_values_as_probabilities(mnist, original_mnist):
+    images, labels = original_mnist[1]
+    assert mnist.test["x"].shape == (10_000, 28, 28, 1)
+    assert set(np.unique(mnist.test["x"])) == {0.0, 1.0}
+    np.testing.assert_array_equal(mnist.test["w"].sum(axis=0), np.bincount(labels))
+    for digit in range(10):
+        grey = images[labels == digit] / 255.0
+        ones = mnist.test["x"][mnist.test["w"][:, digit] == 1].sum(axis=(0, 3))
+        deviation = np.sqrt((grey * (1 - grey)).sum(axis=0))
+        np.testing.assert_array_less(np.abs(ones - grey.sum(axis=0)), 6 * deviation + 1)
+
+
+def test_mnist_of_the_paper_has_the_first_50000_training_examples(mnist, mnist_of_the_paper):
+    for name, array in mnist_of_the_paper.train.items():
+        assert len(array) == 50_000
+        np.testing.assert_array_equal(array, mnist.train[name][:50_000])
+
+
+def test_mnist_test_set_is_the_same_at_every_load(mnist, mnist_of_the_paper):
+    for name, array in mnist_of_the_paper.test.items():
+        np.testing.assert_array_equal(array, mnist.test[name])
+
+
+def test_mnist_train_batches_are_binarised_and_labelled(mnist):
+    batch = next(iter(mnist.train_batches(1000)))
+    assert set(np.unique(batch["x"])) == {0.0, 1.0}
+    np.testing.assert_array_equal(batch["w"].numpy().sum(axis=-1), np.ones(1000))

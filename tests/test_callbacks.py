@@ -1,0 +1,256 @@
+"""KL warm-up, checkpoints that survive a kill, and files that are whole or not there."""
+
+import json
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+from conftest import small_batch, small_modalities
+
+import tf_jmvae as tj
+from tf_jmvae.callbacks import Checkpoint, KLWarmUp
+from tf_jmvae.files import replace_atomically, write_json
+
+EPOCHS = 4
+
+
+def _data(passes):
+    batch = small_batch(size=20)
+    batch["x"] = np.random.default_rng(0).uniform(size=batch["x"].shape)
+    return tj.data.from_arrays(batch, batch_size=8, shuffle=True, binarize=["x"], seed=3, passes=passes)
+
+
+def _model(seed=1, **options):
+    keras.utils.set_random_seed(seed)
+    model = tj.JMVAE(small_modalities(), 2)
+    model.compile(keras.optimizers.Adam(0.01), **options)
+    return model
+
+
+def _fit(model, callbacks, first=0, last=EPOCHS, **options):
+    return model.fit(
+        _data(range(first, last)),
+        initial_epoch=first,
+        epochs=last,
+        steps_per_epoch=3,
+        shuffle=False,  # the data are; Keras warns otherwise
+        callbacks=callbacks,
+        verbose=0,
+        **options,
+    ).history
+
+
+def _assert_same_state(model, other):
+    ours, theirs = _values(model), _values(other)
+    assert len(ours) == len(theirs)
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def _values(model):
+    return [np.array(variable) for variable in [*model.variables, *model.optimizer.variables]]
+
+
+class TestKLWarmUp:
+    @pytest.mark.parametrize("jit_compile", [False, True])
+    def test_the_loss_weighs_the_kl_by_the_epochs_share(self, jit_compile):
+        history = _fit(_model(jit_compile=jit_compile), [KLWarmUp(3)], last=5)
+        log_p = np.add(history["log_p_x"], history["log_p_w"])
+        kl = np.array(history["kl_prior"])
+        assert kl.min() > 1e-3
+        np.testing.assert_allclose(history["loss"], np.array([0, 1 / 3, 2 / 3, 1, 1]) * kl - log_p, rtol=1e-5)
+        np.testing.assert_allclose(history["elbo"], log_p - kl, rtol=1e-5)
+
+    def test_every_layers_kl_is_weighed(self):
+        model = tj.HierarchicalJMVAE(small_modalities(), 2)
+        model.compile(keras.optimizers.Adam(0.01))
+        history = _fit(model, [KLWarmUp(2)], last=3)
+        log_p = np.add(history["log_p_x"], history["log_p_w"])
+        kl = np.add(history["kl_prior_1"], history["kl_prior_2"])
+        np.testing.assert_allclose(history["loss"], np.array([0, 0.5, 1]) * kl - log_p, rtol=1e-5)
+
+    def test_the_kl_towards_subset_encoders_is_not_warmed_up(self):
+        model = tj.JMVAEKL(small_modalities(), 2, alpha=0.7)
+        model.compile(keras.optimizers.Adam(0.01))
+        history = {name: values[0] for name, values in _fit(model, [KLWarmUp(3)], last=1).items()}
+        expected = 0.7 * (history["kl_x"] + history["kl_w"]) - history["log_p_x"] - history["log_p_w"]
+        assert history["loss"] == pytest.approx(expected, rel=1e-5)
+        assert history["loss"] == pytest.approx(-(history["elbo"] + history["kl_prior"]), rel=1e-5)
+
+    def test_without_weight_nothing_pulls_the_posterior_to_the_prior(self):
+        data = small_batch(size=60)
+        kl = []
+        for callbacks in ([KLWarmUp(10_000)], []):
+            model = _model()
+            model.fit(data, epochs=25, batch_size=60, callbacks=callbacks, verbose=0)
+            kl.append(model.evaluate(data, return_dict=True, verbose=0)["kl_prior"])
+        assert kl[0] > 2 * kl[1]
+
+    def test_zero_epochs_are_no_warm_up(self):
+        model = _model()
+        model.kl_weight.assign(0.25)
+        history = _fit(model, [KLWarmUp(0)], last=1)
+        assert float(model.kl_weight) == 1.0
+        assert history["loss"][0] == pytest.approx(-history["elbo"][0], rel=1e-5)
+
+    def test_a_resumed_run_goes_on_in_its_epoch(self):
+        model = _model()
+        _fit(model, [KLWarmUp(4)], first=3, last=4)
+        assert float(model.kl_weight) == 0.75
+
+    def test_the_weight_is_saved_with_the_model(self, tmp_path):
+        model = _model()
+        _fit(model, [KLWarmUp(4)], last=2)
+        model.save(tmp_path / "model.keras")
+        assert float(keras.saving.load_model(tmp_path / "model.keras").kl_weight) == 0.25
+
+    def test_negative_epochs_are_refused(self):
+        with pytest.raises(ValueError, match="epochs must be 0 or more; got -1"):
+            KLWarmUp(-1)
+
+
+class TestCheckpoint:
+    def test_an_empty_or_absent_folder_restores_nothing(self, tmp_path):
+        model = _model()
+        before = model.get_weights()
+        assert Checkpoint(tmp_path).restore(model) == 0
+        assert Checkpoint(tmp_path / "absent").restore(model) == 0
+        for a, b in zip(model.get_weights(), before, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+    def test_it_restores_weights_optimizer_noise_and_history(self, tmp_path):
+        model, checkpoint = _model(), Checkpoint(tmp_path)
+        history = _fit(model, [checkpoint], last=2)
+        restored, again = _model(seed=9), Checkpoint(tmp_path)
+        assert int(restored.noise_seed) != int(model.noise_seed)
+        assert again.restore(restored) == 2
+        _assert_same_state(restored, model)
+        assert int(restored.optimizer.iterations) == 6
+        assert again.history == checkpoint.history == history
+
+    @pytest.mark.parametrize("done", [1, 3])
+    def test_a_resumed_training_equals_one_that_was_never_interrupted(self, tmp_path, done):
+        validation = {"validation_data": small_batch(), "validation_freq": 2}
+        whole, checkpoint = _model(), Checkpoint(tmp_path / "whole")
+        _fit(whole, [KLWarmUp(3), checkpoint], **validation)
+
+        _fit(_model(), [KLWarmUp(3), Checkpoint(tmp_path / "killed")], last=done, **validation)
+        resumed, again = _model(seed=9), Checkpoint(tmp_path / "killed")
+        first = again.restore(resumed)
+        _fit(resumed, [KLWarmUp(3), again], first=first, **validation)
+
+        _assert_same_state(resumed, whole)
+        assert again.history.keys() == checkpoint.history.keys()
+        for name, values in checkpoint.history.items():
+            # TensorFlow adds up the terms of a metric in any order; None, of no validation, becomes NaN.
+            np.testing.assert_allclose(np.array(again.history[name], float), np.array(values, float), rtol=1e-6)
+        assert [value is None for value in again.history["val_loss"]] == [True, False, True, False]
+
+    def test_only_the_last_checkpoint_remains(self, tmp_path):
+        _fit(_model(), [Checkpoint(tmp_path)])
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-4.history.json", "epoch-4.weights.h5"]
+
+    def test_of_two_checkpoints_the_one_of_more_epochs_counts(self, tmp_path):
+        _fit(_model(), [Checkpoint(tmp_path)], first=8, last=9)
+        kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        model = _model(seed=2)
+        _fit(model, [Checkpoint(tmp_path)], first=9, last=10)
+        for name, content in kept.items():  # as after a kill before the old one is removed
+            (tmp_path / name).write_bytes(content)
+        restored = _model(seed=9)
+        assert Checkpoint(tmp_path).restore(restored) == 10
+        _assert_same_state(restored, model)
+
+    def test_what_a_kill_in_the_middle_of_a_write_leaves_does_not_count(self, tmp_path):
+        model, checkpoint = _model(), Checkpoint(tmp_path)
+        _fit(model, [checkpoint], last=2)
+        (tmp_path / "epoch-3~.weights.h5").write_bytes(b"half a file")
+        (tmp_path / "epoch-3.history.json").write_text(json.dumps({"loss": [1.0, 1.0, 1.0]}))
+        restored, again = _model(seed=9), Checkpoint(tmp_path)
+        assert again.restore(restored) == 2
+        _assert_same_state(restored, model)
+        assert again.history == checkpoint.history
+        assert not list(tmp_path.glob("*~*"))
+
+    def test_an_epoch_with_a_loss_of_nan_is_not_saved(self, tmp_path):
+        model, checkpoint = _model(), Checkpoint(tmp_path)
+        good = {}
+
+        def poison(epoch, logs):
+            if epoch == 2:
+                good["state"] = _values(model)
+                model.trainable_variables[0].assign(np.full(model.trainable_variables[0].shape, np.nan))
+
+        history = _fit(model, [keras.callbacks.LambdaCallback(on_epoch_begin=poison), checkpoint])
+        assert np.isfinite(history["loss"]).tolist() == [True, True, False, False]
+        assert checkpoint.history["loss"] == history["loss"][:2]
+        restored = _model(seed=9)
+        assert Checkpoint(tmp_path).restore(restored) == 2
+        for a, b in zip(_values(restored), good["state"], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+    def test_a_failed_write_leaves_the_checkpoint_before_it(self, tmp_path, monkeypatch):
+        model, checkpoint = _model(), Checkpoint(tmp_path)
+        _fit(model, [checkpoint], last=2)
+        state = _values(model)
+        history = json.loads(json.dumps(checkpoint.history))
+
+        def full_disk(path):
+            pathlib.Path(path).write_bytes(b"half a file")
+            raise OSError("No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(model, "save_weights", full_disk)
+            with pytest.raises(OSError, match="No space left"):
+                _fit(model, [checkpoint], first=2, last=3)
+        assert not list(tmp_path.glob("*~*"))
+        restored, again = _model(seed=9), Checkpoint(tmp_path)
+        assert again.restore(restored) == 2
+        for a, b in zip(_values(restored), state, strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert again.history == history
+
+
+class TestFiles:
+    def test_a_file_is_replaced_as_a_whole(self, tmp_path):
+        target = tmp_path / "weights.tar.gz"
+        target.write_text("old")
+        seen = {}
+
+        def write(temporary):
+            replacement = tmp_path / "weights~.tar.gz"
+            seen["path"] = temporary
+            replacement.write_text("new")
+            seen["target meanwhile"] = target.read_text()
+
+        replace_atomically(target, write)
+        assert seen == {"path": str(tmp_path / "weights~.tar.gz"), "target meanwhile": "old"}
+        assert target.read_text() == "new"
+        assert list(tmp_path.iterdir()) == [target]
+
+    @pytest.mark.parametrize("old", ["old", None])
+    def test_a_write_that_raises_leaves_everything_as_it_was(self, tmp_path, old):
+        target = tmp_path / "model.keras"
+        if old:
+            target.write_text(old)
+
+        def write(temporary):
+            (tmp_path / "model~.keras").write_text("half")
+            raise RuntimeError("out of memory")
+
+        with pytest.raises(RuntimeError, match="out of memory"):
+            replace_atomically(str(target), write)
+        assert {path.name: path.read_text() for path in tmp_path.iterdir()} == ({"model.keras": old} if old else {})
+
+    def test_json_reads_back(self, tmp_path):
+        value = {"loss": [1.5, None], "name": "x"}
+        write_json(tmp_path / "history.json", value)
+        assert json.loads((tmp_path / "history.json").read_text()) == value
+
+    def test_what_is_no_json_leaves_the_old_file(self, tmp_path):
+        write_json(tmp_path / "history.json", [1])
+        with pytest.raises(TypeError):
+            write_json(tmp_path / "history.json", {"loss": object()})
+        assert json.loads((tmp_path / "history.json").read_text()) == [1]
+        assert len(list(tmp_path.iterdir())) == 1

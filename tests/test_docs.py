@@ -1,0 +1,101 @@
+"""The README and the docs say what is so: their commands and code run, their names exist."""
+
+import os
+import pathlib
+import pydoc
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+MNIST = ROOT.parent / "shared/data/mnist"
+
+
+def _blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+COMMANDS = [line for block in _blocks("sh") for line in block.strip().splitlines()]
+NOT_HERE = {"make test", "make lint"}  # this very suite, and what .ci/run runs before it
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in NOT_HERE])
+def test_readme_command(command, tmp_path):
+    """As printed, but with its runs in a temporary folder and, for MNIST, one epoch on the files at hand."""
+    if command.startswith("pip install"):
+        command = f"{sys.executable} -m pip install --no-deps --no-build-isolation --target {tmp_path / 'site'} ."
+    elif "mnist" in command:
+        if not MNIST.is_dir():
+            pytest.skip(f"needs MNIST's original files in {MNIST.relative_to(ROOT.parent)} beside the project")
+        command = command[:-1] + f' --epochs 1 --data-dir {shlex.quote(str(MNIST))}"'
+    if command.startswith("make train"):
+        command = re.sub(r" --run-dir [^\s\"]+", "", command)
+        command = command if "ARGS" in command else command + ' ARGS=""'
+        command = command[:-1] + f' --run-dir {tmp_path}/run"'
+    environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path / "tfds")}
+    done = subprocess.run(shlex.split(command), cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    if command.startswith("make train"):
+        left = {path.name for path in (tmp_path / "run").iterdir()}
+        expected = {"model.keras", "config.json", "history.json", "metrics.json", "generated.png", "history.png"}
+        assert left == expected
+        assert "kl_prior: " in done.stdout
+    if "--help" in command:
+        assert "--epochs" in done.stdout
+
+
+def test_readme_code_runs_as_printed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace = {}
+    for block in _blocks("python"):
+        exec(compile(block, "README.md", "exec"), namespace)
+    assert (tmp_path / "digits.keras").is_file()
+    model, labels = namespace["model"], namespace["labels"]
+    assert model.generate({"w": labels}, num_samples=8)["x"].shape == (5, 8, 8, 8, 1)
+    assert namespace["model"].evaluate(namespace["digits"].test_batches(), verbose=0, return_dict=True)["elbo"] < 0
+
+
+def _maths_rows():
+    table = re.findall(r"^\| (.+?) \| (.+) \| `(.+?)` \| (.+) \|$", (ROOT / "docs/maths.md").read_text(), re.MULTILINE)
+    return [(equation, function, re.findall(r"`(.+?)`", tests)) for equation, _, function, tests in table]
+
+
+def test_every_equation_has_a_row():
+    equations = [row[0] for row in _maths_rows()]
+    assert [f"({number})" for number in range(1, 11)] == [e for e in equations if e.startswith("(")]
+
+
+@pytest.mark.parametrize(("equation", "function", "tests"), _maths_rows(), ids=[row[0] for row in _maths_rows()])
+def test_functions_and_tests_named_in_the_maths_exist(equation, function, tests):
+    assert pydoc.locate(function) is not None, f"{equation}: no {function}"
+    assert tests
+    for test in tests:
+        file, _, name = test.partition("::")
+        assert (ROOT / file).is_file(), f"{equation}: no {file}"
+        assert not name or f"def {name}(" in (ROOT / file).read_text(), f"{equation}: no {test}"
+
+
+def test_other_names_in_the_maths_exist():
+    for name in re.findall(r"\(`(tf_jmvae\.[\w.]+)`\)", (ROOT / "docs/maths.md").read_text()):
+        assert pydoc.locate(name) is not None, name
+
+
+def test_files_named_in_the_architecture_exist():
+    text = (ROOT / "docs/architecture.md").read_text()
+    folder = ROOT / "tf_jmvae"
+    for indent, name in re.findall(r"^( +)(\w+(?:\.py|/))", text, re.MULTILINE):
+        known = [folder / name, folder / "models" / name, ROOT / name]
+        assert any(path.exists() for path in known), indent + name
+
+
+def test_links_of_the_readme_lead_somewhere():
+    for target in re.findall(r"\]\(([^)]+)\)", (ROOT / "README.md").read_text()):
+        assert (ROOT / target).exists(), target
+
+
+def test_nothing_but_the_report_imports_matplotlib():
+    code = "import sys, tf_jmvae, tf_jmvae.cli; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True).returncode == 0

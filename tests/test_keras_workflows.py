@@ -1,0 +1,175 @@
+"""What users of Keras bring with them: own layers, regularisers, tf.data, weights, new objectives."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import small_batch, small_modalities
+
+import tf_jmvae as tj
+from tf_jmvae.distributions import conditional_product, kl_divergence
+from tf_jmvae.models.components import Encoder
+
+
+@keras.saving.register_keras_serializable("tests")
+class Gate(keras.layers.Layer):
+    """A layer of the user's own."""
+
+    def __init__(self, width, **kwargs):
+        super().__init__(**kwargs)
+        self.width = width
+        self.value = keras.layers.Dense(width)
+        self.gate = keras.layers.Dense(width, activation="sigmoid")
+
+    def build(self, input_shape):
+        self.value.build(input_shape)
+        self.gate.build(input_shape)
+
+    def call(self, inputs):
+        return self.value(inputs) * self.gate(inputs)
+
+    def get_config(self):
+        return {**super().get_config(), "width": self.width}
+
+
+def _own_modalities():
+    image = keras.Sequential([keras.layers.Conv2D(3, 3, padding="same"), keras.layers.BatchNormalization()])
+    inputs = keras.Input((3,))
+    functional = keras.Model(inputs, Gate(6)(inputs))
+    return {
+        "x": tj.Modality((4, 4, 1), "bernoulli", encoder=image, decoder=Gate(6)),
+        "w": tj.Modality((3,), "categorical", encoder=functional, decoder=tj.networks.mlp([6], dropout=0.2)),
+    }
+
+
+def test_models_with_the_users_own_networks_survive_saving(tmp_path):
+    model, batch = tj.JMVAEKL(_own_modalities(), 3), small_batch(size=32)
+    model.compile("adam")
+    model.fit(batch, epochs=2, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for name, value in model.predict(batch, verbose=0).items():
+        np.testing.assert_array_equal(loaded.predict(batch, verbose=0)[name], value)
+
+
+def test_each_use_of_a_network_is_a_copy_with_its_own_weights():
+    modalities = _own_modalities()
+    model = tj.JMVAEKL(modalities, 3)
+    joint, single = model.encoder.towers.towers["x"], model.subset_encoders["x"].towers.towers["x"]
+    assert modalities["x"].encoder.weights == []
+    assert not {id(v) for v in joint.weights} & {id(v) for v in single.weights}
+    assert not np.array_equal(joint.weights[0].numpy(), single.weights[0].numpy())
+
+
+def test_regularisers_of_the_networks_are_part_of_the_loss():
+    penalised = keras.layers.Dense(4, kernel_regularizer=keras.regularizers.L2(0.1))
+    model = tj.VAE({"v": tj.Modality((2,), "gaussian", encoder=penalised)}, 2)
+    model.compile("adam")
+    logs = model.evaluate(small_batch("v"), verbose=0, return_dict=True)
+    kernel = model.encoder.towers.towers["v"].kernel.numpy()
+    np.testing.assert_allclose(logs["loss"] + logs["elbo"], 0.1 * np.sum(kernel**2), rtol=1e-4)
+
+
+def test_the_weight_of_a_modality_scales_the_loss_and_not_the_metrics():
+    modalities = small_modalities()
+    heavy = tj.Modality((4, 4, 1), "bernoulli", encoder=tj.networks.mlp([8]), decoder=tj.networks.mlp([8]), weight=5.0)
+    model = tj.JMVAE({**modalities, "x": heavy}, 3)
+    model.compile("adam")
+    logs = model.evaluate(small_batch(), verbose=0, return_dict=True)
+    np.testing.assert_allclose(logs["elbo"], logs["log_p_x"] + logs["log_p_w"] - logs["kl_prior"], rtol=1e-5)
+    expected = -(5 * logs["log_p_x"] + logs["log_p_w"] - logs["kl_prior"])
+    np.testing.assert_allclose(logs["loss"], expected, rtol=1e-5)
+
+
+def test_sample_weights_make_weighted_means_of_the_metrics():
+    """However they come: beside arrays, in a dataset, with the validation data."""
+    model, batch = tj.JMVAE(small_modalities(), 3), small_batch()
+    model.compile(keras.optimizers.SGD(0.0))
+    weights = np.arange(12.0)
+    dataset = tf.data.Dataset.from_tensors((batch, None, weights))
+    history = model.fit(batch, validation_data=(batch, None, weights), epochs=1, verbose=0).history
+    bounds = model.elbo(batch, seed=0).numpy()
+    for logs in (
+        model.evaluate(batch, sample_weight=weights, verbose=0, return_dict=True),
+        model.evaluate(dataset, verbose=0, return_dict=True),
+        {"elbo": history["val_elbo"][0], "loss": history["val_loss"][0]},
+    ):
+        np.testing.assert_allclose(logs["elbo"], np.average(bounds, weights=weights), rtol=1e-5)
+        np.testing.assert_allclose(logs["loss"], -np.mean(bounds * weights), rtol=1e-5)
+
+
+def test_batch_normalisation_learns_in_training_only():
+    model, batch = tj.VAE({"x": _own_modalities()["x"]}, 3), small_batch("x", size=32)
+    model.compile("adam")
+    moving = model.encoder.towers.towers["x"].layers[1].moving_mean
+    model.evaluate(batch, verbose=0)
+    np.testing.assert_array_equal(moving.numpy(), 0)
+    model.fit(batch, verbose=0)
+    assert np.abs(moving.numpy()).max() > 0
+
+
+def test_fit_takes_validation_data_and_datasets():
+    model = tj.JMVAE(small_modalities(), 3)
+    model.compile("adam")
+    dataset = tf.data.Dataset.from_tensor_slices(small_batch(size=32)).batch(8)
+    history = model.fit(dataset, validation_data=dataset, epochs=2, verbose=0).history
+    logs = model.evaluate(dataset, verbose=0, return_dict=True)
+    np.testing.assert_allclose(history["val_elbo"][-1], logs["elbo"], rtol=1e-5)
+
+
+@keras.saving.register_keras_serializable("tests")
+class ProductOfExperts(tj.MultimodalVAE):
+    """A new objective: no joint encoder, but the product of the single ones."""
+
+    def __init__(self, modalities, latent_dim, **kwargs):
+        super().__init__(modalities, latent_dim, **kwargs)
+        self.encoders = {name: Encoder({name: m}, latent_dim) for name, m in self.modalities.items()}
+
+    def objective(self, batch, seed, training=False):
+        q = self.posterior(batch, training=training)
+        p = self.likelihoods(q.sample(seed=seed), training=training)
+        terms = {f"log_p_{name}": tj.Term(1.0, p[name].log_prob(batch[name])) for name in batch}
+        return {"kl_prior": tj.Term(-1.0, kl_divergence(q, self.prior)), **terms}
+
+    def posterior(self, observed, *, training=False, **_):
+        return conditional_product([self.encoders[name](observed, training=training) for name in observed])
+
+
+def test_a_new_objective_is_one_class_and_inherits_everything_else(tmp_path):
+    model, batch = ProductOfExperts(small_modalities(), 3), small_batch(size=32)
+    model.compile(keras.optimizers.Adam(1e-2))
+    history = model.fit(batch, epochs=20, verbose=0).history
+    assert history["elbo"][-1] > history["elbo"][0]
+    generated = model.generate({"w": batch["w"]}, seed=1)["x"]
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.generate({"w": batch["w"]}, seed=1)["x"], generated)
+
+
+@pytest.mark.parametrize("method", ["objective", "posterior"])
+def test_what_a_new_model_must_define_is_named(method):
+    model = tj.MultimodalVAE(small_modalities(), 3)
+    with pytest.raises(NotImplementedError, match=rf"MultimodalVAE must define {method}\(\)"):
+        getattr(model, method)(small_batch(), *[tf.constant([1, 2])] * (method == "objective"))
+
+
+def test_seeds_that_cannot_be_used_are_refused():
+    model = tj.JMVAE(small_modalities(), 3)
+    with pytest.raises(TypeError, match="seed must be an integer"):
+        model.sample(2, seed="one")
+    with pytest.raises(ValueError, match="between 0 and"):
+        model.sample(2, seed=-1)
+
+
+def test_options_of_generation_that_do_not_exist_are_refused():
+    model, batch = tj.JMVAE(small_modalities(), 3), small_batch()
+    with pytest.raises(ValueError, match="latent must be one of 'sample', 'mean'; got 'mode'"):
+        model.generate({"w": batch["w"]}, latent="mode")
+    with pytest.raises(ValueError, match="output must be one of 'mean', 'sample'; got 'mode'"):
+        model.generate({"w": batch["w"]}, output="mode")
+    with pytest.raises(ValueError, match="initial must be 'zeros' or 'noise'; got 'ones'"):
+        model.generate({"w": batch["w"]}, initial="ones")
+    with pytest.raises(ValueError, match="num_steps must be 1 or more; got 0"):
+        model.generate({"w": batch["w"]}, num_steps=0)
+    with pytest.raises(ValueError, match="Unknown modality 'y'"):
+        model.generate({"w": batch["w"]}, targets=["y"])

@@ -1,0 +1,232 @@
+"""Presets: valid, buildable, of the data's shapes and the paper's sizes; overrides and mistakes."""
+
+import itertools
+import math
+from importlib import resources
+
+import pytest
+
+import tf_jmvae as tj
+from tf_jmvae.data.sources import NAMES
+from tf_jmvae.training import presets
+from tf_jmvae.training.config import Config
+
+KINDS = {
+    "vae": tj.VAE,
+    "jmvae": tj.JMVAE,
+    "jmvae-kl": tj.JMVAEKL,
+    "hierarchical-jmvae": tj.HierarchicalJMVAE,
+}
+SHAPES = {"digits": {"x": (8, 8, 1), "w": (10,)}, "mnist": {"x": (28, 28, 1), "w": (10,)}}
+ALL = [f"{dataset}-{kind}" for dataset in SHAPES for kind in KINDS]
+
+TINY = """
+source = "a test"
+
+[data]
+dataset = "digits"
+
+[model]
+kind = "jmvae"
+latent_dim = 2
+
+[model.modalities.x]
+event_shape = [8, 8, 1]
+likelihood = "bernoulli"
+weight = 16.0
+encoder = [5]
+decoder = [6]
+
+[model.modalities.w]
+event_shape = [10]
+likelihood = "categorical"
+encoder = [7]
+decoder = []
+
+[training]
+epochs = 1
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+def _edited(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    return str(path)
+
+
+def test_there_is_a_preset_for_every_model_on_every_dataset():
+    assert set(SHAPES) == set(NAMES)
+    assert presets.names() == sorted(ALL)
+    files = resources.files("tf_jmvae.training") / "presets"
+    assert len(list(files.iterdir())) == len(ALL)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_preset_is_valid_and_says_where_it_comes_from(name):
+    config = presets.load(name)
+    assert config.preset == name
+    assert f"{config.data.dataset}-{config.model.kind}" == name
+    assert "paper" in config.source or "Suzuki" in config.source
+    shapes = SHAPES[config.data.dataset]
+    assert {m: modality.event_shape for m, modality in config.model.modalities.items()} == (
+        {"x": shapes["x"]} if config.model.kind == "vae" else shapes
+    )
+    assert Config.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_preset_makes_the_model_that_it_describes(name):
+    config, model = presets.load(name).model, tj.from_preset(name)
+    assert type(model) is KINDS[config.kind]
+    assert model.latent_dim == config.latent_dim
+    assert list(model.modalities) == list(config.modalities)
+    for modality, expected in zip(model.modalities.values(), config.modalities.values(), strict=True):
+        assert modality.event_shape == expected.event_shape
+        assert modality.likelihood == expected.likelihood
+        assert modality.weight == expected.weight
+    settings = model.get_config()
+    assert {option: settings[option] for option in config.options()} == config.options()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_shapes_are_those_of_the_data(kind):
+    config = presets.load(f"digits-{kind}")
+    source = tj.data.load("digits").only(config.model.modalities)
+    for name, modality in config.model.modalities.items():
+        assert source.train[name].shape[1:] == modality.event_shape
+
+
+def _mlp(*widths):
+    return sum(a * b + b for a, b in itertools.pairwise(widths))
+
+
+def test_mnist_jmvae_kl_has_the_papers_sizes():
+    model = tj.from_preset("mnist-jmvae-kl")
+    assert (model.latent_dim, model.alpha, model.subsets) == (64, 1.0, "all")
+    assert {name: modality.likelihood for name, modality in model.modalities.items()} == {
+        "x": "bernoulli",
+        "w": "categorical",
+    }
+    towers = [_mlp(784, 512, 512), _mlp(10, 512, 512)]
+    joint = sum(towers) + 2 * _mlp(2 * 512, 64)
+    single = sum(towers) + 2 * 2 * _mlp(512, 64)
+    decoders = _mlp(64, 512, 512, 784) + _mlp(64, 512, 512, 10)
+    assert sum(math.prod(v.shape) for v in model.trainable_variables) == joint + single + decoders
+
+
+def test_mnist_presets_train_as_the_paper_does_but_for_the_schedule():
+    for kind in KINDS:
+        config = presets.load(f"mnist-{kind}")
+        assert config.model.latent_dim == 64
+        assert config.training.learning_rate == 1e-3
+        for modality in config.model.modalities.values():
+            assert modality.encoder == modality.decoder == (512, 512)
+            assert modality.weight == 1
+    assert presets.load("mnist-hierarchical-jmvae").model.num_layers == 2
+
+
+def test_options_of_the_model_can_be_overridden(tiny):
+    model = tj.from_preset("digits-jmvae-kl", alpha=0.1, latent_dim=3, subsets="single")
+    assert (model.alpha, model.latent_dim, model.subsets) == (0.1, 3, "single")
+    assert tj.from_preset("digits-hierarchical-jmvae", num_layers=3, latent_dim=2).num_layers == 3
+    assert type(tj.from_preset(str(tiny), kind="hierarchical-jmvae")) is tj.HierarchicalJMVAE
+    assert presets.load("digits-jmvae-kl").model.alpha == 1.0
+
+
+def test_a_toml_file_does_as_well_as_a_name(tiny):
+    config = presets.load(str(tiny))
+    assert config.preset == "tiny"
+    assert config.source == "a test"
+    model = tj.from_preset(str(tiny))
+    assert [m.weight for m in model.modalities.values()] == [16.0, 1.0]
+    joint = _mlp(64, 5) + _mlp(10, 7) + 2 * _mlp(12, 2)
+    decoders = _mlp(2, 6, 64) + _mlp(2, 10)
+    assert sum(math.prod(v.shape) for v in model.trainable_variables) == joint + decoders
+
+
+def test_what_is_not_set_has_the_defaults(tiny):
+    config = presets.load(str(tiny))
+    assert config.model.options() == {}
+    assert (config.data.batch_size, config.training.kl_warm_up, config.training.decay) == (128, 0, "cosine")
+
+
+@pytest.mark.parametrize("use", [presets.load, tj.from_preset])
+def test_an_unknown_preset_lists_the_known_ones(use):
+    with pytest.raises(ValueError, match=r"Unknown preset 'mnist-vea'\. Expected .*mnist-jmvae-kl.*or a \.toml file"):
+        use("mnist-vea")
+
+
+@pytest.mark.parametrize("name", ["", "../presets/mnist-vae", "presets/"])
+def test_a_preset_is_no_path(name):
+    with pytest.raises(ValueError, match="Unknown preset"):
+        presets.load(name)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"no configuration file .*absent\.toml"):
+        presets.load(str(tmp_path / "absent.toml"))
+
+
+def test_bad_toml_is_named_with_its_line(tiny):
+    with pytest.raises(ValueError, match=r"tiny\.toml is not valid TOML: .*line 4"):
+        presets.load(_edited(tiny, "[data]", "[data"))
+
+
+def test_a_file_that_is_no_text_is_named(tiny):
+    tiny.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"tiny\.toml is not valid TOML"):
+        presets.load(str(tiny))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("latent_dim = 2", "latent_dim = 0", r"model\.latent_dim: .*greater than 0 \(got 0\)"),
+        ("latent_dim = 2", "", r"model\.latent_dim: Field required"),
+        ("latent_dim = 2", "latent_dim = 2\nlatent = 3", r"model\.latent: Extra inputs are not permitted \(got 3\)"),
+        ("latent_dim = 2", "latent_dim = 2\nalpha = 0.5", r"alpha: an option of jmvae-kl, but the model is jmvae"),
+        ('"jmvae"', '"mvae"', r"model\.kind: Input should be 'vae', .*\(got 'mvae'\)"),
+        ('"digits"', '"cifar"', r"data\.dataset: .*'digits' or 'mnist' \(got 'cifar'\)"),
+        ('"bernoulli"', '"normal"', r"model\.modalities\.x\.likelihood: .*\(got 'normal'\)"),
+        ("encoder = [5]", "encoder = [0]", r"model\.modalities\.x\.encoder\.0: .*greater than 0 \(got 0\)"),
+        ("weight = 16.0", "weight = nan", r"model\.modalities\.x\.weight: .*finite number \(got nan\)"),
+        ("epochs = 1", 'epochs = "many"', r"training\.epochs: .*valid integer.*\(got 'many'\)"),
+        ("epochs = 1", "epochs = 1\nlearning_rate = -1", r"training\.learning_rate: .*greater than 0 \(got -1\)"),
+        ('source = "a test"', "", "source: Field required"),
+    ],
+    ids=lambda value: value[:30] if isinstance(value, str) else "",
+)
+def test_a_file_that_is_no_valid_configuration_says_which_setting_is_wrong(tiny, old, new, message):
+    with pytest.raises(ValueError, match=r"tiny\.toml is not a valid configuration: .*" + message):
+        presets.load(_edited(tiny, old, new))
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "message"),
+    [
+        ("digits-jmvae", {"alpha": 0.5}, "alpha: an option of jmvae-kl, but the model is jmvae"),
+        ("digits-vae", {"subsets": "all"}, "subsets: an option of jmvae-kl, but the model is vae"),
+        (
+            "digits-jmvae-kl",
+            {"num_layers": 2},
+            "num_layers: an option of hierarchical-jmvae, but the model is jmvae-kl",
+        ),
+        ("digits-jmvae-kl", {"kind": "jmvae"}, "alpha, subsets: an option of jmvae-kl, but the model is jmvae"),
+        ("digits-jmvae", {"dropout": 0.5}, r"dropout: Extra inputs are not permitted \(got 0\.5\)"),
+        ("digits-jmvae", {"latent_dim": 0}, r"latent_dim: .*greater than 0 \(got 0\)"),
+        ("digits-jmvae-kl", {"alpha": -1.0}, r"alpha: .*greater than or equal to 0 \(got -1\.0\)"),
+        ("digits-jmvae-kl", {"subsets": "pairs"}, r"subsets: .*'all' or 'single' \(got 'pairs'\)"),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_an_override_that_does_not_fit_is_refused(name, overrides, message):
+    with pytest.raises(ValueError, match=rf"from_preset\('{name}'\): .*{message}"):
+        tj.from_preset(name, **overrides)

@@ -1,0 +1,325 @@
+"""The real command at a tiny size: what it leaves, what a kill cannot break, what it refuses."""
+
+import json
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+import tf_jmvae as tj
+from tf_jmvae import cli
+from tf_jmvae.training import presets, run
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+EPOCHS = 5
+BATCH_SIZE = 8
+
+PRESET = f"""
+source = "a test"
+
+[data]
+dataset = "digits"
+train_size = 1200
+batch_size = {BATCH_SIZE}
+
+[model]
+kind = "jmvae-kl"
+latent_dim = 2
+
+[model.modalities.x]
+event_shape = [8, 8, 1]
+likelihood = "bernoulli"
+encoder = [16]
+decoder = [16]
+
+[model.modalities.w]
+event_shape = [10]
+likelihood = "categorical"
+encoder = [16]
+decoder = [16]
+
+[training]
+epochs = {EPOCHS}
+kl_warm_up = 3
+validate_every = 2
+"""
+
+FINISHED = ["config.json", "generated.png", "history.json", "history.png", "metrics.json", "model.keras"]
+
+
+def _command(preset, run_dir, *options):
+    return [sys.executable, "train.py", "--preset", str(preset), "--run-dir", str(run_dir), "--seed", "3", *options]
+
+
+def _train(*arguments):
+    return subprocess.run(
+        _command(*arguments), cwd=ROOT, capture_output=True, text=True, errors="replace", check=False, timeout=240
+    )
+
+
+def _contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def _read(run_dir, name):
+    return json.loads((run_dir / name).read_text())
+
+
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory):
+    path = tmp_path_factory.mktemp("presets") / "tiny.toml"
+    path.write_text(PRESET)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(preset, tmp_path_factory):
+    """The folder of an uninterrupted run, and what the command printed."""
+    run_dir = tmp_path_factory.mktemp("runs") / "whole"
+    result = _train(preset, run_dir)
+    assert result.returncode == 0, result.stderr
+    return run_dir, result
+
+
+@pytest.fixture(scope="module")
+def killed(preset, tmp_path_factory):
+    """The folder of a run that was killed in training, with the number of epochs in its checkpoint."""
+    run_dir = tmp_path_factory.mktemp("runs") / "killed"
+    process = subprocess.Popen(
+        _command(preset, run_dir), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 200
+    while not list(run_dir.glob("checkpoint/epoch-*[0-9].weights.h5")):
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    names = [path.name for path in run_dir.glob("checkpoint/epoch-*[0-9].weights.h5")]
+    return run_dir, max(int(re.search(r"\d+", name)[0]) for name in names)
+
+
+@pytest.fixture(scope="module")
+def resumed(preset, killed):
+    run_dir, done = killed
+    assert done < EPOCHS
+    assert not (run_dir / "metrics.json").exists()
+    result = _train(preset, run_dir)
+    assert result.returncode == 0, result.stderr
+    return run_dir, result
+
+
+def test_a_run_leaves_these_files_and_no_others(finished):
+    run_dir, _ = finished
+    assert sorted(path.name for path in run_dir.iterdir()) == FINISHED
+
+
+def test_the_pictures_are_pictures(finished):
+    from matplotlib import image
+
+    run_dir, _ = finished
+    for name in ("generated.png", "history.png"):
+        pixels = image.imread(run_dir / name)
+        assert min(pixels.shape[:2]) > 100
+        assert pixels[..., :3].std() > 0.01
+
+
+def test_the_configuration_is_recorded_with_the_versions(preset, finished):
+    run_dir, _ = finished
+    recorded = _read(run_dir, "config.json")
+    expected = presets.load(str(preset)).model_copy(update={"run_dir": run_dir, "seed": 3})
+    assert recorded["config"] == expected.model_dump(mode="json")
+    assert recorded["versions"]["keras"] == keras.version()
+    assert recorded["versions"]["numpy"] == np.__version__
+
+
+def test_the_saved_model_has_the_metrics_of_the_run(finished):
+    run_dir, result = finished
+    metrics = _read(run_dir, "metrics.json")
+    model = keras.saving.load_model(run_dir / "model.keras")
+    test = tj.data.load("digits").test
+    evaluated = model.evaluate(test, batch_size=1000, verbose=0, return_dict=True)
+    for name, value in evaluated.items():
+        assert metrics[name] == pytest.approx(value, rel=1e-5)
+        assert re.search(rf"\b{name} +{value:.4f}", result.stdout)
+    named = model.generate({"x": test["x"]}, latent="mean")["w"].numpy().argmax(-1)
+    assert metrics["accuracy_w_from_x"] == pytest.approx((named == test["w"].argmax(-1)).mean())
+    assert metrics.keys() == {*evaluated, "accuracy_w_from_x"}
+
+
+def test_the_history_has_every_epoch_and_the_kl_warms_up(finished):
+    history = _read(finished[0], "history.json")
+    assert {len(values) for name, values in history.items() if not name.startswith("val_")} == {EPOCHS}
+    kl = np.array(history["kl_prior"])
+    weight = np.minimum(1, np.arange(EPOCHS) / 3)
+    np.testing.assert_allclose(history["loss"], -np.array(history["elbo"]) + (weight - 1) * kl, rtol=1e-5)
+    assert [epoch for epoch, value in enumerate(history["val_elbo"], start=1) if value is not None] == [2, 4]
+
+
+def test_training_improves_the_bound(finished):
+    elbo = _read(finished[0], "history.json")["elbo"]
+    assert elbo[-1] > elbo[0] + 5
+
+
+def test_a_killed_run_continues_after_its_last_epoch(killed, resumed):
+    _, done = killed
+    run_dir, result = resumed
+    assert f"Continuing {run_dir} after epoch {done} of {EPOCHS}." in result.stdout
+    assert f"Epoch {done}/{EPOCHS}" not in result.stdout
+    assert f"Epoch {done + 1}/{EPOCHS}" in result.stdout
+    assert sorted(path.name for path in run_dir.iterdir()) == FINISHED
+
+
+def test_a_killed_and_continued_run_equals_one_that_was_not(finished, resumed):
+    whole, again = finished[0], resumed[0]
+    assert _read(again, "metrics.json") == pytest.approx(_read(whole, "metrics.json"), rel=1e-5)
+    expected, history = _read(whole, "history.json"), _read(again, "history.json")
+    assert history.keys() == expected.keys()
+    for name, values in expected.items():
+        # None, where there was no validation, becomes NaN.
+        np.testing.assert_allclose(np.array(history[name], float), np.array(values, float), rtol=1e-5)
+    for a, b in zip(
+        *(keras.saving.load_model(folder / "model.keras").get_weights() for folder in (whole, again)), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_other_settings_are_refused_with_their_names(preset, finished):
+    run_dir, _ = finished
+    before = _contents(run_dir)
+    result = _train(preset, run_dir, "--latent-dim", "3", "--kl-warm-up", "1")
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert result.stderr.splitlines()[-1] == (
+        f"train.py: {run_dir} holds a run with other settings: model.latent_dim (2 there, 3 here), "
+        "training.kl_warm_up (3 there, 1 here). Choose another folder with --run-dir, or delete that run "
+        "with --overwrite."
+    )
+    assert _contents(run_dir) == before
+
+
+# From here on the command runs in this process: the same code, without the seconds of a start.
+
+
+def _main(preset, run_dir, *options):
+    return cli.main(["train", *_command(preset, run_dir, *options)[2:]])
+
+
+def test_a_finished_run_is_not_trained_again(preset, finished, capsys):
+    run_dir, _ = finished
+    before = _contents(run_dir)
+    assert _main(preset, run_dir) == 0
+    output = capsys.readouterr().out
+    assert f"{run_dir} holds this run, finished" in output
+    assert f"{_read(run_dir, 'metrics.json')['elbo']:.4f}" in output
+    assert "Epoch" not in output
+    assert _contents(run_dir) == before
+
+
+def test_an_unfinished_run_of_other_settings_is_refused(preset, tmp_path, capsys):
+    run._prepare_folder(tmp_path / "run", presets.load(str(preset)))
+    before = _contents(tmp_path)
+    assert _main(preset, tmp_path / "run", "--epochs", "50") == 1
+    error = capsys.readouterr().err
+    assert "holds a run with other settings: seed (0 there, 3 here), training.epochs (5 there, 50 here)" in error
+    assert _contents(tmp_path) == before
+
+
+SHORT = ["--epochs", "1", "--train-size", "64", "--batch-size", "32"]
+
+
+def test_overwrite_deletes_the_run_and_trains_anew(preset, tmp_path):
+    run_dir = tmp_path  # an empty folder will do
+    assert _main(preset, run_dir, *SHORT) == 0
+    (run_dir / "metrics.json").write_text("{}")
+    (run_dir / "note.txt").write_text("of the old run")
+    assert _main(preset, run_dir, *SHORT, "--latent-dim", "3", "--overwrite") == 0
+    assert sorted(path.name for path in run_dir.iterdir()) == FINISHED
+    assert keras.saving.load_model(run_dir / "model.keras").latent_dim == 3
+    assert np.isfinite(_read(run_dir, "metrics.json")["elbo"])
+
+
+@pytest.mark.parametrize("options", [[], ["--overwrite"]], ids=["", "overwrite"])
+def test_a_folder_with_other_files_is_refused_and_left_as_it_is(preset, tmp_path, capsys, options):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("precious")
+    assert _main(preset, tmp_path, *options) == 1
+    error = capsys.readouterr().err
+    assert f"{tmp_path} holds files that are no run's; choose another folder with --run-dir" in error
+    assert _contents(tmp_path) == {"thesis/chapter.tex": b"precious"}
+
+
+def test_a_run_without_labels_draws_its_history_only(tmp_path):
+    assert cli.main(["train", "--preset", "digits-vae", "--run-dir", str(tmp_path), *SHORT]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name for name in FINISHED if name != "generated.png"]
+
+
+DIVERGING = ["--learning-rate", "1e30", "--train-size", "64", "--batch-size", "64", "--decay", "constant"]
+
+
+def test_a_loss_of_nan_ends_the_run_and_keeps_the_last_good_epoch(preset, tmp_path, capsys):
+    # One step an epoch: the first loss is that of the initial weights.
+    assert _main(preset, tmp_path, *DIVERGING) == 1
+    error = capsys.readouterr().err
+    assert "The loss became NaN or infinite in epoch 2. The weights of epoch 1 are kept in" in error
+    assert "--overwrite and a lower --learning-rate" in error
+    assert sorted(path.name for path in (tmp_path / "checkpoint").iterdir()) == [
+        "epoch-1.history.json",
+        "epoch-1.weights.h5",
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint", "config.json"]
+
+
+def test_a_loss_of_nan_in_the_first_epoch_ends_the_run_with_a_message(preset, tmp_path, capsys):
+    assert _main(preset, tmp_path, "--learning-rate", "1e30", "--train-size", "64", "--batch-size", "16") == 1
+    assert "The loss became NaN or infinite in epoch 1." in capsys.readouterr().err
+    assert not (tmp_path / "metrics.json").exists()
+
+
+def _exit_code(arguments):
+    try:
+        return cli.main(arguments)
+    except SystemExit as stopped:  # what the parser itself refuses
+        return stopped.code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--preset", "mnist-vea"], r"Unknown preset 'mnist-vea'\. Expected one of .*mnist-vae"),
+        (["--preset", "absent.toml"], r"There is no configuration file absent\.toml"),
+        (["--train-size", "5000"], "train_size must lie between 1 and 1437 for 'digits'; got 5000"),
+        (["--preset", "digits-jmvae", "--alpha", "0.5"], "alpha: an option of jmvae-kl, but the model is jmvae"),
+        (["--learning-rate", "nan"], r"learning_rate.* finite number"),
+        (["--learning-rate", "-1"], "learning_rate.* greater than 0.*-1"),
+        (["--epochs", "0"], "epochs.* greater than 0.*0"),
+        (["--seed", "-1"], "seed.* greater than or equal to 0.*-1"),
+        (["--learnin-rate", "0.1"], "--learnin-rate"),
+        (["--epochs", "many"], "--epochs.*many"),
+        (["--decay", "linear"], "invalid choice 'linear'"),
+    ],
+    ids=lambda value: "=".join(value) if isinstance(value, list) else "",
+)
+def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path, capsys, arguments, message):
+    assert _exit_code(["train", "--run-dir", str(tmp_path / "run"), *arguments]) in (1, 2)
+    error = " ".join(capsys.readouterr().err.split())  # the parser breaks lines
+    assert re.search(message, error)
+    assert "Traceback" not in error
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("arguments", "message"), [(["trian"], "'trian'"), ([], "VERB")], ids=["unknown", "none"])
+def test_the_command_needs_a_known_verb(capsys, arguments, message):
+    assert _exit_code(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_default_folder_is_named_after_the_preset(preset):
+    assert run.default_run_dir(presets.load(str(preset))) == pathlib.Path("runs") / "tiny"
+    assert run.default_run_dir(presets.load("digits-vae")) == pathlib.Path("runs") / "digits-vae"

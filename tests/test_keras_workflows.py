@@ -129,7 +129,7 @@ class ProductOfExperts(tj.MultimodalVAE):
         q = self.posterior(batch, training=training)
         p = self.likelihoods(q.sample(seed=seed), training=training)
         terms = {f"log_p_{name}": tj.Term(1.0, p[name].log_prob(batch[name])) for name in batch}
-        return {"kl_prior": tj.Term(-1.0, kl_divergence(q, self.prior)), **terms}
+        return {"kl_prior": tj.Term(-1.0, kl_divergence(q, self.prior), to_prior=True), **terms}
 
     def posterior(self, observed, *, training=False, **_):
         return conditional_product([self.encoders[name](observed, training=training) for name in observed])

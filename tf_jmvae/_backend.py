@@ -17,7 +17,7 @@ def require_tensorflow() -> None:
         raise ImportError(
             f"tf_jmvae needs Keras to run on TensorFlow, but the backend is '{backend}'. "
             "Set the environment variable KERAS_BACKEND=tensorflow before Python starts, "
-            "or remove the 'backend' entry from ~/.keras/keras.json."
+            "or remove the 'backend' entry from Keras's keras.json."
         )
 
 
@@ -29,6 +29,7 @@ def _configured_backend() -> str:
         return os.environ["KERAS_BACKEND"]
     home = pathlib.Path(os.environ.get("KERAS_HOME", pathlib.Path.home() / ".keras"))
     try:
-        return json.loads((home / "keras.json").read_text()).get("backend", "tensorflow")
+        settings = json.loads((home / "keras.json").read_text())
     except (OSError, ValueError):
         return "tensorflow"
+    return settings.get("backend", "tensorflow") if isinstance(settings, dict) else "tensorflow"

@@ -69,7 +69,7 @@ class Checkpoint(keras.callbacks.Callback):
         return done
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if not math.isfinite((logs or {}).get("loss", 0.0)):
+        if not self._is_finite(logs or {}):
             return  # the checkpoint before it holds the last good weights
         for name, value in (logs or {}).items():
             values = self.history.setdefault(name, [])
@@ -84,6 +84,11 @@ class Checkpoint(keras.callbacks.Callback):
             if old != done:
                 self._weights_path(old).unlink()
                 self._history_path(old).unlink(missing_ok=True)
+
+    def _is_finite(self, logs: dict[str, Any]) -> bool:
+        """The last update of an epoch may ruin the weights after the loss was computed: look at both."""
+        weights = (keras.ops.all(keras.ops.isfinite(weight)) for weight in self.model.trainable_variables)
+        return math.isfinite(logs.get("loss", 0.0)) and all(map(bool, weights))
 
     def _epochs(self) -> list[int]:
         names = (re.fullmatch(r"epoch-(\d+)\.weights\.h5", path.name) for path in self.directory.glob("epoch-*"))

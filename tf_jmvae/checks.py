@@ -5,18 +5,27 @@ they are static and cost nothing at run time. Values are checked wherever
 they are known: NumPy arrays and eager tensors.
 """
 
+import numbers
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae.modality import Modality
+if TYPE_CHECKING:
+    from tf_jmvae.modality import Modality
 
-__all__ = ["check_names", "check_no_targets", "check_values", "to_tensors"]
+__all__ = [
+    "check_names",
+    "check_no_targets",
+    "check_values",
+    "non_negative_number",
+    "positive_integer",
+    "to_tensors",
+]
 
 
-def to_tensors(modalities: Mapping[str, Modality], batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+def to_tensors(modalities: Mapping[str, "Modality"], batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:
     """A checked batch as float32 tensors `[B, *event_shape]`, in the model's order of modalities.
 
     Args:
@@ -40,7 +49,7 @@ def to_tensors(modalities: Mapping[str, Modality], batch: Mapping[str, Any]) -> 
     return tensors
 
 
-def check_names(modalities: Mapping[str, Modality], names: Any, required: Iterable[str] | None = None) -> None:
+def check_names(modalities: Mapping[str, "Modality"], names: Any, required: Iterable[str] | None = None) -> None:
     """Raises unless `names`, a dict, holds only known modalities, at least one, and all `required` ones."""
     if not isinstance(names, Mapping):
         raise TypeError(
@@ -64,23 +73,41 @@ def check_no_targets(targets: Any) -> None:
         raise ValueError("A multimodal VAE has no separate targets: pass every modality in one dict as x, and no y.")
 
 
-def check_values(name: str, modality: Modality, values: np.ndarray) -> None:
+def positive_integer(name: str, value: Any) -> int:
+    """The value as an int; raises `ValueError` unless it is a whole number of 1 or more."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+        raise ValueError(f"{name} must be a whole number of 1 or more; got {value!r}.")
+    return value.__index__()
+
+
+def non_negative_number(name: str, value: Any) -> float:
+    """The value as a float; raises `ValueError` unless it is a finite number of 0 or more."""
+    if not isinstance(value, numbers.Real) or not 0 <= value < float("inf"):
+        raise ValueError(f"{name} must be a finite number of 0 or more; got {value!r}.")
+    return float(value)
+
+
+def check_values(name: str, modality: "Modality", values: np.ndarray) -> None:
     """Raises `ValueError` for NaN, infinity, or values outside the likelihood's support."""
     finite = np.isfinite(values)
     if not finite.all():
+        index = tuple(int(i) for i in np.argwhere(~finite)[0])
         raise ValueError(
-            f"Modality {name!r} holds {_first(values, ~finite)}. Expected {modality.head.support}; "
-            "remove or replace such values before training."
+            f"Modality {name!r} holds {values[index]} at index {index} ({int((~finite).sum())} such in all). "
+            f"Expected {modality.head.support}; remove or replace such values before training."
         )
     supported = modality.head.in_support(values)
     if not supported.all():
+        wrong = np.argwhere(~supported)[0]
+        # A mask of size 1 along the last axis judges whole rows.
+        index = tuple(int(i) for i in (wrong if supported.shape == values.shape else wrong[:-1]))
         raise ValueError(
-            f"Modality {name!r} holds {_first(values, ~np.broadcast_to(supported, values.shape))}, which its "
-            f"likelihood {modality.likelihood!r} cannot score. Expected {modality.head.support}."
+            f"Modality {name!r} holds {values[index]} at index {index} ({int((~supported).sum())} such in all), which "
+            f"its likelihood {modality.likelihood!r} cannot score. Expected {modality.head.support}."
         )
 
 
-def _to_tensor(name: str, modality: Modality, value: Any) -> tf.Tensor:
+def _to_tensor(name: str, modality: "Modality", value: Any) -> tf.Tensor:
     expected = f"numbers of shape [batch, {', '.join(map(str, modality.event_shape))}]"
     try:
         tensor = tf.convert_to_tensor(value)
@@ -94,17 +121,12 @@ def _to_tensor(name: str, modality: Modality, value: Any) -> tf.Tensor:
     return tf.cast(tf.ensure_shape(tensor, (None, *modality.event_shape)), tf.float32)
 
 
-def _hint(modality: Modality, shape: tf.TensorShape) -> str:
+def _hint(modality: "Modality", shape: tf.TensorShape) -> str:
     if tuple(shape) == modality.event_shape:
         return " Add the batch axis: value[None]."
     if modality.likelihood == "categorical" and shape.rank == 1:
         return f" Make class numbers one-hot: keras.utils.to_categorical(value, {modality.event_shape[-1]})."
     return ""
-
-
-def _first(values: np.ndarray, wrong: np.ndarray) -> str:
-    index = tuple(int(i) for i in np.argwhere(wrong)[0])
-    return f"{values[index]} at index {index} ({int(wrong.sum())} such values in all)"
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -243,7 +243,7 @@ def get(likelihood: str | Head) -> Head:
     """
     if isinstance(likelihood, Head):
         return likelihood
-    if likelihood not in _BY_NAME:
+    if not isinstance(likelihood, str) or likelihood not in _BY_NAME:
         raise ValueError(
             f"Unknown likelihood {likelihood!r}. Expected one of {', '.join(map(repr, _BY_NAME))}, "
             "or a head such as tf_jmvae.heads.Gaussian(variance=1.0)."

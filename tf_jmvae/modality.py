@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from tf_jmvae import heads, networks
+from tf_jmvae import checks, heads, networks
 
 __all__ = ["Modality"]
 
@@ -47,9 +47,7 @@ class Modality:
         self.likelihood = likelihood
         self.encoder = networks.mlp() if encoder is None else _checked_network("encoder", encoder)
         self.decoder = networks.mlp() if decoder is None else _checked_network("decoder", decoder)
-        if not weight >= 0:
-            raise ValueError(f"weight must be 0 or more; got {weight}.")
-        self.weight = float(weight)
+        self.weight = checks.non_negative_number("weight", weight)
         self.head = heads.get(likelihood).with_event_shape(self.event_shape)
 
     def get_config(self) -> dict[str, Any]:
@@ -77,14 +75,13 @@ class Modality:
 
 def _checked_shape(event_shape: Any) -> tuple[int, ...]:
     try:
-        shape = tuple(int(size) for size in event_shape)
-    except TypeError:
-        shape = ()
-    if not shape or min(shape) < 1:
-        raise ValueError(
-            f"event_shape must be a non-empty tuple of positive sizes, such as (28, 28, 1); got {event_shape!r}."
-        )
-    return shape
+        if len(event_shape) > 0:
+            return tuple(checks.positive_integer("event_shape", size) for size in event_shape)
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(
+        f"event_shape must be a non-empty tuple of positive sizes, such as (28, 28, 1); got {event_shape!r}."
+    )
 
 
 def _checked_network(role: str, network: Any) -> keras.layers.Layer:

@@ -163,3 +163,13 @@ def test_only_the_named_modalities_are_binarised():
 def test_what_cannot_be_batched_is_refused(arrays, options, message):
     with pytest.raises(ValueError, match=message):
         from_arrays(arrays, **options)
+
+
+def test_the_order_depends_on_the_seed_and_not_on_tensorflow_s_global_one():
+    orders = []
+    for global_seed in (1, 2):
+        tf.random.set_seed(global_seed)
+        dataset = from_arrays({"x": np.arange(20.0)}, batch_size=20, shuffle=True, seed=5)
+        orders.append([next(iter(dataset))["x"].numpy().tolist() for _ in range(2)])
+    assert orders[0] == orders[1]
+    assert orders[0][0] != orders[0][1]

@@ -267,7 +267,7 @@ def test_a_loss_of_nan_ends_the_run_and_keeps_the_last_good_epoch(preset, tmp_pa
     # One step an epoch: the first loss is that of the initial weights.
     assert _main(preset, tmp_path, *DIVERGING) == 1
     error = capsys.readouterr().err
-    assert "The loss became NaN or infinite in epoch 2. The weights of epoch 1 are kept in" in error
+    assert "The loss or the weights became NaN or infinite in epoch 2. The weights of epoch 1 are kept in" in error
     assert "--overwrite and a lower --learning-rate" in error
     assert sorted(path.name for path in (tmp_path / "checkpoint").iterdir()) == [
         "epoch-1.history.json",
@@ -278,8 +278,28 @@ def test_a_loss_of_nan_ends_the_run_and_keeps_the_last_good_epoch(preset, tmp_pa
 
 def test_a_loss_of_nan_in_the_first_epoch_ends_the_run_with_a_message(preset, tmp_path, capsys):
     assert _main(preset, tmp_path, "--learning-rate", "1e30", "--train-size", "64", "--batch-size", "16") == 1
-    assert "The loss became NaN or infinite in epoch 1." in capsys.readouterr().err
+    assert "The loss or the weights became NaN or infinite in epoch 1." in capsys.readouterr().err
     assert not (tmp_path / "metrics.json").exists()
+
+
+def test_a_folder_of_somebody_else_survives_overwrite(preset, tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"model_type": "other"}')
+    (tmp_path / "thesis.txt").write_text("years of work")
+    assert _main(preset, tmp_path, "--overwrite") == 1
+    assert "holds files that are no run's" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "thesis.txt"]
+
+
+def test_a_start_that_was_cut_off_can_be_repeated(preset, tmp_path):
+    (tmp_path / "config~.json").write_text("{")
+    assert _main(preset, tmp_path, "--epochs", "1") == 0
+    assert not list(tmp_path.glob("*~*"))
+
+
+def test_steps_per_execution_must_divide_the_steps_of_an_epoch(preset, tmp_path, capsys):
+    assert _main(preset, tmp_path, "--steps-per-execution", "7") == 1
+    assert "steps_per_execution must divide the 150 steps of an epoch; got 7" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def _exit_code(arguments):

@@ -5,6 +5,7 @@ its number, so any pass can be had again: that is what makes a resumed run equal
 that was never interrupted.
 """
 
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -33,7 +34,7 @@ def from_arrays(
         probability, drawn anew on every pass, else 0 (footnote 3 of the paper).
       seed: of order and binarisation.
       passes: which passes, one after the other, e.g. `range(3, 10)`. By default the
-        dataset is one pass, and another one each time it is iterated.
+        dataset is one pass, and the next one each time it is iterated.
 
     Returns:
       A dataset of dicts of float32, `{modality: [B, ...]}`.
@@ -68,7 +69,10 @@ def from_arrays(
         numbers = tf.data.Dataset.range(passes.start, passes.stop, passes.step)
         total = len(passes) * num_batches
     else:
-        numbers = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).take(1)
+        count = itertools.count()
+        numbers = tf.data.Dataset.from_generator(
+            lambda: itertools.islice(count, 1), output_signature=tf.TensorSpec([], tf.int64)
+        )
         total = num_batches
     batches = numbers.flat_map(one_pass).apply(tf.data.experimental.assert_cardinality(total))
     return batches.prefetch(tf.data.AUTOTUNE)

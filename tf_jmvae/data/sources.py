@@ -4,7 +4,6 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -117,4 +116,4 @@ def _mnist(data_dir: str | pathlib.Path | None) -> Source:
 
 
 def _examples(images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-    return {"x": images.astype(np.float32), "w": keras.utils.to_categorical(labels, len(_DIGIT_NAMES))}
+    return {"x": images.astype(np.float32), "w": np.eye(len(_DIGIT_NAMES), dtype=np.float32)[labels]}

@@ -22,7 +22,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae import heads, networks
+from tf_jmvae import checks, heads, networks
 from tf_jmvae.distributions import diagonal_gaussian, kl_divergence, standard_gaussian
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Decoder, Towers
@@ -68,8 +68,7 @@ class HierarchicalJMVAE(JointEncoderVAE):
         trunk: keras.layers.Layer | None = None,
         **kwargs: Any,
     ):
-        if not num_layers >= 1:
-            raise ValueError(f"num_layers must be 1 or more; got {num_layers}.")
+        num_layers = checks.positive_integer("num_layers", num_layers)
         super().__init__(modalities, latent_dim, trunk=trunk, **kwargs)
         self.num_layers = num_layers
         layer_encoder = networks.mlp() if layer_encoder is None else layer_encoder
@@ -77,6 +76,7 @@ class HierarchicalJMVAE(JointEncoderVAE):
         self._layer_encoder = networks.Template(layer_encoder)
         self._layer_prior = networks.Template(layer_prior)
 
+        latent_dim = self.latent_dim
         gaussian = heads.Gaussian(event_shape=(latent_dim,))
         self.towers = Towers(self.modalities, trunk)  # h_1 = f_1(x, w)
         self.layer_networks = [networks.clone(layer_encoder) for _ in range(num_layers - 1)]  # h_l = f_l(h_{l-1})
@@ -95,7 +95,8 @@ class HierarchicalJMVAE(JointEncoderVAE):
         p = self._decode(z[0], self.modalities, training)
         terms = {}
         for layer, (q_l, p_l) in enumerate(zip(q, p_z, strict=True), start=1):
-            terms[f"kl_prior_{layer}"] = Term(-1.0, kl_divergence(q_l, p_l))  # - KL(q(z_l|x,w) || p(z_l|z_{l+1}))
+            # - E_{q(z_{l+1}|x,w)}[KL(q(z_l|x,w) || p(z_l|z_{l+1}))]
+            terms[f"kl_prior_{layer}"] = Term(-1.0, kl_divergence(q_l, p_l), to_prior=True)
         for name in self.modalities:
             terms[f"log_p_{name}"] = Term(1.0, p[name].log_prob(batch[name]))  # + E_{q(z_1|x,w)}[log p(x|z_1)]
         return terms

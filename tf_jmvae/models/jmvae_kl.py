@@ -56,16 +56,15 @@ class JMVAEKL(JMVAE):
         trunk: keras.layers.Layer | None = None,
         **kwargs: Any,
     ):
-        if not alpha >= 0:
-            raise ValueError(f"alpha must be 0 or more; got {alpha}.")
+        alpha = checks.non_negative_number("alpha", alpha)
         if subsets not in ("all", "single"):
             raise ValueError(f"subsets must be 'all' or 'single'; got {subsets!r}.")
         super().__init__(modalities, latent_dim, trunk=trunk, **kwargs)
-        self.alpha = float(alpha)
+        self.alpha = alpha
         self.subsets = subsets
         largest = len(self.modalities) - 1 if subsets == "all" else 1
         self.subset_encoders = {
-            _join(names): Encoder({name: self.modalities[name] for name in names}, latent_dim, trunk)
+            _join(names): Encoder({name: self.modalities[name] for name in names}, self.latent_dim, trunk)
             for size in range(1, largest + 1)
             for names in itertools.combinations(self.modalities, size)
         }

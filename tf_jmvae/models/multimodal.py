@@ -42,10 +42,12 @@ class Term(NamedTuple):
     Attributes:
       coefficient: its factor in the equation, e.g. -1 for a KL divergence.
       value: `[B]`, in nats per example, with its natural sign (a KL divergence is positive).
+      to_prior: whether it is a KL to the prior, which KL warm-up scales in the loss.
     """
 
     coefficient: float
     value: tf.Tensor
+    to_prior: bool = False
 
 
 class MultimodalVAE(Generation, ValidatedFit, keras.Model):
@@ -64,8 +66,8 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
     def __init__(self, modalities: Mapping[str, Modality], latent_dim: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.modalities = self._checked_modalities(modalities)
-        self.latent_dim = _checked_dim(latent_dim)
-        self.decoders = {name: Decoder(m.decoder, m.head, latent_dim) for name, m in self.modalities.items()}
+        self.latent_dim = checks.positive_integer("latent_dim", latent_dim)
+        self.decoders = {name: Decoder(m.decoder, m.head, self.latent_dim) for name, m in self.modalities.items()}
         # Multiplies the KL to the prior; `callbacks.KLWarmUp` raises it from 0 to 1.
         self.kl_weight = self._state("kl_weight", 1.0, "float32")
         # Training noise depends on this and on the step alone, so a resumed run repeats it.
@@ -84,8 +86,8 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
           training: passed to the networks.
 
         Returns:
-          Terms in the equation's order. Names that start with `kl_prior` are warmed up,
-          `log_p_<modality>` is scaled by the modality's weight, both in the loss only.
+          Terms in the equation's order. In the loss, and only there, `log_p_<modality>` is
+          scaled by that modality's weight, and KL terms to the prior are warmed up.
         """
         raise NotImplementedError(f"{type(self).__name__} must define objective()")
 
@@ -190,16 +192,13 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
     def _loss(self, terms: Mapping[str, Term], sample_weight: tf.Tensor | None) -> tf.Tensor:
         """The negative weighted mean bound over the batch, plus the networks' regularisers."""
         factors = {f"log_p_{name}": modality.weight for name, modality in self.modalities.items()}
-        bound = tf.add_n(
-            [
-                (self.kl_weight if name.startswith("kl_prior") else factors.get(name, 1.0))
-                * (term.coefficient * term.value)
-                for name, term in terms.items()
-            ]
+        bound = sum(
+            (self.kl_weight if term.to_prior else factors.get(name, 1.0)) * (term.coefficient * term.value)
+            for name, term in terms.items()
         )
         if sample_weight is not None:
             bound = bound * tf.cast(sample_weight, bound.dtype)
-        return tf.add_n([-tf.reduce_mean(bound), *(tf.cast(loss, bound.dtype) for loss in self.losses)])
+        return sum((tf.cast(loss, bound.dtype) for loss in self.losses), -tf.reduce_mean(bound))
 
     def _track(
         self, terms: Mapping[str, Term], loss: tf.Tensor, sample_weight: tf.Tensor | None
@@ -257,10 +256,4 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
 
 
 def _bound(terms: Mapping[str, Term]) -> tf.Tensor:
-    return tf.add_n([term.coefficient * term.value for term in terms.values()])
-
-
-def _checked_dim(latent_dim: Any) -> int:
-    if isinstance(latent_dim, bool) or not isinstance(latent_dim, int) or latent_dim < 1:
-        raise ValueError(f"latent_dim must be a positive integer; got {latent_dim!r}.")
-    return latent_dim
+    return sum(term.coefficient * term.value for term in terms.values())

@@ -43,6 +43,10 @@ class ValidatedFit:
 
     def _check_data(self, x: Any, y: Any = None, *, complete: bool) -> None:
         checks.check_no_targets(y)
+        if x is None:
+            raise ValueError(
+                "No data was given: pass a dict of arrays by modality, or a tf.data.Dataset of such dicts."
+            )
         if isinstance(x, tf.data.Dataset):
             for batch in x.take(1):
                 self._check_data(keras.utils.unpack_x_y_sample_weight(batch)[0], complete=complete)

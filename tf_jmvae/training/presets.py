@@ -89,5 +89,6 @@ def describe(error: pydantic.ValidationError) -> str:
     for detail in error.errors():
         where = ".".join(map(str, detail["loc"]))
         came = "" if detail["type"] in ("missing", "value_error") else f" (got {detail['input']!r})"
-        parts.append(f"{where}: {detail['msg']}{came}" if where else detail["msg"])
+        message = detail["msg"].removeprefix("Value error, ")
+        parts.append(f"{where}: {message}{came}" if where else message)
     return "; ".join(parts)

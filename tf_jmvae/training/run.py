@@ -53,6 +53,12 @@ def train(config: Config) -> dict[str, float]:
     run_dir = default_run_dir(config)
     source = data.load(config.data.dataset, data_dir=config.data.data_dir, train_size=config.data.train_size)
     source = source.only(config.model.modalities)
+    steps_per_epoch = source.num_batches(config.data.batch_size)
+    if steps_per_epoch % config.training.steps_per_execution:
+        raise ValueError(
+            f"steps_per_execution must divide the {steps_per_epoch} steps of an epoch; "
+            f"got {config.training.steps_per_execution}."
+        )
     if _is_finished(run_dir, config):
         return json.loads((run_dir / "metrics.json").read_text())
     _prepare_folder(run_dir, config)
@@ -60,7 +66,6 @@ def train(config: Config) -> dict[str, float]:
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.training.precision)
     model = build_model(config.model)
-    steps_per_epoch = source.num_batches(config.data.batch_size)
     _compile(model, config, steps_per_epoch)
     history = _fit(model, source, config, run_dir, steps_per_epoch)
 
@@ -124,11 +129,12 @@ def _fit(
             steps_per_epoch=steps_per_epoch,
             callbacks=[callbacks.KLWarmUp(training.kl_warm_up), keras.callbacks.TerminateOnNaN(), checkpoint],
         )
-    reached = len(checkpoint.history["loss"])
+    reached = len(checkpoint.history.get("loss", ()))
     if reached < training.epochs:
+        kept = f" The weights of epoch {reached} are kept in {checkpoint.directory}." if reached else ""
         raise RunError(
-            f"The loss became NaN or infinite in epoch {reached + 1}. The weights of epoch {reached} are kept in "
-            f"{checkpoint.directory}. Train anew with --overwrite and a lower --learning-rate or with --clip-norm 100."
+            f"The loss or the weights became NaN or infinite in epoch {reached + 1}.{kept} "
+            "Train anew with --overwrite and a lower --learning-rate, or with --clip-norm 100."
         )
     return checkpoint.history
 
@@ -145,7 +151,7 @@ def _draw(model: MultimodalVAE, source: data.Source, history: dict[str, list[flo
 
 
 def _is_finished(run_dir: Path, config: Config) -> bool:
-    if config.overwrite or not (run_dir / "metrics.json").exists():
+    if config.overwrite or not (run_dir / "metrics.json").exists() or _recorded(run_dir) is None:
         return False
     _require_same(run_dir, config)
     print(f"{run_dir} holds this run, finished. Train anew with --overwrite, or elsewhere with --run-dir.")
@@ -153,20 +159,36 @@ def _is_finished(run_dir: Path, config: Config) -> bool:
 
 
 def _prepare_folder(run_dir: Path, config: Config) -> None:
-    recorded = run_dir / "config.json"
-    if recorded.exists() and config.overwrite:
-        shutil.rmtree(run_dir)
-    elif recorded.exists():
-        _require_same(run_dir, config)
-        return
-    elif run_dir.is_dir() and any(run_dir.iterdir()):
+    discarded = run_dir.with_name(f"{run_dir.name}~")
+    shutil.rmtree(discarded, ignore_errors=True)  # of an --overwrite that was cut off
+    if _recorded(run_dir) is not None:
+        if not config.overwrite:
+            _require_same(run_dir, config)
+            return
+        run_dir.rename(discarded)
+        shutil.rmtree(discarded)
+    elif run_dir.exists() and not _is_empty(run_dir):
         raise RunError(f"{run_dir} holds files that are no run's; choose another folder with --run-dir.")
     run_dir.mkdir(parents=True, exist_ok=True)
-    write_json(recorded, {"config": config.model_dump(mode="json"), **environment()})
+    write_json(run_dir / "config.json", {"config": config.model_dump(mode="json"), **environment()})
+
+
+def _is_empty(run_dir: Path) -> bool:
+    """Whether nothing is there but a first file whose writing was cut off."""
+    return run_dir.is_dir() and all(path.name == "config~.json" for path in run_dir.iterdir())
+
+
+def _recorded(run_dir: Path) -> dict[str, Any] | None:
+    """What the folder's config.json says, if it is a run's."""
+    try:
+        recorded = json.loads((run_dir / "config.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return recorded if isinstance(recorded, dict) and {"config", "versions"} <= recorded.keys() else None
 
 
 def _require_same(run_dir: Path, config: Config) -> None:
-    before = _flat(json.loads((run_dir / "config.json").read_text())["config"])
+    before = _flat(_recorded(run_dir)["config"])
     now = _flat(config.model_dump(mode="json"))
     changed = [
         f"{key} ({before.get(key)} there, {now.get(key)} here)"

@@ -1,6 +1,7 @@
 """The command line: `tf-jmvae train`, also run by `train.py`."""
 
 import argparse
+import inspect
 import os
 import sys
 from collections.abc import Sequence
@@ -56,7 +57,7 @@ def parse(argv: Sequence[str], prog: str) -> Config:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", default=DEFAULT_PRESET)
     default = presets.load(first.parse_known_args(argv)[0].preset)
-    description = f"{Config.__doc__}\nPresets: {', '.join(presets.names())}."
+    description = f"{inspect.getdoc(Config)}\n\nPresets: {', '.join(presets.names())}."
     config = tyro.cli(
         Config,
         args=list(argv),

@@ -96,14 +96,22 @@ class TestKLWarmUp:
 
     def test_a_resumed_run_goes_on_in_its_epoch(self):
         model = _model()
-        _fit(model, [KLWarmUp(4)], first=3, last=4)
-        assert float(model.kl_weight) == 0.75
+        seen = []
+        watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(float(model.kl_weight)))
+        _fit(model, [KLWarmUp(4), watch], first=3, last=4)
+        assert seen == [0.75]
 
-    def test_the_weight_is_saved_with_the_model(self, tmp_path):
+    def test_the_weight_is_saved_with_a_model_in_the_middle_of_it(self, tmp_path):
+        model = _model()
+        save = keras.callbacks.ModelCheckpoint(tmp_path / "epoch-{epoch}.keras")
+        _fit(model, [KLWarmUp(4), save], last=3)
+        weights = [float(keras.saving.load_model(tmp_path / f"epoch-{n}.keras").kl_weight) for n in (1, 2, 3)]
+        assert weights == [0.0, 0.25, 0.5]
+
+    def test_training_that_ends_early_leaves_the_whole_bound(self):
         model = _model()
         _fit(model, [KLWarmUp(4)], last=2)
-        model.save(tmp_path / "model.keras")
-        assert float(keras.saving.load_model(tmp_path / "model.keras").kl_weight) == 0.25
+        assert float(model.kl_weight) == 1.0
 
     def test_negative_epochs_are_refused(self):
         with pytest.raises(ValueError, match="epochs must be 0 or more; got -1"):
@@ -123,7 +131,7 @@ class TestCheckpoint:
         model, checkpoint = _model(), Checkpoint(tmp_path)
         history = _fit(model, [checkpoint], last=2)
         restored, again = _model(seed=9), Checkpoint(tmp_path)
-        assert int(restored.noise_seed) != int(model.noise_seed)
+        assert restored.noise_state.numpy()[0] != model.noise_state.numpy()[0]
         assert again.restore(restored) == 2
         _assert_same_state(restored, model)
         assert int(restored.optimizer.iterations) == 6
@@ -154,8 +162,9 @@ class TestCheckpoint:
     def test_of_two_checkpoints_the_one_of_more_epochs_counts(self, tmp_path):
         _fit(_model(), [Checkpoint(tmp_path)], first=8, last=9)
         kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-        model = _model(seed=2)
-        _fit(model, [Checkpoint(tmp_path)], first=9, last=10)
+        model, checkpoint = _model(seed=2), Checkpoint(tmp_path)
+        assert checkpoint.restore(model) == 9
+        _fit(model, [checkpoint], first=9, last=10)
         for name, content in kept.items():  # as after a kill before the old one is removed
             (tmp_path / name).write_bytes(content)
         restored = _model(seed=9)
@@ -254,3 +263,19 @@ class TestFiles:
             write_json(tmp_path / "history.json", {"loss": object()})
         assert json.loads((tmp_path / "history.json").read_text()) == [1]
         assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_checkpoint_that_was_not_restored_is_not_replaced(tmp_path):
+    first, second = (tj.JMVAE(small_modalities(), 2) for _ in range(2))
+    for model in (first, second):
+        model.compile("adam")
+    first.fit(small_batch(), epochs=2, verbose=0, callbacks=[tj.callbacks.Checkpoint(tmp_path)])
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(ValueError, match=r"holds a checkpoint.*Call restore\(model\) before fit"):
+        second.fit(small_batch(), epochs=1, verbose=0, callbacks=[tj.callbacks.Checkpoint(tmp_path)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_a_model_that_is_not_compiled_cannot_be_restored(tmp_path):
+    with pytest.raises(ValueError, match=r"Compile the model before restore"):
+        tj.callbacks.Checkpoint(tmp_path).restore(tj.JMVAE(small_modalities(), 2))

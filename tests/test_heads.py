@@ -160,3 +160,8 @@ def test_variance_and_scale_must_be_positive():
         heads.Gaussian(variance=0.0)
     with pytest.raises(ValueError, match=r"scale must be positive; got -1"):
         heads.Laplace(scale=-1.0)
+
+
+def test_sampling_counts_ends_even_at_rates_beyond_all_measure():
+    p = _built(heads.Poisson(), (1,)).distribution(tf.constant([[1e30], [0.0]]))
+    assert np.isfinite(p.sample(seed=(1, 2)).numpy()).all()

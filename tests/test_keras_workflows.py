@@ -61,6 +61,93 @@ def test_each_use_of_a_network_is_a_copy_with_its_own_weights():
     assert not np.array_equal(joint.weights[0].numpy(), single.weights[0].numpy())
 
 
+SHARED = tj.networks.mlp([8])
+COPIED_OFTEN = {
+    "an encoder per subset": lambda: tj.JMVAEKL(small_modalities("xwc"), 3),
+    "a trunk in every encoder": lambda: tj.JMVAEKL(small_modalities(), 3, trunk=tj.networks.mlp([8])),
+    "four layers": lambda: tj.HierarchicalJMVAE(small_modalities(), 3, num_layers=4),
+    "one network for all": lambda: tj.HierarchicalJMVAE(
+        {name: tj.Modality((3,), "gaussian", encoder=SHARED, decoder=SHARED) for name in "ab"},
+        3,
+        num_layers=3,
+        layer_encoder=SHARED,
+        layer_prior=SHARED,
+        trunk=SHARED,
+    ),
+}
+
+
+@pytest.mark.parametrize("make", COPIED_OFTEN.values(), ids=COPIED_OFTEN)
+def test_copies_of_one_network_stay_separate_when_a_model_is_loaded(make, tmp_path):
+    """While it loads, Keras would make layers of equal origin one layer."""
+    model = make()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    batch = {name: p.sample(seed=(1, 2)) for name, p in model.likelihoods(model.prior.sample(6, seed=(1, 2))).items()}
+    assert len(loaded.trainable_variables) == len(model.trainable_variables)
+    np.testing.assert_array_equal(loaded.elbo(batch, seed=1), model.elbo(batch, seed=1))
+
+
+def test_a_network_that_its_config_cannot_remake_is_refused_with_the_reason():
+    unregistered = keras.Sequential([keras.layers.Flatten(), keras.layers.Lambda(lambda value: value * 2)])
+    with pytest.raises(ValueError, match=r"cannot be made again from its config.*register"):
+        tj.VAE({"v": tj.Modality((2,), "gaussian", encoder=unregistered)}, 2)
+
+
+def test_without_a_seed_nothing_random_is_traced():
+    model, batch = tj.JMVAE(small_modalities(), 3), small_batch()
+    with pytest.raises(ValueError, match=r"Inside a tf\.function every call would draw the same numbers"):
+        tf.function(lambda: model.generate({"w": batch["w"]}))()
+
+
+def test_training_noise_differs_at_every_step_also_when_gradients_are_accumulated():
+    class Recording(tj.VAE):
+        seen = ()
+
+        def objective(self, batch, seed, training=False):
+            self.seen = (*self.seen, tuple(seed.numpy()))
+            return super().objective(batch, seed, training)
+
+    model = Recording(small_modalities("x"), 3)
+    model.compile(keras.optimizers.Adam(gradient_accumulation_steps=2), run_eagerly=True)
+    model.fit(small_batch("x"), batch_size=3, epochs=1, verbose=0)
+    steps = [seed[1] for seed in model.seen if seed[0] == model.noise_state.numpy()[0]]
+    assert steps == [0, 1, 2, 3]
+
+
+def test_evaluation_draws_other_noise_for_every_batch():
+    """The same examples in two batches: with equal noise their bounds would be equal."""
+    model, batch = tj.VAE(small_modalities("x"), 3), small_batch("x")
+    model.compile("adam")
+    once = model.evaluate(batch, batch_size=12, verbose=0, return_dict=True)["log_p_x"]
+    twice = {"x": np.concatenate([batch["x"]] * 2)}
+    assert model.evaluate(twice, batch_size=12, verbose=0, return_dict=True)["log_p_x"] != pytest.approx(once, rel=1e-6)
+
+
+def test_each_sample_of_iterated_sampling_has_a_chain_of_its_own():
+    """With q(z | x~, w) all but a point, samples of one example differ only by what was drawn for x~."""
+    model, batch = tj.JMVAE(small_modalities(), 3), small_batch()
+    kernel, bias, raw_kernel, raw_bias = model.encoder.head.get_weights()
+    model.encoder.head.set_weights([kernel, bias, 0 * raw_kernel, raw_bias - 60.0])
+    images = model.generate({"w": batch["w"]}, num_samples=3, num_steps=2, seed=1)["x"].numpy()
+    assert np.abs(images[:, 0] - images[:, 1]).max() > 1e-2
+
+
+def test_a_loss_or_metrics_of_the_users_are_refused():
+    for options in ({"loss": "mse"}, {"metrics": ["accuracy"]}):
+        model = tj.VAE(small_modalities("x"), 3)
+        model.compile("adam", **options)
+        with pytest.raises(ValueError, match="the objective and its metrics are the model's own"):
+            model.fit(small_batch("x"), verbose=0)
+
+
+def test_class_weights_are_refused():
+    model = tj.VAE(small_modalities("x"), 3)
+    model.compile("adam")
+    with pytest.raises(ValueError, match="use sample_weight"):
+        model.fit(small_batch("x"), class_weight={0: 1.0})
+
+
 def test_regularisers_of_the_networks_are_part_of_the_loss():
     penalised = keras.layers.Dense(4, kernel_regularizer=keras.regularizers.L2(0.1))
     model = tj.VAE({"v": tj.Modality((2,), "gaussian", encoder=penalised)}, 2)
@@ -88,10 +175,11 @@ def test_sample_weights_make_weighted_means_of_the_metrics():
     weights = np.arange(12.0)
     dataset = tf.data.Dataset.from_tensors((batch, None, weights))
     history = model.fit(batch, validation_data=(batch, None, weights), epochs=1, verbose=0).history
-    bounds = model.elbo(batch, seed=0).numpy()
+    bounds = model.elbo(batch, seed=tf.random.fold_in(tf.zeros(2, tf.int32), 0)).numpy()
     for logs in (
         model.evaluate(batch, sample_weight=weights, verbose=0, return_dict=True),
         model.evaluate(dataset, verbose=0, return_dict=True),
+        model.evaluate(batch, sample_weight=weights[:, None], verbose=0, return_dict=True),
         {"elbo": history["val_elbo"][0], "loss": history["val_loss"][0]},
     ):
         np.testing.assert_allclose(logs["elbo"], np.average(bounds, weights=weights), rtol=1e-5)

@@ -17,8 +17,8 @@ __all__ = ["Checkpoint", "KLWarmUp"]
 class KLWarmUp(keras.callbacks.Callback):
     """Raises the weight of the KL to the prior linearly from 0 to 1 (section 4.3 of the paper).
 
-    In epoch e (from 0) the weight is min(1, e / epochs). It is a weight of the model, so it
-    works in a compiled step and is saved with the model.
+    In epoch e (from 0) the weight is min(1, e / epochs), and 1 again when training ends. It is
+    a weight of the model, so it works in a compiled step and is saved with the model.
 
     Args:
       epochs: N_t; the paper takes 200 of 2,000 on MNIST and 20 of 50 on CelebA. 0 is no warm-up.
@@ -32,6 +32,9 @@ class KLWarmUp(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.model.kl_weight.assign(min(1.0, epoch / self.epochs) if self.epochs else 1.0)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self.model.kl_weight.assign(1.0)
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -53,9 +56,17 @@ class Checkpoint(keras.callbacks.Callback):
         super().__init__()
         self.directory = pathlib.Path(directory)
         self.history: dict[str, list[float]] = {}
+        self._restored = False
 
     def restore(self, model: keras.Model) -> int:
-        """Loads the newest checkpoint into a compiled model; returns how many epochs are done."""
+        """Loads the newest checkpoint into a compiled model; returns how many epochs are done.
+
+        Raises:
+          ValueError: if the model is not compiled, so that its optimizer could not be restored.
+        """
+        if not model.compiled:
+            raise ValueError("Compile the model before restore(model): the checkpoint has its optimizer's state too.")
+        self._restored = True
         for leftover in self.directory.glob("*~*"):  # of a write that was cut off
             leftover.unlink()
         epochs = sorted(self._epochs())
@@ -67,6 +78,14 @@ class Checkpoint(keras.callbacks.Callback):
         recorded = json.loads(self._history_path(done).read_text())
         self.history = {name: values[:done] for name, values in recorded.items()}
         return done
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if not self._restored and self._epochs():
+            raise ValueError(
+                f"{self.directory} holds a checkpoint, which this training would replace. Call restore(model) "
+                "before fit to continue from it, or choose another directory."
+            )
+        self._restored = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not self._is_finite(logs or {}):

@@ -25,6 +25,8 @@ tfd = tfp.distributions
 
 __all__ = ["Bernoulli", "Categorical", "Gaussian", "Head", "Laplace", "Poisson", "get"]
 
+# 2.7e8 counts: beyond it float32 cannot count, and a sampler of infinite rate does not end.
+_MAX_LOG_RATE = 19.4
 # Keeps the deviation's gradient finite where softplus underflows to 0.
 _VARIANCE_FLOOR = 1e-8
 
@@ -220,6 +222,7 @@ class Poisson(Head):
     support = "whole numbers of 0 or more"
 
     def distribution(self, log_rate):
+        log_rate = tf.minimum(log_rate, _MAX_LOG_RATE)
         return tfd.Independent(tfd.Poisson(log_rate=log_rate), len(self.event_shape))
 
     def in_support(self, values):

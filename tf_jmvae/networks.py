@@ -42,8 +42,29 @@ def mlp(
 
 
 def clone(pattern: keras.layers.Layer) -> keras.layers.Layer:
-    """A fresh, unshared copy of a layer or model from its config, with new weights."""
-    return keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(pattern))
+    """A fresh, unshared copy of a layer or model from its config, with new weights.
+
+    Raises:
+      ValueError: if the layer cannot be made again from its config.
+    """
+    config = _without_sharing(keras.saving.serialize_keras_object(pattern))
+    try:
+        return keras.saving.deserialize_keras_object(config)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"The network {pattern.name!r} cannot be made again from its config, which models do for every copy: "
+            "register its classes with keras.saving.register_keras_serializable, give them get_config, and use no "
+            f"Lambda layers. Keras says: {error}"
+        ) from error
+
+
+def _without_sharing(config: Any) -> Any:
+    """The config without the marks by which Keras, while it loads a model, makes two copies one layer."""
+    if isinstance(config, dict):
+        return {key: _without_sharing(value) for key, value in config.items() if key != "shared_object_id"}
+    if isinstance(config, list | tuple):
+        return type(config)(_without_sharing(value) for value in config)
+    return config
 
 
 class Template:

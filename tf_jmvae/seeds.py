@@ -14,10 +14,15 @@ def to_tensor(seed: int | tf.Tensor | None) -> tf.Tensor:
       seed: an integer from 0 to 2^62 - 1, a tensor `[2]`, or None for a seed that differs every time.
 
     Raises:
-      ValueError: if an integer is out of range.
+      ValueError: if an integer is out of range, or None comes while TensorFlow traces a function.
       TypeError: if it is neither an integer nor a tensor.
     """
     if seed is None:
+        if not tf.executing_eagerly():
+            raise ValueError(
+                "Inside a tf.function every call would draw the same numbers: "
+                "pass a seed, as an int32 tensor of shape [2]."
+            )
         seed = secrets.randbits(62)
     if tf.is_tensor(seed):
         return tf.cast(tf.ensure_shape(seed, [2]), tf.int32)

@@ -20,6 +20,8 @@ class Generation:
     seed every call differs. With `num_samples=S` a sample axis comes second: `[B, S, *event_shape]`.
     """
 
+    completes_by_sampling = False  # whether `posterior` fills in missing modalities by iterated sampling
+
     def generate(
         self,
         observed: Mapping[str, Any],
@@ -52,6 +54,8 @@ class Generation:
           ValueError: bad modalities or values, an unknown option, or nothing left to generate.
         """
         observed = checks.to_tensors(self.modalities, observed)
+        if isinstance(targets, str):
+            raise TypeError(f"targets must be a list of modalities, such as [{targets!r}]; got a string.")
         targets = [m for m in self.modalities if m not in observed] if targets is None else list(targets)
         if not targets:
             raise ValueError(
@@ -61,8 +65,13 @@ class Generation:
         checks.check_names(self.modalities, dict.fromkeys(targets))
         _check_option("latent", latent, ("sample", "mean"))
         posterior_seed, latent_seed, output_seed = _split(seed, 3)
+        chains = self.completes_by_sampling and num_samples is not None and len(observed) < len(self.modalities)
+        if chains:  # each sample is the end of a chain of its own
+            observed = {name: tf.repeat(value, num_samples, axis=0) for name, value in observed.items()}
         posterior = self.posterior(observed, num_steps=num_steps, initial=initial, seed=posterior_seed)
-        z = self._draw(posterior, latent_seed, num_samples, mean=latent == "mean")
+        z = self._draw(posterior, latent_seed, None if chains else num_samples, mean=latent == "mean")
+        if chains:
+            z = tf.reshape(z, (-1, num_samples, z.shape[-1]))
         return self._emit(z, targets, output, output_seed)
 
     def reconstruct(self, observed: Mapping[str, Any], **options: Any) -> dict[str, tf.Tensor]:
@@ -94,7 +103,7 @@ class Generation:
             return z if num_samples is None else tf.repeat(z[:, None], num_samples, axis=1)
         if num_samples is None:
             return posterior.sample(seed=seed)
-        return tf.einsum("sbd->bsd", posterior.sample(num_samples, seed=seed))
+        return tf.transpose(posterior.sample(num_samples, seed=seed), (1, 0, 2))
 
     def _emit(self, z: tf.Tensor, names: Iterable[str], output: str, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         _check_option("output", output, ("mean", "sample"))

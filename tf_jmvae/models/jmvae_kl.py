@@ -46,6 +46,8 @@ class JMVAEKL(JMVAE):
       >>> model.generate({"w": labels}, seed=1)["x"]
     """
 
+    completes_by_sampling = False  # there is an encoder for what is missing
+
     def __init__(
         self,
         modalities: Mapping[str, Modality],

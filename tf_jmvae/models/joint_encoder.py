@@ -34,6 +34,8 @@ class JointEncoderVAE(MultimodalVAE):
         head, as a pattern; none by default.
     """
 
+    completes_by_sampling = True
+
     def __init__(
         self,
         modalities: Mapping[str, Modality],
@@ -68,13 +70,13 @@ class JointEncoderVAE(MultimodalVAE):
         batch_size = tf.shape(next(iter(observed.values())))[0]
         start_seed, chain_seed = tf.unstack(tf.random.split(seed, 2))
         missing = {
-            name: _start(modality, batch_size, initial, start_seed)
-            for name, modality in self.modalities.items()
+            name: _start(modality, batch_size, initial, tf.random.fold_in(start_seed, index))
+            for index, (name, modality) in enumerate(self.modalities.items())
             if name not in observed
         }
-        return {**observed, **self._chain(dict(observed), missing, tf.convert_to_tensor(num_draws), chain_seed)}
+        return {**observed, **self._chain(dict(observed), missing, tf.cast(num_draws, tf.int32), chain_seed)}
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def _chain(self, observed, missing, num_draws, seed):
         def draw(step, missing):
             latent_seed, *data_seeds = tf.unstack(tf.random.split(tf.random.fold_in(seed, step), 1 + len(missing)))

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -53,6 +54,9 @@ class Term(NamedTuple):
 class MultimodalVAE(Generation, ValidatedFit, keras.Model):
     """Base of all models.
 
+    `fit` and `evaluate` report every term of the bound by name, `elbo` (their weighted sum,
+    the bound of this very model) and `loss`. Callbacks that monitor `val_elbo` need `mode="max"`.
+
     Args:
       modalities: `Modality` objects by name; their order is kept.
       latent_dim: D, the size of z.
@@ -65,13 +69,14 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
 
     def __init__(self, modalities: Mapping[str, Modality], latent_dim: int, **kwargs: Any):
         super().__init__(**kwargs)
+        self.autocast = False  # data stay float32 until a network reads them
         self.modalities = self._checked_modalities(modalities)
         self.latent_dim = checks.positive_integer("latent_dim", latent_dim)
         self.decoders = {name: Decoder(m.decoder, m.head, self.latent_dim) for name, m in self.modalities.items()}
         # Multiplies the KL to the prior; `callbacks.KLWarmUp` raises it from 0 to 1.
         self.kl_weight = self._state("kl_weight", 1.0, "float32")
-        # Training noise depends on this and on the step alone, so a resumed run repeats it.
-        self.noise_seed = self._state("noise_seed", random.randrange(2**31), "int32")
+        # The seed of the training noise and the step: saved with the weights, so a resumed run repeats it.
+        self.noise_state = self._state("noise_state", [random.randrange(2**31), 0], "int32")
         self._trackers: dict[str, keras.metrics.Mean] = {}
         self.built = True
 
@@ -139,8 +144,10 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
     # What follows from it.
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> dict[str, tfd.Distribution]:
-        """p(m | z) of every modality, at the posterior mean given `inputs`, any subset of the modalities."""
-        return self.likelihoods(self.posterior(inputs, training=training).mean(), training=training)
+        """p(m | z) of every modality, given any subset of them, at the z of `generate(latent="mean")`."""
+        posterior = self.posterior(inputs, seed=_EVALUATION_SEED, training=training)
+        z = self._draw(posterior, seeds.to_tensor(_EVALUATION_SEED), mean=True)
+        return self.likelihoods(z, training=training)
 
     def elbo(self, batch: Mapping[str, Any], seed: int | tf.Tensor | None = None) -> tf.Tensor:
         """The bound of each example, `[B]`, in nats, from one sample of z: an estimate to maximise."""
@@ -148,8 +155,8 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         batch, sample_weight = self._unpack(data)
-        step = tf.cast(tf.convert_to_tensor(self.optimizer.iterations), tf.int32)
-        seed = tf.stack([tf.convert_to_tensor(self.noise_seed), step])
+        seed = tf.identity(tf.convert_to_tensor(self.noise_state))
+        self.noise_state.assign_add([0, 1])
         with tf.GradientTape() as tape:
             terms = self.objective(batch, seed, training=True)
             loss = self._loss(terms, sample_weight)
@@ -160,8 +167,9 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         batch, sample_weight = self._unpack(data)
-        # The same noise at every evaluation: equal weights give equal numbers.
-        terms = self.objective(batch, seeds.to_tensor(_EVALUATION_SEED))
+        # The same noise at every evaluation, another for every batch: equal weights give equal numbers.
+        seen = tf.cast(tf.convert_to_tensor(self._trackers["loss"].count), tf.int32)
+        terms = self.objective(batch, tf.random.fold_in(seeds.to_tensor(_EVALUATION_SEED), seen))
         return self._track(terms, self._loss(terms, sample_weight), sample_weight)
 
     def predict_step(self, data: Any) -> dict[str, tf.Tensor]:
@@ -210,6 +218,11 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
         return {name: tracker.result() for name, tracker in self._trackers.items()}
 
     def _make_trackers(self) -> None:
+        if self.loss is not None or self._compile_metrics is not None:
+            raise ValueError(
+                "compile() got a loss or metrics, but the objective and its metrics are the model's own: "
+                "pass the optimizer only."
+            )
         if not self._trackers:
             example = {name: tf.zeros((1, *m.event_shape)) for name, m in self.modalities.items()}
             with self.distribute_strategy.scope():
@@ -219,6 +232,8 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
     def _unpack(self, data: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
         batch, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         checks.check_no_targets(targets)
+        if sample_weight is not None:
+            sample_weight = tf.reshape(sample_weight, [-1])  # [B], also from [B, 1]
         return self._complete(batch), sample_weight
 
     def _complete(self, batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:
@@ -231,10 +246,10 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
         for name, modality in modalities.items():
             if not isinstance(modality, Modality):
                 raise ValueError(f"Modality {name!r}: expected a tf_jmvae.Modality; got {modality!r}.")
-            if not isinstance(name, str) or not name.isidentifier() or name == "prior" or "_and_" in name:
+            if not isinstance(name, str) or not name.isidentifier() or name == "prior" or "_and_" in f"_{name}_":
                 raise ValueError(
                     "Metrics and signatures are named after modalities, so a name must be a Python identifier "
-                    f"other than 'prior' and without '_and_'; got {name!r}."
+                    f"other than 'prior' and without the word 'and'; got {name!r}."
                 )
         fewest, most = self.modality_counts
         if not fewest <= len(modalities) <= (most or len(modalities)):
@@ -247,10 +262,11 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
     def _state(self, name: str, value: Any, dtype: str) -> keras.Variable:
         return self.add_weight(
             name=name,
-            shape=(),
+            shape=np.shape(value),
             dtype=dtype,
             trainable=False,
             autocast=False,
+            aggregation="only_first_replica",
             initializer=lambda shape, dtype: tf.cast(value, dtype),
         )
 

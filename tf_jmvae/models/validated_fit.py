@@ -28,9 +28,10 @@ class ValidatedFit:
             kwargs["validation_data"] = (validation_x, _keep(weight), weight)
         elif validation is not None:
             self._check_data(validation, complete=True)
-        if not isinstance(x, Mapping):
-            # Keras's default, True, is for arrays; for anything else Keras warns of its own default.
-            kwargs.setdefault("shuffle", False)
+        if kwargs.get("class_weight") is not None:
+            raise ValueError("class_weight needs targets, which a multimodal VAE has not; use sample_weight.")
+        if isinstance(x, tf.data.Dataset):
+            kwargs.setdefault("shuffle", False)  # Keras's default, True, is for arrays; here it warns of it
         return super().fit(x, _keep(kwargs.get("sample_weight")), *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:

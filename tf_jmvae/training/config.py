@@ -114,6 +114,8 @@ class Config(_Schema):
     """Delete what the run folder holds, and train anew."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Repeats a run: weights, order of the data, noise."""
+    num_steps: PositiveInt = 1
+    """Steps of iterated sampling behind the run's accuracies and pictures (the paper: 100)."""
     data: DataConfig
     model: ModelConfig
     training: TrainingConfig

@@ -145,8 +145,10 @@ def test_sampling_repeats_with_a_seed_and_differs_without(make, names, batch):
     model = make()
     observed = {names[0]: batch[names[0]]}
     calls = [
-        lambda **seed: model.generate(observed, targets=names, num_steps=3, output="sample", num_samples=4, **seed),
-        lambda **seed: model.generate(observed, targets=names, num_steps=3, initial="noise", **seed),
+        lambda **seed: model.generate(
+            observed, targets=list(names), num_steps=3, output="sample", num_samples=4, **seed
+        ),
+        lambda **seed: model.generate(observed, targets=list(names), num_steps=3, initial="noise", **seed),
         lambda **seed: model.reconstruct(batch, **seed),
         lambda **seed: model.sample(6, **seed),
         lambda **seed: model.sample(6, output="sample", **seed),
@@ -162,8 +164,8 @@ def test_sampling_repeats_with_a_seed_and_differs_without(make, names, batch):
 def test_shapes_of_what_is_generated(make, names, batch):
     model = make()
     observed = {names[0]: batch[names[0]]}
-    one = model.generate(observed, targets=names, seed=1)
-    many = model.generate(observed, targets=names, num_samples=4, seed=1)
+    one = model.generate(observed, targets=list(names), seed=1)
+    many = model.generate(observed, targets=list(names), num_samples=4, seed=1)
     prior = model.sample(6, seed=1)
     for name in names:
         event_shape = model.modalities[name].event_shape

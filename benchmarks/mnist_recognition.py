@@ -7,6 +7,7 @@ convolutional classifier on real images, and writes the shares to a JSON file:
 """
 
 import argparse
+import json
 import pathlib
 import sys
 
@@ -103,8 +104,6 @@ def _named(model: keras.Model, source: data.Source, num_steps: int = 1) -> float
 
 
 def _provenance(run_dir: pathlib.Path) -> dict:
-    import json
-
     config = json.loads((run_dir / "config.json").read_text())
     training = config["config"]["training"]
     return {"seed": config["config"]["seed"], "commit": config["commit"], "epochs": training["epochs"]}

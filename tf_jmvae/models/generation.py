@@ -52,6 +52,7 @@ class Generation:
 
         Raises:
           ValueError: bad modalities or values, an unknown option, or nothing left to generate.
+          TypeError: `targets` is a string, or `seed` is no seed.
         """
         observed = checks.to_tensors(self.modalities, observed)
         if isinstance(targets, str):

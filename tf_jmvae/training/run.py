@@ -19,6 +19,7 @@ from tf_jmvae import callbacks, data
 from tf_jmvae.files import replace_atomically, write_json
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.training.config import Config
+from tf_jmvae.training.optimizers import FusedAdam
 from tf_jmvae.training.presets import build_model
 
 __all__ = ["RunError", "default_run_dir", "train"]
@@ -104,7 +105,7 @@ def _compile(model: MultimodalVAE, config: Config, steps_per_epoch: int) -> None
     if training.decay == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, training.epochs * steps_per_epoch)
     model.compile(
-        keras.optimizers.Adam(rate, global_clipnorm=training.clip_norm),
+        FusedAdam(rate, global_clipnorm=training.clip_norm),
         jit_compile=training.jit_compile,
         steps_per_execution=training.steps_per_execution,
     )

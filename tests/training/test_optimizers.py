@@ -1,0 +1,52 @@
+"""The fused Adam makes the steps of Keras's own."""
+
+import keras
+import numpy as np
+import pytest
+
+from tf_jmvae.training.optimizers import FusedAdam
+
+OPTIONS = [
+    {},
+    {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-3},
+    {"global_clipnorm": 0.1},
+    {"weight_decay": 0.01},
+    {"learning_rate": keras.optimizers.schedules.CosineDecay(1e-2, 20)},
+]
+
+
+def _trained(optimizer, **compile_options):
+    keras.utils.set_random_seed(0)
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(64, 5)).astype(np.float32), random.normal(size=(64, 3)).astype(np.float32)
+    model = keras.Sequential([keras.layers.Dense(7, activation="tanh"), keras.layers.Dense(3)])
+    model.compile(optimizer, loss="mse", **compile_options)
+    model.fit(x, y, batch_size=8, epochs=3, shuffle=False, verbose=0)
+    return model
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: ",".join(options) or "defaults")
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_steps_are_those_of_keras(options, jit_compile):
+    options = {"learning_rate": 1e-2, **options}
+    fused, plain = (
+        _trained(optimizer(**options), jit_compile=jit_compile) for optimizer in (FusedAdam, keras.optimizers.Adam)
+    )
+    for left, right in zip(fused.optimizer.variables, plain.optimizer.variables, strict=True):
+        np.testing.assert_allclose(left.numpy(), right.numpy(), rtol=1e-4, atol=1e-6)
+    for left, right in zip(fused.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-5)
+
+
+def test_embeddings_with_sparse_gradients_train_too():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.layers.Embedding(10, 4), keras.layers.Flatten(), keras.layers.Dense(1)])
+    model.compile(FusedAdam(1e-1), loss="mse")
+    tokens = np.arange(10)[:, None]
+    history = model.fit(tokens, 0.1 * tokens, epochs=20, verbose=0).history["loss"]
+    assert history[-1] < 0.1 * history[0]
+
+
+def test_amsgrad_is_refused():
+    with pytest.raises(ValueError, match="amsgrad=True"):
+        FusedAdam(amsgrad=True)

@@ -69,7 +69,7 @@ def history(recorded: Mapping[str, Sequence[float | None]], path: str) -> None:
       recorded: values per epoch by name, as `callbacks.Checkpoint` keeps them; `val_` marks the test set.
       path: where to write the PNG.
     """
-    names = [name for name in recorded if not name.startswith("val_")]
+    names = [name for name in recorded if name != "seconds" and not name.startswith("val_")]
     columns = min(4, len(names))
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(3.4 * columns, 2.5 * rows), layout="constrained", dpi=120)

@@ -8,6 +8,7 @@ import json
 import platform
 import shutil
 import subprocess
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,12 @@ def _fit(
             initial_epoch=done,
             epochs=training.epochs,
             steps_per_epoch=steps_per_epoch,
-            callbacks=[callbacks.KLWarmUp(training.kl_warm_up), keras.callbacks.TerminateOnNaN(), checkpoint],
+            callbacks=[
+                callbacks.KLWarmUp(training.kl_warm_up),
+                keras.callbacks.TerminateOnNaN(),
+                _Stopwatch(),
+                checkpoint,
+            ],
         )
     reached = len(checkpoint.history.get("loss", ()))
     if reached < training.epochs:
@@ -137,6 +143,16 @@ def _fit(
             "Train anew with --overwrite and a lower --learning-rate, or with --clip-norm 100."
         )
     return checkpoint.history
+
+
+class _Stopwatch(keras.callbacks.Callback):
+    """Logs the `seconds` of each epoch with its evaluation, so that they add up across interruptions."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["seconds"] = time.monotonic() - self._start
 
 
 def _draw(

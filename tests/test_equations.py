@@ -36,7 +36,7 @@ def _importance_estimate(model, batch, samples=20_000):
     q = model.posterior(batch)
     z = q.sample(samples, seed=(5, 6))
     p = model.likelihoods(z)
-    log_weights = sum(p[name].log_prob(batch[name]) for name in batch) + model.prior.log_prob(z) - q.log_prob(z)
+    log_weights = sum(p[name].log_prob(batch[name]) for name in batch) + model.prior().log_prob(z) - q.log_prob(z)
     return special.logsumexp(log_weights.numpy(), axis=0) - np.log(samples)
 
 
@@ -209,7 +209,7 @@ def _linear_hierarchy():
 
 def test_hierarchical_prior_and_likelihoods_integrate_to_the_exact_log_likelihood():
     model, batch, log_likelihood = _linear_hierarchy()
-    z = model.prior.sample(400_000, seed=(1, 2))[:, None]
+    z = model.prior().sample(400_000, seed=(1, 2))[:, None]
     p = model.likelihoods(z)
     log_p = (p["x"].log_prob(batch["x"]) + p["w"].log_prob(batch["w"])).numpy()
     estimate = special.logsumexp(log_p, axis=0) - np.log(len(z))

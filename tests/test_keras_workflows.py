@@ -83,7 +83,7 @@ def test_copies_of_one_network_stay_separate_when_a_model_is_loaded(make, tmp_pa
     model = make()
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    batch = {name: p.sample(seed=(1, 2)) for name, p in model.likelihoods(model.prior.sample(6, seed=(1, 2))).items()}
+    batch = {name: p.sample(seed=(1, 2)) for name, p in model.likelihoods(model.prior().sample(6, seed=(1, 2))).items()}
     assert len(loaded.trainable_variables) == len(model.trainable_variables)
     np.testing.assert_array_equal(loaded.elbo(batch, seed=1), model.elbo(batch, seed=1))
 
@@ -217,7 +217,7 @@ class ProductOfExperts(tj.MultimodalVAE):
         q = self.posterior(batch, training=training)
         p = self.likelihoods(q.sample(seed=seed), training=training)
         terms = {f"log_p_{name}": tj.Term(1.0, p[name].log_prob(batch[name])) for name in batch}
-        return {"kl_prior": tj.Term(-1.0, kl_divergence(q, self.prior), to_prior=True), **terms}
+        return {"kl_prior": tj.Term(-1.0, kl_divergence(q, self.prior()), to_prior=True), **terms}
 
     def posterior(self, observed, *, training=False, **_):
         return conditional_product([self.encoders[name](observed, training=training) for name in observed])

@@ -4,14 +4,16 @@ from tf_jmvae import _backend
 
 _backend.require_tensorflow()
 
-from tf_jmvae import callbacks, data, distributions, heads, networks  # noqa: E402
+from tf_jmvae import callbacks, data, distributions, evaluation, heads, networks  # noqa: E402
 from tf_jmvae.modality import Modality  # noqa: E402
-from tf_jmvae.models import JMVAE, JMVAEKL, VAE, HierarchicalJMVAE, MultimodalVAE, Term  # noqa: E402
+from tf_jmvae.models import CMMA, CVAE, JMVAE, JMVAEKL, VAE, HierarchicalJMVAE, MultimodalVAE, Term  # noqa: E402
 from tf_jmvae.training.presets import from_preset  # noqa: E402
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CMMA",
+    "CVAE",
     "JMVAE",
     "JMVAEKL",
     "VAE",
@@ -22,6 +24,7 @@ __all__ = [
     "callbacks",
     "data",
     "distributions",
+    "evaluation",
     "from_preset",
     "heads",
     "networks",

@@ -14,10 +14,13 @@ import tensorflow as tf
 
 if TYPE_CHECKING:
     from tf_jmvae.modality import Modality
+    from tf_jmvae.models import MultimodalVAE
 
 __all__ = [
+    "check_given",
     "check_names",
     "check_no_targets",
+    "check_targets",
     "check_values",
     "non_negative_number",
     "positive_integer",
@@ -71,6 +74,27 @@ def check_no_targets(targets: Any) -> None:
     """Raises `ValueError` unless there are no targets, or an array of no columns `[N, 0]`."""
     if targets is not None and (getattr(targets, "shape", None) or (1,))[-1] != 0:
         raise ValueError("A multimodal VAE has no separate targets: pass every modality in one dict as x, and no y.")
+
+
+def check_given(model: "MultimodalVAE", observed: Iterable[str]) -> None:
+    """Raises `ValueError` unless everything that the model is conditioned on is observed."""
+    missing = [name for name in model.given if name not in observed]
+    if missing:
+        kind, given, targets = type(model).__name__, _listed(model.given), _listed(model.targets)
+        raise ValueError(
+            f"This {kind} goes from {given} to {targets} only, but {_listed(missing)} was not given. For another "
+            f"direction train a {kind} with another target, or a JMVAEKL, which has every direction."
+        )
+
+
+def check_targets(model: "MultimodalVAE", targets: Iterable[str]) -> None:
+    """Raises `ValueError` unless the model generates every one of `targets`."""
+    check_names(model.modalities, dict.fromkeys(targets))
+    given = [name for name in targets if name not in model.targets]
+    if given:
+        raise ValueError(
+            f"This {type(model).__name__} takes {_listed(given)} as given; it generates {_listed(model.targets)} only."
+        )
 
 
 def positive_integer(name: str, value: Any) -> int:

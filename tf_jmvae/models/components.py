@@ -11,6 +11,8 @@ from tf_jmvae.modality import Modality
 
 tfd = tfp.distributions
 
+__all__ = ["ConditionalDecoder", "Decoder", "Encoder", "Towers"]
+
 
 class Towers(keras.layers.Layer):
     """A tower per modality, concatenated, then an optional trunk: `(I, J)-K` in the paper's notation.
@@ -56,11 +58,34 @@ class Decoder(keras.layers.Layer):
 
     def __init__(self, network: keras.layers.Layer, head: heads.Head, latent_dim: int):
         super().__init__()
-        self.latent_dim = latent_dim
         self.network = networks.clone(network)
         self.head = head.with_event_shape(head.event_shape)
         self(tf.zeros((1, latent_dim)))
 
     def call(self, z: tf.Tensor, training: bool = False) -> tfd.Distribution:
-        features = self.network(tf.reshape(z, (-1, self.latent_dim)), training=training)
+        features = self.network(tf.reshape(z, (-1, z.shape[-1])), training=training)
         return self.head(features, batch_shape=tf.shape(z)[:-1])
+
+
+class ConditionalDecoder(keras.layers.Layer):
+    """p(m | z, given): a decoder that reads z and the features of a tower per given modality.
+
+    Args:
+      network: pattern of the network, `[N, D + F]` to features.
+      head: pattern of the head, with its event shape.
+      latent_dim: D.
+      given: the modalities that it reads, by name; F features in all.
+    """
+
+    def __init__(self, network: keras.layers.Layer, head: heads.Head, latent_dim: int, given: Mapping[str, Modality]):
+        super().__init__()
+        self.towers = Towers(given)
+        self.decoder = Decoder(network, head, latent_dim + self.towers.output_dim)
+
+    def call(self, z: tf.Tensor, given: Mapping[str, tf.Tensor], training: bool = False) -> tfd.Distribution:
+        """`z`: `[B, ..., D]`, with the examples of `given` along its first axis."""
+        features = self.towers(given, training=training)
+        for _ in range(z.shape.rank - 2):
+            features = tf.expand_dims(features, 1)
+        features = tf.broadcast_to(features, tf.concat([tf.shape(z)[:-1], features.shape[-1:]], axis=0))
+        return self.decoder(tf.concat([z, features], axis=-1), training=training)

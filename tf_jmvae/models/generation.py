@@ -20,8 +20,6 @@ class Generation:
     seed every call differs. With `num_samples=S` a sample axis comes second: `[B, S, *event_shape]`.
     """
 
-    completes_by_sampling = False  # whether `posterior` fills in missing modalities by iterated sampling
-
     def generate(
         self,
         observed: Mapping[str, Any],
@@ -31,20 +29,20 @@ class Generation:
         latent: str = "sample",
         output: str = "mean",
         num_steps: int | tf.Tensor = 1,
-        initial: str = "zeros",
+        initial: str | None = None,
         seed: int | tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
         """Modalities from other ones: z ~ q(z | observed), then p(m | z).
 
         Args:
           observed: arrays or tensors `[B, *event_shape]` by name.
-          targets: which modalities to generate; by default those not observed.
+          targets: which modalities to generate; by default those of the model that are not observed.
           num_samples: S samples of z for each example; None for one without a sample axis.
           latent: `"sample"` draws z, `"mean"` takes the mean of q(z | observed).
           output: `"mean"` gives the mean of p(m | z), `"sample"` draws from it.
           num_steps: applications of the kernel of Eq. (6), for models that
             complete missing modalities by iterated sampling (the paper: 100 on MNIST, 40 on CelebA).
-          initial: what a missing modality starts from, `"zeros"` or `"noise"`.
+          initial: what a missing modality starts from, `"zeros"` (the default) or `"noise"`.
           seed: integer or int32 tensor `[2]`.
 
         Returns:
@@ -55,29 +53,32 @@ class Generation:
           TypeError: `targets` is a string, or `seed` is no seed.
         """
         observed = checks.to_tensors(self.modalities, observed)
+        checks.check_given(self, observed)
         if isinstance(targets, str):
             raise TypeError(f"targets must be a list of modalities, such as [{targets!r}]; got a string.")
-        targets = [m for m in self.modalities if m not in observed] if targets is None else list(targets)
+        targets = [m for m in self.targets if m not in observed] if targets is None else list(targets)
         if not targets:
             raise ValueError(
                 "Every modality is observed, so there is nothing to generate. "
                 "Use reconstruct(...), or name the modalities wanted in targets=[...]."
             )
-        checks.check_names(self.modalities, dict.fromkeys(targets))
+        checks.check_targets(self, targets)
         _check_option("latent", latent, ("sample", "mean"))
         posterior_seed, latent_seed, output_seed = _split(seed, 3)
-        chains = self.completes_by_sampling and num_samples is not None and len(observed) < len(self.modalities)
+        chains = num_samples is not None and self.iterates(observed, initial)
         if chains:  # each sample is the end of a chain of its own
             observed = {name: tf.repeat(value, num_samples, axis=0) for name, value in observed.items()}
         posterior = self.posterior(observed, num_steps=num_steps, initial=initial, seed=posterior_seed)
-        z = self._draw(posterior, latent_seed, None if chains else num_samples, mean=latent == "mean")
+        z = self.draw_latents(posterior, latent_seed, None if chains else num_samples, mean=latent == "mean")
+        likelihoods = self.likelihoods(z, given=observed, names=targets)
+        outputs = _emit(likelihoods, output, output_seed)
         if chains:
-            z = tf.reshape(z, (-1, num_samples, z.shape[-1]))
-        return self._emit(z, targets, output, output_seed)
+            outputs = {name: tf.reshape(value, (-1, num_samples, *value.shape[1:])) for name, value in outputs.items()}
+        return outputs
 
     def reconstruct(self, observed: Mapping[str, Any], **options: Any) -> dict[str, tf.Tensor]:
         """The observed modalities again, by way of z. Options as for `generate`."""
-        return self.generate(observed, targets=list(observed), **options)
+        return self.generate(observed, targets=[name for name in self.targets if name in observed], **options)
 
     def sample(
         self, num_samples: int, *, output: str = "mean", seed: int | tf.Tensor | None = None
@@ -91,14 +92,44 @@ class Generation:
 
         Returns:
           `{m: [N, *event_shape]}`.
-        """
-        latent_seed, output_seed = _split(seed, 2)
-        return self._emit(self.prior.sample(num_samples, seed=latent_seed), self.modalities, output, output_seed)
 
-    def _draw(
-        self, posterior: tfd.Distribution, seed: tf.Tensor, num_samples: int | None = None, mean: bool = False
+        Raises:
+          ValueError: an unknown option, or a model that takes some modalities as given.
+        """
+        if self.given:
+            raise ValueError(
+                f"{type(self).__name__} generates {', '.join(self.targets)} given {', '.join(self.given)} only; "
+                "it has no joint distribution to sample. Use generate(...)."
+            )
+        latent_seed, output_seed = _split(seed, 2)
+        z = self.prior().sample(num_samples, seed=latent_seed)
+        return _emit(self.likelihoods(z), output, output_seed)
+
+    def iterates(self, observed: Mapping[str, Any], initial: str | None) -> bool:
+        """Whether `posterior` completes what is missing here by iterated sampling, Eq. (6)."""
+        return False
+
+    def draw_latents(
+        self,
+        posterior: tfd.Distribution,
+        seed: tf.Tensor,
+        num_samples: int | None = None,
+        *,
+        mean: bool = False,
+        walks: int = 1,
     ) -> tf.Tensor:
-        """Z for generation, `[B, D]` or `[B, S, D]`: samples of the posterior, or its mean."""
+        """Z as generation draws it.
+
+        Args:
+          posterior: q(z | observed), `[B, D]`.
+          seed: int32 `[2]`.
+          num_samples: S samples for each example; None for one without a sample axis.
+          mean: take the mean in place of every sample.
+          walks: ways down from each sample of a hierarchy's top layer, which multiply S; other models have 1.
+
+        Returns:
+          `[B, D]`, or `[B, S * walks, D]`.
+        """
         if mean:
             z = posterior.mean()
             return z if num_samples is None else tf.repeat(z[:, None], num_samples, axis=1)
@@ -106,16 +137,16 @@ class Generation:
             return posterior.sample(seed=seed)
         return tf.transpose(posterior.sample(num_samples, seed=seed), (1, 0, 2))
 
-    def _emit(self, z: tf.Tensor, names: Iterable[str], output: str, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        _check_option("output", output, ("mean", "sample"))
-        likelihoods = self.likelihoods(z, names=names)
-        if output == "mean":
-            return {name: likelihood.mean() for name, likelihood in likelihoods.items()}
-        own_seeds = _split(seed, len(likelihoods))
-        return {
-            name: likelihood.sample(seed=own_seed)
-            for (name, likelihood), own_seed in zip(likelihoods.items(), own_seeds, strict=True)
-        }
+
+def _emit(likelihoods: Mapping[str, tfd.Distribution], output: str, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    _check_option("output", output, ("mean", "sample"))
+    if output == "mean":
+        return {name: likelihood.mean() for name, likelihood in likelihoods.items()}
+    own_seeds = _split(seed, len(likelihoods))
+    return {
+        name: likelihood.sample(seed=own_seed)
+        for (name, likelihood), own_seed in zip(likelihoods.items(), own_seeds, strict=True)
+    }
 
 
 def _split(seed: int | tf.Tensor | None, count: int) -> list[tf.Tensor]:

@@ -101,13 +101,12 @@ class HierarchicalJMVAE(JointEncoderVAE):
             terms[f"log_p_{name}"] = Term(1.0, p[name].log_prob(batch[name]))  # + E_{q(z_1|x,w)}[log p(x|z_1)]
         return terms
 
-    def likelihoods(self, z, *, names=None, training=False):
+    def likelihoods(self, z, *, given=None, names=None, training=False):
         """p(m | z_1), with z_1 the last D entries of z, `[..., L * D]`."""
-        names = self.modalities if names is None else names
+        names = self.targets if names is None else names
         return self._decode(self.layers_of(z)[0], names, training)
 
-    @property
-    def prior(self) -> tfd.Distribution:
+    def prior(self, given=None, training=False):
         """p(z_1, .., z_L) of Eq. (7), over `[L * D]`."""
 
         def layers():
@@ -143,10 +142,11 @@ class HierarchicalJMVAE(JointEncoderVAE):
             features.append(networks.flatten(network(features[-1], training=training)))
         return [head(h) for head, h in zip(self.layer_heads, features, strict=True)]
 
-    def _draw(self, posterior, seed, num_samples=None, mean=False):
+    def draw_latents(self, posterior, seed, num_samples=None, *, mean=False, walks=1):
         """z_L from its posterior, then down p(z_{l-1} | z_l): what section 3.4 generates with."""
         top_seed, *layer_seeds = tf.unstack(tf.random.split(seed, self.num_layers))
-        z = [self.layers_of(super()._draw(posterior, top_seed, num_samples, mean))[-1]]
+        top = self.layers_of(super().draw_latents(posterior, top_seed, num_samples, mean=mean))[-1]
+        z = [top if walks == 1 else tf.repeat(top, walks, axis=1)]
         for prior, layer_seed in zip(reversed(self.layer_priors), layer_seeds, strict=True):
             p = prior(z[-1])
             z.append(p.mean() if mean else p.sample(seed=layer_seed))

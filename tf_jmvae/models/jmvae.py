@@ -65,7 +65,7 @@ class JMVAE(JointEncoderVAE):
         self, q: tfd.Distribution, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, training: bool
     ) -> dict[str, Term]:
         p = self.likelihoods(q.sample(seed=seed), training=training)
-        terms = {"kl_prior": Term(-1.0, kl_divergence(q, self.prior), to_prior=True)}  # - KL(q(z|x,w) || p(z))
+        terms = {"kl_prior": Term(-1.0, kl_divergence(q, self.prior()), to_prior=True)}  # - KL(q(z|x,w) || p(z))
         for name in self.modalities:
             terms[f"log_p_{name}"] = Term(1.0, p[name].log_prob(batch[name]))  # + E_q[log p(x|z)]
         return terms

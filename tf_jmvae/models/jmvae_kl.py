@@ -46,8 +46,6 @@ class JMVAEKL(JMVAE):
       >>> model.generate({"w": labels}, seed=1)["x"]
     """
 
-    completes_by_sampling = False  # there is an encoder for what is missing
-
     def __init__(
         self,
         modalities: Mapping[str, Modality],
@@ -80,7 +78,7 @@ class JMVAEKL(JMVAE):
             terms[f"kl_{subset}"] = Term(-self.alpha, kl_divergence(q, q_subset))  # - alpha KL(q || q(z|S))
         return terms
 
-    def posterior(self, observed, *, num_steps=1, initial="zeros", seed=None, training=False):
+    def posterior(self, observed, *, num_steps=1, initial=None, seed=None, training=False):
         """q(z | observed) in one pass, by the encoder of that subset; there are no steps to count."""
         observed = checks.to_tensors(self.modalities, observed)
         if len(observed) == len(self.modalities):
@@ -88,6 +86,9 @@ class JMVAEKL(JMVAE):
         if _join(observed) in self.subset_encoders:
             return self.subset_encoders[_join(observed)](observed, training=training)
         return conditional_product([self.subset_encoders[name](observed, training=training) for name in observed])
+
+    def iterates(self, observed, initial):
+        return False  # there is an encoder for what is observed
 
     def get_config(self):
         return {**super().get_config(), "alpha": self.alpha, "subsets": self.subsets}

@@ -34,8 +34,6 @@ class JointEncoderVAE(MultimodalVAE):
         head, as a pattern; none by default.
     """
 
-    completes_by_sampling = True
-
     def __init__(
         self,
         modalities: Mapping[str, Modality],
@@ -50,14 +48,17 @@ class JointEncoderVAE(MultimodalVAE):
     def get_config(self):
         return {**super().get_config(), "trunk": self._trunk.serialize()}
 
-    def posterior(self, observed, *, num_steps=1, initial="zeros", seed=None, training=False):
+    def posterior(self, observed, *, num_steps=1, initial=None, seed=None, training=False):
         """q(z | observed); missing modalities are completed by `num_steps - 1` draws of Eq. (6)."""
         if isinstance(num_steps, int) and num_steps < 1:
             raise ValueError(f"num_steps must be 1 or more; got {num_steps}.")
         observed = checks.to_tensors(self.modalities, observed)
-        if len(observed) < len(self.modalities):
-            observed = self._impute(observed, num_steps - 1, initial, seeds.to_tensor(seed))
+        if self.iterates(observed, initial):
+            observed = self._impute(observed, num_steps - 1, initial or "zeros", seeds.to_tensor(seed))
         return self._encode(observed, training)
+
+    def iterates(self, observed, initial):
+        return len(observed) < len(self.modalities)
 
     def _encode(self, batch: Mapping[str, tf.Tensor], training: bool) -> tfd.Distribution:
         """q(z | all modalities), `[B, D]`."""
@@ -80,8 +81,8 @@ class JointEncoderVAE(MultimodalVAE):
     def _chain(self, observed, missing, num_draws, seed):
         def draw(step, missing):
             latent_seed, *data_seeds = tf.unstack(tf.random.split(tf.random.fold_in(seed, step), 1 + len(missing)))
-            z = self._draw(self._encode({**observed, **missing}, False), latent_seed)  # z  ~ q(z | x~, w)
-            p = self.likelihoods(z, names=missing)
+            z = self.draw_latents(self._encode({**observed, **missing}, False), latent_seed)  # z  ~ q(z | x~, w)
+            p = self.likelihoods(z, given=observed, names=missing)
             drawn = {
                 name: p[name].sample(seed=data_seed)  # x~ ~ p(x | z)
                 for name, data_seed in zip(missing, data_seeds, strict=True)

@@ -11,6 +11,8 @@ class that defines
     posterior(observed, ...)          q(z | observed) for any subset it supports
     likelihoods(z)                    p(m | z), if not one decoder per modality
 
+A model may also take some modalities as given, and be a model of the others only.
+
 and inherits training, evaluation, prediction, generation and saving.
 """
 
@@ -60,6 +62,10 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
     Args:
       modalities: `Modality` objects by name; their order is kept.
       latent_dim: D, the size of z.
+      given: modalities that the model is conditioned on and does not generate.
+
+    Attributes:
+      targets: the modalities that the model generates: those that are not `given`.
 
     Raises:
       ValueError: if the modalities or `latent_dim` make no sense.
@@ -67,12 +73,16 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
 
     modality_counts: tuple[int, int | None] = (2, None)  # fewest and most; None is no limit
 
-    def __init__(self, modalities: Mapping[str, Modality], latent_dim: int, **kwargs: Any):
+    def __init__(
+        self, modalities: Mapping[str, Modality], latent_dim: int, *, given: Iterable[str] = (), **kwargs: Any
+    ):
         super().__init__(**kwargs)
         self.autocast = False  # data stay float32 until a network reads them
         self.modalities = self._checked_modalities(modalities)
         self.latent_dim = checks.positive_integer("latent_dim", latent_dim)
-        self.decoders = {name: Decoder(m.decoder, m.head, self.latent_dim) for name, m in self.modalities.items()}
+        self.given = [name for name in self.modalities if name in given]
+        self.targets = [name for name in self.modalities if name not in given]
+        self.decoders = {name: self._make_decoder(self.modalities[name]) for name in self.targets}
         # Multiplies the KL to the prior; `callbacks.KLWarmUp` raises it from 0 to 1.
         self.kl_weight = self._state("kl_weight", 1.0, "float32")
         # The seed of the training noise and the step: saved with the weights, so a resumed run repeats it.
@@ -101,7 +111,7 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
         observed: Mapping[str, Any],
         *,
         num_steps: int | tf.Tensor = 1,
-        initial: str = "zeros",
+        initial: str | None = None,
         seed: int | tf.Tensor | None = None,
         training: bool = False,
     ) -> tfd.Distribution:
@@ -111,43 +121,51 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
           observed: arrays or tensors `[B, *event_shape]` by name.
           num_steps: for models that fill in missing modalities by iterated
             sampling, Eq. (6): the posterior from which the n-th z is drawn. Others do not use it.
-          initial: what a missing modality starts from, `"zeros"` or `"noise"`.
+          initial: what a missing modality starts from, `"zeros"` (the default) or `"noise"`.
           seed: of the iterated sampling; equal seeds give equal results.
           training: passed to the networks.
 
         Raises:
-          ValueError: unknown modality, or values that do not fit it.
+          ValueError: unknown modality, values that do not fit it, or a subset that the model has no posterior for.
         """
         raise NotImplementedError(f"{type(self).__name__} must define posterior()")
 
     def likelihoods(
-        self, z: tf.Tensor, *, names: Iterable[str] | None = None, training: bool = False
+        self,
+        z: tf.Tensor,
+        *,
+        given: Mapping[str, tf.Tensor] | None = None,
+        names: Iterable[str] | None = None,
+        training: bool = False,
     ) -> dict[str, tfd.Distribution]:
-        """p(m | z) for every modality m, or for those in `names`.
+        """p(m | z) for every modality m that the model generates, or for those in `names`.
 
         Args:
-          z: `[..., D]`.
+          z: `[..., D]`; `[B, ..., D]` for models whose decoders read `given`.
+          given: `[B, *event_shape]` by name; only models with p(m | z, given) read it.
           names: which modalities to decode; all by default.
           training: passed to the networks.
 
         Returns:
           TFP distributions with batch shape `[...]` and the modality's event shape.
         """
-        names = self.modalities if names is None else names
+        names = self.targets if names is None else names
         return {name: self.decoders[name](z, training=training) for name in names}
 
-    @property
-    def prior(self) -> tfd.Distribution:
-        """p(z) = N(0, I), `[D]`."""
+    def prior(self, given: Mapping[str, tf.Tensor] | None = None, training: bool = False) -> tfd.Distribution:
+        """p(z) = N(0, I), `[D]`; or p(z | given), `[B, D]`, for models that condition it."""
         return standard_gaussian(self.latent_dim)
+
+    def _make_decoder(self, modality: Modality) -> keras.layers.Layer:
+        return Decoder(modality.decoder, modality.head, self.latent_dim)
 
     # What follows from it.
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> dict[str, tfd.Distribution]:
-        """p(m | z) of every modality, given any subset of them, at the z of `generate(latent="mean")`."""
+        """p(m | z) of every target, given any subset of the modalities, at the z of `generate(latent="mean")`."""
         posterior = self.posterior(inputs, seed=_EVALUATION_SEED, training=training)
-        z = self._draw(posterior, seeds.to_tensor(_EVALUATION_SEED), mean=True)
-        return self.likelihoods(z, training=training)
+        z = self.draw_latents(posterior, seeds.to_tensor(_EVALUATION_SEED), mean=True)
+        return self.likelihoods(z, given=inputs, training=training)
 
     def elbo(self, batch: Mapping[str, Any], seed: int | tf.Tensor | None = None) -> tf.Tensor:
         """The bound of each example, `[B]`, in nats, from one sample of z: an estimate to maximise."""

@@ -24,7 +24,7 @@ def both_directions(
     num_steps: int = 1,
     seed: int = 0,
 ) -> None:
-    """Draws images x generated from every label w, and labels generated from images.
+    """Draws images x generated from every label w, and labels generated from images, as far as the model does.
 
     Args:
       model: one with an image modality x and a categorical modality w.
@@ -34,15 +34,21 @@ def both_directions(
       num_steps: of iterated sampling, for models that need it.
       seed: of the samples; equal seeds draw equal pictures.
     """
-    num_classes = len(class_names)
-    figure = Figure(figsize=(12, 6.2), layout="constrained", dpi=150)
-    left, right = figure.subfigures(1, 2, width_ratios=(1.0, 1.15), wspace=0.03)
+    drawn = [draw for name, draw in (("x", _draw_images), ("w", _draw_labels)) if name in model.targets]
+    figure = Figure(figsize=(6 * len(drawn), 6.2), layout="constrained", dpi=150)
+    panels = figure.subfigures(1, len(drawn), width_ratios=(1.0, 1.15)[: len(drawn)], wspace=0.03, squeeze=False)[0]
+    for draw, panel in zip(drawn, panels, strict=True):
+        draw(panel, model, test, class_names, num_steps=num_steps, seed=seed)
+    figure.savefig(path, format="png")
 
+
+def _draw_images(panel, model, test, class_names, *, num_steps, seed):
+    num_classes = len(class_names)
     labels = np.eye(num_classes, dtype=np.float32)
     images = model.generate({"w": labels}, num_samples=_ROWS - 1, num_steps=num_steps, seed=seed)["x"].numpy()
     mean = model.generate({"w": labels}, latent="mean", num_steps=num_steps, seed=seed)["x"].numpy()
-    left.suptitle("Images from labels: x given w", fontsize=12, fontweight="bold")
-    grid = left.subplots(_ROWS, num_classes, gridspec_kw={"wspace": 0.05, "hspace": 0.05})
+    panel.suptitle("Images from labels: x given w", fontsize=12, fontweight="bold")
+    grid = panel.subplots(_ROWS, num_classes, gridspec_kw={"wspace": 0.05, "hspace": 0.05})
     for column in range(num_classes):
         grid[0, column].set_title(class_names[column], fontsize=11)
         for row in range(_ROWS):
@@ -50,16 +56,17 @@ def both_directions(
     grid[0, 0].set_ylabel("mean\nof z", rotation=0, ha="right", va="center", fontsize=9)
     grid[1, 0].set_ylabel("samples\nof z", rotation=0, ha="right", va="center", fontsize=9)
 
+
+def _draw_labels(panel, model, test, class_names, *, num_steps, seed):
     given = test["x"][:_GUESSED]
     truth = test["w"][:_GUESSED].argmax(-1)
     guessed = model.generate({"x": given}, latent="mean", num_steps=num_steps, seed=seed)["w"].numpy()
-    right.suptitle("Labels from unseen images: w given x", fontsize=12, fontweight="bold")
-    pairs = right.subplots(_GUESSED // 3, 6, width_ratios=(1, 1.7) * 3)
+    panel.suptitle("Labels from unseen images: w given x", fontsize=12, fontweight="bold")
+    pairs = panel.subplots(_GUESSED // 3, 6, width_ratios=(1, 1.7) * 3)
     for index in range(_GUESSED):
         row, column = divmod(index, 3)
         _show(pairs[row, 2 * column], given[index])
         _bars(pairs[row, 2 * column + 1], guessed[index], int(truth[index]), class_names)
-    figure.savefig(path, format="png")
 
 
 def history(recorded: Mapping[str, Sequence[float | None]], path: str) -> None:

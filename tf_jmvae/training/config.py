@@ -10,12 +10,11 @@ from tf_jmvae.data.sources import NAMES
 
 __all__ = ["Config", "DataConfig", "ModalityConfig", "ModelConfig", "TrainingConfig"]
 
-# Which models take which options; the constructors' own defaults apply where none is set.
+# Which options belong to which models; the constructors' own defaults apply where none is set.
 MODEL_OPTIONS = {
-    "vae": (),
-    "jmvae": (),
-    "jmvae-kl": ("alpha", "subsets"),
-    "hierarchical-jmvae": ("num_layers",),
+    ("jmvae-kl",): ("alpha", "subsets"),
+    ("hierarchical-jmvae",): ("num_layers",),
+    ("cvae", "cmma"): ("target",),
 }
 
 
@@ -37,7 +36,7 @@ class ModalityConfig(_Schema):
 class ModelConfig(_Schema):
     """Which model."""
 
-    kind: Literal["vae", "jmvae", "jmvae-kl", "hierarchical-jmvae"]
+    kind: Literal["vae", "jmvae", "jmvae-kl", "hierarchical-jmvae", "cvae", "cmma"]
     """Objective to maximise."""
     latent_dim: PositiveInt
     """Size of z."""
@@ -48,18 +47,24 @@ class ModelConfig(_Schema):
     """jmvae-kl: an encoder per subset, or per modality."""
     num_layers: PositiveInt | None = None
     """hierarchical-jmvae: number of stochastic layers (the paper: 2)."""
+    target: str | None = None
+    """cvae, cmma: the modality to generate from all others."""
 
     @model_validator(mode="after")
     def _options_fit_kind(self):
-        for kind, names in MODEL_OPTIONS.items():
-            wrong = [name for name in names if kind != self.kind and getattr(self, name) is not None]
+        for kinds, names in MODEL_OPTIONS.items():
+            wrong = [name for name in names if self.kind not in kinds and getattr(self, name) is not None]
             if wrong:
-                raise ValueError(f"{', '.join(wrong)}: an option of {kind}, but the model is {self.kind}")
+                raise ValueError(
+                    f"{', '.join(wrong)}: an option of {' and '.join(kinds)}, but the model is {self.kind}"
+                )
+        if self.kind in ("cvae", "cmma") and self.target not in self.modalities:
+            raise ValueError(f"target: {self.kind} needs one of {', '.join(self.modalities)}; got {self.target}")
         return self
 
     def options(self) -> dict[str, Any]:
         """The options of this kind that are set, as arguments of the model's constructor."""
-        values = {name: getattr(self, name) for name in MODEL_OPTIONS[self.kind]}
+        values = {name: getattr(self, name) for names in MODEL_OPTIONS.values() for name in names}
         return {name: value for name, value in values.items() if value is not None}
 
 

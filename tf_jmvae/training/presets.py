@@ -8,13 +8,20 @@ from typing import Any
 import pydantic
 
 from tf_jmvae.modality import Modality
-from tf_jmvae.models import JMVAE, JMVAEKL, VAE, HierarchicalJMVAE, MultimodalVAE
+from tf_jmvae.models import CMMA, CVAE, JMVAE, JMVAEKL, VAE, HierarchicalJMVAE, MultimodalVAE
 from tf_jmvae.networks import mlp
 from tf_jmvae.training.config import Config, ModelConfig
 
 __all__ = ["build_model", "from_preset", "load", "names"]
 
-_MODELS = {"vae": VAE, "jmvae": JMVAE, "jmvae-kl": JMVAEKL, "hierarchical-jmvae": HierarchicalJMVAE}
+_MODELS = {
+    "vae": VAE,
+    "jmvae": JMVAE,
+    "jmvae-kl": JMVAEKL,
+    "hierarchical-jmvae": HierarchicalJMVAE,
+    "cvae": CVAE,
+    "cmma": CMMA,
+}
 _FOLDER = resources.files("tf_jmvae.training") / "presets"
 
 

@@ -9,14 +9,15 @@ import platform
 import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from tf_jmvae import callbacks, data
+from tf_jmvae.evaluation import conditional_coherence
 from tf_jmvae.files import replace_atomically, write_json
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.training.config import Config
@@ -39,11 +40,15 @@ def default_run_dir(config: Config) -> Path:
     return config.run_dir or Path("runs") / config.preset
 
 
-def train(config: Config) -> dict[str, float]:
+def train(
+    config: Config, *, extra_callbacks: Sequence[keras.callbacks.Callback] = (), verbose: str | int = "auto"
+) -> dict[str, float]:
     """Trains as configured, or continues where an interrupted run of the same folder stood.
 
     Args:
       config: the resolved configuration.
+      extra_callbacks: run at the end of each epoch, after its checkpoint is written.
+      verbose: Keras's, of the training; 0 prints nothing.
 
     Returns:
       The final metrics on the test set, also in `metrics.json`.
@@ -61,7 +66,7 @@ def train(config: Config) -> dict[str, float]:
             f"steps_per_execution must divide the {steps_per_epoch} steps of an epoch; "
             f"got {config.training.steps_per_execution}."
         )
-    if _is_finished(run_dir, config):
+    if _is_finished(run_dir, config, verbose):
         return json.loads((run_dir / "metrics.json").read_text())
     _prepare_folder(run_dir, config)
 
@@ -69,7 +74,7 @@ def train(config: Config) -> dict[str, float]:
     keras.config.set_dtype_policy(config.training.precision)
     model = build_model(config.model)
     _compile(model, config, steps_per_epoch)
-    history = _fit(model, source, config, run_dir, steps_per_epoch)
+    history = _fit(model, source, config, run_dir, steps_per_epoch, extra_callbacks, verbose)
 
     metrics = evaluate(model, source, config.num_steps)
     replace_atomically(run_dir / "model.keras", model.save)
@@ -88,15 +93,20 @@ def evaluate(model: MultimodalVAE, source: data.Source, num_steps: int = 1) -> d
     """
     metrics = model.evaluate(source.test_batches(), verbose=0, return_dict=True)
     metrics = {name: float(value) for name, value in metrics.items()}
-    for name, modality in model.modalities.items():
+    for name in model.targets:
         others = [other for other in model.modalities if other != name]
-        if modality.likelihood == "categorical" and others:
-            named = []
-            for number, batch in enumerate(source.test_batches()):
-                observed = {other: batch[other] for other in others}
-                generated = model.generate(observed, latent="mean", num_steps=num_steps, seed=number)
-                named.append(generated[name].numpy().argmax(-1) == batch[name].numpy().argmax(-1))
-            metrics[f"accuracy_{name}_from_{'_and_'.join(others)}"] = float(np.concatenate(named).mean())
+        if model.modalities[name].likelihood == "categorical" and others:
+            named = conditional_coherence(
+                model,
+                source.test,
+                target=name,
+                given=others,
+                labels=source.test[name].argmax(-1),
+                latent="mean",
+                num_steps=num_steps,
+                verbose=0,
+            )
+            metrics[f"accuracy_{name}_from_{'_and_'.join(others)}"] = named.mean
     return metrics
 
 
@@ -113,12 +123,18 @@ def _compile(model: MultimodalVAE, config: Config, steps_per_epoch: int) -> None
 
 
 def _fit(
-    model: MultimodalVAE, source: data.Source, config: Config, run_dir: Path, steps_per_epoch: int
+    model: MultimodalVAE,
+    source: data.Source,
+    config: Config,
+    run_dir: Path,
+    steps_per_epoch: int,
+    extra_callbacks: Sequence[keras.callbacks.Callback],
+    verbose: str | int,
 ) -> dict[str, list[float]]:
     training = config.training
     checkpoint = callbacks.Checkpoint(run_dir / "checkpoint")
     done = checkpoint.restore(model)
-    if done:
+    if done and verbose:
         print(f"Continuing {run_dir} after epoch {done} of {training.epochs}.")
     if done < training.epochs:
         model.fit(
@@ -133,7 +149,9 @@ def _fit(
                 keras.callbacks.TerminateOnNaN(),
                 _Stopwatch(),
                 checkpoint,
+                *extra_callbacks,
             ],
+            verbose=verbose,
         )
     reached = len(checkpoint.history.get("loss", ()))
     if reached < training.epochs:
@@ -170,11 +188,12 @@ def _draw(
         )
 
 
-def _is_finished(run_dir: Path, config: Config) -> bool:
+def _is_finished(run_dir: Path, config: Config, verbose: str | int) -> bool:
     if config.overwrite or not (run_dir / "metrics.json").exists() or _recorded(run_dir) is None:
         return False
     _require_same(run_dir, config)
-    print(f"{run_dir} holds this run, finished. Train anew with --overwrite, or elsewhere with --run-dir.")
+    if verbose:
+        print(f"{run_dir} holds this run, finished. Train anew with --overwrite, or elsewhere with --run-dir.")
     return True
 
 

@@ -1,0 +1,200 @@
+"""CVAE and CMMA: one direction, from the modalities w that are given to the targets x.
+
+    CVAE:  p(x, z | w) = p(z) p(x|z,w),      z ~ N(0, I)
+           L = - KL(q(z|x,w) || p(z))   + E_q[log p(x|z,w)]
+
+    CMMA:  p(x, z | w) = p(z|w) p(x|z)
+           L = - KL(q(z|x,w) || p(z|w)) + E_q[log p(x|z)]
+
+Both bound log p(x | w); neither models w.
+
+References:
+  [1] Suzuki and Matsuo, section 2 and appendix A.1: the baselines of Tables 1 and 2.
+  [2] Sohn, Lee and Yan, Learning structured output representation using deep conditional
+      generative models, 2015; Kingma et al., Semi-supervised learning with deep generative models, 2014.
+  [3] Pandey and Dukkipati, Variational methods for conditional multimodal deep learning, 2016.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tf_jmvae import checks
+from tf_jmvae.distributions import diagonal_gaussian, kl_divergence
+from tf_jmvae.modality import Modality
+from tf_jmvae.models.components import ConditionalDecoder, Encoder
+from tf_jmvae.models.joint_encoder import JointEncoderVAE
+from tf_jmvae.models.multimodal import Term
+
+tfd = tfp.distributions
+
+__all__ = ["CMMA", "CVAE"]
+
+
+class _OneWayVAE(JointEncoderVAE):
+    """What CVAE and CMMA share: their direction, the encoder of all modalities, and the form of the bound."""
+
+    def __init__(
+        self,
+        modalities: Mapping[str, Modality],
+        latent_dim: int,
+        *,
+        target: str | Iterable[str],
+        given: str | Iterable[str] | None = None,
+        trunk: keras.layers.Layer | None = None,
+        **kwargs: Any,
+    ):
+        given = _checked_given(type(self).__name__, modalities, target, given)
+        super().__init__(modalities, latent_dim, given=given, trunk=trunk, **kwargs)
+        self.encoder = Encoder(self.modalities, self.latent_dim, trunk)
+
+    def objective(self, batch, seed, training=False):
+        """The bound on log p(targets | given), with one sample of z."""
+        q = self._encode(batch, training)
+        p = self.likelihoods(q.sample(seed=seed), given=batch, training=training)
+        prior = self.prior(batch, training=training)
+        terms = {"kl_prior": Term(-1.0, kl_divergence(q, prior), to_prior=True)}
+        for name in self.targets:
+            terms[f"log_p_{name}"] = Term(1.0, p[name].log_prob(batch[name]))
+        return terms
+
+    def get_config(self):
+        return {**super().get_config(), "target": list(self.targets), "given": list(self.given)}
+
+    def _encode(self, batch, training):
+        return self.encoder(batch, training=training)
+
+
+@keras.saving.register_keras_serializable("tf_jmvae")
+class CVAE(_OneWayVAE):
+    """Conditional VAE [2]: p(x | z, w) with z ~ N(0, I), independent of w.
+
+    Given w alone, z comes from the prior, which is p(z | w) in this model. The appendix of [1] instead completes x by
+    iterated sampling, from zeros: ask for that with `initial="zeros"` and `num_steps=100`.
+    Every target's decoder reads z and, by a tower of its own, each given modality.
+
+    Args:
+      modalities: `Modality` objects by name, at least two.
+      latent_dim: D, the size of z.
+      target: the modality to generate, or several.
+      given: the modalities to generate it from; by default all others.
+      trunk: pattern of a network between the towers and the Gaussian head of the encoder.
+
+    Raises:
+      ValueError: if `target` and `given` do not divide the modalities between them.
+
+    Example:
+      >>> model = CVAE({"x": Modality((28, 28, 1), "bernoulli"), "w": Modality((10,), "categorical")}, 64, target="x")
+      >>> model.compile("adam")
+      >>> model.fit(train, epochs=10)
+      >>> model.generate({"w": labels}, seed=1)["x"]
+    """
+
+    def posterior(self, observed, *, num_steps=1, initial=None, seed=None, training=False):
+        """q(z | all modalities); p(z) where only the given ones are observed.
+
+        With `initial="zeros"` or `"noise"`, or where some of several targets are observed, the
+        missing targets are completed by `num_steps - 1` draws of Eq. (6) of [1] instead.
+        """
+        observed = checks.to_tensors(self.modalities, observed)
+        checks.check_given(self, observed)
+        if not self.iterates(observed, initial) and len(observed) < len(self.modalities):
+            shape = (tf.shape(observed[self.given[0]])[0], self.latent_dim)
+            return diagonal_gaussian(tf.zeros(shape), tf.ones(shape))
+        return super().posterior(observed, num_steps=num_steps, initial=initial, seed=seed, training=training)
+
+    def likelihoods(self, z, *, given=None, names=None, training=False):
+        """p(m | z, given), with `z` `[B, ..., D]`."""
+        if given is None:
+            raise ValueError(f"The decoders of a CVAE read {_listed(self.given)} besides z: pass given={{...}}.")
+        checks.check_given(self, given)
+        names = self.targets if names is None else names
+        return {name: self.decoders[name](z, given, training=training) for name in names}
+
+    def prior(self, given=None, training=False):
+        """p(z) = N(0, I), `[D]`."""
+        return super().prior()
+
+    def iterates(self, observed, initial):
+        starts_from_the_prior = initial is None and not any(name in observed for name in self.targets)
+        return not starts_from_the_prior and super().iterates(observed, initial)
+
+    def _make_decoder(self, modality):
+        given = {name: self.modalities[name] for name in self.given}
+        return ConditionalDecoder(modality.decoder, modality.head, self.latent_dim, given)
+
+
+@keras.saving.register_keras_serializable("tf_jmvae")
+class CMMA(_OneWayVAE):
+    """Conditional multimodal autoencoder [3]: z ~ p(z | w), a network, and p(x | z).
+
+    The bound's only KL divergence is the one to p(z | w).
+
+    Args:
+      modalities: `Modality` objects by name, at least two.
+      latent_dim: D, the size of z.
+      target: the modality to generate, or several.
+      given: the modalities to generate it from; by default all others.
+      trunk: pattern of a network between towers and Gaussian head, in the encoder and in p(z | w).
+
+    Raises:
+      ValueError: if `target` and `given` do not divide the modalities between them.
+
+    Example:
+      >>> model = CMMA({"x": Modality((28, 28, 1), "bernoulli"), "w": Modality((10,), "categorical")}, 64, target="x")
+      >>> model.compile("adam")
+      >>> model.fit(train, epochs=10)
+      >>> model.generate({"w": labels}, seed=1)["x"]
+    """
+
+    def __init__(self, modalities, latent_dim, *, target, given=None, trunk=None, **kwargs):
+        super().__init__(modalities, latent_dim, target=target, given=given, trunk=trunk, **kwargs)
+        self.prior_encoder = Encoder({name: self.modalities[name] for name in self.given}, self.latent_dim, trunk)
+
+    def posterior(self, observed, *, num_steps=1, initial=None, seed=None, training=False):
+        """q(z | all modalities), or p(z | w) where only the given ones are observed; there are no steps to count."""
+        observed = checks.to_tensors(self.modalities, observed)
+        checks.check_given(self, observed)
+        if len(observed) == len(self.modalities):
+            return self._encode(observed, training)
+        if len(observed) > len(self.given):
+            raise ValueError(
+                f"A CMMA has q(z | all modalities) and p(z | {', '.join(self.given)}), but nothing for "
+                f"{_listed(observed)} alone: observe all targets, or none."
+            )
+        return self.prior(observed, training=training)
+
+    def prior(self, given=None, training=False):
+        """p(z | given), `[B, D]`."""
+        if given is None:
+            raise ValueError(f"The prior of a CMMA is p(z | {', '.join(self.given)}): pass given={{...}}.")
+        checks.check_given(self, given)
+        return self.prior_encoder(given, training=training)
+
+    def iterates(self, observed, initial):
+        return False
+
+
+def _checked_given(
+    model: str, modalities: Mapping[str, Modality], target: str | Iterable[str], given: str | Iterable[str] | None
+) -> list[str]:
+    targets = [target] if isinstance(target, str) else list(target)
+    if given is None:
+        given = [name for name in modalities if name not in targets]
+    given = [given] if isinstance(given, str) else list(given)
+    unknown = [name for name in (*targets, *given) if name not in modalities]
+    if unknown:
+        raise ValueError(f"{model}: unknown modality {_listed(unknown)}; the modalities are {_listed(modalities)}.")
+    if not targets or not given or sorted(targets + given) != sorted(modalities):
+        raise ValueError(
+            f"{model} goes from some modalities to all others: target and given must each name at least one, and "
+            f"every modality of {_listed(modalities)} once; got target={targets}, given={given}."
+        )
+    return given
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names)

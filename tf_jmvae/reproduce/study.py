@@ -1,0 +1,128 @@
+"""A study: many trainings and measurements in one folder, any of which may be interrupted.
+
+Trainings are run folders, and measurements JSON files that are written whole or not at all. So
+the folder always holds just what is finished, and the same command goes on from there.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tf_jmvae.files import write_json
+from tf_jmvae.training import run
+from tf_jmvae.training.config import Config
+
+__all__ = ["Study"]
+
+
+class Study:
+    """Keeps what is finished, and says how far it is.
+
+    Args:
+      folder: where everything goes; made if it is not there.
+      settings: what the study depends on; a folder with other settings is refused.
+
+    Raises:
+      RunError: the folder belongs to something else.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any]):
+        self.folder = folder
+        self._claim(settings)
+
+    def train(self, configs: dict[str, Config]) -> None:
+        """Trains every model that is not trained yet, each in `folder/<name>`."""
+        pace = _Pace(self.folder, configs)
+        for number, (name, config) in enumerate(configs.items(), start=1):
+            title = f"training {number} of {len(configs)}, {name}"
+            if (self.folder / name / "metrics.json").exists():
+                print(f"{title}: finished", flush=True)
+            run.train(config, extra_callbacks=[_Progress(title, config.training.epochs, pace)], verbose=0)
+
+    def measure(self, measurements: dict[str, Callable[[], dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+        """Every measurement by name; those that are not finished yet are computed.
+
+        Args:
+          measurements: functions by name, each giving what JSON can hold.
+
+        Returns:
+          What they gave, with the versions and the commit that they were computed with.
+        """
+        results = {}
+        pending = [name for name in measurements if not self._path(name).exists()]
+        started, computed = time.monotonic(), 0
+        for number, (name, compute) in enumerate(measurements.items(), start=1):
+            path = self._path(name)
+            if name in pending:
+                left = (
+                    _duration((time.monotonic() - started) / computed * (len(pending) - computed)) if computed else ""
+                )
+                print(
+                    f"measurement {number} of {len(measurements)}, {name}{left and f': about {left} left'}", flush=True
+                )
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_json(path, {**compute(), **run.environment()})
+                computed += 1
+            results[name] = json.loads(path.read_text())
+        return results
+
+    def _path(self, name: str) -> Path:
+        return self.folder / "measurements" / f"{name}.json"
+
+    def _claim(self, settings: dict[str, Any]) -> None:
+        path = self.folder / "study.json"
+        if path.exists():
+            before = json.loads(path.read_text())
+            if before != settings:
+                raise run.RunError(
+                    f"{self.folder} holds a study with other settings: {before} there, {settings} here. "
+                    "Choose another folder with --run-dir, or delete that one."
+                )
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, settings)
+
+
+class _Pace:
+    """Predicts the time left from the seconds of the epochs so far, and before any from nothing."""
+
+    def __init__(self, folder: Path, configs: dict[str, Config]):
+        self._folder = folder
+        self._epochs = {name: config.training.epochs for name, config in configs.items()}
+        self._seconds: list[float] = []
+        for name in configs:
+            history = folder / name / "history.json"
+            if history.exists():
+                self._epochs[name] = 0
+                self._seconds += [value for value in json.loads(history.read_text()).get("seconds", []) if value]
+
+    def add(self, name: str, epochs_left: int, seconds: float) -> str:
+        """The time left in all trainings, now that an epoch took so many seconds."""
+        self._epochs[name] = epochs_left
+        self._seconds.append(seconds)
+        recent = self._seconds[-50:]
+        return _duration(sum(recent) / len(recent) * sum(self._epochs.values()))
+
+
+class _Progress(keras.callbacks.Callback):
+    """A line for each epoch: which training, how far, how good, and the time left in all."""
+
+    def __init__(self, title: str, epochs: int, pace: _Pace):
+        super().__init__()
+        self._title, self._epochs, self._pace = title, epochs, pace
+        self._name = title.rsplit(" ", 1)[-1]
+
+    def on_epoch_end(self, epoch, logs=None):
+        left = self._pace.add(self._name, self._epochs - epoch - 1, logs["seconds"])
+        print(f"{self._title}: epoch {epoch + 1} of {self._epochs}, elbo {logs['elbo']:.2f}; {left} left", flush=True)
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

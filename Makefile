@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup train test lint format bench-mnist clean
+.PHONY: help setup train test lint format reproduce-mnist clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -33,8 +33,8 @@ format: $(STAMP)  ## Mend style and formatting.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench-mnist: $(STAMP)  ## Train on MNIST and let an independent classifier judge (ARGS="--data-dir FOLDER").
-	$(BIN)/python benchmarks/mnist_recognition.py $(ARGS)
+reproduce-mnist: $(STAMP)  ## Run the paper's MNIST experiments and write docs/results.md (ARGS="--data-dir FOLDER").
+	$(BIN)/tf-jmvae reproduce mnist $(ARGS)
 
 clean:  ## Remove .venv and caches; runs stay.
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

@@ -100,6 +100,7 @@ def joint_coherence(
     classifiers: Mapping[str, Classifier] | None = None,
     num_samples: int = 10_000,
     seed: int = 0,
+    verbose: int = 1,
 ) -> Estimate:
     """The share of samples from the prior whose modalities are all of one class.
 
@@ -109,6 +110,7 @@ def joint_coherence(
         the others take part only if they have one.
       num_samples: N.
       seed: of all samples.
+      verbose: 1 shows a progress bar, 0 does not.
 
     Returns:
       An `Estimate` whose values are 1 or 0 for each sample, `[N]`.
@@ -124,12 +126,15 @@ def joint_coherence(
             f"Joint coherence compares the classes of two modalities or more; only {names} can be classified. Pass "
             "classifiers={name: function, ...} for modalities that are not categorical."
         )
+    num_samples = checks.positive_integer("num_samples", num_samples)
+    progress = keras.utils.Progbar(-(-num_samples // _BATCH), verbose=verbose, unit_name="batch")
     base_seed = seeds.to_tensor(seed)
     agree = []
     for number, start in enumerate(range(0, num_samples, _BATCH)):
         samples = model.sample(min(_BATCH, num_samples - start), seed=tf.random.fold_in(base_seed, number))
         classes = [_classifier(model, name, classifiers.get(name))(samples[name].numpy()) for name in names]
         agree.append(np.all([other == classes[0] for other in classes[1:]], axis=0))
+        progress.update(number + 1)
     quantity = f"{' and '.join(names)} from the prior are of one class"
     return Estimate(quantity, "joint coherence", np.concatenate(agree).astype(np.float64), 1, seed)
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from tf_jmvae.models import MultimodalVAE
 
-__all__ = ["both_directions", "history"]
+__all__ = ["both_directions", "history", "show_image"]
 
 _ROWS = 11
 _GUESSED = 15
@@ -52,7 +52,7 @@ def _draw_images(panel, model, test, class_names, *, num_steps, seed):
     for column in range(num_classes):
         grid[0, column].set_title(class_names[column], fontsize=11)
         for row in range(_ROWS):
-            _show(grid[row, column], mean[column] if row == 0 else images[column, row - 1])
+            show_image(grid[row, column], mean[column] if row == 0 else images[column, row - 1])
     grid[0, 0].set_ylabel("mean\nof z", rotation=0, ha="right", va="center", fontsize=9)
     grid[1, 0].set_ylabel("samples\nof z", rotation=0, ha="right", va="center", fontsize=9)
 
@@ -65,7 +65,7 @@ def _draw_labels(panel, model, test, class_names, *, num_steps, seed):
     pairs = panel.subplots(_GUESSED // 3, 6, width_ratios=(1, 1.7) * 3)
     for index in range(_GUESSED):
         row, column = divmod(index, 3)
-        _show(pairs[row, 2 * column], given[index])
+        show_image(pairs[row, 2 * column], given[index])
         _bars(pairs[row, 2 * column + 1], guessed[index], int(truth[index]), class_names)
 
 
@@ -100,7 +100,8 @@ def history(recorded: Mapping[str, Sequence[float | None]], path: str) -> None:
     figure.savefig(path, format="png")
 
 
-def _show(axis: Axes, image: np.ndarray) -> None:
+def show_image(axis: Axes, image: np.ndarray) -> None:
+    """Shows one grey image in [0, 1], `[H, W, 1]`, dark on white, without a frame."""
     axis.imshow(image.squeeze(), cmap="gray_r", vmin=0, vmax=1)
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)

@@ -70,6 +70,24 @@ class Study:
             results[name] = json.loads(path.read_text())
         return results
 
+    def provenance(self, name: str) -> dict[str, Any]:
+        """Where a training's numbers come from: its configuration, its time, and its final metrics."""
+        folder = self.folder / name
+        recorded = json.loads((folder / "config.json").read_text())
+        config = recorded["config"]
+        return {
+            "preset": config["preset"],
+            "model": {key: value for key, value in config["model"].items() if key != "modalities"},
+            "training": config["training"],
+            "batch_size": config["data"]["batch_size"],
+            "train_size": config["data"]["train_size"],
+            "seed": config["seed"],
+            "seconds": sum(json.loads((folder / "history.json").read_text())["seconds"]),
+            "metrics": json.loads((folder / "metrics.json").read_text()),
+            "commit": recorded["commit"],
+            "versions": recorded["versions"],
+        }
+
     def _path(self, name: str) -> Path:
         return self.folder / "measurements" / f"{name}.json"
 

@@ -121,9 +121,9 @@ def _latents(models: Models, name: str, test: Mapping[str, np.ndarray], scale: S
         model = models(name)
         batch = {modality: values[:_POINTS] for modality, values in test.items()}
         points = {}
-        for key, observed in (("all", batch), ("w", {"w": batch["w"]})):
+        for number, (key, observed) in enumerate((("all", batch), ("w", {"w": batch["w"]}))):
             posterior = model.posterior(observed, num_steps=scale.num_steps, seed=seed)
-            z = posterior.sample(seed=(seed, 1))
+            z = posterior.sample(seed=(seed, number))
             points[key] = (model.layers_of(z)[-1] if isinstance(model, HierarchicalJMVAE) else z).numpy()
         area = {key: float(np.sqrt(np.linalg.det(np.cov(z.T)))) for key, z in points.items()}
         rounded = {key: np.round(z.astype(float), 4).tolist() for key, z in points.items()}

@@ -72,7 +72,8 @@ def _draw(scale: Scale, models: Models, source: data.Source, measured: dict[str,
             models(model).generate({"w": labels}, num_steps=steps, seed=tf.constant([seed, steps]))["x"].numpy()
             for steps in scale.steps
         ]
-        images[results.TITLES[model]] = np.stack(rows)
+        row_labels = [f"{steps}" for steps in scale.steps] if model != "jmvae-kl" else [""] * len(scale.steps)
+        images[results.TITLES[model]] = np.stack(rows), row_labels
     curves = {
         direction: {
             results.TITLES[model]: {
@@ -86,7 +87,7 @@ def _draw(scale: Scale, models: Models, source: data.Source, measured: dict[str,
     }
     latents = {results.TITLES[model]: measured[f"figure-5/{model}-2d"]["points"] for model in COMPARED}
     for number, draw in (
-        (3, lambda path: figures.figure_3(images, scale.steps, source.class_names, path)),
+        (3, lambda path: figures.figure_3(images, source.class_names, path)),
         (4, lambda path: figures.figure_4(curves, path)),
         (5, lambda path: figures.figure_5(latents, source.class_names, path)),
     ):

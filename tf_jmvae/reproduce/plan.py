@@ -30,13 +30,13 @@ TRAININGS = {
     "jmvae-kl": Training("jmvae-kl", 60),
     "jmvae": Training("jmvae", 60),
     "hierarchical-jmvae": Training("hierarchical-jmvae", 60),
-    "cvae-x": Training("cvae", 40, {"target": "x"}),
-    "cvae-w": Training("cvae", 20, {"target": "w"}),
-    "cmma-x": Training("cmma", 40, {"target": "x"}),
-    "cmma-w": Training("cmma", 20, {"target": "w"}),
-    "jmvae-2d": Training("jmvae", 25, {"latent_dim": 2}),
-    "hierarchical-jmvae-2d": Training("hierarchical-jmvae", 25, {"latent_dim": 2}),
-    "jmvae-kl-2d": Training("jmvae-kl", 25, {"latent_dim": 2}),
+    "cvae-x": Training("cvae", 25, {"target": "x"}),
+    "cvae-w": Training("cvae", 12, {"target": "w"}),
+    "cmma-x": Training("cmma", 25, {"target": "x"}),
+    "cmma-w": Training("cmma", 12, {"target": "w"}),
+    "jmvae-2d": Training("jmvae", 15, {"latent_dim": 2}),
+    "hierarchical-jmvae-2d": Training("hierarchical-jmvae", 15, {"latent_dim": 2}),
+    "jmvae-kl-2d": Training("jmvae-kl", 15, {"latent_dim": 2}),
 }
 
 

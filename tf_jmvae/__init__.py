@@ -4,7 +4,7 @@ from tf_jmvae import _backend
 
 _backend.require_tensorflow()
 
-from tf_jmvae import callbacks, data, distributions, evaluation, heads, networks  # noqa: E402
+from tf_jmvae import callbacks, data, distributions, evaluation, heads, networks, optimizers  # noqa: E402
 from tf_jmvae.modality import Modality  # noqa: E402
 from tf_jmvae.models import CMMA, CVAE, JMVAE, JMVAEKL, VAE, HierarchicalJMVAE, MultimodalVAE, Term  # noqa: E402
 from tf_jmvae.training.presets import from_preset  # noqa: E402
@@ -28,4 +28,5 @@ __all__ = [
     "from_preset",
     "heads",
     "networks",
+    "optimizers",
 ]

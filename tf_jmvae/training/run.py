@@ -20,8 +20,8 @@ from tf_jmvae import callbacks, data
 from tf_jmvae.evaluation import conditional_coherence
 from tf_jmvae.files import replace_atomically, write_json
 from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.optimizers import FusedAdam
 from tf_jmvae.training.config import Config
-from tf_jmvae.training.optimizers import FusedAdam
 from tf_jmvae.training.presets import build_model
 
 __all__ = ["RunError", "default_run_dir", "train"]

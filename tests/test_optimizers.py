@@ -1,10 +1,13 @@
 """The fused Adam makes the steps of Keras's own."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 
-from tf_jmvae.training.optimizers import FusedAdam
+from tf_jmvae.optimizers import FusedAdam
 
 OPTIONS = [
     {},
@@ -50,3 +53,13 @@ def test_embeddings_with_sparse_gradients_train_too():
 def test_amsgrad_is_refused():
     with pytest.raises(ValueError, match="amsgrad=True"):
         FusedAdam(amsgrad=True)
+
+
+def test_a_model_compiled_with_it_loads_where_only_the_package_is_imported(tmp_path):
+    model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
+    model.compile(FusedAdam(1e-2), loss="mse")
+    model.save(tmp_path / "model.keras")
+    code = f"import keras, tf_jmvae; print(type(keras.saving.load_model({str(tmp_path / 'model.keras')!r}).optimizer))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "FusedAdam" in done.stdout

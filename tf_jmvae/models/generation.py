@@ -78,7 +78,15 @@ class Generation:
 
     def reconstruct(self, observed: Mapping[str, Any], **options: Any) -> dict[str, tf.Tensor]:
         """The observed modalities again, by way of z. Options as for `generate`."""
-        return self.generate(observed, targets=[name for name in self.targets if name in observed], **options)
+        checks.check_names(self.modalities, observed)
+        checks.check_given(self, observed)
+        targets = [name for name in self.targets if name in observed]
+        if not targets:
+            raise ValueError(
+                f"There is no target among {', '.join(map(repr, observed))}, so there is nothing to reconstruct: this "
+                f"{type(self).__name__} generates {', '.join(map(repr, self.targets))} only. Use generate(...)."
+            )
+        return self.generate(observed, targets=targets, **options)
 
     def sample(
         self, num_samples: int, *, output: str = "mean", seed: int | tf.Tensor | None = None

@@ -19,6 +19,7 @@ from tf_jmvae.evaluation import (
 from tf_jmvae.models import HierarchicalJMVAE, MultimodalVAE
 from tf_jmvae.reproduce import classifier
 from tf_jmvae.reproduce.plan import Scale
+from tf_jmvae.reproduce.study import Measurement
 
 __all__ = ["COLUMNS", "COMPARED", "ROWS", "Models", "measurements"]
 
@@ -37,8 +38,6 @@ ROWS = {
 # The models that Figures 3 to 5 compare.
 COMPARED = ("jmvae", "hierarchical-jmvae", "jmvae-kl")
 _POINTS = 2000
-
-Measurement = Callable[[], dict[str, Any]]
 
 
 class Models:
@@ -62,7 +61,8 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
         def compute() -> dict[str, Any]:
             return estimate(models(model), examples, seed=seed, verbose=0, **options).as_dict()
 
-        found.append((model, name, compute))
+        passes = options.get("num_samples", 1) + options.get("num_steps", 0)
+        found.append((model, name, Measurement(compute, len(examples["x"]) * passes)))
 
     def judge() -> keras.Model:
         return classifier.load_or_train(folder / "classifier.keras", source, epochs=scale.classifier_epochs, seed=seed)
@@ -110,7 +110,8 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
     options = {"target": "x", "given": "w", "estimator": "importance"}
     add("importance/jmvae-kl-0.1/x-given-w", "jmvae-kl-0.1", conditional_log_likelihood, test, **options, **samples)
 
-    found.append(("", "coherence/classifier", lambda: _accuracy(judge(), test["x"], labels)))
+    classify = Measurement(lambda: _accuracy(judge(), test["x"], labels, seed), len(labels))
+    found.append(("", "coherence/classifier", classify))
     return {name: compute for _, name, compute in sorted(found, key=lambda entry: entry[0])}
 
 
@@ -135,9 +136,9 @@ def _latents(models: Models, name: str, test: Mapping[str, np.ndarray], scale: S
             "points": {**rounded, "labels": batch["w"].argmax(-1).tolist()},
         }
 
-    return compute
+    return Measurement(compute, _POINTS * scale.num_steps)
 
 
-def _accuracy(judge: keras.Model, images: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+def _accuracy(judge: keras.Model, images: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, Any]:
     right = judge.predict(images, batch_size=500, verbose=0).argmax(-1) == labels
-    return Estimate("real x is of its class", "accuracy", right.astype(float), 1, 0).as_dict()
+    return Estimate("real x is of its class", "accuracy", right.astype(float), 1, seed).as_dict()

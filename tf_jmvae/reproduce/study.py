@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
@@ -16,7 +16,19 @@ from tf_jmvae.files import write_json
 from tf_jmvae.training import run
 from tf_jmvae.training.config import Config
 
-__all__ = ["Study"]
+__all__ = ["Measurement", "Study"]
+
+
+class Measurement(NamedTuple):
+    """A number to compute.
+
+    Attributes:
+      compute: gives what JSON can hold.
+      cost: how long it takes, in any unit that is common to all of a study.
+    """
+
+    compute: Callable[[], dict[str, Any]]
+    cost: float
 
 
 class Study:
@@ -43,30 +55,29 @@ class Study:
                 print(f"{title}: finished", flush=True)
             run.train(config, extra_callbacks=[_Progress(title, config.training.epochs, pace)], verbose=0)
 
-    def measure(self, measurements: dict[str, Callable[[], dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    def measure(self, measurements: dict[str, Measurement]) -> dict[str, dict[str, Any]]:
         """Every measurement by name; those that are not finished yet are computed.
 
         Args:
-          measurements: functions by name, each giving what JSON can hold.
+          measurements: by name.
 
         Returns:
           What they gave, with the versions and the commit that they were computed with.
         """
         results = {}
-        pending = [name for name in measurements if not self._path(name).exists()]
+        pending = sum(one.cost for name, one in measurements.items() if not self._path(name).exists())
         started, computed = time.monotonic(), 0
-        for number, (name, compute) in enumerate(measurements.items(), start=1):
+        for number, (name, measurement) in enumerate(measurements.items(), start=1):
             path = self._path(name)
-            if name in pending:
-                left = (
-                    _duration((time.monotonic() - started) / computed * (len(pending) - computed)) if computed else ""
-                )
-                print(
-                    f"measurement {number} of {len(measurements)}, {name}{left and f': about {left} left'}", flush=True
-                )
+            if not path.exists():
+                title = f"measurement {number} of {len(measurements)}, {name}"
+                if computed:
+                    left = (time.monotonic() - started) / computed * (pending - computed)
+                    title += f"; {_duration(left)} left"
+                print(title, flush=True)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_json(path, {**compute(), **run.environment()})
-                computed += 1
+                write_json(path, {**measurement.compute(), **run.environment()})
+                computed += measurement.cost
             results[name] = json.loads(path.read_text())
         return results
 
@@ -102,6 +113,8 @@ class Study:
                 )
             return
         self.folder.mkdir(parents=True, exist_ok=True)
+        if any(entry.name != "study~.json" for entry in self.folder.iterdir()):  # which a kill may have left
+            raise run.RunError(f"{self.folder} holds files that are no study's; choose another folder with --run-dir.")
         write_json(path, settings)
 
 

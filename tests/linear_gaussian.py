@@ -7,6 +7,7 @@ Gaussian, which the models can represent exactly.
 """
 
 import numpy as np
+import tensorflow as tf
 from scipy import stats
 
 import tf_jmvae as tj
@@ -26,6 +27,11 @@ class LinearGaussian:
         splits = np.cumsum(list(self.sizes.values()))[:-1]
         self.weights = dict(zip(self.sizes, np.split(stacked, splits), strict=True))
         self.biases = {name: random.normal(size=size) for name, size in self.sizes.items()}
+
+    def make_every_posterior_diagonal(self):
+        """Gives each modality's A orthogonal columns, so that no posterior given any of them has correlations."""
+        for name, size in self.sizes.items():
+            self.weights[name] = np.linalg.qr(np.random.default_rng(size).normal(size=(size, 2)))[0] * [1.3, 0.6]
 
     def sample(self, count, seed=1):
         random = np.random.default_rng(seed)
@@ -68,14 +74,29 @@ class LinearGaussian:
 
     def set_decoders(self, model):
         """Makes the model's p(m | z) the exact ones."""
-        for name, a in self.weights.items():
-            model.decoders[name].set_weights([a.T, self.biases[name]])
+        for name, decoder in model.decoders.items():
+            decoder.set_weights([self.weights[name].T, self.biases[name]])
 
-    def set_encoder(self, encoder, names):
-        """Makes an encoder the exact posterior given `names` (its diagonal, where it is not diagonal)."""
+    def set_encoder(self, encoder, names, effects=()):
+        """Makes an encoder the exact posterior given `names` (its diagonal, where it is not diagonal).
+
+        `effects` are matrices C, one for each further modality w that the encoder reads, of models of m - C w.
+        """
         a = np.concatenate([self.weights[name] for name in names])
         bias = np.concatenate([self.biases[name] for name in names])
         _, covariance = self.posterior({name: np.zeros((1, self.sizes[name])) for name in names}, names)
         kernel = a @ covariance / NOISE_VARIANCE
         raw_variance = np.log(np.expm1(np.diag(covariance)))
-        encoder.set_weights([kernel, -bias @ kernel, np.zeros_like(kernel), raw_variance])
+        stacked = np.concatenate([kernel, *(-effect.T @ kernel for effect in effects)])
+        encoder.set_weights([stacked, -bias @ kernel, np.zeros_like(stacked), raw_variance])
+
+
+def mean_bound(model, batch, repeats=4000):
+    """The bound of each example, averaged over samples of z, and the standard error of that."""
+
+    @tf.function
+    def bounds(seeds):
+        return tf.map_fn(lambda seed: model.elbo(batch, seed), seeds, fn_output_signature=tf.float32)
+
+    values = bounds(tf.random.split(tf.constant([1, 2]), repeats)).numpy()
+    return values.mean(axis=0), values.std(axis=0) / np.sqrt(repeats)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import small_batch, small_modalities
-from linear_gaussian import LinearGaussian
+from linear_gaussian import LinearGaussian, mean_bound
 from scipy import special, stats
 
 import tf_jmvae as tj
@@ -18,17 +18,6 @@ SEED = tf.constant([3, 4])
 
 def _tensors(batch):
     return {name: tf.constant(value) for name, value in batch.items()}
-
-
-def _mean_bound(model, batch, repeats=4000):
-    """The bound of each example, averaged over samples of z, and the standard error of that."""
-
-    @tf.function
-    def bounds(seeds):
-        return tf.map_fn(lambda seed: model.elbo(batch, seed), seeds, fn_output_signature=tf.float32)
-
-    values = bounds(tf.random.split(tf.constant([1, 2]), repeats)).numpy()
-    return values.mean(axis=0), values.std(axis=0) / np.sqrt(repeats)
 
 
 def _importance_estimate(model, batch, samples=20_000):
@@ -57,14 +46,14 @@ def test_vae_bound_with_the_exact_posterior_is_the_log_likelihood():
     exact.set_decoders(model)
     exact.set_encoder(model.encoder, ["x"])
     batch = exact.sample(4)
-    bound, error = _mean_bound(model, batch)
+    bound, error = mean_bound(model, batch)
     np.testing.assert_array_less(np.abs(bound - exact.log_prob(batch)), 5 * error + 1e-4)
 
 
 def test_jmvae_bound_with_the_exact_posterior_is_the_log_likelihood():
     exact, model = _exact_jmvae()
     batch = exact.sample(4)
-    bound, error = _mean_bound(model, batch)
+    bound, error = mean_bound(model, batch)
     np.testing.assert_array_less(np.abs(bound - exact.log_prob(batch)), 5 * error + 1e-4)
 
 
@@ -79,7 +68,7 @@ def test_jmvae_bound_with_another_encoder_falls_short_by_the_kl_to_the_exact_pos
     posterior = diagonal_gaussian(tf.constant(mean, tf.float32), tf.constant(np.diag(covariance), tf.float32))
     gap = tj.distributions.kl_divergence(model.posterior(batch), posterior).numpy()
     assert (gap > 0.05).all()
-    bound, error = _mean_bound(model, batch)
+    bound, error = mean_bound(model, batch)
     np.testing.assert_array_less(np.abs(bound - (exact.log_prob(batch) - gap)), 5 * error + 1e-4)
 
 
@@ -223,7 +212,7 @@ def test_hierarchical_bound_lies_below_the_log_likelihood_and_importance_weights
     for decoder in model.decoders.values():
         decoder.trainable = False
     model.fit(batch, epochs=300, batch_size=4, verbose=0)  # only the encoder: q(z_1, z_2 | x, w)
-    bound, error = _mean_bound(model, batch)
+    bound, error = mean_bound(model, batch)
     np.testing.assert_array_less(bound, log_likelihood + 5 * error)
     np.testing.assert_allclose(_importance_estimate(model, batch, 200_000), log_likelihood, atol=0.1)
 
@@ -287,8 +276,7 @@ def test_jmvae_kl_with_alpha_zero_has_the_bound_of_jmvae():
 def test_jmvae_kl_bounds_the_sum_of_the_conditional_log_likelihoods():
     """Appendix A.2: L_kl <= log p(x|w) + log p(w|x), with alpha = 1 and the exact subset posteriors."""
     exact = LinearGaussian()
-    for name, size in exact.sizes.items():  # make each modality's posterior diagonal, so that q can equal it
-        exact.weights[name] = np.linalg.qr(np.random.default_rng(size).normal(size=(size, 2)))[0] * [1.3, 0.6]
+    exact.make_every_posterior_diagonal()
     model = tj.JMVAEKL(exact.modalities(), 2, alpha=1.0)
     exact.set_decoders(model)
     exact.set_encoder(model.encoder, exact.sizes)
@@ -296,14 +284,13 @@ def test_jmvae_kl_bounds_the_sum_of_the_conditional_log_likelihoods():
         exact.set_encoder(encoder, [name])
     batch = exact.sample(50)
     conditionals = 2 * exact.log_prob(batch) - exact.log_prob(batch, ["x"]) - exact.log_prob(batch, ["w"])
-    bound, error = _mean_bound(model, batch, repeats=500)
+    bound, error = mean_bound(model, batch, repeats=500)
     np.testing.assert_array_less(bound, conditionals + 5 * error)
 
 
 def test_single_encoders_combine_by_bayes_rule():
     exact = LinearGaussian((("x", 3), ("w", 2), ("v", 4)))
-    for name, size in exact.sizes.items():
-        exact.weights[name] = np.linalg.qr(np.random.default_rng(size).normal(size=(size, 2)))[0] * [1.3, 0.6]
+    exact.make_every_posterior_diagonal()
     model = tj.JMVAEKL(exact.modalities(), 2, subsets="single")
     for name, encoder in model.subset_encoders.items():
         exact.set_encoder(encoder, [name])

@@ -15,6 +15,8 @@ MODELS = {
     "jmvae_kl": (tj.JMVAEKL, "xw", {"alpha": 0.5}),
     "jmvae_kl_of_four": (tj.JMVAEKL, "xwcv", {"subsets": "single"}),
     "hierarchical": (tj.HierarchicalJMVAE, "xwc", {"num_layers": 2, "layer_encoder": tj.networks.mlp([8])}),
+    "cvae": (tj.CVAE, "xw", {"target": "x"}),
+    "cmma": (tj.CMMA, "xwc", {"target": ["x", "c"], "trunk": tj.networks.mlp([8])}),
 }
 
 
@@ -35,6 +37,11 @@ def batch(names):
     return small_batch(names, size=32)
 
 
+def _least(model, batch):
+    """The part of the batch that the model needs at least: what it takes as given, or any one modality."""
+    return {name: batch[name] for name in model.given or list(model.modalities)[:1]}
+
+
 def _fit(model, batch, **compile_options):
     model.compile(keras.optimizers.Adam(1e-2), **compile_options)
     return model.fit(batch, batch_size=8, epochs=3, shuffle=False, verbose=0).history
@@ -50,11 +57,19 @@ def _assert_equal(left, right, rtol=0.0):
         np.testing.assert_allclose(left[name], right[name], rtol=rtol, atol=rtol)
 
 
-def test_fit_raises_the_bound_and_reports_each_term_with_their_sum(make, names, batch):
+def test_the_targets_are_the_modalities_that_are_not_given(request, make, names):
+    target = MODELS[request.node.callspec.params["names"]][2].get("target", list(names))
+    model = make()
+    assert model.targets == list(target)
+    assert model.given == [name for name in names if name not in target]
+    assert list(model.decoders) == model.targets
+
+
+def test_fit_raises_the_bound_and_reports_each_term_with_their_sum(make, batch):
     model = make()
     history = _fit(model, batch)
     terms = [name for name in history if name not in ("loss", "elbo")]
-    assert {f"log_p_{name}" for name in names} < set(terms)
+    assert {name for name in terms if name.startswith("log_p_")} == {f"log_p_{name}" for name in model.targets}
     assert any(name.startswith("kl_prior") for name in terms)
     assert history["elbo"][-1] > history["elbo"][0]
     coefficients = {name: t.coefficient for name, t in model.objective(batch, tf.constant([1, 2])).items()}
@@ -85,9 +100,11 @@ def test_xla_computes_the_same_step(make, batch):
     compiled.set_weights(plain.get_weights())
     for model in (plain, compiled):
         for layer in (*model.decoders.values(), *getattr(model, "layer_priors", ())):
-            first, *rest = layer.network.get_weights()
-            layer.network.set_weights([0 * first, *rest])
-            layer.network.trainable = False
+            network = getattr(layer, "decoder", layer).network  # a ConditionalDecoder holds a Decoder
+            first, *rest = network.get_weights()
+            reads_z = np.arange(len(first)) < model.latent_dim
+            network.set_weights([np.where(reads_z[:, None], 0, first), *rest])
+            network.trainable = False
     _assert_equal(_fit(compiled, batch, jit_compile=True), _fit(plain, batch, jit_compile=False), rtol=1e-3)
 
 
@@ -110,19 +127,19 @@ def test_evaluate_repeats_and_equals_the_mean_bound(make, batch):
     )
 
 
-def test_predict_gives_the_means_as_numpy_for_any_subset(make, names, batch):
+def test_predict_gives_the_means_as_numpy_for_any_subset(make, batch):
     model = make()
-    for subset in (names, names[:1]):
-        observed = {name: batch[name] for name in subset}
+    for observed in (batch, _least(model, batch)):
         predicted = model.predict(observed, batch_size=5, verbose=0)
+        assert list(predicted) == model.targets
         assert {type(value) for value in predicted.values()} == {np.ndarray}
         _assert_equal(predicted, {name: p.mean() for name, p in model(observed).items()}, rtol=1e-5)
 
 
-def test_call_returns_a_distribution_per_modality_with_its_event_shape(make, names, batch):
+def test_call_returns_a_distribution_per_target_with_its_event_shape(make, batch):
     model = make()
     output = model(batch)
-    assert list(output) == list(names)
+    assert list(output) == model.targets
     for name, likelihood in output.items():
         assert isinstance(likelihood, tfp.distributions.Distribution)
         assert likelihood.batch_shape == (32,)
@@ -135,53 +152,68 @@ def test_saving_keeps_the_model_its_order_of_modalities_and_its_optimizer(make, 
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert list(loaded.modalities) == list(names)
+    assert (loaded.given, loaded.targets) == (model.given, model.targets)
     assert loaded.get_config() == model.get_config()
     _assert_equal(loaded.predict(batch, verbose=0), model.predict(batch, verbose=0))
     continued = [m.fit(batch, batch_size=8, shuffle=False, verbose=0).history for m in (model, loaded)]
     _assert_equal(*continued, rtol=1e-6)
 
 
-def test_sampling_repeats_with_a_seed_and_differs_without(make, names, batch):
+def test_sampling_repeats_with_a_seed_and_differs_without(make, batch):
     model = make()
-    observed = {names[0]: batch[names[0]]}
+    observed, targets = _least(model, batch), list(model.targets)
     calls = [
-        lambda **seed: model.generate(
-            observed, targets=list(names), num_steps=3, output="sample", num_samples=4, **seed
-        ),
-        lambda **seed: model.generate(observed, targets=list(names), num_steps=3, initial="noise", **seed),
+        lambda **seed: model.generate(observed, targets=targets, num_steps=3, output="sample", num_samples=4, **seed),
+        lambda **seed: model.generate(observed, targets=targets, num_steps=3, initial="noise", **seed),
         lambda **seed: model.reconstruct(batch, **seed),
-        lambda **seed: model.sample(6, **seed),
-        lambda **seed: model.sample(6, output="sample", **seed),
     ]
+    if not model.given:
+        calls += [lambda **seed: model.sample(6, **seed), lambda **seed: model.sample(6, output="sample", **seed)]
     for call in calls:
         first = _as_numpy(call(seed=5))
         _assert_equal(first, _as_numpy(call(seed=5)))
         _assert_equal(first, _as_numpy(tf.function(lambda call=call: call(seed=5))()), rtol=1e-4)
         for other in (_as_numpy(call(seed=6)), _as_numpy(call())):
-            assert any(not np.array_equal(first[name], other[name]) for name in names)
+            assert any(not np.array_equal(first[name], other[name]) for name in targets)
 
 
 def test_shapes_of_what_is_generated(make, names, batch):
     model = make()
-    observed = {names[0]: batch[names[0]]}
-    one = model.generate(observed, targets=list(names), seed=1)
-    many = model.generate(observed, targets=list(names), num_samples=4, seed=1)
-    prior = model.sample(6, seed=1)
-    for name in names:
+    observed = _least(model, batch)
+    one = model.generate(observed, targets=list(model.targets), seed=1)
+    many = model.generate(observed, targets=list(model.targets), num_samples=4, seed=1)
+    assert list(one) == list(many) == model.targets
+    for name in model.targets:
         event_shape = model.modalities[name].event_shape
         assert one[name].shape == (32, *event_shape)
         assert many[name].shape == (32, 4, *event_shape)
-        assert prior[name].shape == (6, *event_shape)
     if len(names) > 1:
-        assert set(model.generate(observed, seed=1)) == set(names) - set(names[0])
+        assert set(model.generate(observed, seed=1)) == set(names) - set(observed)
     else:
         with pytest.raises(ValueError, match="nothing to generate"):
             model.generate(observed)
 
 
-def test_a_sample_of_the_likelihood_lies_in_its_support(make, names, batch):
+def test_models_of_all_modalities_sample_from_the_prior_and_others_say_that_they_cannot(make, names):
     model = make()
-    for name, values in model.sample(50, output="sample", seed=1).items():
+    if model.given:
+        with pytest.raises(ValueError, match="has no joint distribution to sample"):
+            model.sample(6, seed=1)
+    else:
+        prior = model.sample(6, seed=1)
+        assert list(prior) == list(names)
+        for name in names:
+            assert prior[name].shape == (6, *model.modalities[name].event_shape)
+
+
+def test_a_sample_of_the_likelihood_lies_in_its_support(make, batch):
+    model = make()
+    if model.given:
+        samples = model.generate(_least(model, batch), output="sample", seed=1)
+    else:
+        samples = model.sample(50, output="sample", seed=1)
+    assert list(samples) == model.targets
+    for name, values in samples.items():
         assert model.modalities[name].head.in_support(values.numpy()).all()
 
 

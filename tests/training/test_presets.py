@@ -16,6 +16,8 @@ KINDS = {
     "jmvae": tj.JMVAE,
     "jmvae-kl": tj.JMVAEKL,
     "hierarchical-jmvae": tj.HierarchicalJMVAE,
+    "cvae": tj.CVAE,
+    "cmma": tj.CMMA,
 }
 SHAPES = {"digits": {"x": (8, 8, 1), "w": (10,)}, "mnist": {"x": (28, 28, 1), "w": (10,)}}
 ALL = [f"{dataset}-{kind}" for dataset in SHAPES for kind in KINDS]
@@ -92,8 +94,10 @@ def test_a_preset_makes_the_model_that_it_describes(name):
         assert modality.event_shape == expected.event_shape
         assert modality.likelihood == expected.likelihood
         assert modality.weight == expected.weight
-    settings = model.get_config()
-    assert {option: settings[option] for option in config.options()} == config.options()
+    settings, options = model.get_config(), config.options()
+    if "target" in options:
+        options["target"] = [options["target"]]  # models may have several
+    assert {option: settings[option] for option in options} == options
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -122,6 +126,20 @@ def test_mnist_jmvae_kl_has_the_papers_sizes():
     assert sum(math.prod(v.shape) for v in model.trainable_variables) == joint + single + decoders
 
 
+@pytest.mark.parametrize("kind", ["cvae", "cmma"])
+@pytest.mark.parametrize(("target", "size", "given_size"), [("x", 784, 10), ("w", 10, 784)])
+def test_mnist_cvae_and_cmma_have_the_papers_networks_in_either_direction(kind, target, size, given_size):
+    model = tj.from_preset(f"mnist-{kind}", target=target)
+    assert (model.targets, model.latent_dim) == ([target], 64)
+    towers = {size: _mlp(size, 512, 512) for size in (784, 10)}
+    joint = sum(towers.values()) + 2 * _mlp(2 * 512, 64)
+    own = {
+        "cvae": towers[given_size] + _mlp(64 + 512, 512, 512, size),
+        "cmma": towers[given_size] + 2 * _mlp(512, 64) + _mlp(64, 512, 512, size),
+    }
+    assert sum(math.prod(v.shape) for v in model.trainable_variables) == joint + own[kind]
+
+
 def test_mnist_presets_train_as_the_paper_does_but_for_the_schedule():
     for kind in KINDS:
         config = presets.load(f"mnist-{kind}")
@@ -131,6 +149,7 @@ def test_mnist_presets_train_as_the_paper_does_but_for_the_schedule():
             assert modality.encoder == modality.decoder == (512, 512)
             assert modality.weight == 1
     assert presets.load("mnist-hierarchical-jmvae").model.num_layers == 2
+    assert presets.load("mnist-cvae").model.target == presets.load("mnist-cmma").model.target == "x"
 
 
 def test_options_of_the_model_can_be_overridden(tiny):
@@ -138,6 +157,11 @@ def test_options_of_the_model_can_be_overridden(tiny):
     assert (model.alpha, model.latent_dim, model.subsets) == (0.1, 3, "single")
     assert tj.from_preset("digits-hierarchical-jmvae", num_layers=3, latent_dim=2).num_layers == 3
     assert type(tj.from_preset(str(tiny), kind="hierarchical-jmvae")) is tj.HierarchicalJMVAE
+    for kind, cls in {"cvae": tj.CVAE, "cmma": tj.CMMA}.items():
+        model = tj.from_preset(str(tiny), kind=kind, target="w")
+        assert type(model) is cls
+        assert (model.given, model.targets) == (["x"], ["w"])
+        assert tj.from_preset(f"digits-{kind}", target="w").targets == ["w"]
     assert presets.load("digits-jmvae-kl").model.alpha == 1.0
 
 
@@ -194,6 +218,13 @@ def test_a_file_that_is_no_text_is_named(tiny):
         ("latent_dim = 2", "latent_dim = 2\nlatent = 3", r"model\.latent: Extra inputs are not permitted \(got 3\)"),
         ("latent_dim = 2", "latent_dim = 2\nalpha = 0.5", r"alpha: an option of jmvae-kl, but the model is jmvae"),
         ('"jmvae"', '"mvae"', r"model\.kind: Input should be 'vae', .*\(got 'mvae'\)"),
+        (
+            "latent_dim = 2",
+            'latent_dim = 2\ntarget = "x"',
+            "target: an option of cvae and cmma, but the model is jmvae",
+        ),
+        ('"jmvae"', '"cvae"', "target: cvae needs one of x, w; got None"),
+        ('"jmvae"', '"cmma"\ntarget = "y"', "target: cmma needs one of x, w; got y"),
         ('"digits"', '"cifar"', r"data\.dataset: .*'digits' or 'mnist' \(got 'cifar'\)"),
         ('"bernoulli"', '"normal"', r"model\.modalities\.x\.likelihood: .*\(got 'normal'\)"),
         ("encoder = [5]", "encoder = [0]", r"model\.modalities\.x\.encoder\.0: .*greater than 0 \(got 0\)"),
@@ -220,6 +251,13 @@ def test_a_file_that_is_no_valid_configuration_says_which_setting_is_wrong(tiny,
             "num_layers: an option of hierarchical-jmvae, but the model is jmvae-kl",
         ),
         ("digits-jmvae-kl", {"kind": "jmvae"}, "alpha, subsets: an option of jmvae-kl, but the model is jmvae"),
+        ("digits-jmvae", {"target": "x"}, "target: an option of cvae and cmma, but the model is jmvae"),
+        ("digits-vae", {"target": "x"}, "target: an option of cvae and cmma, but the model is vae"),
+        ("digits-cvae", {"kind": "jmvae"}, "target: an option of cvae and cmma, but the model is jmvae"),
+        ("digits-cvae", {"alpha": 0.5}, "alpha: an option of jmvae-kl, but the model is cvae"),
+        ("digits-cmma", {"target": "y"}, "target: cmma needs one of x, w; got y"),
+        ("digits-cmma", {"target": None}, "target: cmma needs one of x, w; got None"),
+        ("digits-jmvae", {"kind": "cvae"}, "target: cvae needs one of x, w; got None"),
         ("digits-jmvae", {"dropout": 0.5}, r"dropout: Extra inputs are not permitted \(got 0\.5\)"),
         ("digits-jmvae", {"latent_dim": 0}, r"latent_dim: .*greater than 0 \(got 0\)"),
         ("digits-jmvae-kl", {"alpha": -1.0}, r"alpha: .*greater than or equal to 0 \(got -1\.0\)"),

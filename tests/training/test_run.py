@@ -263,6 +263,23 @@ def test_a_run_without_labels_draws_its_history_only(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [name for name in FINISHED if name != "generated.png"]
 
 
+@pytest.mark.parametrize(("kind", "target"), [("cvae", "x"), ("cvae", "w"), ("cmma", "x"), ("cmma", "w")])
+def test_a_run_of_one_direction_leaves_all_files_and_names_labels_only_if_it_can(tmp_path, kind, target):
+    from matplotlib import image
+
+    arguments = ["train", "--preset", f"digits-{kind}", "--target", target, "--run-dir", str(tmp_path), *SHORT]
+    assert cli.main(arguments) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == FINISHED
+    assert keras.saving.load_model(tmp_path / "model.keras").targets == [target]
+    metrics = _read(tmp_path, "metrics.json")
+    accuracies = {"accuracy_w_from_x"} if target == "w" else set()
+    assert metrics.keys() == {"loss", "elbo", "kl_prior", f"log_p_{target}"} | accuracies
+    assert np.isfinite(list(metrics.values())).all()
+    pixels = image.imread(tmp_path / "generated.png")
+    assert pixels.shape[1] == pytest.approx(pixels.shape[0], rel=0.1)  # one panel, where two are twice as wide
+    assert pixels[..., :3].std() > 0.01
+
+
 DIVERGING = ["--learning-rate", "1e30", "--train-size", "64", "--batch-size", "64", "--decay", "constant"]
 
 
@@ -319,6 +336,8 @@ def _exit_code(arguments):
         (["--preset", "absent.toml"], r"There is no configuration file absent\.toml"),
         (["--train-size", "5000"], "train_size must lie between 1 and 1437 for 'digits'; got 5000"),
         (["--preset", "digits-jmvae", "--alpha", "0.5"], "alpha: an option of jmvae-kl, but the model is jmvae"),
+        (["--preset", "digits-jmvae", "--target", "x"], "target: an option of cvae and cmma, but the model is jmvae"),
+        (["--preset", "digits-cvae", "--target", "y"], "target: cvae needs one of x, w; got y"),
         (["--learning-rate", "nan"], r"learning_rate.* finite number"),
         (["--learning-rate", "-1"], "learning_rate.* greater than 0.*-1"),
         (["--epochs", "0"], "epochs.* greater than 0.*0"),

@@ -211,11 +211,12 @@ def _normalizer(model, extra, given, kind, samples, num_samples, num_steps, init
     _check_option("normalizer", kind, ("encoder", "prior"))
     samples = (num_samples if kind == "encoder" else 5000) if samples is None else samples
     samples = checks.positive_integer("normalizer_samples", samples)
+    settings = {"normalizer": kind, "normalizer_samples": samples}
     if kind == "prior":
-        draw = prior_terms(model, extra)
-    else:
-        draw = importance_weights(model, extra, Proposal(given, num_steps, initial))
-    return Part(draw, samples), {"normalizer": kind, "normalizer_samples": samples}
+        return Part(prior_terms(model, extra), samples), settings
+    proposal, more = _proposal(model, given, samples, num_steps, initial, None)
+    more.pop("num_chains", None)  # one for each of its samples
+    return Part(importance_weights(model, extra, proposal), samples), {**settings, **more}
 
 
 def _proposal(model, observed, num_samples, num_steps, initial, num_chains):

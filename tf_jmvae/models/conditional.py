@@ -47,7 +47,7 @@ class _OneWayVAE(JointEncoderVAE):
         trunk: keras.layers.Layer | None = None,
         **kwargs: Any,
     ):
-        given = _checked_given(type(self).__name__, modalities, target, given)
+        given = _checked_given(type(self).__name__, self._checked_modalities(modalities), target, given)
         super().__init__(modalities, latent_dim, given=given, trunk=trunk, **kwargs)
         self.encoder = Encoder(self.modalities, self.latent_dim, trunk)
 

@@ -56,12 +56,13 @@ class Generation:
         checks.check_given(self, observed)
         if isinstance(targets, str):
             raise TypeError(f"targets must be a list of modalities, such as [{targets!r}]; got a string.")
-        targets = [m for m in self.targets if m not in observed] if targets is None else list(targets)
-        if not targets:
+        unobserved = [name for name in self.targets if name not in observed]
+        if targets is None and not unobserved:
             raise ValueError(
                 "Every modality is observed, so there is nothing to generate. "
                 "Use reconstruct(...), or name the modalities wanted in targets=[...]."
             )
+        targets = unobserved if targets is None else list(targets)
         checks.check_targets(self, targets)
         _check_option("latent", latent, ("sample", "mean"))
         posterior_seed, latent_seed, output_seed = _split(seed, 3)

@@ -80,6 +80,7 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
         self.autocast = False  # data stay float32 until a network reads them
         self.modalities = self._checked_modalities(modalities)
         self.latent_dim = checks.positive_integer("latent_dim", latent_dim)
+        given = list(given)
         self.given = [name for name in self.modalities if name in given]
         self.targets = [name for name in self.modalities if name not in given]
         self.decoders = {name: self._make_decoder(self.modalities[name]) for name in self.targets}

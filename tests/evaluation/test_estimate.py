@@ -1,0 +1,210 @@
+"""What an estimate says of itself, and what the estimators refuse."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import small_batch, small_modalities
+
+import tf_jmvae as tj
+from tf_jmvae.evaluation import (
+    Estimate,
+    conditional_log_likelihood,
+    joint_log_likelihood,
+    marginal_log_likelihood,
+    table,
+)
+
+QUIET = {"verbose": 0}
+VALUES = np.array([-3.0, -1.0, -2.0, -6.0])
+
+
+def _estimate(**options):
+    settings = {"quantity": "log p(x | w)", "estimator": "conditional bound", "values": VALUES, "num_samples": 10}
+    return Estimate(**{**settings, "seed": 7, **options})
+
+
+# Estimates.
+
+
+def test_the_mean_and_its_standard_error_are_those_of_the_values():
+    estimate = _estimate()
+    assert estimate.mean == -3.0
+    assert estimate.standard_error == pytest.approx(math.sqrt(14 / 3) / 2)
+    assert estimate.num_examples == 4
+
+
+def test_the_mean_of_many_float32_values_is_taken_in_float64():
+    values = np.full(1_000_000, -0.1, np.float32)
+    assert _estimate(values=values).mean == pytest.approx(float(np.float32(-0.1)), rel=1e-12)
+
+
+def test_one_example_has_no_standard_error():
+    assert math.isnan(_estimate(values=VALUES[:1]).standard_error)
+
+
+@pytest.mark.parametrize("options", [{}, {"effective_sample_size": 3.25, "settings": {"num_steps": 4}}])
+def test_an_estimate_is_json_without_its_single_values(options):
+    estimate = _estimate(**options)
+    recorded = json.loads(json.dumps(estimate.as_dict(), allow_nan=False))
+    assert recorded == {
+        "quantity": "log p(x | w)",
+        "estimator": "conditional bound",
+        "mean": estimate.mean,
+        "standard_error": estimate.standard_error,
+        "effective_sample_size": options.get("effective_sample_size"),
+        "num_samples": 10,
+        "num_examples": 4,
+        "seed": 7,
+        "settings": options.get("settings", {}),
+    }
+
+
+@pytest.mark.parametrize("estimator", ["bound", "monte_carlo", "importance"])
+def test_what_an_estimator_returns_is_json(estimator):
+    model = tj.JMVAE(small_modalities(), 3)
+    options = {"target": "x", "given": "w", "estimator": estimator, "num_samples": np.int64(4), "num_chains": 2}
+    estimate = conditional_log_likelihood(model, small_batch(), **options, **QUIET)
+    recorded = json.loads(json.dumps(estimate.as_dict(), allow_nan=False))
+    assert recorded["num_samples"] == 4
+    assert recorded["num_examples"] == 12
+    if estimator == "importance":
+        settings = {"normalizer": "encoder", "normalizer_samples": 4, "num_steps": 1, "initial": "zeros"}
+    else:
+        settings = {"num_steps": 1, "initial": "zeros", "num_chains": 2}
+    assert recorded["settings"] == settings
+    assert (recorded["effective_sample_size"] is None) == (estimator == "bound")
+
+
+def test_an_estimate_prints_its_names_and_numbers():
+    text = str(_estimate(effective_sample_size=3.25, settings={"num_steps": 4, "initial": "zeros"}))
+    header, line, row = text.splitlines()
+    names = "quantity  estimator  mean  std. error  ESS  samples  examples  seed  settings"
+    assert header.split() == names.split()
+    assert set(line) == {"-"}
+    assert row.startswith("log p(x | w)  conditional bound  -3.0000")
+    assert row.split()[6:] == ["-3.0000", "1.0801", "3.2", "10", "4", "7", "num_steps=4,", "initial=zeros"]
+
+
+def test_a_table_has_a_line_for_each_estimate_in_columns():
+    other = _estimate(quantity="log p(x, w)", estimator="joint importance", effective_sample_size=123.4)
+    header, _, first, second = table([_estimate(), other]).splitlines()
+    for column, values in {"mean": ("-3.0000", "-3.0000"), "ESS": ("", "123.4"), "seed": ("7", "7")}.items():
+        end = header.index(column) + len(column)
+        for row, value in zip((first, second), values, strict=True):
+            assert row[:end].endswith(value or " ")
+    assert second.startswith("log p(x, w)")
+
+
+def test_the_progress_bar_can_be_silenced(capsys):
+    model, batch = tj.JMVAEKL(small_modalities(), 3), small_batch()
+    joint_log_likelihood(model, batch, num_samples=2, verbose=0)
+    assert capsys.readouterr().out == ""
+    joint_log_likelihood(model, batch, num_samples=2)
+    assert "1/1" in capsys.readouterr().out
+
+
+# What is refused.
+
+
+def _conditional(**options):
+    return lambda model, batch: conditional_log_likelihood(
+        model, batch, **{"target": "x", "given": "w", **options}, **QUIET
+    )
+
+
+def _joint(**options):
+    return lambda model, batch: joint_log_likelihood(model, batch, **options, **QUIET)
+
+
+def _marginal(**options):
+    return lambda model, batch: marginal_log_likelihood(model, batch, **{"modality": "x", **options}, **QUIET)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "message"),
+    [
+        (_conditional(given="xw", estimator="importance"), r"'xw'"),
+        (_conditional(given=["x", "w"], estimator="importance"), r"'x' cannot be on both sides; .*estimator='bound'"),
+        (_conditional(target="v"), r"Unknown modality 'v'\. This model has 'x', 'w'"),
+        (_conditional(given=["w", "v"]), r"Unknown modality 'v'"),
+        (_conditional(given=[]), r"No modality was given"),
+        (_conditional(target=[]), r"No modality was given"),
+        (_conditional(estimator="elbo"), r"estimator must be one of 'bound', 'monte_carlo', 'importance'; got 'elbo'"),
+        (_conditional(estimator="importance", normalizer="none"), r"normalizer must be one of 'encoder', 'prior'"),
+        (_conditional(estimator="importance", normalizer_samples=0), r"normalizer_samples must be a whole number of 1"),
+        (_conditional(num_samples=0), r"num_samples must be a whole number of 1 or more; got 0"),
+        (_conditional(num_samples=2.5), r"num_samples must be a whole number"),
+        (_conditional(num_steps=0), r"num_steps must be a whole number of 1 or more; got 0"),
+        (_conditional(num_steps=1.5), r"num_steps must be a whole number"),
+        (_conditional(num_chains=3), r"num_chains must divide the 10 samples; got 3"),
+        (_conditional(num_chains=0), r"num_chains must be a whole number of 1 or more"),
+        (_conditional(initial="ones"), r"initial must be 'zeros' or 'noise'; got 'ones'"),
+        (_conditional(max_rows=0), r"max_rows must be a whole number of 1 or more"),
+        (_conditional(seed=-1), r"seed must lie between 0"),
+        (_joint(num_samples=0), r"num_samples must be a whole number"),
+        (_marginal(modality="v"), r"Unknown modality 'v'"),
+        (_marginal(proposal="prior"), r"proposal must be one of 'joint', 'own'; got 'prior'"),
+        (_marginal(proposal="own", num_steps=0), r"num_steps must be a whole number"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(estimate, message):
+    with pytest.raises(ValueError, match=message):
+        estimate(tj.JMVAE(small_modalities(), 3), small_batch())
+
+
+@pytest.mark.parametrize("cls", [tj.CVAE, tj.CMMA])
+@pytest.mark.parametrize(
+    ("estimate", "message"),
+    [
+        (_joint(), r"models x given w, and no log p\(x, w\)\. Use conditional_log_likelihood"),
+        (_marginal(), r"models x given w, and no log p\(x\)"),
+        (_marginal(modality="w"), r"models x given w, and no log p\(w\)"),
+        (_conditional(target="w", given="x"), r"takes 'w' as given; it generates 'x' only"),
+        (_conditional(given="x"), r"goes from 'w' to 'x' only, but 'w' was not given"),
+    ],
+)
+def test_one_way_models_refuse_what_they_do_not_model(cls, estimate, message):
+    with pytest.raises(ValueError, match=message):
+        estimate(cls(small_modalities(), 3, target="x"), small_batch())
+
+
+def _without_x(batch):
+    return {"w": batch["w"]}
+
+
+def _with_nan(batch):
+    return {**batch, "x": np.where(np.arange(12)[:, None, None, None] == 5, np.nan, batch["x"])}
+
+
+def _empty(batch):
+    return {name: value[:0] for name, value in batch.items()}
+
+
+@pytest.mark.parametrize("estimate", [_conditional(), _joint(), _marginal()], ids=["conditional", "joint", "marginal"])
+@pytest.mark.parametrize("dataset", [False, True], ids=["arrays", "dataset"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_without_x, r"Modality 'x' is missing"),
+        (_with_nan, r"Modality 'x' holds nan at index"),
+        (_empty, r"The data hold no example"),
+        (lambda batch: {**batch, "x": batch["x"] + 0.5}, r"Modality 'x' holds 1\.5 at index"),
+        (lambda batch: {**batch, "v": batch["x"]}, r"Unknown modality 'v'"),
+    ],
+    ids=["missing", "nan", "empty", "support", "unknown"],
+)
+def test_bad_data_are_refused(estimate, dataset, change, message):
+    data = change(small_batch())
+    data = tf.data.Dataset.from_tensor_slices(data).batch(4) if dataset else data
+    with pytest.raises(ValueError, match=message):
+        estimate(tj.JMVAEKL(small_modalities(), 3), data)
+
+
+@pytest.mark.parametrize("estimate", [_conditional(), _joint(), _marginal()], ids=["conditional", "joint", "marginal"])
+def test_modalities_of_different_lengths_are_refused(estimate):
+    batch = small_batch()
+    with pytest.raises(ValueError, match="as many examples"):
+        estimate(tj.JMVAEKL(small_modalities(), 3), {**batch, "x": batch["x"][:5]})

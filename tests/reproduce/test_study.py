@@ -1,0 +1,279 @@
+"""The parts of a study: its plan, its folder, what it says of the time, and the sentences of its report."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tf_jmvae import cli
+from tf_jmvae.report import results
+from tf_jmvae.reproduce import study
+from tf_jmvae.reproduce.measurements import COLUMNS, COMPARED, ROWS
+from tf_jmvae.reproduce.plan import FULL, QUICK, TRAININGS, configs
+from tf_jmvae.training import presets
+from tf_jmvae.training.run import RunError
+
+EPOCHS = {
+    "jmvae-kl-0.1": 200,
+    "jmvae-kl": 60,
+    "jmvae": 60,
+    "hierarchical-jmvae": 60,
+    "cvae-x": 25,
+    "cvae-w": 12,
+    "cmma-x": 25,
+    "cmma-w": 12,
+    "jmvae-2d": 15,
+    "hierarchical-jmvae-2d": 15,
+    "jmvae-kl-2d": 15,
+}
+
+
+# The plan.
+
+
+def test_the_full_plan_trains_eleven_models_on_all_of_mnist():
+    made = configs(FULL, Path("runs/study"), Path("data/mnist"), 5)
+    assert {name: config.training.epochs for name, config in made.items()} == EPOCHS
+    for name, config in made.items():
+        assert config.data.dataset == "mnist"
+        assert config.data.train_size is None
+        assert config.data.data_dir == Path("data/mnist")
+        assert config.training.kl_warm_up == EPOCHS[name] // 10
+        assert config.training.steps_per_execution == 7
+        assert config.run_dir == Path("runs/study") / name
+        assert config.seed == 5
+
+
+@pytest.mark.parametrize("name", EPOCHS)
+def test_each_training_is_its_preset_but_for_what_the_plan_says(name):
+    config = configs(FULL, Path("runs"), None, 0)[name]
+    preset = presets.load(f"mnist-{TRAININGS[name].kind}")
+    assert config.preset == preset.preset
+    assert config.model == type(preset.model).model_validate({**preset.model.model_dump(), **TRAININGS[name].options})
+    assert config.training.learning_rate == preset.training.learning_rate
+    assert config.data.batch_size == preset.data.batch_size
+
+
+def test_the_models_differ_in_what_they_are_compared_by():
+    models = {name: config.model for name, config in configs(FULL, Path("runs"), None, 0).items()}
+    assert models["jmvae-kl-0.1"].alpha == 0.1
+    assert models["jmvae-kl"].alpha == 1
+    for kind in ("cvae", "cmma"):
+        for target in ("x", "w"):
+            assert models[f"{kind}-{target}"].kind == kind
+            assert models[f"{kind}-{target}"].target == target
+    assert {name: model.latent_dim for name, model in models.items()} == {
+        name: 2 if name.endswith("-2d") else 64 for name in EPOCHS
+    }
+
+
+def test_the_quick_plan_has_the_same_models_in_miniature():
+    made = configs(QUICK, Path("runs"), None, 0)
+    assert list(made) == list(EPOCHS)
+    for name, config in made.items():
+        assert config.data.dataset == "digits"
+        assert config.data.train_size == QUICK.train_size
+        assert config.training.epochs == 1
+        assert config.model.kind == TRAININGS[name].kind
+
+
+def test_every_row_of_table_1_has_trainings():
+    assert {name for trained, _ in ROWS.values() for name in trained.values()} <= EPOCHS.keys()
+    assert {f"{name}{suffix}" for name in COMPARED for suffix in ("", "-2d")} <= EPOCHS.keys()
+    assert list(ROWS) == list(results.TITLES)
+
+
+# The folder.
+
+
+def test_a_folder_with_other_files_is_refused_and_left_as_it_is(tmp_path, capsys):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    assert cli.main(["reproduce", "mnist", "--quick", "--run-dir", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert f"{tmp_path} holds files that are no study's; choose another folder with --run-dir." in error
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_folder_that_is_a_file_is_refused(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert cli.main(["reproduce", "mnist", "--quick", "--run-dir", str(tmp_path / "file")]) == 1
+    assert str(tmp_path / "file") in capsys.readouterr().err
+
+
+def test_a_start_that_was_cut_off_can_be_repeated(tmp_path):
+    (tmp_path / "study~.json").write_text("{")
+    study.Study(tmp_path, {"seed": 1})
+    study.Study(tmp_path, {"seed": 1})
+    assert [path.name for path in tmp_path.iterdir()] == ["study.json"]
+
+
+def test_other_settings_are_refused_and_both_are_named(tmp_path):
+    study.Study(tmp_path / "new" / "folder", {"seed": 1})
+    with pytest.raises(RunError, match=r"other settings: \{'seed': 1\} there, \{'seed': 2\} here"):
+        study.Study(tmp_path / "new" / "folder", {"seed": 2})
+
+
+def test_the_command_knows_its_experiments(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["reproduce", "celeba", "--run-dir", str(tmp_path / "run")])
+    assert "celeba" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+# Measurements.
+
+
+def test_a_measurement_is_computed_once_and_recorded_with_versions_and_commit(tmp_path, capsys):
+    calls = []
+
+    def measurement(name):
+        return study.Measurement(lambda: calls.append(name) or {"mean": len(calls), "standard_error": 0.5}, cost=2)
+
+    measurements = {name: measurement(name) for name in ("a/b", "a/c", "d")}
+    first = study.Study(tmp_path, {}).measure(measurements)
+    assert calls == ["a/b", "a/c", "d"]
+    assert [value["mean"] for value in first.values()] == [1, 2, 3]
+    assert all({"versions", "commit", "standard_error"} <= value.keys() for value in first.values())
+    assert json.loads((tmp_path / "measurements" / "a" / "c.json").read_text()) == first["a/c"]
+    assert capsys.readouterr().out.splitlines() == [
+        "measurement 1 of 3, a/b",
+        "measurement 2 of 3, a/c; less than a minute left",
+        "measurement 3 of 3, d; less than a minute left",
+    ]
+    assert study.Study(tmp_path, {}).measure(measurements) == first
+    assert len(calls) == 3
+
+
+def test_the_time_left_in_measurements_is_by_their_cost(tmp_path, capsys, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(study.time, "monotonic", lambda: clock[0])
+
+    def measurement(minutes):
+        def compute():
+            clock[0] += 60 * minutes
+            return {"mean": 0.0}
+
+        return study.Measurement(compute, cost=minutes / 4)
+
+    minutes = {"done": 1000, "first": 2, "second": 90, "third": 3}
+    (tmp_path / "measurements").mkdir()
+    (tmp_path / "measurements" / "done.json").write_text('{"mean": 1.0}')
+    study.write_json(tmp_path / "study.json", {})
+    study.Study(tmp_path, {}).measure({name: measurement(value) for name, value in minutes.items()})
+    assert capsys.readouterr().out.splitlines() == [
+        "measurement 2 of 4, first",
+        "measurement 3 of 4, second; 1 h 33 min left",
+        "measurement 4 of 4, third; 3 min left",
+    ]
+
+
+def test_a_measurement_that_fails_leaves_no_file_and_the_others_stay(tmp_path):
+    def fail():
+        raise ValueError("no luck")
+
+    good = study.Measurement(lambda: {"mean": 1.0}, cost=1)
+    with pytest.raises(ValueError, match="no luck"):
+        study.Study(tmp_path, {}).measure({"good": good, "bad": study.Measurement(fail, cost=1)})
+    assert [path.name for path in (tmp_path / "measurements").iterdir()] == ["good.json"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "less than a minute"),
+        (29, "less than a minute"),
+        (31, "1 min"),
+        (59.6 * 60, "1 h 0 min"),
+        (59 * 60, "59 min"),
+        (3.5 * 3600, "3 h 30 min"),
+        (30 * 3600, "30 h 0 min"),
+    ],
+)
+def test_durations_are_said_in_minutes_and_hours(seconds, text):
+    assert study._duration(seconds) == text
+
+
+def test_the_time_left_is_the_epochs_left_at_the_pace_so_far(tmp_path):
+    made = {name: config for name, config in configs(FULL, tmp_path, None, 0).items() if name in ("jmvae", "cvae-x")}
+    pace = study._Pace(tmp_path, made)
+    assert pace.add("jmvae", 59, 60) == "1 h 24 min"  # 59 and 25 epochs
+    assert pace.add("jmvae", 1, 180) == "52 min"  # 1 and 25, at two minutes
+    (tmp_path / "jmvae").mkdir()
+    (tmp_path / "jmvae" / "history.json").write_text(json.dumps({"seconds": [30.0, 30.0]}))
+    assert study._Pace(tmp_path, made).add("cvae-x", 20, 30) == "10 min"
+
+
+# The report.
+
+
+def _record():
+    """Every measurement a nat above the paper's, the models in the paper's order."""
+    measured = {"coherence/classifier": {"mean": 0.99}}
+    for row in ROWS:
+        paper = results._PAPER.get(row, (-500.0, -6.0, -80.0, -6.0))
+        for value, column in zip(paper, COLUMNS, strict=True):
+            measured[f"table-1/{row}/{column}"] = {"mean": value * 0.999, "standard_error": 0.01}
+        for name in ("x-from-w", "w-from-x", "joint"):
+            measured[f"coherence/{row}/{name}"] = {"mean": 0.5, "standard_error": 0.01}
+    for model in COMPARED:
+        for steps in (1, 64) if model != "jmvae-kl" else (1,):
+            measured[f"figure-4/{model}/x-given-w/{steps}"] = {"mean": -200.0 + steps}
+        measured[f"figure-5/{model}-2d"] = {"mean": 0.25}
+    for name in results._IMPORTANCE:
+        measured[f"importance/{name}"] = {"mean": -80.0, "standard_error": 0.1, "effective_sample_size": 12.34}
+    training = {"training": {"epochs": 40}, "seconds": 90.0, "seed": 3, "commit": "0123456789abcdef"}
+    scale = {"dataset": "mnist", "num_samples": 10, "num_steps": 100, "test_size": 10_000, "importance_samples": 1000}
+    return {
+        "scale": {**scale, "figure_4_size": 2000},
+        "seed": 3,
+        "trainings": {"cvae-x": training},
+        "measurements": measured,
+    }
+
+
+def _sentences(record):
+    return [line for line in results.mnist(record).splitlines() if line.startswith("- ")]
+
+
+def test_where_every_cell_reaches_the_papers_only_the_orders_are_told():
+    sentences = _sentences(_record())
+    assert len(sentences) == 4
+    assert all(sentence.endswith("; as in the paper.") for sentence in sentences)
+    assert sentences[0] == (
+        "- Order in log p(x \\| w): JMVAE-kl > CVAE > CMMA > hierarchical JMVAE > JMVAE; as in the paper."
+    )
+
+
+def test_a_cell_below_the_papers_is_told_with_the_distance():
+    record = _record()
+    record["measurements"]["table-1/cmma/w-given-x"]["mean"] = -0.3971
+    assert _sentences(record)[0] == "- CMMA, log p(w \\| x): 0.1 nats below the paper's -0.2971."
+
+
+def test_another_order_is_told_beside_the_papers():
+    record = _record()
+    record["measurements"]["table-1/jmvae/x-given-w"]["mean"] = -100.0
+    assert _sentences(record)[0] == (
+        "- Order in log p(x \\| w): JMVAE > JMVAE-kl > CVAE > CMMA > hierarchical JMVAE; "
+        "in the paper: JMVAE-kl > CVAE > CMMA > hierarchical JMVAE > JMVAE."
+    )
+
+
+def test_an_importance_estimate_below_the_papers_is_told():
+    record = _record()
+    record["measurements"]["importance/jmvae-kl/joint"]["mean"] = -90.0
+    sentence = "- JMVAE-kl, alpha 1, log p(x, w) with q(z \\| x, w): 0.72 nats below -89.28."
+    assert sentence in _sentences(record)
+
+
+def test_the_report_says_what_it_is_of():
+    report = results.mnist(_record())
+    assert "MNIST: 60,000 training images" in report
+    assert "10,000 test images" in report
+    assert "mean nothing" not in report
+    assert "| cvae-x | 40 | 1.5 min | 3 | 0123456789 |" in report
+    assert "log p(x | w) goes from -199.0 after 1 step to -136.0 after 64 for JMVAE" in report
+    assert "JMVAE-kl has -199.0 at once" in report
+    assert "covers 25.0% of the area" in report
+    assert re.search(r"\| JMVAE \| -746\.35 ± 0\.01 \(-747\.1\) \| -0\.2284 ± 0\.0100 \(-0\.2286\)", report)

@@ -1,0 +1,460 @@
+"""CVAE and CMMA against exact linear-Gaussian models, their equations written out, and what each refuses."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import small_batch, small_modalities
+from linear_gaussian import NOISE_VARIANCE, LinearGaussian, mean_bound
+from scipy import special, stats
+
+import tf_jmvae as tj
+from tf_jmvae.distributions import diagonal_gaussian
+
+SEED = tf.constant([3, 4])
+BOTH = pytest.mark.parametrize("cls", [tj.CVAE, tj.CMMA])
+
+
+class ExactCMMA:
+    """A CMMA that is a linear-Gaussian model of all modalities exactly: q(z|x,w), p(z|w) and p(x|z)."""
+
+    def __init__(self, sizes=(("x", 3), ("w", 2)), target="x"):
+        self.exact = LinearGaussian(sizes)
+        self.exact.make_every_posterior_diagonal()
+        self.model = tj.CMMA(self.exact.modalities(), 2, target=target)
+        self.exact.set_decoders(self.model)
+        self.exact.set_encoder(self.model.encoder, self.exact.sizes)
+        self.exact.set_encoder(self.model.prior_encoder, self.model.given)
+        self.batch = self.exact.sample(4)
+
+    def log_likelihood(self):
+        """Log p(x | w) = log p(x, w) - log p(w), `[B]`."""
+        return self.exact.log_prob(self.batch) - self.exact.log_prob(self.batch, self.model.given)
+
+    def posterior(self):
+        return self.exact.posterior(self.batch)
+
+    def conditional(self):
+        """Mean `[B, N]` and covariance `[N, N]` of p(x | w), by conditioning p(x, w)."""
+        x, w = (self.exact.weights[name] for name in ("x", "w"))
+        gain = x @ w.T @ np.linalg.inv(w @ w.T + NOISE_VARIANCE * np.eye(len(w)))
+        mean = self.exact.biases["x"] + (self.batch["w"] - self.exact.biases["w"]) @ gain.T
+        return mean, x @ x.T + NOISE_VARIANCE * np.eye(len(x)) - gain @ w @ x.T
+
+
+class ExactCVAE:
+    """A CVAE that is x = A z + C w + b + noise exactly, with z ~ N(0, I) whatever w is."""
+
+    def __init__(self):
+        self.exact = LinearGaussian((("x", 3),))  # of x - C w
+        self.effect = np.random.default_rng(5).normal(size=(3, 2))  # C
+        both = LinearGaussian((("x", 3), ("w", 2)))
+        self.model = tj.CVAE(both.modalities(), 2, target="x")
+        self.exact.set_encoder(self.model.encoder, ["x"], effects=[self.effect])
+        self.model.decoders["x"].set_weights(
+            [np.concatenate([self.exact.weights["x"].T, self.effect.T]), self.exact.biases["x"]]
+        )
+        w = both.sample(4, seed=2)["w"]
+        self.batch = {"x": self.exact.sample(4)["x"] + (w @ self.effect.T).astype(np.float32), "w": w}
+
+    def log_likelihood(self):
+        """Log p(x | w), `[B]`."""
+        return self.exact.log_prob(self._without_effect())
+
+    def posterior(self):
+        return self.exact.posterior(self._without_effect())
+
+    def conditional(self):
+        """Mean `[B, N]` and covariance `[N, N]` of p(x | w)."""
+        a = self.exact.weights["x"]
+        return self.exact.biases["x"] + self.batch["w"] @ self.effect.T, a @ a.T + NOISE_VARIANCE * np.eye(len(a))
+
+    def _without_effect(self):
+        return {"x": self.batch["x"] - self.batch["w"] @ self.effect.T}
+
+
+EXACT = {
+    "cvae": ExactCVAE,
+    "cmma": ExactCMMA,
+    "cmma, w first": lambda: ExactCMMA((("w", 2), ("x", 3))),
+    "cmma of two targets": lambda: ExactCMMA((("x", 3), ("w", 2), ("v", 4)), target=["x", "v"]),
+    "cmma given two": lambda: ExactCMMA((("v", 4), ("x", 3), ("w", 2)), target="x"),
+}
+
+
+@pytest.fixture(params=EXACT)
+def case(request):
+    return EXACT[request.param]()
+
+
+def _given(model, batch):
+    return {name: batch[name] for name in model.given}
+
+
+def _tensors(batch):
+    return {name: tf.constant(value) for name, value in batch.items()}
+
+
+def _make(cls, names="xw", target="x", **options):
+    return cls(small_modalities(names), 3, target=target, **options)
+
+
+def _always_ones(decoder):
+    """Makes a Bernoulli decoder so sure of ones that sampling has one outcome."""
+    *rest, kernel, bias = decoder.get_weights()
+    decoder.set_weights([*rest, 0 * kernel, bias + 50.0])
+
+
+def _assert_same_gaussian(actual, expected):
+    np.testing.assert_allclose(actual.mean(), expected.mean(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(actual.variance(), expected.variance(), rtol=1e-5, atol=1e-6)
+
+
+def test_bound_with_the_exact_posterior_is_the_conditional_log_likelihood(case):
+    bound, error = mean_bound(case.model, case.batch)
+    np.testing.assert_array_less(np.abs(bound - case.log_likelihood()), 5 * error + 1e-4)
+
+
+def test_bound_with_another_encoder_falls_short_by_the_kl_to_the_exact_posterior(case):
+    weights = case.model.encoder.get_weights()
+    weights[1] = weights[1] + 0.5
+    weights[3] = weights[3] + 0.7
+    case.model.encoder.set_weights(weights)
+    mean, covariance = case.posterior()
+    posterior = diagonal_gaussian(tf.constant(mean, tf.float32), tf.constant(np.diag(covariance), tf.float32))
+    gap = tj.distributions.kl_divergence(case.model.posterior(case.batch), posterior).numpy()
+    assert (gap > 0.05).all()
+    bound, error = mean_bound(case.model, case.batch)
+    np.testing.assert_array_less(np.abs(bound - (case.log_likelihood() - gap)), 5 * error + 1e-4)
+
+
+def test_every_importance_weight_of_the_exact_posterior_is_the_conditional_likelihood(case):
+    """p(x|z,w) p(z|w) / q(z|x,w) = p(x|w) at any z, so nothing is left to chance."""
+    q = case.model.posterior(case.batch)
+    z = q.sample(5, seed=(5, 6))
+    p = case.model.likelihoods(tf.transpose(z, (1, 0, 2)), given=_tensors(case.batch))
+    log_p = sum(p[name].log_prob(case.batch[name][:, None]) for name in case.model.targets)
+    log_ratio = case.model.prior(_tensors(case.batch)).log_prob(z) - q.log_prob(z)
+    expected = np.repeat(case.log_likelihood()[:, None], 5, axis=1)
+    np.testing.assert_allclose(log_p + tf.transpose(log_ratio), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("exact", [ExactCVAE, ExactCMMA])
+def test_what_is_generated_has_the_mean_and_covariance_of_the_exact_conditional(exact):
+    case = exact()
+    options = {"targets": ["x"], "num_samples": 40_000, "output": "sample"}
+    x = case.model.generate({"w": case.batch["w"]}, seed=1, **options)["x"].numpy()
+    mean, covariance = case.conditional()
+    np.testing.assert_allclose(x.mean(axis=1), mean, atol=0.05)
+    for samples in x:
+        np.testing.assert_allclose(np.cov(samples.T), covariance, atol=0.05)
+
+
+def test_iterated_sampling_of_an_exact_cvae_reaches_the_prior():
+    """The chain is a Gibbs sampler of p(z, x | w), whose z is N(0, I); its first step is far from that."""
+    case = ExactCVAE()
+    observed = {"w": np.repeat(case.batch["w"][:1], 20_000, axis=0)}
+    first = case.model.posterior(observed, num_steps=1, initial="zeros")
+    assert np.abs(first.mean()[0]).max() > 0.5
+    z = case.model.posterior(observed, num_steps=80, initial="zeros", seed=2).sample(seed=3).numpy()
+    np.testing.assert_allclose(z.mean(axis=0), np.zeros(2), atol=0.05)
+    np.testing.assert_allclose(np.cov(z.T), np.eye(2), atol=0.05)
+
+
+def _parameters_by_hand(decoder, z, given):
+    """The raw parameters of p(m | z, w) or p(m | z): dense layers in numpy."""
+    *tower, kernel, bias, head_kernel, head_bias = decoder.get_weights()
+    if tower:
+        z = np.concatenate([z, np.maximum(given @ tower[0] + tower[1], 0)], axis=-1)
+    return np.maximum(z @ kernel + bias, 0) @ head_kernel + head_bias
+
+
+def _prior_by_hand(model, given):
+    if isinstance(model, tj.CVAE):
+        return 0.0, 1.0
+    kernel, bias, mean_kernel, mean_bias, variance_kernel, variance_bias = model.prior_encoder.get_weights()
+    features = np.maximum(given @ kernel + bias, 0)
+    return features @ mean_kernel + mean_bias, np.logaddexp(0, features @ variance_kernel + variance_bias)
+
+
+@BOTH
+def test_terms_equal_the_equation_written_out_in_numpy(cls):
+    """The terms are these and no others: one KL, to p(z) or to p(z|w)."""
+    model, batch = _make(cls, "xwc", ["x", "c"]), small_batch("xwc")
+    terms = model.objective(_tensors(batch), SEED)
+    q = model.posterior(batch)
+    z, mean, variance = q.sample(seed=SEED).numpy(), q.mean().numpy(), q.variance().numpy()
+    x, w, c = batch["x"], batch["w"], batch["c"]
+    prior_mean, prior_variance = _prior_by_hand(model, w)
+    ratio = variance / prior_variance
+    kl = 0.5 * (ratio + (mean - prior_mean) ** 2 / prior_variance - 1 - np.log(ratio)).sum(axis=-1)
+    pixel = special.expit(_parameters_by_hand(model.decoders["x"], z, w)).reshape(x.shape)
+    rate = np.exp(_parameters_by_hand(model.decoders["c"], z, w))
+    expected = {
+        "kl_prior": (-1.0, kl),
+        "log_p_x": (1.0, stats.bernoulli(pixel).logpmf(x).sum(axis=(1, 2, 3))),
+        "log_p_c": (1.0, stats.poisson(rate).logpmf(c).sum(axis=-1)),
+    }
+    assert list(terms) == list(expected)
+    for name, (coefficient, value) in expected.items():
+        assert terms[name].coefficient == coefficient
+        assert terms[name].to_prior == (name == "kl_prior")
+        np.testing.assert_allclose(terms[name].value, value, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(model.elbo(batch, SEED), sum(c * v for c, v in expected.values()), rtol=1e-4)
+
+
+@BOTH
+def test_posterior_of_all_modalities_is_the_encoder(cls):
+    model, batch = _make(cls, "wxc", "x"), small_batch("xcw")
+    _assert_same_gaussian(model.posterior(batch), model.encoder(_tensors(batch)))
+    for name in batch:
+        other = {**batch, name: batch[name][::-1]}
+        assert not np.allclose(model.posterior(other).mean(), model.posterior(batch).mean())
+
+
+def test_posterior_of_cvae_without_targets_is_the_prior_for_each_example():
+    model = _make(tj.CVAE, "xwc", ["x", "c"])
+    posterior = model.posterior({"w": small_batch()["w"]})
+    assert posterior.batch_shape == (12,)
+    np.testing.assert_array_equal(posterior.mean(), np.zeros((12, 3)))
+    np.testing.assert_array_equal(posterior.variance(), np.ones((12, 3)))
+    z = model.draw_latents(posterior, SEED).numpy()
+    assert len(np.unique(z)) == z.size  # each example has noise of its own
+
+
+def test_posterior_of_cvae_from_zeros_is_the_encoder_with_zeros_for_the_target():
+    model, batch = _make(tj.CVAE), small_batch()
+    expected = model.encoder({"x": tf.zeros((12, 4, 4, 1)), "w": tf.constant(batch["w"])})
+    _assert_same_gaussian(model.posterior({"w": batch["w"]}, initial="zeros"), expected)
+    noise = model.posterior({"w": batch["w"]}, initial="noise", seed=1)
+    assert not np.allclose(noise.mean(), expected.mean())
+
+
+def test_each_step_of_cvae_draws_the_target_by_the_decoder_that_reads_what_is_given():
+    model, batch = _make(tj.CVAE), small_batch()
+    _always_ones(model.decoders["x"])
+    expected = model.posterior({"x": np.ones_like(batch["x"]), "w": batch["w"]})
+    _assert_same_gaussian(model.posterior({"w": batch["w"]}, initial="zeros", num_steps=2, seed=1), expected)
+
+
+def test_cvae_completes_some_of_its_targets_by_iterated_sampling():
+    model, batch = _make(tj.CVAE, "xwc", ["x", "c"]), small_batch("xwc")
+    observed = {"w": batch["w"], "c": batch["c"]}
+    _always_ones(model.decoders["x"])
+    assert model.iterates(observed, None)
+    for num_steps, start in ((1, np.zeros_like), (2, np.ones_like)):
+        expected = model.posterior({**batch, "x": start(batch["x"])})
+        _assert_same_gaussian(model.posterior(observed, num_steps=num_steps, seed=1), expected)
+    generated = model.generate(observed, num_samples=4, num_steps=2, seed=1)
+    assert list(generated) == ["x"]
+    assert generated["x"].shape == (12, 4, 4, 4, 1)
+
+
+@pytest.mark.parametrize("options", [{}, {"initial": "zeros"}, {"initial": "noise", "num_steps": 5}], ids=str)
+def test_posterior_of_cmma_without_targets_is_its_prior_network(options):
+    model, batch = _make(tj.CMMA, "xwc", ["x", "c"], trunk=tj.networks.mlp([8])), small_batch("xwc")
+    posterior = model.posterior({"w": batch["w"]}, **options)
+    assert not model.iterates({"w": batch["w"]}, options.get("initial"))
+    _assert_same_gaussian(posterior, model.prior_encoder({"w": tf.constant(batch["w"])}))
+    _assert_same_gaussian(posterior, model.prior(_tensors(batch)))
+    assert not np.allclose(posterior.mean(), model.posterior(batch).mean())
+
+
+def test_cmma_has_nothing_for_some_of_its_targets():
+    model, batch = _make(tj.CMMA, "xwc", ["x", "c"]), small_batch("xwc")
+    observed = {"w": batch["w"], "c": batch["c"]}
+    for call in (model.posterior, model.generate, model.reconstruct):
+        with pytest.raises(ValueError, match="nothing for 'w', 'c' alone: observe all targets, or none"):
+            call(observed)
+
+
+@pytest.mark.parametrize(("cls", "reads"), [(tj.CVAE, True), (tj.CMMA, False)])
+def test_the_decoder_of_cvae_reads_what_is_given_at_the_same_z_and_that_of_cmma_does_not(cls, reads):
+    model, batch = _make(cls, "xwc", "x"), small_batch("xwc")
+    z = tf.random.stateless_normal((12, 3), SEED)
+    mean = model.likelihoods(z, given=batch)["x"].mean()
+    for name in ("w", "c"):
+        other = model.likelihoods(z, given={**batch, name: np.roll(batch[name], 1, axis=-1)})["x"].mean()
+        assert np.array_equal(other, mean) != reads
+    # Only what is given: the target itself stays unread.
+    np.testing.assert_array_equal(model.likelihoods(z, given={**batch, "x": 1 - batch["x"]})["x"].mean(), mean)
+
+
+def test_each_target_of_cvae_has_a_tower_of_its_own_for_what_is_given():
+    model, batch = _make(tj.CVAE, "xwc", ["x", "c"]), small_batch("xwc")
+    z = tf.random.stateless_normal((12, 3), SEED)
+    before = model.likelihoods(z, given=batch)
+    towers = model.decoders["x"].towers
+    towers.set_weights([2 * weight + 1 for weight in towers.get_weights()])
+    after = model.likelihoods(z, given=batch)
+    assert not np.allclose(after["x"].mean(), before["x"].mean())
+    np.testing.assert_array_equal(after["c"].mean(), before["c"].mean())
+
+
+@BOTH
+def test_axes_of_samples_decode_like_each_sample_alone(cls):
+    model, batch = _make(cls, "xwc", ["x", "c"]), _tensors(small_batch("xwc"))
+    z = tf.random.stateless_normal((12, 4, 2, 3), SEED)
+    together = {name: p.mean().numpy() for name, p in model.likelihoods(z, given=batch).items()}
+    assert together["x"].shape == (12, 4, 2, 4, 4, 1)
+    for s in range(4):
+        middle = model.likelihoods(z[:, s], given=batch)
+        for t in range(2):
+            alone = model.likelihoods(z[:, s, t], given=batch)
+            for name in model.targets:
+                np.testing.assert_allclose(together[name][:, s, t], alone[name].mean(), rtol=1e-4, atol=1e-6)
+                np.testing.assert_allclose(middle[name].mean()[:, t], alone[name].mean(), rtol=1e-4, atol=1e-6)
+
+
+DIRECTIONS = [
+    ("xw", "x", ["x"]),
+    ("xw", "w", ["w"]),
+    ("xwc", "c", ["c"]),
+    ("xwc", ["c", "x"], ["x", "c"]),
+    ("xwcv", ("w", "v"), ["w", "v"]),
+]
+
+
+@BOTH
+@pytest.mark.parametrize(("names", "target", "targets"), DIRECTIONS, ids=str)
+def test_every_direction_generates_reconstructs_and_predicts_its_targets(cls, names, target, targets):
+    model, batch = _make(cls, names, target), small_batch(names)
+    given = {name: batch[name] for name in names if name not in targets}
+    assert (model.targets, model.given) == (targets, list(given))
+    results = {
+        (12,): [
+            model.generate(given, seed=1),
+            model.generate(given, latent="mean"),
+            model.generate(given, output="sample", num_steps=3, initial="zeros", seed=1),
+            model.reconstruct(batch, seed=1),
+            model.predict(given, verbose=0),
+            model.predict(batch, batch_size=5, verbose=0),
+        ],
+        (12, 4): [
+            model.generate(given, num_samples=4, seed=1),
+            model.generate(given, num_samples=4, latent="mean"),
+            model.generate(given, num_samples=4, num_steps=2, initial="noise", seed=1),
+            model.reconstruct(batch, num_samples=4, seed=1),
+        ],
+    }
+    for leading, outputs in results.items():
+        for output in outputs:
+            assert list(output) == targets
+            for name in targets:
+                assert output[name].shape == (*leading, *model.modalities[name].event_shape)
+    assert list(model.generate(given, targets=targets[-1:], seed=1)) == targets[-1:]
+
+
+def test_predictions_decode_the_mean_of_z_given_what_is_observed():
+    batch = small_batch()
+    given = {"w": batch["w"]}
+    for cls in (tj.CVAE, tj.CMMA):
+        model = _make(cls)
+        z = np.zeros((12, 3), np.float32) if cls is tj.CVAE else model.prior_encoder(_tensors(given)).mean()
+        expected = model.likelihoods(z, given=_tensors(given))["x"].mean()
+        np.testing.assert_allclose(model.predict(given, verbose=0)["x"], expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(model.generate(given, latent="mean")["x"], expected, rtol=1e-5, atol=1e-6)
+        expected = model.likelihoods(model.encoder(_tensors(batch)).mean(), given=_tensors(given))["x"].mean()
+        np.testing.assert_allclose(model.predict(batch, verbose=0)["x"], expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(model.reconstruct(batch, latent="mean")["x"], expected, rtol=1e-5, atol=1e-6)
+
+
+@BOTH
+def test_the_direction_that_a_model_does_not_have_is_refused(cls):
+    model, batch = _make(cls), small_batch()
+    observed = {"x": batch["x"]}
+    message = rf"This {cls.__name__} goes from 'w' to 'x' only, but 'w' was not given\. .*with another target"
+    calls = [
+        lambda: model.posterior(observed),
+        lambda: model.generate(observed, targets=["w"]),
+        lambda: model.generate(observed),
+        lambda: model.reconstruct(observed),
+        lambda: model.predict(observed, verbose=0),
+        lambda: model(observed),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+@BOTH
+def test_every_modality_that_is_given_is_needed(cls):
+    model, batch = _make(cls, "xwc", "x"), small_batch("xwc")
+    with pytest.raises(ValueError, match="goes from 'w', 'c' to 'x' only, but 'c' was not given"):
+        model.generate({"w": batch["w"]})
+    with pytest.raises(ValueError, match="Modality 'c' is missing"):
+        model.elbo({"x": batch["x"], "w": batch["w"]})
+
+
+@BOTH
+def test_what_is_given_cannot_be_generated(cls):
+    model, batch = _make(cls), small_batch()
+    for targets in (["w"], ["x", "w"]):
+        with pytest.raises(ValueError, match=f"This {cls.__name__} takes 'w' as given; it generates 'x' only"):
+            model.generate({"w": batch["w"]}, targets=targets)
+    with pytest.raises(ValueError, match=f"{cls.__name__} generates x given w only.* no joint distribution to sample"):
+        model.sample(5)
+    with pytest.raises(ValueError, match="nothing to generate"):
+        model.generate(batch)
+    with pytest.raises(ValueError, match=r"no target among 'w', so there is nothing to reconstruct.*'x'"):
+        model.reconstruct({"w": batch["w"]})
+
+
+def test_parts_that_read_what_is_given_ask_for_it():
+    z, batch = tf.zeros((12, 3)), small_batch("xwc")
+    cvae, cmma = _make(tj.CVAE, "xwc", "x"), _make(tj.CMMA, "xwc", "x")
+    with pytest.raises(ValueError, match=r"decoders of a CVAE read 'w', 'c' besides z: pass given="):
+        cvae.likelihoods(z)
+    with pytest.raises(ValueError, match="but 'c' was not given"):
+        cvae.likelihoods(z, given={"w": batch["w"]})
+    with pytest.raises(ValueError, match=r"prior of a CMMA is p\(z \| w, c\): pass given="):
+        cmma.prior()
+    with pytest.raises(ValueError, match="but 'c' was not given"):
+        cmma.prior({"w": batch["w"]})
+    assert cmma.likelihoods(z)["x"].batch_shape == (12,)
+    assert cvae.prior().event_shape == (3,)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target": "y"}, r"unknown modality 'y'; the modalities are 'x', 'w', 'c'"),
+        ({"target": "x", "given": ["w", "y"]}, r"unknown modality 'y'"),
+        ({"target": "x", "given": ["x", "w", "c"]}, r"each .* once; got target=\['x'\], given=\['x', 'w', 'c'\]"),
+        ({"target": ["x", "x"]}, r"every modality of 'x', 'w', 'c' once; got target=\['x', 'x'\]"),
+        ({"target": ["x", "w", "c"]}, r"must each name at least one, .*given=\[\]"),
+        ({"target": []}, r"must each name at least one, .*got target=\[\]"),
+        ({"target": "x", "given": []}, r"must each name at least one, .*given=\[\]"),
+        ({"target": "x", "given": "w"}, r"every modality of 'x', 'w', 'c' once; got target=\['x'\], given=\['w'\]"),
+    ],
+    ids=str,
+)
+def test_a_direction_that_does_not_divide_the_modalities_is_refused(cls, options, message):
+    with pytest.raises(ValueError, match=f"^{cls.__name__}.*{message}"):
+        cls(small_modalities("xwc"), 3, **options)
+
+
+@BOTH
+def test_a_single_modality_has_no_direction(cls):
+    with pytest.raises(ValueError, match=f"{cls.__name__} takes at least 2 modalities; got 1: x"):
+        cls(small_modalities("x"), 3, target="x")
+
+
+@BOTH
+@pytest.mark.parametrize(("names", "target", "targets"), DIRECTIONS, ids=str)
+def test_saving_and_copying_keep_the_direction(cls, names, target, targets, tmp_path):
+    model, batch = _make(cls, names, target), small_batch(names)
+    copy = cls.from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    model.save(tmp_path / "model.keras")
+    for other in (copy, keras.saving.load_model(tmp_path / "model.keras")):
+        assert type(other) is cls
+        assert (other.targets, other.given) == (targets, [name for name in names if name not in targets])
+        assert other.get_config() == model.get_config()
+        np.testing.assert_array_equal(other.elbo(batch, seed=1), model.elbo(batch, seed=1))
+        for observed in (batch, _given(model, batch)):
+            predicted, expected = (m.predict(observed, verbose=0) for m in (other, model))
+            assert list(predicted) == targets
+            for name in targets:
+                np.testing.assert_array_equal(predicted[name], expected[name])

@@ -2,7 +2,6 @@
 
 import numpy as np
 from linear_gaussian import NOISE_VARIANCE, LinearGaussian
-from scipy import stats
 
 import tf_jmvae as tj
 
@@ -23,32 +22,58 @@ def exact_jmvae():
     return _exact(tj.JMVAE, TWO)
 
 
-def exact_cmma():
-    """The exact model, and a CMMA from w to x all of whose parts equal it."""
-    exact, model = _exact(tj.CMMA, TWO, target="x")
-    exact.set_encoder(model.prior_encoder, ["w"])
-    return exact, model
+class ExactCMMA:
+    """A CMMA that is a linear-Gaussian model of all modalities exactly: q(z|x,w), p(z|w) and p(x|z)."""
+
+    def __init__(self, sizes=TWO, target="x", count=4):
+        self.exact, self.model = _exact(tj.CMMA, sizes, target=target)
+        self.exact.set_encoder(self.model.prior_encoder, self.model.given)
+        self.batch = self.exact.sample(count)
+
+    def log_likelihood(self):
+        """Log p(x | w) = log p(x, w) - log p(w), `[B]`."""
+        return self.exact.log_prob(self.batch) - self.exact.log_prob(self.batch, self.model.given)
+
+    def posterior(self):
+        return self.exact.posterior(self.batch)
+
+    def conditional(self):
+        """Mean `[B, N]` and covariance `[N, N]` of p(x | w), by conditioning p(x, w)."""
+        x, w = (self.exact.weights[name] for name in ("x", "w"))
+        gain = x @ w.T @ np.linalg.inv(w @ w.T + NOISE_VARIANCE * np.eye(len(w)))
+        mean = self.exact.biases["x"] + (self.batch["w"] - self.exact.biases["w"]) @ gain.T
+        return mean, x @ x.T + NOISE_VARIANCE * np.eye(len(x)) - gain @ w @ x.T
 
 
-def exact_cvae():
-    """A CVAE of x = A z + C w + b + noise with its exact posterior; a batch, and log p(x | w) of each example."""
-    exact = _linear_gaussian(TWO)
-    model = tj.CVAE(exact.modalities(), 2, target="x")
-    a, bias = exact.weights["x"], exact.biases["x"]
-    c = np.random.default_rng(8).normal(size=(3, 2))
-    model.decoders["x"].set_weights([np.concatenate([a, c], axis=1).T, bias])
-    covariance = np.linalg.inv(np.eye(2) + a.T @ a / NOISE_VARIANCE)
-    kernel = np.concatenate([a, -c.T @ a]) @ covariance / NOISE_VARIANCE
-    offset = -bias @ a @ covariance / NOISE_VARIANCE
-    raw_variance = np.log(np.expm1(np.diag(covariance)))
-    model.encoder.set_weights([kernel, offset, np.zeros_like(kernel), raw_variance])
-    random = np.random.default_rng(9)
-    w, z = random.normal(size=(30, 2)), random.normal(size=(30, 2))
-    mean = w @ c.T + bias
-    x = mean + z @ a.T + np.sqrt(NOISE_VARIANCE) * random.normal(size=(30, 3))
-    log_prob = stats.multivariate_normal(np.zeros(3), a @ a.T + NOISE_VARIANCE * np.eye(3)).logpdf(x - mean)
-    batch = {"x": x.astype(np.float32), "w": w.astype(np.float32)}
-    return model, batch, log_prob
+class ExactCVAE:
+    """A CVAE that is x = A z + C w + b + noise exactly, with z ~ N(0, I) whatever w is."""
+
+    def __init__(self, count=4):
+        self.exact = LinearGaussian((("x", 3),))  # of x - C w
+        self.effect = np.random.default_rng(5).normal(size=(3, 2))  # C
+        both = LinearGaussian(TWO)
+        self.model = tj.CVAE(both.modalities(), 2, target="x")
+        self.exact.set_encoder(self.model.encoder, ["x"], effects=[self.effect])
+        self.model.decoders["x"].set_weights(
+            [np.concatenate([self.exact.weights["x"].T, self.effect.T]), self.exact.biases["x"]]
+        )
+        w = both.sample(count, seed=2)["w"]
+        self.batch = {"x": self.exact.sample(count)["x"] + (w @ self.effect.T).astype(np.float32), "w": w}
+
+    def log_likelihood(self):
+        """Log p(x | w), `[B]`."""
+        return self.exact.log_prob(self._without_effect())
+
+    def posterior(self):
+        return self.exact.posterior(self._without_effect())
+
+    def conditional(self):
+        """Mean `[B, N]` and covariance `[N, N]` of p(x | w)."""
+        a = self.exact.weights["x"]
+        return self.exact.biases["x"] + self.batch["w"] @ self.effect.T, a @ a.T + NOISE_VARIANCE * np.eye(len(a))
+
+    def _without_effect(self):
+        return {"x": self.batch["x"] - self.batch["w"] @ self.effect.T}
 
 
 def make_wrong(encoder, shift=0.3, raw_variance=0.7):

@@ -95,14 +95,8 @@ def test_links_of_the_readme_lead_somewhere():
         assert (ROOT / target).exists(), target
 
 
-LAYERS = [
-    "models",
-    "evaluation",
-    "training",
-    "report",
-    "reproduce",
-    "cli",
-]  # what docs/architecture.md calls downwards, lowest first
+# What docs/architecture.md calls downwards, lowest first.
+LAYERS = ["models", "evaluation", "training", "report", "reproduce", "cli"]
 
 
 def _imports(path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from exact_models import conditional_log_prob, exact_cmma, exact_cvae, exact_jmvae, expected_log_prob
+from exact_models import ExactCMMA, ExactCVAE, conditional_log_prob, exact_jmvae, expected_log_prob
 from linear_gaussian import LinearGaussian
 from scipy import stats
 
@@ -20,43 +20,38 @@ def _conditional(model, batch, target, given, **options):
 # One-way models.
 
 
-def _exact_one_way(kind):
-    if kind == "cvae":
-        return exact_cvae()
-    exact, model = exact_cmma()
-    batch = exact.sample(30)
-    return model, batch, conditional_log_prob(exact, batch, ["x"], ["w"])
+@pytest.fixture(params=[ExactCMMA, ExactCVAE])
+def case(request):
+    return request.param(count=30)
 
 
-@pytest.mark.parametrize("kind", ["cmma", "cvae"])
 @pytest.mark.parametrize("num_samples", [1, 20])
-def test_importance_with_exact_parts_is_the_conditional_log_likelihood_and_needs_no_normalizer(kind, num_samples):
-    model, batch, truth = _exact_one_way(kind)
+def test_importance_with_exact_parts_is_the_conditional_log_likelihood_and_needs_no_normalizer(case, num_samples):
+    model, batch, truth = case.model, case.batch, case.log_likelihood()
     estimate = _conditional(model, batch, "x", "w", estimator="importance", num_samples=num_samples)
     np.testing.assert_allclose(estimate.values, truth, atol=2e-4)
     assert estimate.effective_sample_size == pytest.approx(num_samples, rel=1e-3)
     assert estimate.settings == {}
 
 
-@pytest.mark.parametrize("kind", ["cmma", "cvae"])
-def test_monte_carlo_over_the_prior_is_the_conditional_log_likelihood(kind):
-    model, batch, truth = _exact_one_way(kind)
+def test_monte_carlo_over_the_prior_is_the_conditional_log_likelihood(case):
+    model, batch, truth = case.model, case.batch, case.log_likelihood()
     estimate = _conditional(model, batch, "x", "w", estimator="monte_carlo", num_samples=20_000)
     np.testing.assert_allclose(estimate.values, truth, atol=0.5)
     assert estimate.mean == pytest.approx(truth.mean(), abs=0.05)
     assert estimate.settings == {}
 
 
-@pytest.mark.parametrize("kind", ["cmma", "cvae"])
-def test_the_bound_draws_z_from_the_prior_and_lies_below(kind):
-    model, batch, truth = _exact_one_way(kind)
+def test_the_bound_draws_z_from_the_prior_and_lies_below(case):
+    model, batch, truth = case.model, case.batch, case.log_likelihood()
     bound = _conditional(model, batch, "x", "w", num_samples=2000)
     assert bound.mean < truth.mean() - 0.3
     assert _conditional(model, batch, "x", ["x", "w"], num_samples=2000).mean > bound.mean
 
 
 def test_a_cvae_iterates_when_it_is_asked_to_and_says_so():
-    model, batch, _ = exact_cvae()
+    case = ExactCVAE(count=30)
+    model, batch = case.model, case.batch
     prior = _conditional(model, batch, "x", "w", num_samples=4)
     iterated = _conditional(model, batch, "x", "w", num_samples=4, initial="zeros", num_steps=3)
     assert prior.settings == {}
@@ -68,7 +63,8 @@ def test_a_cvae_iterates_when_it_is_asked_to_and_says_so():
 
 def test_a_cvae_that_iterates_long_enough_forgets_where_it_began():
     """Its chain has p(x, z | w) as the stationary distribution, so z ends as it begins without one: from p(z)."""
-    model, batch, _ = exact_cvae()
+    case = ExactCVAE(count=30)
+    model, batch = case.model, case.batch
     batch = {name: np.tile(value, (20, 1)) for name, value in batch.items()}
     prior = _conditional(model, batch, "x", "w", num_samples=10)
     iterated = _conditional(model, batch, "x", "w", num_samples=10, initial="zeros", num_steps=60)

@@ -26,6 +26,15 @@ def test_encoder_parameters_follow_section_3_5(num_modalities):
     assert _size(e.towers for e in [single.encoder, *single.subset_encoders.values()]) == 2 * k * m
 
 
+@pytest.mark.parametrize("num_modalities", [2, 3, 4])
+def test_one_way_models_have_a_tower_for_each_modality_and_another_for_each_given_one(num_modalities):
+    k, m = num_modalities, 8 * 4 + 4
+    modalities = {f"m{i}": _square_modality(8) for i in range(k)}
+    cvae, cmma = tj.CVAE(modalities, 2, target="m0"), tj.CMMA(modalities, 2, target="m0")
+    assert _size([cvae.encoder.towers, cvae.decoders["m0"].towers]) == (2 * k - 1) * m
+    assert _size([cmma.encoder.towers, cmma.prior_encoder.towers]) == (2 * k - 1) * m
+
+
 @pytest.mark.parametrize("num_layers", [1, 2, 4])
 def test_hierarchical_encoder_parameters_follow_section_3_5(num_layers):
     """Towers and layers are all 8 -> 8, so that each has the same M parameters."""

@@ -150,9 +150,9 @@ def _why(record: Mapping[str, Any]) -> str:
         "JMVAE-kl in the paper's row has alpha = 1, as Eq. (10) is printed; alpha weighs answers from a single "
         "modality against reconstruction. The paper completes the missing input of a CVAE by iterated sampling, which "
         "starts from an image of zeros here; z ~ p(z), which is p(z | w) in that model, is the usual choice. With it "
-        f"the order in log p(x \\| w) is {order}. From images to labels z carries {carried['cvae-w']:.2g} nats in the CVAE "
-        f"and {carried['cmma-w']:.2g} in the CMMA, so that showing them the label changes their answer little or not "
-        "at all."
+        f"the order in log p(x \\| w) is {order}. From images to labels z carries {carried['cvae-w']:.2g} nats in the "
+        f"CVAE and {carried['cmma-w']:.2g} in the CMMA, so that showing them the label changes their answer little or "
+        "not at all."
     )
 
 

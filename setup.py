@@ -7,6 +7,8 @@ from setuptools import find_packages, setup
 
 HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "tf_jmvae/__init__.py").read_text(), re.MULTILINE)[1]
+# OpenCV 5 has no Haar cascades any more.
+OPENCV = "opencv-python-headless>=4.10,<5"
 
 setup(
     name="tf-jmvae",
@@ -31,12 +33,14 @@ setup(
         "setuptools>=77",
         "scikit-learn>=1.5",
         "matplotlib>=3.9",
+        "pillow>=11",
         "pydantic>=2.10,<3",
         "tyro>=1.0,<2",
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "dev": ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "ruff>=0.9", "scipy>=1.13"],
+        "faces": [OPENCV],
+        "dev": ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "ruff>=0.9", "scipy>=1.13", OPENCV],
     },
     entry_points={"console_scripts": ["tf-jmvae=tf_jmvae.cli:main"]},
     classifiers=[

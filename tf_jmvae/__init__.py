@@ -6,7 +6,17 @@ _backend.require_tensorflow()
 
 from tf_jmvae import callbacks, data, distributions, evaluation, heads, networks, optimizers  # noqa: E402
 from tf_jmvae.modality import Modality  # noqa: E402
-from tf_jmvae.models import CMMA, CVAE, JMVAE, JMVAEKL, VAE, HierarchicalJMVAE, MultimodalVAE, Term  # noqa: E402
+from tf_jmvae.models import (  # noqa: E402
+    CMMA,
+    CVAE,
+    JMVAE,
+    JMVAEKL,
+    JMVAEKLGAN,
+    VAE,
+    HierarchicalJMVAE,
+    MultimodalVAE,
+    Term,
+)
 from tf_jmvae.training.presets import from_preset  # noqa: E402
 
 __version__ = "0.1.0"
@@ -16,6 +26,7 @@ __all__ = [
     "CVAE",
     "JMVAE",
     "JMVAEKL",
+    "JMVAEKLGAN",
     "VAE",
     "HierarchicalJMVAE",
     "Modality",

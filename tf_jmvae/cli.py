@@ -1,4 +1,4 @@
-"""The command line: `tf-jmvae train`, also run by `train.py`, and `tf-jmvae reproduce`."""
+"""The command line: `tf-jmvae train`, also run by `train.py`, `tf-jmvae edit` and `tf-jmvae reproduce`."""
 
 import argparse
 import inspect
@@ -14,7 +14,7 @@ import tyro
 from tf_jmvae.training import presets, run
 from tf_jmvae.training.config import Config
 
-__all__ = ["main", "reproduce", "train"]
+__all__ = ["edit", "main", "reproduce", "train"]
 
 # Validation errors name the option and what is wrong; a link to pydantic's site adds nothing.
 os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "0")
@@ -28,9 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tf-jmvae", description="Joint multimodal variational autoencoders.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("train", help="train a model; 'tf-jmvae train --help' lists the options", add_help=False)
+    verbs.add_parser("edit", help="change attributes of a portrait", add_help=False)
     verbs.add_parser("reproduce", help="run the paper's experiments and write the report", add_help=False)
     arguments, rest = parser.parse_known_args(argv[:1])
-    return {"train": train, "reproduce": reproduce}[arguments.verb](argv[1:] + rest)
+    return {"train": train, "edit": edit, "reproduce": reproduce}[arguments.verb](argv[1:] + rest)
 
 
 def train(argv: Sequence[str], prog: str = "tf-jmvae train") -> int:
@@ -54,7 +55,7 @@ class _Reproduce:
     It may be stopped at any moment: the same command goes on with what is not finished.
     """
 
-    experiment: Annotated[Literal["mnist"], tyro.conf.Positional]
+    experiment: Annotated[Literal["mnist", "celeba"], tyro.conf.Positional]
     """Which experiments."""
     data_dir: Path | None = None
     """Folder with the dataset's original files; without it, it is downloaded."""
@@ -63,24 +64,101 @@ class _Reproduce:
     output: Path | None = None
     """Folder of the report [default: docs; with --quick, docs in the run folder]."""
     quick: bool = False
-    """All of it in miniature, in minutes, on scikit-learn's digits."""
+    """All of it in miniature, in minutes; mnist on scikit-learn's digits."""
+    small: bool = False
+    """celeba: smaller networks, for two cores and a part of the images."""
     seed: int = 0
     """Of everything."""
 
 
 def reproduce(argv: Sequence[str], prog: str = "tf-jmvae reproduce") -> int:
     """Parses `argv` and runs the experiments; returns the exit code."""
-    from tf_jmvae.reproduce import mnist
 
     def command() -> None:
         options = tyro.cli(_Reproduce, args=list(argv), prog=prog, description=inspect.getdoc(_Reproduce))
-        suffix = "-quick" if options.quick else ""
+        if options.small and (options.experiment != "celeba" or options.quick):
+            raise ValueError("--small is an option of celeba, and not to be had together with --quick.")
+        scale = "quick" if options.quick else "small" if options.small else "full"
+        suffix = "" if scale == "full" else f"-{scale}"
         folder = options.run_dir or Path("runs") / f"reproduce-{options.experiment}{suffix}"
         output = options.output or (folder / "docs" if options.quick else Path("docs"))
-        report = mnist.reproduce(folder, output, data_dir=options.data_dir, quick=options.quick, seed=options.seed)
+        common = {"data_dir": options.data_dir, "seed": options.seed}
+        if options.experiment == "mnist":
+            from tf_jmvae.reproduce import mnist
+
+            report = mnist.reproduce(folder, output, quick=options.quick, **common)
+        else:
+            from tf_jmvae.reproduce import celeba
+
+            report = celeba.reproduce(folder, output, scale=scale, **common)
         print(f"\nThe report is {report}.")
 
     return _exit_code(command, prog)
+
+
+@dataclass(frozen=True)
+class _Edit:
+    """Change attributes of a portrait, and keep the person.
+
+    The model names the attributes that it sees; the difference that the changes make to its mean face is added to
+    the portrait. Example: tf-jmvae edit runs/celeba-jmvae-kl-gan/model.keras me.jpg --set Smiling=1 Eyeglasses=-1
+    """
+
+    model: Annotated[Path, tyro.conf.Positional]
+    """The model.keras of a run with CelebA."""
+    portrait: Annotated[Path, tyro.conf.Positional]
+    """Any photograph; the face should fill it as in the training images, or use --crop face."""
+    set: tuple[str, ...] = ()
+    """Changes, NAME=VALUE with 1 or -1; 2 or -2 exaggerates. Without any, the attributes are listed."""
+    output: Path = Path("edited.png")
+    """Where the edited portrait goes, a PNG of the model's size."""
+    crop: Literal["center", "face"] = "center"
+    """The middle square of the photograph, or the face that OpenCV finds in it."""
+
+
+def edit(argv: Sequence[str], prog: str = "tf-jmvae edit") -> int:
+    """Parses `argv`, edits the portrait, and prints its attributes; returns the exit code."""
+
+    def command() -> None:
+        options = tyro.cli(_Edit, args=list(argv), prog=prog, description=inspect.getdoc(_Edit))
+        changes = dict(_change(text) for text in options.set)
+        import keras
+        import numpy as np
+        from PIL import Image
+
+        from tf_jmvae import editing, images
+        from tf_jmvae.data.faces import crop_face
+        from tf_jmvae.files import replace_atomically
+
+        if not options.model.is_file():
+            raise ValueError(
+                f"There is no model {options.model}. Train one: tf-jmvae train --preset celeba-jmvae-kl-gan."
+            )
+        portrait = images.open_rgb(options.portrait)
+        if options.crop == "face":
+            portrait = crop_face(portrait)
+            if portrait is None:
+                raise ValueError(f"OpenCV finds no face in {options.portrait}; use --crop center.")
+        model = keras.saving.load_model(options.model)
+        portrait = np.asarray(portrait)
+        inferred = editing.infer_attributes(model, portrait)
+        for name, value in sorted(inferred.items(), key=lambda item: -item[1]):
+            print(f"  {name:<20} {value:+.2f}" + (f" -> {changes[name]:+g}" if name in changes else ""))
+        if changes:
+            edited = Image.fromarray(editing.edit(model, portrait, changes))
+            options.output.parent.mkdir(parents=True, exist_ok=True)
+            replace_atomically(options.output, lambda path: edited.save(path, format="PNG"))
+            print(f"The edited portrait is {options.output}.")
+
+    return _exit_code(command, prog)
+
+
+def _change(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise ValueError(f"--set takes NAME=VALUE, such as Smiling=1; got {text!r}.") from None
 
 
 def _exit_code(command: Callable[[], None], prog: str) -> int:

@@ -23,7 +23,7 @@ from tf_jmvae.distributions import diagonal_gaussian
 
 tfd = tfp.distributions
 
-__all__ = ["Bernoulli", "Categorical", "Gaussian", "Head", "Laplace", "Poisson", "get"]
+__all__ = ["Bernoulli", "Categorical", "Gaussian", "Head", "Laplace", "Poisson", "get", "make"]
 
 # 2.7e8 counts: beyond it float32 cannot count, and a sampler of infinite rate does not end.
 _MAX_LOG_RATE = 19.4
@@ -77,6 +77,7 @@ class Head(keras.layers.Layer):
                 features_shape = (None, math.prod(features_shape[1:]))
             else:
                 layer = networks.clone(self._projection.layer)
+                layer.dtype_policy = self.dtype_policy  # whatever the policy under which the pattern was made
             layer.build(features_shape)
             self._projections.append(layer)
 
@@ -252,14 +253,21 @@ def get(likelihood: str | Head) -> Head:
     Raises:
       ValueError: if the name is unknown; the message lists the known ones.
     """
-    if isinstance(likelihood, Head):
-        return likelihood
-    if not isinstance(likelihood, str) or likelihood not in _BY_NAME:
+    return likelihood if isinstance(likelihood, Head) else make(likelihood)
+
+
+def make(name: str, **settings: Any) -> Head:
+    """A new head by its likelihood's name, with settings of its constructor.
+
+    Raises:
+      ValueError: if the name is unknown; the message lists the known ones.
+    """
+    if not isinstance(name, str) or name not in _BY_NAME:
         raise ValueError(
-            f"Unknown likelihood {likelihood!r}. Expected one of {', '.join(map(repr, _BY_NAME))}, "
+            f"Unknown likelihood {name!r}. Expected one of {', '.join(map(repr, _BY_NAME))}, "
             "or a head such as tf_jmvae.heads.Gaussian(variance=1.0)."
         )
-    return _BY_NAME[likelihood]()
+    return _BY_NAME[name](**settings)
 
 
 def _positive(name: str, value: float | None) -> float | None:

@@ -1,5 +1,6 @@
 """Modality: one form of the data, how it is scored and which networks read and write it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -25,9 +26,12 @@ class Modality:
       weight: factor of log p(m | z) in the training loss, to balance
         modalities of very different sizes. Metrics are not weighted; with a weight other
         than 1 the loss is no longer the negative bound.
+      standardized: the model reads and generates standardised values, and keeps the statistics: see
+        `set_statistics`, `preprocess` and `postprocess` of the models.
+      entry_names: what the entries of the last axis mean, such as attributes by name.
 
     Raises:
-      ValueError: if the shape, the likelihood or the weight makes no sense.
+      ValueError: if the shape, the likelihood, the weight or the names make no sense.
       TypeError: if a network is no Keras layer.
 
     Example:
@@ -42,12 +46,16 @@ class Modality:
         encoder: keras.layers.Layer | None = None,
         decoder: keras.layers.Layer | None = None,
         weight: float = 1.0,
+        standardized: bool = False,
+        entry_names: Sequence[str] = (),
     ):
         self.event_shape = _checked_shape(event_shape)
         self.likelihood = likelihood
         self.encoder = networks.mlp() if encoder is None else _checked_network("encoder", encoder)
         self.decoder = networks.mlp() if decoder is None else _checked_network("decoder", decoder)
         self.weight = checks.non_negative_number("weight", weight)
+        self.standardized = bool(standardized)
+        self.entry_names = _checked_entry_names(entry_names, self.event_shape)
         self.head = heads.get(likelihood).with_event_shape(self.event_shape)
 
     def get_config(self) -> dict[str, Any]:
@@ -59,6 +67,8 @@ class Modality:
             "encoder": serialize(self.encoder),
             "decoder": serialize(self.decoder),
             "weight": self.weight,
+            "standardized": self.standardized,
+            "entry_names": list(self.entry_names),
         }
 
     @classmethod
@@ -82,6 +92,15 @@ def _checked_shape(event_shape: Any) -> tuple[int, ...]:
     raise ValueError(
         f"event_shape must be a non-empty tuple of positive sizes, such as (28, 28, 1); got {event_shape!r}."
     )
+
+
+def _checked_entry_names(names: Sequence[str], event_shape: tuple[int, ...]) -> tuple[str, ...]:
+    names = tuple(names)
+    if names and (len(names) != event_shape[-1] or len(set(names)) != len(names)):
+        raise ValueError(
+            f"entry_names must name each of the {event_shape[-1]} entries of the last axis once; got {list(names)}."
+        )
+    return names
 
 
 def _checked_network(role: str, network: Any) -> keras.layers.Layer:

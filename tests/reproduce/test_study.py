@@ -9,7 +9,8 @@ import pytest
 from tf_jmvae import cli
 from tf_jmvae.report import results
 from tf_jmvae.reproduce import study
-from tf_jmvae.reproduce.measurements import COLUMNS, COMPARED, ROWS
+from tf_jmvae.reproduce.collector import COLUMNS, COMPARED
+from tf_jmvae.reproduce.measurements import ROWS
 from tf_jmvae.reproduce.plan import FULL, QUICK, TRAININGS, configs
 from tf_jmvae.training import presets
 from tf_jmvae.training.run import RunError

@@ -12,7 +12,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tf_jmvae.data.statistics import Statistics
+
 __all__ = ["from_arrays"]
+
+_MIRROR = 1 << 30  # folded into a pass's seed: beyond every number of a batch
 
 
 def from_arrays(
@@ -21,6 +25,8 @@ def from_arrays(
     batch_size: int = 128,
     shuffle: bool = False,
     binarize: Iterable[str] = (),
+    mirror: Iterable[str] = (),
+    standardize: Mapping[str, Statistics] | None = None,
     seed: int = 0,
     passes: range | None = None,
 ) -> tf.data.Dataset:
@@ -32,7 +38,9 @@ def from_arrays(
       shuffle: a new order on every pass.
       binarize: modalities in [0, 1] whose every value becomes 1 with itself as
         probability, drawn anew on every pass, else 0 (footnote 3 of the paper).
-      seed: of order and binarisation.
+      mirror: images `[N, H, W, C]` of which a random half is mirrored left to right, drawn anew on every pass.
+      standardize: statistics by modality; values stay as small in memory as they came and are standardised by batch.
+      seed: of order, binarisation and mirroring.
       passes: which passes, one after the other, e.g. `range(3, 10)`. By default the
         dataset is one pass, and the next one each time it is iterated.
 
@@ -41,11 +49,13 @@ def from_arrays(
 
     Raises:
       ValueError: no arrays, different lengths, a bad batch size, an unknown name
-        in `binarize`, or values to binarise outside [0, 1].
+        in `binarize`, `mirror` or `standardize`, or values to binarise outside [0, 1].
     """
-    tensors = {name: tf.convert_to_tensor(_as_float(name, array)) for name, array in arrays.items()}
-    binarize = frozenset(binarize)
+    tensors = {name: tf.convert_to_tensor(_checked_numbers(name, array)) for name, array in arrays.items()}
+    binarize, mirror, standardize = frozenset(binarize), frozenset(mirror), dict(standardize or {})
     size = _checked_size(tensors, batch_size)
+    for option, names in (("binarize", binarize), ("mirror", mirror), ("standardize", standardize)):
+        _check_known(option, names, tensors)
     _check_binarize(tensors, binarize)
     num_batches = -(-size // batch_size)
 
@@ -62,7 +72,16 @@ def from_arrays(
         for position, name in enumerate(sorted(binarize)):
             noise_seed = tf.random.fold_in(pass_seed, tf.cast(index, tf.int32) * len(binarize) + position)
             noise = tf.random.stateless_uniform(tf.shape(examples[name]), noise_seed)
-            examples[name] = tf.cast(noise < examples[name], tf.float32)
+            examples[name] = noise < tf.cast(examples[name], tf.float32)
+        if mirror:
+            mirror_seed = tf.random.fold_in(tf.random.fold_in(pass_seed, _MIRROR), tf.cast(index, tf.int32))
+            mirrored = tf.random.stateless_uniform(tf.shape(rows), mirror_seed) < 0.5
+            for name in mirror:
+                image = examples[name]
+                examples[name] = tf.where(mirrored[:, None, None, None], tf.reverse(image, axis=[2]), image)
+        examples = {name: tf.cast(values, tf.float32) for name, values in examples.items()}
+        for name, statistics in standardize.items():
+            examples[name] = (examples[name] - statistics.mean) / statistics.deviation
         return examples
 
     if passes is not None:
@@ -78,13 +97,20 @@ def from_arrays(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def _as_float(name: str, array: Any) -> np.ndarray:
+def _checked_numbers(name: str, array: Any) -> np.ndarray:
+    """The array, with whole numbers of one byte as they are and all others as float32."""
     array = np.asarray(array)
     if array.dtype.kind not in "fiub" or array.ndim == 0:
         raise ValueError(
             f"Modality {name!r}: expected numbers of shape [N, ...]; got dtype {array.dtype}, shape {array.shape}."
         )
-    return array.astype(np.float32, copy=False)
+    return array if array.dtype.itemsize == 1 else array.astype(np.float32, copy=False)
+
+
+def _check_known(option: str, names: Iterable[str], tensors: Mapping[str, tf.Tensor]) -> None:
+    unknown = sorted(set(names) - set(tensors))
+    if unknown:
+        raise ValueError(f"{option} names {unknown}, but the arrays are {list(tensors)}.")
 
 
 def _checked_size(tensors: Mapping[str, tf.Tensor], batch_size: int) -> int:
@@ -97,10 +123,8 @@ def _checked_size(tensors: Mapping[str, tf.Tensor], batch_size: int) -> int:
 
 
 def _check_binarize(tensors: Mapping[str, tf.Tensor], binarize: frozenset[str]) -> None:
-    unknown = sorted(binarize - set(tensors))
-    if unknown:
-        raise ValueError(f"binarize names {unknown}, but the arrays are {list(tensors)}.")
     for name in binarize:
-        low, high = float(tf.reduce_min(tensors[name])), float(tf.reduce_max(tensors[name]))
+        values = tf.cast(tensors[name], tf.float32)
+        low, high = float(tf.reduce_min(values)), float(tf.reduce_max(values))
         if not 0 <= low <= high <= 1:
             raise ValueError(f"Modality {name!r}: binarize expects values in [0, 1]; got [{low}, {high}].")

@@ -1,14 +1,16 @@
-"""Known datasets by name: handwritten digits (embedded), MNIST."""
+"""Known datasets by name: handwritten digits (embedded), MNIST, CelebA."""
 
 import pathlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae.data import mnist
+from tf_jmvae.data import celeba, mnist
 from tf_jmvae.data.pipeline import from_arrays
+from tf_jmvae.data.statistics import Statistics
 
 __all__ = ["NAMES", "Source", "load"]
 
@@ -16,7 +18,7 @@ _BINARIZE_SEED = 0
 _DIGITS_SPLIT_SEED = 0
 _DIGITS_TRAIN = 1437  # four fifths of scikit-learn's 1,797 images
 _DIGIT_NAMES = tuple("0123456789")
-NAMES = ("digits", "mnist")
+NAMES = ("digits", "mnist", "celeba")
 
 
 @dataclass(frozen=True)
@@ -24,16 +26,23 @@ class Source:
     """A dataset in memory.
 
     Attributes:
-      train: arrays `[N, ...]` by modality; images are grey, in [0, 1].
-      test: the same; what training binarises is binarised here once and for all.
+      train: arrays `[N, ...]` by modality; grey images are in [0, 1], photographs raw, uint8.
+      test: the same, ready for the model: what training binarises is binarised here once and for all, what it
+        standardises is standardised.
       binarize: the modalities to binarise afresh on every training pass.
-      class_names: what the categorical modality's entries mean.
+      mirror: the images of which a random half is mirrored on every training pass.
+      statistics: of the training split, by the modalities that are standardised with them.
+      class_names: what the entries of w mean.
+      report: how the data were prepared.
     """
 
     train: Mapping[str, np.ndarray]
     test: Mapping[str, np.ndarray]
     binarize: tuple[str, ...] = ()
+    mirror: tuple[str, ...] = ()
+    statistics: Mapping[str, Statistics] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
+    report: Mapping[str, Any] = field(default_factory=dict)
 
     def only(self, names: Iterable[str]) -> "Source":
         """The same with these modalities only, in this order.
@@ -46,16 +55,30 @@ class Source:
         if missing:
             raise ValueError(f"The data has the modalities {list(self.train)}, but not {missing}.")
         train, test = ({name: split[name] for name in names} for split in (self.train, self.test))
-        return replace(self, train=train, test=test, binarize=tuple(name for name in self.binarize if name in names))
+        return replace(
+            self,
+            train=train,
+            test=test,
+            binarize=tuple(name for name in self.binarize if name in names),
+            mirror=tuple(name for name in self.mirror if name in names),
+            statistics={name: self.statistics[name] for name in names if name in self.statistics},
+        )
 
     def num_batches(self, batch_size: int) -> int:
         """Training batches in one pass."""
         return -(-len(next(iter(self.train.values()))) // batch_size)
 
     def train_batches(self, batch_size: int = 128, seed: int = 0, passes: range | None = None) -> tf.data.Dataset:
-        """Training batches, shuffled and binarised afresh on every pass; see `from_arrays`."""
+        """Training batches, shuffled, binarised and mirrored afresh on every pass; see `from_arrays`."""
         return from_arrays(
-            self.train, batch_size=batch_size, shuffle=True, binarize=self.binarize, seed=seed, passes=passes
+            self.train,
+            batch_size=batch_size,
+            shuffle=True,
+            binarize=self.binarize,
+            mirror=self.mirror,
+            standardize=self.statistics,
+            seed=seed,
+            passes=passes,
         )
 
     def test_batches(self, batch_size: int = 1000) -> tf.data.Dataset:
@@ -63,34 +86,48 @@ class Source:
         return from_arrays(self.test, batch_size=batch_size, passes=range(1))
 
 
-def load(name: str, *, data_dir: str | pathlib.Path | None = None, train_size: int | None = None) -> Source:
-    """A dataset of images x and one-hot labels w.
+def load(
+    name: str,
+    *,
+    data_dir: str | pathlib.Path | None = None,
+    train_size: int | None = None,
+    image_size: int | None = None,
+    crop: str | None = None,
+    mirror: bool = False,
+    strict: bool = False,
+) -> Source:
+    """A dataset of images x with labels or attributes w.
 
     Args:
-      name: `"digits"`, scikit-learn's 1,797 images of 8x8, which need no download; or
-        `"mnist"`, 70,000 of 28x28, by tensorflow-datasets.
-      data_dir: for MNIST, a folder with its four original `.gz` files; without
-        it tensorflow-datasets downloads them, once.
-      train_size: use the first so many training images, e.g. 50,000 of MNIST's 60,000.
+      name: `"digits"`, scikit-learn's 1,797 images of 8x8, which need no download; `"mnist"`, 70,000 of
+        28x28; or `"celeba"`, 202,599 photographs of faces with 40 attributes in {-1, 1}.
+      data_dir: a folder with the original files: MNIST's four `.gz` files, or CelebA's two lists and its
+        images unpacked; without it tensorflow-datasets downloads them, once.
+      train_size: use the first so many training examples, e.g. 50,000 of MNIST's 60,000.
+      image_size: CelebA: height and width; 64 by default.
+      crop: CelebA: `"center"`, the default, or `"face"`, which OpenCV finds (extra `faces`).
+      mirror: CelebA: show a random half of the images mirrored, on every pass.
+      strict: CelebA: a broken image is an error; by default it is named, counted and left out.
 
     Raises:
-      ValueError: unknown name, or a `train_size` that the dataset does not have.
+      ValueError: unknown name, an option that the dataset does not have, or a `train_size` too large.
       FileNotFoundError: `data_dir` lacks a file; the message lists which.
       OSError: a file is damaged.
     """
-    if name == "digits":
-        source = _digits()
-    elif name == "mnist":
-        source = _mnist(data_dir)
-    else:
+    if name not in NAMES:
         raise ValueError(f"Unknown dataset {name!r}. Expected one of {', '.join(map(repr, NAMES))}.")
+    if name == "celeba":
+        source = _celeba(data_dir, image_size or 64, crop or "center", mirror, strict)
+    elif image_size or crop or mirror or strict:
+        raise ValueError(f"image_size, crop, mirror and strict are options of 'celeba', not of {name!r}.")
+    else:
+        source = _digits() if name == "digits" else _mnist(data_dir)
     available = len(source.train["x"])
     if train_size is None:
         return source
     if not 1 <= train_size <= available:
         raise ValueError(f"train_size must lie between 1 and {available} for {name!r}; got {train_size}.")
-    train = {modality: array[:train_size] for modality, array in source.train.items()}
-    return replace(source, train=train)
+    return replace(source, train={modality: array[:train_size] for modality, array in source.train.items()})
 
 
 def _digits() -> Source:
@@ -117,3 +154,28 @@ def _mnist(data_dir: str | pathlib.Path | None) -> Source:
 
 def _examples(images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     return {"x": images.astype(np.float32), "w": np.eye(len(_DIGIT_NAMES), dtype=np.float32)[labels]}
+
+
+def _celeba(data_dir: str | pathlib.Path | None, image_size: int, crop: str, mirror: bool, strict: bool) -> Source:
+    """Photographs stay uint8; the test split is CelebA's own where it is there, else its validation split."""
+    prepared = celeba.read(data_dir, image_size=image_size, crop=crop, strict=strict)
+    held_out = 2 if (prepared.partition == 2).any() else 1
+    train, test = (np.flatnonzero(prepared.partition == part) for part in (0, held_out))
+    if not len(train) or not len(test):
+        raise ValueError(
+            "CelebA: the list of partitions must name training images (0) and validation (1) or test images (2) that "
+            f"are there; found {len(train)} and {len(test)}."
+        )
+    images = prepared.images[train]
+    statistics = Statistics.of(images)
+    return Source(
+        train={"x": images, "w": prepared.attributes[train]},
+        test={
+            "x": statistics.standardize(prepared.images[test]),
+            "w": prepared.attributes[test].astype(np.float32),
+        },
+        mirror=("x",) if mirror else (),
+        statistics={"x": statistics},
+        class_names=celeba.ATTRIBUTES,
+        report=prepared.report,
+    )

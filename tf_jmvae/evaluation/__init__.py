@@ -1,5 +1,6 @@
 """How good a model is: log-likelihoods by every estimator of the field, and coherence."""
 
+from tf_jmvae.evaluation.attributes import attribute_accuracy
 from tf_jmvae.evaluation.coherence import conditional_coherence, joint_coherence
 from tf_jmvae.evaluation.estimate import Estimate, table
 from tf_jmvae.evaluation.log_likelihood import (
@@ -10,6 +11,7 @@ from tf_jmvae.evaluation.log_likelihood import (
 
 __all__ = [
     "Estimate",
+    "attribute_accuracy",
     "conditional_coherence",
     "conditional_log_likelihood",
     "joint_coherence",

@@ -1,9 +1,10 @@
 """The models; each file holds one objective."""
 
+from tf_jmvae.models.adversarial import JMVAEKLGAN
 from tf_jmvae.models.conditional import CMMA, CVAE
 from tf_jmvae.models.hierarchical import HierarchicalJMVAE
 from tf_jmvae.models.jmvae import JMVAE, VAE
 from tf_jmvae.models.jmvae_kl import JMVAEKL
 from tf_jmvae.models.multimodal import MultimodalVAE, Term
 
-__all__ = ["CMMA", "CVAE", "JMVAE", "JMVAEKL", "VAE", "HierarchicalJMVAE", "MultimodalVAE", "Term"]
+__all__ = ["CMMA", "CVAE", "JMVAE", "JMVAEKL", "JMVAEKLGAN", "VAE", "HierarchicalJMVAE", "MultimodalVAE", "Term"]

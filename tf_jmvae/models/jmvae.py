@@ -59,12 +59,13 @@ class JMVAE(JointEncoderVAE):
 
     def objective(self, batch, seed, training=False):
         """Eq. (5) of [1], with one sample of z."""
-        return self._joint_bound(self._encode(batch, training), batch, seed, training)
+        q = self._encode(batch, training)
+        return self._bound(q, self.likelihoods(q.sample(seed=seed), training=training), batch, training)
 
-    def _joint_bound(
-        self, q: tfd.Distribution, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, training: bool
+    def _bound(
+        self, q: tfd.Distribution, p: Mapping[str, tfd.Distribution], batch: Mapping[str, tf.Tensor], training: bool
     ) -> dict[str, Term]:
-        p = self.likelihoods(q.sample(seed=seed), training=training)
+        """The terms, for q(z | x, w) and the likelihoods at a sample of it."""
         terms = {"kl_prior": Term(-1.0, kl_divergence(q, self.prior()), to_prior=True)}  # - KL(q(z|x,w) || p(z))
         for name in self.modalities:
             terms[f"log_p_{name}"] = Term(1.0, p[name].log_prob(batch[name]))  # + E_q[log p(x|z)]

@@ -69,10 +69,9 @@ class JMVAEKL(JMVAE):
             for names in itertools.combinations(self.modalities, size)
         }
 
-    def objective(self, batch, seed, training=False):
+    def _bound(self, q, p, batch, training):
         """Eq. (10) of [1]."""
-        q = self._encode(batch, training)
-        terms = self._joint_bound(q, batch, seed, training)  # L_JM
+        terms = super()._bound(q, p, batch, training)  # L_JM
         for subset, encoder in self.subset_encoders.items():
             q_subset = encoder(batch, training=training)
             terms[f"kl_{subset}"] = Term(-self.alpha, kl_divergence(q, q_subset))  # - alpha KL(q || q(z|S))

@@ -30,6 +30,7 @@ from tf_jmvae.distributions import standard_gaussian
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Decoder
 from tf_jmvae.models.generation import Generation
+from tf_jmvae.models.standardization import Standardization, StandardizedModalities
 from tf_jmvae.models.validated_fit import ValidatedFit
 
 tfd = tfp.distributions
@@ -53,7 +54,7 @@ class Term(NamedTuple):
     to_prior: bool = False
 
 
-class MultimodalVAE(Generation, ValidatedFit, keras.Model):
+class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, keras.Model):
     """Base of all models.
 
     `fit` and `evaluate` report every term of the bound by name, `elbo` (their weighted sum,
@@ -72,6 +73,7 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
     """
 
     modality_counts: tuple[int, int | None] = (2, None)  # fewest and most; None is no limit
+    extra_metrics: tuple[str, ...] = ()  # besides the loss, the bound and its terms
 
     def __init__(
         self, modalities: Mapping[str, Modality], latent_dim: int, *, given: Iterable[str] = (), **kwargs: Any
@@ -84,6 +86,9 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
         self.given = [name for name in self.modalities if name in given]
         self.targets = [name for name in self.modalities if name not in given]
         self.decoders = {name: self._make_decoder(self.modalities[name]) for name in self.targets}
+        self.standardizations = {
+            name: Standardization(m.event_shape) for name, m in self.modalities.items() if m.standardized
+        }
         # Multiplies the KL to the prior; `callbacks.KLWarmUp` raises it from 0 to 1.
         self.kl_weight = self._state("kl_weight", 1.0, "float32")
         # The seed of the training noise and the step: saved with the weights, so a resumed run repeats it.
@@ -174,8 +179,7 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         batch, sample_weight = self._unpack(data)
-        seed = tf.identity(tf.convert_to_tensor(self.noise_state))
-        self.noise_state.assign_add([0, 1])
+        seed = self._next_seed()
         with tf.GradientTape() as tape:
             terms = self.objective(batch, seed, training=True)
             loss = self._loss(terms, sample_weight)
@@ -216,8 +220,18 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
         with keras.saving.custom_object_scope(custom_objects or {}):
             return cls(**{key: keras.saving.deserialize_keras_object(value) for key, value in config.items()})
 
+    def _next_seed(self) -> tf.Tensor:
+        """The seed of this training step, int32 `[2]`."""
+        seed = tf.identity(tf.convert_to_tensor(self.noise_state))
+        self.noise_state.assign_add([0, 1])
+        return seed
+
     def _loss(self, terms: Mapping[str, Term], sample_weight: tf.Tensor | None) -> tf.Tensor:
         """The negative weighted mean bound over the batch, plus the networks' regularisers."""
+        return self._regularization() - self._weighted_mean(terms, sample_weight)
+
+    def _weighted_mean(self, terms: Mapping[str, Term], sample_weight: tf.Tensor | None) -> tf.Tensor:
+        """The sum of the terms as the loss weighs them, averaged over the batch."""
         factors = {f"log_p_{name}": modality.weight for name, modality in self.modalities.items()}
         bound = sum(
             (self.kl_weight if term.to_prior else factors.get(name, 1.0)) * (term.coefficient * term.value)
@@ -225,16 +239,27 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
         )
         if sample_weight is not None:
             bound = bound * tf.cast(sample_weight, bound.dtype)
-        return sum((tf.cast(loss, bound.dtype) for loss in self.losses), -tf.reduce_mean(bound))
+        return tf.reduce_mean(bound)
+
+    def _regularization(self) -> tf.Tensor:
+        return sum((tf.cast(loss, tf.float32) for loss in self.losses), tf.constant(0.0))
 
     def _track(
-        self, terms: Mapping[str, Term], loss: tf.Tensor, sample_weight: tf.Tensor | None
+        self,
+        terms: Mapping[str, Term],
+        loss: tf.Tensor,
+        sample_weight: tf.Tensor | None,
+        others: Mapping[str, tf.Tensor] | None = None,
     ) -> dict[str, tf.Tensor]:
-        self._trackers["loss"].update_state(loss, sample_weight=tf.shape(_bound(terms))[0])
-        self._trackers["elbo"].update_state(_bound(terms), sample_weight=sample_weight)
-        for name, term in terms.items():
-            self._trackers[name].update_state(term.value, sample_weight=sample_weight)
-        return {name: tracker.result() for name, tracker in self._trackers.items()}
+        """Means so far of the loss, the bound, its terms, and `others`, each one number for the batch."""
+        batch_size = tf.shape(_bound(terms))[0]
+        values = {"elbo": _bound(terms), **{name: term.value for name, term in terms.items()}}
+        for name, value in values.items():
+            self._trackers[name].update_state(value, sample_weight=sample_weight)
+        others = {"loss": loss, **(others or {})}
+        for name, value in others.items():
+            self._trackers[name].update_state(value, sample_weight=batch_size)
+        return {name: tracker.result() for name, tracker in self._trackers.items() if name in {*values, *others}}
 
     def _make_trackers(self) -> None:
         if self.loss is not None or self._compile_metrics is not None:
@@ -245,7 +270,7 @@ class MultimodalVAE(Generation, ValidatedFit, keras.Model):
         if not self._trackers:
             example = {name: tf.zeros((1, *m.event_shape)) for name, m in self.modalities.items()}
             with self.distribute_strategy.scope():
-                names = ["loss", "elbo", *self.objective(example, seeds.to_tensor(0))]
+                names = ["loss", "elbo", *self.objective(example, seeds.to_tensor(0)), *self.extra_metrics]
                 self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
     def _unpack(self, data: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.report.portraits import portraits
 
 __all__ = ["both_directions", "history", "show_image"]
 
@@ -26,14 +27,19 @@ def both_directions(
 ) -> None:
     """Draws images x generated from every label w, and labels generated from images, as far as the model does.
 
+    Of photographs with attributes it draws `portraits` instead.
+
     Args:
-      model: one with an image modality x and a categorical modality w.
+      model: one with an image modality x and a categorical modality w, or with a standardised x and attributes w.
       test: arrays `[N, ...]` by modality; its first images are those to name.
       class_names: what the entries of w mean.
       path: where to write the PNG.
       num_steps: of iterated sampling, for models that need it.
       seed: of the samples; equal seeds draw equal pictures.
     """
+    if "x" in model.standardizations:
+        portraits(model, test, path, num_steps=num_steps, seed=seed)
+        return
     drawn = [draw for name, draw in (("x", _draw_images), ("w", _draw_labels)) if name in model.targets]
     figure = Figure(figsize=(6 * len(drawn), 6.2), layout="constrained", dpi=150)
     panels = figure.subfigures(1, len(drawn), width_ratios=(1.0, 1.15)[: len(drawn)], wspace=0.03, squeeze=False)[0]

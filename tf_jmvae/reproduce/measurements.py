@@ -18,14 +18,13 @@ from tf_jmvae.evaluation import (
 )
 from tf_jmvae.models import HierarchicalJMVAE, MultimodalVAE
 from tf_jmvae.reproduce import classifier
+from tf_jmvae.reproduce.collector import COMPARED, Collector, Models
 from tf_jmvae.reproduce.plan import Scale
 from tf_jmvae.reproduce.study import Measurement
 
-__all__ = ["COLUMNS", "COMPARED", "ROWS", "Models", "measurements"]
+__all__ = ["ROWS", "measurements"]
 
-# Columns of Table 1: target and given.
-COLUMNS = {"x-given-w": ("x", "w"), "w-given-x": ("w", "x"), "x-given-xw": ("x", "xw"), "w-given-xw": ("w", "xw")}
-# Its rows: the training that answers for each target, and what a missing target starts from.
+# Rows of Table 1.
 ROWS = {
     "cvae": ({"x": "cvae-x", "w": "cvae-w"}, "zeros"),
     "cvae-prior": ({"x": "cvae-x", "w": "cvae-w"}, None),
@@ -35,34 +34,13 @@ ROWS = {
     "jmvae-kl-0.1": ({"x": "jmvae-kl-0.1", "w": "jmvae-kl-0.1"}, None),
     "hierarchical-jmvae": ({"x": "hierarchical-jmvae", "w": "hierarchical-jmvae"}, None),
 }
-# The models that Figures 3 to 5 compare.
-COMPARED = ("jmvae", "hierarchical-jmvae", "jmvae-kl")
 _POINTS = 2000
-
-
-class Models:
-    """Loads trained models by name, and keeps the last one."""
-
-    def __init__(self, folder: Path):
-        self._folder = folder
-        self._last: tuple[str, MultimodalVAE] | None = None
-
-    def __call__(self, name: str) -> MultimodalVAE:
-        if self._last is None or self._last[0] != name:
-            self._last = name, keras.saving.load_model(self._folder / name / "model.keras")
-        return self._last[1]
 
 
 def measurements(scale: Scale, models: Models, source: data.Source, folder: Path, seed: int) -> dict[str, Measurement]:
     """All measurements, in an order that loads each model once."""
-    found: list[tuple[str, str, Measurement]] = []
-
-    def add(name: str, model: str, estimate: Callable[..., Estimate], examples: Mapping[str, Any], **options: Any):
-        def compute() -> dict[str, Any]:
-            return estimate(models(model), examples, seed=seed, verbose=0, **options).as_dict()
-
-        passes = options.get("num_samples", 1) + options.get("num_steps", 0)
-        found.append((model, name, Measurement(compute, len(examples["x"]) * passes)))
+    collector = Collector(models, seed)
+    add = collector.add
 
     def judge() -> keras.Model:
         return classifier.load_or_train(folder / "classifier.keras", source, epochs=scale.classifier_epochs, seed=seed)
@@ -75,14 +53,10 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
 
     test, labels = source.test, source.test["w"].argmax(-1)
     first = {name: values[: scale.figure_4_size] for name, values in test.items()}
-    sampling = {"num_steps": scale.num_steps, "num_chains": 1}
     samples = {"num_samples": scale.importance_samples}
 
+    collector.add_table("table-1", ROWS, test, scale)
     for row, (trained, initial) in ROWS.items():
-        for column, (target, given) in COLUMNS.items():
-            options = {"target": target, "given": [*given], "num_samples": scale.num_samples, "initial": initial}
-            if row != "cvae-prior" or target not in given:  # with the target given, both rows are one
-                add(f"table-1/{row}/{column}", trained[target], conditional_log_likelihood, test, **options, **sampling)
         for target, given in ("xw", "wx"):
             options = {"target": target, "given": given, "initial": initial, "num_steps": scale.num_steps}
             if target == "x":
@@ -92,14 +66,10 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
         if trained["x"] == trained["w"]:
             add(f"coherence/{row}/joint", trained["x"], judged_jointly, test)
 
+    collector.add_steps("figure-4", ("x-given-w", "w-given-x"), first, scale)
     for model in COMPARED:
-        for steps in scale.steps if model != "jmvae-kl" else scale.steps[:1]:
-            for column in ("x-given-w", "w-given-x"):
-                target, given = COLUMNS[column]
-                options = {"target": target, "given": given, "num_samples": scale.num_samples}
-                chain = {"num_steps": steps, "num_chains": 1}
-                add(f"figure-4/{model}/{column}/{steps}", model, conditional_log_likelihood, first, **options, **chain)
-        found.append((f"{model}-2d", f"figure-5/{model}-2d", _latents(models, f"{model}-2d", test, scale, seed)))
+        name, cost = f"{model}-2d", _POINTS * scale.num_steps
+        collector.add_measurement(f"figure-5/{name}", name, _latents(models, name, test, scale, seed), cost)
 
     for model in ("jmvae", "jmvae-kl", "jmvae-kl-0.1"):
         add(f"importance/{model}/joint", model, joint_log_likelihood, test, **samples)
@@ -110,12 +80,15 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
     options = {"target": "x", "given": "w", "estimator": "importance"}
     add("importance/jmvae-kl-0.1/x-given-w", "jmvae-kl-0.1", conditional_log_likelihood, test, **options, **samples)
 
-    classify = Measurement(lambda: _accuracy(judge(), test["x"], labels, seed), len(labels))
-    found.append(("", "coherence/classifier", classify))
-    return {name: compute for _, name, compute in sorted(found, key=lambda entry: entry[0])}
+    collector.add_measurement(
+        "coherence/classifier", "", lambda: _accuracy(judge(), test["x"], labels, seed), len(labels)
+    )
+    return collector.measurements()
 
 
-def _latents(models: Models, name: str, test: Mapping[str, np.ndarray], scale: Scale, seed: int) -> Measurement:
+def _latents(
+    models: Models, name: str, test: Mapping[str, np.ndarray], scale: Scale, seed: int
+) -> Callable[[], dict[str, Any]]:
     """Figure 5: z from all modalities and from w alone; of a hierarchy the top layer."""
 
     def compute() -> dict[str, Any]:
@@ -136,7 +109,7 @@ def _latents(models: Models, name: str, test: Mapping[str, np.ndarray], scale: S
             "points": {**rounded, "labels": batch["w"].argmax(-1).tolist()},
         }
 
-    return Measurement(compute, _POINTS * scale.num_steps)
+    return compute
 
 
 def _accuracy(judge: keras.Model, images: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, Any]:

@@ -14,7 +14,8 @@ import tensorflow as tf
 from tf_jmvae import data
 from tf_jmvae.files import replace_atomically, write_json
 from tf_jmvae.report import figures, results
-from tf_jmvae.reproduce.measurements import COMPARED, Models, measurements
+from tf_jmvae.reproduce.collector import COMPARED, Models
+from tf_jmvae.reproduce.measurements import measurements
 from tf_jmvae.reproduce.plan import FULL, QUICK, Scale, configs
 from tf_jmvae.reproduce.study import Study
 

@@ -6,13 +6,14 @@ from typing import Annotated, Any, Literal
 import tyro
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from tf_jmvae.data.sources import NAMES
+from tf_jmvae.data.sources import NAMES, Source, load
 
-__all__ = ["Config", "DataConfig", "ModalityConfig", "ModelConfig", "TrainingConfig"]
+__all__ = ["Config", "ConvolutionConfig", "DataConfig", "ModalityConfig", "ModelConfig", "TrainingConfig"]
 
 # Which options belong to which models; the constructors' own defaults apply where none is set.
 MODEL_OPTIONS = {
-    ("jmvae-kl",): ("alpha", "subsets"),
+    ("jmvae-kl", "jmvae-kl-gan"): ("alpha", "subsets"),
+    ("jmvae-kl-gan",): ("likelihood_weight", "adversarial_weight", "reconstruction"),
     ("hierarchical-jmvae",): ("num_layers",),
     ("cvae", "cmma"): ("target",),
 }
@@ -23,28 +24,63 @@ class _Schema(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class ConvolutionConfig(_Schema):
+    """A convolutional network, `networks.conv_encoder` or `networks.conv_decoder`."""
+
+    filters: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    units: tuple[PositiveInt, ...] = ()
+
+
 class ModalityConfig(_Schema):
-    """One modality; its networks are `mlp`s of the widths given."""
+    """One modality; its networks are `mlp`s of the widths given, or convolutional."""
 
     event_shape: tuple[PositiveInt, ...]
     likelihood: Literal["bernoulli", "categorical", "gaussian", "laplace", "counts"]
-    encoder: tuple[PositiveInt, ...] = (512, 512)
-    decoder: tuple[PositiveInt, ...] = (512, 512)
+    variance: PositiveFloat | None = None
+    mean_activation: Literal["tanh", "sigmoid", "linear"] | None = None
+    encoder: tuple[PositiveInt, ...] | ConvolutionConfig = (512, 512)
+    decoder: tuple[PositiveInt, ...] | ConvolutionConfig = (512, 512)
+    batch_norm: bool = False
     weight: float = Field(1.0, ge=0)
+    standardized: bool = False
+    entry_names: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _settings_fit_each_other(self):
+        if self.likelihood != "gaussian" and (self.variance or self.mean_activation):
+            raise ValueError(f"variance, mean_activation: of gaussian, but the likelihood is {self.likelihood}")
+        if isinstance(self.decoder, ConvolutionConfig):
+            factor = 2 ** (len(self.decoder.filters) + 1)
+            if len(self.event_shape) != 3 or any(size % factor for size in self.event_shape[:2]):
+                raise ValueError(
+                    f"decoder: {len(self.decoder.filters)} transposed convolutions and the head's make images whose "
+                    f"height and width are multiples of {factor}; event_shape is {self.event_shape}"
+                )
+            if self.decoder.units:
+                raise ValueError("decoder: the dense layer of a convolutional decoder follows from the filters")
+        return self
 
 
 class ModelConfig(_Schema):
     """Which model."""
 
-    kind: Literal["vae", "jmvae", "jmvae-kl", "hierarchical-jmvae", "cvae", "cmma"]
+    kind: Literal["vae", "jmvae", "jmvae-kl", "jmvae-kl-gan", "hierarchical-jmvae", "cvae", "cmma"]
     """Objective to maximise."""
     latent_dim: PositiveInt
     """Size of z."""
     modalities: Annotated[dict[str, ModalityConfig], tyro.conf.Suppress]
+    trunk: Annotated[tuple[PositiveInt, ...], tyro.conf.Suppress] = ()
     alpha: Annotated[float | None, Field(ge=0)] = None
     """jmvae-kl: weight of the KL towards the subset encoders (the paper: 1)."""
     subsets: Literal["all", "single"] | None = None
     """jmvae-kl: an encoder per subset, or per modality."""
+    likelihood_weight: Annotated[float | None, Field(ge=0)] = None
+    """jmvae-kl-gan: weight of the image's log-likelihood for the image decoder."""
+    adversarial_weight: Annotated[float | None, Field(ge=0)] = None
+    """jmvae-kl-gan: weight of the adversarial term for the image decoder."""
+    reconstruction: Literal["pixels", "features"] | None = None
+    """jmvae-kl-gan: what images are compared by, the discriminator's features or themselves."""
+    discriminator: Annotated[ConvolutionConfig | None, tyro.conf.Suppress] = None
     num_layers: PositiveInt | None = None
     """hierarchical-jmvae: number of stochastic layers (the paper: 2)."""
     target: str | None = None
@@ -58,6 +94,8 @@ class ModelConfig(_Schema):
                 raise ValueError(
                     f"{', '.join(wrong)}: an option of {' and '.join(kinds)}, but the model is {self.kind}"
                 )
+        if self.discriminator is not None and self.kind != "jmvae-kl-gan":
+            raise ValueError(f"discriminator: a network of jmvae-kl-gan, but the model is {self.kind}")
         if self.kind in ("cvae", "cmma") and self.target not in self.modalities:
             raise ValueError(f"target: {self.kind} needs one of {', '.join(self.modalities)}; got {self.target}")
         return self
@@ -79,6 +117,18 @@ class DataConfig(_Schema):
     """Train on the first so many examples (MNIST: 60000 by default, 50000 in the paper)."""
     batch_size: PositiveInt = 128
     """Examples per step."""
+    image_size: PositiveInt | None = None
+    """CelebA: height and width of the images (the paper: 64)."""
+    crop: Literal["center", "face"] | None = None
+    """CelebA: the middle of the picture, or the face that OpenCV finds (as in the paper)."""
+    mirror: bool = False
+    """CelebA: show a random half of the images mirrored."""
+    strict: bool = False
+    """CelebA: stop at a broken image in place of leaving it out."""
+
+    def load(self) -> Source:
+        """The dataset."""
+        return load(**self.model_dump(exclude={"dataset", "batch_size"}), name=self.dataset)
 
 
 class TrainingConfig(_Schema):
@@ -88,6 +138,8 @@ class TrainingConfig(_Schema):
     """Passes over the training data."""
     learning_rate: PositiveFloat = 1e-3
     """Adam's, at the start."""
+    discriminator_learning_rate: PositiveFloat | None = None
+    """jmvae-kl-gan: Adam's for the discriminator; by default the same."""
     decay: Literal["constant", "cosine"] = "cosine"
     """Learning rate over the run."""
     kl_warm_up: Annotated[int, Field(ge=0)] = 0
@@ -124,3 +176,9 @@ class Config(_Schema):
     data: DataConfig
     model: ModelConfig
     training: TrainingConfig
+
+    @model_validator(mode="after")
+    def _training_fits_model(self):
+        if self.training.discriminator_learning_rate and self.model.kind != "jmvae-kl-gan":
+            raise ValueError(f"discriminator_learning_rate: of jmvae-kl-gan, but the model is {self.model.kind}")
+        return self

@@ -2,15 +2,16 @@
 
 import tomllib
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 import pydantic
 
+from tf_jmvae import heads, networks
 from tf_jmvae.modality import Modality
-from tf_jmvae.models import CMMA, CVAE, JMVAE, JMVAEKL, VAE, HierarchicalJMVAE, MultimodalVAE
-from tf_jmvae.networks import mlp
-from tf_jmvae.training.config import Config, ModelConfig
+from tf_jmvae.models import CMMA, CVAE, JMVAE, JMVAEKL, JMVAEKLGAN, VAE, HierarchicalJMVAE, MultimodalVAE
+from tf_jmvae.training.config import Config, ConvolutionConfig, ModalityConfig, ModelConfig
 
 __all__ = ["build_model", "from_preset", "load", "names"]
 
@@ -18,6 +19,7 @@ _MODELS = {
     "vae": VAE,
     "jmvae": JMVAE,
     "jmvae-kl": JMVAEKL,
+    "jmvae-kl-gan": JMVAEKLGAN,
     "hierarchical-jmvae": HierarchicalJMVAE,
     "cvae": CVAE,
     "cmma": CMMA,
@@ -27,14 +29,16 @@ _FOLDER = resources.files("tf_jmvae.training") / "presets"
 
 def names() -> list[str]:
     """The names of all presets."""
-    return sorted(entry.name.removesuffix(".toml") for entry in _FOLDER.iterdir() if entry.name.endswith(".toml"))
+    files = (entry.name for entry in _FOLDER.iterdir())
+    return sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml") and not name.startswith("_"))
 
 
 def load(preset: str) -> Config:
     """The configuration of a preset.
 
     Args:
-      preset: a preset's name, or the path of a `.toml` file of the same form.
+      preset: a preset's name, or the path of a `.toml` file of the same form. Where a file says `extends = "name"`, its
+        settings are laid over those of `name.toml` beside it.
 
     Raises:
       ValueError: no such preset (the message lists them), or a file that is no valid configuration.
@@ -48,11 +52,34 @@ def load(preset: str) -> Config:
         if preset not in names():
             raise ValueError(f"Unknown preset {preset!r}. Expected one of {', '.join(names())}, or a .toml file.")
     try:
-        return Config.model_validate({**tomllib.loads(path.read_text("utf-8")), "preset": name})
+        return Config.model_validate({**_read(path), "preset": name})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{preset} is not valid TOML: {error}.") from error
     except pydantic.ValidationError as error:
         raise ValueError(f"{preset} is not a valid configuration: {describe(error)}") from error
+
+
+def _read(path: Path | Traversable, below: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A TOML file's settings over those of the files that it extends."""
+    settings = tomllib.loads(path.read_text("utf-8"))
+    base = settings.pop("extends", None)
+    if base is None:
+        return settings
+    if not isinstance(base, str) or base in below:
+        raise ValueError(f"{path.name}: extends must name another file, without a circle; got {base!r}.")
+    beside = (path.parent if isinstance(path, Path) else _FOLDER) / f"{base}.toml"
+    if not beside.is_file():
+        raise ValueError(f"{path.name} extends {base!r}, but there is no {base}.toml beside it.")
+    return _merge(_read(beside, (*below, base)), settings)
+
+
+def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    nested = {
+        key: _merge(base[key], value)
+        for key, value in changes.items()
+        if isinstance(value, dict) and isinstance(base.get(key), dict)
+    }
+    return {**base, **changes, **nested}
 
 
 def from_preset(preset: str, **overrides: Any) -> MultimodalVAE:
@@ -77,17 +104,39 @@ def from_preset(preset: str, **overrides: Any) -> MultimodalVAE:
 
 def build_model(config: ModelConfig) -> MultimodalVAE:
     """A new model from its configuration."""
-    modalities = {
-        name: Modality(
-            modality.event_shape,
-            modality.likelihood,
-            encoder=mlp(modality.encoder),
-            decoder=mlp(modality.decoder),
-            weight=modality.weight,
-        )
-        for name, modality in config.modalities.items()
-    }
-    return _MODELS[config.kind](modalities, config.latent_dim, **config.options())
+    modalities = {name: _modality(modality) for name, modality in config.modalities.items()}
+    networks_ = {"trunk": networks.mlp(config.trunk)} if config.trunk else {}
+    if config.discriminator is not None:
+        networks_["discriminator"] = networks.conv_encoder(config.discriminator.filters, config.discriminator.units)
+    return _MODELS[config.kind](modalities, config.latent_dim, **config.options(), **networks_)
+
+
+def _modality(config: ModalityConfig) -> Modality:
+    encoder, decoder, likelihood = config.encoder, config.decoder, config.likelihood
+    projection = None
+    if isinstance(encoder, ConvolutionConfig):
+        encoder = networks.conv_encoder(encoder.filters, encoder.units, batch_norm=config.batch_norm)
+    else:
+        encoder = networks.mlp(encoder, batch_norm=config.batch_norm)
+    if isinstance(decoder, ConvolutionConfig):
+        factor = 2 ** (len(decoder.filters) + 1)
+        start = [size // factor for size in config.event_shape[:2]]
+        decoder = networks.conv_decoder(decoder.filters, start=start, batch_norm=config.batch_norm)
+        projection = networks.upsampling(config.event_shape[-1])
+    else:
+        decoder = networks.mlp(decoder, batch_norm=config.batch_norm)
+    if projection is not None or config.variance or config.mean_activation:
+        settings = {"variance": config.variance, "mean_activation": config.mean_activation}
+        likelihood = heads.make(likelihood, projection=projection, **{k: v for k, v in settings.items() if v})
+    return Modality(
+        config.event_shape,
+        likelihood,
+        encoder=encoder,
+        decoder=decoder,
+        weight=config.weight,
+        standardized=config.standardized,
+        entry_names=config.entry_names,
+    )
 
 
 def describe(error: pydantic.ValidationError) -> str:

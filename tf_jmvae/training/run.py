@@ -17,11 +17,12 @@ from typing import Any
 import keras
 
 from tf_jmvae import callbacks, data
+from tf_jmvae.data.statistics import Statistics
 from tf_jmvae.evaluation import conditional_coherence
 from tf_jmvae.files import replace_atomically, write_json
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.optimizers import FusedAdam
-from tf_jmvae.training.config import Config
+from tf_jmvae.training.config import Config, TrainingConfig
 from tf_jmvae.training.presets import build_model
 
 __all__ = ["RunError", "default_run_dir", "train"]
@@ -58,8 +59,7 @@ def train(
       ValueError: data and model do not fit together.
     """
     run_dir = default_run_dir(config)
-    source = data.load(config.data.dataset, data_dir=config.data.data_dir, train_size=config.data.train_size)
-    source = source.only(config.model.modalities)
+    source = config.data.load().only(config.model.modalities)
     steps_per_epoch = source.num_batches(config.data.batch_size)
     if steps_per_epoch % config.training.steps_per_execution:
         raise ValueError(
@@ -73,6 +73,8 @@ def train(
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.training.precision)
     model = build_model(config.model)
+    for name in model.standardizations:
+        model.set_statistics(name, *_statistics(source, name))
     _compile(model, config, steps_per_epoch)
     history = _fit(model, source, config, run_dir, steps_per_epoch, extra_callbacks, verbose)
 
@@ -110,16 +112,26 @@ def evaluate(model: MultimodalVAE, source: data.Source, num_steps: int = 1) -> d
     return metrics
 
 
+def _statistics(source: data.Source, name: str) -> Statistics:
+    if name not in source.statistics:
+        raise ValueError(f"Modality {name!r} is standardized, but the data are not; set standardized to false.")
+    return source.statistics[name]
+
+
 def _compile(model: MultimodalVAE, config: Config, steps_per_epoch: int) -> None:
     training = config.training
-    rate: Any = training.learning_rate
+    settings = {"jit_compile": training.jit_compile, "steps_per_execution": training.steps_per_execution}
+    if training.discriminator_learning_rate is not None:
+        discriminator_rate = _schedule(training.discriminator_learning_rate, training, steps_per_epoch)
+        settings["discriminator_optimizer"] = FusedAdam(discriminator_rate, global_clipnorm=training.clip_norm)
+    rate = _schedule(training.learning_rate, training, steps_per_epoch)
+    model.compile(FusedAdam(rate, global_clipnorm=training.clip_norm), **settings)
+
+
+def _schedule(rate: float, training: TrainingConfig, steps_per_epoch: int) -> Any:
     if training.decay == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, training.epochs * steps_per_epoch)
-    model.compile(
-        FusedAdam(rate, global_clipnorm=training.clip_norm),
-        jit_compile=training.jit_compile,
-        steps_per_execution=training.steps_per_execution,
-    )
+        return keras.optimizers.schedules.CosineDecay(rate, training.epochs * steps_per_epoch)
+    return rate
 
 
 def _fit(
@@ -148,6 +160,7 @@ def _fit(
                 callbacks.KLWarmUp(training.kl_warm_up),
                 keras.callbacks.TerminateOnNaN(),
                 _Stopwatch(),
+                callbacks.DiscriminatorCollapse(),
                 checkpoint,
                 *extra_callbacks,
             ],

@@ -1,0 +1,191 @@
+"""CelebA: aligned photographs of faces with 40 attributes, by tensorflow-datasets or from an unpacked folder.
+
+The images are cropped and resized once and kept as one memory-mapped array.
+
+Reference:
+  Liu, Luo, Wang and Tang, "Deep Learning Face Attributes in the Wild", ICCV 2015.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tf_jmvae.data import prepared
+from tf_jmvae.data.celeba_arrays import CENTER_CROP, CROPS, Collection, Picture, write
+from tf_jmvae.data.celeba_lists import ATTRIBUTES, Files, read_attributes, read_partition
+
+__all__ = ["ATTRIBUTES", "CENTER_CROP", "CROPS", "CelebA", "read"]
+
+_VERSION = 1  # of the preparation: another number prepares everything anew
+_NAMED = 5  # in messages
+
+
+@dataclass(frozen=True)
+class CelebA:
+    """The prepared dataset, in the order of the list of attributes (with tensorflow-datasets, of its files).
+
+    Attributes:
+      images: uint8 `[N, S, S, 3]`, memory-mapped, read-only.
+      attributes: int8 `[N, 40]` in {-1, 1}, in the order of `ATTRIBUTES`.
+      partition: int8 `[N]`: 0 train, 1 validation, 2 test.
+      report: how it came about: `listed` images, those `missing` (their number; `missing_names` has the first
+        few), those `broken` (all names), `faces_found` among the others (None for the center crop), `prepared`
+        (N), `unpaired` (images in one list only, which are ignored), `crop`, `image_size`.
+    """
+
+    images: np.ndarray
+    attributes: np.ndarray
+    partition: np.ndarray
+    report: dict[str, Any]
+
+
+def read(
+    data_dir: str | os.PathLike | None = None,
+    *,
+    image_size: int = 64,
+    crop: str = "center",
+    strict: bool = False,
+    cache_dir: str | os.PathLike | None = None,
+    verbose: int = 1,
+) -> CelebA:
+    """All images that can be had, with their attributes.
+
+    Args:
+      data_dir: a folder with `list_attr_celeba.txt`, `list_eval_partition.txt` and `img_align_celeba/`, of all
+        images or some of them; without it tensorflow-datasets downloads the dataset, once.
+      image_size: S, height and width.
+      crop: `"center"`, a square of `CENTER_CROP` pixels; or `"face"`, the face that OpenCV finds (extra `faces`),
+        without the images in which it finds none.
+      strict: a broken image is an error; by default it is named, counted and left out.
+      cache_dir: where the prepared copy is kept; see `prepared.cache_folder`.
+      verbose: 0 shows nothing, 1 progress and what was left out.
+
+    Raises:
+      FileNotFoundError: `data_dir` lacks a list, or all images that are listed.
+      ImportError: `crop="face"` without OpenCV.
+      OSError: neither a folder nor a network, or the prepared copy cannot be written.
+      ValueError: an unknown crop, a bad size, a wrong line in a list, a broken image if `strict`, or no image left.
+    """
+    if crop not in CROPS:
+        raise ValueError(f"crop must be one of {', '.join(map(repr, CROPS))}; got {crop!r}.")
+    if image_size < 1:
+        raise ValueError(f"image_size must be 1 pixel or more; got {image_size}.")
+    fingerprint, collect = _from_tfds() if data_dir is None else _from_folder(data_dir)
+
+    def prepare(temporary: pathlib.Path) -> None:
+        if verbose:
+            print(f"CelebA: preparing images of {image_size} x {image_size} pixels in {folder}", flush=True)
+        write(temporary, collect(), image_size, crop, strict, verbose)
+
+    folder = prepared.cache_folder(cache_dir) / f"celeba-{image_size}-{crop}-{fingerprint}"
+    result = prepared.load_or_prepare(folder, prepare, lambda path: _load(path, image_size))
+    if strict and result.report["broken"]:
+        raise ValueError(f"CelebA: {_named(result.report['broken'], 'broken')}; strict admits none.")
+    if verbose:
+        _print_left_out(result.report)
+    return result
+
+
+def _from_folder(data_dir: str | os.PathLike) -> tuple[str, Callable[[], Collection]]:
+    """A fingerprint of the folder's content, and a function that reads its lists."""
+    files = Files.find(data_dir)
+    fingerprint = _fingerprint(files.attribute_list.read_bytes(), files.partition_list.read_bytes(), files.sizes)
+
+    def collect() -> Collection:
+        attributes, partition = read_attributes(files.attribute_list), read_partition(files.partition_list)
+        listed = [name for name in attributes if name in partition]
+        present = [name for name in listed if name in files.sizes]
+        if not present:
+            raise FileNotFoundError(
+                f"None of the {len(listed)} images in both lists of {data_dir} is in {files.image_folder}, which has "
+                f"{len(files.sizes)} others. Expected names as in the lists, e.g. 000001.jpg."
+            )
+        missing = [name for name in listed if name not in files.sizes]
+        return Collection(
+            (Picture(name, files.image_folder / name, attributes[name], partition[name]) for name in present),
+            len(present),
+            {
+                "listed": len(listed),
+                "missing": len(missing),
+                "missing_names": missing[:_NAMED],
+                "unpaired": len(attributes.keys() ^ partition.keys()),
+            },
+        )
+
+    return fingerprint, collect
+
+
+def _from_tfds() -> tuple[str, Callable[[], Collection]]:
+    """The same from tensorflow-datasets, which knows no names: an image is called by its file and place in it."""
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder("celeb_a")
+    try:
+        builder.download_and_prepare()
+    except Exception as error:
+        raise OSError(
+            f"tensorflow-datasets could not prepare CelebA ({type(error).__name__}: {error}). Download the aligned "
+            "images by hand (Google Drive often refuses programs) and pass a folder that holds list_attr_celeba.txt, "
+            "list_eval_partition.txt and img_align_celeba/ as the data dir."
+        ) from error
+    records = {path.name: path.stat().st_size for path in pathlib.Path(builder.data_dir).iterdir()}
+    splits = ("train", "validation", "test")
+    size = sum(builder.info.splits[name].num_examples for name in splits)
+
+    def pictures() -> Iterator[Picture]:
+        for partition, split in enumerate(splits):
+            examples = builder.as_dataset(
+                split=split,
+                decoders={"image": tfds.decode.SkipDecoding()},
+                read_config=tfds.ReadConfig(add_tfds_id=True),
+            ).map(lambda x: (x["tfds_id"], x["image"], tf.stack([x["attributes"][name] for name in ATTRIBUTES])))
+            for name, source, attributes in examples.as_numpy_iterator():
+                yield Picture(name.decode(), source, np.where(attributes, 1, -1).astype(np.int8), partition)
+
+    report = {"listed": size, "missing": 0, "missing_names": [], "unpaired": 0}
+    return _fingerprint(builder.info.full_name.encode(), b"", records), lambda: Collection(pictures(), size, report)
+
+
+def _fingerprint(first: bytes, second: bytes, sizes: dict[str, int]) -> str:
+    """Changes with either content, with any file's name or size, and with the preparation's version."""
+    digest = hashlib.blake2b(digest_size=8)
+    for part in (first, second, json.dumps([_VERSION, sorted(sizes.items())]).encode()):
+        digest.update(hashlib.blake2b(part).digest())
+    return digest.hexdigest()
+
+
+def _load(folder: pathlib.Path, image_size: int) -> CelebA:
+    report = json.loads((folder / "info.json").read_text())
+    pixels = np.load(folder / "images.npy", mmap_mode="r")
+    attributes, partition = np.load(folder / "attributes.npy"), np.load(folder / "partition.npy")
+    size = report["prepared"]
+    expected = ((size, image_size, image_size, 3), (size, len(ATTRIBUTES)), (size,))
+    if (pixels.shape, attributes.shape, partition.shape) != expected:
+        raise ValueError(f"The prepared copy in {folder} is damaged.")
+    return CelebA(pixels, attributes, partition, report)
+
+
+def _named(names: list[str], what: str, count: int | None = None) -> str:
+    count = len(names) if count is None else count
+    more = ", ..." if count > _NAMED else ""
+    return f"{count} {what}" + (f" ({', '.join(names[:_NAMED])}{more})" if names else "")
+
+
+def _print_left_out(report: dict[str, Any]) -> None:
+    left_out = [
+        _named(report["missing_names"], "missing", report["missing"]) if report["missing"] else "",
+        _named(report["broken"], "broken") if report["broken"] else "",
+        f"{report['unpaired']} in one list only" if report["unpaired"] else "",
+    ]
+    if report["faces_found"] is not None:
+        without = report["listed"] - report["missing"] - len(report["broken"]) - report["faces_found"]
+        left_out.append(f"{without} without a face" if without else "")
+    if any(left_out):
+        print(f"CelebA: {report['prepared']} images; left out: {', '.join(filter(None, left_out))}.", flush=True)

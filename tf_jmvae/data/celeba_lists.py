@@ -1,0 +1,164 @@
+"""CelebA as people have it on disk: two lists and a folder of images, each line of the lists checked."""
+
+import os
+import pathlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["ATTRIBUTES", "ATTRIBUTE_LIST", "PARTITION_LIST", "Files", "read_attributes", "read_partition"]
+
+_NAMES = """
+    5_o_Clock_Shadow Arched_Eyebrows Attractive Bags_Under_Eyes Bald Bangs Big_Lips Big_Nose Black_Hair Blond_Hair
+    Blurry Brown_Hair Bushy_Eyebrows Chubby Double_Chin Eyeglasses Goatee Gray_Hair Heavy_Makeup High_Cheekbones Male
+    Mouth_Slightly_Open Mustache Narrow_Eyes No_Beard Oval_Face Pale_Skin Pointy_Nose Receding_Hairline Rosy_Cheeks
+    Sideburns Smiling Straight_Hair Wavy_Hair Wearing_Earrings Wearing_Hat Wearing_Lipstick Wearing_Necklace
+    Wearing_Necktie Young
+"""
+ATTRIBUTES = tuple(_NAMES.split())
+ATTRIBUTE_LIST = "list_attr_celeba.txt"
+PARTITION_LIST = "list_eval_partition.txt"
+
+_LIST_FOLDERS = ("", "Anno", "Eval")  # the last two as downloaded from the authors
+_IMAGE_FOLDERS = ("img_align_celeba", "Img/img_align_celeba", "img_align_celeba/img_align_celeba", "")
+_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where everything is.
+
+    Attributes:
+      attribute_list: path of `list_attr_celeba.txt`.
+      partition_list: path of `list_eval_partition.txt`.
+      image_folder: the folder of the images.
+      sizes: bytes of every image there, by name.
+    """
+
+    attribute_list: pathlib.Path
+    partition_list: pathlib.Path
+    image_folder: pathlib.Path
+    sizes: dict[str, int]
+
+    @classmethod
+    def find(cls, data_dir: str | os.PathLike) -> "Files":
+        """Looks where people unpack the download.
+
+        Raises:
+          FileNotFoundError: a list or the images are not there; the message names all that is missing.
+        """
+        folder = pathlib.Path(data_dir)
+        lists = [_first_file(folder, name) for name in (ATTRIBUTE_LIST, PARTITION_LIST)]
+        images, sizes = _first_images(folder)
+        missing = [name for name, path in zip((ATTRIBUTE_LIST, PARTITION_LIST), lists, strict=True) if path is None]
+        if not sizes:
+            missing.append("img_align_celeba/*.jpg")
+        if missing:
+            zips = sorted(str(path.relative_to(folder)) for path in folder.glob("**/img_align_celeba.zip"))
+            raise FileNotFoundError(
+                f"The CelebA folder {folder} lacks {', '.join(missing)}. Expected {ATTRIBUTE_LIST}, {PARTITION_LIST} "
+                "and the folder img_align_celeba with the aligned images."
+                + (f" Unpack {zips[0]} first." if zips and not sizes else "")
+            )
+        return cls(*lists, images, sizes)
+
+
+def read_attributes(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """int8 `[40]` in {-1, 1} by image, in the order of `ATTRIBUTES` whatever the order of the file's columns.
+
+    The first line is the number of rows, the second names the columns.
+
+    Raises:
+      ValueError: with the file and line of what is wrong.
+    """
+    lines = _lines(path)
+    _, count = next(lines, (1, []))
+    if len(count) != 1 or not count[0].isdecimal():
+        raise ValueError(f"{path}, line 1: expected the number of rows; got {_shown(count)}.")
+    _, header = next(lines, (2, []))
+    if sorted(header) != sorted(ATTRIBUTES):
+        unknown, missing = sorted(set(header) - set(ATTRIBUTES)), sorted(set(ATTRIBUTES) - set(header))
+        raise ValueError(
+            f"{path}, line 2: expected the names of CelebA's {len(ATTRIBUTES)} attributes, each once; "
+            f"got {len(header)} names, unknown: {_shown(unknown)}, missing: {_shown(missing)}."
+        )
+    order = [header.index(name) + 1 for name in ATTRIBUTES]
+    rows: dict[str, np.ndarray] = {}
+    for number, fields in lines:
+        if len(fields) != len(ATTRIBUTES) + 1:
+            raise ValueError(
+                f"{path}, line {number}: expected the image's name and {len(ATTRIBUTES)} values; "
+                f"got {len(fields)} columns: {_shown(fields)}."
+            )
+        wrong = [(name, value) for name, value in zip(header, fields[1:], strict=True) if value not in ("-1", "1")]
+        if wrong:
+            name, value = wrong[0]
+            raise ValueError(f"{path}, line {number}: expected -1 or 1 for {name}; got {value!r}.")
+        _check_name(path, number, fields[0], rows)
+        rows[fields[0]] = np.array([1 if fields[column] == "1" else -1 for column in order], np.int8)
+    if len(rows) != int(count[0]):
+        raise ValueError(
+            f"{path}: line 1 says {count[0]} rows, but there are {len(rows)}. Fetch the list again, or correct line 1."
+        )
+    return rows
+
+
+def read_partition(path: pathlib.Path) -> dict[str, int]:
+    """0 (train), 1 (validation) or 2 (test) by image.
+
+    Raises:
+      ValueError: with the file and line of what is wrong.
+    """
+    rows: dict[str, int] = {}
+    for number, fields in _lines(path):
+        if len(fields) != 2 or fields[1] not in ("0", "1", "2"):
+            raise ValueError(
+                f"{path}, line {number}: expected an image's name and 0 (train), 1 (validation) or 2 (test); "
+                f"got {_shown(fields)}."
+            )
+        _check_name(path, number, fields[0], rows)
+        rows[fields[0]] = int(fields[1])
+    return rows
+
+
+def _lines(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
+    """The line number and the fields of every line that is not blank."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text file ({error}). Fetch it again.") from error
+    for number, line in enumerate(text.split("\n"), start=1):
+        fields = line.split()
+        if fields:
+            yield number, fields
+
+
+def _shown(fields: list[str]) -> str:
+    text = " ".join(fields)
+    return repr(text if len(text) <= 80 else text[:77] + "...")
+
+
+def _check_name(path: pathlib.Path, number: int, name: str, known: dict) -> None:
+    if name in known:
+        raise ValueError(f"{path}, line {number}: {name} is listed a second time.")
+    if pathlib.PurePath(name).name != name:
+        raise ValueError(f"{path}, line {number}: expected the name of an image, without a folder; got {name!r}.")
+
+
+def _first_file(folder: pathlib.Path, name: str) -> pathlib.Path | None:
+    return next((path for sub in _LIST_FOLDERS if (path := folder / sub / name).is_file()), None)
+
+
+def _first_images(folder: pathlib.Path) -> tuple[pathlib.Path, dict[str, int]]:
+    for sub in _IMAGE_FOLDERS:
+        if (folder / sub).is_dir():
+            with os.scandir(folder / sub) as entries:
+                sizes = {
+                    entry.name: entry.stat().st_size
+                    for entry in entries
+                    if entry.name.lower().endswith(_SUFFIXES) and entry.is_file()
+                }
+            if sizes:
+                return folder / sub, sizes
+    return folder, {}

@@ -1,0 +1,65 @@
+"""The largest face of a photograph, found by OpenCV's Haar cascade (extra `faces`)."""
+
+import math
+import threading
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+__all__ = ["ENLARGE", "MIN_HEIGHT", "crop_face"]
+
+ENLARGE = 1.3
+"""The cascade's square ends at brows and chin; so much larger it holds hair and jaw as well."""
+MIN_HEIGHT = 0.4
+"""Of the image's height: in aligned pictures anything smaller is a false find, as the paper's authors took it to be."""
+
+_CASCADE = "haarcascade_frontalface_default.xml"
+_threads = threading.local()  # a cascade must not be used by two threads at once
+
+
+def crop_face(image: Image.Image) -> Image.Image | None:
+    """A square around the largest frontal face.
+
+    The found square is enlarged by `ENLARGE` about its centre; where it would leave the picture it is moved
+    inside, and made as small as the picture if it must be.
+
+    Returns:
+      The cut-out, or None if there is no face as high as `MIN_HEIGHT` of the picture.
+
+    Raises:
+      ImportError: OpenCV 4 is missing.
+    """
+    smallest = math.ceil(MIN_HEIGHT * image.height)
+    boxes = _cascade().detectMultiScale(
+        np.asarray(image.convert("L")), scaleFactor=1.1, minNeighbors=5, minSize=(smallest, smallest)
+    )
+    boxes = [tuple(map(int, box)) for box in boxes if box[3] >= smallest]
+    if not boxes:
+        return None
+    # OpenCV's own threads find them in any order, so of two equals the upper, then the left one.
+    left, top, width, height = min(boxes, key=lambda box: (-box[3], box[1], box[0]))
+    side = min(round(ENLARGE * max(width, height)), *image.size)
+    left = _inside(left + width / 2, side, image.width)
+    top = _inside(top + height / 2, side, image.height)
+    return image.crop((left, top, left + side, top + side))
+
+
+def _inside(center: float, side: int, length: int) -> int:
+    """Where an interval of `side` about `center` starts once it lies in [0, length]."""
+    return min(max(math.floor(center - side / 2 + 0.5), 0), length - side)
+
+
+def _cascade() -> Any:
+    """A cv2.CascadeClassifier of this thread's own."""
+    try:
+        import cv2
+
+        cv2.CascadeClassifier  # noqa: B018  # OpenCV 5 has it no more
+    except (ImportError, AttributeError) as error:
+        raise ImportError(
+            f"Finding faces needs OpenCV 4 ({error}). Install it by: pip install 'tf-jmvae[faces]', or crop='center'."
+        ) from error
+    if not hasattr(_threads, "cascade"):
+        _threads.cascade = cv2.CascadeClassifier(cv2.data.haarcascades + _CASCADE)
+    return _threads.cascade

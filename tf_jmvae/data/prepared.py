@@ -1,0 +1,100 @@
+"""Prepared copies of datasets: made once, whole or not at all, and shared by all processes of a user."""
+
+import contextlib
+import os
+import pathlib
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+__all__ = ["cache_folder", "load_or_prepare"]
+
+T = TypeVar("T")
+
+_DAY = 24 * 60 * 60  # seconds
+
+
+def cache_folder(cache_dir: str | os.PathLike | None = None) -> pathlib.Path:
+    """`cache_dir`, else `$TF_JMVAE_CACHE`, else `$XDG_CACHE_HOME/tf_jmvae`, else `~/.cache/tf_jmvae`."""
+    if cache_dir is not None:
+        return pathlib.Path(cache_dir)
+    if folder := os.environ.get("TF_JMVAE_CACHE"):
+        return pathlib.Path(folder)
+    if folder := os.environ.get("XDG_CACHE_HOME"):
+        return pathlib.Path(folder) / "tf_jmvae"
+    return pathlib.Path.home() / ".cache" / "tf_jmvae"
+
+
+def load_or_prepare(
+    folder: pathlib.Path, prepare: Callable[[pathlib.Path], None], load: Callable[[pathlib.Path], T]
+) -> T:
+    """Loads the prepared copy; makes it first if it is not there or damaged.
+
+    It is written to a temporary folder beside `folder` (`NAME~PROCESS-RANDOM`) and renamed. Of processes that
+    prepare at once, the first to finish wins and the others use its copy. What a killed process left behind
+    is removed a day later.
+
+    Args:
+      folder: the copy's; its name tells everything that the content depends on.
+      prepare: writes the files into the empty folder that it is given.
+      load: reads the copy; raises OSError, ValueError or KeyError if it is not there, not whole or not consistent.
+
+    Raises:
+      OSError: the copy could not be written; nothing of it is left.
+    """
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return load(folder)
+    temporary = _temporary(folder)
+    try:
+        _remove_leftovers(folder)
+        temporary.mkdir(parents=True)
+        prepare(temporary)
+        _move(temporary, folder, load)
+    except OSError as error:
+        if error.errno is None:  # not the operating system's: raised by `prepare` with a message of its own
+            raise
+        raise OSError(
+            error.errno,
+            f"The prepared copy could not be written to {folder.parent} ({error.strerror or error}). Make room or give "
+            "another folder: the environment variable TF_JMVAE_CACHE, or cache_dir.",
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return load(folder)
+
+
+def _temporary(folder: pathlib.Path) -> pathlib.Path:
+    return folder.with_name(f"{folder.name}~{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def _move(temporary: pathlib.Path, folder: pathlib.Path, load: Callable[[pathlib.Path], object]) -> None:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        load(folder)  # another process was faster
+        return
+    if folder.exists():  # damaged
+        aside = _temporary(folder)
+        folder.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
+    try:
+        temporary.rename(folder)
+    except OSError:
+        load(folder)  # another process was faster after all
+
+
+def _remove_leftovers(folder: pathlib.Path) -> None:
+    """Temporary folders of this dataset, whatever its settings, to which nobody has written for a day."""
+    kind = folder.name.split("-")[0]
+    leftover = re.compile(rf"{re.escape(kind)}-[^~]+~\d+-[0-9a-f]{{8}}")
+    with contextlib.suppress(OSError):
+        for path in folder.parent.iterdir():
+            if leftover.fullmatch(path.name) and _last_written(path) < time.time() - _DAY:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _last_written(folder: pathlib.Path) -> float:
+    with contextlib.suppress(OSError):
+        return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+    return time.time()

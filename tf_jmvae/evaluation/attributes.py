@@ -1,0 +1,72 @@
+"""Attributes named from other modalities: how many of them are right."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_jmvae import checks, seeds
+from tf_jmvae.evaluation.estimate import Estimate
+from tf_jmvae.models import MultimodalVAE
+
+__all__ = ["attribute_accuracy"]
+
+_BATCH = 500
+
+
+def attribute_accuracy(
+    model: MultimodalVAE,
+    data: Mapping[str, Any],
+    *,
+    target: str = "w",
+    given: str | Iterable[str] = "x",
+    num_steps: int = 1,
+    initial: str | None = None,
+    seed: int = 0,
+    verbose: int = 1,
+) -> Estimate:
+    """The share of attributes in {-1, 1} whose sign the model gets right.
+
+    An attribute is named by the sign of its mean under p(target | z) at the mean of q(z | given).
+
+    Args:
+      model: any model that has this direction.
+      data: arrays `[N, *event_shape]` by name, with the true attributes `[N, A]`.
+      target: the modality of the attributes.
+      given: the modalities to name them from.
+      num_steps: of iterated sampling, for models that complete missing modalities by it.
+      initial: what a missing modality starts from.
+      seed: of iterated sampling.
+      verbose: 1 shows a progress bar, 0 does not.
+
+    Returns:
+      An `Estimate` whose values are each example's share of right attributes, `[N]`.
+
+    Raises:
+      ValueError: a direction that the model does not have, or true attributes other than -1 and 1.
+    """
+    given = [given] if isinstance(given, str) else list(given)
+    checks.check_names(model.modalities, data, required=[target, *given])
+    truth = np.asarray(data[target])
+    if not np.isin(truth, (-1, 1)).all():
+        raise ValueError(f"Attributes must be -1 or 1; modality {target!r} holds other values.")
+    progress = keras.utils.Progbar(-(-len(truth) // _BATCH), verbose=verbose, unit_name="batch")
+    base_seed = seeds.to_tensor(seed)
+    shares = []
+    for number, start in enumerate(range(0, len(truth), _BATCH)):
+        rows = slice(start, start + _BATCH)
+        means = model.generate(
+            {name: data[name][rows] for name in given},
+            targets=[target],
+            latent="mean",
+            num_steps=num_steps,
+            initial=initial,
+            seed=tf.random.fold_in(base_seed, number),
+        )[target].numpy()
+        shares.append(((means > 0) == (truth[rows] > 0)).reshape(len(means), -1).mean(axis=1))
+        progress.update(number + 1)
+    settings = {"num_steps": num_steps} if model.iterates(dict.fromkeys(given), initial) else {}
+    quantity = f"{target} from {', '.join(given)} has the right sign"
+    return Estimate(quantity, "attribute accuracy", np.concatenate(shares), 1, seed, None, settings)

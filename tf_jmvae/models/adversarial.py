@@ -1,0 +1,248 @@
+"""JMVAE-kl with a GAN: the image decoder is also a generator, which a discriminator judges.
+
+    encoders, other decoders   maximise  L_kl                                        Eq. (10)
+    image decoder              maximises a E_q[log p(x|z)] + b (log D(x~) + log D(x_p))
+    discriminator              maximises log D(x) + log(1 - D(x~)) + log(1 - D(x_p))
+
+with x the real image, x~ the decoding of z ~ q(z|x,w) and x_p that of z ~ p(z); D is the sigmoid of the
+discriminator's logit. Each player has an optimizer of its own and sees its own line only.
+
+References:
+  [1] Suzuki and Matsuo, sections 4.6.3 and 4.6.4.
+  [2] Larsen et al., Autoencoding beyond pixels using a learned similarity metric, 2016 (arXiv 1512.09300).
+  [3] Goodfellow et al., Generative adversarial nets, 2014: the non-saturating objective of the generator.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from tf_jmvae import checks, networks
+from tf_jmvae.distributions import diagonal_gaussian
+from tf_jmvae.models.jmvae_kl import JMVAEKL
+from tf_jmvae.models.multimodal import Term
+
+__all__ = ["JMVAEKLGAN"]
+
+
+@keras.saving.register_keras_serializable("tf_jmvae")
+class JMVAEKLGAN(JMVAEKL):
+    """JMVAE-kl whose images are sharp: Eq. (10) of [1] with a GAN, as in VAE-GAN [2].
+
+    Besides the terms of the bound, `fit` reports `generator_loss`, `discriminator_loss` and how often the
+    discriminator is right about real images, reconstructions and images from the prior.
+
+    Args:
+      modalities: `Modality` objects by name, at least two.
+      latent_dim: D, the size of z.
+      image: the modality whose decoder is the generator.
+      discriminator: pattern of a network from the image to features, `[B, *event_shape]` to `[B, ...]`; a linear
+        layer to the logit follows. By default C64R-C128BR-C256BR-C256BR-F-D1024R, as in [1].
+      likelihood_weight: a, of the image's log-likelihood in the image decoder's objective.
+      adversarial_weight: b, of the adversarial term there.
+      reconstruction: what images are compared by in training: `"pixels"`, p(x | z) itself, as in [1]; or
+        `"features"`, a Gaussian of variance 1 around the discriminator's features of x~, as in [2].
+      alpha: as for `JMVAEKL`.
+      subsets: as for `JMVAEKL`.
+      trunk: as for `JMVAEKL`.
+
+    Raises:
+      ValueError: an unknown image modality or option.
+
+    Example:
+      >>> model = JMVAEKLGAN(modalities, latent_dim=128, image="x")
+      >>> model.compile("adam")
+      >>> model.fit(train, epochs=10, callbacks=[callbacks.DiscriminatorCollapse()])
+    """
+
+    extra_metrics = (
+        "generator_loss",
+        "discriminator_loss",
+        "accuracy_real",
+        "accuracy_reconstructed",
+        "accuracy_sampled",
+    )
+
+    def __init__(
+        self,
+        modalities: Mapping[str, Any],
+        latent_dim: int,
+        *,
+        image: str = "x",
+        discriminator: keras.layers.Layer | None = None,
+        likelihood_weight: float = 1.0,
+        adversarial_weight: float = 1.0,
+        reconstruction: str = "pixels",
+        **kwargs: Any,
+    ):
+        if reconstruction not in ("pixels", "features"):
+            raise ValueError(f"reconstruction must be 'pixels' or 'features'; got {reconstruction!r}.")
+        self._checked_modalities(modalities)
+        checks.check_names(modalities, {image: None})
+        super().__init__(modalities, latent_dim, **kwargs)
+        self.image = image
+        self.likelihood_weight = checks.non_negative_number("likelihood_weight", likelihood_weight)
+        self.adversarial_weight = checks.non_negative_number("adversarial_weight", adversarial_weight)
+        self.reconstruction = reconstruction
+        network = networks.conv_encoder(units=[1024]) if discriminator is None else discriminator
+        self._discriminator = networks.Template(network)
+        self.discriminator = Discriminator(network, self.modalities[image].event_shape)
+
+    def compile(
+        self,
+        optimizer: Any = "adam",
+        *,
+        decoder_optimizer: Any = None,
+        discriminator_optimizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """As Keras's, with an optimizer for each player.
+
+        Args:
+          optimizer: of the encoders and of the decoders of other modalities than the image.
+          decoder_optimizer: of the image decoder; by default another one like `optimizer`.
+          discriminator_optimizer: of the discriminator; by default another one like `optimizer`.
+          **kwargs: Keras's other options.
+        """
+        super().compile(optimizer=optimizer, **kwargs)
+        self.decoder_optimizer = _optimizer(decoder_optimizer, self.optimizer)
+        self.discriminator_optimizer = _optimizer(discriminator_optimizer, self.optimizer)
+        with self.distribute_strategy.scope():
+            for player in self._players():
+                player.optimizer.build(player.variables)
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        for name in ("decoder_optimizer", "discriminator_optimizer"):
+            if config:
+                config[name] = keras.saving.serialize_keras_object(getattr(self, name))
+        return config
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def train_step(self, data):
+        batch, sample_weight = self._unpack(data)
+        seed = self._next_seed()
+        players = self._players()
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        with tf.GradientTape(persistent=True) as tape:
+            terms, game = self._play(batch, seed)
+            losses = self._minimised(terms, game, sample_weight)
+            scaled = [
+                player.optimizer.scale_loss(loss / replicas) for player, loss in zip(players, losses, strict=True)
+            ]
+        # All gradients before any update, so that each is taken at the weights that were played with.
+        gradients = [tape.gradient(loss, player.variables) for player, loss in zip(players, scaled, strict=True)]
+        for player, own in zip(players, gradients, strict=True):
+            player.optimizer.apply(own, player.variables)
+        others = {name: getattr(game, name) for name in self.extra_metrics}
+        return self._track(terms, losses[0], sample_weight, others)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "image": self.image,
+            "discriminator": self._discriminator.serialize(),
+            "likelihood_weight": self.likelihood_weight,
+            "adversarial_weight": self.adversarial_weight,
+            "reconstruction": self.reconstruction,
+        }
+
+    def _play(self, batch: Mapping[str, tf.Tensor], seed: tf.Tensor) -> tuple[dict[str, Term], "_Game"]:
+        """The bound's terms, and what the discriminator makes of x, x~ and x_p."""
+        latent_seed, prior_seed = tf.unstack(tf.random.split(seed, 2))
+        q = self._encode(batch, True)
+        z = q.sample(seed=latent_seed)
+        z_prior = self.prior().sample(tf.shape(z)[0], seed=prior_seed)
+        others = [name for name in self.targets if name != self.image]
+        p = self.likelihoods(z, names=others, training=True)
+        decoder = self.decoders[self.image]
+        p[self.image] = decoder(z, training=True)
+        reconstructed, sampled = p[self.image].mean(), decoder(z_prior, training=True).mean()
+        terms = self._bound(q, p, batch, True)
+        judged = tf.concat([batch[self.image], reconstructed, sampled], axis=0)
+        features, logits = self.discriminator(judged, training=True)
+        fit = terms[f"log_p_{self.image}"].value
+        if self.reconstruction == "features":
+            real, similar, _ = tf.split(features, 3)
+            fit = diagonal_gaussian(similar, tf.ones_like(similar)).log_prob(real)
+        return terms, _Game.of(fit, *tf.split(logits, 3))
+
+    def _minimised(
+        self, terms: Mapping[str, Term], game: "_Game", sample_weight: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """What each player minimises, in the order of `_players`."""
+        image = {f"log_p_{self.image}": Term(1.0, game.fit)}
+        regularization = self._regularization()  # of every network; each player feels that of its own
+        return (
+            regularization - self._weighted_mean({**terms, **image}, sample_weight),
+            regularization
+            - self.likelihood_weight * self._weighted_mean(image, sample_weight)
+            + self.adversarial_weight * game.generator_loss,
+            regularization + game.discriminator_loss,
+        )
+
+    def _players(self) -> tuple["_Player", "_Player", "_Player"]:
+        decoder, discriminator = self.decoders[self.image], self.discriminator
+        theirs = {id(variable) for layer in (decoder, discriminator) for variable in layer.trainable_variables}
+        rest = [variable for variable in self.trainable_variables if id(variable) not in theirs]
+        return (
+            _Player(self.optimizer, rest),
+            _Player(self.decoder_optimizer, decoder.trainable_variables),
+            _Player(self.discriminator_optimizer, discriminator.trainable_variables),
+        )
+
+
+class Discriminator(keras.layers.Layer):
+    """A network from the image to features `[B, F]`, and a linear layer to the logit `[B]` of being real."""
+
+    def __init__(self, network: keras.layers.Layer, event_shape: tuple[int, ...]):
+        super().__init__()
+        self.network = networks.clone(network)
+        self.logit = keras.layers.Dense(1, dtype="float32")
+        self(tf.zeros((1, *event_shape)))
+
+    def call(self, images: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+        features = tf.cast(networks.flatten(self.network(images, training=training)), tf.float32)
+        return features, self.logit(features)[:, 0]
+
+
+class _Player(NamedTuple):
+    """Who moves which weights."""
+
+    optimizer: keras.optimizers.Optimizer
+    variables: list[keras.Variable]
+
+
+class _Game(NamedTuple):
+    """What one batch gives: the image's fit `[B]`, and means over the batch."""
+
+    fit: tf.Tensor
+    generator_loss: tf.Tensor
+    discriminator_loss: tf.Tensor
+    accuracy_real: tf.Tensor
+    accuracy_reconstructed: tf.Tensor
+    accuracy_sampled: tf.Tensor
+
+    @classmethod
+    def of(cls, fit: tf.Tensor, real: tf.Tensor, reconstructed: tf.Tensor, sampled: tf.Tensor) -> "_Game":
+        """From the logits `[B]` of real images, reconstructions, and decodings of z ~ p(z)."""
+        softplus = tf.nn.softplus  # softplus(-l) = -log D, softplus(l) = -log(1 - D)
+        return cls(
+            fit=fit,
+            generator_loss=tf.reduce_mean(softplus(-reconstructed) + softplus(-sampled)),
+            discriminator_loss=tf.reduce_mean(softplus(-real) + softplus(reconstructed) + softplus(sampled)),
+            accuracy_real=tf.reduce_mean(tf.cast(real > 0, tf.float32)),
+            accuracy_reconstructed=tf.reduce_mean(tf.cast(reconstructed < 0, tf.float32)),
+            accuracy_sampled=tf.reduce_mean(tf.cast(sampled < 0, tf.float32)),
+        )
+
+
+def _optimizer(optimizer: Any, like: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """The optimizer wanted, or a fresh one of the same settings."""
+    if optimizer is not None:
+        return keras.optimizers.get(optimizer)
+    return type(like).from_config(like.get_config())

@@ -1,0 +1,78 @@
+"""An independent judge of generated faces: a convolutional classifier of real ones."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from tf_jmvae import data
+from tf_jmvae.files import replace_atomically
+
+__all__ = ["aucs", "features", "load_or_train"]
+
+_BATCH = 64
+_FEATURES = "features"
+
+
+def load_or_train(
+    path: Path, source: data.Source, *, epochs: int, seed: int, channels: Sequence[int] = (32, 64, 128, 128)
+) -> keras.Model:
+    """The classifier of images x, standardised as the data are, to a logit for each attribute; nothing of the models.
+
+    Args:
+      path: its `.keras` file; trained anew if it is not there.
+      source: images x and attributes w in {-1, 1}.
+      epochs: passes over the training images.
+      seed: of weights, order and dropout.
+      channels: of the convolutions, each followed by pooling.
+    """
+    if path.exists():
+        return keras.saving.load_model(path)
+    keras.utils.set_random_seed(seed)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    layers = keras.layers
+    stack: list[keras.layers.Layer] = [layers.Input(source.train["x"].shape[1:])]
+    for number in channels:
+        stack += [
+            layers.Conv2D(number, 3, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.Activation("relu"),
+            layers.MaxPooling2D(),
+        ]
+    stack += [
+        layers.Flatten(),
+        layers.Dropout(0.5),
+        layers.Dense(256, activation="relu", name=_FEATURES),
+        layers.Dropout(0.3),
+        layers.Dense(source.train["w"].shape[-1], dtype="float32"),
+    ]
+    classifier = keras.Sequential(stack)
+    steps = source.num_batches(_BATCH)
+    rate = keras.optimizers.schedules.CosineDecay(1e-3, epochs * steps)
+    classifier.compile(keras.optimizers.Adam(rate), loss=keras.losses.BinaryCrossentropy(from_logits=True))
+    batches = source.train_batches(_BATCH, seed, passes=range(epochs)).map(lambda b: (b["x"], (b["w"] + 1) / 2))
+    classifier.fit(batches, epochs=epochs, steps_per_epoch=steps, verbose=0)
+    keras.config.set_dtype_policy("float32")
+    replace_atomically(path, classifier.save)
+    return classifier
+
+
+def aucs(
+    classifier: keras.Model, images: np.ndarray, attributes: np.ndarray, names: tuple[str, ...]
+) -> dict[str, float]:
+    """The area under the ROC curve of each attribute that varies, by name."""
+    logits = classifier.predict(images, batch_size=200, verbose=0)
+    truth = attributes > 0
+    return {
+        name: float(roc_auc_score(truth[:, index], logits[:, index]))
+        for index, name in enumerate(names)
+        if truth[:, index].any() and not truth[:, index].all()
+    }
+
+
+def features(classifier: keras.Model, images: np.ndarray) -> np.ndarray:
+    """What the classifier's last hidden layer makes of images, `[N, 256]`."""
+    inner = keras.Model(classifier.inputs, classifier.get_layer(_FEATURES).output)
+    return inner.predict(images, batch_size=200, verbose=0).astype(np.float64)

@@ -1,0 +1,130 @@
+"""Every number of the CelebA study, by name."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_jmvae import data
+from tf_jmvae.evaluation import Estimate, attribute_accuracy
+from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.reproduce import attribute_classifier
+from tf_jmvae.reproduce.celeba_plan import Scale
+from tf_jmvae.reproduce.collector import Collector, Models
+from tf_jmvae.reproduce.image_quality import frechet_distance, gradient_magnitude
+from tf_jmvae.reproduce.study import Measurement
+
+__all__ = ["JUDGED", "ROWS", "generate", "measurements"]
+
+# Rows of Table 2.
+ROWS = {
+    "cvae": ({"x": "cvae-x", "w": "cvae-w"}, "zeros"),
+    "cvae-prior": ({"x": "cvae-x", "w": "cvae-w"}, None),
+    "cmma": ({"x": "cmma-x", "w": "cmma-w"}, None),
+    "jmvae": ({"x": "jmvae", "w": "jmvae"}, None),
+    "jmvae-kl": ({"x": "jmvae-kl", "w": "jmvae-kl"}, None),
+    "hierarchical-jmvae": ({"x": "hierarchical-jmvae", "w": "hierarchical-jmvae"}, None),
+}
+# The models whose images the judge sees, each with whether it needs steps.
+JUDGED = {
+    "jmvae-kl": False,
+    "jmvae-kl-gan": False,
+    "cmma-x": False,
+    "cvae-x": False,
+    "jmvae": True,
+    "hierarchical-jmvae": True,
+}
+_BATCH = 200
+
+
+def measurements(scale: Scale, models: Models, source: data.Source, folder: Path, seed: int) -> dict[str, Measurement]:
+    """All measurements, in an order that loads each model once."""
+    collector = Collector(models, seed)
+    test, names, size = source.test, source.class_names, len(source.test["x"])
+    first = {name: values[: scale.figure_7_size] for name, values in test.items()}
+
+    def judge() -> keras.Model:
+        path = folder / "judge.keras"
+        return attribute_classifier.load_or_train(
+            path, source, epochs=scale.judge_epochs, seed=seed, channels=scale.judge_channels
+        )
+
+    def judged(images: Callable[[], np.ndarray], quantity: str) -> Callable[[], dict[str, Any]]:
+        def compute() -> dict[str, Any]:
+            found = attribute_classifier.aucs(judge(), images(), test["w"], names)
+            return {"quantity": quantity, "by_attribute": found, "mean": float(np.mean(list(found.values())))}
+
+        return compute
+
+    def looked_at(images: Callable[[], np.ndarray], quantity: str) -> Callable[[], dict[str, Any]]:
+        def compute() -> dict[str, Any]:
+            made = images()
+            sharpness = gradient_magnitude(_rgb(source, made))
+            real = attribute_classifier.features(judge(), source.test["x"])
+            distance = frechet_distance(attribute_classifier.features(judge(), made), real)
+            estimate = Estimate(f"mean gradient magnitude of {quantity}", "grey levels per pixel", sharpness, 1, seed)
+            return {**estimate.as_dict(), "frechet_distance": distance}
+
+        return compute
+
+    collector.add_table("table-2", ROWS, test, scale)
+    collector.add_steps("figure-7", ("x-given-w",), first, scale)
+    for row, (trained, initial) in ROWS.items():
+        if row != "cvae-prior":
+            options = {"num_steps": scale.num_steps, "initial": initial}
+            collector.add(f"attributes/{row}", trained["w"], attribute_accuracy, test, **options)
+    collector.add("attributes/jmvae-kl-gan", "jmvae-kl-gan", attribute_accuracy, test)
+
+    for model, iterates in JUDGED.items():
+        for steps in (1, scale.num_steps) if iterates else (1,):
+
+            def images(model: str = model, steps: int = steps, latent: str = "mean") -> np.ndarray:
+                return generate(models(model), test["w"], num_steps=steps, latent=latent, seed=seed)
+
+            quantity = f"images of {model} from attributes, " + (f"{steps} steps" if iterates else "z at its mean")
+            cost = size * steps
+            collector.add_measurement(f"judge/{model}/{steps}", model, judged(images, f"AUC of {quantity}"), cost)
+    for model in ("jmvae-kl", "jmvae-kl-gan"):
+
+        def samples(model: str = model) -> np.ndarray:
+            return generate(models(model), test["w"], latent="sample", seed=seed)
+
+        quantity = f"images of {model} from attributes, z ~ q(z | w)"
+        collector.add_measurement(f"sharpness/{model}", model, looked_at(samples, quantity), size)
+
+    collector.add_measurement("judge/real", "", judged(lambda: test["x"], "AUC of real images"), size)
+    collector.add_measurement("sharpness/real", "", looked_at(lambda: test["x"], "real images"), size)
+    collector.add_measurement("attributes/majority", "", lambda: _majority(source, seed), size)
+    return collector.measurements()
+
+
+def generate(
+    model: MultimodalVAE, attributes: np.ndarray, *, num_steps: int = 1, latent: str = "mean", seed: int = 0
+) -> np.ndarray:
+    """Images `[N, H, W, 3]` from attributes `[N, A]`, standardised, a batch at a time."""
+    batches = [
+        model.generate(
+            {"w": attributes[start : start + _BATCH]},
+            targets=["x"],
+            latent=latent,
+            num_steps=num_steps,
+            seed=tf.constant([seed, start]),
+        )["x"].numpy()
+        for start in range(0, len(attributes), _BATCH)
+    ]
+    return np.concatenate(batches)
+
+
+def _rgb(source: data.Source, images: np.ndarray) -> np.ndarray:
+    statistics = source.statistics["x"]
+    return np.clip(np.round(images * statistics.deviation + statistics.mean), 0, 255).astype(np.uint8)
+
+
+def _majority(source: data.Source, seed: int) -> dict[str, Any]:
+    """How often each attribute has the value that most training images have."""
+    guess = np.where(source.train["w"].mean(axis=0) > 0, 1, -1)
+    shares = (source.test["w"] == guess).mean(axis=1)
+    return Estimate("w is what most training images have", "attribute accuracy", shares, 1, seed).as_dict()

@@ -1,0 +1,103 @@
+"""What all studies share: trained models by name, and measurements of them."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tf_jmvae.evaluation import Estimate, conditional_log_likelihood
+from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.reproduce.study import Measurement
+
+__all__ = ["COLUMNS", "COMPARED", "Collector", "Models", "Row"]
+
+# Columns of Tables 1 and 2: target and given.
+COLUMNS = {"x-given-w": ("x", "w"), "w-given-x": ("w", "x"), "x-given-xw": ("x", "xw"), "w-given-xw": ("w", "xw")}
+# The models that the figures compare.
+COMPARED = ("jmvae", "hierarchical-jmvae", "jmvae-kl")
+
+# The training that answers for each target, and what a missing target starts from.
+Row = tuple[Mapping[str, str], str | None]
+
+
+class Models:
+    """Loads trained models by name, and keeps the last one."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._last: tuple[str, MultimodalVAE] | None = None
+
+    def __call__(self, name: str) -> MultimodalVAE:
+        if self._last is None or self._last[0] != name:
+            self._last = name, keras.saving.load_model(self._folder / name / "model.keras")
+        return self._last[1]
+
+
+class Collector:
+    """Collects measurements, and gives them in an order that loads each model once.
+
+    Args:
+      models: the study's.
+      seed: of every estimate.
+    """
+
+    def __init__(self, models: Models, seed: int):
+        self._models, self._seed = models, seed
+        self._found: list[tuple[str, str, Measurement]] = []
+
+    def add(
+        self, name: str, model: str, estimate: Callable[..., Estimate], examples: Mapping[str, Any], **options: Any
+    ) -> None:
+        """One estimate of a model."""
+
+        def compute() -> dict[str, Any]:
+            return estimate(self._models(model), examples, seed=self._seed, verbose=0, **options).as_dict()
+
+        passes = options.get("num_samples", 1) + options.get("num_steps", 0)
+        self.add_measurement(name, model, compute, len(examples["x"]) * passes)
+
+    def add_measurement(self, name: str, model: str, compute: Callable[[], dict[str, Any]], cost: float) -> None:
+        """Anything else; `model` is the one that it loads."""
+        self._found.append((model, name, Measurement(compute, cost)))
+
+    def add_table(self, table: str, rows: Mapping[str, Row], test: Mapping[str, Any], scale: Any) -> None:
+        """The conditional bounds of every row in every column, Eq. (11)."""
+        for row, (trained, initial) in rows.items():
+            for column, (target, given) in COLUMNS.items():
+                if row == "cvae-prior" and target in given:
+                    continue  # with the target given, both rows of CVAE are one
+                self.add(
+                    f"{table}/{row}/{column}",
+                    trained[target],
+                    conditional_log_likelihood,
+                    test,
+                    target=target,
+                    given=[*given],
+                    num_samples=scale.num_samples,
+                    num_steps=scale.num_steps,
+                    num_chains=1,
+                    initial=initial,
+                )
+
+    def add_steps(self, figure: str, columns: Iterable[str], test: Mapping[str, Any], scale: Any) -> None:
+        """The bounds over the steps of iterated sampling; of JMVAE-kl, which needs none, one."""
+        for model in COMPARED:
+            for steps in scale.steps if model != "jmvae-kl" else scale.steps[:1]:
+                for column in columns:
+                    target, given = COLUMNS[column]
+                    self.add(
+                        f"{figure}/{model}/{column}/{steps}",
+                        model,
+                        conditional_log_likelihood,
+                        test,
+                        target=target,
+                        given=given,
+                        num_samples=scale.num_samples,
+                        num_steps=steps,
+                        num_chains=1,
+                    )
+
+    def measurements(self) -> dict[str, Measurement]:
+        """All of them by name."""
+        return {name: measurement for _, name, measurement in sorted(self._found, key=lambda entry: entry[0])}

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup train test lint format reproduce-mnist clean
+.PHONY: help setup train test lint format reproduce-mnist reproduce-celeba clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -35,6 +35,9 @@ format: $(STAMP)  ## Mend style and formatting.
 
 reproduce-mnist: $(STAMP)  ## Run the paper's MNIST experiments and write docs/results.md (ARGS="--data-dir FOLDER").
 	$(BIN)/tf-jmvae reproduce mnist $(ARGS)
+
+reproduce-celeba: $(STAMP)  ## Run the paper's CelebA experiments (ARGS="--small --data-dir FOLDER" on two cores).
+	$(BIN)/tf-jmvae reproduce celeba $(ARGS)
 
 clean:  ## Remove .venv and caches; runs stay.
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache

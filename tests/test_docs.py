@@ -96,7 +96,7 @@ def test_links_of_the_readme_lead_somewhere():
 
 
 # What docs/architecture.md calls downwards, lowest first.
-LAYERS = ["models", "evaluation", "training", "report", "reproduce", "cli"]
+LAYERS = ["models", "editing", "evaluation", "training", "report", "reproduce", "cli"]
 
 
 def _imports(path):

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
 from tf_jmvae.report.figures import figure_4
+from tf_jmvae.report.plots import show_photograph
 from tf_jmvae.report.titles import TITLES
 
 __all__ = ["figures"]
@@ -89,7 +89,7 @@ def _figure_9(portraits: Sequence[Sequence[tuple[str, np.ndarray]]], path: str) 
     grid = figure.subplots(len(portraits), columns, squeeze=False)
     for axes, cells in zip(grid, portraits, strict=True):
         for axis, (title, image) in zip(axes, cells, strict=True):
-            _show(axis, image)
+            show_photograph(axis, image)
             axis.set_title(title, fontsize=10)
     figure.savefig(path, format="png")
 
@@ -107,11 +107,5 @@ def _face_grid(panel: Any, rows: Sequence[np.ndarray], labels: Sequence[str]) ->
     for axes, images, label in zip(grid, rows, labels, strict=True):
         axes[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
         for axis, image in zip(axes, images, strict=True):
-            _show(axis, image)
+            show_photograph(axis, image)
     return grid
-
-
-def _show(axis: Axes, image: np.ndarray) -> None:
-    axis.imshow(image)
-    axis.set(xticks=[], yticks=[])
-    axis.spines[:].set_visible(False)

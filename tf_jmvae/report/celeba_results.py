@@ -71,7 +71,7 @@ def celeba(record: Mapping[str, Any]) -> str:
 
 
 def _option(scale: Mapping[str, Any]) -> str:
-    return "" if scale["name"] == "full" else f" --scale {scale['name']}"
+    return "" if scale["name"] == "full" else f" --{scale['name']}"
 
 
 def _data(record: Mapping[str, Any]) -> str:
@@ -114,7 +114,7 @@ def _why(record: Mapping[str, Any]) -> str:
     for index, (column, title) in enumerate(COLUMN_TITLES.items()):
         share = 3 if column.startswith("x") else 1
         below = [
-            f"{TITLES[row]} by {paper[index] - measured[f'table-2/{row}/{column}']['mean'] / share:.4g}"
+            f"{_short(row)} by {paper[index] - measured[f'table-2/{row}/{column}']['mean'] / share:.4g}"
             for row, paper in _PAPER.items()
             if measured[f"table-2/{row}/{column}"]["mean"] / share < paper[index]
         ]
@@ -129,7 +129,11 @@ def _why(record: Mapping[str, Any]) -> str:
 
 
 def _order(scores: Mapping[str, float]) -> str:
-    return " > ".join(TITLES[row].split(",")[0] for row in sorted(scores, key=scores.get, reverse=True))
+    return " > ".join(_short(row) for row in sorted(scores, key=scores.get, reverse=True))
+
+
+def _short(row: str) -> str:
+    return TITLES[row].split(",")[0]
 
 
 def _attributes(measured: Mapping[str, Any]) -> str:

@@ -7,13 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tf_jmvae.models import MultimodalVAE
-from tf_jmvae.report.portraits import portraits
 
-__all__ = ["both_directions", "history", "show_image"]
+__all__ = ["RIGHT", "WRONG", "both_directions", "history", "show_image", "show_photograph"]
 
 _ROWS = 11
 _GUESSED = 15
-_RIGHT, _WRONG, _REST = "#1a7f5a", "#c0392b", "#b8c4cc"
+RIGHT, WRONG = "#1a7f5a", "#c0392b"
+_REST = "#b8c4cc"
 
 
 def both_directions(
@@ -27,19 +27,14 @@ def both_directions(
 ) -> None:
     """Draws images x generated from every label w, and labels generated from images, as far as the model does.
 
-    Of photographs with attributes it draws `portraits` instead.
-
     Args:
-      model: one with an image modality x and a categorical modality w, or with a standardised x and attributes w.
+      model: one with an image modality x and a categorical modality w.
       test: arrays `[N, ...]` by modality; its first images are those to name.
       class_names: what the entries of w mean.
       path: where to write the PNG.
       num_steps: of iterated sampling, for models that need it.
       seed: of the samples; equal seeds draw equal pictures.
     """
-    if "x" in model.standardizations:
-        portraits(model, test, path, num_steps=num_steps, seed=seed)
-        return
     drawn = [draw for name, draw in (("x", _draw_images), ("w", _draw_labels)) if name in model.targets]
     figure = Figure(figsize=(6 * len(drawn), 6.2), layout="constrained", dpi=150)
     panels = figure.subfigures(1, len(drawn), width_ratios=(1.0, 1.15)[: len(drawn)], wspace=0.03, squeeze=False)[0]
@@ -109,6 +104,16 @@ def history(recorded: Mapping[str, Sequence[float | None]], path: str) -> None:
 def show_image(axis: Axes, image: np.ndarray) -> None:
     """Shows one grey image in [0, 1], `[H, W, 1]`, dark on white, without a frame."""
     axis.imshow(image.squeeze(), cmap="gray_r", vmin=0, vmax=1)
+    _without_frame(axis)
+
+
+def show_photograph(axis: Axes, image: np.ndarray) -> None:
+    """Shows one uint8 RGB image, `[H, W, 3]`, without a frame."""
+    axis.imshow(image)
+    _without_frame(axis)
+
+
+def _without_frame(axis: Axes) -> None:
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
 
@@ -116,7 +121,7 @@ def show_image(axis: Axes, image: np.ndarray) -> None:
 def _bars(axis: Axes, probabilities: np.ndarray, truth: int, class_names: Sequence[str]) -> None:
     named = int(probabilities.argmax())
     colors = [_REST] * len(class_names)
-    colors[named] = _RIGHT if named == truth else _WRONG
+    colors[named] = RIGHT if named == truth else WRONG
     axis.bar(range(len(class_names)), probabilities, color=colors)
     axis.set_title(
         f"{class_names[named]}  ({probabilities[named]:.0%})"

@@ -12,13 +12,13 @@ __all__ = ["SCALES", "TRAININGS", "Scale", "configs"]
 # Preset, without the dataset and the size, and options of the model.
 TRAININGS: dict[str, tuple[str, dict[str, Any]]] = {
     "jmvae-kl": ("jmvae-kl", {}),
-    "jmvae-kl-gan": ("jmvae-kl-gan", {}),
     "jmvae": ("jmvae", {}),
     "hierarchical-jmvae": ("hierarchical-jmvae", {}),
     "cvae-x": ("cvae", {"target": "x"}),
     "cvae-w": ("cvae", {"target": "w"}),
     "cmma-x": ("cmma", {"target": "x"}),
     "cmma-w": ("cmma", {"target": "w"}),
+    "jmvae-kl-gan": ("jmvae-kl-gan", {}),
 }
 
 
@@ -73,8 +73,8 @@ SCALES = {
 # What is left of a model in miniature: as few layers as there can be, for what takes time is to trace them.
 _MINIATURE = {"latent_dim": 8, "trunk": (16,)}
 _MINIATURE_MODALITIES = {
-    "x": {"encoder": {"filters": (8, 8)}, "decoder": {"filters": (8,)}},
-    "w": {"encoder": (16,), "decoder": (16,)},
+    "x": {"encoder": {"filters": (8, 8)}, "decoder": {"filters": (8,)}, "batch_norm": False},
+    "w": {"encoder": (16,), "decoder": (16,), "batch_norm": False},
 }
 
 

@@ -17,6 +17,11 @@ MODEL_OPTIONS = {
     ("hierarchical-jmvae",): ("num_layers",),
     ("cvae", "cmma"): ("target",),
 }
+# Which optimizer of jmvae-kl-gan has which learning rate.
+PLAYERS_RATES = {
+    "decoder_learning_rate": "decoder_optimizer",
+    "discriminator_learning_rate": "discriminator_optimizer",
+}
 
 
 class _Schema(BaseModel):
@@ -138,8 +143,12 @@ class TrainingConfig(_Schema):
     """Passes over the training data."""
     learning_rate: PositiveFloat = 1e-3
     """Adam's, at the start."""
+    decoder_learning_rate: PositiveFloat | None = None
+    """jmvae-kl-gan: Adam's for the image decoder; by default the same."""
     discriminator_learning_rate: PositiveFloat | None = None
     """jmvae-kl-gan: Adam's for the discriminator; by default the same."""
+    beta_1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Adam's decay of the mean gradient; 0.5 is usual with a GAN."""
     decay: Literal["constant", "cosine"] = "cosine"
     """Learning rate over the run."""
     kl_warm_up: Annotated[int, Field(ge=0)] = 0
@@ -179,6 +188,7 @@ class Config(_Schema):
 
     @model_validator(mode="after")
     def _training_fits_model(self):
-        if self.training.discriminator_learning_rate and self.model.kind != "jmvae-kl-gan":
-            raise ValueError(f"discriminator_learning_rate: of jmvae-kl-gan, but the model is {self.model.kind}")
+        wrong = [name for name in PLAYERS_RATES if getattr(self.training, name) is not None]
+        if wrong and self.model.kind != "jmvae-kl-gan":
+            raise ValueError(f"{', '.join(wrong)}: of jmvae-kl-gan, but the model is {self.model.kind}")
         return self

@@ -18,11 +18,11 @@ import keras
 
 from tf_jmvae import callbacks, data
 from tf_jmvae.data.statistics import Statistics
-from tf_jmvae.evaluation import conditional_coherence
+from tf_jmvae.evaluation import attribute_accuracy, conditional_coherence
 from tf_jmvae.files import replace_atomically, write_json
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.optimizers import FusedAdam
-from tf_jmvae.training.config import Config, TrainingConfig
+from tf_jmvae.training.config import PLAYERS_RATES, Config, TrainingConfig
 from tf_jmvae.training.presets import build_model
 
 __all__ = ["RunError", "default_run_dir", "train"]
@@ -88,27 +88,27 @@ def train(
 
 
 def evaluate(model: MultimodalVAE, source: data.Source, num_steps: int = 1) -> dict[str, float]:
-    """Bound terms on the test set, and how often each label is named from the other modalities.
+    """Bound terms on the test set, and how often labels and attributes are named from the other modalities.
 
     A label counts as named when it is the argmax of p(w | z) at the mean of q(z | the others), for
-    models without an encoder for them after `num_steps` of iterated sampling from zeros.
+    models without an encoder for them after `num_steps` of iterated sampling from zeros; an attribute when
+    its sign is right.
     """
     metrics = model.evaluate(source.test_batches(), verbose=0, return_dict=True)
     metrics = {name: float(value) for name, value in metrics.items()}
     for name in model.targets:
         others = [other for other in model.modalities if other != name]
-        if model.modalities[name].likelihood == "categorical" and others:
-            named = conditional_coherence(
-                model,
-                source.test,
-                target=name,
-                given=others,
-                labels=source.test[name].argmax(-1),
-                latent="mean",
-                num_steps=num_steps,
-                verbose=0,
-            )
-            metrics[f"accuracy_{name}_from_{'_and_'.join(others)}"] = named.mean
+        options = {"target": name, "given": others, "num_steps": num_steps, "verbose": 0}
+        if not others:
+            continue
+        if model.modalities[name].likelihood == "categorical":
+            labels = source.test[name].argmax(-1)
+            named = conditional_coherence(model, source.test, labels=labels, latent="mean", **options)
+        elif model.modalities[name].entry_names:
+            named = attribute_accuracy(model, source.test, **options)
+        else:
+            continue
+        metrics[f"accuracy_{name}_from_{'_and_'.join(others)}"] = named.mean
     return metrics
 
 
@@ -120,12 +120,22 @@ def _statistics(source: data.Source, name: str) -> Statistics:
 
 def _compile(model: MultimodalVAE, config: Config, steps_per_epoch: int) -> None:
     training = config.training
-    settings = {"jit_compile": training.jit_compile, "steps_per_execution": training.steps_per_execution}
-    if training.discriminator_learning_rate is not None:
-        discriminator_rate = _schedule(training.discriminator_learning_rate, training, steps_per_epoch)
-        settings["discriminator_optimizer"] = FusedAdam(discriminator_rate, global_clipnorm=training.clip_norm)
-    rate = _schedule(training.learning_rate, training, steps_per_epoch)
-    model.compile(FusedAdam(rate, global_clipnorm=training.clip_norm), **settings)
+
+    def optimizer(rate: float) -> FusedAdam:
+        schedule = _schedule(rate, training, steps_per_epoch)
+        return FusedAdam(schedule, beta_1=training.beta_1, global_clipnorm=training.clip_norm)
+
+    players = {
+        player: optimizer(rate)
+        for name, player in PLAYERS_RATES.items()
+        if (rate := getattr(training, name)) is not None
+    }
+    model.compile(
+        optimizer(training.learning_rate),
+        jit_compile=training.jit_compile,
+        steps_per_execution=training.steps_per_execution,
+        **players,
+    )
 
 
 def _schedule(rate: float, training: TrainingConfig, steps_per_epoch: int) -> Any:
@@ -189,15 +199,15 @@ class _Stopwatch(keras.callbacks.Callback):
 def _draw(
     model: MultimodalVAE, source: data.Source, history: dict[str, list[float]], run_dir: Path, config: Config
 ) -> None:
-    from tf_jmvae.report import plots
+    from tf_jmvae.report import faces, plots
 
     replace_atomically(run_dir / "history.png", lambda path: plots.history(history, path))
     if {"x", "w"} <= set(model.modalities):
+        both_directions = faces.both_directions if "x" in model.standardizations else plots.both_directions
+        options = {"num_steps": config.num_steps, "seed": config.seed}
         replace_atomically(
             run_dir / "generated.png",
-            lambda path: plots.both_directions(
-                model, source.test, source.class_names, path, num_steps=config.num_steps, seed=config.seed
-            ),
+            lambda path: both_directions(model, source.test, source.class_names, path, **options),
         )
 
 

@@ -41,3 +41,5 @@ def small_batch(names="xw", size=12, seed=0):
 def _reproducible():
     keras.utils.set_random_seed(1)
     keras.config.set_dtype_policy("float32")
+    yield
+    keras.config.set_dtype_policy("float32")  # for fixtures of the next module, which are made before this one

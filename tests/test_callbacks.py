@@ -1,5 +1,6 @@
-"""KL warm-up, checkpoints that survive a kill, and files that are whole or not there."""
+"""KL warm-up, a watch on discriminators, checkpoints that survive a kill, and files that are whole or not there."""
 
+import contextlib
 import json
 import pathlib
 
@@ -9,7 +10,7 @@ import pytest
 from conftest import small_batch, small_modalities
 
 import tf_jmvae as tj
-from tf_jmvae.callbacks import Checkpoint, KLWarmUp
+from tf_jmvae.callbacks import Checkpoint, DiscriminatorCollapse, KLWarmUp
 from tf_jmvae.files import replace_atomically, write_json
 
 EPOCHS = 4
@@ -116,6 +117,63 @@ class TestKLWarmUp:
     def test_negative_epochs_are_refused(self):
         with pytest.raises(ValueError, match="epochs must be 0 or more; got -1"):
             KLWarmUp(-1)
+
+
+class TestDiscriminatorCollapse:
+    @staticmethod
+    def _run(callback, accuracies):
+        """Epochs of these accuracies on real, reconstructed and sampled images; gives the states after each."""
+        states = []
+        for epoch, (real, reconstructed, sampled) in enumerate(accuracies):
+            logs = {"accuracy_real": real, "accuracy_reconstructed": reconstructed, "accuracy_sampled": sampled}
+            callback.on_epoch_end(epoch, logs)
+            states.append(callback.collapsed)
+        return states
+
+    @pytest.mark.parametrize(
+        ("accuracies", "state", "advice"),
+        [
+            ((1.0, 1.0, 1.0), "right", "Lower its learning rate, or raise adversarial_weight"),
+            ((0.99, 1.0, 1.0), "right", "has been 0.995"),
+            ((0.5, 0.5, 0.5), "chance", "Raise its learning rate, or lower adversarial_weight"),
+            ((1.0, 0.0, 0.02), "chance", "has been 0.505"),  # it calls everything real
+        ],
+    )
+    def test_it_warns_once_after_so_many_epochs_in_a_row(self, accuracies, state, advice):
+        callback = DiscriminatorCollapse(patience=3)
+        with pytest.warns(UserWarning, match=advice) as caught:
+            states = self._run(callback, [accuracies] * 5)
+        assert states == [None, None, state, state, state]
+        assert len(caught) == 1
+
+    def test_one_good_epoch_starts_the_count_anew(self):
+        right, fair = (1.0, 1.0, 1.0), (0.8, 0.7, 0.9)
+        callback = DiscriminatorCollapse(patience=2)
+        assert self._run(callback, [right, fair, right, fair]) == [None] * 4
+        with pytest.warns(UserWarning, match="right"):
+            assert self._run(callback, [right, right, fair]) == [None, "right", None]
+
+    def test_from_chance_to_always_right_is_another_collapse(self):
+        with pytest.warns(UserWarning, match="chance|right") as caught:
+            states = self._run(DiscriminatorCollapse(patience=1), [(0.5, 0.5, 0.5), (1.0, 1.0, 1.0)])
+        assert states == ["chance", "right"]
+        assert len(caught) == 2
+
+    @pytest.mark.parametrize(("limits", "warns"), [({"right": 0.9}, True), ({}, False)])
+    def test_the_limits_can_be_set(self, limits, warns):
+        callback = DiscriminatorCollapse(patience=1, **limits)
+        with pytest.warns(UserWarning, match="right") if warns else contextlib.nullcontext():
+            self._run(callback, [(0.95, 0.9, 0.9)])
+
+    def test_models_without_a_discriminator_have_nothing_to_watch(self):
+        callback = DiscriminatorCollapse(patience=1)
+        callback.on_epoch_end(0, {"loss": 1.0})
+        callback.on_epoch_end(1, None)
+        assert callback.collapsed is None
+
+    def test_no_patience_is_refused(self):
+        with pytest.raises(ValueError, match="patience must be 1 or more; got 0"):
+            DiscriminatorCollapse(patience=0)
 
 
 class TestCheckpoint:

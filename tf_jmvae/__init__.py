@@ -4,7 +4,8 @@ from tf_jmvae import _backend
 
 _backend.require_tensorflow()
 
-from tf_jmvae import callbacks, data, distributions, evaluation, heads, networks, optimizers  # noqa: E402
+from tf_jmvae import callbacks, data, distributions, evaluation, heads, images, networks, optimizers  # noqa: E402
+from tf_jmvae.editing import edit, infer_attributes  # noqa: E402
 from tf_jmvae.modality import Modality  # noqa: E402
 from tf_jmvae.models import (  # noqa: E402
     CMMA,
@@ -35,9 +36,12 @@ __all__ = [
     "callbacks",
     "data",
     "distributions",
+    "edit",
     "evaluation",
     "from_preset",
     "heads",
+    "images",
+    "infer_attributes",
     "networks",
     "optimizers",
 ]

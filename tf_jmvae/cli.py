@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -156,9 +157,12 @@ def edit(argv: Sequence[str], prog: str = "tf-jmvae edit") -> int:
 def _change(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
     try:
-        return name, float(value)
+        number = float(value)
     except ValueError:
-        raise ValueError(f"--set takes NAME=VALUE, such as Smiling=1; got {text!r}.") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"--set takes NAME=VALUE, such as Smiling=1; got {text!r}.")
+    return name, number
 
 
 def _exit_code(command: Callable[[], None], prog: str) -> int:

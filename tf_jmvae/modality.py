@@ -51,8 +51,8 @@ class Modality:
     ):
         self.event_shape = _checked_shape(event_shape)
         self.likelihood = likelihood
-        self.encoder = networks.mlp() if encoder is None else _checked_network("encoder", encoder)
-        self.decoder = networks.mlp() if decoder is None else _checked_network("decoder", decoder)
+        self.encoder = networks.mlp() if encoder is None else networks.checked("encoder", encoder)
+        self.decoder = networks.mlp() if decoder is None else networks.checked("decoder", decoder)
         self.weight = checks.non_negative_number("weight", weight)
         self.standardized = bool(standardized)
         self.entry_names = _checked_entry_names(entry_names, self.event_shape)
@@ -101,11 +101,3 @@ def _checked_entry_names(names: Sequence[str], event_shape: tuple[int, ...]) -> 
             f"entry_names must name each of the {event_shape[-1]} entries of the last axis once; got {list(names)}."
         )
     return names
-
-
-def _checked_network(role: str, network: Any) -> keras.layers.Layer:
-    if not isinstance(network, keras.layers.Layer):
-        raise TypeError(
-            f"{role} must be a Keras layer or model, such as tf_jmvae.networks.mlp([512, 512]); got {network!r}."
-        )
-    return network

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-__all__ = ["Template", "clone", "conv_decoder", "conv_encoder", "flatten", "mlp", "upsampling"]
+__all__ = ["Template", "checked", "clone", "conv_decoder", "conv_encoder", "flatten", "mlp", "upsampling"]
 
 _CONVOLUTION = {"kernel_size": 4, "strides": 2, "padding": "same"}  # section 4.2.2
 
@@ -117,6 +117,15 @@ def _block(
     if not batch_norm:
         return [layer(size, activation=activation, **options)]
     return [layer(size, **options), keras.layers.BatchNormalization(), keras.layers.Activation(activation)]
+
+
+def checked(role: str, network: Any) -> keras.layers.Layer:
+    """The network; raises `TypeError`, naming its role, unless it is a Keras layer."""
+    if not isinstance(network, keras.layers.Layer):
+        raise TypeError(
+            f"{role} must be a Keras layer or model, such as tf_jmvae.networks.mlp([512, 512]); got {network!r}."
+        )
+    return network
 
 
 def clone(pattern: keras.layers.Layer) -> keras.layers.Layer:

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_jmvae import checks, seeds
-from tf_jmvae.evaluation.estimate import Estimate
+from tf_jmvae.evaluation.estimate import Estimate, whole_seed
 from tf_jmvae.models import MultimodalVAE
 
 __all__ = ["attribute_accuracy"]
@@ -53,6 +53,7 @@ def attribute_accuracy(
     if not np.isin(truth, (-1, 1)).all():
         raise ValueError(f"Attributes must be -1 or 1; modality {target!r} holds other values.")
     progress = keras.utils.Progbar(-(-len(truth) // _BATCH), verbose=verbose, unit_name="batch")
+    seed = whole_seed(seed)
     base_seed = seeds.to_tensor(seed)
     shares = []
     for number, start in enumerate(range(0, len(truth), _BATCH)):

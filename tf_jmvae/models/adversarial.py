@@ -86,7 +86,8 @@ class JMVAEKLGAN(JMVAEKL):
         self.likelihood_weight = checks.non_negative_number("likelihood_weight", likelihood_weight)
         self.adversarial_weight = checks.non_negative_number("adversarial_weight", adversarial_weight)
         self.reconstruction = reconstruction
-        network = networks.conv_encoder(units=[1024]) if discriminator is None else discriminator
+        default = discriminator is None
+        network = networks.conv_encoder(units=[1024]) if default else networks.checked("discriminator", discriminator)
         self._discriminator = networks.Template(network)
         self.discriminator = Discriminator(network, self.modalities[image].event_shape)
 
@@ -129,7 +130,7 @@ class JMVAEKLGAN(JMVAEKL):
         players = self._players()
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape(persistent=True) as tape:
-            terms, game = self._play(batch, seed)
+            terms, game = self._play(batch, seed, sample_weight)
             losses = self._minimised(terms, game, sample_weight)
             scaled = [
                 player.optimizer.scale_loss(loss / replicas) for player, loss in zip(players, losses, strict=True)
@@ -151,7 +152,9 @@ class JMVAEKLGAN(JMVAEKL):
             "reconstruction": self.reconstruction,
         }
 
-    def _play(self, batch: Mapping[str, tf.Tensor], seed: tf.Tensor) -> tuple[dict[str, Term], "_Game"]:
+    def _play(
+        self, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, sample_weight: tf.Tensor | None
+    ) -> tuple[dict[str, Term], "_Game"]:
         """The bound's terms, and what the discriminator makes of x, x~ and x_p."""
         latent_seed, prior_seed = tf.unstack(tf.random.split(seed, 2))
         q = self._encode(batch, True)
@@ -169,7 +172,7 @@ class JMVAEKLGAN(JMVAEKL):
         if self.reconstruction == "features":
             real, similar, _ = tf.split(features, 3)
             fit = diagonal_gaussian(similar, tf.ones_like(similar)).log_prob(real)
-        return terms, _Game.of(fit, *tf.split(logits, 3))
+        return terms, _Game.of(fit, *tf.split(logits, 3), sample_weight)
 
     def _minimised(
         self, terms: Mapping[str, Term], game: "_Game", sample_weight: tf.Tensor | None
@@ -228,13 +231,21 @@ class _Game(NamedTuple):
     accuracy_sampled: tf.Tensor
 
     @classmethod
-    def of(cls, fit: tf.Tensor, real: tf.Tensor, reconstructed: tf.Tensor, sampled: tf.Tensor) -> "_Game":
-        """From the logits `[B]` of real images, reconstructions, and decodings of z ~ p(z)."""
+    def of(
+        cls,
+        fit: tf.Tensor,
+        real: tf.Tensor,
+        reconstructed: tf.Tensor,
+        sampled: tf.Tensor,
+        sample_weight: tf.Tensor | None = None,
+    ) -> "_Game":
+        """From the logits `[B]` of real images, reconstructions, and decodings of z ~ p(z); weights are of losses."""
         softplus = tf.nn.softplus  # softplus(-l) = -log D, softplus(l) = -log(1 - D)
+        weight = 1.0 if sample_weight is None else tf.cast(sample_weight, tf.float32)
         return cls(
             fit=fit,
-            generator_loss=tf.reduce_mean(softplus(-reconstructed) + softplus(-sampled)),
-            discriminator_loss=tf.reduce_mean(softplus(-real) + softplus(reconstructed) + softplus(sampled)),
+            generator_loss=tf.reduce_mean(weight * (softplus(-reconstructed) + softplus(-sampled))),
+            discriminator_loss=tf.reduce_mean(weight * (softplus(-real) + softplus(reconstructed) + softplus(sampled))),
             accuracy_real=tf.reduce_mean(tf.cast(real > 0, tf.float32)),
             accuracy_reconstructed=tf.reduce_mean(tf.cast(reconstructed < 0, tf.float32)),
             accuracy_sampled=tf.reduce_mean(tf.cast(sampled < 0, tf.float32)),

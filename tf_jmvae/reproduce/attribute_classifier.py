@@ -53,7 +53,7 @@ def load_or_train(
     rate = keras.optimizers.schedules.CosineDecay(1e-3, epochs * steps)
     classifier.compile(keras.optimizers.Adam(rate), loss=keras.losses.BinaryCrossentropy(from_logits=True))
     batches = source.train_batches(_BATCH, seed, passes=range(epochs)).map(lambda b: (b["x"], (b["w"] + 1) / 2))
-    classifier.fit(batches, epochs=epochs, steps_per_epoch=steps, verbose=0)
+    classifier.fit(batches, epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=0)
     keras.config.set_dtype_policy("float32")
     replace_atomically(path, classifier.save)
     return classifier

@@ -1,5 +1,6 @@
 """Every number of the CelebA study, by name."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
     test, names, size = source.test, source.class_names, len(source.test["x"])
     first = {name: values[: scale.figure_7_size] for name, values in test.items()}
 
+    @functools.cache
     def judge() -> keras.Model:
         path = folder / "judge.keras"
         return attribute_classifier.load_or_train(

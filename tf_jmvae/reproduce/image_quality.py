@@ -35,4 +35,4 @@ def frechet_distance(features: np.ndarray, others: np.ndarray) -> float:
     eigenvalues = linalg.eigvals(covariance @ other_covariance).real
     root_trace = np.sqrt(np.maximum(eigenvalues, 0.0)).sum()
     distance = np.square(mean - other_mean).sum() + np.trace(covariance) + np.trace(other_covariance) - 2 * root_trace
-    return float(distance)
+    return max(float(distance), 0.0)  # of equal sets, rounding may leave less

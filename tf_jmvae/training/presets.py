@@ -24,6 +24,7 @@ _MODELS = {
     "cvae": CVAE,
     "cmma": CMMA,
 }
+_OF_ANOTHER_FORM = ("model_type", "tuple_type")  # pydantic's names of these errors
 _FOLDER = resources.files("tf_jmvae.training") / "presets"
 
 
@@ -141,10 +142,20 @@ def _modality(config: ModalityConfig) -> Modality:
 
 def describe(error: pydantic.ValidationError) -> str:
     """A validation error as one line: which setting, what is wrong, what came."""
+    details = [(_setting(detail["loc"]), detail) for detail in error.errors()]
     parts = []
-    for detail in error.errors():
-        where = ".".join(map(str, detail["loc"]))
+    for where, detail in details:
+        if detail["type"] in _OF_ANOTHER_FORM and any(
+            other.startswith(where) and reason["type"] not in _OF_ANOTHER_FORM for other, reason in details
+        ):
+            continue  # networks are widths or convolutional: what is wrong is said of the form that came
         came = "" if detail["type"] in ("missing", "value_error") else f" (got {detail['input']!r})"
         message = detail["msg"].removeprefix("Value error, ")
         parts.append(f"{where}: {message}{came}" if where else message)
     return "; ".join(parts)
+
+
+def _setting(path: tuple[str | int, ...]) -> str:
+    """The setting's name, without pydantic's marks of which form it took it for."""
+    marks = (ConvolutionConfig.__name__, "tuple[")
+    return ".".join(str(part) for part in path if not str(part).startswith(marks))

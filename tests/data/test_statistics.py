@@ -1,0 +1,94 @@
+"""Statistics of a training split, and pipelines that mirror and standardise."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_jmvae.data import from_arrays
+from tf_jmvae.data.statistics import Statistics
+
+RANDOM = np.random.default_rng(0)
+IMAGES = RANDOM.integers(0, 256, (200, 4, 6, 3)).astype(np.uint8)
+NUMBERS = np.arange(200)
+
+
+def test_they_equal_numpys(monkeypatch):
+    monkeypatch.setattr("tf_jmvae.data.statistics._CHUNK", 64)  # the last chunk is smaller
+    found = Statistics.of(IMAGES)
+    np.testing.assert_allclose(found.mean, IMAGES.mean(axis=0, dtype=np.float64), rtol=1e-6)
+    np.testing.assert_allclose(found.deviation, IMAGES.std(axis=0, dtype=np.float64), rtol=1e-6)
+    assert {value.dtype for value in found} == {np.dtype(np.float32)}
+
+
+def test_standardised_values_have_mean_0_and_deviation_1():
+    standardized = Statistics.of(IMAGES).standardize(IMAGES)
+    assert standardized.dtype == np.float32
+    np.testing.assert_allclose(standardized.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(standardized.std(axis=0), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("level", [0, 7, 255])
+def test_an_entry_that_never_varies_has_deviation_1(level):
+    values = IMAGES.copy()
+    values[:, 0, 0, 0] = level
+    found = Statistics.of(values)
+    assert (found.mean[0, 0, 0], found.deviation[0, 0, 0]) == (level, 1)
+    assert (found.standardize(values)[:, 0, 0, 0] == 0).all()
+
+
+def _pass(number=0, **options):
+    """Images and their numbers of one pass."""
+    dataset = from_arrays(
+        {"x": IMAGES, "n": NUMBERS}, batch_size=32, mirror=["x"], passes=range(number, number + 1), **options
+    )
+    batches = list(dataset.as_numpy_iterator())
+    return tuple(np.concatenate([batch[name] for batch in batches]) for name in ("x", "n"))
+
+
+def _mirrored(images, numbers):
+    """Which are mirrored; each is either the original or its mirror image."""
+    originals = IMAGES[numbers.astype(int)].astype(np.float32)
+    same, flipped = ((images == other).all(axis=(1, 2, 3)) for other in (originals, originals[:, :, ::-1]))
+    np.testing.assert_array_equal(same, ~flipped)
+    return flipped
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_about_half_are_mirrored_another_half_on_the_next_pass_and_the_same_under_a_seed(shuffle):
+    halves = []
+    for number in (0, 1, 0):
+        images, numbers = _pass(number, shuffle=shuffle, seed=4)
+        order = np.argsort(numbers)
+        halves.append(_mirrored(images, numbers)[order])
+    first, second, again = halves
+    error = np.sqrt(0.25 / len(IMAGES))
+    for half in (first, second):
+        assert abs(half.mean() - 0.5) < 4.5 * error
+    assert abs((first == second).mean() - 0.5) < 4.5 * error
+    np.testing.assert_array_equal(first, again)
+    other = _mirrored(*_pass(seed=5))
+    assert abs((first == other).mean() - 0.5) < 4.5 * error
+
+
+def test_batches_are_standardised_after_they_are_mirrored():
+    statistics = Statistics.of(IMAGES)
+    plain, numbers = _pass(seed=4)
+    standardized, same = _pass(seed=4, standardize={"x": statistics})
+    np.testing.assert_array_equal(numbers, same)
+    np.testing.assert_allclose(standardized, (plain - statistics.mean) / statistics.deviation, rtol=1e-4, atol=1e-5)
+
+
+def test_bytes_stay_bytes_in_memory(monkeypatch):
+    """Batches are gathered from them, and are floats only then."""
+    gathered, gather = [], tf.gather
+    monkeypatch.setattr(tf, "gather", lambda tensor, rows: gathered.append(tensor.dtype) or gather(tensor, rows))
+    dataset = from_arrays({"x": IMAGES}, batch_size=32, standardize={"x": Statistics.of(IMAGES)}, passes=range(1))
+    assert next(iter(dataset))["x"].dtype == tf.float32
+    assert gathered == [tf.uint8]
+
+
+@pytest.mark.parametrize("option", ["mirror", "standardize"])
+def test_an_unknown_name_is_refused(option):
+    value = {"mirror": ["y"], "standardize": {"y": Statistics.of(IMAGES)}}[option]
+    with pytest.raises(ValueError, match=rf"{option} names \['y'\], but the arrays are \['x'\]"):
+        from_arrays({"x": IMAGES}, **{option: value})

@@ -85,6 +85,47 @@ def test_chunks_change_an_estimate_by_its_sampling_error_only(name):
     assert abs(whole.mean - chunks.mean) < 5 * scale / np.sqrt(60)
 
 
+@pytest.mark.parametrize("num_chains", [1, 2])
+@pytest.mark.parametrize("max_rows", [3, 40])
+def test_no_more_ways_down_a_hierarchy_are_walked_at_once_than_allowed_and_none_is_left_out(max_rows, num_chains):
+    model = tj.HierarchicalJMVAE(small_modalities(), 3)
+    likelihoods, decoded = model.likelihoods, []
+
+    def spy(z, **options):
+        if z.shape.rank == 2:  # in the chain
+            return likelihoods(z, **options)
+        with tf.control_dependencies([tf.py_function(lambda shape: decoded.append(shape.numpy()), [tf.shape(z)], [])]):
+            return likelihoods(tf.identity(z), **options)
+
+    model.likelihoods = spy
+    options = {"num_samples": 10, "num_steps": 2, "num_chains": num_chains}
+    ESTIMATES["bound"](model, small_batch(size=2), max_rows=max_rows, **options)
+    rows = [int(np.prod(shape[:-1])) for shape in decoded]
+    assert max_rows / 2 < max(rows) <= max_rows
+    assert sum(rows) == 2 * 10 * 10
+
+
+def test_all_samples_of_a_chain_come_from_its_one_end_in_whatever_chunks():
+    """Of one example and one chain from noise, the samples scatter by q(z | x~, w) only, not by its mean."""
+    exact, model = exact_jmvae()
+    draws, draw_latents = [], model.draw_latents
+
+    def latents(q, seed, num_samples=None, **options):
+        z = draw_latents(q, seed, num_samples, **options)
+        if num_samples is None:
+            return z
+        record = tf.py_function(lambda mean: draws.append(mean.numpy()), [q.mean()], [])
+        with tf.control_dependencies([record]):
+            return tf.identity(z)
+
+    model.draw_latents = latents
+    options = {"num_samples": 12, "num_steps": 3, "num_chains": 1, "initial": "noise"}
+    ESTIMATES["bound"](model, exact.sample(1), max_rows=5, **options)
+    assert len(draws) == 3  # of 5, 5 and 2 samples
+    np.testing.assert_array_equal(draws[0], draws[1])
+    np.testing.assert_array_equal(draws[0], draws[2])
+
+
 @pytest.mark.parametrize("num_chains", [1, 4])
 def test_chunks_hold_whole_chains_of_iterated_sampling(num_chains):
     exact, model = exact_jmvae()
@@ -110,6 +151,14 @@ def test_a_dataset_of_any_batch_size_gives_what_arrays_give(name):
     pairs = tf.data.Dataset.from_tensor_slices((batch, np.zeros(53)))
     for data in (dataset.batch(7), pairs.batch(100)):
         np.testing.assert_allclose(ESTIMATES[name](model, data, **options).values, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["bound", "joint", "marginal"])
+def test_a_dataset_of_single_examples_is_refused(name):
+    exact, model = exact_jmvae_kl()
+    dataset = tf.data.Dataset.from_tensor_slices(exact.sample(5))
+    with pytest.raises(ValueError, match=r"must give batches, with '[xw]' of shape \[batch, \d\].*Pass dataset\.batch"):
+        ESTIMATES[name](model, dataset)
 
 
 def test_values_keep_the_order_of_the_examples():
@@ -178,6 +227,9 @@ def test_the_effective_sample_size_is_that_of_the_weights():
 class _Recorder:
     def __init__(self, distribution, drawn):
         self._distribution, self._drawn = distribution, drawn
+
+    def __getattr__(self, name):
+        return getattr(self._distribution, name)
 
     def log_prob(self, z):
         with tf.control_dependencies([tf.py_function(lambda value: self._drawn.append(value.numpy()), [z], [])]):

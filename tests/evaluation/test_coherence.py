@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tf_jmvae as tj
-from tf_jmvae.evaluation import conditional_coherence, joint_coherence
+from tf_jmvae.evaluation import conditional_coherence, joint_coherence, memory
 
 CLASSES = 4
 QUIET = {"verbose": 0}
@@ -44,7 +44,7 @@ def _class_of(x):
 
 
 def _keras_model(kernel):
-    model = keras.Sequential([keras.layers.Input((CLASSES,)), keras.layers.Dense(CLASSES, use_bias=False)])
+    model = keras.Sequential([keras.layers.Input((CLASSES,)), keras.layers.Dense(kernel.shape[1], use_bias=False)])
     model.set_weights([kernel])
     return model
 
@@ -125,6 +125,28 @@ def test_several_samples_of_an_example_count_by_their_share():
     assert _x_from_w(_class_of, model, num_samples=200, seed=1).mean != estimate.mean
 
 
+@pytest.mark.parametrize("rows", [1, 7, 64])
+def test_no_more_targets_are_decoded_at_once_than_allowed_and_all_count(monkeypatch, rows):
+    monkeypatch.setattr(memory, "max_rows", lambda *arguments, **options: rows)
+    sizes = []
+
+    def classifier(x):
+        sizes.append(len(x))
+        return np.where(_class_of(x) < 2, _class_of(x), -1)
+
+    estimate = _x_from_w(classifier, num_samples=10)
+    assert max(sizes) <= rows
+    assert sum(sizes) == 60 * 10
+    np.testing.assert_array_equal(estimate.values, (LABELS < 2).astype(float))
+
+
+def test_samples_of_all_chunks_have_noise_of_their_own(monkeypatch):
+    monkeypatch.setattr(memory, "max_rows", lambda *arguments, **options: 4)
+    seen = []
+    _x_from_w(lambda x: seen.append(x) or _class_of(x), num_samples=10)
+    assert len(np.unique(np.concatenate(seen), axis=0)) == 60 * 10
+
+
 def test_more_examples_than_a_batch_keep_their_order():
     labels = np.random.default_rng(1).integers(0, CLASSES, 1203)
     data = {"w": np.eye(CLASSES, dtype=np.float32)[labels]}
@@ -145,7 +167,17 @@ def test_the_settings_of_iterated_sampling_are_recorded():
     [
         ({}, "Modality 'x' is not categorical, so its class needs a classifier"),
         ({"target": "v"}, "Unknown modality 'v'"),
-        ({"given": "v", "classifier": _class_of}, "'v'"),
+        ({"given": "v", "classifier": _class_of}, r"Unknown modality 'v'\. This model has 'w', 'x'"),
+        ({"given": [], "classifier": _class_of}, "No modality was given"),
+        ({"target": ["w"]}, r"target must be the name of one modality, such as 'x'; got \['w'\]"),
+        ({"classifier": _class_of, "num_samples": 0}, "num_samples must be a whole number of 1 or more; got 0"),
+        ({"classifier": _class_of, "num_steps": 0}, "num_steps must be a whole number of 1 or more; got 0"),
+        ({"classifier": _class_of, "data": {"w": W[:0]}}, "The data hold no example"),
+        (
+            {"classifier": lambda x: np.ones((len(x), 1))},
+            r"scores \[n, C\] of C = 2 classes or more, for 60 values; got shape \[60, 1\]\. Of one column take",
+        ),
+        ({"classifier": _keras_model(np.ones((CLASSES, 1)))}, r"got shape \[60, 1\]"),
         ({"data": {"x": DATA["x"]}, "classifier": _class_of}, "'w' is missing"),
         ({"given": "x", "classifier": _class_of, "data": {"x": DATA["x"]}}, "the data have 0 categorical modalities"),
         (
@@ -155,7 +187,7 @@ def test_the_settings_of_iterated_sampling_are_recorded():
         ({"classifier": _class_of, "labels": W}, r"labels must be class numbers of shape \[60\]; got shape \[60, 4\]"),
         (
             {"classifier": lambda x: x[:3].argmax(-1)},
-            r"class numbers \[n\] or scores \[n, C\] for 60 values; got .*\[3\]",
+            r"class numbers \[n\], or scores \[n, C\] of C = 2 classes or more, for 60 values; got .*\[3\]",
         ),
         ({"classifier": _class_of, "latent": "median"}, "latent must be one of 'sample', 'mean'"),
     ],

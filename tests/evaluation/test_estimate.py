@@ -11,6 +11,7 @@ from conftest import small_batch, small_modalities
 import tf_jmvae as tj
 from tf_jmvae.evaluation import (
     Estimate,
+    conditional_coherence,
     conditional_log_likelihood,
     joint_log_likelihood,
     marginal_log_likelihood,
@@ -78,6 +79,51 @@ def test_what_an_estimator_returns_is_json(estimator):
     assert (recorded["effective_sample_size"] is None) == (estimator == "bound")
 
 
+def test_what_is_not_a_number_is_null_in_json():
+    recorded = _estimate(values=VALUES[:1], effective_sample_size=math.inf).as_dict()
+    assert recorded["mean"] == -3
+    assert recorded["standard_error"] is None
+    assert recorded["effective_sample_size"] is None
+    json.dumps(recorded, allow_nan=False)
+
+
+def test_estimates_can_be_compared_and_put_into_a_set():
+    first, second = _estimate(), _estimate()
+    assert first == first
+    assert first != second
+    assert len({first, second, first}) == 2
+
+
+@pytest.mark.parametrize("kind", ["joint", "conditional", "marginal", "coherence"])
+@pytest.mark.parametrize(
+    ("seed", "recorded"),
+    [(np.int64(5), 5), (tf.constant([5, 0]), 5), (tf.constant([7, 3]), 7 + 3 * 2**31), (None, None)],
+    ids=["numpy", "tensor", "long tensor", "none"],
+)
+def test_the_recorded_seed_is_a_whole_number_that_repeats_the_values(kind, seed, recorded):
+    model, batch = tj.JMVAEKL(small_modalities(), 3), small_batch()
+    estimate = {
+        "joint": _joint(),
+        "conditional": _conditional(),
+        "marginal": _marginal(),
+        "coherence": lambda model, batch, seed: conditional_coherence(
+            model, batch, target="w", given="x", num_samples=5, seed=seed, **QUIET
+        ),
+    }[kind]
+    first = estimate(model, batch, seed=seed)
+    assert type(first.seed) is int
+    assert recorded is None or first.seed == recorded
+    assert json.loads(json.dumps(first.as_dict(), allow_nan=False))["seed"] == first.seed
+    np.testing.assert_array_equal(estimate(model, batch, seed=first.seed).values, first.values)
+
+
+def test_a_number_of_steps_may_be_numpy_s():
+    model, batch = tj.JMVAE(small_modalities(), 3), small_batch()
+    first, second = (_conditional(num_steps=steps)(model, batch) for steps in (np.int64(3), 3))
+    np.testing.assert_array_equal(first.values, second.values)
+    assert json.loads(json.dumps(first.as_dict()))["settings"]["num_steps"] == 3
+
+
 def test_an_estimate_prints_its_names_and_numbers():
     text = str(_estimate(effective_sample_size=3.25, settings={"num_steps": 4, "initial": "zeros"}))
     header, line, row = text.splitlines()
@@ -110,17 +156,19 @@ def test_the_progress_bar_can_be_silenced(capsys):
 
 
 def _conditional(**options):
-    return lambda model, batch: conditional_log_likelihood(
-        model, batch, **{"target": "x", "given": "w", **options}, **QUIET
+    return lambda model, batch, **more: conditional_log_likelihood(
+        model, batch, **{"target": "x", "given": "w", **options}, **more, **QUIET
     )
 
 
 def _joint(**options):
-    return lambda model, batch: joint_log_likelihood(model, batch, **options, **QUIET)
+    return lambda model, batch, **more: joint_log_likelihood(model, batch, **options, **more, **QUIET)
 
 
 def _marginal(**options):
-    return lambda model, batch: marginal_log_likelihood(model, batch, **{"modality": "x", **options}, **QUIET)
+    return lambda model, batch, **more: marginal_log_likelihood(
+        model, batch, **{"modality": "x", **options}, **more, **QUIET
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,6 +192,7 @@ def _marginal(**options):
         (_conditional(initial="ones"), r"initial must be 'zeros' or 'noise'; got 'ones'"),
         (_conditional(max_rows=0), r"max_rows must be a whole number of 1 or more"),
         (_conditional(seed=-1), r"seed must lie between 0"),
+        (_joint(seed=tf.constant([1, -1])), r"must have entries of 0 or more; got \[1, -1\]"),
         (_joint(num_samples=0), r"num_samples must be a whole number"),
         (_marginal(modality="v"), r"Unknown modality 'v'"),
         (_marginal(proposal="prior"), r"proposal must be one of 'joint', 'own'; got 'prior'"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from exact_models import ExactCMMA, ExactCVAE, conditional_log_prob, exact_jmvae, expected_log_prob
+from exact_models import THREE, ExactCMMA, ExactCVAE, conditional_log_prob, exact_jmvae, expected_log_prob
 from linear_gaussian import LinearGaussian
 from scipy import stats
 
@@ -182,7 +182,7 @@ def test_the_nested_bound_takes_n_ways_down_from_each_of_n_samples():
         _conditional(model, batch, "x", ["x", "w"], num_samples=6, estimator="monte_carlo")
     finally:
         tf.config.run_functions_eagerly(False)
-    (lower, upper), (lower_once, _) = ([layer.numpy()[0] for layer in layers] for layers in seen)
+    (lower, upper), (lower_once, _) = ([np.reshape(layer, (-1, 2)) for layer in layers] for layers in seen)
     assert len(np.unique(upper, axis=0)) == 6
     assert len(np.unique(lower, axis=0)) == 36
     assert lower_once.shape == (6, 2)
@@ -204,3 +204,24 @@ def test_the_conditional_importance_estimate_of_the_hierarchy_is_its_conditional
     truth = log_prob(batch) - log_prob(batch, "w")
     np.testing.assert_allclose(estimate.values, truth, atol=0.4)
     assert estimate.mean == pytest.approx(truth.mean(), abs=0.05)
+
+
+# CMMA with several targets: no q(z | some of them), so importance weights propose from p(z | w).
+
+
+@pytest.mark.parametrize("normalizer", ["prior", "encoder"])
+@pytest.mark.parametrize(("target", "given"), [("x", "w"), ("c", "w"), ("xc", "w"), ("x", "wc")])
+def test_importance_estimates_of_a_cmma_with_two_targets_are_its_log_likelihoods(target, given, normalizer):
+    case = ExactCMMA(THREE, target=["x", "c"], count=40)
+    options = {"estimator": "importance", "num_samples": 3000, "normalizer": normalizer, "normalizer_samples": 3000}
+    estimate = _conditional(case.model, case.batch, [*target], [*given], **options)
+    truth = conditional_log_prob(case.exact, case.batch, [*target], [*given])
+    assert estimate.mean == pytest.approx(truth.mean(), abs=0.03)
+    np.testing.assert_allclose(estimate.values, truth, atol=0.4)
+    assert estimate.settings.get("proposal") == ("p(z | w)" if len(target + given) == 2 else None)
+
+
+def test_a_cmma_says_how_a_target_given_another_can_be_scored():
+    case = ExactCMMA(THREE, target=["x", "c"])
+    with pytest.raises(ValueError, match="take estimator='importance', normalizer='prior'"):
+        _conditional(case.model, case.batch, "x", ["w", "c"])

@@ -201,8 +201,8 @@ def test_other_settings_are_refused_with_their_names(preset, finished):
     assert "Traceback" not in result.stderr
     assert result.stderr.splitlines()[-1] == (
         f"train.py: {run_dir} holds a run with other settings: model.latent_dim (2 there, 3 here), "
-        "training.kl_warm_up (3 there, 1 here). Choose another folder with --run-dir, or delete that run "
-        "with --overwrite."
+        "training.kl_warm_up (3 there, 1 here). Choose another folder with --run-dir, or delete that one "
+        "(tf-jmvae train does with --overwrite)."
     )
     assert _contents(run_dir) == before
 
@@ -232,6 +232,66 @@ def test_an_unfinished_run_of_other_settings_is_refused(preset, tmp_path, capsys
     error = capsys.readouterr().err
     assert "holds a run with other settings: seed (0 there, 3 here), training.epochs (5 there, 50 here)" in error
     assert _contents(tmp_path) == before
+
+
+def _changed_config(preset, run_dir, change):
+    """The folder of a run whose recorded configuration was changed."""
+    run._prepare_folder(run_dir, presets.load(str(preset)))
+    recorded = _read(run_dir, "config.json")
+    change(recorded["config"])
+    (run_dir / "config.json").write_text(json.dumps(recorded))
+    return run_dir
+
+
+def test_an_option_that_is_newer_than_a_run_has_its_default_there(preset, tmp_path):
+    def forget(config):
+        del config["training"]["clip_norm"], config["model"]["subsets"], config["num_steps"]
+
+    run_dir = _changed_config(preset, tmp_path / "run", forget)
+    config = presets.load(str(preset))
+    run._prepare_folder(run_dir, config)
+    clipped = config.model_copy(update={"training": config.training.model_copy(update={"clip_norm": 3.0})})
+    with pytest.raises(run.RunError, match=r"other settings: training\.clip_norm \(None there, 3\.0 here\)"):
+        run._prepare_folder(run_dir, clipped)
+
+
+def test_a_recorded_configuration_that_is_none_is_refused_with_its_path(preset, tmp_path):
+    run_dir = _changed_config(preset, tmp_path / "run", lambda config: config["training"].update(momentum=0.9))
+    message = rf"{run_dir}/config\.json is no configuration of this version(.|\n)*momentum(.|\n)*another folder"
+    with pytest.raises(run.RunError, match=message):
+        run._prepare_folder(run_dir, presets.load(str(preset)))
+
+
+@pytest.mark.parametrize("text", ["", '{"elbo": -1'])
+def test_damaged_metrics_are_named_with_what_to_do(preset, tmp_path, capsys, text):
+    run_dir = _changed_config(preset, tmp_path / "run", lambda config: config.update(seed=3))
+    (run_dir / "metrics.json").write_text(text)
+    assert _main(preset, run_dir) == 1
+    error = capsys.readouterr().err
+    assert f"{run_dir / 'metrics.json'} is missing or damaged" in error
+    assert f"Delete the folder {run_dir} to train this run anew." in error
+
+
+def test_the_environment_says_whether_the_working_tree_differs_from_its_commit(tmp_path, monkeypatch):
+    def git(*arguments):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        done = subprocess.run(
+            ["git", "-C", tmp_path, *identity, *arguments], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    monkeypatch.setattr(run, "__file__", str(tmp_path / "tf_jmvae" / "training" / "run.py"))
+    found = run.environment()
+    assert (found["commit"], found["dirty"]) == (None, None)
+    git("init")
+    (tmp_path / "code.py").write_text("1")
+    git("add", "code.py")
+    git("commit", "-m", "first")
+    (tmp_path / "notes.txt").write_text("not of the project")
+    found = run.environment()
+    assert (found["commit"], found["dirty"]) == (git("rev-parse", "HEAD"), False)
+    (tmp_path / "code.py").write_text("2")
+    assert run.environment()["dirty"] is True
 
 
 SHORT = ["--epochs", "1", "--train-size", "64", "--batch-size", "32"]
@@ -335,7 +395,7 @@ def _exit_code(arguments):
         (["--preset", "mnist-vea"], r"Unknown preset 'mnist-vea'\. Expected one of .*mnist-vae"),
         (["--preset", "absent.toml"], r"There is no configuration file absent\.toml"),
         (["--train-size", "5000"], "train_size must lie between 1 and 1437 for 'digits'; got 5000"),
-        (["--preset", "digits-jmvae", "--alpha", "0.5"], "alpha: an option of jmvae-kl, but the model is jmvae"),
+        (["--preset", "digits-jmvae", "--alpha", "0.5"], "alpha: an option of jmvae-kl and jmvae-kl-gan, but the model"),
         (["--preset", "digits-jmvae", "--target", "x"], "target: an option of cvae and cmma, but the model is jmvae"),
         (["--preset", "digits-cvae", "--target", "y"], "target: cvae needs one of x, w; got y"),
         (["--learning-rate", "nan"], r"learning_rate.* finite number"),

@@ -1,6 +1,10 @@
-"""Averages log terms over samples and examples, in chunks that fit in memory."""
+"""Averages log terms over samples and examples, in chunks that fit in memory.
 
-from collections.abc import Iterator, Mapping, Sequence
+An example's samples are those of its chains of iterated sampling, and each may have several ways down a
+hierarchy. Every level is streamed, so that memory grows with none of the three numbers.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,13 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from tf_jmvae import checks, seeds
+from tf_jmvae.evaluation import memory
 from tf_jmvae.evaluation.samples import Draw
 from tf_jmvae.models import MultimodalVAE
 
 __all__ = ["Averages", "Part", "average"]
 
-# Numbers in the largest tensor of a chunk, by default: 32 MiB of float32.
-_CHUNK_ELEMENTS = 2**23
 _MAX_BATCH = 1000
 
 
@@ -57,8 +60,9 @@ def average(
       data: dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts.
       parts: what to average.
       seed: integer; with equal `max_rows` it repeats the result.
-      max_rows: the most z to decode at once, in all examples of a chunk together. By default as many as
-        keep each tensor of the data's size within 32 MiB.
+      max_rows: the most z to decode at once, in all examples of a chunk together. By default as many as keep
+        every tensor within 32 MiB: z, the modalities that are scored or completed, and the hidden layers of
+        the networks.
       verbose: 1 shows a progress bar, 0 does not.
 
     Raises:
@@ -66,7 +70,7 @@ def average(
     """
     names = sorted({name for part in parts for name in part.draw.names})
     max_rows = _default_max_rows(model, parts) if max_rows is None else checks.positive_integer("max_rows", max_rows)
-    most = max(part.num_samples * part.draw.rows for part in parts)
+    most = max(part.num_samples * part.draw.walks for part in parts)
     batch_size = min(max(max_rows // most, 1), _MAX_BATCH)
     batches, num_batches = _batches(model, data, names, batch_size)
     signature = {name: tf.TensorSpec((None, *model.modalities[name].event_shape)) for name in names}
@@ -74,11 +78,8 @@ def average(
     @tf.function(input_signature=[signature, tf.TensorSpec([2], tf.int32)], autograph=False)
     def compute(batch, batch_seed):
         part_seeds = tf.unstack(tf.random.split(batch_seed, len(parts)))
-        chunks = [max(max_rows // (batch_size * part.draw.rows), 1) for part in parts]
-        return [
-            _average_batch(part, batch, part_seed, chunk)
-            for part, part_seed, chunk in zip(parts, part_seeds, chunks, strict=True)
-        ]
+        rows = max(max_rows // batch_size, 1)
+        return [_average_batch(part, batch, part_seed, rows) for part, part_seed in zip(parts, part_seeds, strict=True)]
 
     base_seed = seeds.to_tensor(seed)
     progress = keras.utils.Progbar(num_batches, verbose=verbose, unit_name="batch")
@@ -94,43 +95,69 @@ def average(
     ]
 
 
-def _average_batch(part: Part, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, chunk: int) -> Averages:
-    """Streams over chunks of samples: memory does not grow with their number."""
-    unit = part.draw.unit
-    chunk = min(max(chunk // unit, 1) * unit, part.num_samples)
-    num_chunks, rest = divmod(part.num_samples, chunk)
+class _Sums(NamedTuple):
+    """Over log terms t, `[B]`: the sum of t, and the logs of the sums of exp(t) and of exp(2 t)."""
 
-    def totals(index, size):
-        terms = part.draw.log_terms(batch, size, tf.random.fold_in(seed, index))
-        return tf.reduce_sum(terms, 1), tf.reduce_logsumexp(terms, 1), tf.reduce_logsumexp(2.0 * terms, 1)
+    terms: tf.Tensor
+    log_exp: tf.Tensor
+    log_squares: tf.Tensor
 
-    def add(index, size, total, log_total, log_squares):
-        more = totals(index, size)
-        return (
-            total + more[0],
-            tf.math.reduce_logsumexp([log_total, more[1]], 0),
-            tf.math.reduce_logsumexp([log_squares, more[2]], 0),
-        )
 
-    sums = totals(0, chunk)
+def _average_batch(part: Part, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, rows: int) -> Averages:
+    """Over chains, samples of each, and ways down from each sample, no more than `rows` of an example at once."""
+    draw = part.draw
+    per_chain = part.num_samples if draw.samples_per_chain is None else draw.samples_per_chain
+
+    def chains(number, seed):
+        chain_seed, latent_seed = tf.unstack(tf.random.split(seed, 2))
+        distribution = draw.distribution(batch, number, chain_seed)
+        at_once = rows // (number * draw.walks)
+        return _stream(per_chain, at_once, lambda *chunk: samples(distribution, *chunk), latent_seed)
+
+    def samples(distribution, number, seed):
+        if draw.points is None:
+            return _sums(draw.log_terms(batch, distribution, number, seed))
+        point_seed, walk_seed = tf.unstack(tf.random.split(seed, 2))
+        points = draw.points(distribution, number, point_seed)
+        return _stream(draw.walks, rows, lambda *chunk: _sums(draw.log_terms(batch, points, *chunk)), walk_seed)
+
+    sums = _stream(part.num_samples // per_chain, rows // (per_chain * draw.walks), chains, seed)
+    count = tf.cast(part.num_samples * draw.walks, sums.terms.dtype)
+    return Averages(
+        sums.terms / count, sums.log_exp - tf.math.log(count), tf.exp(2.0 * sums.log_exp - sums.log_squares)
+    )
+
+
+def _stream(count: int, at_once: int, sums: Callable[[int, tf.Tensor], _Sums], seed: tf.Tensor) -> _Sums:
+    """The sums over `count` draws, made by `sums(number, seed)` for at most `at_once` of them (at least one)."""
+    at_once = min(max(at_once, 1), count)
+    num_chunks, rest = divmod(count, at_once)
+    total = sums(at_once, tf.random.fold_in(seed, 0))
     if num_chunks > 1:
-        sums = tf.while_loop(
-            lambda index, *_: index < num_chunks,
-            lambda index, *sums: (index + 1, *add(index, chunk, *sums)),
-            (1, *sums),
+        _, total = tf.while_loop(
+            lambda index, _: index < num_chunks,
+            lambda index, total: (index + 1, _add(total, sums(at_once, tf.random.fold_in(seed, index)))),
+            (1, total),
             parallel_iterations=1,
-        )[1:]
-    if rest:
-        sums = add(num_chunks, rest, *sums)
-    total, log_total, log_squares = sums
-    count = tf.cast(part.num_samples * part.draw.rows, total.dtype)
-    return Averages(total / count, log_total - tf.math.log(count), tf.exp(2.0 * log_total - log_squares))
+        )
+    return _add(total, sums(rest, tf.random.fold_in(seed, num_chunks))) if rest else total
+
+
+def _sums(terms: tf.Tensor) -> _Sums:
+    return _Sums(tf.reduce_sum(terms, 1), tf.reduce_logsumexp(terms, 1), tf.reduce_logsumexp(2.0 * terms, 1))
+
+
+def _add(a: _Sums, b: _Sums) -> _Sums:
+    return _Sums(
+        a.terms + b.terms,
+        tf.reduce_logsumexp([a.log_exp, b.log_exp], 0),
+        tf.reduce_logsumexp([a.log_squares, b.log_squares], 0),
+    )
 
 
 def _default_max_rows(model: MultimodalVAE, parts: Sequence[Part]) -> int:
-    names = {name for part in parts for name in part.draw.names}
-    largest = max(np.prod(model.modalities[name].event_shape) for name in names)
-    return max(int(_CHUNK_ELEMENTS // largest), 1)
+    decoded = {name for part in parts for name in part.draw.decoded}
+    return memory.max_rows(model, decoded, encodes=any(part.draw.samples_per_chain for part in parts))
 
 
 def _batches(
@@ -152,6 +179,18 @@ def _dataset_batches(
     model: MultimodalVAE, dataset: tf.data.Dataset, names: Sequence[str], batch_size: int
 ) -> Iterator[dict[str, tf.Tensor]]:
     inputs = dataset.map(lambda *data: data[0])
+    _check_batched(model, inputs.element_spec)
     for batch in inputs.rebatch(batch_size):
         checks.check_names(model.modalities, batch, required=names)
         yield checks.to_tensors(model.modalities, {name: batch[name] for name in names})
+
+
+def _check_batched(model: MultimodalVAE, specs: Any) -> None:
+    """Raises `ValueError` for a dataset of single examples."""
+    for name, spec in specs.items() if isinstance(specs, Mapping) else ():
+        if name in model.modalities and spec.shape.rank == len(model.modalities[name].event_shape):
+            raise ValueError(
+                f"The dataset must give batches, with {name!r} of shape [batch, "
+                f"{', '.join(map(str, model.modalities[name].event_shape))}]; it gives single examples of shape "
+                f"{spec.shape.as_list()}. Pass dataset.batch(100)."
+            )

@@ -16,7 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_jmvae import checks, seeds
-from tf_jmvae.evaluation.estimate import Estimate
+from tf_jmvae.evaluation import memory
+from tf_jmvae.evaluation.estimate import Estimate, whole_seed
 from tf_jmvae.models import MultimodalVAE
 
 __all__ = ["conditional_coherence", "joint_coherence"]
@@ -47,10 +48,10 @@ def conditional_coherence(
       data: arrays `[N, *event_shape]` by name.
       target: the modality to generate; its mean under p(target | z) is classified.
       given: the modalities to generate it from.
-      classifier: Keras model or function, `[n, *event_shape]` to class numbers `[n]` or scores `[n, C]`. A
-        categorical target needs none: the largest probability counts.
+      classifier: Keras model or function, `[n, *event_shape]` to class numbers `[n]` or scores `[n, C]` of C >= 2
+        classes. A categorical target needs none: the largest probability counts.
       labels: class numbers `[N]`; by default those of the one categorical modality in `data`.
-      num_samples: generated targets for each example.
+      num_samples: generated targets for each example; no more are decoded at once than keep every tensor in 32 MiB.
       latent: `"sample"` draws z, `"mean"` takes the mean of q(z | given).
       num_steps: of iterated sampling, for models that complete missing modalities by it.
       initial: what a missing modality starts from.
@@ -61,34 +62,53 @@ def conditional_coherence(
       An `Estimate` whose values are each example's share, `[N]`.
 
     Raises:
-      ValueError: no classifier or labels where they are needed, or a direction that the model does not have.
+      ValueError: no classifier or labels where they are needed, a classifier that gives something else, no
+        example, or a direction that the model does not have.
     """
     given = [given] if isinstance(given, str) else list(given)
+    if not isinstance(target, str):
+        raise ValueError(f"target must be the name of one modality, such as 'x'; got {target!r}.")
     classify = _classifier(model, target, classifier)
+    checks.check_names(model.modalities, dict.fromkeys(given))
     checks.check_names(model.modalities, data, required=given)
+    num_samples = checks.positive_integer("num_samples", num_samples)
+    num_steps = checks.positive_integer("num_steps", num_steps)
+    seed = whole_seed(seed)
     observed = {name: np.asarray(data[name]) for name in given}
-    labels = _labels(model, data) if labels is None else np.asarray(labels)
     size = len(observed[given[0]])
+    if size == 0:
+        raise ValueError("The data hold no example.")
+    labels = _labels(model, data) if labels is None else np.asarray(labels)
     if labels.shape != (size,):
         raise ValueError(f"labels must be class numbers of shape [{size}]; got shape {list(labels.shape)}.")
-    progress = keras.utils.Progbar(-(-size // _BATCH), verbose=verbose, unit_name="batch")
+
+    iterates = model.iterates(observed, initial)
+    completed = [name for name in model.targets if iterates and name not in observed]
+    rows = memory.max_rows(model, {target, *completed}, encodes=iterates)
+    chunks = [min(rows, num_samples - start) for start in range(0, num_samples, rows)]  # of the samples of an example
+    batch_size = max(min(rows // num_samples, _BATCH), 1)
+    progress = keras.utils.Progbar(-(-size // batch_size), verbose=verbose, unit_name="batch")
     base_seed = seeds.to_tensor(seed)
     shares = []
-    for number, start in enumerate(range(0, size, _BATCH)):
-        generated = model.generate(
-            {name: value[start : start + _BATCH] for name, value in observed.items()},
-            targets=[target],
-            num_samples=num_samples,
-            latent=latent,
-            num_steps=num_steps,
-            initial=initial,
-            seed=tf.random.fold_in(base_seed, number),
-        )[target].numpy()
-        classes = classify(generated.reshape(-1, *generated.shape[2:])).reshape(generated.shape[:2])
-        shares.append((classes == labels[start : start + _BATCH, None]).mean(axis=1))
+    for number, start in enumerate(range(0, size, batch_size)):
+        batch = slice(start, start + batch_size)
+        hits = 0
+        for index, chunk in enumerate(chunks, start=number * len(chunks)):
+            generated = model.generate(
+                {name: value[batch] for name, value in observed.items()},
+                targets=[target],
+                num_samples=chunk,
+                latent=latent,
+                num_steps=num_steps,
+                initial=initial,
+                seed=tf.random.fold_in(base_seed, index),
+            )[target].numpy()
+            classes = classify(generated.reshape(-1, *generated.shape[2:])).reshape(generated.shape[:2])
+            hits += (classes == labels[batch, None]).sum(axis=1)
+        shares.append(hits / num_samples)
         progress.update(number + 1)
     settings = {"latent": latent}
-    if model.iterates(observed, initial):
+    if iterates:
         settings |= {"num_steps": num_steps, "initial": initial or "zeros"}
     quantity = f"{target} from {', '.join(given)} is of its class"
     return Estimate(quantity, "conditional coherence", np.concatenate(shares), num_samples, seed, None, settings)
@@ -127,6 +147,7 @@ def joint_coherence(
             "classifiers={name: function, ...} for modalities that are not categorical."
         )
     num_samples = checks.positive_integer("num_samples", num_samples)
+    seed = whole_seed(seed)
     progress = keras.utils.Progbar(-(-num_samples // _BATCH), verbose=verbose, unit_name="batch")
     base_seed = seeds.to_tensor(seed)
     agree = []
@@ -153,10 +174,12 @@ def _classifier(model: MultimodalVAE, name: str, classifier: Classifier | None) 
         else:
             scores = np.asarray(classifier(values))
         classes = scores.argmax(-1) if scores.ndim > 1 else scores
-        if classes.shape != values.shape[:1]:
+        single = classifier is not None and scores.ndim > 1 and scores.shape[-1] < 2
+        if classes.shape != values.shape[:1] or single:
             raise ValueError(
-                f"The classifier of {name!r} must give class numbers [n] or scores [n, C] for {len(values)} values; "
-                f"got shape {list(scores.shape)}."
+                f"The classifier of {name!r} must give class numbers [n], or scores [n, C] of C = 2 classes or more, "
+                f"for {len(values)} values; got shape {list(scores.shape)}."
+                + (" Of one column take class numbers: (scores[:, 0] > 0.5).astype(int)." if single else "")
             )
         return classes
 

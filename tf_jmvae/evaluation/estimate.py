@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-__all__ = ["Estimate", "table"]
+from tf_jmvae import seeds
+
+__all__ = ["Estimate", "table", "whole_seed"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Estimate:
     """The mean of a quantity over a dataset; `print` shows it as a table.
 
@@ -50,13 +53,13 @@ class Estimate:
         return len(self.values)
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything but the single values, as JSON takes it."""
+        """Everything but the single values, as JSON takes it: a number that is not finite becomes None."""
         return {
             "quantity": self.quantity,
             "estimator": self.estimator,
-            "mean": self.mean,
-            "standard_error": self.standard_error,
-            "effective_sample_size": self.effective_sample_size,
+            "mean": _finite(self.mean),
+            "standard_error": _finite(self.standard_error),
+            "effective_sample_size": _finite(self.effective_sample_size),
             "num_samples": self.num_samples,
             "num_examples": self.num_examples,
             "seed": self.seed,
@@ -65,6 +68,19 @@ class Estimate:
 
     def __str__(self) -> str:
         return table([self])
+
+
+def whole_seed(seed: int | tf.Tensor | None) -> int:
+    """The seed as an integer, which gives the same samples and can be recorded; None draws one.
+
+    Raises:
+      ValueError: an integer out of range, or a tensor with a negative entry.
+      TypeError: neither an integer nor a tensor.
+    """
+    low, high = (int(part) for part in seeds.to_tensor(seed))
+    if min(low, high) < 0:
+        raise ValueError(f"A seed that is a tensor must have entries of 0 or more; got [{low}, {high}].")
+    return low + high * 2**31
 
 
 def table(estimates: Iterable[Estimate]) -> str:
@@ -96,3 +112,7 @@ def table(estimates: Iterable[Estimate]) -> str:
         for row in rows
     ]
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
+def _finite(number: float | None) -> float | None:
+    return None if number is None or not math.isfinite(number) else number

@@ -24,9 +24,9 @@ import numpy as np
 
 from tf_jmvae import checks
 from tf_jmvae.evaluation.average import Part, average
-from tf_jmvae.evaluation.estimate import Estimate
+from tf_jmvae.evaluation.estimate import Estimate, whole_seed
 from tf_jmvae.evaluation.samples import Proposal, importance_weights, posterior_terms, prior_terms
-from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.models import CMMA, MultimodalVAE
 
 __all__ = ["conditional_log_likelihood", "joint_log_likelihood", "marginal_log_likelihood"]
 
@@ -66,12 +66,13 @@ def conditional_log_likelihood(
       num_steps: of iterated sampling, for models that complete missing modalities by it.
       initial: what a missing modality starts from, `"zeros"` or `"noise"`. For a CVAE `None` takes z from its prior.
       num_chains: chains of iterated sampling for each example, a divisor of N. By default N: each sample ends a
-        chain of its own. Fewer cost less; the bound stays unbiased, the other estimators do not.
+        chain of its own. Fewer cost less. The expectation of the bound stays the same; the other estimators are logs
+        of means, which dependent samples move further from the truth.
       normalizer: of the importance estimate, log p^(given): `"encoder"` estimates it with importance weights under
         q(z | given), `"prior"` with samples of the prior. One-way models need none.
       normalizer_samples: samples for it; by default N, or 5000 of the prior.
-      seed: of all samples.
-      max_rows: the most z to decode at once; the default keeps memory below 4 GiB for images of the usual sizes.
+      seed: of all samples; an integer, a tensor `[2]`, or None for one that is drawn and recorded.
+      max_rows: the most z to decode at once; by default as many as keep every tensor, hidden layers too, in 32 MiB.
       verbose: 1 shows a progress bar, 0 does not.
 
     Raises:
@@ -84,9 +85,14 @@ def conditional_log_likelihood(
     checks.check_targets(model, targets)
     checks.check_given(model, given)
     _check_option("estimator", estimator, ESTIMATORS)
+    seed = whole_seed(seed)
     num_samples = checks.positive_integer("num_samples", num_samples)
-    observed = _union(model, targets, given) if estimator == "importance" else given
-    proposal, settings = _proposal(model, observed, num_samples, num_steps, initial, num_chains)
+    if estimator == "importance":
+        observed, settings = _importance_observed(model, _union(model, targets, given))
+    else:
+        observed, settings = given, {}
+    proposal, more = _proposal(model, observed, num_samples, num_steps, initial, num_chains)
+    settings = {**settings, **more}
     options = {"seed": seed, "max_rows": max_rows, "verbose": verbose}
     quantity = f"log p({', '.join(targets)} | {', '.join(given)})"
 
@@ -133,8 +139,8 @@ def joint_log_likelihood(
       model: any model of a joint distribution; CVAE and CMMA have none.
       data: dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts.
       num_samples: samples of z for each example.
-      seed: of all samples.
-      max_rows: the most z to decode at once; the default keeps memory below 4 GiB for images of the usual sizes.
+      seed: of all samples; an integer, a tensor `[2]`, or None for one that is drawn and recorded.
+      max_rows: the most z to decode at once; by default as many as keep every tensor, hidden layers too, in 32 MiB.
       verbose: 1 shows a progress bar, 0 does not.
 
     Raises:
@@ -166,8 +172,8 @@ def marginal_log_likelihood(
       num_samples: samples of z for each example.
       num_steps: of iterated sampling, for an `"own"` proposal of models that complete what is missing by it.
       initial: what a missing modality starts from, `"zeros"` or `"noise"`.
-      seed: of all samples.
-      max_rows: the most z to decode at once; the default keeps memory below 4 GiB for images of the usual sizes.
+      seed: of all samples; an integer, a tensor `[2]`, or None for one that is drawn and recorded.
+      max_rows: the most z to decode at once; by default as many as keep every tensor, hidden layers too, in 32 MiB.
       verbose: 1 shows a progress bar, 0 does not.
 
     Raises:
@@ -195,6 +201,7 @@ def _importance(
             f"A {type(model).__name__} models {', '.join(model.targets)} given {', '.join(model.given)}, and no "
             f"log p({', '.join(scored)}). Use conditional_log_likelihood(..., estimator='importance')."
         )
+    seed = whole_seed(seed)
     num_samples = checks.positive_integer("num_samples", num_samples)
     observed = list(model.modalities) if proposal_name == "joint" else scored
     proposal, settings = _proposal(model, observed, num_samples, num_steps, initial, None)
@@ -214,15 +221,15 @@ def _normalizer(model, extra, given, kind, samples, num_samples, num_steps, init
     settings = {"normalizer": kind, "normalizer_samples": samples}
     if kind == "prior":
         return Part(prior_terms(model, extra), samples), settings
-    proposal, more = _proposal(model, given, samples, num_steps, initial, None)
+    observed, _ = _importance_observed(model, given)
+    proposal, more = _proposal(model, observed, samples, num_steps, initial, None)
     more.pop("num_chains", None)  # one for each of its samples
     return Part(importance_weights(model, extra, proposal), samples), {**settings, **more}
 
 
 def _proposal(model, observed, num_samples, num_steps, initial, num_chains):
     """The proposal, and the settings that matter to it."""
-    if isinstance(num_steps, bool) or not isinstance(num_steps, int) or num_steps < 1:
-        raise ValueError(f"num_steps must be a whole number of 1 or more; got {num_steps!r}.")
+    num_steps = checks.positive_integer("num_steps", num_steps)
     num_chains = num_samples if num_chains is None else checks.positive_integer("num_chains", num_chains)
     if num_samples % num_chains:
         raise ValueError(f"num_chains must divide the {num_samples} samples; got {num_chains}.")
@@ -230,6 +237,16 @@ def _proposal(model, observed, num_samples, num_steps, initial, num_chains):
         return Proposal(observed, initial=initial), {}
     settings = {"num_steps": num_steps, "initial": initial or "zeros", "num_chains": num_chains}
     return Proposal(observed, num_steps, initial, num_samples // num_chains), settings
+
+
+def _importance_observed(model: MultimodalVAE, observed: list[str]) -> tuple[list[str], dict[str, str]]:
+    """What the proposal of importance weights reads, and the setting where that is not all of `observed`.
+
+    Any distribution over z will do. A CMMA has none for some of several targets, and takes p(z | given).
+    """
+    if isinstance(model, CMMA) and not model.has_posterior(observed):
+        return model.given, {"proposal": f"p(z | {', '.join(model.given)})"}
+    return observed, {}
 
 
 def _names(model: MultimodalVAE, names: str | Iterable[str]) -> list[str]:

@@ -1,7 +1,9 @@
 """Samples of z and the log-densities under them: what every estimator averages.
 
-Each function returns a `Draw`: `(batch, num_samples, seed)` to log terms `[B, R]` in nats, in
-the graph, of which the estimator takes the mean or the log of the mean exponential.
+Each function returns a `Draw`, which works in the graph and in two steps, so that many samples can be
+drawn from one chain of iterated sampling without holding them all: the distribution of z, and log
+terms `[B, R]` in nats under samples of it, of which the estimator takes the mean or the log of the
+mean exponential.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,16 +26,23 @@ class Draw:
     """How to draw log terms.
 
     Attributes:
-      log_terms: `(batch, num_samples, seed)` to `[B, num_samples * rows]`.
+      distribution: `(batch, num_chains, seed)` to a distribution over z, `[B * num_chains, D]`.
+      log_terms: `(batch, distribution, num_samples, seed)` to `[B, num_chains * num_samples]`.
       names: the modalities that a batch must have.
-      unit: samples come in multiples of this.
-      rows: log terms for each sample.
+      decoded: the modalities that are decoded from z, in chains too.
+      samples_per_chain: of iterated sampling; None without chains, where all samples are of one distribution.
+      points: where every sample has several ways down, `(distribution, num_samples, seed)` to the samples,
+        as a distribution `[B * num_chains * num_samples, D]` from which each way starts.
+      walks: their number.
     """
 
-    log_terms: Callable[[Batch, int, tf.Tensor], tf.Tensor]
+    distribution: Callable[[Batch, int, tf.Tensor], tfd.Distribution]
+    log_terms: Callable[[Batch, tfd.Distribution, int, tf.Tensor], tf.Tensor]
     names: Sequence[str]
-    unit: int = 1
-    rows: int = 1
+    decoded: Sequence[str]
+    samples_per_chain: int | None = None
+    points: Callable[[tfd.Distribution, int, tf.Tensor], tfd.Distribution] | None = None
+    walks: int = 1
 
 
 @dataclass(frozen=True)
@@ -52,16 +61,14 @@ class Proposal:
     initial: str | None = None
     samples_per_chain: int = 1
 
-    def distribution(
-        self, model: MultimodalVAE, batch: Batch, num_samples: int, seed: tf.Tensor
-    ) -> tuple[tfd.Distribution, int]:
-        """A distribution over z, `[B * C, D]` for C chains per example, and the samples to draw from each row."""
-        observed = {name: batch[name] for name in self.observed}
-        if model.iterates(observed, self.initial):
-            num_chains = num_samples // self.samples_per_chain
-            observed = {name: tf.repeat(value, num_chains, axis=0) for name, value in observed.items()}
-            num_samples = self.samples_per_chain
-        return model.posterior(observed, num_steps=self.num_steps, initial=self.initial, seed=seed), num_samples
+    def distribution(self, model: MultimodalVAE, batch: Batch, num_chains: int, seed: tf.Tensor) -> tfd.Distribution:
+        """Over z, `[B * C, D]` for C chains per example."""
+        observed = {name: tf.repeat(batch[name], num_chains, axis=0) for name in self.observed}
+        return model.posterior(observed, num_steps=self.num_steps, initial=self.initial, seed=seed)
+
+    def iterates(self, model: MultimodalVAE) -> bool:
+        """Whether it completes missing modalities by iterated sampling."""
+        return model.iterates(dict.fromkeys(self.observed), self.initial)
 
 
 def posterior_terms(model: MultimodalVAE, targets: Sequence[str], proposal: Proposal, walks: int = 1) -> Draw:
@@ -74,43 +81,54 @@ def posterior_terms(model: MultimodalVAE, targets: Sequence[str], proposal: Prop
       walks: ways down from each sample of the hierarchical model's top layer.
     """
 
-    def log_terms(batch, num_samples, seed):
-        chain_seed, latent_seed = tf.unstack(tf.random.split(seed, 2))
-        q, per_row = proposal.distribution(model, batch, num_samples, chain_seed)
-        z = model.draw_latents(q, latent_seed, per_row, walks=walks)
+    def log_terms(batch, distribution, num_samples, seed):
+        z = model.draw_latents(distribution, seed, num_samples)
         return _log_likelihood(model, targets, _by_example(z, batch, targets), batch)
 
-    names = {*targets, *proposal.observed, *model.given}
-    return Draw(log_terms, sorted(names), unit=_unit(model, proposal), rows=walks)
+    def points(distribution, num_samples, seed):
+        z = tf.transpose(distribution.sample(num_samples, seed=seed), (1, 0, 2))  # [B * C, S, D]
+        # A model that draws z from a point has its own noise below the top layer only.
+        return tfd.Independent(tfd.Deterministic(tf.reshape(z, (-1, z.shape[-1]))), 1)
+
+    return _draw(model, proposal, targets, log_terms, points=points if walks > 1 else None, walks=walks)
 
 
 def importance_weights(model: MultimodalVAE, scored: Sequence[str], proposal: Proposal) -> Draw:
     """`log [p(scored | z_i) p(z_i) / q(z_i | observed)]`; the prior of one-way models is p(z | given)."""
 
-    def log_terms(batch, num_samples, seed):
-        chain_seed, latent_seed = tf.unstack(tf.random.split(seed, 2))
-        q, per_row = proposal.distribution(model, batch, num_samples, chain_seed)
-        z = q.sample(per_row, seed=latent_seed)  # [S', B * C, D]
-        log_q = _by_example(tf.transpose(q.log_prob(z)), batch, scored)
+    def log_terms(batch, distribution, num_samples, seed):
+        z = distribution.sample(num_samples, seed=seed)  # [S, B * C, D]
+        log_q = _by_example(tf.transpose(distribution.log_prob(z)), batch, scored)
         z = _by_example(tf.transpose(z, (1, 0, 2)), batch, scored)
         return _log_likelihood(model, scored, z, batch) + _log_prior(model, z, batch) - log_q
 
-    names = {*scored, *proposal.observed, *model.given}
-    return Draw(log_terms, sorted(names), unit=_unit(model, proposal))
+    return _draw(model, proposal, scored, log_terms)
 
 
 def prior_terms(model: MultimodalVAE, scored: Sequence[str]) -> Draw:
     """`log p(scored | z_i)`, z_i from the prior, afresh for every example."""
 
-    def log_terms(batch, num_samples, seed):
-        prior = model.prior(batch)
+    def log_terms(batch, prior, num_samples, seed):
         if prior.batch_shape.rank == 0:
             z = prior.sample((tf.shape(batch[scored[0]])[0], num_samples), seed=seed)
         else:
             z = tf.transpose(prior.sample(num_samples, seed=seed), (1, 0, 2))
         return _log_likelihood(model, scored, z, batch)
 
-    return Draw(log_terms, sorted({*scored, *model.given}))
+    return Draw(lambda batch, num_chains, seed: model.prior(batch), log_terms, sorted({*scored, *model.given}), scored)
+
+
+def _draw(model, proposal, scored, log_terms, **options) -> Draw:
+    names = sorted({*scored, *proposal.observed, *model.given})
+    decoded, samples_per_chain = list(scored), None
+    if proposal.iterates(model):
+        decoded += [name for name in model.targets if name not in (*scored, *proposal.observed)]
+        samples_per_chain = proposal.samples_per_chain
+
+    def distribution(batch, num_chains, seed):
+        return proposal.distribution(model, batch, num_chains, seed)
+
+    return Draw(distribution, log_terms, names, decoded, samples_per_chain, **options)
 
 
 def _log_likelihood(model: MultimodalVAE, names: Sequence[str], z: tf.Tensor, batch: Batch) -> tf.Tensor:
@@ -126,7 +144,3 @@ def _log_prior(model: MultimodalVAE, z: tf.Tensor, batch: Batch) -> tf.Tensor:
 def _by_example(values: tf.Tensor, batch: Batch, names: Sequence[str]) -> tf.Tensor:
     """`[B * C, S', ...]` to `[B, C * S', ...]`."""
     return tf.reshape(values, (tf.shape(batch[names[0]])[0], -1, *values.shape[2:]))
-
-
-def _unit(model: MultimodalVAE, proposal: Proposal) -> int:
-    return proposal.samples_per_chain if model.iterates(dict.fromkeys(proposal.observed), proposal.initial) else 1

@@ -160,10 +160,11 @@ class CMMA(_OneWayVAE):
         checks.check_given(self, observed)
         if len(observed) == len(self.modalities):
             return self._encode(observed, training)
-        if len(observed) > len(self.given):
+        if not self.has_posterior(observed):
             raise ValueError(
                 f"A CMMA has q(z | all modalities) and p(z | {', '.join(self.given)}), but nothing for "
-                f"{_listed(observed)} alone: observe all targets, or none."
+                f"{_listed(observed)} alone: observe all targets, or none. For the log-likelihood of some targets "
+                "given others take estimator='importance', normalizer='prior'."
             )
         return self.prior(observed, training=training)
 
@@ -174,6 +175,10 @@ class CMMA(_OneWayVAE):
         checks.check_given(self, given)
         return self.prior_encoder(given, training=training)
 
+    def has_posterior(self, observed: Iterable[str]) -> bool:
+        """Whether there is a distribution of z for just these: all modalities, or the given ones only."""
+        return len(set(observed)) in (len(self.given), len(self.modalities))
+
     def iterates(self, observed, initial):
         return False
 
@@ -181,10 +186,10 @@ class CMMA(_OneWayVAE):
 def _checked_given(
     model: str, modalities: Mapping[str, Modality], target: str | Iterable[str], given: str | Iterable[str] | None
 ) -> list[str]:
-    targets = [target] if isinstance(target, str) else list(target)
+    targets = _names(model, "target", target)
     if given is None:
         given = [name for name in modalities if name not in targets]
-    given = [given] if isinstance(given, str) else list(given)
+    given = _names(model, "given", given)
     unknown = [name for name in (*targets, *given) if name not in modalities]
     if unknown:
         raise ValueError(f"{model}: unknown modality {_listed(unknown)}; the modalities are {_listed(modalities)}.")
@@ -198,3 +203,10 @@ def _checked_given(
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(repr(name) for name in names)
+
+
+def _names(model: str, argument: str, value: Any) -> list[str]:
+    names = [value] if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [value]
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{model}: {argument} must be the name of a modality, or a list of names; got {value!r}.")
+    return names

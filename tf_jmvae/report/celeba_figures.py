@@ -13,6 +13,7 @@ from tf_jmvae.report.titles import TITLES
 
 __all__ = ["figures"]
 
+_DIRECTION = {"x-given-w": "images from attributes, log p(x | w)"}
 _COLORS = ("#7f8c8d", "#c0392b", "#1f5f99", "#1a7f5a")
 _GRID = {"wspace": 0.04, "hspace": 0.04}
 
@@ -37,7 +38,7 @@ def figures(
     }
     return {
         "figure-6": lambda path: _figure_6(drawn["examples"], drawn["steps"], steps, path),
-        "figure-7": lambda path: figure_4({"x-given-w": curves}, path),
+        "figure-7": lambda path: figure_4({"x-given-w": curves}, path, _DIRECTION),
         "figure-8": lambda path: _figure_8(drawn["variations"], drawn["latents"], path),
         "figure-9": lambda path: _figure_9(drawn["edits"], path),
         "gan": lambda path: _comparison(drawn["comparison"], path),

@@ -16,6 +16,15 @@ _PAPER = {
     "jmvae-kl": (-6852, -44.13, -4089, -43.83),
     "hierarchical-jmvae": (-7355, -47.61, -4901, -47.32),
 }
+_JUDGED = {
+    "real": "real images",
+    "jmvae-kl": "JMVAE-kl",
+    "jmvae-kl-gan": "JMVAE-kl + GAN",
+    "cmma-x": "CMMA",
+    "cvae-x": "CVAE, z at the mean of p(z)",
+    "jmvae": "JMVAE",
+    "hierarchical-jmvae": "hierarchical JMVAE",
+}
 _NAMED = ("Male", "Smiling", "Eyeglasses", "Bald", "Blond_Hair")
 
 
@@ -153,10 +162,10 @@ def _judge(measured: Mapping[str, Any]) -> str:
             _, model, *steps = name.split("/")
             by_name = found["by_attribute"]
             cells = [f"{by_name[attribute]:.3f}" if attribute in by_name else "" for attribute in _NAMED]
-            title = "real images" if model == "real" else model
-            rows.append(
-                [title + (f", {steps[0]} steps" if steps and steps[0] != "1" else ""), *cells, f"{found['mean']:.3f}"]
-            )
+            title = _JUDGED[model]
+            if model in ("jmvae", "hierarchical-jmvae"):
+                title += f", {steps[0]} step" + ("s" if steps[0] != "1" else "")
+            rows.append([title, *cells, f"{found['mean']:.3f}"])
     return markdown.table(["images of", *(name.replace("_", " ") for name in _NAMED), "mean of 40"], rows)
 
 

@@ -43,12 +43,17 @@ def figure_3(images: Mapping[str, tuple[np.ndarray, Sequence[str]]], class_names
     figure.savefig(path, format="png")
 
 
-def figure_4(curves: Mapping[str, Mapping[str, Mapping[int, Mapping[str, Any]]]], path: str) -> None:
+def figure_4(
+    curves: Mapping[str, Mapping[str, Mapping[int, Mapping[str, Any]]]],
+    path: str,
+    titles: Mapping[str, str] = _DIRECTIONS,
+) -> None:
     """Single conditional log-likelihood over the number of steps; one measurement makes a flat dashed line.
 
     Args:
       curves: measurements with a mean and a standard error by direction, by the model's title, by steps.
       path: where to write the PNG.
+      titles: of the directions.
     """
     figure = Figure(figsize=(5.6 * len(curves), 3.8), layout="constrained", dpi=150)
     for axis, (direction, models) in zip(
@@ -67,7 +72,7 @@ def figure_4(curves: Mapping[str, Mapping[str, Mapping[int, Mapping[str, Any]]]]
             axis.xaxis.set(
                 major_locator=FixedLocator(steps), minor_locator=NullLocator(), major_formatter=ScalarFormatter()
             )
-        axis.set_title(_DIRECTIONS[direction], fontsize=11)
+        axis.set_title(titles[direction], fontsize=11)
         axis.set_xlabel("steps of iterated sampling", fontsize=9)
         axis.set_ylabel("nats per example", fontsize=9)
         axis.tick_params(labelsize=8)

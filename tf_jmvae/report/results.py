@@ -1,33 +1,14 @@
 """The report of the MNIST study: Markdown from its record, with the paper's numbers beside ours."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+from tf_jmvae.report import markdown
+from tf_jmvae.report.comparison import PAPER, compared, ordered
+from tf_jmvae.report.titles import COLUMN_TITLES, TITLES
 
 __all__ = ["TITLES", "mnist"]
 
-TITLES = {
-    "cvae": "CVAE, x completed by iterated sampling",
-    "cvae-prior": "CVAE, z ~ p(z)",
-    "cmma": "CMMA",
-    "jmvae": "JMVAE",
-    "jmvae-kl": "JMVAE-kl",
-    "jmvae-kl-0.1": "JMVAE-kl, alpha 0.1",
-    "hierarchical-jmvae": "hierarchical JMVAE",
-}
-_COLUMNS = {
-    "x-given-w": "log p(x \\| w)",
-    "w-given-x": "log p(w \\| x)",
-    "x-given-xw": "log p(x \\| w, x)",
-    "w-given-xw": "log p(w \\| w, x)",
-}
-# Table 1 of Suzuki and Matsuo.
-_PAPER = {
-    "cvae": (-448.8, -5.293, -70.42, -5.304),
-    "cmma": (-451.1, -0.2971, -69.89, -0.002574),
-    "jmvae": (-747.1, -0.2286, -69.57, -0.2026),
-    "jmvae-kl": (-422.35, -0.2628, -76.94, -0.1874),
-    "hierarchical-jmvae": (-475.5, -2.640, -196.9, -0.4456),
-}
 # arXiv 1611.01891 for log p(x, w); for log p(x) that paper's value as MultiVae's documentation compares with it.
 _IMPORTANCE = {
     "jmvae/joint": ("JMVAE", "log p(x, w)", "q(z \\| x, w)", -86.96),
@@ -39,6 +20,8 @@ _IMPORTANCE = {
     "jmvae-kl-0.1/x-own": ("JMVAE-kl, alpha 0.1", "log p(x)", "q(z \\| x)", -86.86),
     "jmvae-kl-0.1/x-given-w": ("JMVAE-kl, alpha 0.1", "log p(x \\| w)", "q(z \\| x, w)", None),
 }
+# The models that the figures compare.
+_COMPARED = ("jmvae", "hierarchical-jmvae", "jmvae-kl")
 
 
 def mnist(record: Mapping[str, Any]) -> str:
@@ -54,14 +37,15 @@ def mnist(record: Mapping[str, Any]) -> str:
         f"Nats per test example, more is better; after ± the standard error over the test set. Seed {record['seed']}.",
         "## Table 1: conditional log-likelihoods",
         f"The bound of Eq. (11) with N = {scale['num_samples']} samples of z and, where a model completes missing "
-        f"modalities by iterated sampling, {scale['num_steps']} steps. The paper's value follows in brackets.",
+        f"modalities by iterated sampling, {scale['num_steps']} steps in one chain, whose end all "
+        f"{scale['num_samples']} samples share. The paper's value follows in brackets.",
         _table_1(measured),
-        _compared(measured),
+        compared(record),
         _why(record),
         "## Importance estimates of the marginal log-likelihoods",
         f"{scale['importance_samples']} samples; ESS is the effective sample size. In brackets the values of arXiv "
         "1611.01891, the earlier English version of the paper.",
-        _importance(measured),
+        _importance(record),
         "## Figure 3: images from labels",
         "Rows: steps of iterated sampling; JMVAE-kl needs none, so each of its rows is a new sample.",
         "![Images generated from each label](images/mnist-figure-3.png)",
@@ -72,18 +56,19 @@ def mnist(record: Mapping[str, Any]) -> str:
         _figure_4_sentence(measured),
         "## Figure 5: a two-dimensional z",
         "![Latent spaces](images/mnist-figure-5.png)",
-        _figure_5_sentence(measured),
+        _figure_5_sentence(record),
         "## Coherence",
         "The share of generated modalities that a classifier finds to be of the class that they should be; images from "
-        "labels and from the prior are judged by a convolutional network that is right on "
-        f"{measured['coherence/classifier']['mean']:.1%} of the real test images.",
+        "labels and from the prior are judged by a convolutional network. It was trained on grey images and is right "
+        f"on {_share(measured['coherence/classifier'])} of the real test images, which are binarised.",
         _coherence(measured),
         "## Trainings",
         "Networks of section 4.2.1, Adam at 1e-3 with cosine decay, batches of 128; the KL to the prior warms up over "
         "the first tenth of the epochs, the paper's share. The paper trains for 2000 epochs, the models here for the "
         "fewer that the table says, and for unlike numbers of them; what the paper's schedule would give was not "
         "tried. The times are of two CPU cores, which other work shared at times.",
-        _trainings(record["trainings"]),
+        markdown.trainings(record["trainings"]),
+        _provenance(record),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -97,55 +82,24 @@ def _data(scale: Mapping[str, Any]) -> str:
     )
 
 
-def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    header = list(header)
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _value(measured: Mapping[str, Any] | None, digits: int) -> str:
-    return "" if measured is None else f"{measured['mean']:.{digits}f} ± {measured['standard_error']:.{digits}f}"
-
-
 def _table_1(measured: Mapping[str, Any]) -> str:
     rows = []
     for row, title in TITLES.items():
         cells = []
-        for index, column in enumerate(_COLUMNS):
-            value = _value(measured.get(f"table-1/{row}/{column}"), 4 if column.startswith("w") else 2)
-            cells.append(f"{value} ({_PAPER[row][index]})" if row in _PAPER and value else value or "as above")
+        for index, column in enumerate(COLUMN_TITLES):
+            value = markdown.value(measured.get(f"table-1/{row}/{column}"), 4 if column.startswith("w") else 2)
+            cells.append(f"{value} ({PAPER[row][index]})" if row in PAPER and value else value or "as above")
         rows.append([title, *cells])
-    return _table(["", *_COLUMNS.values()], rows)
-
-
-def _compared(measured: Mapping[str, Any]) -> str:
-    """A sentence for every cell that is below the paper's, and one on the order of the models in every column."""
-    lines = []
-    for row, paper in _PAPER.items():
-        for value, column in zip(paper, _COLUMNS, strict=True):
-            ours = measured[f"table-1/{row}/{column}"]
-            if ours["mean"] < value:
-                lines.append(
-                    f"- {TITLES[row]}, {_COLUMNS[column]}: {value - ours['mean']:.4g} nats below the paper's {value}."
-                )
-    for index, column in enumerate(_COLUMNS):
-        theirs = sorted(_PAPER, key=lambda row: -_PAPER[row][index])
-        ours = sorted(_PAPER, key=lambda row: -measured[f"table-1/{row}/{column}"]["mean"])
-        same = "as in the paper" if ours == theirs else f"in the paper: {_order(theirs)}"
-        lines.append(f"- Order in {_COLUMNS[column]}: {_order(ours)}; {same}.")
-    return "\n".join(["Where our numbers differ from the paper's; every other cell reaches its value:\n", *lines])
+    return markdown.table(["", *COLUMN_TITLES.values()], rows)
 
 
 def _why(record: Mapping[str, Any]) -> str:
     """What the cells above mean for one another; the numbers in it are the record's."""
     measured, trainings = record["measurements"], record["trainings"]
 
-    def score(row: str) -> float:
-        usual = row == "cvae"
-        return measured[f"table-1/{'cvae-prior' if usual else row}/x-given-w"]["mean"]
-
     carried = {name: trainings[name]["metrics"]["kl_prior"] for name in ("cvae-w", "cmma-w")}
-    order = _order(sorted(_PAPER, key=score, reverse=True))
+    usual = {row: "cvae-prior" if row == "cvae" else row for row in PAPER}
+    order = ordered({row: measured[f"table-1/{name}/x-given-w"] for row, name in usual.items()})
     return (
         "JMVAE-kl in the paper's row has alpha = 1, as Eq. (10) is printed; alpha weighs answers from a single "
         "modality against reconstruction. The paper completes the missing input of a CVAE by iterated sampling, which "
@@ -156,27 +110,40 @@ def _why(record: Mapping[str, Any]) -> str:
     )
 
 
-def _order(rows: Iterable[str]) -> str:
-    return " > ".join(TITLES[row].split(",")[0] for row in rows)
-
-
-def _importance(measured: Mapping[str, Any]) -> str:
-    rows, sentences = [], []
+def _importance(record: Mapping[str, Any]) -> str:
+    measured = record["measurements"]
+    epochs = {name: training["training"]["epochs"] for name, training in record["trainings"].items()}
+    rows, sentences, shorter = [], [], {}
     for name, (model, quantity, proposal, paper) in _IMPORTANCE.items():
         ours = measured[f"importance/{name}"]
         beside = "" if paper is None else f" ({paper})"
-        rows.append([model, quantity, proposal, _value(ours, 2) + beside, f"{ours['effective_sample_size']:.1f}"])
+        rows.append(
+            [model, quantity, proposal, markdown.value(ours, 2) + beside, f"{ours['effective_sample_size']:.1f}"]
+        )
         if paper is not None and ours["mean"] < paper:
             sentences.append(f"- {model}, {quantity} with {proposal}: {paper - ours['mean']:.2f} nats below {paper}.")
-    table = _table(["model", "quantity", "proposal", "estimate", "ESS"], rows)
+            trained = name.split("/")[0]
+            if epochs[trained] < epochs["jmvae-kl-0.1"]:
+                shorter[model] = epochs[trained]
+    if shorter:
+        counts = " and ".join(f"{count} epochs for {model}" for model, count in shorter.items())
+        sentences.append(
+            f"- Likely for the shorter training: {counts}, against {epochs['jmvae-kl-0.1']} for JMVAE-kl, alpha 0.1, "
+            f"which has {measured['importance/jmvae-kl-0.1/joint']['mean']:.2f}."
+        )
+    table = markdown.table(["model", "quantity", "proposal", "estimate", "ESS"], rows)
     return "\n\n".join(part for part in (table, "\n".join(sentences)) if part)
 
 
+def _share(value: Mapping[str, Any]) -> str:
+    return f"{value['mean']:.1%} ± {value['standard_error']:.1%}"
+
+
 def _coherence_sentence(measured: Mapping[str, Any]) -> str:
-    shares = {row: measured[f"coherence/{row}/x-from-w"]["mean"] for row in ("jmvae", "hierarchical-jmvae", "jmvae-kl")}
+    shares = {row: _share(measured[f"coherence/{row}/x-from-w"]) for row in _COMPARED}
     return (
-        f"The classifier recognises the label in {shares['jmvae']:.1%} of JMVAE's images (chance is 10%), in "
-        f"{shares['hierarchical-jmvae']:.1%} of the hierarchical model's and in {shares['jmvae-kl']:.1%} of JMVAE-kl's."
+        f"The classifier recognises the label in {shares['jmvae']} of JMVAE's images (chance is 10%), in "
+        f"{shares['hierarchical-jmvae']} of the hierarchical model's and in {shares['jmvae-kl']} of JMVAE-kl's."
     )
 
 
@@ -185,23 +152,48 @@ def _figure_4_sentence(measured: Mapping[str, Any]) -> str:
         steps = sorted(
             int(name.rsplit("/", 1)[-1]) for name in measured if name.startswith(f"figure-4/{model}/x-given-w/")
         )
-        first, last = (measured[f"figure-4/{model}/x-given-w/{step}"]["mean"] for step in (steps[0], steps[-1]))
-        return f"{first:.1f} after {steps[0]} step to {last:.1f} after {steps[-1]}"
+        first, last = (
+            markdown.value(measured[f"figure-4/{model}/x-given-w/{step}"], 1) for step in (steps[0], steps[-1])
+        )
+        return f"{first} after {steps[0]} step to {last} after {steps[-1]}"
 
-    kl = next(value["mean"] for name, value in measured.items() if name.startswith("figure-4/jmvae-kl/x-given-w/"))
+    kl = next(value for name, value in measured.items() if name.startswith("figure-4/jmvae-kl/x-given-w/"))
     return (
         f"log p(x | w) goes from {ends('jmvae')} for JMVAE, and from {ends('hierarchical-jmvae')} for the hierarchical "
-        f"model; JMVAE-kl has {kl:.1f} at once."
+        f"model; JMVAE-kl has {markdown.value(kl, 1)} at once."
     )
 
 
-def _figure_5_sentence(measured: Mapping[str, Any]) -> str:
-    shares = {row: measured[f"figure-5/{row}-2d"]["mean"] for row in ("jmvae", "hierarchical-jmvae", "jmvae-kl")}
-    return (
+def _figure_5_sentence(record: Mapping[str, Any]) -> str:
+    shares = {row: record["measurements"][f"figure-5/{row}-2d"]["mean"] for row in _COMPARED}
+    metrics = record["trainings"]["hierarchical-jmvae-2d"]["metrics"]
+    text = (
         f"z from w alone covers {shares['jmvae']:.1%} of the area that z from all modalities covers for JMVAE, "
         f"{shares['hierarchical-jmvae']:.1%} for the hierarchical model (its top layer) and "
         f"{shares['jmvae-kl']:.1%} for JMVAE-kl."
     )
+    if shares["jmvae"] < 0.5:
+        text += " JMVAE's shrinks: to a small cluster for each label, some of which touch."
+    named, carried = metrics["accuracy_w_from_x"], metrics["kl_prior_2"]
+    if named < 0.2:  # chance is 0.1
+        text += (
+            " From w alone the hierarchical model's top layer shows no structure of labels: it carries "
+            f"{carried:.2f} nats of both modalities together, and w is named from x in {named:.1%} of the test images "
+            "(chance is 10%)."
+        )
+    return text
+
+
+def _provenance(record: Mapping[str, Any]) -> str:
+    """Which commits the numbers are of, and what is to be said of them."""
+    found = {**record["trainings"], **record["measurements"]}
+    commits = sorted({one["commit"][:10] for one in record["measurements"].values() if one.get("commit")})
+    lines = []
+    if commits:
+        lines.append(f"Measured at commit {', '.join(commits)}.")
+    if any(one.get("dirty") for one in found.values()):
+        lines.append("Some of this was made from a working tree that differed from its commit; mnist.json says what.")
+    return "\n\n".join([*lines, *record.get("notes", ())])
 
 
 def _coherence(measured: Mapping[str, Any]) -> str:
@@ -211,18 +203,4 @@ def _coherence(measured: Mapping[str, Any]) -> str:
 
     names = ("x-from-w", "w-from-x", "joint")
     rows = [[title, *(share(f"coherence/{row}/{name}") for name in names)] for row, title in TITLES.items()]
-    return _table(["", "images from labels", "labels from images", "both from the prior"], rows)
-
-
-def _trainings(trainings: Mapping[str, Any]) -> str:
-    rows = [
-        [
-            name,
-            str(training["training"]["epochs"]),
-            f"{training['seconds'] / 60:.1f} min",
-            str(training["seed"]),
-            (training["commit"] or "")[:10],
-        ]
-        for name, training in trainings.items()
-    ]
-    return _table(["training", "epochs", "time", "seed", "commit"], rows)
+    return markdown.table(["", "images from labels", "labels from images", "both from the prior"], rows)

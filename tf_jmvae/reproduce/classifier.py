@@ -11,7 +11,7 @@ __all__ = ["load_or_train"]
 
 
 def load_or_train(path: Path, source: data.Source, *, epochs: int, seed: int) -> keras.Model:
-    """The classifier of images x, `[n, *event_shape]` to `[n, C]`, from its file or trained anew.
+    """The classifier of images x, `[n, *event_shape]` to `[n, C]`, from its file or, where that fails, trained anew.
 
     It sees real images as the dataset has them, and nothing of the models.
 
@@ -22,7 +22,10 @@ def load_or_train(path: Path, source: data.Source, *, epochs: int, seed: int) ->
       seed: of weights, order and dropout.
     """
     if path.exists():
-        return keras.saving.load_model(path)
+        try:
+            return keras.saving.load_model(path)
+        except Exception as error:  # Keras has no error of its own for a file that is damaged
+            print(f"{path} cannot be loaded ({error}); the classifier is trained anew.", flush=True)
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy("float32")
     layers = keras.layers

@@ -56,7 +56,7 @@ class Study:
             run.train(config, extra_callbacks=[_Progress(title, config.training.epochs, pace)], verbose=0)
 
     def measure(self, measurements: dict[str, Measurement]) -> dict[str, dict[str, Any]]:
-        """Every measurement by name; those that are not finished yet are computed.
+        """Every measurement by name; those that are not finished yet, or whose files are damaged, are computed.
 
         Args:
           measurements: by name.
@@ -65,26 +65,35 @@ class Study:
           What they gave, with the versions and the commit that they were computed with.
         """
         results = {}
-        pending = sum(one.cost for name, one in measurements.items() if not self._path(name).exists())
+        finished = {name: self._measured(name) for name in measurements}
+        pending = sum(one.cost for name, one in measurements.items() if finished[name] is None)
         started, computed = time.monotonic(), 0
         for number, (name, measurement) in enumerate(measurements.items(), start=1):
-            path = self._path(name)
-            if not path.exists():
+            if finished[name] is None:
                 title = f"measurement {number} of {len(measurements)}, {name}"
                 if computed:
                     left = (time.monotonic() - started) / computed * (pending - computed)
                     title += f"; {_duration(left)} left"
                 print(title, flush=True)
+                path = self._path(name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_json(path, {**measurement.compute(), **run.environment()})
                 computed += measurement.cost
-            results[name] = json.loads(path.read_text())
+            results[name] = self._measured(name)
         return results
 
     def provenance(self, name: str) -> dict[str, Any]:
-        """Where a training's numbers come from: its configuration, its time, and its final metrics."""
-        folder = self.folder / name
-        recorded = json.loads((folder / "config.json").read_text())
+        """Where a training's numbers come from: its configuration, its time, and its final metrics.
+
+        Raises:
+          RunError: a file of the training is damaged.
+        """
+
+        def read(file: str) -> Any:
+            folder = self.folder / name
+            return run.read_json(folder / file, f"Delete the folder {folder} and start again: it is trained anew.")
+
+        recorded = read("config.json")
         config = recorded["config"]
         return {
             "preset": config["preset"],
@@ -93,19 +102,32 @@ class Study:
             "batch_size": config["data"]["batch_size"],
             "train_size": config["data"]["train_size"],
             "seed": config["seed"],
-            "seconds": sum(json.loads((folder / "history.json").read_text())["seconds"]),
-            "metrics": json.loads((folder / "metrics.json").read_text()),
+            "seconds": sum(read("history.json")["seconds"]),
+            "metrics": read("metrics.json"),
             "commit": recorded["commit"],
+            "dirty": recorded.get("dirty"),
             "versions": recorded["versions"],
         }
 
     def _path(self, name: str) -> Path:
         return self.folder / "measurements" / f"{name}.json"
 
+    def _measured(self, name: str) -> dict[str, Any] | None:
+        """A finished measurement; None if there is none, or only what a full disk has left of it."""
+        try:
+            measured = json.loads(self._path(name).read_text())
+        except (OSError, ValueError):
+            return None
+        return measured if isinstance(measured, dict) else None
+
     def _claim(self, settings: dict[str, Any]) -> None:
         path = self.folder / "study.json"
         if path.exists():
-            before = json.loads(path.read_text())
+            before = run.read_json(
+                path,
+                f"If it is of this very study, write {json.dumps(settings)} into it; else choose another folder with "
+                "--run-dir.",
+            )
             if before != settings:
                 raise run.RunError(
                     f"{self.folder} holds a study with other settings: {before} there, {settings} here. "
@@ -128,8 +150,9 @@ class _Pace:
         for name in configs:
             history = folder / name / "history.json"
             if history.exists():
+                advice = f"Delete the folder {history.parent} and start again: it is trained anew."
                 self._epochs[name] = 0
-                self._seconds += [value for value in json.loads(history.read_text()).get("seconds", []) if value]
+                self._seconds += [value for value in run.read_json(history, advice).get("seconds", []) if value]
 
     def add(self, name: str, epochs_left: int, seconds: float) -> str:
         """The time left in all trainings, now that an epoch took so many seconds."""

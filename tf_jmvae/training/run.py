@@ -67,7 +67,7 @@ def train(
             f"got {config.training.steps_per_execution}."
         )
     if _is_finished(run_dir, config, verbose):
-        return json.loads((run_dir / "metrics.json").read_text())
+        return read_json(run_dir / "metrics.json", f"Delete the folder {run_dir} to train this run anew.")
     _prepare_folder(run_dir, config)
 
     keras.utils.set_random_seed(config.seed)
@@ -250,29 +250,50 @@ def _recorded(run_dir: Path) -> dict[str, Any] | None:
 
 
 def _require_same(run_dir: Path, config: Config) -> None:
-    before = _flat(_recorded(run_dir)["config"])
-    now = _flat(config.model_dump(mode="json"))
+    advice = "Choose another folder with --run-dir, or delete that one (tf-jmvae train does with --overwrite)."
+    try:
+        recorded = Config.model_validate(_recorded(run_dir)["config"])  # what was no option then has its default
+    except ValueError as error:
+        raise RunError(
+            f"{run_dir / 'config.json'} is no configuration of this version of tf_jmvae: {error}. {advice}"
+        ) from error
+    before, now = _flat(recorded.model_dump(mode="json")), _flat(config.model_dump(mode="json"))
     changed = [
         f"{key} ({before.get(key)} there, {now.get(key)} here)"
         for key in sorted(before.keys() | now.keys())
         if before.get(key) != now.get(key) and key not in _NOT_COMPARED
     ]
     if changed:
-        raise RunError(
-            f"{run_dir} holds a run with other settings: {', '.join(changed)}. "
-            "Choose another folder with --run-dir, or delete that run with --overwrite."
-        )
+        raise RunError(f"{run_dir} holds a run with other settings: {', '.join(changed)}. {advice}")
+
+
+def read_json(path: Path, advice: str) -> Any:
+    """What a JSON file holds; a `RunError` with its path and the advice if it cannot be read."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is missing or damaged ({error}). {advice}") from error
 
 
 def environment() -> dict[str, Any]:
-    """What a result depends on besides its configuration: versions and, in a checkout, the commit."""
+    """What a result depends on besides its configuration: versions and, in a checkout, the commit.
+
+    `dirty` says whether tracked files differed from the commit; it is None, as the commit, without a checkout.
+    """
     here = Path(__file__).resolve().parents[2]
-    commit = None
+    commit = dirty = None
     if (here / ".git").exists():
-        result = subprocess.run(["git", "-C", here, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-        commit = result.stdout.strip() or None
+        commit = _git(here, "rev-parse", "HEAD") or None
+        changes = _git(here, "status", "--porcelain", "--untracked-files=no")
+        dirty = None if changes is None else bool(changes)
     versions = {name: metadata.version(name) for name in _PACKAGES}
-    return {"versions": {"python": platform.python_version(), **versions}, "commit": commit}
+    return {"versions": {"python": platform.python_version(), **versions}, "commit": commit, "dirty": dirty}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git prints; None if it fails."""
+    result = subprocess.run(["git", "-C", folder, *arguments], capture_output=True, text=True, check=False)
+    return result.stdout.strip() if result.returncode == 0 else None
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -1,0 +1,95 @@
+"""Memory: bounded by the widest layer, whatever the numbers of samples, chains and ways down are."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import tf_jmvae as tj
+from tf_jmvae.evaluation import memory
+
+SCRIPT = """
+import resource, sys
+import numpy as np
+import tf_jmvae as tj
+from tf_jmvae.evaluation import *
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10  # MiB
+
+modalities = {"a": tj.Modality((3,), "gaussian"), "b": tj.Modality((4,), "categorical")}
+model = (tj.HierarchicalJMVAE if sys.argv[1] == "nested" else tj.JMVAEKL)(modalities, 8)
+
+def data(size):
+    return {"a": np.zeros((size, 3), np.float32), "b": np.eye(4, dtype=np.float32)[np.arange(size) % 4]}
+
+def estimate(size, num_samples):
+    if sys.argv[1] == "joint":
+        joint_log_likelihood(model, data(size), num_samples=num_samples, verbose=0)
+    elif sys.argv[1] == "nested":
+        options = {"num_samples": num_samples, "num_chains": 1}
+        conditional_log_likelihood(model, data(size), target="a", given="b", **options, verbose=0)
+    else:
+        options = {"target": "b", "given": "b", "num_samples": num_samples}
+        conditional_coherence(model, data(size), **options, verbose=0)
+
+estimate(2, 2)
+before = peak()
+estimate(*map(int, sys.argv[2:]))
+print(peak() - before)
+"""
+
+
+@pytest.mark.parametrize(
+    ("estimate", "size", "num_samples"), [("joint", 100, 1000), ("nested", 1, 400), ("coherence", 500, 200)]
+)
+def test_a_hundred_thousand_z_do_not_stand_in_memory_at_once(estimate, size, num_samples):
+    """In one tensor of 512 hidden units they would take 200 MiB, and there are a dozen such tensors."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, estimate, str(size), str(num_samples)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(pathlib.Path(tj.__file__).parents[1])},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert float(done.stdout) < 400
+
+
+def _modalities(hidden):
+    wide = {"encoder": tj.networks.mlp([16]), "decoder": tj.networks.mlp(hidden)}
+    return {"x": tj.Modality((7, 5), "bernoulli", **wide), "w": tj.Modality((10,), "categorical", **wide)}
+
+
+@pytest.mark.parametrize("cls", [tj.JMVAE, tj.JMVAEKL, tj.HierarchicalJMVAE])
+@pytest.mark.parametrize(
+    ("hidden", "latent_dim", "names", "widest"),
+    [([64], 3, "xw", 64), ([], 3, "xw", 35), ([12], 3, "w", 12), ([8], 50, "w", 50)],
+)
+def test_the_rows_are_counted_by_the_widest_of_events_z_and_layers(cls, hidden, latent_dim, names, widest):
+    options = {"layer_encoder": tj.networks.mlp([4]), "layer_prior": tj.networks.mlp([4])}
+    model = cls(_modalities(hidden), latent_dim, **(options if cls is tj.HierarchicalJMVAE else {}))
+    if cls is tj.HierarchicalJMVAE:
+        widest = max(widest, 2 * latent_dim)  # both layers of z
+    assert memory.max_rows(model, names) == 2**23 // widest
+
+
+@pytest.mark.parametrize("cls", [tj.CVAE, tj.CMMA])
+def test_the_rows_of_one_way_models_are_counted_too(cls):
+    # The decoder of a CVAE reads z beside the features of w.
+    model = cls(_modalities([64]), 3, target="x")
+    assert memory.max_rows(model, "x") == 2**23 // 64
+
+
+def test_encoders_count_where_every_z_is_encoded():
+    modalities = _modalities([64])
+    modalities["x"] = tj.Modality((7, 5), "bernoulli", encoder=tj.networks.mlp([300]), decoder=tj.networks.mlp([64]))
+    model = tj.JMVAE(modalities, 3)
+    assert memory.max_rows(model, "w") == 2**23 // 64
+    assert memory.max_rows(model, "w", encodes=True) == 2**23 // 316  # both towers side by side
+
+
+def test_the_paper_s_mnist_networks_decode_as_many_z_as_images_of_784_pixels_allow():
+    assert memory.max_rows(tj.from_preset("mnist-jmvae-kl"), "xw") == 2**23 // 784

@@ -294,3 +294,16 @@ def test_saving_and_copying_keep_the_direction(cls, names, target, targets, tmp_
             assert list(predicted) == targets
             for name in targets:
                 np.testing.assert_array_equal(predicted[name], expected[name])
+
+
+@BOTH
+def test_a_model_of_bfloat16_networks_answers_the_same_when_loaded_under_float32(cls, tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    model, batch = _make(cls), small_batch()
+    model.save(tmp_path / "model.keras")
+    keras.config.set_dtype_policy("float32")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    options = {"seed": 1} if cls is tj.CMMA else {"seed": 1, "initial": "zeros", "num_steps": 2}
+    generated = loaded.generate(_given(loaded, batch), **options)["x"]
+    assert generated.dtype == tf.float32
+    np.testing.assert_allclose(generated, model.generate(_given(model, batch), **options)["x"], atol=0.05)

@@ -395,7 +395,10 @@ def _exit_code(arguments):
         (["--preset", "mnist-vea"], r"Unknown preset 'mnist-vea'\. Expected one of .*mnist-vae"),
         (["--preset", "absent.toml"], r"There is no configuration file absent\.toml"),
         (["--train-size", "5000"], "train_size must lie between 1 and 1437 for 'digits'; got 5000"),
-        (["--preset", "digits-jmvae", "--alpha", "0.5"], "alpha: an option of jmvae-kl and jmvae-kl-gan, but the model"),
+        (
+            ["--preset", "digits-jmvae", "--alpha", "0.5"],
+            "alpha: an option of jmvae-kl and jmvae-kl-gan, but the model",
+        ),
         (["--preset", "digits-jmvae", "--target", "x"], "target: an option of cvae and cmma, but the model is jmvae"),
         (["--preset", "digits-cvae", "--target", "y"], "target: cvae needs one of x, w; got y"),
         (["--learning-rate", "nan"], r"learning_rate.* finite number"),

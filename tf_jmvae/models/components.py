@@ -84,7 +84,8 @@ class ConditionalDecoder(keras.layers.Layer):
 
     def call(self, z: tf.Tensor, given: Mapping[str, tf.Tensor], training: bool = False) -> tfd.Distribution:
         """`z`: `[B, ..., D]`, with the examples of `given` along its first axis."""
-        features = self.towers(given, training=training)
+        # A model that is loaded under another precision policy keeps that of its networks.
+        features = tf.cast(self.towers(given, training=training), z.dtype)
         for _ in range(z.shape.rank - 2):
             features = tf.expand_dims(features, 1)
         features = tf.broadcast_to(features, tf.concat([tf.shape(z)[:-1], features.shape[-1:]], axis=0))

@@ -357,3 +357,9 @@ def test_bad_options_are_refused(options, message):
 def test_a_discriminator_that_is_no_layer_is_refused():
     with pytest.raises(TypeError, match=r"discriminator must be a Keras layer or model, such as .*; got \[4\]"):
         _model(discriminator=[4])
+
+
+def test_one_optimizer_for_two_players_is_refused():
+    optimizer = keras.optimizers.Adam()
+    with pytest.raises(ValueError, match="Every player needs an optimizer of its own"):
+        _model().compile(optimizer, decoder_optimizer=optimizer)

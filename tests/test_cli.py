@@ -1,5 +1,8 @@
 """`tf-jmvae edit` on a model and a portrait on disk."""
 
+import sys
+
+import keras
 import numpy as np
 import pytest
 from celeba_folder import draw
@@ -25,7 +28,7 @@ def _edit(folder, *options, model="model.keras", portrait="portrait.png"):
 
 def _read(folder):
     """The portrait as the model sees it."""
-    return images.to_array(images.center_crop(images.open_rgb(folder / "portrait.png")), SIZE)
+    return images.to_array(images.center_crop(images.open_rgb(folder / "portrait.png"), 148), SIZE)
 
 
 def test_the_edited_portrait_is_the_one_of_the_closed_form(folder, tmp_path, capsys):
@@ -69,6 +72,23 @@ def test_a_missing_model_says_how_to_have_one(folder, capsys):
     assert "tf-jmvae train --preset celeba-jmvae-kl-gan" in error
 
 
+def test_a_keras_model_of_another_kind_is_refused(folder, capsys):
+    keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)]).save(folder / "other.keras")
+    assert _edit(folder, model="other.keras") == 1
+    assert "holds a Sequential; expected a model of tf_jmvae" in capsys.readouterr().err
+
+
+def test_an_output_that_is_no_png_is_refused_before_any_work(folder, capsys):
+    assert _edit(folder, "--set", "Smiling=1", "--output", "edited.jpg", model="absent.keras") == 1
+    assert "--output must be the name of a .png file; got edited.jpg" in capsys.readouterr().err
+
+
+def test_without_opencv_the_message_says_what_to_install(folder, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    assert _edit(folder, "--crop", "face") == 1
+    assert "pip install 'tf-jmvae[faces]'" in capsys.readouterr().err
+
+
 def test_a_file_that_is_no_model_is_named(folder, capsys):
     (folder / "text.keras").write_text("no model")
     assert _edit(folder, model="text.keras") == 1
@@ -89,12 +109,11 @@ def test_a_text_file_is_no_portrait(folder, capsys):
 def test_where_no_face_is_found_it_says_so(folder, capsys):
     Image.new("RGB", (100, 100), "gray").save(folder / "wall.png")
     assert _edit(folder, "--crop", "face", portrait="wall.png") == 1
-    assert "OpenCV finds no face in" in (error := capsys.readouterr().err)
-    assert "--crop center" in error
+    assert "OpenCV finds no face in the image; use crop='center'" in capsys.readouterr().err
 
 
 def test_a_found_face_is_what_the_model_sees(folder, monkeypatch, capsys):
-    monkeypatch.setattr("tf_jmvae.data.faces.crop_face", lambda image: image.crop((60, 80, 120, 140)))
+    monkeypatch.setattr("tf_jmvae.editing.crop_face", lambda image, **options: image.crop((60, 80, 120, 140)))
     assert _edit(folder, "--crop", "face") == 0
     face = images.to_array(images.open_rgb(folder / "portrait.png").crop((60, 80, 120, 140)), SIZE)
     values = dict(zip(NAMES, attributes_of(face), strict=True))

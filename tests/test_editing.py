@@ -91,3 +91,14 @@ def test_a_modality_that_is_no_photograph_is_refused(model):
 def test_a_portrait_of_real_numbers_is_refused(model):
     with pytest.raises(ValueError, match=r"uint8 array"):
         tj.edit(model, PORTRAIT / 255, CHANGES)
+
+
+def test_the_center_is_the_part_of_an_aligned_picture_that_training_sees(model):
+    aligned = np.random.default_rng(2).integers(0, 256, (218, 178, 3)).astype(np.uint8)
+    square = aligned[35:183, 15:163]  # 148 of 178 x 218 pixels, the middle
+    np.testing.assert_array_equal(tj.edit(model, aligned, CHANGES, crop="center"), tj.edit(model, square, CHANGES))
+
+
+def test_an_unknown_crop_is_refused(model):
+    with pytest.raises(ValueError, match=r"crop must be one of 'none', 'center', 'face'; got 'middle'"):
+        tj.edit(model, PORTRAIT, CHANGES, crop="middle")

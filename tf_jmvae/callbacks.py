@@ -39,7 +39,7 @@ class KLWarmUp(keras.callbacks.Callback):
 
 
 class DiscriminatorCollapse(keras.callbacks.Callback):
-    """Warns when the discriminator of a `JMVAEKLGAN` has stopped to teach: it is always right, or at chance.
+    """Warns when the discriminator of a `JMVAEKLGAN` has stopped teaching: it is always right, or at chance.
 
     The accuracy that counts is the mean of those on real images and on made ones, in an epoch.
 

@@ -113,8 +113,8 @@ class _Edit:
     """Changes, NAME=VALUE with 1 or -1; 2 or -2 exaggerates. Without any, the attributes are listed."""
     output: Path = Path("edited.png")
     """Where the edited portrait goes, a PNG of the model's size."""
-    crop: Literal["center", "face"] = "center"
-    """The middle square of the photograph, or the face that OpenCV finds in it."""
+    crop: Literal["none", "center", "face"] = "center"
+    """The middle as of CelebA's aligned pictures, that part about the face that OpenCV finds, or the whole square."""
 
 
 def edit(argv: Sequence[str], prog: str = "tf-jmvae edit") -> int:
@@ -123,35 +123,24 @@ def edit(argv: Sequence[str], prog: str = "tf-jmvae edit") -> int:
     def command() -> None:
         options = tyro.cli(_Edit, args=list(argv), prog=prog, description=inspect.getdoc(_Edit))
         changes = dict(_change(text) for text in options.set)
-        import keras
-        import numpy as np
+        if options.output.suffix.lower() != ".png" or options.output.is_dir():
+            raise ValueError(f"--output must be the name of a .png file; got {options.output}.")
         from PIL import Image
 
-        from tf_jmvae import editing, images
-        from tf_jmvae.data.faces import crop_face
+        from tf_jmvae import editing
         from tf_jmvae.files import replace_atomically
 
-        if not options.model.is_file():
-            raise ValueError(
-                f"There is no model {options.model}. Train one: tf-jmvae train --preset celeba-jmvae-kl-gan."
-            )
-        portrait = images.open_rgb(options.portrait)
-        if options.crop == "face":
-            portrait = crop_face(portrait)
-            if portrait is None:
-                raise ValueError(f"OpenCV finds no face in {options.portrait}; use --crop center.")
-        model = keras.saving.load_model(options.model)
-        portrait = np.asarray(portrait)
-        inferred = editing.infer_attributes(model, portrait)
+        model = run.load_model(options.model)
+        edited = editing.edit(model, options.portrait, changes, crop=options.crop)
+        inferred = editing.infer_attributes(model, options.portrait, crop=options.crop)
         for name, value in sorted(inferred.items(), key=lambda item: -item[1]):
             print(f"  {name:<20} {value:+.2f}" + (f" -> {changes[name]:+g}" if name in changes else ""))
         if changes:
-            edited = Image.fromarray(editing.edit(model, portrait, changes))
             options.output.parent.mkdir(parents=True, exist_ok=True)
-            replace_atomically(options.output, lambda path: edited.save(path, format="PNG"))
+            replace_atomically(options.output, lambda path: Image.fromarray(edited).save(path, format="PNG"))
             print(f"The edited portrait is {options.output}.")
 
-    return _exit_code(command, prog)
+    return _exit_code(command, prog, hint="")
 
 
 def _change(text: str) -> tuple[str, float]:
@@ -165,15 +154,17 @@ def _change(text: str) -> tuple[str, float]:
     return name, number
 
 
-def _exit_code(command: Callable[[], None], prog: str) -> int:
+def _exit_code(
+    command: Callable[[], None], prog: str, hint: str = "; the same command continues from the last epoch"
+) -> int:
     """Runs a command; mistakes and interruptions end in a message, not in a traceback."""
     try:
         command()
-    except (ValueError, OSError, run.RunError) as error:
+    except (ValueError, OSError, ImportError, run.RunError) as error:
         print(f"{prog}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"\n{prog}: interrupted; the same command continues from the last epoch.", file=sys.stderr)
+        print(f"\n{prog}: interrupted{hint}.", file=sys.stderr)
         return 130
     return 0
 

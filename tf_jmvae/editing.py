@@ -13,11 +13,19 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from tf_jmvae import images
+from tf_jmvae.data.celeba_arrays import CENTER_CROP
+from tf_jmvae.data.faces import crop_face
 from tf_jmvae.models import MultimodalVAE
 
-__all__ = ["edit", "infer_attributes"]
+__all__ = ["CROPS", "edit", "infer_attributes"]
+
+CROPS = ("none", "center", "face")
+_ALIGNED_WIDTH = 178  # of CelebA's pictures
+# How the square of OpenCV's cascade becomes the middle square of an aligned picture: medians over CelebA.
+_FACE_TO_CENTER = {"enlarge": 1.345, "shift": -0.136}
 
 
 def edit(
@@ -25,6 +33,7 @@ def edit(
     image: Any,
     changes: Mapping[str, float],
     *,
+    crop: str = "none",
     attributes: str | None = None,
     photograph: str | None = None,
     num_steps: int = 1,
@@ -34,9 +43,11 @@ def edit(
 
     Args:
       model: one that goes from images to attributes and from attributes to images.
-      image: uint8 RGB `[H, W, 3]`, a path, or encoded bytes. Its middle square is resized to what the model reads;
-        faces should fill it as they do in the training images.
+      image: uint8 RGB `[H, W, 3]`, a path, or encoded bytes.
       changes: new values by attribute, e.g. `{"Smiling": 1, "Eyeglasses": -1}`; 2 or -2 exaggerates.
+      crop: the part that the model sees, which the face must fill as in the training images. `"none"`: the whole
+        middle square; `"center"`: the same part of it as of the aligned pictures of CelebA; `"face"`: that part about
+        the face that OpenCV finds (extra `faces`), for any photograph.
       attributes: the modality of the attributes; by default the only one whose `entry_names` are known.
       photograph: the modality of the image; by default the only standardised image.
       num_steps: of iterated sampling, for models that need it.
@@ -55,7 +66,7 @@ def edit(
     """
     attributes, photograph = _modalities(model, attributes, photograph)
     indices = [_index(name, model.modalities[attributes].entry_names) for name in changes]
-    x, w = _infer(model, image, attributes, photograph, num_steps, seed)
+    x, w = _infer(model, image, crop, attributes, photograph, num_steps, seed)
     changed = w.copy()
     changed[:, indices] = list(changes.values())
     generate = {"latent": "mean", "targets": [photograph], "num_steps": num_steps, "seed": seed}
@@ -70,6 +81,7 @@ def infer_attributes(
     model: MultimodalVAE,
     image: Any,
     *,
+    crop: str = "none",
     attributes: str | None = None,
     photograph: str | None = None,
     num_steps: int = 1,
@@ -77,21 +89,34 @@ def infer_attributes(
 ) -> dict[str, float]:
     """What the model says of an image: the mean of each attribute by name. Arguments and errors as for `edit`."""
     attributes, photograph = _modalities(model, attributes, photograph)
-    _, w = _infer(model, image, attributes, photograph, num_steps, seed)
+    _, w = _infer(model, image, crop, attributes, photograph, num_steps, seed)
     return dict(zip(model.modalities[attributes].entry_names, map(float, w[0]), strict=True))
 
 
 def _infer(
-    model: MultimodalVAE, image: Any, attributes: str, photograph: str, num_steps: int, seed: int
+    model: MultimodalVAE, image: Any, crop: str, attributes: str, photograph: str, num_steps: int, seed: int
 ) -> tuple[tf.Tensor, np.ndarray]:
     """The image as the model reads it, `[1, h, w, 3]`, and its attributes, `[1, A]`."""
-    size = model.modalities[photograph].event_shape[0]
-    square = images.to_array(images.center_crop(images.open_rgb(image)), size)
+    square = images.to_array(_cropped(image, crop), model.modalities[photograph].event_shape[0])
     x = model.preprocess({photograph: square[None]})[photograph]
     inferred = model.generate({photograph: x}, targets=[attributes], latent="mean", num_steps=num_steps, seed=seed)[
         attributes
     ]
     return x, inferred.numpy()
+
+
+def _cropped(image: Any, crop: str) -> Image.Image:
+    if crop not in CROPS:
+        raise ValueError(f"crop must be one of {', '.join(map(repr, CROPS))}; got {crop!r}.")
+    picture = images.open_rgb(image)
+    if crop == "none":
+        return images.center_crop(picture)
+    if crop == "center":
+        return images.center_crop(picture, round(min(picture.size) * CENTER_CROP / _ALIGNED_WIDTH))
+    face = crop_face(picture, **_FACE_TO_CENTER)
+    if face is None:
+        raise ValueError("OpenCV finds no face in the image; use crop='center' and let the face fill the image.")
+    return face
 
 
 def _modalities(model: MultimodalVAE, attributes: str | None, photograph: str | None) -> tuple[str, str]:

@@ -1,5 +1,7 @@
 """CelebA by `data.load`: splits, statistics of the training split only, attributes by name, options."""
 
+import dataclasses
+
 import celeba_folder
 import numpy as np
 import pytest
@@ -98,3 +100,11 @@ def test_only_attributes_leaves_nothing_of_the_images(folder):
 def test_options_of_celeba_are_refused_for_other_datasets(option):
     with pytest.raises(ValueError, match=r"options of 'celeba', not of 'digits'"):
         data.load("digits", **option)
+
+
+def test_training_images_stay_on_the_disk_and_give_the_same_batches_as_in_memory(folder):
+    source = _load(folder, mirror=True)
+    assert isinstance(source.train["x"], np.memmap)
+    copy = dataclasses.replace(source, train={**source.train, "x": np.array(source.train["x"])})
+    for mapped, held in zip(source.train_batches(8), copy.train_batches(8), strict=True):
+        np.testing.assert_array_equal(mapped["x"], held["x"])

@@ -144,3 +144,11 @@ def test_opencv_without_the_detector_is_as_good_as_none(monkeypatch):
     monkeypatch.delattr(cv2, "CascadeClassifier")
     with pytest.raises(ImportError, match=r"pip install 'tf-jmvae\[faces\]'"):
         faces.crop_face(Image.new("RGB", (178, 218)))
+
+
+def test_the_square_is_enlarged_and_shifted_as_asked(monkeypatch):
+    cascade = type("Cascade", (), {"detectMultiScale": lambda self, *args, **options: np.array([[40, 60, 100, 100]])})
+    monkeypatch.setattr(faces, "_cascade", cascade)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (218, 178, 3)).astype(np.uint8))
+    found = faces.crop_face(picture, enlarge=1.1, shift=-0.2)
+    assert np.asarray(found).tobytes() == np.asarray(picture.crop((35, 35, 145, 145))).tobytes()

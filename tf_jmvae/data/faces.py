@@ -18,11 +18,16 @@ _CASCADE = "haarcascade_frontalface_default.xml"
 _threads = threading.local()  # a cascade must not be used by two threads at once
 
 
-def crop_face(image: Image.Image) -> Image.Image | None:
+def crop_face(image: Image.Image, *, enlarge: float = ENLARGE, shift: float = 0.0) -> Image.Image | None:
     """A square around the largest frontal face.
 
-    The found square is enlarged by `ENLARGE` about its centre; where it would leave the picture it is moved
+    The found square is enlarged about its centre; where it would leave the picture it is moved
     inside, and made as small as the picture if it must be.
+
+    Args:
+      image: RGB.
+      enlarge: factor of the found square.
+      shift: how far its centre is moved down first, as a share of the found square; negative is up.
 
     Returns:
       The cut-out, or None if there is no face as high as `MIN_HEIGHT` of the picture.
@@ -39,9 +44,9 @@ def crop_face(image: Image.Image) -> Image.Image | None:
         return None
     # OpenCV's own threads find them in any order, so of two equals the upper, then the left one.
     left, top, width, height = min(boxes, key=lambda box: (-box[3], box[1], box[0]))
-    side = min(round(ENLARGE * max(width, height)), *image.size)
+    side = min(round(enlarge * max(width, height)), *image.size)
     left = _inside(left + width / 2, side, image.width)
-    top = _inside(top + height / 2, side, image.height)
+    top = _inside(top + height / 2 + shift * height, side, image.height)
     return image.crop((left, top, left + side, top + side))
 
 

@@ -6,7 +6,7 @@ that was never interrupted.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -51,12 +51,13 @@ def from_arrays(
       ValueError: no arrays, different lengths, a bad batch size, an unknown name
         in `binarize`, `mirror` or `standardize`, or values to binarise outside [0, 1].
     """
-    tensors = {name: tf.convert_to_tensor(_checked_numbers(name, array)) for name, array in arrays.items()}
+    arrays = {name: _checked_numbers(name, array) for name, array in arrays.items()}
+    gather = {name: _gatherer(array) for name, array in arrays.items()}
     binarize, mirror, standardize = frozenset(binarize), frozenset(mirror), dict(standardize or {})
-    size = _checked_size(tensors, batch_size)
+    size = _checked_size(arrays, batch_size)
     for option, names in (("binarize", binarize), ("mirror", mirror), ("standardize", standardize)):
-        _check_known(option, names, tensors)
-    _check_binarize(tensors, binarize)
+        _check_known(option, names, arrays)
+    _check_binarize(arrays, binarize)
     num_batches = -(-size // batch_size)
 
     def one_pass(number: tf.Tensor) -> tf.data.Dataset:
@@ -68,7 +69,7 @@ def from_arrays(
         rows = tf.range(start, tf.minimum(start + batch_size, size))
         if shuffle:
             rows = tf.random.experimental.index_shuffle(rows, seed=pass_seed, max_index=size - 1)
-        examples = {name: tf.gather(tensor, rows) for name, tensor in tensors.items()}
+        examples = {name: rows_of(rows) for name, rows_of in gather.items()}
         for position, name in enumerate(sorted(binarize)):
             noise_seed = tf.random.fold_in(pass_seed, tf.cast(index, tf.int32) * len(binarize) + position)
             noise = tf.random.stateless_uniform(tf.shape(examples[name]), noise_seed)
@@ -99,7 +100,7 @@ def from_arrays(
 
 def _checked_numbers(name: str, array: Any) -> np.ndarray:
     """The array, with whole numbers of one byte as they are and all others as float32."""
-    array = np.asarray(array)
+    array = array if isinstance(array, np.memmap) else np.asarray(array)
     if array.dtype.kind not in "fiub" or array.ndim == 0:
         raise ValueError(
             f"Modality {name!r}: expected numbers of shape [N, ...]; got dtype {array.dtype}, shape {array.shape}."
@@ -107,14 +108,27 @@ def _checked_numbers(name: str, array: Any) -> np.ndarray:
     return array if array.dtype.itemsize == 1 else array.astype(np.float32, copy=False)
 
 
-def _check_known(option: str, names: Iterable[str], tensors: Mapping[str, tf.Tensor]) -> None:
-    unknown = sorted(set(names) - set(tensors))
+def _gatherer(array: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A function from row numbers `[B]` to rows `[B, ...]`; of a memory-mapped array it reads those rows only."""
+    if not isinstance(array, np.memmap):
+        tensor = tf.convert_to_tensor(array)
+        return lambda rows: tf.gather(tensor, rows)
+
+    def gather(rows: tf.Tensor) -> tf.Tensor:
+        found = tf.numpy_function(lambda chosen: np.asarray(array[chosen]), [rows], array.dtype, stateful=False)
+        return tf.ensure_shape(found, (None, *array.shape[1:]))
+
+    return gather
+
+
+def _check_known(option: str, names: Iterable[str], arrays: Mapping[str, np.ndarray]) -> None:
+    unknown = sorted(set(names) - set(arrays))
     if unknown:
-        raise ValueError(f"{option} names {unknown}, but the arrays are {list(tensors)}.")
+        raise ValueError(f"{option} names {unknown}, but the arrays are {list(arrays)}.")
 
 
-def _checked_size(tensors: Mapping[str, tf.Tensor], batch_size: int) -> int:
-    sizes = {name: int(tensor.shape[0]) for name, tensor in tensors.items()}
+def _checked_size(arrays: Mapping[str, np.ndarray], batch_size: int) -> int:
+    sizes = {name: len(array) for name, array in arrays.items()}
     if len(set(sizes.values())) != 1 or 0 in sizes.values():
         raise ValueError(f"Expected arrays with one common number of examples, at least 1; got {sizes}.")
     if batch_size < 1:
@@ -122,9 +136,8 @@ def _checked_size(tensors: Mapping[str, tf.Tensor], batch_size: int) -> int:
     return next(iter(sizes.values()))
 
 
-def _check_binarize(tensors: Mapping[str, tf.Tensor], binarize: frozenset[str]) -> None:
+def _check_binarize(arrays: Mapping[str, np.ndarray], binarize: frozenset[str]) -> None:
     for name in binarize:
-        values = tf.cast(tensors[name], tf.float32)
-        low, high = float(tf.reduce_min(values)), float(tf.reduce_max(values))
+        low, high = float(arrays[name].min()), float(arrays[name].max())
         if not 0 <= low <= high <= 1:
             raise ValueError(f"Modality {name!r}: binarize expects values in [0, 1]; got [{low}, {high}].")

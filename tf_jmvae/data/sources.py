@@ -160,16 +160,16 @@ def _celeba(data_dir: str | pathlib.Path | None, image_size: int, crop: str, mir
     """Photographs stay uint8; the test split is CelebA's own where it is there, else its validation split."""
     prepared = celeba.read(data_dir, image_size=image_size, crop=crop, strict=strict)
     held_out = 2 if (prepared.partition == 2).any() else 1
-    train, test = (np.flatnonzero(prepared.partition == part) for part in (0, held_out))
-    if not len(train) or not len(test):
+    train, test = (_rows(prepared.partition == part) for part in (0, held_out))
+    images, attributes = prepared.images[train], prepared.attributes[train]
+    if not len(images) or not len(prepared.partition[test]):
         raise ValueError(
             "CelebA: the list of partitions must name training images (0) and validation (1) or test images (2) that "
-            f"are there; found {len(train)} and {len(test)}."
+            f"are there; found {len(images)} and {len(prepared.partition[test])}."
         )
-    images = prepared.images[train]
     statistics = Statistics.of(images)
     return Source(
-        train={"x": images, "w": prepared.attributes[train]},
+        train={"x": images, "w": attributes},
         test={
             "x": statistics.standardize(prepared.images[test]),
             "w": prepared.attributes[test].astype(np.float32),
@@ -179,3 +179,11 @@ def _celeba(data_dir: str | pathlib.Path | None, image_size: int, crop: str, mir
         class_names=celeba.ATTRIBUTES,
         report=prepared.report,
     )
+
+
+def _rows(chosen: np.ndarray) -> slice | np.ndarray:
+    """The chosen rows; a slice if they follow one another, which leaves a memory-mapped array on the disk."""
+    rows = np.flatnonzero(chosen)
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows

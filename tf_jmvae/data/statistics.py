@@ -39,4 +39,7 @@ class Statistics(NamedTuple):
 
     def standardize(self, values: np.ndarray) -> np.ndarray:
         """Raw values `[N, *event_shape]` as float32 of mean 0 and deviation 1."""
-        return (values.astype(np.float32) - self.mean) / self.deviation
+        standardized = values.astype(np.float32)
+        standardized -= self.mean
+        standardized /= self.deviation
+        return standardized

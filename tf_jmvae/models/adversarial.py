@@ -43,7 +43,8 @@ class JMVAEKLGAN(JMVAEKL):
       likelihood_weight: a, of the image's log-likelihood in the image decoder's objective.
       adversarial_weight: b, of the adversarial term there.
       reconstruction: what images are compared by in training: `"pixels"`, p(x | z) itself, as in [1]; or
-        `"features"`, a Gaussian of variance 1 around the discriminator's features of x~, as in [2].
+        `"features"`, a Gaussian of variance 1 around the discriminator's features of x~, as in [2]. `evaluate`
+        and validation score the bound itself.
       alpha: as for `JMVAEKL`.
       subsets: as for `JMVAEKL`.
       trunk: as for `JMVAEKL`.
@@ -106,10 +107,15 @@ class JMVAEKLGAN(JMVAEKL):
           decoder_optimizer: of the image decoder; by default another one like `optimizer`.
           discriminator_optimizer: of the discriminator; by default another one like `optimizer`.
           **kwargs: Keras's other options.
+
+        Raises:
+          ValueError: one optimizer for two players.
         """
         super().compile(optimizer=optimizer, **kwargs)
         self.decoder_optimizer = _optimizer(decoder_optimizer, self.optimizer)
         self.discriminator_optimizer = _optimizer(discriminator_optimizer, self.optimizer)
+        if len({id(player.optimizer) for player in self._players()}) < 3:
+            raise ValueError("Every player needs an optimizer of its own; one and the same was given twice.")
         with self.distribute_strategy.scope():
             for player in self._players():
                 player.optimizer.build(player.variables)

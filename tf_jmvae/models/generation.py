@@ -125,7 +125,6 @@ class Generation:
         num_samples: int | None = None,
         *,
         mean: bool = False,
-        walks: int = 1,
     ) -> tf.Tensor:
         """Z as generation draws it.
 
@@ -134,10 +133,9 @@ class Generation:
           seed: int32 `[2]`.
           num_samples: S samples for each example; None for one without a sample axis.
           mean: take the mean in place of every sample.
-          walks: ways down from each sample of a hierarchy's top layer, which multiply S; other models have 1.
 
         Returns:
-          `[B, D]`, or `[B, S * walks, D]`.
+          `[B, D]`, or `[B, S, D]`.
         """
         if mean:
             z = posterior.mean()

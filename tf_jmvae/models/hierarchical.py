@@ -142,11 +142,11 @@ class HierarchicalJMVAE(JointEncoderVAE):
             features.append(networks.flatten(network(features[-1], training=training)))
         return [head(h) for head, h in zip(self.layer_heads, features, strict=True)]
 
-    def draw_latents(self, posterior, seed, num_samples=None, *, mean=False, walks=1):
+    def draw_latents(self, posterior, seed, num_samples=None, *, mean=False):
         """z_L from its posterior, then down p(z_{l-1} | z_l): what section 3.4 generates with."""
         top_seed, *layer_seeds = tf.unstack(tf.random.split(seed, self.num_layers))
         top = self.layers_of(super().draw_latents(posterior, top_seed, num_samples, mean=mean))[-1]
-        z = [top if walks == 1 else tf.repeat(top, walks, axis=1)]
+        z = [top]
         for prior, layer_seed in zip(reversed(self.layer_priors), layer_seeds, strict=True):
             p = prior(z[-1])
             z.append(p.mean() if mean else p.sample(seed=layer_seed))

@@ -4,12 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from tf_jmvae.evaluation import Estimate, conditional_log_likelihood
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.reproduce.study import Measurement
-from tf_jmvae.training.run import RunError
+from tf_jmvae.training.run import load_model
 
 __all__ = ["COLUMNS", "COMPARED", "Collector", "Models", "Row"]
 
@@ -31,18 +29,8 @@ class Models:
 
     def __call__(self, name: str) -> MultimodalVAE:
         if self._last is None or self._last[0] != name:
-            self._last = name, self._load(self._folder / name / "model.keras")
+            self._last = name, load_model(self._folder / name / "model.keras")
         return self._last[1]
-
-    @staticmethod
-    def _load(path: Path) -> MultimodalVAE:
-        try:
-            return keras.saving.load_model(path)
-        except Exception as error:  # Keras has no error of its own for a file that is damaged
-            raise RunError(
-                f"The trained model {path} cannot be loaded ({error}). Delete the folder {path.parent} and start "
-                "again: it is trained anew."
-            ) from error
 
 
 class Collector:

@@ -25,7 +25,7 @@ from tf_jmvae.optimizers import FusedAdam
 from tf_jmvae.training.config import PLAYERS_RATES, Config, TrainingConfig
 from tf_jmvae.training.presets import build_model
 
-__all__ = ["RunError", "default_run_dir", "train"]
+__all__ = ["RunError", "default_run_dir", "environment", "load_model", "read_json", "train"]
 
 _PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "tensorflow-datasets", "numpy")
 # What may differ between the command that started a run and the one that continues it.
@@ -59,6 +59,8 @@ def train(
       ValueError: data and model do not fit together.
     """
     run_dir = default_run_dir(config)
+    if _is_finished(run_dir, config, verbose):
+        return read_json(run_dir / "metrics.json", f"Delete the folder {run_dir} to train this run anew.")
     source = config.data.load().only(config.model.modalities)
     steps_per_epoch = source.num_batches(config.data.batch_size)
     if steps_per_epoch % config.training.steps_per_execution:
@@ -66,8 +68,6 @@ def train(
             f"steps_per_execution must divide the {steps_per_epoch} steps of an epoch; "
             f"got {config.training.steps_per_execution}."
         )
-    if _is_finished(run_dir, config, verbose):
-        return read_json(run_dir / "metrics.json", f"Delete the folder {run_dir} to train this run anew.")
     _prepare_folder(run_dir, config)
 
     keras.utils.set_random_seed(config.seed)
@@ -265,6 +265,24 @@ def _require_same(run_dir: Path, config: Config) -> None:
     ]
     if changed:
         raise RunError(f"{run_dir} holds a run with other settings: {', '.join(changed)}. {advice}")
+
+
+def load_model(path: Path) -> MultimodalVAE:
+    """A saved model; a `RunError` with its path unless it is one of this package."""
+    if not path.is_file():
+        raise RunError(
+            f"There is no model {path}. A run leaves one: tf-jmvae train --preset celeba-jmvae-kl-gan-small."
+        )
+    try:
+        model = keras.saving.load_model(path)
+    except Exception as error:  # Keras has no error of its own for a file that is damaged
+        raise RunError(
+            f"The trained model {path} cannot be loaded ({error}). Delete the folder {path.parent} and start again: it "
+            "is trained anew."
+        ) from error
+    if not isinstance(model, MultimodalVAE):
+        raise RunError(f"{path} holds a {type(model).__name__}; expected a model of tf_jmvae.")
+    return model
 
 
 def read_json(path: Path, advice: str) -> Any:

@@ -47,7 +47,7 @@ def figures(
 
 def _figure_6(examples: np.ndarray, models: Mapping[str, np.ndarray], steps: Sequence[int], path: str) -> None:
     """Faces from the attributes of real ones (top): a panel per model, a row per number of steps."""
-    figure = Figure(figsize=(4.9 * len(models), 0.62 * (len(steps) + 1) + 0.7), layout="constrained", dpi=150)
+    figure = Figure(figsize=(4.9 * len(models), 0.62 * (len(steps) + 1) + 0.7), layout="constrained", dpi=100)
     panels = figure.subfigures(1, len(models), wspace=0.03, squeeze=False)[0]
     for panel, (model, rows) in zip(panels, models.items(), strict=True):
         panel.suptitle(TITLES[model], fontsize=12, fontweight="bold")
@@ -63,7 +63,7 @@ def _figure_8(variations: Mapping[str, np.ndarray], latents: Mapping[str, np.nda
     principal components.
     """
     columns = len(next(iter(variations.values())))
-    figure = Figure(figsize=(0.95 * columns + 5.2, 4.4), layout="constrained", dpi=150)
+    figure = Figure(figsize=(0.95 * columns + 5.2, 4.4), layout="constrained", dpi=100)
     left, right = figure.subfigures(1, 2, width_ratios=(0.95 * columns + 1.2, 4.0))
     grid = _face_grid(left, list(variations.values()), list(variations))
     grid[0, 0].set_title("mean", fontsize=10)
@@ -86,7 +86,7 @@ def _figure_8(variations: Mapping[str, np.ndarray], latents: Mapping[str, np.nda
 def _figure_9(portraits: Sequence[Sequence[tuple[str, np.ndarray]]], path: str) -> None:
     """Unseen portraits, their reconstructions, and edits of single attributes."""
     columns = len(portraits[0])
-    figure = Figure(figsize=(1.35 * columns, 1.6 * len(portraits)), layout="constrained", dpi=150)
+    figure = Figure(figsize=(1.35 * columns, 1.6 * len(portraits)), layout="constrained", dpi=100)
     grid = figure.subplots(len(portraits), columns, squeeze=False)
     for axes, cells in zip(grid, portraits, strict=True):
         for axis, (title, image) in zip(axes, cells, strict=True):
@@ -98,7 +98,7 @@ def _figure_9(portraits: Sequence[Sequence[tuple[str, np.ndarray]]], path: str) 
 def _comparison(rows: Mapping[str, np.ndarray], path: str) -> None:
     """The same faces and attributes with and without a GAN."""
     columns = len(next(iter(rows.values())))
-    figure = Figure(figsize=(1.1 * columns + 1.5, 1.1 * len(rows)), layout="constrained", dpi=150)
+    figure = Figure(figsize=(1.1 * columns + 1.5, 1.1 * len(rows)), layout="constrained", dpi=100)
     _face_grid(figure, list(rows.values()), list(rows))
     figure.savefig(path, format="png")
 

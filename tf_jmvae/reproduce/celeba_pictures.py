@@ -1,5 +1,6 @@
 """The images behind Figures 6, 8 and 9 and behind the comparison with and without a GAN."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,9 @@ def pictures(models: Models, source: data.Source, scale: Scale, seed: int) -> di
       z behind them and more of the same, `[N, D]`; `edits`, a row per portrait: titles and images.
     """
     names, test = source.class_names, source.test
-    rows = [_first(test["w"], names, {name: 1}, position) for position, name in enumerate(_EXAMPLES)]
+    rows: list[int] = []
+    for name in _EXAMPLES:
+        rows.append(_first(test["w"], names, {name: 1}, without=rows))
     attributes = test["w"][rows]
     found: dict[str, Any] = {"steps": {}}
     for model in COMPARED:
@@ -60,19 +63,20 @@ def pictures(models: Models, source: data.Source, scale: Scale, seed: int) -> di
             f"{title}\nfrom attributes,\nz drawn": _rgb(model, generate(model, attributes, latent="sample", seed=seed)),
         }
     gan = models("jmvae-kl-gan")
-    base = test["w"][_first(test["w"], names, _PORTRAITS[0] | {"Bald": -1}, 0)]
+    base = test["w"][_first(test["w"], names, _PORTRAITS[0] | {"Bald": -1})]
     found["variations"], found["latents"] = _variations(gan, base, names, seed)
     found["edits"] = [
-        _edits(gan, _rgb(gan, test["x"][_first(test["w"], names, wanted, 0)][None])[0]) for wanted in _PORTRAITS
+        _edits(gan, _rgb(gan, test["x"][_first(test["w"], names, wanted)][None])[0]) for wanted in _PORTRAITS
     ]
     return found
 
 
-def _first(attributes: np.ndarray, names: tuple[str, ...], wanted: dict[str, int], skip: int) -> int:
-    """The index of the first example with these attributes after `skip` others; of any if there is none."""
+def _first(attributes: np.ndarray, names: tuple[str, ...], wanted: dict[str, int], without: Sequence[int] = ()) -> int:
+    """The index of the first example with these attributes, but for some; of any other if there is none."""
     columns = [names.index(name) for name in wanted]
     fitting = np.flatnonzero((attributes[:, columns] == list(wanted.values())).all(axis=1))
-    return int(fitting[min(skip, len(fitting) - 1)]) if len(fitting) else min(skip, len(attributes) - 1)
+    others = [*fitting, *range(len(attributes))]
+    return int(next(index for index in others if index not in without))
 
 
 def _rgb(model: MultimodalVAE, images: Any) -> np.ndarray:

@@ -104,7 +104,7 @@ def test_the_majority_guess_is_counted_on_held_out_images(root, record):
 
 def test_the_report_names_its_command_its_data_and_every_figure(root, report):
     assert "`tf-jmvae reproduce celeba --quick`" in report
-    assert "64 training and 15 held-out images of the 100 in the folder" in report
+    assert "64 training and 15 held-out images of 100, centre crop" in report
     assert "a part of CelebA, 0.0% of its 202,599 images" in report
     links = re.findall(r"\]\(([^)]+)\)", report)
     assert {f"images/celeba-{name}.png" for name in FIGURES} <= set(links)

@@ -149,7 +149,7 @@ def _reasons(record: Mapping[str, Any]) -> str:
         "background than a crop of the face, and, at this size, because of fewer images, smaller networks and fewer "
         "epochs, which likely hold for log p(w | x) as well. Plain JMVAE starts from the mean image, which is zero "
         f"after standardisation{kept}: the mean AUC of the attributes in its images, blurred as they are, is "
-        f"{first:.3f} after one step, and {last:.3f} after the most. From images it names {named:.1%} of the attributes "
+        f"{first:.3f} after one step, {last:.3f} after the most. From images it names {named:.1%} of the attributes "
         f"rightly, where the majority guess has {majority:.1%}. Figure 6 shows the collapse."
     )
 

@@ -72,11 +72,19 @@ def _edited(path, old, new):
     return str(path)
 
 
+SHORT = {f"celeba-hierarchical{size}": f"celeba-hierarchical-jmvae{size}" for size in ("", "-small")}
+
+
 def test_there_is_a_preset_for_every_model_that_suits_the_dataset():
     assert set(SHAPES) == set(NAMES)
-    assert presets.names() == sorted(ALL)
+    assert presets.names() == sorted([*ALL, *SHORT])
     files = {path.name for path in (resources.files("tf_jmvae.training") / "presets").iterdir()}
-    assert files == {f"{name}.toml" for name in ALL} | {"_celeba.toml", "_celeba-small.toml"}
+    assert files == {f"{name}.toml" for name in presets.names()} | {"_celeba.toml", "_celeba-small.toml"}
+
+
+@pytest.mark.parametrize(("short", "name"), SHORT.items())
+def test_a_shorter_name_is_the_same_preset(short, name):
+    assert presets.load(short).model_copy(update={"preset": name}) == presets.load(name)
 
 
 @pytest.mark.parametrize("name", ALL)

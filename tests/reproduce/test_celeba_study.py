@@ -16,9 +16,9 @@ from matplotlib import image
 from tf_jmvae.data.celeba import ATTRIBUTES
 from tf_jmvae.report import faces, plots
 from tf_jmvae.reproduce import celeba
-from tf_jmvae.reproduce.celeba_measurements import JUDGED, ROWS
+from tf_jmvae.reproduce.celeba_measurements import JUDGED
 from tf_jmvae.reproduce.celeba_plan import SCALES, TRAININGS
-from tf_jmvae.reproduce.collector import COLUMNS
+from tf_jmvae.reproduce.collector import COLUMNS, ROWS
 from tf_jmvae.training.run import RunError
 
 pytestmark = pytest.mark.timeout(600)

@@ -14,21 +14,12 @@ from tf_jmvae.evaluation import Estimate, attribute_accuracy
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.reproduce import attribute_classifier
 from tf_jmvae.reproduce.celeba_plan import Scale
-from tf_jmvae.reproduce.collector import Collector, Models
+from tf_jmvae.reproduce.collector import ROWS, Collector, Models
 from tf_jmvae.reproduce.image_quality import frechet_distance, gradient_magnitude
 from tf_jmvae.reproduce.study import Measurement
 
-__all__ = ["JUDGED", "ROWS", "generate", "measurements"]
+__all__ = ["JUDGED", "generate", "measurements"]
 
-# Rows of Table 2.
-ROWS = {
-    "cvae": ({"x": "cvae-x", "w": "cvae-w"}, "zeros"),
-    "cvae-prior": ({"x": "cvae-x", "w": "cvae-w"}, None),
-    "cmma": ({"x": "cmma-x", "w": "cmma-w"}, None),
-    "jmvae": ({"x": "jmvae", "w": "jmvae"}, None),
-    "jmvae-kl": ({"x": "jmvae-kl", "w": "jmvae-kl"}, None),
-    "hierarchical-jmvae": ({"x": "hierarchical-jmvae", "w": "hierarchical-jmvae"}, None),
-}
 # The models whose images the judge sees, each with whether it needs steps.
 JUDGED = {
     "jmvae-kl": False,

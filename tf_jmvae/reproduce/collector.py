@@ -9,7 +9,7 @@ from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.reproduce.study import Measurement
 from tf_jmvae.training.run import load_model
 
-__all__ = ["COLUMNS", "COMPARED", "Collector", "Models", "Row"]
+__all__ = ["COLUMNS", "COMPARED", "ROWS", "Collector", "Models", "Row"]
 
 # Columns of Tables 1 and 2: target and given.
 COLUMNS = {"x-given-w": ("x", "w"), "w-given-x": ("w", "x"), "x-given-xw": ("x", "xw"), "w-given-xw": ("w", "xw")}
@@ -18,6 +18,14 @@ COMPARED = ("jmvae", "hierarchical-jmvae", "jmvae-kl")
 
 # The training that answers for each target, and what a missing target starts from.
 Row = tuple[Mapping[str, str], str | None]
+ROWS: dict[str, Row] = {
+    "cvae": ({"x": "cvae-x", "w": "cvae-w"}, "zeros"),
+    "cvae-prior": ({"x": "cvae-x", "w": "cvae-w"}, None),
+    "cmma": ({"x": "cmma-x", "w": "cmma-w"}, None),
+    "jmvae": ({"x": "jmvae", "w": "jmvae"}, None),
+    "jmvae-kl": ({"x": "jmvae-kl", "w": "jmvae-kl"}, None),
+    "hierarchical-jmvae": ({"x": "hierarchical-jmvae", "w": "hierarchical-jmvae"}, None),
+}
 
 
 class Models:

@@ -17,7 +17,7 @@ from tf_jmvae.data.celeba import ATTRIBUTES
 from tf_jmvae.report import faces, plots
 from tf_jmvae.reproduce import celeba
 from tf_jmvae.reproduce.celeba_measurements import JUDGED
-from tf_jmvae.reproduce.celeba_plan import SCALES, TRAININGS
+from tf_jmvae.reproduce.celeba_plan import SCALES, TRAININGS, UNWEIGHTED
 from tf_jmvae.reproduce.collector import COLUMNS, ROWS
 from tf_jmvae.training.run import RunError
 
@@ -81,8 +81,12 @@ def test_every_number_is_there_and_finite(record):
     expected |= {f"figure-7/{model}/x-given-w/{step}" for model in ("jmvae", "hierarchical-jmvae") for step in (1, 2)}
     expected |= {"figure-7/jmvae-kl/x-given-w/1"}
     rows = [row for row in ROWS if row != "cvae-prior"]
-    expected |= {f"attributes/{name}" for name in (*rows, "jmvae-kl-gan", "majority")}
-    judged = {f"judge/{model}/{step}" for model, iterates in JUDGED.items() for step in ((1, 2) if iterates else (1,))}
+    expected |= {f"attributes/{name}" for name in (*rows, "jmvae-kl-gan", UNWEIGHTED, "majority")}
+    judged = {
+        f"judge/{model}/{step}"
+        for model, iterates in (JUDGED | {UNWEIGHTED: True}).items()
+        for step in ((1, 2) if iterates else (1,))
+    }
     expected |= {*judged, "judge/real"}
     expected |= {f"sharpness/{name}" for name in ("real", "jmvae-kl", "jmvae-kl-gan")}
     assert found.keys() == expected
@@ -150,3 +154,11 @@ def test_trained_models_keep_names_and_statistics(root):
     model = keras.saving.load_model(root / "study" / "jmvae-kl-gan" / "model.keras")
     assert model.modalities["w"].entry_names == ATTRIBUTES
     assert model.standardizations["x"].deviation.numpy().min() > 1  # of grey levels from 0 to 255
+
+
+def test_jmvae_is_also_trained_without_the_weight_of_the_attributes(root):
+    weighted, plain = (
+        keras.saving.load_model(root / "study" / name / "model.keras").modalities["w"].weight
+        for name in ("jmvae", UNWEIGHTED)
+    )
+    assert (weighted, plain) == (30.0, 1.0)

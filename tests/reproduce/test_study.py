@@ -84,7 +84,7 @@ def test_the_quick_plan_has_the_same_models_in_miniature():
 def test_every_row_of_table_1_has_trainings():
     assert {name for trained, _ in ROWS.values() for name in trained.values()} <= EPOCHS.keys()
     assert {f"{name}{suffix}" for name in COMPARED for suffix in ("", "-2d")} <= EPOCHS.keys()
-    assert list(ROWS) == list(results.TITLES)
+    assert ROWS.keys() == results.TITLES.keys()
 
 
 # The folder.

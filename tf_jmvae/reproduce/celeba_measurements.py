@@ -13,7 +13,7 @@ from tf_jmvae import data
 from tf_jmvae.evaluation import Estimate, attribute_accuracy
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.reproduce import attribute_classifier
-from tf_jmvae.reproduce.celeba_plan import Scale
+from tf_jmvae.reproduce.celeba_plan import UNWEIGHTED, Scale
 from tf_jmvae.reproduce.collector import ROWS, Collector, Models
 from tf_jmvae.reproduce.image_quality import frechet_distance, gradient_magnitude
 from tf_jmvae.reproduce.study import Measurement
@@ -70,8 +70,10 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
             options = {"num_steps": scale.num_steps, "initial": initial}
             collector.add(f"attributes/{row}", trained["w"], attribute_accuracy, test, **options)
     collector.add("attributes/jmvae-kl-gan", "jmvae-kl-gan", attribute_accuracy, test)
+    if scale.unweighted:
+        collector.add(f"attributes/{UNWEIGHTED}", UNWEIGHTED, attribute_accuracy, test, num_steps=scale.num_steps)
 
-    for model, iterates in JUDGED.items():
+    for model, iterates in (JUDGED | ({UNWEIGHTED: True} if scale.unweighted else {})).items():
         for steps in (1, scale.num_steps) if iterates else (1,):
 
             def images(model: str = model, steps: int = steps, latent: str = "mean") -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 from tf_jmvae.training import presets
 from tf_jmvae.training.config import Config
 
-__all__ = ["SCALES", "TRAININGS", "Scale", "configs"]
+__all__ = ["SCALES", "TRAININGS", "UNWEIGHTED", "Scale", "configs"]
 
 # Preset, without the dataset and the size, and options of the model.
 TRAININGS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -20,6 +20,8 @@ TRAININGS: dict[str, tuple[str, dict[str, Any]]] = {
     "cmma-w": ("cmma", {"target": "w"}),
     "jmvae-kl-gan": ("jmvae-kl-gan", {}),
 }
+# Plain JMVAE once more where the presets weigh the attributes, without that weight.
+UNWEIGHTED = "jmvae-unweighted"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Scale:
       figure_7_size: test examples behind Figure 7.
       judge_epochs: of the classifier that judges generated images.
       judge_channels: of its convolutions.
+      unweighted: whether JMVAE is trained without the attributes' weight as well.
       miniature: whether networks are as small as they can be, in place of the presets'.
     """
 
@@ -50,12 +53,13 @@ class Scale:
     figure_7_size: int = 500
     judge_epochs: int = 8
     judge_channels: tuple[int, ...] = (32, 64, 128, 128)
+    unweighted: bool = False
     miniature: bool = False
 
 
 SCALES = {
     "full": Scale(),
-    "small": Scale(suffix="-small"),
+    "small": Scale(suffix="-small", unweighted=True),
     "quick": Scale(
         suffix="-small",
         epochs=1,
@@ -67,6 +71,7 @@ SCALES = {
         figure_7_size=8,
         judge_epochs=1,
         judge_channels=(4, 4, 8, 8),
+        unweighted=True,
         miniature=True,
     ),
 }
@@ -92,6 +97,10 @@ def configs(scale: Scale, folder: Path, data_dir: Path | None, seed: int) -> dic
         settings["training"]["validate_every"] = min(4, settings["training"]["epochs"])
         settings |= {"run_dir": folder / name, "seed": seed, "num_steps": 1}
         made[name] = Config.model_validate(settings)
+    if scale.unweighted:
+        settings = made["jmvae"].model_dump()
+        settings["model"]["modalities"]["w"]["weight"] = 1.0
+        made[UNWEIGHTED] = Config.model_validate(settings | {"run_dir": folder / UNWEIGHTED})
     return made
 
 

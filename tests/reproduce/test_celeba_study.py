@@ -79,7 +79,7 @@ def test_every_number_is_there_and_finite(record):
         if row != "cvae-prior" or target not in given
     }
     expected |= {f"figure-7/{model}/x-given-w/{step}" for model in ("jmvae", "hierarchical-jmvae") for step in (1, 2)}
-    expected |= {"figure-7/jmvae-kl/x-given-w/1"}
+    expected |= {"figure-7/jmvae-kl/x-given-w/1", "figure-7/mean-image"}
     rows = [row for row in ROWS if row != "cvae-prior"]
     expected |= {f"attributes/{name}" for name in (*rows, "jmvae-kl-gan", UNWEIGHTED, "majority")}
     judged = {

@@ -93,6 +93,7 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
     collector.add_measurement("judge/real", "", judged(lambda: test["x"], "AUC of real images"), size)
     collector.add_measurement("sharpness/real", "", looked_at(lambda: test["x"], "real images"), size)
     collector.add_measurement("attributes/majority", "", lambda: _majority(source, seed), size)
+    collector.add_measurement("figure-7/mean-image", "", lambda: _mean_image(first["x"], seed), size)
     return collector.measurements()
 
 
@@ -116,6 +117,12 @@ def generate(
 def _rgb(source: data.Source, images: np.ndarray) -> np.ndarray:
     statistics = source.statistics["x"]
     return np.clip(np.round(images * statistics.deviation + statistics.mean), 0, 255).astype(np.uint8)
+
+
+def _mean_image(images: np.ndarray, seed: int) -> dict[str, Any]:
+    """How likely images are if nothing is known of them: under the mean image, 0, with the models' variance of 1."""
+    scores = -0.5 * (np.square(images) + np.log(2 * np.pi)).reshape(len(images), -1).sum(axis=1, dtype=np.float64)
+    return Estimate("log p(x) under the mean image", "exact", scores, 1, seed).as_dict()
 
 
 def _majority(source: data.Source, seed: int) -> dict[str, Any]:

@@ -232,9 +232,9 @@ def _figure_7_sentence(measured: Mapping[str, Any]) -> str:
     kl = next(found for name, found in measured.items() if name.startswith("figure-7/jmvae-kl/"))
     return (
         f"log p(x | w) goes from {ends('jmvae')} for JMVAE, and from {ends('hierarchical-jmvae')} for the hierarchical "
-        f"model; JMVAE-kl has {markdown.value(kl, 0)} at once. The mean image, which knows nothing of w, has "
-        f"{markdown.value(measured['figure-7/mean-image'], 0)}: JMVAE is no better after one step, and worse with more. "
-        "A blurred image near the mean may still lean towards its attributes, as the AUC above shows."
+        f"model; JMVAE-kl has {markdown.value(kl, 0)} at once. The mean image, which knows nothing of w, "
+        f"has {markdown.value(measured['figure-7/mean-image'], 0)}: JMVAE is no better after one step, and worse with "
+        "more. A blurred image near the mean may still lean towards its attributes, as the AUC above shows."
     )
 
 

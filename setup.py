@@ -31,6 +31,12 @@ setup(
         "numpy>=2",
         # TensorFlow Probability imports distutils, which Python no longer ships from 3.12 on.
         "setuptools>=77",
+        "tensorflow-hub>=0.16.1,<0.17",
+        "tensorflow-serving-api>=2.21,<2.22",
+        "grpcio>=1.70",
+        "protobuf>=5",
+        "requests>=2.31",
+        "packaging>=24",
         "scikit-learn>=1.5",
         "matplotlib>=3.9",
         "pillow>=11",
@@ -40,7 +46,15 @@ setup(
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "faces": [OPENCV],
-        "dev": ["pytest>=8", "pytest-timeout>=2.3", "pytest-xdist>=3.6", "ruff>=0.9", "scipy>=1.13", OPENCV],
+        "dev": [
+            "pytest>=8",
+            "pytest-timeout>=2.3",
+            "pytest-xdist>=3.6",
+            "ruff>=0.9",
+            "scipy>=1.13",
+            "pyyaml>=6",
+            OPENCV,
+        ],
     },
     entry_points={"console_scripts": ["tf-jmvae=tf_jmvae.cli:main"]},
     classifiers=[

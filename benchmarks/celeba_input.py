@@ -16,7 +16,8 @@ import time
 import keras
 
 from tf_jmvae.files import write_json
-from tf_jmvae.training import presets, run
+from tf_jmvae.provenance import environment
+from tf_jmvae.training import presets
 from tf_jmvae.training.presets import build_model
 
 SEED = 0
@@ -62,7 +63,7 @@ def main() -> int:
         "training_images": len(source.train["x"]),
     }
     print(json.dumps(result, indent=2))
-    write_json(RESULTS, {**result, "seed": SEED, **run.environment()})
+    write_json(RESULTS, {**result, "seed": SEED, **environment()})
     return 0
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 import tf_jmvae as tj
 from tf_jmvae.files import write_json
-from tf_jmvae.training import run
+from tf_jmvae.provenance import environment
 
 SAMPLES = 1000
 SEED = 0
@@ -51,7 +51,7 @@ def main() -> int:
             peer.stdin.close()
     print(json.dumps(result, indent=2))
     RESULTS.parent.mkdir(exist_ok=True)
-    write_json(RESULTS, {**result, "samples": SAMPLES, "seed": SEED, **run.environment()})
+    write_json(RESULTS, {**result, "samples": SAMPLES, "seed": SEED, **environment()})
     return 0
 
 

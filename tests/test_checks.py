@@ -299,7 +299,9 @@ def test_a_network_is_a_keras_layer(role, network):
 @pytest.mark.parametrize("name", ["two words", "x/y", "", "prior", "x_and_w", 3])
 def test_a_modality_has_a_name_that_metrics_can_carry(name):
     modalities = small_modalities("xw")
-    with pytest.raises(ValueError, match=r"a name must be a Python identifier other than 'prior'.*; got ") as error:
+    with pytest.raises(
+        ValueError, match=r"a name must be a Python identifier other than 'prior', 'seed', 'z', and without .*; got "
+    ) as error:
         tj.JMVAE({name: modalities["x"], "w": modalities["w"]}, 2)
     assert repr(name) in str(error.value)
 

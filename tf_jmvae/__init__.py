@@ -4,7 +4,17 @@ from tf_jmvae import _backend
 
 _backend.require_tensorflow()
 
-from tf_jmvae import callbacks, data, distributions, evaluation, heads, images, networks, optimizers  # noqa: E402
+from tf_jmvae import (  # noqa: E402
+    callbacks,
+    data,
+    distributions,
+    evaluation,
+    heads,
+    images,
+    networks,
+    optimizers,
+    serving,
+)
 from tf_jmvae.editing import edit, infer_attributes  # noqa: E402
 from tf_jmvae.modality import Modality  # noqa: E402
 from tf_jmvae.models import (  # noqa: E402
@@ -18,6 +28,7 @@ from tf_jmvae.models import (  # noqa: E402
     MultimodalVAE,
     Term,
 )
+from tf_jmvae.serving import hub  # noqa: E402
 from tf_jmvae.training.presets import from_preset  # noqa: E402
 
 __version__ = "0.1.0"
@@ -40,8 +51,10 @@ __all__ = [
     "evaluation",
     "from_preset",
     "heads",
+    "hub",
     "images",
     "infer_attributes",
     "networks",
     "optimizers",
+    "serving",
 ]

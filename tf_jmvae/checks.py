@@ -22,10 +22,14 @@ __all__ = [
     "check_no_targets",
     "check_targets",
     "check_values",
+    "checked_modalities",
     "non_negative_number",
     "positive_integer",
     "to_tensors",
 ]
+
+# Names of metrics, and of inputs of signatures.
+_RESERVED = ("prior", "seed", "z")
 
 
 def to_tensors(modalities: Mapping[str, "Modality"], batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:
@@ -109,6 +113,32 @@ def non_negative_number(name: str, value: Any) -> float:
     if not isinstance(value, numbers.Real) or not 0 <= value < float("inf"):
         raise ValueError(f"{name} must be a finite number of 0 or more; got {value!r}.")
     return float(value)
+
+
+def checked_modalities(model: "type[MultimodalVAE]", modalities: Any) -> dict[str, "Modality"]:
+    """The modalities as a dict; raises `ValueError` unless the class `model` can be made of them."""
+    from tf_jmvae.modality import Modality
+
+    if not isinstance(modalities, Mapping) or not modalities:
+        raise ValueError(f"modalities must be a non-empty dict of Modality by name; got {modalities!r}.")
+    for name, modality in modalities.items():
+        if not isinstance(modality, Modality):
+            raise ValueError(f"Modality {name!r}: expected a tf_jmvae.Modality; got {modality!r}.")
+        if not isinstance(name, str) or not _names_a_modality(name):
+            raise ValueError(
+                "Metrics and signatures are named after modalities, so a name must be a Python identifier other than "
+                f"{', '.join(map(repr, _RESERVED))}, and without the words 'and', 'from', 'as', 'bytes'; got {name!r}."
+            )
+    fewest, most = model.modality_counts
+    if not fewest <= len(modalities) <= (most or len(modalities)):
+        wanted = f"exactly {fewest}" if fewest == most else f"at least {fewest}"
+        raise ValueError(f"{model.__name__} takes {wanted} modalities; got {len(modalities)}: {', '.join(modalities)}.")
+    return dict(modalities)
+
+
+def _names_a_modality(name: str) -> bool:
+    words = {"and", "from", "as", "bytes"} & set(name.split("_"))
+    return name.isidentifier() and name not in _RESERVED and not words
 
 
 def check_values(name: str, modality: "Modality", values: np.ndarray) -> None:

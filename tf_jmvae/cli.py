@@ -1,4 +1,4 @@
-"""The command line: `tf-jmvae train`, also run by `train.py`, `tf-jmvae edit` and `tf-jmvae reproduce`."""
+"""The command line: `tf-jmvae train`, also run by `train.py`, and `tf-jmvae edit`, `export` and `reproduce`."""
 
 import argparse
 import inspect
@@ -15,7 +15,7 @@ import tyro
 from tf_jmvae.training import presets, run
 from tf_jmvae.training.config import Config
 
-__all__ = ["edit", "main", "reproduce", "train"]
+__all__ = ["edit", "export", "main", "reproduce", "train"]
 
 # Validation errors name the option and what is wrong; a link to pydantic's site adds nothing.
 os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "0")
@@ -30,9 +30,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("train", help="train a model; 'tf-jmvae train --help' lists the options", add_help=False)
     verbs.add_parser("edit", help="change attributes of a portrait", add_help=False)
+    verbs.add_parser("export", help="write a SavedModel for TF Serving and TF Hub", add_help=False)
     verbs.add_parser("reproduce", help="run the paper's experiments and write the report", add_help=False)
     arguments, rest = parser.parse_known_args(argv[:1])
-    return {"train": train, "edit": edit, "reproduce": reproduce}[arguments.verb](argv[1:] + rest)
+    command = {"train": train, "edit": edit, "export": export, "reproduce": reproduce}[arguments.verb]
+    return command(argv[1:] + rest)
 
 
 def train(argv: Sequence[str], prog: str = "tf-jmvae train") -> int:
@@ -141,6 +143,52 @@ def edit(argv: Sequence[str], prog: str = "tf-jmvae edit") -> int:
             print(f"The edited portrait is {options.output}.")
 
     return _exit_code(command, prog, hint="")
+
+
+@dataclass(frozen=True)
+class _Export:
+    """Write a SavedModel that TF Serving, TF Hub and Keras load, and the files to serve it.
+
+    OUTPUT/NAME/VERSION is the model; OUTPUT also gets models.config, batching_parameters.txt, monitoring.txt and
+    compose.yaml.
+    Example: tf-jmvae export runs/mnist-jmvae-kl
+    """
+
+    model: Annotated[Path, tyro.conf.Positional]
+    """The folder of a run, or a model.keras."""
+    output: Path = Path("saved_models")
+    """The folder of all models to serve."""
+    name: str | None = None
+    """What the server calls it [default: the run folder's name, with _ for -]."""
+    version: int | None = None
+    """Its number [default: the next free one]."""
+    num_steps: int | None = None
+    """Of iterated sampling, for models that need it [default: the run's]."""
+    num_samples: int = 100
+    """Behind each log-likelihood."""
+
+
+def export(argv: Sequence[str], prog: str = "tf-jmvae export") -> int:
+    """Parses `argv` and exports; returns the exit code."""
+
+    def command() -> None:
+        options = tyro.cli(_Export, args=list(argv), prog=prog, description=inspect.getdoc(_Export))
+        from tf_jmvae.serving.deployment import write_deployment_files
+
+        path = options.model / "model.keras" if options.model.is_dir() else options.model
+        name = options.name or path.resolve().parent.name.replace("-", "_")
+        if not name.isidentifier():
+            raise ValueError(f"--name must be a name of letters, digits and underscores; got {name!r}.")
+        record = run.describe(path.parent)
+        steps_of_run = record.pop("num_steps")
+        num_steps = options.num_steps or steps_of_run
+        folder = options.output / name / ("" if options.version is None else str(options.version))
+        version = run.load_model(path).export(folder, num_steps=num_steps, num_samples=options.num_samples, **record)
+        write_deployment_files(options.output)
+        print(f"The model is {version}. To serve it on ports 8500 (gRPC) and 8501 (REST):")
+        print(f"  docker compose --file {options.output / 'compose.yaml'} --profile cpu up")
+
+    return _exit_code(command, prog, hint="; nothing is left of the attempt")
 
 
 def _change(text: str) -> tuple[str, float]:

@@ -12,11 +12,11 @@ import pytest
 from matplotlib import image
 
 from tf_jmvae import cli
+from tf_jmvae.provenance import environment
 from tf_jmvae.report import results
 from tf_jmvae.reproduce.collector import COLUMNS
 from tf_jmvae.reproduce.measurements import ROWS
 from tf_jmvae.reproduce.plan import QUICK, TRAININGS
-from tf_jmvae.training.run import environment
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -272,28 +272,6 @@ def test_damaged_metrics_are_named_with_what_to_do(preset, tmp_path, capsys, tex
     assert f"Delete the folder {run_dir} to train this run anew." in error
 
 
-def test_the_environment_says_whether_the_working_tree_differs_from_its_commit(tmp_path, monkeypatch):
-    def git(*arguments):
-        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        done = subprocess.run(
-            ["git", "-C", tmp_path, *identity, *arguments], capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
-
-    monkeypatch.setattr(run, "__file__", str(tmp_path / "tf_jmvae" / "training" / "run.py"))
-    found = run.environment()
-    assert (found["commit"], found["dirty"]) == (None, None)
-    git("init")
-    (tmp_path / "code.py").write_text("1")
-    git("add", "code.py")
-    git("commit", "-m", "first")
-    (tmp_path / "notes.txt").write_text("not of the project")
-    found = run.environment()
-    assert (found["commit"], found["dirty"]) == (git("rev-parse", "HEAD"), False)
-    (tmp_path / "code.py").write_text("2")
-    assert run.environment()["dirty"] is True
-
-
 SHORT = ["--epochs", "1", "--train-size", "64", "--batch-size", "32"]
 
 

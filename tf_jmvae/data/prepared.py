@@ -6,15 +6,14 @@ import pathlib
 import re
 import secrets
 import shutil
-import time
 from collections.abc import Callable
 from typing import TypeVar
+
+from tf_jmvae.files import remove_if_abandoned
 
 __all__ = ["cache_folder", "load_or_prepare"]
 
 T = TypeVar("T")
-
-_DAY = 24 * 60 * 60  # seconds
 
 
 def cache_folder(cache_dir: str | os.PathLike | None = None) -> pathlib.Path:
@@ -90,11 +89,5 @@ def _remove_leftovers(folder: pathlib.Path) -> None:
     leftover = re.compile(rf"{re.escape(kind)}-[^~]+~\d+-[0-9a-f]{{8}}")
     with contextlib.suppress(OSError):
         for path in folder.parent.iterdir():
-            if leftover.fullmatch(path.name) and _last_written(path) < time.time() - _DAY:
-                shutil.rmtree(path, ignore_errors=True)
-
-
-def _last_written(folder: pathlib.Path) -> float:
-    with contextlib.suppress(OSError):
-        return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
-    return time.time()
+            if leftover.fullmatch(path.name):
+                remove_if_abandoned(path)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tf_jmvae import sampling
 from tf_jmvae.models import MultimodalVAE
 
 tfd = tfp.distributions
@@ -97,9 +98,9 @@ def importance_weights(model: MultimodalVAE, scored: Sequence[str], proposal: Pr
     """`log [p(scored | z_i) p(z_i) / q(z_i | observed)]`; the prior of one-way models is p(z | given)."""
 
     def log_terms(batch, distribution, num_samples, seed):
-        z = distribution.sample(num_samples, seed=seed)  # [S, B * C, D]
-        log_q = _by_example(tf.transpose(distribution.log_prob(z)), batch, scored)
-        z = _by_example(tf.transpose(z, (1, 0, 2)), batch, scored)
+        z = sampling.draw(distribution, seed, num_samples)  # [B * C, S, D]
+        log_q = tf.transpose(distribution.log_prob(tf.transpose(z, (1, 0, 2))))
+        log_q, z = _by_example(log_q, batch, scored), _by_example(z, batch, scored)
         return _log_likelihood(model, scored, z, batch) + _log_prior(model, z, batch) - log_q
 
     return _draw(model, proposal, scored, log_terms)

@@ -80,7 +80,7 @@ class JMVAEKLGAN(JMVAEKL):
     ):
         if reconstruction not in ("pixels", "features"):
             raise ValueError(f"reconstruction must be 'pixels' or 'features'; got {reconstruction!r}.")
-        self._checked_modalities(modalities)
+        checks.checked_modalities(type(self), modalities)
         checks.check_names(modalities, {image: None})
         super().__init__(modalities, latent_dim, **kwargs)
         self.image = image

@@ -47,7 +47,7 @@ class _OneWayVAE(JointEncoderVAE):
         trunk: keras.layers.Layer | None = None,
         **kwargs: Any,
     ):
-        given = _checked_given(type(self).__name__, self._checked_modalities(modalities), target, given)
+        given = _checked_given(type(self).__name__, checks.checked_modalities(type(self), modalities), target, given)
         super().__init__(modalities, latent_dim, given=given, trunk=trunk, **kwargs)
         self.encoder = Encoder(self.modalities, self.latent_dim, trunk)
 
@@ -175,9 +175,9 @@ class CMMA(_OneWayVAE):
         checks.check_given(self, given)
         return self.prior_encoder(given, training=training)
 
-    def has_posterior(self, observed: Iterable[str]) -> bool:
-        """Whether there is a distribution of z for just these: all modalities, or the given ones only."""
-        return len(set(observed)) in (len(self.given), len(self.modalities))
+    def has_posterior(self, observed):
+        """Whether these are all modalities, or just the given ones."""
+        return super().has_posterior(observed) and len(set(observed)) in (len(self.given), len(self.modalities))
 
     def iterates(self, observed, initial):
         return False

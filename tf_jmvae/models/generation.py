@@ -6,7 +6,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae import checks, seeds
+from tf_jmvae import checks, sampling, seeds
+from tf_jmvae.distributions import diagonal_gaussian
 
 tfd = tfp.distributions
 
@@ -17,7 +18,8 @@ class Generation:
     """The generating methods of every model; they need `posterior`, `likelihoods` and `prior` only.
 
     All randomness is stateless: equal seeds give equal results, and without a
-    seed every call differs. With `num_samples=S` a sample axis comes second: `[B, S, *event_shape]`.
+    seed every call differs. A seed for each row, int32 `[B, 2]`, makes a row's samples depend on its own seed alone,
+    not on the batch that it came in. With `num_samples=S` a sample axis comes second: `[B, S, *event_shape]`.
     """
 
     def generate(
@@ -43,7 +45,7 @@ class Generation:
           num_steps: applications of the kernel of Eq. (6), for models that
             complete missing modalities by iterated sampling (the paper: 100 on MNIST, 40 on CelebA).
           initial: what a missing modality starts from, `"zeros"` (the default) or `"noise"`.
-          seed: integer or int32 tensor `[2]`.
+          seed: integer, or int32 tensor `[2]`, or `[B, 2]`.
 
         Returns:
           `{target: [B, *event_shape]}`, or `[B, S, *event_shape]`.
@@ -65,10 +67,13 @@ class Generation:
         targets = unobserved if targets is None else list(targets)
         checks.check_targets(self, targets)
         _check_option("latent", latent, ("sample", "mean"))
-        posterior_seed, latent_seed, output_seed = _split(seed, 3)
+        seed = seeds.to_tensor(seed)
         chains = num_samples is not None and self.iterates(observed, initial)
         if chains:  # each sample is the end of a chain of its own
             observed = {name: tf.repeat(value, num_samples, axis=0) for name, value in observed.items()}
+            if seeds.are_by_row(seed):
+                seed = tf.reshape(tf.stack(seeds.split(seed, num_samples), axis=1), (-1, 2))
+        posterior_seed, latent_seed, output_seed = seeds.split(seed, 3)
         posterior = self.posterior(observed, num_steps=num_steps, initial=initial, seed=posterior_seed)
         z = self.draw_latents(posterior, latent_seed, None if chains else num_samples, mean=latent == "mean")
         likelihoods = self.likelihoods(z, given=observed, names=targets)
@@ -97,7 +102,7 @@ class Generation:
         Args:
           num_samples: N.
           output: `"mean"` gives the mean of p(m | z), `"sample"` draws from it.
-          seed: integer or int32 tensor `[2]`.
+          seed: integer, or int32 tensor `[2]`, or `[B, 2]`.
 
         Returns:
           `{m: [N, *event_shape]}`.
@@ -110,9 +115,14 @@ class Generation:
                 f"{type(self).__name__} generates {', '.join(self.targets)} given {', '.join(self.given)} only; "
                 "it has no joint distribution to sample. Use generate(...)."
             )
-        latent_seed, output_seed = _split(seed, 2)
-        z = self.prior().sample(num_samples, seed=latent_seed)
+        latent_seed, output_seed = seeds.split(seeds.to_tensor(seed), 2)
+        shape = (num_samples, self.prior().event_shape[-1])
+        z = self.draw_latents(diagonal_gaussian(tf.zeros(shape), tf.ones(shape)), latent_seed)
         return _emit(self.likelihoods(z), output, output_seed)
+
+    def has_posterior(self, observed: Iterable[str]) -> bool:
+        """Whether `posterior` answers for just these modalities."""
+        return set(self.given) <= set(observed)
 
     def iterates(self, observed: Mapping[str, Any], initial: str | None) -> bool:
         """Whether `posterior` completes what is missing here by iterated sampling, Eq. (6)."""
@@ -130,7 +140,7 @@ class Generation:
 
         Args:
           posterior: q(z | observed), `[B, D]`.
-          seed: int32 `[2]`.
+          seed: int32 `[2]`, or `[B, 2]`.
           num_samples: S samples for each example; None for one without a sample axis.
           mean: take the mean in place of every sample.
 
@@ -140,24 +150,18 @@ class Generation:
         if mean:
             z = posterior.mean()
             return z if num_samples is None else tf.repeat(z[:, None], num_samples, axis=1)
-        if num_samples is None:
-            return posterior.sample(seed=seed)
-        return tf.transpose(posterior.sample(num_samples, seed=seed), (1, 0, 2))
+        return sampling.draw(posterior, seed, num_samples)
 
 
 def _emit(likelihoods: Mapping[str, tfd.Distribution], output: str, seed: tf.Tensor) -> dict[str, tf.Tensor]:
     _check_option("output", output, ("mean", "sample"))
     if output == "mean":
         return {name: likelihood.mean() for name, likelihood in likelihoods.items()}
-    own_seeds = _split(seed, len(likelihoods))
+    own_seeds = seeds.split(seed, len(likelihoods))
     return {
-        name: likelihood.sample(seed=own_seed)
+        name: sampling.draw(likelihood, own_seed)
         for (name, likelihood), own_seed in zip(likelihoods.items(), own_seeds, strict=True)
     }
-
-
-def _split(seed: int | tf.Tensor | None, count: int) -> list[tf.Tensor]:
-    return tf.unstack(tf.random.split(seeds.to_tensor(seed), count))
 
 
 def _check_option(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -22,7 +22,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae import checks, heads, networks
+from tf_jmvae import checks, heads, networks, sampling, seeds
 from tf_jmvae.distributions import diagonal_gaussian, kl_divergence, standard_gaussian
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Decoder, Towers
@@ -88,7 +88,7 @@ class HierarchicalJMVAE(JointEncoderVAE):
     def objective(self, batch, seed, training=False):
         """Eq. (9) of [1], with one sample of each z_l."""
         q = self._encode_layers(batch, training)
-        layer_seeds = tf.unstack(tf.random.split(seed, self.num_layers))
+        layer_seeds = seeds.split(seed, self.num_layers)
         z = [q_l.sample(seed=layer_seed) for q_l, layer_seed in zip(q, layer_seeds, strict=True)]
         p_z = [prior(z_above, training=training) for prior, z_above in zip(self.layer_priors, z[1:], strict=True)]
         p_z.append(standard_gaussian(self.latent_dim))
@@ -144,12 +144,12 @@ class HierarchicalJMVAE(JointEncoderVAE):
 
     def draw_latents(self, posterior, seed, num_samples=None, *, mean=False):
         """z_L from its posterior, then down p(z_{l-1} | z_l): what section 3.4 generates with."""
-        top_seed, *layer_seeds = tf.unstack(tf.random.split(seed, self.num_layers))
+        top_seed, *layer_seeds = seeds.split(seed, self.num_layers)
         top = self.layers_of(super().draw_latents(posterior, top_seed, num_samples, mean=mean))[-1]
         z = [top]
         for prior, layer_seed in zip(reversed(self.layer_priors), layer_seeds, strict=True):
             p = prior(z[-1])
-            z.append(p.mean() if mean else p.sample(seed=layer_seed))
+            z.append(p.mean() if mean else sampling.draw(p, layer_seed))
         return tf.concat(z, axis=-1)
 
     def _decode(self, z_1: tf.Tensor, names: Iterable[str], training: bool) -> dict[str, tfd.Distribution]:

@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae import checks, networks, seeds
+from tf_jmvae import checks, networks, sampling, seeds
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.multimodal import MultimodalVAE
 
@@ -54,7 +54,7 @@ class JointEncoderVAE(MultimodalVAE):
             raise ValueError(f"num_steps must be 1 or more; got {num_steps}.")
         observed = checks.to_tensors(self.modalities, observed)
         if self.iterates(observed, initial):
-            observed = self._impute(observed, num_steps - 1, initial or "zeros", seeds.to_tensor(seed))
+            observed = self._impute(observed, num_steps - 1, initial or "zeros", seed)
         return self._encode(observed, training)
 
     def iterates(self, observed, initial):
@@ -65,26 +65,31 @@ class JointEncoderVAE(MultimodalVAE):
         raise NotImplementedError(f"{type(self).__name__} must define _encode()")
 
     def _impute(
-        self, observed: Mapping[str, tf.Tensor], num_draws: int | tf.Tensor, initial: str, seed: tf.Tensor
+        self, observed: Mapping[str, tf.Tensor], num_draws: int | tf.Tensor, initial: str, seed: Any
     ) -> dict[str, tf.Tensor]:
         """All modalities, the missing ones drawn `num_draws` times from the kernel of Eq. (6)."""
         batch_size = tf.shape(next(iter(observed.values())))[0]
-        start_seed, chain_seed = tf.unstack(tf.random.split(seed, 2))
+        draws = not (isinstance(num_draws, int) and num_draws == 0)
+        # Without noise nothing depends on the seed.
+        seed = seeds.to_tensor(seed if draws or initial == "noise" else 0)
+        start_seed, chain_seed = seeds.split(seed, 2)
         missing = {
-            name: _start(modality, batch_size, initial, tf.random.fold_in(start_seed, index))
+            name: _start(modality, batch_size, initial, seeds.fold_in(start_seed, index))
             for index, (name, modality) in enumerate(self.modalities.items())
             if name not in observed
         }
-        return {**observed, **self._chain(dict(observed), missing, tf.cast(num_draws, tf.int32), chain_seed)}
+        if draws:
+            missing = self._chain(dict(observed), missing, tf.cast(num_draws, tf.int32), chain_seed)
+        return {**observed, **missing}
 
     @tf.function(reduce_retracing=True, autograph=False)
     def _chain(self, observed, missing, num_draws, seed):
         def draw(step, missing):
-            latent_seed, *data_seeds = tf.unstack(tf.random.split(tf.random.fold_in(seed, step), 1 + len(missing)))
+            latent_seed, *data_seeds = seeds.split(seeds.fold_in(seed, step), 1 + len(missing))
             z = self.draw_latents(self._encode({**observed, **missing}, False), latent_seed)  # z  ~ q(z | x~, w)
             p = self.likelihoods(z, given=observed, names=missing)
             drawn = {
-                name: p[name].sample(seed=data_seed)  # x~ ~ p(x | z)
+                name: sampling.draw(p[name], data_seed)  # x~ ~ p(x | z)
                 for name, data_seed in zip(missing, data_seeds, strict=True)
             }
             return step + 1, {name: tf.ensure_shape(drawn[name], missing[name].shape) for name in missing}
@@ -96,5 +101,5 @@ def _start(modality: Modality, batch_size: tf.Tensor, initial: str, seed: tf.Ten
     if initial == "zeros":
         return tf.zeros((batch_size, *modality.event_shape))
     if initial == "noise":
-        return tf.ensure_shape(modality.head.noise(batch_size).sample(seed=seed), (None, *modality.event_shape))
+        return tf.ensure_shape(sampling.draw(modality.head.noise(batch_size), seed), (None, *modality.event_shape))
     raise ValueError(f"initial must be 'zeros' or 'noise'; got {initial!r}.")

@@ -16,6 +16,8 @@ A model may also take some modalities as given, and be a model of the others onl
 and inherits training, evaluation, prediction, generation and saving.
 """
 
+import os
+import pathlib
 import random
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -80,7 +82,7 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, keras.Mode
     ):
         super().__init__(**kwargs)
         self.autocast = False  # data stay float32 until a network reads them
-        self.modalities = self._checked_modalities(modalities)
+        self.modalities = checks.checked_modalities(type(self), modalities)
         self.latent_dim = checks.positive_integer("latent_dim", latent_dim)
         given = list(given)
         self.given = [name for name in self.modalities if name in given]
@@ -128,7 +130,7 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, keras.Mode
           num_steps: for models that fill in missing modalities by iterated
             sampling, Eq. (6): the posterior from which the n-th z is drawn. Others do not use it.
           initial: what a missing modality starts from, `"zeros"` (the default) or `"noise"`.
-          seed: of the iterated sampling; equal seeds give equal results.
+          seed: of the iterated sampling, one for all or one for each row; equal seeds give equal results.
           training: passed to the networks.
 
         Raises:
@@ -215,6 +217,20 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, keras.Mode
         serialized = {name: keras.saving.serialize_keras_object(m) for name, m in self.modalities.items()}
         return {**super().get_config(), "modalities": serialized, "latent_dim": self.latent_dim}
 
+    def export(self, filepath: str | os.PathLike, **options: Any) -> pathlib.Path:
+        """Writes a SavedModel for TF Serving and TF Hub, with a signature for everything that the model can be asked.
+
+        Args:
+          filepath: `NAME`, which gets its next free version, or `NAME/VERSION`, with a number.
+          **options: see `tf_jmvae.serving.export`.
+
+        Returns:
+          The version's folder.
+        """
+        from tf_jmvae.serving import export
+
+        return export(self, filepath, **options)
+
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None):
         with keras.saving.custom_object_scope(custom_objects or {}):
@@ -283,25 +299,6 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, keras.Mode
     def _complete(self, batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:
         checks.check_names(self.modalities, batch, required=self.modalities)
         return checks.to_tensors(self.modalities, batch)
-
-    def _checked_modalities(self, modalities: Any) -> dict[str, Modality]:
-        if not isinstance(modalities, Mapping) or not modalities:
-            raise ValueError(f"modalities must be a non-empty dict of Modality by name; got {modalities!r}.")
-        for name, modality in modalities.items():
-            if not isinstance(modality, Modality):
-                raise ValueError(f"Modality {name!r}: expected a tf_jmvae.Modality; got {modality!r}.")
-            if not isinstance(name, str) or not name.isidentifier() or name == "prior" or "_and_" in f"_{name}_":
-                raise ValueError(
-                    "Metrics and signatures are named after modalities, so a name must be a Python identifier "
-                    f"other than 'prior' and without the word 'and'; got {name!r}."
-                )
-        fewest, most = self.modality_counts
-        if not fewest <= len(modalities) <= (most or len(modalities)):
-            wanted = f"exactly {fewest}" if fewest == most else f"at least {fewest}"
-            raise ValueError(
-                f"{type(self).__name__} takes {wanted} modalities; got {len(modalities)}: {', '.join(modalities)}."
-            )
-        return dict(modalities)
 
     def _state(self, name: str, value: Any, dtype: str) -> keras.Variable:
         return self.add_weight(

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import keras
 
 from tf_jmvae.files import write_json
+from tf_jmvae.provenance import environment
 from tf_jmvae.training import run
 from tf_jmvae.training.config import Config
 
@@ -77,7 +78,7 @@ class Study:
                 print(title, flush=True)
                 path = self._path(name)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_json(path, {**measurement.compute(), **run.environment()})
+                write_json(path, {**measurement.compute(), **environment()})
                 computed += measurement.cost
             results[name] = self._measured(name)
         return results

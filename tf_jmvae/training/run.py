@@ -5,12 +5,9 @@ and marks the end.
 """
 
 import json
-import platform
 import shutil
-import subprocess
 import time
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +19,17 @@ from tf_jmvae.evaluation import attribute_accuracy, conditional_coherence
 from tf_jmvae.files import replace_atomically, write_json
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.optimizers import FusedAdam
+from tf_jmvae.provenance import environment
 from tf_jmvae.training.config import PLAYERS_RATES, Config, TrainingConfig
 from tf_jmvae.training.presets import build_model
 
-__all__ = ["RunError", "default_run_dir", "environment", "load_model", "read_json", "train"]
+__all__ = ["RunError", "default_run_dir", "describe", "load_model", "read_json", "train"]
 
-_PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "tensorflow-datasets", "numpy")
 # What may differ between the command that started a run and the one that continues it.
 _NOT_COMPARED = {"run_dir", "overwrite", "source", "data.data_dir"}
+
+# What says where on a machine a run was, and nothing of the model.
+_NOT_DESCRIBED = {"run_dir", "overwrite"}
 
 
 class RunError(Exception):
@@ -285,33 +285,27 @@ def load_model(path: Path) -> MultimodalVAE:
     return model
 
 
+def describe(run_dir: Path) -> dict[str, Any]:
+    """What a model card says of a run: `training`, its configuration and where it was made, and `metrics`.
+
+    A folder that is no run's, such as that of a model saved by hand, gives empty ones; `num_steps` is then 1.
+    """
+    if not (run_dir / "metrics.json").is_file():
+        return {"training": {}, "metrics": {}, "num_steps": 1}
+    advice = "Without them, export a copy of model.keras in a folder of its own."
+    recorded = read_json(run_dir / "config.json", advice)
+    recorded["config"] = {key: value for key, value in recorded["config"].items() if key not in _NOT_DESCRIBED}
+    recorded["config"]["data"] = {key: value for key, value in recorded["config"]["data"].items() if key != "data_dir"}
+    metrics = read_json(run_dir / "metrics.json", advice)
+    return {"training": recorded, "metrics": metrics, "num_steps": recorded["config"].get("num_steps", 1)}
+
+
 def read_json(path: Path, advice: str) -> Any:
     """What a JSON file holds; a `RunError` with its path and the advice if it cannot be read."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise RunError(f"{path} is missing or damaged ({error}). {advice}") from error
-
-
-def environment() -> dict[str, Any]:
-    """What a result depends on besides its configuration: versions and, in a checkout, the commit.
-
-    `dirty` says whether tracked files differed from the commit; it is None, as the commit, without a checkout.
-    """
-    here = Path(__file__).resolve().parents[2]
-    commit = dirty = None
-    if (here / ".git").exists():
-        commit = _git(here, "rev-parse", "HEAD") or None
-        changes = _git(here, "status", "--porcelain", "--untracked-files=no")
-        dirty = None if changes is None else bool(changes)
-    versions = {name: metadata.version(name) for name in _PACKAGES}
-    return {"versions": {"python": platform.python_version(), **versions}, "commit": commit, "dirty": dirty}
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """What git prints; None if it fails."""
-    result = subprocess.run(["git", "-C", folder, *arguments], capture_output=True, text=True, check=False)
-    return result.stdout.strip() if result.returncode == 0 else None
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

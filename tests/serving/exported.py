@@ -1,0 +1,79 @@
+"""Models of every kind, exported in a process of its own, for the tests of serving.
+
+python exported.py FOLDER
+"""
+
+import os
+import pathlib
+import sys
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+
+import keras
+import numpy as np
+
+import tf_jmvae as tj
+
+SIDE = 6
+
+
+def _mlp():
+    return tj.networks.mlp([8])
+
+
+def _modality(shape, likelihood, **options):
+    return tj.Modality(shape, likelihood, encoder=_mlp(), decoder=_mlp(), **options)
+
+
+def modalities(names):
+    """A grey image x, a standardised RGB image r, a label w, a caption c of word counts and reals v."""
+    known = {
+        "x": lambda: _modality((SIDE, SIDE, 1), "bernoulli"),
+        "r": lambda: _modality((SIDE, SIDE + 2, 3), tj.heads.Gaussian(variance=1.0), standardized=True),
+        "w": lambda: _modality((3,), "categorical"),
+        "c": lambda: _modality((5,), "counts"),
+        "v": lambda: _modality((2,), "laplace"),
+    }
+    return {name: known[name]() for name in names}
+
+
+def batch(names, size, seed=0):
+    random = np.random.default_rng(seed)
+    known = {
+        "x": random.integers(0, 2, (size, SIDE, SIDE, 1)),
+        "r": random.normal(size=(size, SIDE, SIDE + 2, 3)),
+        "w": np.eye(3)[random.integers(0, 3, size)],
+        "c": random.poisson(1.0, (size, 5)),
+        "v": random.normal(size=(size, 2)),
+    }
+    return {name: known[name].astype(np.float32) for name in names}
+
+
+# Class, modalities, options of the class, options of export.
+KINDS = {
+    "vae": (tj.VAE, "r", {}, {}),
+    "jmvae": (tj.JMVAE, "xwc", {}, {"num_steps": 3, "given": [["w"], ["x", "c"]]}),
+    "jmvae_kl": (tj.JMVAEKL, "xw", {}, {}),
+    "jmvae_kl_single": (tj.JMVAEKL, "xwv", {"subsets": "single"}, {"given": [["x"], ["w", "v"]]}),
+    "hierarchical": (tj.HierarchicalJMVAE, "rw", {"layer_encoder": _mlp(), "layer_prior": _mlp()}, {"num_steps": 2}),
+    "cvae": (tj.CVAE, "xw", {"target": "x"}, {}),
+    "cmma": (tj.CMMA, "xwv", {"target": ["x", "v"]}, {}),
+    "gan": (tj.JMVAEKLGAN, "rw", {"image": "r", "discriminator": _mlp()}, {}),
+}
+
+
+def make(kind):
+    """The model, the same one at every call."""
+    keras.utils.set_random_seed(7)
+    cls, names, options, _ = KINDS[kind]
+    model = cls(modalities(names), 4, **options)
+    for name in model.standardizations:
+        shape = model.modalities[name].event_shape
+        random = np.random.default_rng(1)
+        model.set_statistics(name, random.uniform(90, 150, shape), random.uniform(40, 70, shape))
+    return model
+
+
+if __name__ == "__main__":
+    for kind, (*_, options) in KINDS.items():
+        make(kind).export(pathlib.Path(sys.argv[1]) / kind, **options)

@@ -1,0 +1,201 @@
+"""The files for a server parse, name every model, and point nowhere else."""
+
+import json
+import re
+import subprocess
+
+import pytest
+import serving_stub
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
+from tensorflow_serving.config import model_server_config_pb2
+
+from tf_jmvae.serving.deployment import write_deployment_files
+
+# Fields of BatchingParameters in TF Serving's session_bundle_config.proto, and of MonitoringConfig in
+# monitoring_config.proto, neither of which tensorflow-serving-api has.
+BATCHING = {
+    "max_batch_size": "Int64Value",
+    "batch_timeout_micros": "Int64Value",
+    "max_enqueued_batches": "Int64Value",
+    "num_batch_threads": "Int64Value",
+    "max_execution_batch_size": "Int64Value",
+    "enable_large_batch_splitting": "BoolValue",
+    "pad_variable_length_inputs": "bool",
+}
+FIELD = descriptor_pb2.FieldDescriptorProto
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two models, one of them with two versions, among what is no model."""
+    for version in ("mnist/1", "mnist/12", "celeba-64/3"):
+        (tmp_path / version).mkdir(parents=True)
+        (tmp_path / version / "saved_model.pb").touch()
+    for other in ("notes", "empty/1", "unfinished/.export-x", "named/best"):
+        (tmp_path / other).mkdir(parents=True)
+    (tmp_path / "named" / "best" / "saved_model.pb").touch()
+    (tmp_path / "README.md").touch()
+    return tmp_path
+
+
+def _messages():
+    """BatchingParameters, and a PrometheusConfig within a MonitoringConfig."""
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
+    file = descriptor_pb2.FileDescriptorProto(
+        name="t.proto", package="t", syntax="proto3", dependency=["google/protobuf/wrappers.proto"]
+    )
+
+    def message(name, fields):
+        made = file.message_type.add(name=name)
+        for number, (field, kind) in enumerate(fields.items(), start=1):
+            simple = {"bool": FIELD.TYPE_BOOL, "string": FIELD.TYPE_STRING}.get(kind)
+            package = ".google.protobuf" if kind.endswith("Value") else ".t"
+            made.field.add(
+                name=field,
+                number=number,
+                label=FIELD.LABEL_OPTIONAL,
+                type=simple or FIELD.TYPE_MESSAGE,
+                type_name=None if simple else f"{package}.{kind}",
+            )
+
+    message("Batching", BATCHING)
+    message("Prometheus", {"enable": "bool", "path": "string"})
+    message("Monitoring", {"prometheus_config": "Prometheus"})
+    pool.Add(file)
+    return [message_factory.GetMessageClass(pool.FindMessageTypeByName(f"t.{n}")) for n in ("Batching", "Monitoring")]
+
+
+def _compose(folder):
+    """The file's lines without comments, and its image tags by profile."""
+    text = (folder / "compose.yaml").read_text()
+    return [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
+
+
+def test_every_model_is_listed(folder):
+    written = write_deployment_files(folder)
+    assert sorted(path.name for path in written) == [
+        "batching_parameters.txt",
+        "compose.yaml",
+        "models.config",
+        "monitoring.txt",
+    ]
+    config = text_format.Parse((folder / "models.config").read_text(), model_server_config_pb2.ModelServerConfig())
+    found = [(entry.name, entry.base_path, entry.model_platform) for entry in config.model_config_list.config]
+    assert found == [
+        ("celeba-64", "/models/celeba-64", "tensorflow"),
+        ("mnist", "/models/mnist", "tensorflow"),
+    ]
+
+
+def test_a_server_without_a_container_finds_the_models_where_they_are(folder):
+    write_deployment_files(folder, seen_as=str(folder))
+    config = text_format.Parse((folder / "models.config").read_text(), model_server_config_pb2.ModelServerConfig())
+    assert [entry.base_path for entry in config.model_config_list.config] == [
+        str(folder / "celeba-64"),
+        str(folder / "mnist"),
+    ]
+
+
+def test_a_new_model_is_added_and_nothing_else_changes(folder):
+    before = {path: path.read_text() for path in write_deployment_files(folder)}
+    assert {path: path.read_text() for path in write_deployment_files(folder)} == before
+    (folder / "new" / "1").mkdir(parents=True)
+    (folder / "new" / "1" / "saved_model.pb").touch()
+    write_deployment_files(folder)
+    assert '"/models/new"' in (folder / "models.config").read_text()
+    assert not list(folder.glob("*~*"))
+
+
+def test_batching_allows_large_requests_and_is_consistent(folder):
+    write_deployment_files(folder)
+    batching, _ = _messages()
+    parameters = text_format.Parse((folder / "batching_parameters.txt").read_text(), batching())
+    assert all(parameters.HasField(name) for name, kind in BATCHING.items() if kind.endswith("Value"))
+    assert parameters.enable_large_batch_splitting.value
+    rows, largest = parameters.max_execution_batch_size.value, parameters.max_batch_size.value
+    assert 1 < rows <= largest
+    assert largest <= rows * parameters.max_enqueued_batches.value  # or the queue could never take such a request
+    assert 0 <= parameters.batch_timeout_micros.value <= 10_000
+    assert not parameters.pad_variable_length_inputs
+
+
+def test_monitoring_is_on(folder):
+    write_deployment_files(folder)
+    _, monitoring = _messages()
+    parsed = text_format.Parse((folder / "monitoring.txt").read_text(), monitoring())
+    assert parsed.prometheus_config.enable
+    assert parsed.prometheus_config.path == "/monitoring/prometheus/metrics"
+
+
+def test_compose_is_yaml_with_two_profiles(folder):
+    yaml = pytest.importorskip("yaml", reason="pyyaml is not installed")
+    write_deployment_files(folder)
+    services = yaml.safe_load((folder / "compose.yaml").read_text())["services"]
+    assert services.keys() == {"cpu", "gpu"}
+    for name, service in services.items():
+        assert service["profiles"] == [name]
+        assert service["ports"] == ["127.0.0.1:8500:8500", "127.0.0.1:8501:8501"]
+        assert service["volumes"] == [{"type": "bind", "source": ".", "target": "/models", "read_only": True}]
+        assert service["healthcheck"]["test"][:3] == ["CMD", "bash", "-c"]
+        for flag in ("model_config_file", "batching_parameters_file", "monitoring_config_file"):
+            (path,) = [item.split("=")[1] for item in service["command"] if item.startswith(f"--{flag}=")]
+            assert path.startswith("/models/")
+            assert (folder / path.removeprefix("/models/")).is_file()
+    assert services["cpu"]["image"] + "-gpu" == services["gpu"]["image"]
+    (device,) = services["gpu"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+    assert "deploy" not in services["cpu"]
+
+
+def test_compose_names_nothing_of_this_machine(folder):
+    write_deployment_files(folder)
+    lines = _compose(folder)
+    assert not [line for line in lines if "\t" in line or (len(line) - len(line.lstrip())) % 2]
+    text = "\n".join(lines)
+    assert str(folder) not in text
+    assert set(re.findall(r'"(\S+):\d+:\d+"', text)) == {"127.0.0.1"}
+    assert re.findall(r"image: (\S+)", text) == [
+        "tensorflow/serving:${TF_SERVING_VERSION:-2.19.1}",
+        "tensorflow/serving:${TF_SERVING_VERSION:-2.19.1}-gpu",
+    ]
+    named = set(re.findall(r"=/models/(\S+)", text))
+    assert named == {path.name for path in folder.iterdir() if path.suffix in (".txt", ".config")}
+
+
+def test_the_health_check_asks_for_every_model(folder, tmp_path):
+    """Run by bash, as the container would, against a server that has one model, then both, then is gone."""
+    write_deployment_files(folder)
+    (line,) = [line for line in _compose(folder) if line.lstrip().startswith("test: ")]
+    command = json.loads(line.split("test: ")[1])[1:]
+
+    def check(port):
+        arguments = [part.replace("$$", "$").replace("/8501", f"/{port}") for part in command]
+        return subprocess.run(arguments, capture_output=True, timeout=10, check=False).returncode
+
+    with serving_stub.ServingStub({}) as stub:
+        port = stub.rest.rsplit(":", 1)[1]
+        assert check(port) != 0
+        stub.add("celeba-64", 3)
+        assert check(port) != 0
+        stub.add("mnist", 1)
+        assert check(port) == 0
+    assert check(port) != 0
+
+
+def test_a_folder_without_models_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere is no folder\. Expected the folder that holds exported"):
+        write_deployment_files(tmp_path / "nowhere")
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "saved_model.pb").touch()  # a model's own folder in place of the one above
+    with pytest.raises(ValueError, match=r"holds no exported model\. Expected NAME/VERSION/saved_model\.pb"):
+        write_deployment_files(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize("name", ["a b", "a:b", 'quo"te', "new\nline", "größe", "-x", "$x"])
+def test_a_name_that_no_url_can_hold_is_refused(tmp_path, name):
+    (tmp_path / name / "1").mkdir(parents=True)
+    (tmp_path / name / "1" / "saved_model.pb").touch()
+    with pytest.raises(ValueError, match="rename its folder"):
+        write_deployment_files(tmp_path)

@@ -1,0 +1,269 @@
+"""Exports: their layout, what they refuse, a kill in the middle, two at once, and other libraries that load them."""
+
+import json
+import multiprocessing
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+import warnings
+
+import exported
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_jmvae import evaluation
+from tf_jmvae.serving import card, hub, inspection
+
+HERE = pathlib.Path(__file__).parent
+SEEDS = np.array([[1, 2], [3, 4], [5, 6]], np.int32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return exported.make("jmvae_kl").export(tmp_path_factory.mktemp("models") / "small")
+
+
+@pytest.fixture
+def model():
+    return exported.make("jmvae_kl")
+
+
+@pytest.fixture
+def batch():
+    return exported.batch("xw", 3)
+
+
+# Layout.
+
+
+def test_versions_count_up_and_may_be_named(model, tmp_path):
+    few = {"given": [["w"]]}
+    assert model.export(tmp_path / "m", **few) == tmp_path / "m" / "1"
+    assert model.export(tmp_path / "m" / "9", **few) == tmp_path / "m" / "9"
+    assert model.export(tmp_path / "m", **few) == tmp_path / "m" / "10"
+    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == ["1", "10", "9"]
+    with pytest.raises(FileExistsError, match=r"9 exists; choose another version, or leave it out for the next"):
+        model.export(tmp_path / "m" / "9", **few)
+
+
+def test_the_card_describes_the_model_and_its_files(folder):
+    content = card.read(folder)
+    card.verify(folder, content)
+    assert (content["name"], content["kind"], content["latent_dim"]) == ("small", "JMVAEKL", 4)
+    assert content["modalities"]["x"]["event_shape"] == [6, 6, 1]
+    assert content["modalities"]["w"]["likelihood"] == "categorical"
+    assert content["signatures"]["sample_x_from_w"]["inputs"] == {
+        "seed": {"dtype": "int32", "shape": [None, 2]},
+        "w": {"dtype": "float32", "shape": [None, 3]},
+    }
+    assert content["versions"]["tensorflow"] == tf.__version__
+
+
+def test_every_direction_has_its_signatures(folder):
+    expected = {"encode", "serving_default", "decode", "sample", "reconstruct", "log_likelihood"}
+    expected |= {"encode_from_w", "encode_from_x", "encode_from_x_bytes", "encode_from_x_and_w"}
+    expected |= {"encode_from_x_and_w_bytes", "generate_x_from_w", "generate_w_from_x", "generate_w_from_x_bytes"}
+    expected |= {"sample_x_from_w", "sample_w_from_x", "sample_w_from_x_bytes"}
+    images = ("decode", "sample", "reconstruct", "generate_x_from_w", "sample_x_from_w")
+    expected |= {f"{name}_as_{form}" for name in images for form in ("uint8", "png")}
+    assert card.read(folder)["signatures"].keys() == expected
+
+
+def test_of_many_modalities_not_every_subset_has_signatures(tmp_path):
+    from tf_jmvae.serving import signatures
+
+    keras.utils.set_random_seed(1)
+    modalities = {f"m{index}": exported._modality((2,), "gaussian") for index in range(5)}
+    model = exported.tj.JMVAE(modalities, 2)
+    sizes = {
+        name.count("_and_") + 1
+        for name in signatures.endpoints(model, signatures.Settings())
+        if name.startswith("encode_from")
+    }
+    assert sizes == {1, 4, 5}
+
+
+def test_a_direction_that_the_model_lacks_is_refused_and_nothing_is_left(tmp_path):
+    with pytest.raises(ValueError, match="This CVAE cannot start from 'x' alone"):
+        exported.make("cvae").export(tmp_path / "m", given=[["x"]])
+    with pytest.raises(ValueError, match="Unknown modality 'y'"):
+        exported.make("cvae").export(tmp_path / "m", given=[["y"]])
+    with pytest.raises(ValueError, match="num_steps must be a whole number of 1 or more"):
+        exported.make("cvae").export(tmp_path / "m", num_steps=0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_named(model, tmp_path):
+    (tmp_path / "m").write_text("a file")
+    with pytest.raises(OSError, match="m"):
+        model.export(tmp_path / "m")
+
+
+# Kills, and two at once.
+
+
+def _export_in_a_process(path, few=(("w",),)):
+    code = f"import exported; exported.make('jmvae_kl').export({str(path)!r}, given={few!r})"
+    return subprocess.Popen(
+        [sys.executable, "-c", code], cwd=HERE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def test_a_killed_export_leaves_no_version_and_the_next_one_works(model, tmp_path):
+    process = _export_in_a_process(tmp_path / "m", few=(("x",), ("w",), ("x", "w")))
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("m/.export-*/variables")) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    left = [path.name for path in (tmp_path / "m").iterdir()]
+    assert len(left) == 1
+    assert left[0].startswith(".export-")  # a server looks for folders named by numbers only
+    two_days_ago = time.time() - 2 * 24 * 60 * 60
+    for path in (*(tmp_path / "m" / left[0]).iterdir(), tmp_path / "m" / left[0]):
+        os.utime(path, (two_days_ago, two_days_ago))
+    version = model.export(tmp_path / "m", given=[["w"]])
+    assert [path.name for path in (tmp_path / "m").iterdir()] == ["1"]  # what is a day old is removed
+    card.verify(version, card.read(version))
+
+
+def _export(path, barrier, queue):
+    model = exported.make("jmvae_kl")
+    barrier.wait()
+    queue.put(str(model.export(path, given=[["w"]])))
+
+
+def test_two_exports_at_once_write_two_versions(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    barrier, queue = context.Barrier(2), context.Queue()
+    processes = [context.Process(target=_export, args=(tmp_path / "m", barrier, queue)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert sorted(queue.get(timeout=1) for _ in processes) == [str(tmp_path / "m" / "1"), str(tmp_path / "m" / "2")]
+    for version in (tmp_path / "m").iterdir():
+        card.verify(version, card.read(version))
+
+
+# Static checks.
+
+
+@pytest.fixture(scope="module", params=exported.KINDS)
+def any_folder(request, tmp_path_factory):
+    """Every kind, with signatures from each single modality, or from what it takes as given."""
+    model = exported.make(request.param)
+    given = [model.given] if model.given else [[name] for name in model.modalities]
+    num_steps = exported.KINDS[request.param][-1].get("num_steps", 1)
+    return model.export(tmp_path_factory.mktemp("models") / request.param, given=given, num_steps=num_steps)
+
+
+def test_the_graph_is_fit_for_servers_and_gpus(any_folder):
+    assert inspection.stateful_random_ops(any_folder) == []
+    assert inspection.unsafe_ops(any_folder) == []
+    assert inspection.pinned_devices(any_folder) == []
+    assert inspection.ops_without_gpu_kernel(any_folder) == []
+    for name, signature in card.read(any_folder)["signatures"].items():
+        for tensor in (*signature["inputs"].values(), *signature["outputs"].values()):
+            assert tensor["shape"][0] is None, name
+            assert None not in tensor["shape"][1:], name
+
+
+# Values.
+
+
+def test_the_log_likelihood_is_the_importance_estimate(folder, model):
+    batch = exported.batch("xw", 40)
+    loaded = hub.load(folder)
+    estimate = evaluation.joint_log_likelihood(model, batch, num_samples=100, verbose=0)
+    exact = evaluation.joint_log_likelihood(model, batch, num_samples=5000, verbose=0).mean
+    found = loaded.log_likelihood(batch, seed=3)
+    assert found.shape == (40,)
+    assert abs(found.mean() - exact) < 4 * max(abs(estimate.mean - exact), 0.01)
+    assert np.std(found - loaded.log_likelihood(batch, seed=4)) > 0
+
+
+def test_a_seed_of_a_row_gives_what_the_model_gives(folder, model, batch):
+    loaded = tf.saved_model.load(str(folder))
+    found = loaded.signatures["sample_x_from_w"](w=tf.constant(batch["w"]), seed=tf.constant(SEEDS))["x"]
+    for row in range(3):
+        expected = model.generate({"w": batch["w"][row : row + 1]}, seed=SEEDS[row])["x"][0]
+        np.testing.assert_allclose(found[row], expected, atol=1e-5)
+
+
+# Other libraries.
+
+
+def test_the_reusable_interface(folder, model, batch):
+    loaded = tf.saved_model.load(str(folder))
+    expected = model.posterior(batch).mean()
+    np.testing.assert_allclose(loaded(batch), expected, atol=1e-5)
+    np.testing.assert_allclose(loaded(batch, training=True), expected, atol=1e-5)
+    np.testing.assert_allclose(loaded.generate_x_from_w({"w": batch["w"]})["x"].shape, (3, 6, 6, 1))
+    assert len(loaded.variables) == len(model.weights)
+    assert len(loaded.trainable_variables) == len(model.trainable_weights)
+    assert list(loaded.regularization_losses) == []
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(loaded(batch, training=True))
+    gradients = tape.gradient(loss, loaded.trainable_variables)
+    assert sum(gradient is not None for gradient in gradients) == len(model.encoder.trainable_weights)
+
+
+def test_tensorflow_hub_loads_it(folder, model, batch):
+    tensorflow_hub = hub.import_tensorflow_hub()
+    loaded = tensorflow_hub.load(str(folder))
+    np.testing.assert_allclose(loaded(batch), model.posterior(batch).mean(), atol=1e-5)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        layer = tensorflow_hub.KerasLayer(str(folder))
+        np.testing.assert_allclose(layer(batch), model.posterior(batch).mean(), atol=1e-5)
+        layer = tensorflow_hub.KerasLayer(str(folder), signature="generate_x_from_w", signature_outputs_as_dict=True)
+        found = layer({"w": batch["w"]})["x"]
+    np.testing.assert_allclose(found, model.generate({"w": batch["w"]}, latent="mean")["x"], atol=1e-5)
+
+
+def test_keras_loads_it_as_a_layer(folder, model, batch):
+    layer = keras.layers.TFSMLayer(str(folder), call_endpoint="generate_x_from_w")
+    expected = model.generate({"w": batch["w"]}, latent="mean")["x"]
+    np.testing.assert_allclose(layer({"w": batch["w"]})["x"], expected, atol=1e-5)
+    inputs = keras.Input((3,), name="w")
+    functional = keras.Model(inputs, layer({"w": inputs}))
+    np.testing.assert_allclose(functional.predict(batch["w"], verbose=0)["x"], expected, atol=1e-5)
+
+
+def test_a_plain_process_loads_it_without_the_package(folder):
+    code = (
+        "import sys, tensorflow as tf\n"
+        f"loaded = tf.saved_model.load({str(folder)!r})\n"
+        "print(loaded.signatures['sample'](seed=tf.constant([[1, 2]]))['x'].shape)\n"
+        "assert not [name for name in sys.modules if name.startswith(('tf_jmvae', 'tensorflow_probability'))]"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "(1, 6, 6, 1)"
+
+
+def test_the_pretrained_model_names_and_draws_digits():
+    loaded = hub.load(HERE.parents[1] / "saved_models" / "mnist_jmvae_kl")
+    labels = np.eye(10, dtype=np.float32)
+    images = loaded.generate({"w": labels}, latent="mean")["x"]
+    named = loaded.generate({"x": images}, latent="mean")["w"].argmax(axis=1)
+    np.testing.assert_array_equal(named, np.arange(10))
+    pictures = loaded.generate({"w": labels}, images="png", seed=1)["x"]
+    named = loaded.generate({"x": list(pictures)}, latent="mean")["w"].argmax(axis=1)
+    assert (named == np.arange(10)).sum() >= 8
+    assert loaded.card["metrics"]["accuracy_w_from_x"] > 0.97
+
+
+def test_the_pretrained_model_is_small_and_says_where_it_comes_from():
+    root = HERE.parents[1] / "saved_models" / "mnist_jmvae_kl" / "1"
+    files = [path for path in root.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 16 * 2**20
+    content = json.loads((root / "model_card.json").read_text())
+    assert content["training"]["config"]["preset"] == "mnist-jmvae-kl"
+    assert re.fullmatch("[0-9a-f]{40}", content["commit"])

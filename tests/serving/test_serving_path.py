@@ -1,0 +1,214 @@
+"""The serving path: a process exports, another without TensorFlow's Python runs every signature by its tensors."""
+
+import io
+import pathlib
+import pickle
+import re
+import subprocess
+import sys
+
+import exported
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from tensorflow.core.protobuf import config_pb2, saved_model_pb2
+from tensorflow_serving.apis import prediction_log_pb2
+
+from tf_jmvae.serving import signatures
+
+HERE = pathlib.Path(__file__).parent
+LIBRARIES = pathlib.Path(tf.__file__).parent
+SIZES = (1, 3, 17)
+ROWS = (0, 37, 63)
+NO_SEEDS = {size: tf.zeros((size, 2), tf.int32) for size in SIZES}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("exported")
+    subprocess.run([sys.executable, HERE / "exported.py", root], check=True, capture_output=True, timeout=280)
+    return root
+
+
+def _signature_defs(folder):
+    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    (graph,) = saved.meta_graphs
+    return {name: value for name, value in graph.signature_def.items() if not name.startswith("__")}
+
+
+def _run(folder, calls, optimize, tmp_path):
+    """Results of `(signature, inputs)` pairs, from a process that never imports TensorFlow."""
+    config = config_pb2.ConfigProto()
+    config.graph_options.rewrite_options.disable_meta_optimizer = not optimize
+    definitions = _signature_defs(folder)
+    wanted = [
+        (
+            {definitions[name].inputs[key].name: value for key, value in inputs.items()},
+            {key: info.name for key, info in definitions[name].outputs.items()},
+        )
+        for name, inputs in calls
+    ]
+    (tmp_path / "calls").write_bytes(pickle.dumps((str(folder), config.SerializeToString(), wanted)))
+    command = [sys.executable, HERE / "c_api.py", LIBRARIES, tmp_path / "calls", tmp_path / "results"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return pickle.loads((tmp_path / "results").read_bytes())
+
+
+def _picture(shape, seed):
+    """A PNG of another size and another shape than the model's."""
+    random = np.random.default_rng(seed)
+    pixels = random.integers(0, 256, (13 + seed, 11, 3), np.uint8)
+    image = Image.fromarray(pixels).convert("RGB" if shape[-1] == 3 else "L")
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def _inputs(model, definition, size):
+    values = exported.batch(model.modalities, size, seed=size)
+    random = np.random.default_rng(size)
+    made = {}
+    for name in definition.inputs:
+        if name == "seed":
+            made[name] = random.integers(-(2**31), 2**31, (size, 2)).astype(np.int32)
+        elif name == "z":
+            made[name] = random.normal(size=(size, definition.inputs[name].tensor_shape.dim[1].size)).astype(np.float32)
+        elif name.endswith("_bytes"):
+            shape = model.modalities[name.removesuffix("_bytes")].event_shape
+            made[name] = np.array([_picture(shape, seed) for seed in range(size)], object)
+        else:
+            made[name] = values[name]
+    return made
+
+
+def _decoded(model, name, encoded):
+    """As the documentation says: the middle, resized by TensorFlow with antialiasing, then scaled or standardised."""
+    height, width, channels = model.modalities[name].event_shape
+    images = []
+    for data in encoded:
+        pixels = tf.io.decode_png(data, channels)
+        rows, columns = pixels.shape[0], pixels.shape[1]
+        cut_rows, cut_columns = min(rows, columns * height // width), min(columns, rows * width // height)
+        top, left = (rows - cut_rows) // 2, (columns - cut_columns) // 2
+        middle = pixels[top : top + cut_rows, left : left + cut_columns]
+        images.append(tf.image.resize(middle, (height, width), antialias=True).numpy())
+    raw = np.stack(images)
+    return model.preprocess({name: raw})[name] if model.modalities[name].standardized else raw / 255
+
+
+def _expected(model, name, inputs, num_steps):
+    """What the model's own methods give for the signature's name."""
+    size = len(next(iter(inputs.values())))
+    observed = {
+        key.removesuffix("_bytes"): _decoded(model, key.removesuffix("_bytes"), value)
+        if key.endswith("_bytes")
+        else value
+        for key, value in inputs.items()
+        if key not in ("seed", "z")
+    }
+    seed = tf.constant(inputs["seed"]) if "seed" in inputs else NO_SEEDS[size]
+    plain = re.sub("_as_uint8$|_as_png$", "", name)
+    if plain.startswith("encode") or plain == "serving_default":
+        q = model.posterior(observed, num_steps=num_steps, seed=seed)
+        return {"mean": q.mean(), "standard_deviation": q.stddev()}
+    if plain == "decode":
+        z = tf.constant(inputs["z"])
+        outputs = {key: p.mean() for key, p in model.likelihoods(z, given=observed or None).items()}
+    elif plain == "sample":
+        outputs = model.sample(size, seed=seed)
+    elif plain == "reconstruct":
+        outputs = model.reconstruct(observed, latent="mean", seed=seed)
+    elif plain == "log_likelihood":
+        tensors = {key: tf.constant(value) for key, value in inputs.items()}
+        return signatures.endpoints(model, signatures.Settings())["log_likelihood"].function(tensors)
+    else:
+        verb, target = re.match("(generate|sample)_([^_]+)_from", plain).groups()
+        latent = "mean" if verb == "generate" else "sample"
+        outputs = model.generate(observed, targets=[target], latent=latent, num_steps=num_steps, seed=seed)
+    if plain == name:
+        return outputs
+    return {key: _as_pixels(model, key, value) for key, value in outputs.items()}
+
+
+def _as_pixels(model, name, values):
+    if len(model.modalities[name].event_shape) != 3:
+        return values
+    if model.modalities[name].standardized:
+        return model.postprocess({name: values})[name]
+    return np.round(values.numpy() * 255).astype(np.uint8)
+
+
+def _assert_close(found, expected, label):
+    found = {
+        key.removesuffix("_bytes"): np.stack([_png(data) for data in value]) if key.endswith("_bytes") else value
+        for key, value in found.items()
+    }
+    assert found.keys() == expected.keys(), label
+    for key, value in expected.items():
+        value = np.asarray(value)
+        if value.dtype == np.uint8:  # a rounding of half a grey level may go either way
+            assert np.abs(found[key].astype(int) - value.astype(int)).max() <= 1, (label, key)
+        else:
+            np.testing.assert_allclose(found[key], value, rtol=1e-5, atol=1e-5, err_msg=f"{label} {key}")
+
+
+def _png(data):
+    pixels = np.asarray(Image.open(io.BytesIO(data)))
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _requests(folder):
+    path = folder / "assets.extra" / "tf_serving_warmup_requests"
+    for record in tf.data.TFRecordDataset(str(path)):
+        yield prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
+
+
+@pytest.mark.parametrize("kind", exported.KINDS)
+def test_every_signature_alone_in_batches_and_as_warm_up(root, kind, tmp_path):
+    """One session for all of it; TensorFlow's optimizers, slow to start, work on one kind, as they do in a server."""
+    folder, model = root / kind / "1", exported.make(kind)
+    definitions = _signature_defs(folder)
+    calls = [(name, _inputs(model, definitions[name], size)) for name in sorted(definitions) for size in SIZES]
+
+    rows = []
+    for name, definition in sorted(definitions.items()):
+        if "seed" in definition.inputs:
+            inputs = _inputs(model, definition, 64)
+            rows.append((name, inputs))
+            rows += [(name, {key: value[row : row + 1] for key, value in inputs.items()}) for row in ROWS]
+
+    requests = list(_requests(folder))
+    warm_up = [
+        (request.model_spec.signature_name, {key: tf.make_ndarray(value) for key, value in request.inputs.items()})
+        for request in requests
+    ]
+
+    results = iter(_run(folder, calls + rows + warm_up, kind == "jmvae_kl", tmp_path))
+    num_steps = exported.KINDS[kind][-1].get("num_steps", 1)
+    for name, inputs in calls:
+        _assert_close(next(results), _expected(model, name, inputs, num_steps), f"{kind} {name}")
+    for start in range(0, len(rows), 1 + len(ROWS)):
+        together = next(results)
+        for row in ROWS:
+            _assert_row(next(results), together, row, rows[start][0])
+    assert sorted(name for name, _ in warm_up) == sorted(definitions)
+    assert {request.model_spec.name for request in requests} == {kind}
+    for name, _ in warm_up:
+        found = next(results)
+        assert found.keys() == set(definitions[name].outputs)
+        for key, value in found.items():
+            assert len(value) == 1, (name, key)
+            assert value.dtype == object or np.isfinite(value).all(), (name, key)
+
+
+def _assert_row(alone, together, row, name):
+    """A row by itself gives what it gives in a batch."""
+    for key, value in alone.items():
+        if key.endswith("_bytes"):
+            np.testing.assert_allclose(_png(value[0]).astype(int), _png(together[key][row]), atol=1, err_msg=name)
+        elif value.dtype == np.uint8:
+            np.testing.assert_allclose(value[0].astype(int), together[key][row], atol=1, err_msg=name)
+        else:
+            np.testing.assert_allclose(value[0], together[key][row], atol=1e-6, rtol=1e-6, err_msg=name)

@@ -1,0 +1,108 @@
+"""Samples by row: right in distribution, independent of the batch, and TensorFlow's own where it has such a sampler."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from scipy import stats
+
+from tf_jmvae import sampling, seeds
+
+tfd = tfp.distributions
+ROWS = 3
+MANY = 4000
+
+
+def _seeds(rows, offset=0):
+    return tf.constant([[row + offset, 11] for row in range(rows)], tf.int32)
+
+
+def _normal():
+    loc = tf.constant([[0.0, 3.0], [1.0, -2.0], [5.0, 0.5]])
+    return tfd.Independent(tfd.Normal(loc, 0.5), 1), lambda x, row, i: stats.kstest(x, "norm", (loc[row, i], 0.5))
+
+
+def _laplace():
+    loc = tf.constant([[0.0, 3.0], [1.0, -2.0], [5.0, 0.5]])
+    return tfd.Independent(tfd.Laplace(loc, 0.75), 1), lambda x, row, i: stats.kstest(x, "laplace", (loc[row, i], 0.75))
+
+
+def _poisson():
+    rate = np.array([[0.1, 3.0], [1.0, 20.0], [400.0, 0.5]], np.float32)
+
+    def test(x, row, i):
+        law = stats.poisson(rate[row, i])
+        edges = np.unique(law.ppf([0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0]).clip(-1, 1e6))
+        expected = np.diff(law.cdf(edges)) * len(x)
+        observed = np.histogram(x, edges + 0.5)[0]
+        keep = expected > 5
+        return stats.chisquare(observed[keep] * expected[keep].sum() / observed[keep].sum(), expected[keep])
+
+    return tfd.Independent(tfd.Poisson(log_rate=np.log(rate)), 1), test
+
+
+def _bernoulli():
+    probs = np.array([[0.1, 0.9], [0.5, 0.3], [0.0, 1.0]], np.float32)
+    return tfd.Independent(tfd.Bernoulli(probs=probs, dtype=tf.float32), 1), lambda x, row, i: stats.binomtest(
+        int(x.sum()), len(x), float(probs[row, i])
+    )
+
+
+def _gamma():
+    """No head's: sampled one row after another."""
+    rate = np.array([[1.0, 2.0], [0.5, 3.0], [1.0, 1.0]], np.float32)
+    return tfd.Independent(tfd.Gamma(2.0, rate), 1), lambda x, row, i: stats.kstest(
+        x, "gamma", (2, 0, 1 / rate[row, i])
+    )
+
+
+ALL = [_normal, _laplace, _poisson, _bernoulli, _gamma]
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_samples_have_the_distribution(make):
+    distribution, test = make()
+    samples = sampling.draw(distribution, _seeds(ROWS), MANY).numpy()
+    assert samples.shape == (ROWS, MANY, 2)
+    for row in range(ROWS):
+        for i in range(2):
+            assert test(samples[row, :, i], row, i).pvalue > 1e-4
+
+
+def test_categorical_samples_have_the_probabilities():
+    probs = np.array([[0.7, 0.2, 0.1], [0.0, 0.5, 0.5]], np.float32)
+    distribution = tfd.OneHotCategorical(probs=probs, dtype=tf.float32)
+    samples = sampling.draw(distribution, _seeds(2), MANY).numpy()
+    np.testing.assert_array_equal(samples.sum(-1), 1)
+    np.testing.assert_allclose(samples.mean(axis=1), probs, atol=4 * 0.5 / np.sqrt(MANY))
+
+
+@pytest.mark.parametrize("make", ALL)
+def test_a_row_does_not_depend_on_its_batch(make):
+    distribution, _ = make()
+    together = sampling.draw(distribution, _seeds(ROWS), 5).numpy()
+    for row in range(ROWS):
+        alone = sampling.draw(distribution[row : row + 1], _seeds(1, offset=row), 5)
+        np.testing.assert_allclose(alone[0], together[row], atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [_normal, _bernoulli])
+def test_one_row_equals_the_sample_under_its_seed_alone(make):
+    distribution = make()[0][:1]
+    seed = tf.constant([4, 5])
+    np.testing.assert_allclose(sampling.draw(distribution, seed[None]), sampling.draw(distribution, seed), atol=1e-6)
+
+
+def test_axes_are_batch_then_samples_then_the_rest():
+    distribution = tfd.Independent(tfd.Normal(tf.zeros((2, 4, 5)), 1.0), 1)
+    assert sampling.draw(distribution, _seeds(2), 3).shape == (2, 3, 4, 5)
+    assert sampling.draw(distribution, _seeds(2)).shape == (2, 4, 5)
+    assert sampling.draw(distribution, tf.constant([1, 2]), 3).shape == (2, 3, 4, 5)
+
+
+def test_seeds_by_row_split_and_fold_as_single_ones():
+    rows = tf.constant([[1, 2], [-3, 4]])
+    for row, seed in enumerate(rows):
+        for by_row, single in zip(seeds.split(rows, 3), seeds.split(seed, 3), strict=True):
+            np.testing.assert_array_equal(by_row[row], single)
+        np.testing.assert_array_equal(seeds.fold_in(rows, 9)[row], seeds.fold_in(seed, 9))

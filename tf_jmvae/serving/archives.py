@@ -1,0 +1,96 @@
+"""Archives of models, unpacked only if they hold plain files and folders, inside of the archive, of a sane size."""
+
+import errno
+import gzip
+import os
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+__all__ = ["MAX_BYTES", "MAX_ENTRIES", "SUFFIXES", "unpack"]
+
+SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
+MAX_BYTES = 4 * 2**30
+MAX_ENTRIES = 100_000
+_MAX_HEADER = 2**20
+_DISK_PROBLEMS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
+_DAMAGES = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, UnicodeError)
+
+
+def unpack(archive: str | os.PathLike, folder: str | os.PathLike) -> None:
+    """Unpacks a `.tar.gz`, `.tgz`, `.tar` or `.zip` into an existing folder.
+
+    Every entry is looked at before the first is written.
+
+    Raises:
+      FileNotFoundError: there is no such archive.
+      ValueError: it is damaged or another kind of file; an entry's path is absolute or has `..` in it; an entry is a
+        link, a device or the like; or there are more than `MAX_ENTRIES`, or more than `MAX_BYTES` when unpacked.
+    """
+    archive = Path(archive)
+    opened = _unpack_zip if archive.name.lower().endswith(".zip") else _unpack_tar
+    with archive.open("rb") as file:
+        try:
+            opened(file, folder, str(archive))
+        except _DAMAGES as error:
+            if getattr(error, "errno", None) in _DISK_PROBLEMS:
+                raise
+            raise ValueError(f"{archive} is damaged or no archive ({type(error).__name__}: {error}).") from error
+
+
+def _unpack_tar(file: BinaryIO, folder: str | os.PathLike, name: str) -> None:
+    packed = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    source = gzip.GzipFile(fileobj=file) if packed else file
+    with tarfile.open(fileobj=_Bounded(source, name), mode="r:") as tar:
+        _check(((m.name, m.size, m.isreg() or m.isdir()) for m in tar), name)
+        tar.extractall(folder, filter="data")
+
+
+def _unpack_zip(file: BinaryIO, folder: str | os.PathLike, name: str) -> None:
+    with zipfile.ZipFile(file) as archive:
+        _check(((i.filename, i.file_size, _is_plain(i)) for i in archive.infolist()), name)
+        archive.extractall(folder)
+
+
+def _check(entries: Iterable[tuple[str, int, bool]], archive: str) -> None:
+    total = 0
+    for number, (name, size, plain) in enumerate(entries, start=1):
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
+            raise ValueError(f"{archive} is refused: {name!r} would be written outside of the model's folder.")
+        if not plain:
+            raise ValueError(f"{archive} is refused: {name!r} is a link or a device. Expected files and folders only.")
+        total += size
+        if total > MAX_BYTES or number > MAX_ENTRIES:
+            raise ValueError(
+                f"{archive} is refused: it holds more than {MAX_BYTES / 2**30:g} GiB or {MAX_ENTRIES} entries. "
+                "Unpack it by hand if you trust it, and load the folder."
+            )
+
+
+def _is_plain(info: zipfile.ZipInfo) -> bool:
+    """Zip files made on Unix have the file's mode in their upper bits; others have none."""
+    return stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
+
+
+class _Bounded:
+    """What tarfile reads from: a header that claims to be huge is refused, not read into memory."""
+
+    def __init__(self, file: BinaryIO, name: str):
+        self._file, self._name = file, name
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= _MAX_HEADER:
+            raise ValueError(f"{self._name} is refused: it has a header of {size} bytes.")
+        return self._file.read(size)
+
+    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(position, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()

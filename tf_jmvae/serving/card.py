@@ -1,0 +1,161 @@
+"""The model card: what a version folder says of itself, and whether its files are those that were exported."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydantic
+
+__all__ = ["CARD", "FORMAT", "file_checksums", "read", "verify"]
+
+CARD = "model_card.json"
+FORMAT = 1
+_MAX_BYTES = 4 * 2**20
+_MOST_NAMED = 10
+_ADVICE = "Copy or download the folder again, or export the model anew."
+
+_Count = Annotated[int, pydantic.Field(ge=0)]
+_Positive = Annotated[int, pydantic.Field(ge=1)]
+
+
+class _Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(strict=True)
+
+
+class _Tensor(_Strict):
+    dtype: str
+    shape: list[_Count | None]
+
+
+class _Signature(_Strict):
+    inputs: dict[str, _Tensor]
+    outputs: dict[str, _Tensor]
+
+
+class _Modality(_Strict):
+    event_shape: list[_Positive]
+    likelihood: str
+    given: bool
+    standardized: bool
+    entry_names: list[str]
+
+
+class _File(_Strict):
+    bytes: _Count
+    sha256: Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
+
+
+class _Card(_Strict):
+    format: Annotated[int, pydantic.Field(ge=FORMAT, le=FORMAT)]
+    name: str
+    kind: str
+    modalities: dict[str, _Modality]
+    latent_dim: _Positive
+    signatures: dict[str, _Signature]
+    num_steps: _Count
+    num_samples: _Count
+    training: dict[str, Any]
+    metrics: dict[str, Any]
+    versions: dict[str, Any]
+    commit: str | None
+    dirty: bool | None
+    created: str
+    files: dict[str, _File]
+
+
+def file_checksums(folder: str | os.PathLike) -> dict[str, dict[str, Any]]:
+    """Every file of a version folder but the card: `{"variables/variables.index": {"bytes": .., "sha256": ..}}`.
+
+    Raises:
+      FileNotFoundError: there is no such folder.
+      ValueError: something in it is a symbolic link, or neither file nor folder.
+    """
+    checksums = {}
+    for name, path in _files(Path(folder)).items():
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            checksums[name] = {"bytes": file.tell(), "sha256": digest}
+    return checksums
+
+
+def read(folder: str | os.PathLike) -> dict[str, Any]:
+    """The card of a version folder, with every key of the format there and of its type.
+
+    Raises:
+      FileNotFoundError: the folder has no card.
+      ValueError: the card is damaged, too large, or of a format that this version does not know.
+    """
+    path = Path(folder) / CARD
+    if path.is_symlink():
+        raise ValueError(f"{path} is a symbolic link; expected a file.")
+    with path.open("rb") as file:
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise ValueError(f"{path} is larger than {_MAX_BYTES // 2**20} MiB, which no model card is. {_ADVICE}")
+    try:
+        parsed = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no JSON ({_shortened(error)}). {_ADVICE}") from error
+    if not isinstance(parsed, dict):
+        raise ValueError(f"{path}: expected a JSON object; got {type(parsed).__name__}. {_ADVICE}")
+    form = parsed.get("format")
+    if type(form) is int and form > FORMAT:
+        raise ValueError(
+            f"{path} has format {form}; this tf_jmvae reads format {FORMAT}. "
+            "A newer version of tf_jmvae wrote it: install that one."
+        )
+    try:
+        _Card.model_validate(parsed)
+    except pydantic.ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:_MOST_NAMED])
+        raise ValueError(f"{path} is no model card of format {FORMAT}: {_shortened(problems)}. {_ADVICE}") from error
+    return parsed
+
+
+def verify(folder: str | os.PathLike, card: Mapping[str, Any]) -> None:
+    """Compares the folder's files with what its card says of them.
+
+    This finds damage, and files that somebody added or changed without a word in the card. It does not tell who
+    wrote the folder: whoever can change a file can change the card, too.
+
+    Raises:
+      ValueError: files are missing, truncated, changed or additional; the message names them.
+    """
+    expected, found = card["files"], file_checksums(folder)
+    problems = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
+    for name in sorted(expected.keys() & found.keys()):
+        size, original = found[name]["bytes"], expected[name]["bytes"]
+        if size < original:
+            problems.append(f"{name} is truncated, {size} bytes of {original}")
+        elif found[name] != expected[name]:
+            problems.append(f"{name} was changed")
+    problems += [f"{name} is additional" for name in sorted(found.keys() - expected.keys())]
+    if problems:
+        more = f"; and {len(problems) - _MOST_NAMED} more" if len(problems) > _MOST_NAMED else ""
+        raise ValueError(
+            f"{folder} is not what was exported: {'; '.join(problems[:_MOST_NAMED])}{more}. "
+            f"{CARD} has the checksums. {_ADVICE}"
+        )
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Paths by their names relative to the folder, in order."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is no folder. Expected a version folder of an exported model.")
+    files = {}
+    for parent, folders, names in os.walk(folder):
+        for path in (Path(parent) / name for name in (*folders, *names)):
+            name = path.relative_to(folder).as_posix()
+            if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                raise ValueError(f"{path} is a symbolic link or a special file. Expected files and folders only.")
+            if path.is_file() and name != CARD:
+                files[name] = path
+    return dict(sorted(files.items()))
+
+
+def _shortened(problem: Any) -> str:
+    text = str(problem).encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= 500 else f"{text[:500]} ..."

@@ -1,0 +1,230 @@
+"""A client of TF Serving with the verbs of `hub.HubModel`: the model may run here or there."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import Message
+
+from tf_jmvae.serving.transports import CallError, GrpcTransport, RestTransport, Transport
+from tf_jmvae.serving.verbs import Signature, TensorInfo, Verbs
+
+if TYPE_CHECKING:
+    import grpc
+
+__all__ = [
+    "Client",
+    "DeadlineError",
+    "ServingError",
+    "UnavailableError",
+    "UnknownModelError",
+    "UnknownSignatureError",
+]
+
+_PORTS = {"grpc": 8500, "rest": 8501}
+_UNKNOWN_SIGNATURE = re.compile(r"serving signature .*not found", re.IGNORECASE | re.DOTALL)
+
+_FULL = "batch scheduling queue"  # "The batch scheduling queue to which this task was submitted is full"
+
+
+class ServingError(Exception):
+    """The server refused a request, or there was no answer."""
+
+
+class UnavailableError(ServingError):
+    """There is no server, or it cannot be reached, or it has too much to do."""
+
+
+class DeadlineError(ServingError):
+    """The answer did not come in time."""
+
+
+class UnknownModelError(ServingError):
+    """The server has no such model, or no such version of it."""
+
+
+class UnknownSignatureError(ServingError):
+    """The model on the server has no such signature (any more)."""
+
+
+class Client(Verbs):
+    """An exported model behind TF Serving; see `Verbs` for what it does.
+
+    The client may be shared by threads. Nothing is sent before the first call. The signatures are asked for once, and
+    again when one is missing here or there: another version may have been loaded.
+
+    Args:
+      address: `"localhost:8500"` for gRPC, `"localhost:8501"` for REST; without a port, TF Serving's usual one.
+        `http://` or `https://` in front means REST.
+      model: its name on the server, as in `models.config`.
+      version: None for the one that the server takes, which is the newest unless it is told otherwise.
+      protocol: `"grpc"` or `"rest"`.
+      timeout: seconds, for each call.
+      credentials: for gRPC over TLS, such as `grpc.ssl_channel_credentials()`; REST uses TLS with `https://`.
+
+    Raises:
+      ValueError: an argument is missing or makes no sense.
+
+    Example:
+        with Client("localhost:8500", model="mnist") as model:
+            images = model.generate({"w": labels}, targets=["x"], images="png")["x"]
+
+    All verbs raise ValueError before anything is sent if a name or shape is wrong, and otherwise `UnavailableError`,
+    `DeadlineError`, `UnknownModelError`, `UnknownSignatureError` or their base `ServingError`.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        model: str | None = None,
+        version: int | None = None,
+        protocol: str = "grpc",
+        timeout: float = 10.0,
+        credentials: "grpc.ChannelCredentials | None" = None,
+    ):
+        if not model:
+            raise ValueError(
+                "Which model? A server may have several: give its name there, the NAME of the exported folder and of "
+                f"models.config, as in Client({address!r}, model='NAME')."
+            )
+        if version is not None and (isinstance(version, bool) or not isinstance(version, int) or version < 0):
+            raise ValueError(f"version must be a number, such as 1, or None for the newest; got {version!r}.")
+        if not timeout > 0:
+            raise ValueError(f"timeout must be more than 0 seconds; got {timeout!r}.")
+        protocol, self.address = _resolved(address, protocol)
+        self.model = model
+        self.version = version
+        self.timeout = timeout
+        if protocol == "rest" and credentials is not None:
+            raise ValueError("credentials are for gRPC; REST uses TLS with an address that starts with https://.")
+        self._transport: Transport = (
+            RestTransport(self.address, model, version, timeout)
+            if protocol == "rest"
+            else GrpcTransport(self.address, model, version, timeout, credentials)
+        )
+        self._signatures: dict[str, Signature] | None = None
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        signatures = self._signatures  # read once: another thread may forget them
+        if signatures is None:
+            try:
+                found = self._transport.metadata().signature_def
+            except CallError as error:
+                self._fail(error)
+            self._signatures = signatures = {
+                name: Signature(_tensors(definition.inputs), _tensors(definition.outputs))
+                for name, definition in sorted(found.items())
+                if not name.startswith("__")  # TensorFlow's own initialisation
+            }
+        return signatures
+
+    def status(self) -> dict[int, str]:
+        """States by version: START, LOADING, AVAILABLE, UNLOADING or END, with the error of one that failed."""
+        try:
+            found = self._transport.status(self.version)
+        except CallError as error:
+            self._fail(error)
+        return _states(found)
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._transport.close()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        version = "" if self.version is None else f", version {self.version}"
+        return f"<Client of {self.model!r}{version} at {self.address}>"
+
+    def _predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        try:
+            return self._transport.predict(signature, self._signature(signature), inputs)
+        except CallError as error:
+            if error.code in ("INVALID_ARGUMENT", "FAILED_PRECONDITION"):
+                self._signatures = None  # what was true of another version
+            if _UNKNOWN_SIGNATURE.search(error.details):
+                raise UnknownSignatureError(
+                    f"{self.model!r} at {self.address} no longer has signature {signature!r}, so another version was "
+                    f"loaded. It has {', '.join(self.signatures)}."
+                ) from error
+            self._fail(error)
+
+    def _find(self, pattern: str, inputs: Iterable[str], wish: str) -> str:
+        try:
+            return super()._find(pattern, inputs, wish)
+        except ValueError:
+            self._signatures = None  # a version loaded since then may have it
+            return super()._find(pattern, inputs, wish)
+
+    def _fail(self, error: CallError) -> NoReturn:
+        """Says in a user's words why a call failed."""
+        where = f"TF Serving at {self.address}"
+        if error.code == "UNAVAILABLE" and _FULL in error.details:
+            raise UnavailableError(
+                f"{where} has too many requests waiting ({error.details}). Send fewer at once, try again later, or "
+                "raise max_enqueued_batches in its batching parameters."
+            ) from error
+        if error.code == "UNAVAILABLE":
+            raise UnavailableError(
+                f"{where} does not answer ({error.details}). Is it running, and is this its port (8500 for gRPC, 8501 "
+                "for REST)? To start one, write_deployment_files() beside the exported models, then "
+                "`docker compose --profile cpu up` there."
+            ) from error
+        if error.code == "DEADLINE_EXCEEDED":
+            raise DeadlineError(
+                f"{where} did not answer within {self.timeout:g} seconds. Send fewer examples at once, or give the "
+                "Client a longer timeout."
+            ) from error
+        if error.code == "NOT_FOUND":
+            raise UnknownModelError(f"{where} has no {self._what_is_missing()} ({error.details}).") from error
+        raise ServingError(f"{where} refused the request for {self.model!r}: {error.code}, {error.details}") from error
+
+    def _what_is_missing(self) -> str:
+        model = f"model {self.model!r} ready; its models are listed in the server's models.config"
+        if self.version is None:
+            return model
+        try:
+            states = _states(self._transport.status(None))
+        except CallError:
+            return model
+        others = ", ".join(f"{version} ({state})" for version, state in states.items())
+        return f"version {self.version} of model {self.model!r} ready, but {others}"
+
+
+def _resolved(address: str, protocol: str) -> tuple[str, str]:
+    """Protocol and address, with the usual port if there is none."""
+    if protocol not in _PORTS:
+        raise ValueError(f"protocol must be 'grpc' or 'rest'; got {protocol!r}.")
+    if not isinstance(address, str) or not address:
+        raise ValueError(f"Expected an address such as 'localhost:8500'; got {address!r}.")
+    if address.startswith(("http://", "https://")):
+        return "rest", address.rstrip("/")
+    if re.fullmatch(r"[\w.-]+", address):
+        address = f"{address}:{_PORTS[protocol]}"
+    return protocol, f"http://{address}" if protocol == "rest" else address
+
+
+def _tensors(infos: Mapping[str, Message]) -> dict[str, TensorInfo]:
+    return {
+        name: TensorInfo(
+            tf.dtypes.as_dtype(info.dtype).name,
+            tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim),
+        )
+        for name, info in sorted(infos.items())
+    }
+
+
+def _states(found: Message) -> dict[int, str]:
+    return {
+        entry.version: type(entry).State.Name(entry.state)
+        + (f": {entry.status.error_message}" if entry.status.error_message else "")
+        for entry in sorted(found.model_version_status, key=lambda entry: entry.version)
+    }

@@ -1,0 +1,72 @@
+"""What the model card says of an exported model."""
+
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.provenance import environment
+from tf_jmvae.serving import card
+from tf_jmvae.serving.signatures import Settings
+
+__all__ = ["describe"]
+
+
+def describe(
+    name: str,
+    model: MultimodalVAE,
+    settings: Settings,
+    folder: Path,
+    training: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """The content of `model_card.json`, for the files that are in `folder`."""
+    modalities = {
+        key: {
+            "event_shape": list(modality.event_shape),
+            "likelihood": type(modality.head).__name__.lower(),
+            "given": key in model.given,
+            "standardized": modality.standardized,
+            "entry_names": list(modality.entry_names),
+        }
+        for key, modality in model.modalities.items()
+    }
+    return {
+        "format": card.FORMAT,
+        "name": name,
+        "kind": type(model).__name__,
+        "modalities": modalities,
+        "latent_dim": model.latent_dim,
+        "num_steps": settings.num_steps,
+        "num_samples": settings.num_samples,
+        "signatures": _signatures(folder),
+        "training": dict(training or {}),
+        "metrics": dict(metrics or {}),
+        **environment(),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "files": card.file_checksums(folder),
+    }
+
+
+def _signatures(folder: Path) -> dict[str, Any]:
+    """Inputs and outputs of every signature, as the SavedModel has them."""
+    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    return {
+        name: {"inputs": _tensors(signature.inputs), "outputs": _tensors(signature.outputs)}
+        for name, signature in sorted(saved.meta_graphs[0].signature_def.items())
+        if not name.startswith("__")  # TensorFlow's own initialisation
+    }
+
+
+def _tensors(infos: Mapping[str, meta_graph_pb2.TensorInfo]) -> dict[str, Any]:
+    return {
+        name: {
+            "dtype": tf.dtypes.as_dtype(info.dtype).name,
+            "shape": [None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim],
+        }
+        for name, info in sorted(infos.items())
+    }

@@ -1,0 +1,207 @@
+"""Exported models in this process: from a folder, an archive or a URL, checked before anything of them runs."""
+
+import contextlib
+import importlib
+import os
+import re
+import sys
+import tarfile
+import tempfile
+import types
+import warnings
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_jmvae.serving import archives, card, inspection
+from tf_jmvae.serving.verbs import Signature, TensorInfo, Verbs
+
+__all__ = ["HubModel", "import_tensorflow_hub", "load"]
+
+_MODEL_FILE = "saved_model.pb"
+_EXPECTED = (
+    "Expected what model.export() wrote: the model's folder, one of its versions, an archive of either "
+    f"({', '.join(archives.SUFFIXES)}), or the URL of a .tar.gz."
+)
+_MOST_NAMED = 10
+
+
+class HubModel(Verbs):
+    """An exported model in this process; see `Verbs` for what it does.
+
+    Attributes:
+      card: what the model says of itself, the content of `model_card.json`.
+      path: the version's folder; of an archive, the archive.
+    """
+
+    def __init__(self, loaded: Any, content: Mapping[str, Any], path: str):
+        self._loaded = loaded
+        self.card = content
+        self.path = path
+        self._signatures = {name: _signature(function) for name, function in loaded.signatures.items()}
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        return self._signatures
+
+    def _predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        specs = self._signatures[signature].inputs
+        tensors = {name: tf.convert_to_tensor(value, specs[name].dtype) for name, value in inputs.items()}
+        try:
+            outputs = self._loaded.signatures[signature](**tensors)
+        except tf.errors.InvalidArgumentError as error:
+            raise ValueError(f"{signature!r} refuses these inputs: {_cause(error)}") from error
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    def __repr__(self) -> str:
+        modalities = ", ".join(self.card["modalities"])
+        return f"<HubModel {self.card['name']!r}: {self.card['kind']} of {modalities}, from {self.path}>"
+
+
+def load(handle: str | os.PathLike, *, allow_unsafe: bool = False) -> HubModel:
+    """Loads an exported model; none of the classes that it was made of are needed.
+
+    Args:
+      handle: the model's folder `NAME`, of which the newest version is taken; the folder of a version,
+        `NAME/VERSION`; an archive of either; or an `http(s)://` or `gs://` URL of a `.tar.gz` of either, which
+        TensorFlow Hub downloads once and keeps in `$TFHUB_CACHE_DIR`.
+      allow_unsafe: load a graph even if its ops read or write files, use the network or run Python. Only for models
+        that you trust like a program: such a graph may do whatever you may.
+
+    Raises:
+      FileNotFoundError: there is no such file or folder, or no exported model in it.
+      ImportError: a URL, but tensorflow_hub is not installed.
+      OSError: the URL cannot be downloaded.
+      ValueError: the model is damaged, was changed after its export, or is unsafe to load; an archive holds links or
+        paths that lead out of it, or is larger than `archives.MAX_BYTES`; or the handle is of another kind.
+    """
+    handle = os.fspath(handle)
+    with contextlib.ExitStack() as stack:
+        root = _resolve(handle, stack)
+        try:
+            folder = _version_folder(root, packed=not Path(handle).is_dir())
+            content = _checked_card(folder)
+        except (FileNotFoundError, ValueError) as error:
+            if not _is_url(handle):
+                raise
+            raise ValueError(
+                f"{error} TensorFlow Hub keeps the download in {root}: remove it, then load again."
+            ) from error
+        found = [] if allow_unsafe else inspection.unsafe_ops(folder)
+        if found:
+            raise ValueError(
+                f"{handle} is not loaded, since it could touch files or the network, or run Python: {_listed(found)}. "
+                "If you trust whoever made it, call load(.., allow_unsafe=True)."
+            )
+        loaded = tf.saved_model.load(str(folder))
+    return HubModel(loaded, content, handle if Path(handle).is_file() else str(folder))
+
+
+def import_tensorflow_hub() -> types.ModuleType:
+    """`tensorflow_hub`, which imports `pkg_resources` to compare versions; setuptools 82 and later have none.
+
+    Raises:
+      ImportError: it is not installed.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
+        try:
+            return importlib.import_module("tensorflow_hub")
+        except ModuleNotFoundError as error:
+            if error.name != "pkg_resources":
+                raise ImportError(
+                    "tensorflow_hub downloads models, and is not installed: pip install tensorflow-hub. "
+                    "Folders and archives on this machine load without it."
+                ) from error
+    stand_in = types.ModuleType("pkg_resources")
+    stand_in.parse_version = importlib.import_module("packaging.version").parse
+    sys.modules["pkg_resources"] = stand_in
+    try:
+        return importlib.import_module("tensorflow_hub")
+    finally:
+        del sys.modules["pkg_resources"]
+
+
+def _is_url(handle: str) -> bool:
+    return "://" in handle
+
+
+def _resolve(handle: str, stack: contextlib.ExitStack) -> Path:
+    """The folder with the content of a handle; that of an archive lasts as long as `stack`."""
+    if _is_url(handle):
+        return _download(handle)
+    path = Path(handle)
+    if path.is_dir():
+        return path
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist. {_EXPECTED}")
+    if not path.name.lower().endswith(archives.SUFFIXES):
+        raise ValueError(f"{path} is neither a folder nor an archive. {_EXPECTED}")
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tf_jmvae-")))
+    archives.unpack(path, folder)
+    return folder
+
+
+def _download(url: str) -> Path:
+    if not url.startswith(("http://", "https://", "gs://")):
+        raise ValueError(f"{url} has a scheme that TensorFlow Hub does not know. {_EXPECTED}")
+    try:
+        folder = import_tensorflow_hub().resolve(url)
+    except (OSError, EOFError, tarfile.TarError, zlib.error, tf.errors.OpError) as error:
+        raise OSError(f"{url} cannot be downloaded ({type(error).__name__}: {error}). {_EXPECTED}") from error
+    except ValueError as error:
+        raise ValueError(f"{url} is refused ({error}). {_EXPECTED}") from error
+    if not Path(folder).is_dir():
+        raise ValueError(f"{url} is no archive. Copy the folder to this machine, or name a .tar.gz. {_EXPECTED}")
+    return Path(folder)
+
+
+def _version_folder(root: Path, *, packed: bool) -> Path:
+    """The folder with the SavedModel: `root`, its newest version, or, in an archive, what its only folder holds."""
+    folder = root
+    for _ in range(3):
+        if (folder / _MODEL_FILE).is_file():
+            return folder
+        children = [path for path in folder.iterdir() if path.is_dir() and path.name != "__MACOSX"]
+        versions = [path for path in children if re.fullmatch("[0-9]{1,18}", path.name)]
+        if versions:
+            folder = max(versions, key=lambda path: int(path.name))
+        elif packed and len(children) == 1:
+            folder = children[0]
+        else:
+            break
+    raise FileNotFoundError(f"{folder} has neither {_MODEL_FILE} nor folders named by version numbers. {_EXPECTED}")
+
+
+def _checked_card(folder: Path) -> dict[str, Any]:
+    if not (folder / card.CARD).exists():
+        raise FileNotFoundError(
+            f"{folder} is a SavedModel without {card.CARD}: model.export() did not write it. {_EXPECTED} "
+            "tf.saved_model.load() loads other SavedModels, and checks none of them."
+        )
+    content = card.read(folder)
+    card.verify(folder, content)
+    return content
+
+
+def _signature(function: Any) -> Signature:
+    return Signature(_infos(function.structured_input_signature[1]), _infos(function.structured_outputs))
+
+
+def _infos(specs: Mapping[str, tf.TensorSpec]) -> dict[str, TensorInfo]:
+    return {name: TensorInfo(spec.dtype.name, tuple(spec.shape)) for name, spec in specs.items()}
+
+
+def _listed(found: list[inspection.Finding]) -> str:
+    more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+    return "; ".join(map(str, found[:_MOST_NAMED])) + more
+
+
+def _cause(error: tf.errors.OpError) -> str:
+    """What the op said, without where in the graph it stands."""
+    place = re.compile(r"Graph execution error|Detected at node|<stack traces|\s*\[\[|\s*$")
+    return " ".join(line for line in error.message.splitlines() if not place.match(line)) or error.message

@@ -1,0 +1,208 @@
+"""How the client reaches TF Serving: gRPC or REST. Both take and give NumPy arrays and TF Serving's own messages."""
+
+import base64
+import json
+import re
+import time
+import urllib.parse
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import grpc
+import numpy as np
+import requests
+import tensorflow as tf
+from google.protobuf import json_format
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from tf_jmvae.serving.verbs import Signature
+
+__all__ = ["CallError", "GrpcTransport", "RestTransport", "Transport"]
+
+SIGNATURE_DEF = "signature_def"
+
+# By TF Serving's http_server.cc. FAILED_PRECONDITION and OUT_OF_RANGE are 400 there, too.
+_CODES = {
+    400: "INVALID_ARGUMENT",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    501: "UNIMPLEMENTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+_LONGEST_WAIT_MS = 2000  # until a broken connection is tried again; gRPC's own is two minutes
+_CHUNK = 1 << 20
+
+
+class CallError(Exception):
+    """A call that failed: gRPC's name of the code, and what the server or the network said."""
+
+    def __init__(self, code: str, details: str):
+        super().__init__(f"{code}: {details}")
+        self.code = code
+        self.details = details
+
+
+class Transport(Protocol):
+    """A model on a server. Every method raises CallError, after `timeout` seconds at the latest."""
+
+    def predict(self, name: str, signature: Signature, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The signature's outputs."""
+
+    def metadata(self) -> get_model_metadata_pb2.SignatureDefMap:
+        """The model's signatures."""
+
+    def status(self, version: int | None) -> get_model_status_pb2.GetModelStatusResponse:
+        """The state of a version, or of all."""
+
+    def close(self) -> None:
+        """Ends the connection."""
+
+
+class GrpcTransport:
+    """Tensors as they are, over HTTP/2: the faster one."""
+
+    def __init__(
+        self,
+        address: str,
+        model: str,
+        version: int | None,
+        timeout: float,
+        credentials: grpc.ChannelCredentials | None = None,
+    ):
+        options = [
+            ("grpc.max_send_message_length", -1),
+            ("grpc.max_receive_message_length", -1),
+            ("grpc.max_reconnect_backoff_ms", _LONGEST_WAIT_MS),
+        ]
+        if credentials is None:
+            self._channel = grpc.insecure_channel(address, options)
+        else:
+            self._channel = grpc.secure_channel(address, credentials, options)
+        self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self._model_service = model_service_pb2_grpc.ModelServiceStub(self._channel)
+        self._model, self._version, self._timeout = model, version, timeout
+
+    def predict(self, name: str, signature: Signature, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        request = predict_pb2.PredictRequest(model_spec=self._spec(self._version, name))
+        for key, value in inputs.items():
+            request.inputs[key].CopyFrom(tf.make_tensor_proto(value, signature.inputs[key].dtype))
+        response = self._call(self._prediction.Predict, request)
+        return {key: tf.make_ndarray(value) for key, value in response.outputs.items()}
+
+    def metadata(self) -> get_model_metadata_pb2.SignatureDefMap:
+        request = get_model_metadata_pb2.GetModelMetadataRequest(
+            model_spec=self._spec(self._version), metadata_field=[SIGNATURE_DEF]
+        )
+        found = get_model_metadata_pb2.SignatureDefMap()
+        self._call(self._prediction.GetModelMetadata, request).metadata[SIGNATURE_DEF].Unpack(found)
+        return found
+
+    def status(self, version: int | None) -> get_model_status_pb2.GetModelStatusResponse:
+        request = get_model_status_pb2.GetModelStatusRequest(model_spec=self._spec(version))
+        return self._call(self._model_service.GetModelStatus, request)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def _spec(self, version: int | None, signature: str = "") -> model_pb2.ModelSpec:
+        spec = model_pb2.ModelSpec(name=self._model, signature_name=signature)
+        if version is not None:
+            spec.version.value = version
+        return spec
+
+    def _call(self, method: grpc.UnaryUnaryMultiCallable, request: Any) -> Any:
+        try:
+            return method(request, timeout=self._timeout)
+        except grpc.RpcError as error:
+            raise CallError(error.code().name, error.details() or "") from error
+
+
+class RestTransport:
+    """JSON over HTTP, which passes through what only knows HTTP."""
+
+    def __init__(self, address: str, model: str, version: int | None, timeout: float):
+        self._url = f"{address}/v1/models/{urllib.parse.quote(model, safe='')}"
+        self._version, self._timeout = version, timeout
+        self._session = requests.Session()
+
+    def predict(self, name: str, signature: Signature, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        # TF Serving reads and writes NaN and Infinity as Python's json does.
+        columns = {key: _to_json(value) for key, value in inputs.items()}
+        body = json.dumps({"signature_name": name, "inputs": columns}, separators=(",", ":")).encode()
+        outputs = self._call("POST", f"{self._of(self._version)}:predict", body)["outputs"]
+        if len(signature.outputs) == 1:  # TF Serving then leaves the name out
+            outputs = dict.fromkeys(signature.outputs, outputs)
+        return {key: _from_json(outputs[key], info.dtype) for key, info in signature.outputs.items()}
+
+    def metadata(self) -> get_model_metadata_pb2.SignatureDefMap:
+        found = self._call("GET", f"{self._of(self._version)}/metadata")["metadata"][SIGNATURE_DEF]
+        return _parsed(found, get_model_metadata_pb2.SignatureDefMap())
+
+    def status(self, version: int | None) -> get_model_status_pb2.GetModelStatusResponse:
+        return _parsed(self._call("GET", self._of(version)), get_model_status_pb2.GetModelStatusResponse())
+
+    def close(self) -> None:
+        self._session.close()
+
+    def _of(self, version: int | None) -> str:
+        return "" if version is None else f"/versions/{version}"
+
+    def _call(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+        end = time.monotonic() + self._timeout
+        arguments = {"data": body, "headers": {"Content-Type": "application/json"}, "timeout": self._timeout}
+        try:
+            with self._session.request(method, self._url + path, stream=True, **arguments) as response:
+                content = bytearray()
+                for chunk in response.iter_content(_CHUNK):
+                    content += chunk
+                    if time.monotonic() > end:  # the timeout of requests starts anew with every packet
+                        raise requests.ReadTimeout("the answer took too long")
+        except requests.ConnectTimeout as error:
+            raise CallError("UNAVAILABLE", str(error)) from error
+        except requests.Timeout as error:
+            raise CallError("DEADLINE_EXCEEDED", str(error)) from error
+        except requests.RequestException as error:
+            late = "Read timed out" in str(error)  # in the middle of an answer
+            raise CallError("DEADLINE_EXCEEDED" if late else "UNAVAILABLE", str(error)) from error
+        return _answer(response, bytes(content))
+
+
+def _answer(response: requests.Response, content: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(content)
+    except ValueError as error:
+        if response.status_code in (503, 504):  # a proxy says so in its own words
+            raise CallError(_CODES[response.status_code], f"HTTP {response.status_code} {response.reason}") from error
+        start = re.sub(r"\s+", " ", content[:80].decode(errors="replace"))
+        problem = f"HTTP {response.status_code} and {start!r}: this is not TF Serving's REST API"
+        raise CallError("UNKNOWN", problem) from error
+    if response.ok and isinstance(answer, dict):
+        return answer
+    details = answer.get("error", content.decode()) if isinstance(answer, dict) else content.decode()
+    raise CallError(_CODES.get(response.status_code, "UNKNOWN"), str(details))
+
+
+def _parsed(found: Any, message: Any) -> Any:
+    return json_format.ParseDict(found, message, ignore_unknown_fields=True)
+
+
+def _to_json(value: np.ndarray) -> list:
+    """Numbers as Python's floats, whose decimals give back the same float32; bytes as base64."""
+    if value.dtype.kind in "OS":
+        return [{"b64": base64.b64encode(item).decode()} for item in value.tolist()]
+    return value.tolist()
+
+
+def _from_json(value: list, dtype: str) -> np.ndarray:
+    if dtype != "string":
+        return np.array(value, dtype)
+    return np.array([base64.b64decode(item["b64"]) for item in value], object)

@@ -13,7 +13,7 @@ MODELS = {
     "vae": (tj.VAE, "x", {}),
     "jmvae": (tj.JMVAE, "xw", {"trunk": tj.networks.mlp([8])}),
     "jmvae_kl": (tj.JMVAEKL, "xw", {"alpha": 0.5}),
-    "jmvae_kl_of_four": (tj.JMVAEKL, "xwcv", {"subsets": "single"}),
+    "jmvae_kl_of_three": (tj.JMVAEKL, "xwv", {"subsets": "single"}),
     "hierarchical": (tj.HierarchicalJMVAE, "xwc", {"num_layers": 2, "layer_encoder": tj.networks.mlp([8])}),
     "cvae": (tj.CVAE, "xw", {"target": "x"}),
     "cmma": (tj.CMMA, "xwc", {"target": ["x", "c"], "trunk": tj.networks.mlp([8])}),

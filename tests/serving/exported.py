@@ -52,10 +52,9 @@ def batch(names, size, seed=0):
 # Class, modalities, options of the class, options of export.
 KINDS = {
     "vae": (tj.VAE, "r", {}, {}),
-    "jmvae": (tj.JMVAE, "xwc", {}, {"num_steps": 3, "given": [["w"], ["x", "c"]]}),
+    "jmvae": (tj.JMVAE, "xwc", {}, {"num_steps": 3, "given": [["x"]]}),
     "jmvae_kl": (tj.JMVAEKL, "xw", {}, {}),
-    "jmvae_kl_single": (tj.JMVAEKL, "xwv", {"subsets": "single"}, {"given": [["x"], ["w", "v"]]}),
-    "hierarchical": (tj.HierarchicalJMVAE, "rw", {"layer_encoder": _mlp(), "layer_prior": _mlp()}, {"num_steps": 2}),
+    "hierarchical": (tj.HierarchicalJMVAE, "rw", {"layer_encoder": _mlp(), "layer_prior": _mlp()}, {"num_steps": 2, "given": [["r"], ["w"]]}),
     "cvae": (tj.CVAE, "xw", {"target": "x"}, {}),
     "cmma": (tj.CMMA, "xwv", {"target": ["x", "v"]}, {}),
     "gan": (tj.JMVAEKLGAN, "rw", {"image": "r", "discriminator": _mlp()}, {}),

@@ -21,7 +21,7 @@ __all__ = ["Endpoint", "Settings", "endpoints"]
 Tensors = dict[str, tf.Tensor]
 
 _ALL_SUBSETS = 4  # modalities, up to which every subset has its signatures by default
-_CHUNK = 10  # samples of the log-likelihood to decode at once
+_CHUNK = 25  # samples of the log-likelihood to decode at once
 _SEED = tf.TensorSpec((None, 2), tf.int32, name="seed")
 
 

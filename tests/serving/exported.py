@@ -54,7 +54,12 @@ KINDS = {
     "vae": (tj.VAE, "r", {}, {}),
     "jmvae": (tj.JMVAE, "xwc", {}, {"num_steps": 3, "given": [["x"]]}),
     "jmvae_kl": (tj.JMVAEKL, "xw", {}, {}),
-    "hierarchical": (tj.HierarchicalJMVAE, "rw", {"layer_encoder": _mlp(), "layer_prior": _mlp()}, {"num_steps": 2, "given": [["r"], ["w"]]}),
+    "hierarchical": (
+        tj.HierarchicalJMVAE,
+        "rw",
+        {"layer_encoder": _mlp(), "layer_prior": _mlp()},
+        {"num_steps": 2, "given": [["r"], ["w"]]},
+    ),
     "cvae": (tj.CVAE, "xw", {"target": "x"}, {}),
     "cmma": (tj.CMMA, "xwv", {"target": ["x", "v"]}, {}),
     "gan": (tj.JMVAEKLGAN, "rw", {"image": "r", "discriminator": _mlp()}, {}),

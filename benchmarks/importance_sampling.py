@@ -45,7 +45,7 @@ def main() -> int:
     }
     with tempfile.TemporaryDirectory() as folder:
         np.savez(f"{folder}/peer.npz", **_arrays(model, batch))
-        command = [arguments.peer_python, HERE / "multivae_peer.py", f"{folder}/peer.npz", str(SAMPLES)]
+        command = [arguments.peer_python, HERE / "peers" / "importance_sampling.py", f"{folder}/peer.npz", str(SAMPLES)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as peer:
             result = _compare(model, batch, peer, arguments.rounds)
             peer.stdin.close()

@@ -48,7 +48,7 @@ def main() -> int:
         loaded = tj.hub.load(version)
         times = {"export_seconds": exported - start, "load_seconds": time.perf_counter() - exported}
         np.savez(f"{folder}/peer.npz", **_weights(model))
-        command = [arguments.peer_python, HERE / "torch_serving_peer.py", f"{folder}/peer.npz"]
+        command = [arguments.peer_python, HERE / "peers" / "serving.py", f"{folder}/peer.npz"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as peer:
             peers = json.loads(peer.stdout.readline())
             measured = {

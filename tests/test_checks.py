@@ -296,14 +296,21 @@ def test_a_network_is_a_keras_layer(role, network):
         tj.Modality((3,), "bernoulli", **{role: network})
 
 
-@pytest.mark.parametrize("name", ["two words", "x/y", "", "prior", "x_and_w", 3])
+@pytest.mark.parametrize("name", ["two words", "x/y", "", "prior", "self", "x_and_w", "x_bytes", "_x", "größe", 3])
 def test_a_modality_has_a_name_that_metrics_can_carry(name):
     modalities = small_modalities("xw")
     with pytest.raises(
-        ValueError, match=r"a name must be a Python identifier other than 'prior', 'seed', 'z', and without .*; got "
+        ValueError,
+        match=r"must be a Python identifier of ASCII, begin with a letter, be other than 'prior', .*; got ",
     ) as error:
         tj.JMVAE({name: modalities["x"], "w": modalities["w"]}, 2)
     assert repr(name) in str(error.value)
+
+
+def test_names_differ_in_more_than_case():
+    modalities = small_modalities("xw")
+    with pytest.raises(ValueError, match="must differ in more than their case; got x, X"):
+        tj.JMVAE({"x": modalities["x"], "X": modalities["w"]}, 2)
 
 
 @pytest.mark.parametrize("modalities", [{}, None, [1, 2]], ids=["empty", "none", "list"])

@@ -28,7 +28,7 @@ def _laplace():
 
 
 def _poisson():
-    rate = np.array([[0.1, 3.0], [1.0, 20.0], [400.0, 0.5]], np.float32)
+    rate = np.array([[0.1, 3.0], [1.0, 20.0], [9000.0, 20000.0]], np.float32)
 
     def test(x, row, i):
         law = stats.poisson(rate[row, i])
@@ -106,3 +106,18 @@ def test_seeds_by_row_split_and_fold_as_single_ones():
         for by_row, single in zip(seeds.split(rows, 3), seeds.split(seed, 3), strict=True):
             np.testing.assert_array_equal(by_row[row], single)
         np.testing.assert_array_equal(seeds.fold_in(rows, 9)[row], seeds.fold_in(seed, 9))
+
+
+def test_enormous_rates_end_and_keep_their_mean_and_deviation():
+    rates = np.array([[1e5], [1e7], [2.7e8]], np.float32)
+    counts = sampling.draw(tfd.Independent(tfd.Poisson(rate=rates), 1), _seeds(3), MANY).numpy()[..., 0]
+    np.testing.assert_allclose(counts.mean(axis=1), rates[:, 0], rtol=5 / np.sqrt(MANY) / np.sqrt(rates[:, 0].min()))
+    np.testing.assert_allclose(counts.std(axis=1), np.sqrt(rates[:, 0]), rtol=0.06)
+
+
+def test_parameters_without_a_batch_axis_belong_to_the_dimensions():
+    distribution = tfd.Independent(tfd.Normal(tf.zeros((2, 3)), [0.1, 1.0, 10.0]), 1)
+    samples = sampling.draw(distribution, _seeds(2), MANY).numpy()
+    assert samples.shape == (2, MANY, 3)
+    np.testing.assert_allclose(samples.std(axis=1), [[0.1, 1.0, 10.0]] * 2, rtol=0.06)
+    assert sampling.draw(distribution, _seeds(2)).shape == (2, 3)

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 # Names of metrics, and of inputs of signatures.
-_RESERVED = ("prior", "seed", "z")
+_RESERVED = ("prior", "seed", "self", "z")
 
 
 def to_tensors(modalities: Mapping[str, "Modality"], batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:
@@ -126,9 +126,12 @@ def checked_modalities(model: "type[MultimodalVAE]", modalities: Any) -> dict[st
             raise ValueError(f"Modality {name!r}: expected a tf_jmvae.Modality; got {modality!r}.")
         if not isinstance(name, str) or not _names_a_modality(name):
             raise ValueError(
-                "Metrics and signatures are named after modalities, so a name must be a Python identifier other than "
-                f"{', '.join(map(repr, _RESERVED))}, and without the words 'and', 'from', 'as', 'bytes'; got {name!r}."
+                "Metrics and signatures are named after modalities, so a name must be a Python identifier of ASCII, "
+                f"begin with a letter, be other than {', '.join(map(repr, _RESERVED))}, and without the words 'and', "
+                f"'from', 'as', 'bytes'; got {name!r}."
             )
+    if len({name.lower() for name in modalities}) < len(modalities):
+        raise ValueError(f"Names of modalities must differ in more than their case; got {', '.join(modalities)}.")
     fewest, most = model.modality_counts
     if not fewest <= len(modalities) <= (most or len(modalities)):
         wanted = f"exactly {fewest}" if fewest == most else f"at least {fewest}"
@@ -138,7 +141,8 @@ def checked_modalities(model: "type[MultimodalVAE]", modalities: Any) -> dict[st
 
 def _names_a_modality(name: str) -> bool:
     words = {"and", "from", "as", "bytes"} & set(name.split("_"))
-    return name.isidentifier() and name not in _RESERVED and not words
+    plain = name.isidentifier() and name.isascii() and not name.startswith("_")
+    return plain and name not in _RESERVED and not words
 
 
 def check_values(name: str, modality: "Modality", values: np.ndarray) -> None:

@@ -132,7 +132,7 @@ def edit(argv: Sequence[str], prog: str = "tf-jmvae edit") -> int:
         from tf_jmvae import editing
         from tf_jmvae.files import replace_atomically
 
-        model = run.load_model(options.model)
+        model = run.load_model(options.model, maker="tf-jmvae train --preset celeba-jmvae-kl-gan-small")
         edited = editing.edit(model, options.portrait, changes, crop=options.crop)
         inferred = editing.infer_attributes(model, options.portrait, crop=options.crop)
         for name, value in sorted(inferred.items(), key=lambda item: -item[1]):
@@ -166,6 +166,8 @@ class _Export:
     """Of iterated sampling, for models that need it [default: the run's]."""
     num_samples: int = 100
     """Behind each log-likelihood."""
+    notes: str = ""
+    """What the model card should say besides: how images must look, licences."""
 
 
 def export(argv: Sequence[str], prog: str = "tf-jmvae export") -> int:
@@ -177,13 +179,16 @@ def export(argv: Sequence[str], prog: str = "tf-jmvae export") -> int:
 
         path = options.model / "model.keras" if options.model.is_dir() else options.model
         name = options.name or path.resolve().parent.name.replace("-", "_")
-        if not name.isidentifier():
-            raise ValueError(f"--name must be a name of letters, digits and underscores; got {name!r}.")
+        if not (name.isidentifier() and name.isascii()):
+            raise ValueError(f"--name must be a name of ASCII letters, digits and underscores; got {name!r}.")
         record = run.describe(path.parent)
         steps_of_run = record.pop("num_steps")
-        num_steps = options.num_steps or steps_of_run
+        num_steps = steps_of_run if options.num_steps is None else options.num_steps
+        if options.version is not None and options.version < 0:
+            raise ValueError(f"--version must be 0 or more; got {options.version}.")
         folder = options.output / name / ("" if options.version is None else str(options.version))
-        version = run.load_model(path).export(folder, num_steps=num_steps, num_samples=options.num_samples, **record)
+        settings = {"num_steps": num_steps, "num_samples": options.num_samples, "notes": options.notes}
+        version = run.load_model(path).export(folder, **settings, **record)
         write_deployment_files(options.output)
         print(f"The model is {version}. To serve it on ports 8500 (gRPC) and 8501 (REST):")
         print(f"  docker compose --file {options.output / 'compose.yaml'} --profile cpu up")

@@ -270,6 +270,11 @@ def make(name: str, **settings: Any) -> Head:
     return _BY_NAME[name](**settings)
 
 
+def name_of(head: Head) -> str:
+    """The likelihood's name, or, of a head that has none, its class's."""
+    return next((name for name, kind in _BY_NAME.items() if type(head) is kind), type(head).__name__)
+
+
 def _positive(name: str, value: float | None) -> float | None:
     if value is not None and not value > 0:
         raise ValueError(f"{name} must be positive; got {value}.")

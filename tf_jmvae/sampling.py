@@ -11,8 +11,11 @@ tfd = tfp.distributions
 
 __all__ = ["draw"]
 
-# A function from a distribution and the noise to samples.
-_Transform = Callable[[tfd.Distribution, tf.Tensor], tf.Tensor]
+# From a distribution, noise `[B, S, ...]`, and a function that gives a parameter's axes those of the noise, to samples.
+_Transform = Callable[[tfd.Distribution, tf.Tensor, Callable[[tf.Tensor], tf.Tensor]], tf.Tensor]
+
+_LARGE_RATE = 1e4  # beyond, a Poisson distribution is a rounded normal one to within float32's own error
+_MOST_HALVINGS = 16  # of what lies between no count at all and the largest that _LARGE_RATE makes likely
 
 
 def draw(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: int | None = None) -> tf.Tensor:
@@ -45,55 +48,61 @@ def _draw_by_row(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: i
             shape = tf.concat([base.batch_shape_tensor(), base.event_shape_tensor()], 0)
             numbers = noise(seed, num_samples * tf.reduce_prod(shape[1:]))
             numbers = tf.reshape(numbers, tf.concat([shape[:1], [num_samples], shape[1:]], 0))
-            samples = tf.cast(transform(base, numbers), base.dtype)
+
+            def parameter(value: tf.Tensor, shape: tf.Tensor = shape) -> tf.Tensor:
+                return tf.broadcast_to(value, shape)[:, None]  # the samples' axis comes second
+
+            samples = tf.cast(transform(base, numbers, parameter), base.dtype)
             static = base.batch_shape.concatenate(base.event_shape)
             return tf.ensure_shape(samples, (static[0], num_samples, *static[1:]))
     return _one_row_after_another(distribution, seed, num_samples)
 
 
-def _normal(distribution: tfd.Normal, noise: tf.Tensor) -> tf.Tensor:
-    return _samples_second(distribution.loc) + _samples_second(distribution.scale) * noise
+def _normal(distribution, noise, parameter):
+    return parameter(distribution.loc) + parameter(distribution.scale) * noise
 
 
-def _bernoulli(distribution: tfd.Bernoulli, noise: tf.Tensor) -> tf.Tensor:
-    return noise < _samples_second(distribution.probs_parameter())
+def _bernoulli(distribution, noise, parameter):
+    return noise < parameter(distribution.probs_parameter())
 
 
-def _categorical(distribution: tfd.OneHotCategorical, noise: tf.Tensor) -> tf.Tensor:
+def _categorical(distribution, noise, parameter):
     """The largest of logits with Gumbel noise."""
     gumbel = -tf.math.log(-tf.math.log(tf.maximum(noise, 1e-30)))
-    perturbed = _samples_second(distribution.logits_parameter()) + gumbel
+    perturbed = parameter(distribution.logits_parameter()) + gumbel
     return tf.one_hot(tf.argmax(perturbed, axis=-1), perturbed.shape[-1])
 
 
-def _laplace(distribution: tfd.Laplace, noise: tf.Tensor) -> tf.Tensor:
+def _laplace(distribution, noise, parameter):
     """The inverse of the distribution function, from noise in (-1/2, 1/2)."""
     centred = tf.clip_by_value(noise - 0.5, -0.5 + 1e-7, 0.5 - 1e-7)
     deviation = -tf.sign(centred) * tf.math.log1p(-2.0 * tf.abs(centred))
-    return _samples_second(distribution.loc) + _samples_second(distribution.scale) * deviation
+    return parameter(distribution.loc) + parameter(distribution.scale) * deviation
 
 
-def _poisson(distribution: tfd.Poisson, noise: tf.Tensor) -> tf.Tensor:
-    """The least count k with P(count <= k) >= noise, by bisection."""
-    rate = tf.broadcast_to(_samples_second(distribution.rate_parameter()), tf.shape(noise))
-    below = -tf.ones_like(rate)
-    above = tf.math.ceil(rate + 12.0 * tf.sqrt(rate) + 30.0)
+def _poisson(distribution, noise, parameter):
+    """The least count k with P(count <= k) >= noise, by bisection; for large rates a rounded normal number."""
+    rate = parameter(distribution.rate_parameter())
+    small = tf.minimum(rate, _LARGE_RATE)
+    below = -tf.ones_like(small)
+    above = tf.math.ceil(small + 8.0 * tf.sqrt(small) + 30.0)
 
-    def halve(below, above):
+    def halve(step, below, above):
         middle = tf.floor((below + above) / 2.0)
-        reached = tf.math.igammac(middle + 1.0, rate) >= noise
-        return tf.where(reached, below, middle), tf.where(reached, middle, above)
+        reached = tf.math.igammac(middle + 1.0, small) >= noise
+        return step + 1, tf.where(reached, below, middle), tf.where(reached, middle, above)
 
-    return tf.while_loop(lambda below, above: tf.reduce_any(above - below > 1.0), halve, (below, above))[1]
+    def wide(step, below, above):
+        return (step < _MOST_HALVINGS) & tf.reduce_any(above - below > 1.0)
+
+    count = tf.while_loop(wide, halve, (0, below, above))[2]
+    centred = tf.math.ndtri(tf.clip_by_value(noise, 1e-7, 1.0 - 1e-7))
+    normal = tf.round(tf.maximum(rate + tf.sqrt(rate) * centred, 0.0))
+    return tf.where(rate < _LARGE_RATE, count, normal)
 
 
-def _deterministic(distribution: tfd.Deterministic, noise: tf.Tensor) -> tf.Tensor:
-    return _samples_second(distribution.loc) + tf.zeros_like(noise)
-
-
-def _samples_second(parameter: tf.Tensor) -> tf.Tensor:
-    """`[B, ...]` to `[B, 1, ...]`; a scalar stays one."""
-    return parameter if parameter.shape.rank == 0 else parameter[:, None]
+def _deterministic(distribution, noise, parameter):
+    return parameter(distribution.loc) + tf.zeros_like(noise)
 
 
 def _one_row_after_another(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: int) -> tf.Tensor:

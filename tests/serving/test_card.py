@@ -123,6 +123,28 @@ def test_symbolic_links_and_special_files_are_refused(folder, tmp_path):
         card.read(folder)
 
 
+def test_links_to_files_pass_where_they_are_allowed(folder, tmp_path):
+    content = card.read(folder)
+    for name in (card.CARD, "variables/variables.index"):
+        (folder / name).rename(tmp_path / "file")
+        (tmp_path / "file").rename(tmp_path / name.replace("/", "-"))
+        (folder / name).symlink_to(tmp_path / name.replace("/", "-"))
+    assert card.read(folder, links=True) == content
+    card.verify(folder, content, links=True)
+    (folder / "variables/variables.index").unlink()
+    (folder / "variables/variables.index").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"variables\.index is a symbolic link"):
+        card.verify(folder, content, links=True)
+    (folder / "variables/variables.index").unlink()
+    (folder / "variables/variables.index").symlink_to("/dev/null")
+    with pytest.raises(ValueError, match=r"variables\.index is a symbolic link or a special file"):
+        card.file_checksums(folder, links=True)
+    (folder / card.CARD).unlink()
+    (folder / card.CARD).symlink_to("/dev/zero")
+    with pytest.raises(ValueError, match=r"model_card\.json is a symbolic link"):
+        card.read(folder, links=True)
+
+
 def test_no_folder_and_no_card(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere is no folder"):
         card.file_checksums(tmp_path / "nowhere")

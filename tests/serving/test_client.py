@@ -2,6 +2,7 @@
 
 import contextlib
 import http.server
+import pickle
 import socket
 import threading
 import time
@@ -13,7 +14,7 @@ import serving_stub
 import tensorflow as tf
 
 from tf_jmvae.serving import client as client_module
-from tf_jmvae.serving import hub
+from tf_jmvae.serving import hub, transports
 from tf_jmvae.serving.client import Client
 
 EXTREMES = [0.0, -0.0, 0.1, 1 / 3, 1e-45, 1.1754944e-38, 3.4028235e38, -16777217.0, 0.30000001, 123456.7, 9e6, 1e-7]
@@ -101,6 +102,10 @@ def _server_of(status, content):
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
 
         def log_message(self, *_):
             pass
@@ -227,6 +232,96 @@ def test_a_newly_loaded_version_is_noticed(stub, protocol, connect, tmp_path):
     with pytest.raises(client_module.UnknownSignatureError, match=r"no longer has signature 'encode_from_x_bytes'.*"):
         client.encode({"x": [b"gone"]})
     assert list(client.signatures) == ["encode"]
+
+
+class Narrow(tf.Module):
+    """A later version of `Echo`, whose z is smaller and which reconstructs something else."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 5), tf.float32, name="z")])
+    def decode(self, z):
+        return {"x": z}
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 2), tf.float32, name="w")])
+    def reconstruct(self, w):
+        return {"w": w}
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 2), tf.float32, name="w")])
+    def generate_x_from_w(self, w):
+        return {"x": w}
+
+
+def _save_narrow(folder, *names):
+    module = Narrow()
+    tf.saved_model.save(module, str(folder), signatures={name: getattr(module, name) for name in names})
+    return folder
+
+
+def test_new_shapes_and_signatures_are_noticed(stub, protocol, connect, tmp_path):
+    name = f"reloaded-{protocol}"
+    stub.load(name, 1, _save_echo(tmp_path / "1", "decode"))
+    client, w = connect(name), np.ones((3, 2), np.float32)
+    assert client.decode(np.zeros((1, 2, 3)))["x"].shape == (1, 2, 3)
+    with pytest.raises(ValueError, match="reconstruct"):
+        client.reconstruct({"w": w})
+    stub.load(name, 2, _save_narrow(tmp_path / "2", "decode"))
+    before = dict(stub.calls)
+    assert client.decode(np.zeros((4, 5)))["x"].shape == (4, 5)
+    assert stub.calls["metadata"] == before["metadata"] + 1
+    assert stub.calls["predict"] == before["predict"] + 1
+    stub.load(name, 3, _save_narrow(tmp_path / "3", "reconstruct"))
+    np.testing.assert_array_equal(client.reconstruct({"w": w})["w"], w)
+    stub.load(name, 4, _save_narrow(tmp_path / "4", "generate_x_from_w"))
+    np.testing.assert_array_equal(client.generate({"w": w}, latent="mean")["x"], w)
+
+
+def test_signatures_are_asked_for_again_once_for_what_does_not_fit(stub, connect):
+    client = connect("echo")
+    client.signatures  # noqa: B018
+    before = dict(stub.calls)
+    with pytest.raises(ValueError, match=r"'z': expected shape \[batch, 2, 3\]"):
+        client.decode(np.zeros((1, 7)))
+    assert stub.calls["metadata"] == before["metadata"] + 1
+    assert stub.calls["predict"] == before["predict"]
+
+
+def test_what_was_sent_is_not_sent_again(stub, connect, monkeypatch):
+    client = connect("echo")
+    sent = []
+
+    def fail(*_):
+        sent.append(1)
+        raise ValueError("of whatever kind")
+
+    monkeypatch.setattr(client._transport, "predict", fail)
+    with pytest.raises(ValueError, match="of whatever kind"):
+        client.decode(np.zeros((1, 2, 3)))
+    assert sent == [1]
+
+
+def test_what_does_not_fit_is_said_without_a_server_too(echo, protocol):
+    with serving_stub.ServingStub({"echo": {1: echo}}) as stub:
+        client = Client(getattr(stub, protocol), model="echo", protocol=protocol)
+        client.signatures  # noqa: B018
+    with client, pytest.raises(ValueError, match="'z': expected shape"):
+        client.decode(np.zeros((1, 7)))
+
+
+def test_a_closed_client_says_so(connect):
+    used, new = connect("echo"), connect("echo")
+    used.signatures  # noqa: B018
+    for client in (used, new):
+        client.close()
+        client.close()
+        for call in (client.status, lambda client=client: client.decode(np.zeros((1, 2, 3)))):
+            with pytest.raises(ValueError, match=r"<Client of 'echo' at \S+> is closed: make another Client"):
+                call()
+
+
+@pytest.mark.parametrize("error", [transports.CallError("NOT_FOUND", "x"), transports.ForeignAnswerError("x")])
+def test_errors_can_be_sent_to_another_process(error):
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert (str(again), again.code, again.details) == (str(error), error.code, error.details)
 
 
 def test_threads_may_share_a_client(connect):
@@ -357,8 +452,68 @@ def test_a_client_outlives_its_server(echo, protocol):
                 time.sleep(0.1)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{}",
+        b"[]",
+        b"null",
+        b'{"metadata": {}}',
+        b'{"metadata": null}',
+        b'{"metadata": {"signature_def": {}}}',
+        b'{"metadata": {"signature_def": {"signature_def": {"encode": 3}}}, "model_version_status": [3]}',
+        b'{"metadata": {"signature_def": {"signature_def": []}}, "model_version_status": {"a": 1}}',
+        b'{"outputs": null}',
+    ],
+)
+def test_json_that_is_not_tf_servings_is_told_from_it(content):
+    calls = [
+        lambda client: client.status(),
+        lambda client: client.signatures,
+        lambda client: client.encode(_observed()),
+    ]
+    with _server_of(200, content) as address, Client(address, model="m") as client:
+        for call in calls:
+            with pytest.raises(client_module.ServingError, match=rf"^{address} answered, but it is no TF Serving: .*"):
+                call(client)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "verb"),
+    [
+        ("null", "decode"),
+        ('"text"', "decode"),
+        ("{}", "decode"),
+        ("[[1.0], [null]]", "decode"),
+        ("[[1.0], [1.0, 2.0]]", "decode"),
+        ('["text"]', "decode"),
+        ("null", "encode"),
+        ('{"mean": [[1.0]]}', "encode"),
+        ("null", "encode_from_x_bytes"),
+        ('["text"]', "encode_from_x_bytes"),
+        ('[{"b64": "no base 64!"}]', "encode_from_x_bytes"),
+        ('[{"b64": null}]', "encode_from_x_bytes"),
+    ],
+)
+def test_outputs_that_cannot_be_read_are_an_error(stub, outputs, verb):
+    with Client(stub.rest, model="echo") as known:
+        signatures = known.signatures
+    content = f'{{"outputs": {outputs}}}'.encode()
+    with _server_of(200, content) as address, Client(address, model="echo") as client:
+        client._signatures = signatures
+        with pytest.raises(client_module.ServingError, match=r"answered, but it is no TF Serving: .*cannot be read"):
+            client._predict(verb, serving_stub.inputs_of(signatures[verb], 1))
+
+
+def test_another_grpc_server_is_told_from_tf_serving(stub, monkeypatch):
+    answer = serving_stub.get_model_metadata_pb2.GetModelMetadataResponse()
+    monkeypatch.setattr(stub, "metadata", lambda _: answer)
+    with Client(stub.grpc, model="echo") as client, pytest.raises(client_module.ServingError, match="is no TF Serving"):
+        client.signatures  # noqa: B018
+
+
 def test_another_http_server_is_told_from_tf_serving(stub):
-    page = {"status": 200, "content": b"<html>\n  Welcome", "match": r"HTTP 200 and '<html> Welcome': this is not TF"}
+    page = {"status": 200, "content": b"<html>\n  Welcome", "match": r"is no TF Serving: HTTP 200 and '<html> Welcome'"}
     busy = {"status": 503, "content": b"<html>Busy", "match": "does not answer .HTTP 503"}
     for case in (page, busy):
         with (
@@ -375,7 +530,10 @@ def test_another_http_server_is_told_from_tf_serving(stub):
         ({}, r"give its name there.*model='NAME'"),
         ({"model": "m", "version": "1"}, "version must be a number, such as 1"),
         ({"model": "m", "version": True}, "version must be a number, such as 1"),
-        ({"model": "m", "timeout": 0}, "timeout must be more than 0 seconds; got 0"),
+        *(
+            ({"model": "m", "timeout": timeout}, "timeout must be a finite number of seconds, more than 0; got")
+            for timeout in (0, -1, float("inf"), float("nan"), "10", None, True)
+        ),
         ({"model": "m", "protocol": "http"}, "protocol must be 'grpc' or 'rest'; got 'http'"),
         ({"model": "m", "protocol": "rest", "credentials": object()}, "starts with https://"),
     ],
@@ -393,6 +551,10 @@ def test_arguments_are_checked(arguments, message):
         ("10.0.0.1:9000", "grpc", "10.0.0.1:9000"),
         ("http://models:8501/", "grpc", "http://models:8501"),
         ("https://models/prefix", "rest", "https://models/prefix"),
+        ("HTTP://Models/", "grpc", "http://Models"),
+        ("::1", "grpc", "[::1]:8500"),
+        ("[::1]", "rest", "http://[::1]:8501"),
+        ("[::1]:9000", "grpc", "[::1]:9000"),
     ],
 )
 def test_addresses(address, protocol, expected):

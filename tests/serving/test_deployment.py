@@ -1,14 +1,20 @@
 """The files for a server parse, name every model, and point nowhere else."""
 
 import json
+import os
 import re
 import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
 
 import pytest
 import serving_stub
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
+from tf_jmvae import files
 from tf_jmvae.serving.deployment import write_deployment_files
 
 # Fields of BatchingParameters in TF Serving's session_bundle_config.proto, and of MonitoringConfig in
@@ -107,6 +113,156 @@ def test_a_new_model_is_added_and_nothing_else_changes(folder):
     assert not list(folder.glob("*~*"))
 
 
+def _add(folder, name):
+    (folder / name / "1").mkdir(parents=True)
+    (folder / name / "1" / "saved_model.pb").touch()
+
+
+def _entries(folder):
+    config = text_format.Parse((folder / "models.config").read_text(), model_server_config_pb2.ModelServerConfig())
+    return {entry.name: entry for entry in config.model_config_list.config}
+
+
+def test_what_the_user_wrote_is_kept(folder):
+    write_deployment_files(folder)
+    for name in ("batching_parameters.txt", "monitoring.txt", "compose.yaml"):
+        (folder / name).write_text("# mine")
+    config = folder / "models.config"
+    policy = '"tensorflow" # both\n    model_version_policy { specific { versions: 1 versions: 12 } }\n'
+    before, mnist, after = config.read_text().rpartition('"tensorflow"\n')
+    assert mnist
+    config.write_text(before + policy + after)
+    mine = config.read_text()
+    write_deployment_files(folder)
+    assert config.read_text() == mine
+    _add(folder, "new")
+    write_deployment_files(folder)
+    entries = _entries(folder)
+    assert list(entries) == ["celeba-64", "mnist", "new"]
+    assert entries["mnist"].model_version_policy.specific.versions == [1, 12]
+    assert "# both" in config.read_text()
+    for name in ("batching_parameters.txt", "monitoring.txt", "compose.yaml"):
+        assert (folder / name).read_text() == "# mine"
+    (folder / "monitoring.txt").unlink()
+    write_deployment_files(folder)
+    assert "prometheus" in (folder / "monitoring.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model_config_list { config { name: 'mnist' base_path: '/models/mnist' } } # }",
+        "model_config_list < config < name: 'mnist' base_path: '/models/mnist' > >",
+        "model_config_list: {\n  config: { name: 'mnist', base_path: '/models/mnist' }\n  # config { }\n  }\n# { } end",
+        "# model_config_list {}\nmodel_config_list { config { name: 'production' base_path: '/models/mnist/' } }",
+        "",
+    ],
+)
+def test_entries_are_added_to_a_list_in_any_style(folder, text):
+    (folder / "models.config").write_text(text)
+    write_deployment_files(folder)
+    names = {"production"} if "production" in text else {"mnist"}
+    assert _entries(folder).keys() == {*names, "celeba-64"}
+    assert "# { } end" not in text or "# { } end" in (folder / "models.config").read_text()
+
+
+@pytest.mark.parametrize("text", ["model_config_list {", "custom_model_config {}", "models: 3"])
+def test_a_list_that_cannot_be_read_is_left_alone(folder, text):
+    (folder / "models.config").write_text(text)
+    with pytest.raises(ValueError, match=r"can be read, so these are not in it: celeba-64, mnist\. Mend it, or"):
+        write_deployment_files(folder)
+    assert (folder / "models.config").read_text() == text
+
+
+def test_an_entry_whose_folder_is_gone_stays_with_a_warning(folder):
+    (folder / "models.config").write_text(
+        "model_config_list { config { name: 'old' base_path: '/models/old' } config { name: 'a' base_path: '/a' } }"
+    )
+    with pytest.warns(UserWarning, match=r"an entry for 'old', whose folder is gone\..*remove the entry") as caught:
+        write_deployment_files(folder)
+    assert [warning.filename for warning in caught] == [__file__]
+    assert list(_entries(folder)) == ["old", "a", "celeba-64", "mnist"]
+
+
+def test_exports_at_once_lose_no_entry(folder):
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from tf_jmvae.serving.deployment import write_deployment_files as write\n"
+        "for number in range(20):\n"
+        "    version = Path(sys.argv[1], f'{sys.argv[2]}-{number}', '1'); version.mkdir(parents=True)\n"
+        "    (version / 'saved_model.pb').touch(); write(sys.argv[1])"
+    )
+    processes = [subprocess.Popen([sys.executable, "-c", code, folder, name]) for name in ("a", "b")]
+    assert [process.wait(120) for process in processes] == [0, 0]
+    assert len(_entries(folder)) == 2 + 40
+    assert not list(folder.glob("*~*"))
+
+
+def test_a_list_is_not_read_while_somebody_else_writes_it(folder):
+    """Held up between the look at the folders and the file, an export would miss what came in between."""
+    write_deployment_files(folder)
+    with files.locked(folder) as alone:
+        assert alone
+        _add(folder, "new")
+        thread = threading.Thread(target=write_deployment_files, args=(folder,))
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()
+        assert "new" not in _entries(folder)
+    thread.join(30)
+    assert "new" in _entries(folder)
+
+
+def test_two_who_write_a_file_at_once_do_not_meet(tmp_path):
+    """The second has a temporary name of its own, with the suffix last; the last one wins."""
+    path, names, inside, go_on = tmp_path / "model.weights.h5", [], threading.Event(), threading.Event()
+
+    def slow(temporary):
+        names.append(temporary)
+        Path(temporary).write_text("first")
+        inside.set()
+        assert go_on.wait(30)
+
+    def fast(temporary):
+        names.append(temporary)
+        Path(temporary).write_text("second")
+
+    thread = threading.Thread(target=files.replace_atomically, args=(path, slow))
+    thread.start()
+    assert inside.wait(30)
+    files.replace_atomically(path, fast)
+    assert path.read_text() == "second"
+    go_on.set()
+    thread.join(30)
+    assert path.read_text() == "first"
+    first, second = (Path(name).name for name in names)
+    assert first == "model~.weights.h5"
+    assert re.fullmatch(rf"model~{os.getpid()}-[0-9a-f]{{8}}~\.weights\.h5", second)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_killed_writers_left_is_removed_after_a_day(tmp_path):
+    old, new = (tmp_path / f"study~{number}-0123abcd~.json" for number in (7, 8))
+    others = [tmp_path / name for name in ("study~x.json", "study2~7-0123abcd~.json", "study~7-0123abcd~.txt")]
+    for path in (old, new, *others):
+        path.touch()
+        if path != new:
+            os.utime(path, (time.time() - 2 * 24 * 60 * 60,) * 2)
+    files.write_json(tmp_path / "study.json", 1)
+    assert set(tmp_path.iterdir()) == {tmp_path / "study.json", new, *others}
+
+
+def test_a_folder_that_cannot_be_locked_can_be_written_to(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError("No locks available")
+
+    monkeypatch.setattr(files.fcntl, "flock", refuse)
+    with files.locked(tmp_path) as alone:
+        assert not alone
+    files.write_json(tmp_path / "a.json", 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
 def test_batching_allows_large_requests_and_is_consistent(folder):
     write_deployment_files(folder)
     batching, _ = _messages()
@@ -171,6 +327,7 @@ def test_the_health_check_asks_for_every_model(folder, tmp_path):
 
     def check(port):
         arguments = [part.replace("$$", "$").replace("/8501", f"/{port}") for part in command]
+        arguments = [part.replace("/models/models.config", str(folder / "models.config")) for part in arguments]
         return subprocess.run(arguments, capture_output=True, timeout=10, check=False).returncode
 
     with serving_stub.ServingStub({}) as stub:
@@ -180,6 +337,21 @@ def test_the_health_check_asks_for_every_model(folder, tmp_path):
         assert check(port) != 0
         stub.add("mnist", 1)
         assert check(port) == 0
+        compose = (folder / "compose.yaml").read_text()
+        _add(folder, "new")
+        write_deployment_files(folder)
+        assert (folder / "compose.yaml").read_text() == compose
+        assert check(port) != 0
+        stub.add("new", 1)
+        assert check(port) == 0
+        one_line = "# name: 'x'\nmodel_config_list { config { name:'mnist', base_path: 'b' } config { name : \"new\"} }"
+        (folder / "models.config").write_text(one_line)
+        assert check(port) == 0
+        (folder / "models.config").write_text(one_line.replace("mnist", "other"))
+        assert check(port) != 0
+        (folder / "models.config").write_text("")
+        assert check(port) != 0
+        (folder / "models.config").write_text(one_line)
     assert check(port) != 0
 
 
@@ -188,14 +360,20 @@ def test_a_folder_without_models_is_refused(tmp_path):
         write_deployment_files(tmp_path / "nowhere")
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "saved_model.pb").touch()  # a model's own folder in place of the one above
-    with pytest.raises(ValueError, match=r"holds no exported model\. Expected NAME/VERSION/saved_model\.pb"):
+    with pytest.raises(
+        ValueError, match=r"holds no exported model that a server can take\. Expected NAME/VERSION/saved_model\.pb"
+    ):
         write_deployment_files(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
 
 
 @pytest.mark.parametrize("name", ["a b", "a:b", 'quo"te', "new\nline", "größe", "-x", "$x"])
-def test_a_name_that_no_url_can_hold_is_refused(tmp_path, name):
-    (tmp_path / name / "1").mkdir(parents=True)
-    (tmp_path / name / "1" / "saved_model.pb").touch()
-    with pytest.raises(ValueError, match="rename its folder"):
+def test_a_name_that_no_url_can_hold_is_left_out(tmp_path, name):
+    _add(tmp_path, name)
+    with pytest.warns(UserWarning, match="rename its folder"), pytest.raises(ValueError, match="no exported model"):
         write_deployment_files(tmp_path)
+    _add(tmp_path, "good")
+    with pytest.warns(UserWarning, match=f"clients cannot name the model {re.escape(repr(name))}") as caught:
+        write_deployment_files(tmp_path)
+    assert [warning.filename for warning in caught] == [__file__]
+    assert list(_entries(tmp_path)) == ["good"]

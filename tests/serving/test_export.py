@@ -1,5 +1,6 @@
 """Exports: their layout, what they refuse, a kill in the middle, two at once, and other libraries that load them."""
 
+import io
 import json
 import multiprocessing
 import os
@@ -16,9 +17,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from tf_jmvae import evaluation
-from tf_jmvae.serving import card, hub, inspection
+from tf_jmvae.serving import card, hub, image_tensors, inspection, signatures
 
 HERE = pathlib.Path(__file__).parent
 SEEDS = np.array([[1, 2], [3, 4], [5, 6]], np.int32)
@@ -68,16 +70,15 @@ def test_the_card_describes_the_model_and_its_files(folder):
 def test_every_direction_has_its_signatures(folder):
     expected = {"encode", "serving_default", "decode", "sample", "reconstruct", "log_likelihood"}
     expected |= {"encode_from_w", "encode_from_x", "encode_from_x_bytes", "encode_from_x_and_w"}
+    expected |= {"encode_bytes", "reconstruct_bytes", "log_likelihood_bytes"}
     expected |= {"encode_from_x_and_w_bytes", "generate_x_from_w", "generate_w_from_x", "generate_w_from_x_bytes"}
     expected |= {"sample_x_from_w", "sample_w_from_x", "sample_w_from_x_bytes"}
-    images = ("decode", "sample", "reconstruct", "generate_x_from_w", "sample_x_from_w")
+    images = ("decode", "sample", "reconstruct", "reconstruct_bytes", "generate_x_from_w", "sample_x_from_w")
     expected |= {f"{name}_as_{form}" for name in images for form in ("uint8", "png")}
     assert card.read(folder)["signatures"].keys() == expected
 
 
 def test_of_many_modalities_not_every_subset_has_signatures(tmp_path):
-    from tf_jmvae.serving import signatures
-
     keras.utils.set_random_seed(1)
     modalities = {f"m{index}": exported._modality((2,), "gaussian") for index in range(5)}
     model = exported.tj.JMVAE(modalities, 2)
@@ -94,6 +95,10 @@ def test_a_direction_that_the_model_lacks_is_refused_and_nothing_is_left(tmp_pat
         exported.make("cvae").export(tmp_path / "m", given=[["x"]])
     with pytest.raises(ValueError, match="Unknown modality 'y'"):
         exported.make("cvae").export(tmp_path / "m", given=[["y"]])
+    with pytest.raises(ValueError, match=r"given must be a list of lists of modalities, such as"):
+        exported.make("cvae").export(tmp_path / "m", given=["x", "w"])
+    with pytest.raises(ValueError, match="training and metrics must be finite numbers"):
+        exported.make("cvae").export(tmp_path / "m", metrics={"elbo": float("nan")})
     with pytest.raises(ValueError, match="num_steps must be a whole number of 1 or more"):
         exported.make("cvae").export(tmp_path / "m", num_steps=0)
     assert not list(tmp_path.iterdir())
@@ -178,15 +183,29 @@ def test_the_graph_is_fit_for_servers_and_gpus(any_folder):
 # Values.
 
 
-def test_the_log_likelihood_is_the_importance_estimate(folder, model):
-    batch = exported.batch("xw", 40)
-    loaded = hub.load(folder)
-    estimate = evaluation.joint_log_likelihood(model, batch, num_samples=100, verbose=0)
-    exact = evaluation.joint_log_likelihood(model, batch, num_samples=5000, verbose=0).mean
-    found = loaded.log_likelihood(batch, seed=3)
-    assert found.shape == (40,)
-    assert abs(found.mean() - exact) < 4 * max(abs(estimate.mean - exact), 0.01)
-    assert np.std(found - loaded.log_likelihood(batch, seed=4)) > 0
+@pytest.mark.parametrize("kind", ["jmvae_kl", "hierarchical", "cvae"])
+def test_the_log_likelihood_is_the_importance_estimate(kind):
+    model = exported.make(kind)
+    batch = exported.batch(model.modalities, 40)
+    estimate = signatures.endpoints(model, signatures.Settings())["log_likelihood"].function
+    found = [
+        estimate({**batch, "seed": tf.constant(np.random.default_rng(seed).integers(0, 999, (40, 2)), tf.int32)})
+        for seed in range(10)
+    ]
+    found = np.array([values["log_likelihood"] for values in found])
+    expected = np.array([_importance(model, batch, seed).mean for seed in range(10)])
+    spread = found.mean(axis=1).std() + expected.std()
+    assert 0 < spread < 1
+    assert abs(found.mean() - expected.mean()) < 4 * spread / np.sqrt(10)
+
+
+def _importance(model, batch, seed):
+    options = {"num_samples": 100, "seed": seed, "verbose": 0}
+    if not model.given:
+        return evaluation.joint_log_likelihood(model, batch, **options)
+    return evaluation.conditional_log_likelihood(
+        model, batch, target=model.targets, given=model.given, estimator="importance", **options
+    )
 
 
 def test_a_seed_of_a_row_gives_what_the_model_gives(folder, model, batch):
@@ -206,13 +225,40 @@ def test_the_reusable_interface(folder, model, batch):
     np.testing.assert_allclose(loaded(batch), expected, atol=1e-5)
     np.testing.assert_allclose(loaded(batch, training=True), expected, atol=1e-5)
     np.testing.assert_allclose(loaded.generate_x_from_w({"w": batch["w"]})["x"].shape, (3, 6, 6, 1))
-    assert len(loaded.variables) == len(model.weights)
-    assert len(loaded.trainable_variables) == len(model.trainable_weights)
+    assert len(loaded.trainable_variables) == len(loaded.variables) == len(model.encoder.weights)
     assert list(loaded.regularization_losses) == []
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(loaded(batch, training=True))
     gradients = tape.gradient(loss, loaded.trainable_variables)
-    assert sum(gradient is not None for gradient in gradients) == len(model.encoder.trainable_weights)
+    assert sum(gradient is not None for gradient in gradients) == len(gradients)
+
+
+def test_regularizers_are_exported_as_losses(tmp_path):
+    def dense():
+        return keras.layers.Dense(4, kernel_regularizer=keras.regularizers.L2(0.5))
+
+    modalities = {name: exported.tj.Modality((3,), "gaussian", encoder=dense(), decoder=dense()) for name in ("a", "b")}
+    model = exported.tj.JMVAE(modalities, 2)
+    loaded = tf.saved_model.load(str(model.export(tmp_path / "m", given=[["a"]])))
+    kernels = [tower.get_weights()[0] for tower in model.encoder.towers.towers.values()]
+    expected = [0.5 * np.square(kernel).sum() for kernel in kernels]
+    np.testing.assert_allclose([float(loss()) for loss in loaded.regularization_losses], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "BMP"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "P", "CMYK"])
+def test_grey_models_read_every_kind_of_image(model, form, mode):
+    if mode == "CMYK" and form != "JPEG":
+        pytest.skip("only JPEG holds CMYK")
+    if (form, mode) == ("JPEG", "P"):
+        pytest.skip("JPEG has no palette")
+    grey = np.clip(np.add.outer(np.arange(6), np.arange(6)) * 25, 0, 255).astype(np.uint8).repeat(8, 0).repeat(8, 1)
+    file = io.BytesIO()
+    image = Image.fromarray(grey)
+    image = image.convert("RGB").convert(mode) if mode == "CMYK" else image.convert(mode)
+    image.save(file, form)
+    found = image_tensors.from_bytes(model, "x", tf.constant([file.getvalue()]))[0, ..., 0]
+    np.testing.assert_allclose(found, grey[::8, ::8] / 255, atol=0.12)
 
 
 def test_tensorflow_hub_loads_it(folder, model, batch):

@@ -19,7 +19,7 @@ import tensorflow as tf
 from PIL import Image
 
 import tf_jmvae as tj
-from tf_jmvae.serving import archives, card, hub
+from tf_jmvae.serving import archives, card, hub, versions
 
 X = np.random.default_rng(0).random((5, 2, 2, 1), np.float32)
 
@@ -123,6 +123,68 @@ def test_encoded_images_are_bytes_and_images(tmp_path):
             model.encode({"x": wrong})
 
 
+LIKELIHOODS = {"x": "bernoulli", "w": "categorical", "c": "counts", "p": "poisson", "g": "gaussian", "o": "Own"}
+
+
+class _Reader(tf.Module):
+    """A signature for each modality, which gives it back."""
+
+    def __init__(self):
+        super().__init__()
+        self.echoes = {f"encode_from_{name}": self._echo(name) for name in LIKELIHOODS}
+        self.echoes["decode"] = self._echo("z")
+
+    def _echo(self, name):
+        spec = tf.TensorSpec([None, 3], name=name)
+        return tf.function(lambda inputs: {"mean": inputs[name]}, input_signature=[{name: spec}])
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory):
+    entry = {"event_shape": [3], "given": False, "standardized": False, "entry_names": []}
+    modalities = {name: {**entry, "likelihood": likelihood} for name, likelihood in LIKELIHOODS.items()}
+    module = _Reader()
+    folder = plain_models.write(tmp_path_factory.mktemp("reader") / "1", module, dict(module.echoes))
+    plain_models.write_card(folder, modalities=modalities)
+    return hub.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "message"),
+    [
+        ("x", [0, 255, 0], r"'x' holds 255\.0 at index \(1, 1\) \(1 such .*'bernoulli' cannot score\. .*in \[0, 1\]"),
+        ("x", [-1e-3, 0, 0], r"'x' holds -0\.001.* at index \(1, 0\)"),
+        ("w", [0, 0, 0], r"'w' holds .* at index \(1,\) \(1 such in all\).*'categorical' .* one-hot rows"),
+        ("w", [0.5, 0.5, 0], "Expected one-hot rows"),
+        ("w", [1, 1, 0], "Expected one-hot rows"),
+        ("c", [0, 1.5, 2], r"'c' holds 1\.5 at index \(1, 1\).*Expected whole numbers of 0 or more"),
+        ("c", [0, -1, 2], "'counts' cannot score"),
+        ("p", [0, 0.5, 2], "'poisson' cannot score.* Expected whole numbers of 0 or more"),
+        *((name, [0, np.nan, 0], f"'{name}' holds nan at index") for name in LIKELIHOODS),
+        *((name, [0, -np.inf, 0], f"'{name}' holds -inf at index") for name in LIKELIHOODS),
+        *((name, [0, 1e300, 0], f"'{name}' holds 1e.300, which is too large") for name in LIKELIHOODS),
+    ],
+)
+def test_values_that_the_model_cannot_have_seen_are_refused(reader, name, row, message):
+    with pytest.raises(ValueError, match=message):
+        reader.encode({name: np.array([[0, 1, 0], row])})
+
+
+@pytest.mark.parametrize(
+    ("name", "row"), [("x", [0, 0.5, 1]), ("w", [0, 1, 0]), ("c", [0, 9, 1]), ("p", [3, 0, 1]), ("g", [-1e30, 255, 0])]
+)
+def test_values_that_the_likelihood_scores_pass(reader, name, row):
+    np.testing.assert_array_equal(reader.encode({name: [row]})["mean"], np.array([row], np.float32))
+    assert reader.encode({name: np.zeros((0, 3))})["mean"].shape == (0, 3)
+
+
+def test_latent_variables_must_be_finite(reader):
+    for value in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="'z' holds NaN or infinity"):
+            reader.decode(np.full((1, 3), value))
+    assert reader.decode(np.full((1, 3), 255))["mean"].shape == (1, 3)
+
+
 def test_card_path_and_repr(folder):
     model = hub.load(folder)
     assert model.card == card.read(folder)
@@ -139,6 +201,75 @@ def test_the_newest_version_is_the_largest_number(folder):
     assert hub.load(folder.parent).card["name"] == "version 10"
     assert hub.load(str(folder.parent)).path == str(folder.with_name("10"))
     assert hub.load(folder.with_name("9")).card["name"] == "version 9"
+
+
+def test_a_version_is_a_number_that_a_server_counts_with():
+    for name, version in {"0": 0, "1": 1, "10": 10, str(2**63 - 1): 2**63 - 1}.items():
+        assert versions.version_of(name) == version
+    for name in ("", "01", "00", "-1", "+1", "1_0", " 1", "1\n", "1.0", "²", "١", str(2**63), "9" * 5000, "latest"):
+        assert versions.version_of(name) is None
+
+
+def test_a_version_without_a_model_hides_none(folder):
+    assert versions.newest(folder.parent) == folder
+    folder.with_name("2").mkdir()
+    (folder.with_name("3") / "saved_model.pb").mkdir(parents=True)
+    shutil.copytree(folder, folder.with_name("007"))
+    assert versions.newest(folder.parent) == folder
+    assert hub.load(folder.parent).path == str(folder)
+    shutil.rmtree(folder)
+    assert versions.newest(folder.parent) is None
+    with pytest.raises(FileNotFoundError, match=r"plain has neither saved_model\.pb nor folders named by version"):
+        hub.load(folder.parent)
+
+
+def _as_links(folder, blobs):
+    """Every file of a folder becomes a link, as in the cache of Hugging Face."""
+    blobs.mkdir()
+    for number, path in enumerate(sorted(path for path in folder.rglob("*") if path.is_file())):
+        path.rename(blobs / str(number))
+        path.symlink_to(os.path.relpath(blobs / str(number), path.parent))
+
+
+def test_files_may_be_links(folder, tmp_path):
+    _as_links(folder, tmp_path / "blobs")
+    assert is_plain(hub.load(folder))
+    assert is_plain(hub.load(folder.parent))
+    shutil.rmtree(tmp_path / "blobs")
+    with pytest.raises(FileNotFoundError, match="has neither"):
+        hub.load(folder.parent)
+
+
+def test_a_version_may_be_a_link(folder, tmp_path):
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    assert is_plain(hub.load(folder.parent))
+    assert is_plain(hub.load(folder))
+
+
+def test_links_are_checked_like_files_and_lead_to_files_only(folder, tmp_path):
+    _as_links(folder, tmp_path / "blobs")
+    (folder / "more").symlink_to("/dev/zero")
+    with pytest.raises(ValueError, match="more is a symbolic link or a special file"):
+        hub.load(folder)
+    (folder / "more").unlink()
+    (folder / "more").symlink_to(tmp_path)
+    with pytest.raises(ValueError, match="more is a symbolic link or a special file"):
+        hub.load(folder)
+    (folder / "more").unlink()
+    data = folder / "variables/variables.data-00000-of-00001"
+    data.unlink()
+    data.symlink_to(folder / "saved_model.pb")
+    with pytest.raises(ValueError, match=r"variables\.data-00000-of-00001 was changed"):
+        hub.load(folder)
+
+
+def test_bytes_and_the_home_folder(folder, monkeypatch):
+    assert is_plain(hub.load(os.fsencode(folder)))
+    monkeypatch.setenv("HOME", str(folder.parents[1]))
+    assert hub.load("~/plain").path == str(folder)
+    with pytest.raises(FileNotFoundError, match=r"~nobody-of-this-name/plain does not exist"):
+        hub.load("~nobody-of-this-name/plain")
 
 
 def test_files_may_go_once_the_model_is_loaded(folder):
@@ -300,9 +431,16 @@ def test_what_is_not_there_or_no_model_is_a_clear_error(folder, tmp_path):
 
 
 def test_only_the_folder_itself_is_searched_for_versions(folder):
-    """In an archive a single folder is opened; a folder of models is not one of them."""
-    with pytest.raises(FileNotFoundError, match="has neither"):
-        hub.load(folder.parents[1])
+    """In an archive a single folder is opened; a folder of models is not one of them, and names them."""
+    models = folder.parents[1]
+    with pytest.raises(FileNotFoundError, match=r"has neither .* It holds the model 'plain': load one of them"):
+        hub.load(models)
+    shutil.copytree(folder.parent, models / "another")
+    (models / "none" / "1").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match=r"It holds the models 'another', 'plain': load one of them"):
+        hub.load(models)
+    with pytest.raises(FileNotFoundError, match=r"It holds the models 'another', 'plain': load one of them"):
+        hub.load(_tar(models, models / "temporary" / "all.tar", ".", "w"))
 
 
 def test_a_changed_file_is_found_before_it_is_loaded(folder, monkeypatch):

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from scipy import special
 from tensorflow.core.protobuf import config_pb2, saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
-from tf_jmvae.serving import signatures
+import tf_jmvae as tj
+from tf_jmvae import sampling, seeds
 
 HERE = pathlib.Path(__file__).parent
 LIBRARIES = pathlib.Path(tf.__file__).parent
@@ -113,16 +115,15 @@ def _expected(model, name, inputs, num_steps):
     if plain.startswith("encode") or plain == "serving_default":
         q = model.posterior(observed, num_steps=num_steps, seed=seed)
         return {"mean": q.mean(), "standard_deviation": q.stddev()}
-    if plain == "decode":
+    if plain.startswith("decode"):
         z = tf.constant(inputs["z"])
         outputs = {key: p.mean() for key, p in model.likelihoods(z, given=observed or None).items()}
     elif plain == "sample":
         outputs = model.sample(size, seed=seed)
-    elif plain == "reconstruct":
+    elif plain.startswith("reconstruct"):
         outputs = model.reconstruct(observed, latent="mean", seed=seed)
-    elif plain == "log_likelihood":
-        tensors = {key: tf.constant(value) for key, value in inputs.items()}
-        return signatures.endpoints(model, signatures.Settings())["log_likelihood"].function(tensors)
+    elif plain.startswith("log_likelihood"):
+        return {"log_likelihood": _log_likelihood(model, observed, seed)}
     else:
         verb, target = re.match("(generate|sample)_([^_]+)_from", plain).groups()
         latent = "mean" if verb == "generate" else "sample"
@@ -130,6 +131,21 @@ def _expected(model, name, inputs, num_steps):
     if plain == name:
         return outputs
     return {key: _as_pixels(model, key, value) for key, value in outputs.items()}
+
+
+def _log_likelihood(model, observed, seed, num_samples=100, at_once=25):
+    """Importance sampling written out: the samples come in parts, each with a seed of its own."""
+    batch = {name: tf.constant(value, tf.float32) for name, value in observed.items()}
+    q = model.posterior(batch)
+    weights = []
+    for part in range(num_samples // at_once):
+        z = sampling.draw(q, seeds.fold_in(seed, part), at_once)
+        p = model.likelihoods(z, given=batch, names=model.targets)
+        log_weight = sum(p[name].log_prob(batch[name][:, None]) for name in model.targets)
+        for_samples = tf.transpose(z, (1, 0, 2))
+        log_weight += tf.transpose(model.prior(batch).log_prob(for_samples) - q.log_prob(for_samples))
+        weights.append(log_weight)
+    return special.logsumexp(np.concatenate(weights, axis=1), axis=1) - np.log(num_samples)
 
 
 def _as_pixels(model, name, values):
@@ -166,7 +182,7 @@ def _requests(folder):
 
 
 @pytest.mark.parametrize("kind", exported.KINDS)
-def test_every_signature_alone_in_batches_and_as_warm_up(root, kind, tmp_path):
+def test_every_signature_alone_in_batches_and_as_warm_up(root, kind, tmp_path, monkeypatch):
     """One session for all of it; TensorFlow's optimizers, slow to start, work on one kind, as they do in a server."""
     folder, model = root / kind / "1", exported.make(kind)
     definitions = _signature_defs(folder)
@@ -195,12 +211,9 @@ def test_every_signature_alone_in_batches_and_as_warm_up(root, kind, tmp_path):
             _assert_row(next(results), together, row, rows[start][0])
     assert sorted(name for name, _ in warm_up) == sorted(definitions)
     assert {request.model_spec.name for request in requests} == {kind}
-    for name, _ in warm_up:
-        found = next(results)
-        assert found.keys() == set(definitions[name].outputs)
-        for key, value in found.items():
-            assert len(value) == 1, (name, key)
-            assert value.dtype == object or np.isfinite(value).all(), (name, key)
+    monkeypatch.setattr(tj.checks, "check_values", lambda *_: None)  # warm-up rows are all zeros, labels too
+    for name, inputs in warm_up:
+        _assert_close(next(results), _expected(model, name, inputs, num_steps), f"{kind} {name}, warm-up")
 
 
 def _assert_row(alone, together, row, name):

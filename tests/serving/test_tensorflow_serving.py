@@ -301,6 +301,7 @@ def test_two_versions_side_by_side(tmp_path):
     config = text_format.Parse((folder / "models.config").read_text(), model_server_config_pb2.ModelServerConfig())
     config.model_config_list.config[0].model_version_policy.specific.versions.extend([1, 2])
     (folder / "models.config").write_text(text_format.MessageToString(config))
+    write_deployment_files(folder, seen_as=str(folder))  # which keeps the policy
     observed = exported.batch("xw", 4)
     expected = [hub.load(path).encode(observed) for path in paths]
     assert np.abs(expected[0]["mean"] - expected[1]["mean"]).max() > 0.01

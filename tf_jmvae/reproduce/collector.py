@@ -37,7 +37,9 @@ class Models:
 
     def __call__(self, name: str) -> MultimodalVAE:
         if self._last is None or self._last[0] != name:
-            self._last = name, load_model(self._folder / name / "model.keras")
+            folder = self._folder / name
+            advice = f"Delete the folder {folder} and start again: it is trained anew."
+            self._last = name, load_model(folder / "model.keras", advice=advice)
         return self._last[1]
 
 

@@ -66,30 +66,38 @@ class _Card(_Strict):
     files: dict[str, _File]
 
 
-def file_checksums(folder: str | os.PathLike) -> dict[str, dict[str, Any]]:
+def file_checksums(folder: str | os.PathLike, *, links: bool = False) -> dict[str, dict[str, Any]]:
     """Every file of a version folder but the card: `{"variables/variables.index": {"bytes": .., "sha256": ..}}`.
+
+    Args:
+      folder: the version's.
+      links: whether files may be symbolic links to files anywhere, as in the cache of Hugging Face.
 
     Raises:
       FileNotFoundError: there is no such folder.
-      ValueError: something in it is a symbolic link, or neither file nor folder.
+      ValueError: something in it is a symbolic link that may not be there, or neither file nor folder.
     """
     checksums = {}
-    for name, path in _files(Path(folder)).items():
+    for name, path in _files(Path(folder), links).items():
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             checksums[name] = {"bytes": file.tell(), "sha256": digest}
     return checksums
 
 
-def read(folder: str | os.PathLike) -> dict[str, Any]:
+def read(folder: str | os.PathLike, *, links: bool = False) -> dict[str, Any]:
     """The card of a version folder, with every key of the format there and of its type.
+
+    Args:
+      folder: the version's.
+      links: whether the card may be a symbolic link.
 
     Raises:
       FileNotFoundError: the folder has no card.
       ValueError: the card is damaged, too large, or of a format that this version does not know.
     """
     path = Path(folder) / CARD
-    if path.is_symlink():
+    if path.is_symlink() and not (links and path.is_file()):
         raise ValueError(f"{path} is a symbolic link; expected a file.")
     with path.open("rb") as file:
         content = file.read(_MAX_BYTES + 1)
@@ -115,16 +123,21 @@ def read(folder: str | os.PathLike) -> dict[str, Any]:
     return parsed
 
 
-def verify(folder: str | os.PathLike, card: Mapping[str, Any]) -> None:
+def verify(folder: str | os.PathLike, card: Mapping[str, Any], *, links: bool = False) -> None:
     """Compares the folder's files with what its card says of them.
 
     This finds damage, and files that somebody added or changed without a word in the card. It does not tell who
     wrote the folder: whoever can change a file can change the card, too.
 
+    Args:
+      folder: the version's.
+      card: its card.
+      links: as for `file_checksums`.
+
     Raises:
       ValueError: files are missing, truncated, changed or additional; the message names them.
     """
-    expected, found = card["files"], file_checksums(folder)
+    expected, found = card["files"], file_checksums(folder, links=links)
     problems = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]
     for name in sorted(expected.keys() & found.keys()):
         size, original = found[name]["bytes"], expected[name]["bytes"]
@@ -141,7 +154,7 @@ def verify(folder: str | os.PathLike, card: Mapping[str, Any]) -> None:
         )
 
 
-def _files(folder: Path) -> dict[str, Path]:
+def _files(folder: Path, links: bool) -> dict[str, Path]:
     """Paths by their names relative to the folder, in order."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder. Expected a version folder of an exported model.")
@@ -149,7 +162,8 @@ def _files(folder: Path) -> dict[str, Path]:
     for parent, folders, names in os.walk(folder):
         for path in (Path(parent) / name for name in (*folders, *names)):
             name = path.relative_to(folder).as_posix()
-            if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            refused = path.is_symlink() and not (links and path.is_file())
+            if refused or not (path.is_file() or path.is_dir()):
                 raise ValueError(f"{path} is a symbolic link or a special file. Expected files and folders only.")
             if path.is_file() and name != CARD:
                 files[name] = path

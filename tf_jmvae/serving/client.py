@@ -1,14 +1,17 @@
 """A client of TF Serving with the verbs of `hub.HubModel`: the model may run here or there."""
 
+import ipaddress
+import math
+import numbers
 import re
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import Message
 
-from tf_jmvae.serving.transports import CallError, GrpcTransport, RestTransport, Transport
+from tf_jmvae.serving.transports import CallError, ForeignAnswerError, GrpcTransport, RestTransport, Transport
 from tf_jmvae.serving.verbs import Signature, TensorInfo, Verbs
 
 if TYPE_CHECKING:
@@ -49,19 +52,35 @@ class UnknownSignatureError(ServingError):
     """The model on the server has no such signature (any more)."""
 
 
+class _Attempt(Verbs):
+    """A call by a client, which notes whether it got as far as to be sent."""
+
+    def __init__(self, client: "Client"):
+        self.sent = False
+        self._client = client
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        return self._client.signatures
+
+    def _predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        self.sent = True
+        return self._client._predict(signature, inputs)
+
+
 class Client(Verbs):
     """An exported model behind TF Serving; see `Verbs` for what it does.
 
     The client may be shared by threads. Nothing is sent before the first call. The signatures are asked for once, and
-    again when one is missing here or there: another version may have been loaded.
+    again when a call does not fit them, or the server refuses it: another version may have been loaded.
 
     Args:
-      address: `"localhost:8500"` for gRPC, `"localhost:8501"` for REST; without a port, TF Serving's usual one.
-        `http://` or `https://` in front means REST.
+      address: `"localhost:8500"` for gRPC, `"localhost:8501"` for REST. A name or an IP address without a port gets TF
+        Serving's usual one. `http://` or `https://` in front means REST, where no port means 80 or 443, as in any URL.
       model: its name on the server, as in `models.config`.
       version: None for the one that the server takes, which is the newest unless it is told otherwise.
       protocol: `"grpc"` or `"rest"`.
-      timeout: seconds, for each call.
+      timeout: seconds, for each call; a finite number.
       credentials: for gRPC over TLS, such as `grpc.ssl_channel_credentials()`; REST uses TLS with `https://`.
 
     Raises:
@@ -71,8 +90,9 @@ class Client(Verbs):
         with Client("localhost:8500", model="mnist") as model:
             images = model.generate({"w": labels}, targets=["x"], images="png")["x"]
 
-    All verbs raise ValueError before anything is sent if a name or shape is wrong, and otherwise `UnavailableError`,
-    `DeadlineError`, `UnknownModelError`, `UnknownSignatureError` or their base `ServingError`.
+    All verbs raise ValueError before anything is sent if a name or shape is wrong or the client is closed, and
+    otherwise `UnavailableError`, `DeadlineError`, `UnknownModelError`, `UnknownSignatureError` or their base
+    `ServingError`.
     """
 
     def __init__(
@@ -92,8 +112,8 @@ class Client(Verbs):
             )
         if version is not None and (isinstance(version, bool) or not isinstance(version, int) or version < 0):
             raise ValueError(f"version must be a number, such as 1, or None for the newest; got {version!r}.")
-        if not timeout > 0:
-            raise ValueError(f"timeout must be more than 0 seconds; got {timeout!r}.")
+        if isinstance(timeout, bool) or not isinstance(timeout, numbers.Real) or not 0 < timeout < math.inf:
+            raise ValueError(f"timeout must be a finite number of seconds, more than 0; got {timeout!r}.")
         protocol, self.address = _resolved(address, protocol)
         self.model = model
         self.version = version
@@ -106,24 +126,18 @@ class Client(Verbs):
             else GrpcTransport(self.address, model, version, timeout, credentials)
         )
         self._signatures: dict[str, Signature] | None = None
+        self._closed = False
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
         signatures = self._signatures  # read once: another thread may forget them
         if signatures is None:
-            try:
-                found = self._transport.metadata().signature_def
-            except CallError as error:
-                self._fail(error)
-            self._signatures = signatures = {
-                name: Signature(_tensors(definition.inputs), _tensors(definition.outputs))
-                for name, definition in sorted(found.items())
-                if not name.startswith("__")  # TensorFlow's own initialisation
-            }
+            self._signatures = signatures = self._signatures_there()
         return signatures
 
     def status(self) -> dict[int, str]:
         """States by version: START, LOADING, AVAILABLE, UNLOADING or END, with the error of one that failed."""
+        self._require_open()
         try:
             found = self._transport.status(self.version)
         except CallError as error:
@@ -131,7 +145,8 @@ class Client(Verbs):
         return _states(found)
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Ends the connection, and with it the use of this client."""
+        self._closed = True
         self._transport.close()
 
     def __enter__(self) -> "Client":
@@ -144,7 +159,12 @@ class Client(Verbs):
         version = "" if self.version is None else f", version {self.version}"
         return f"<Client of {self.model!r}{version} at {self.address}>"
 
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ValueError(f"{self!r} is closed: make another Client, or make the call within its `with` block.")
+
     def _predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        self._require_open()
         try:
             return self._transport.predict(signature, self._signature(signature), inputs)
         except CallError as error:
@@ -158,15 +178,54 @@ class Client(Verbs):
             self._fail(error)
 
     def _find(self, pattern: str, inputs: Iterable[str], wish: str) -> str:
+        return self._with_fresh_signatures(lambda: super(Client, self)._find(pattern, inputs, wish))
+
+    def _targets_from(self, inputs: Iterable[str], observed: Iterable[str]) -> list[str]:
+        return self._with_fresh_signatures(lambda: super(Client, self)._targets_from(inputs, observed))
+
+    def _in_format(self, name: str, suffix: str) -> str:
+        return self._with_fresh_signatures(lambda: super(Client, self)._in_format(name, suffix))
+
+    def _call(self, name: str, inputs: Mapping[str, np.ndarray], copies: int = 1) -> dict[str, np.ndarray]:
+        attempt = _Attempt(self)
+        return self._with_fresh_signatures(lambda: attempt._call(name, inputs, copies), unless=lambda: attempt.sent)
+
+    def _with_fresh_signatures(self, call: Callable[[], Any], unless: Callable[[], bool] = lambda: False) -> Any:
+        """Calls it once more if it refuses its arguments by signatures that are no longer the server's."""
         try:
-            return super()._find(pattern, inputs, wish)
-        except ValueError:
-            self._signatures = None  # a version loaded since then may have it
-            return super()._find(pattern, inputs, wish)
+            return call()
+        except (TypeError, ValueError):
+            if unless() or not self._signatures_changed():
+                raise
+        return call()
+
+    def _signatures_changed(self) -> bool:
+        try:
+            before, self._signatures = self._signatures, self._signatures_there()
+        except ServingError:  # what was wrong by the old ones says more
+            return False
+        return self._signatures != before
+
+    def _signatures_there(self) -> dict[str, Signature]:
+        self._require_open()
+        try:
+            found = self._transport.metadata().signature_def
+        except CallError as error:
+            self._fail(error)
+        return {
+            name: Signature(_tensors(definition.inputs), _tensors(definition.outputs))
+            for name, definition in sorted(found.items())
+            if not name.startswith("__")  # TensorFlow's own initialisation
+        }
 
     def _fail(self, error: CallError) -> NoReturn:
         """Says in a user's words why a call failed."""
         where = f"TF Serving at {self.address}"
+        if isinstance(error, ForeignAnswerError):
+            raise ServingError(
+                f"{self.address} answered, but it is no TF Serving: {error.details}. Is this its address, and its port "
+                "(8500 for gRPC, 8501 for REST)?"
+            ) from error
         if error.code == "UNAVAILABLE" and _FULL in error.details:
             raise UnavailableError(
                 f"{where} has too many requests waiting ({error.details}). Send fewer at once, try again later, or "
@@ -205,11 +264,20 @@ def _resolved(address: str, protocol: str) -> tuple[str, str]:
         raise ValueError(f"protocol must be 'grpc' or 'rest'; got {protocol!r}.")
     if not isinstance(address, str) or not address:
         raise ValueError(f"Expected an address such as 'localhost:8500'; got {address!r}.")
-    if address.startswith(("http://", "https://")):
-        return "rest", address.rstrip("/")
-    if re.fullmatch(r"[\w.-]+", address):
+    if url := re.match(r"https?://", address, re.IGNORECASE):
+        return "rest", url[0].lower() + address[url.end() :].rstrip("/")
+    if _is_ipv6(address):
+        address = f"[{address}]"
+    if re.fullmatch(r"[\w.-]+|\[[^\]]+\]", address):
         address = f"{address}:{_PORTS[protocol]}"
     return protocol, f"http://{address}" if protocol == "rest" else address
+
+
+def _is_ipv6(address: str) -> bool:
+    try:
+        return bool(ipaddress.IPv6Address(address))
+    except ValueError:
+        return False
 
 
 def _tensors(infos: Mapping[str, Message]) -> dict[str, TensorInfo]:

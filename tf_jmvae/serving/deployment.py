@@ -3,9 +3,15 @@
 import json
 import os
 import re
+import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
-from tf_jmvae.files import replace_atomically
+from google.protobuf import text_format
+from tensorflow_serving.config import model_server_config_pb2
+
+from tf_jmvae.files import locked, replace_atomically
+from tf_jmvae.serving import versions
 
 __all__ = ["write_deployment_files"]
 
@@ -92,15 +98,26 @@ services:
               capabilities: ["gpu"]
 """
 
-# The image has bash, but neither curl nor wget.
+# Asks for every model that models.config names now. The image has bash, but neither curl nor wget.
 _HEALTH = (
-    "for name in {names}; do exec 3<>/dev/tcp/127.0.0.1/8501 || exit 1; "
+    f"names=$(sed 's/#.*//' /models/{MODELS} | grep -oE '\\bname *: *[^ ,;}}]+' | sed 's/.*: *//' | "
+    "tr -d '\\042\\047'); test -n \"$names\" || exit 1; "
+    "for name in $names; do exec 3<>/dev/tcp/127.0.0.1/8501 || exit 1; "
     "printf 'GET /v1/models/%s HTTP/1.0\\r\\n\\r\\n' $name >&3; grep -q AVAILABLE <&3 || exit 1; done"
 )
+_HEAD = """\
+# The newest version of each model is served. For others, or for two at once, add to its entry for example
+#     model_version_policy { specific { versions: 1 versions: 2 } }
+# What is written here stays: exports only add entries that are missing.
+"""
 
 
 def write_deployment_files(base_folder: str | os.PathLike, *, seen_as: str = "/models") -> list[Path]:
-    """Writes what TF Serving needs to serve all models in a folder; files of these names are replaced.
+    """Writes what TF Serving needs to serve all models in a folder, and keeps what is there of it.
+
+    Of these files, those that exist stay as they are, except that `models.config` gets an entry for each model whose
+    name and folder it lacks; delete one to have it written anew. An entry whose folder is gone stays as well, with a
+    warning, since a server that starts may wait for it for ever. Exports at the same time wait for each other.
 
     A running server reads `models.config` again and so takes up new models. It loads new versions without it.
 
@@ -116,17 +133,21 @@ def write_deployment_files(base_folder: str | os.PathLike, *, seen_as: str = "/m
         without a container takes the folder's own path.
 
     Returns:
-      The files.
+      The files, written or kept.
+
+    Warns:
+      UserWarning: a model is left out, because its name cannot be part of a URL or its folder cannot be read, or an
+        entry of `models.config` has no folder.
 
     Raises:
       FileNotFoundError: there is no such folder.
-      ValueError: it holds no exported model, or the name of one cannot be part of a URL.
+      ValueError: it holds no exported model that a server can take, or a `models.config` that cannot be read.
     """
-    folder = Path(base_folder)
-    names = _models(folder)
-    test = _HEALTH.format(names=" ".join(names)).replace("$", "$$")  # Compose would take $name for its own
-    texts = {
-        MODELS: _model_config(names, seen_as.rstrip("/")),
+    folder, seen_as = Path(base_folder), seen_as.rstrip("/")
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is no folder. Expected the folder that holds exported models.")
+    test = _HEALTH.replace("$", "$$")  # Compose would take $name for its own
+    fixed = {
         BATCHING: _BATCHING,
         MONITORING: _MONITORING,
         COMPOSE: _COMPOSE.format(
@@ -137,42 +158,100 @@ def write_deployment_files(base_folder: str | os.PathLike, *, seen_as: str = "/m
             healthcheck=json.dumps(["CMD", "bash", "-c", test]),
         ),
     }
-    for name, text in texts.items():
-        replace_atomically(folder / name, lambda temporary, text=text: Path(temporary).write_text(text))
-    return [folder / name for name in texts]
+    with locked(folder):  # from the look at what is there until it is written
+        _update_models(folder, _models(folder), seen_as)
+        for name, text in fixed.items():
+            if not (folder / name).exists():
+                _write(folder / name, text)
+    return [folder / name for name in (MODELS, *fixed)]
+
+
+def _write(path: Path, text: str) -> None:
+    replace_atomically(path, lambda temporary: Path(temporary).write_text(text))
 
 
 def _models(folder: Path) -> list[str]:
-    """Folders that hold a finished version, in order."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is no folder. Expected the folder that holds exported models.")
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and any(map(_is_version, path.iterdir())))
+    """Folders that hold a finished version and that a server can take, in order."""
+    names = []
+    for path in sorted(folder.iterdir()):
+        try:
+            exported = path.is_dir() and any(map(_is_version, path.iterdir()))
+        except OSError as error:
+            _warn(f"{path} cannot be read ({error.strerror or error}), so {MODELS} is written without it.")
+            continue
+        if exported and _NAME.fullmatch(path.name):
+            names.append(path.name)
+        elif exported:
+            _warn(
+                f"{path} is left out of {MODELS}: a server's clients cannot name the model {path.name!r}. To serve "
+                "it, rename its folder to letters, digits, '_', '-' and '.' only, and write these files again."
+            )
     if not names:
         raise ValueError(
-            f"{folder} holds no exported model. Expected NAME/VERSION/saved_model.pb in it, as model.export("
-            f"{str(folder / 'NAME')!r}) writes it."
+            f"{folder} holds no exported model that a server can take. Expected NAME/VERSION/saved_model.pb in it, as "
+            f"model.export({str(folder / 'NAME')!r}) writes it."
         )
-    for name in names:
-        if not _NAME.fullmatch(name):
-            raise ValueError(
-                f"A server's clients cannot name the model {name!r}: rename its folder to letters, digits, '_', '-' "
-                "and '.' only."
-            )
     return names
 
 
 def _is_version(path: Path) -> bool:
-    return path.name.isascii() and path.name.isdigit() and (path / "saved_model.pb").is_file()
+    return versions.version_of(path.name) is not None and (path / versions.MODEL_FILE).is_file()
 
 
-def _model_config(names: list[str], seen_as: str) -> str:
-    entries = "".join(
+def _update_models(folder: Path, names: list[str], seen_as: str) -> None:
+    """Writes `models.config`, or adds to it the models that it lacks."""
+    path = folder / MODELS
+    if not path.exists():
+        _write(path, f"{_HEAD}model_config_list {{\n{_entries(names, seen_as)}}}\n")
+        return
+    text = path.read_text()
+    config = _parsed(text)
+    if config is None or config.WhichOneof("config") == "custom_model_config":
+        raise ValueError(
+            f"{path} is no list of models that can be read, so these are not in it: {', '.join(names)}. Mend it, or "
+            "delete it and write these files again; the exported models are as they were."
+        )
+    entries = config.model_config_list.config
+    for entry in entries:
+        where = entry.base_path.rstrip("/")
+        if where.startswith(f"{seen_as}/") and not (folder / where.removeprefix(f"{seen_as}/")).is_dir():
+            _warn(
+                f"{path} still has an entry for {entry.name!r}, whose folder is gone. A server that starts may wait "
+                "for it for ever: remove the entry, unless the folder comes back."
+            )
+    listed = {entry.name for entry in entries} | {entry.base_path.rstrip("/") for entry in entries}
+    missing = [name for name in names if not {name, f"{seen_as}/{name}"} & listed]
+    if missing:
+        _write(path, _with_entries(text, config, _entries(missing, seen_as)))
+
+
+def _parsed(text: str) -> model_server_config_pb2.ModelServerConfig | None:
+    try:
+        return text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+    except text_format.ParseError:
+        return None
+
+
+def _entries(names: Iterable[str], seen_as: str) -> str:
+    return "".join(
         f"  config {{\n    name: {json.dumps(name)}\n    base_path: {json.dumps(f'{seen_as}/{name}')}\n"
         '    model_platform: "tensorflow"\n  }\n'
         for name in names
     )
-    return (
-        "# The newest version of each model is served. For others, or for two at once, add to its entry for example\n"
-        "#     model_version_policy { specific { versions: 1 versions: 2 } }\n"
-        f"model_config_list {{\n{entries}}}\n"
-    )
+
+
+def _with_entries(text: str, config: model_server_config_pb2.ModelServerConfig, entries: str) -> str:
+    """The file with more entries at the end of its list; its comments stay where the list ends with a brace."""
+    wanted = model_server_config_pb2.ModelServerConfig()
+    wanted.CopyFrom(config)
+    wanted.MergeFrom(_parsed(f"model_config_list {{\n{entries}}}"))
+    for brace in reversed([match.start() for match in re.finditer("}", text)]):
+        before = text[:brace].rstrip(" ")
+        extended = before + ("" if before.endswith("\n") else "\n") + entries + text[brace:]
+        if _parsed(extended) == wanted:
+            return extended
+    return _HEAD + text_format.MessageToString(wanted)
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=4)  # the caller of write_deployment_files

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
+from tf_jmvae import heads
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.provenance import environment
 from tf_jmvae.serving import card
@@ -16,19 +17,13 @@ from tf_jmvae.serving.signatures import Settings
 __all__ = ["describe"]
 
 
-def describe(
-    name: str,
-    model: MultimodalVAE,
-    settings: Settings,
-    folder: Path,
-    training: Mapping[str, Any] | None = None,
-    metrics: Mapping[str, float] | None = None,
-) -> dict[str, Any]:
-    """The content of `model_card.json`, for the files that are in `folder`."""
+def describe(name: str, model: MultimodalVAE, settings: Settings, folder: Path) -> dict[str, Any]:
+    """The content of `model_card.json` but for training and metrics, for the files that are in `folder`."""
     modalities = {
         key: {
             "event_shape": list(modality.event_shape),
-            "likelihood": type(modality.head).__name__.lower(),
+            "likelihood": heads.name_of(modality.head),
+            "values": modality.head.support,
             "given": key in model.given,
             "standardized": modality.standardized,
             "entry_names": list(modality.entry_names),
@@ -44,8 +39,6 @@ def describe(
         "num_steps": settings.num_steps,
         "num_samples": settings.num_samples,
         "signatures": _signatures(folder),
-        "training": dict(training or {}),
-        "metrics": dict(metrics or {}),
         **environment(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "files": card.file_checksums(folder),

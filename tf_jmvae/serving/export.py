@@ -5,7 +5,10 @@ NAME/VERSION/saved_model.pb, variables/     the graph and the weights
              model_card.json                what it is, and the checksums of all of it
 """
 
+import contextlib
 import errno
+import functools
+import json
 import os
 import shutil
 import tempfile
@@ -17,7 +20,7 @@ import tensorflow as tf
 
 from tf_jmvae.files import remove_if_abandoned, write_json
 from tf_jmvae.models import MultimodalVAE
-from tf_jmvae.serving import card, description, warm_up
+from tf_jmvae.serving import card, description, versions, warm_up
 from tf_jmvae.serving.signatures import Endpoint, Settings, endpoints
 
 __all__ = ["export"]
@@ -34,6 +37,7 @@ def export(
     given: Iterable[Iterable[str]] | None = None,
     training: Mapping[str, Any] | None = None,
     metrics: Mapping[str, float] | None = None,
+    notes: str = "",
 ) -> Path:
     """Writes `NAME/VERSION/`, whole or not at all: a server that watches NAME never sees half a model.
 
@@ -46,6 +50,7 @@ def export(
         single ones and all but one.
       training: what the card says of the training and its data.
       metrics: what the card says of the model's quality.
+      notes: what else its users should know: how images must look, the data's split, licences.
 
     Returns:
       The version's folder.
@@ -55,8 +60,10 @@ def export(
       OSError: the folder cannot be written; nothing is left of the attempt.
       ValueError: options that make no sense.
     """
-    folder, version = _name_and_version(Path(path))
-    settings = Settings(num_steps, num_samples, None if given is None else tuple(tuple(names) for names in given))
+    folder, version = _name_and_version(Path(path).expanduser().resolve())
+    described = {"training": dict(training or {}), "metrics": dict(metrics or {}), "notes": str(notes)}
+    _check_json(described)
+    settings = Settings(num_steps, num_samples, _subsets(given))
     made = endpoints(model, settings)
     if version is not None and (folder / str(version)).exists():
         raise FileExistsError(f"{folder / str(version)} exists; choose another version, or leave it out for the next.")
@@ -67,47 +74,78 @@ def export(
     try:
         _save(model, made, temporary)
         warm_up.write(temporary, folder.name, made)
-        content = description.describe(folder.name, model, settings, temporary, training, metrics)
-        write_json(temporary / card.CARD, content)
+        content = description.describe(folder.name, model, settings, temporary)
+        write_json(temporary / card.CARD, {**content, **described})
         temporary.chmod(0o755)  # mkdtemp's own mode would keep a server of another user out
         return _publish(temporary, folder, version)
+    except tf.errors.OpError as error:
+        raise OSError(f"The model could not be written to {folder}: {error.message}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # if nothing is in it
 
 
 class _Served(tf.Module):
-    """The reusable-SavedModel interface: `__call__`, the variables, and each endpoint by its name."""
+    """The reusable-SavedModel interface: `__call__`, what it is made of, and each endpoint by its name.
+
+    Attributes:
+      variables: that `__call__` reads; `trainable_variables` among them, `regularization_losses` of those.
+      model_variables: all of the model.
+    """
 
     variables = trainable_variables = ()  # attributes here, where tf.Module has properties
 
-    def __init__(self, model: MultimodalVAE, functions: Mapping[str, tf.types.experimental.GenericFunction]):
+    def __init__(self, model: MultimodalVAE, made: Mapping[str, Endpoint]):
         super().__init__()
-        self.variables = [variable.value for variable in model.weights]
-        self.trainable_variables = [variable.value for variable in model.trainable_weights]
-        self.regularization_losses = []
-        for name, function in functions.items():
-            setattr(self, name, function)
+        self.__call__, called = _callable(made["encode"])
+        self.model_variables = [variable.value for variable in model.weights]
+        self.variables = list(called.variables)
+        self.trainable_variables = list(called.trainable_variables)
+        self.regularization_losses = [
+            tf.function(functools.partial(variable.regularizer, variable.value), input_signature=[], autograph=False)
+            for variable in model.trainable_weights
+            if variable.regularizer and any(variable.value is used for used in called.trainable_variables)
+        ]
+        for name, endpoint in made.items():
+            setattr(self, name, endpoint.function)
 
 
 def _save(model: MultimodalVAE, made: Mapping[str, Endpoint], folder: Path) -> None:
     functions = {name: endpoint.function for name, endpoint in made.items()}
-    served = _Served(model, functions)
-    served.__call__ = _callable(made["encode"])
-    tf.saved_model.save(served, str(folder), signatures=functions)
+    tf.saved_model.save(_Served(model, made), str(folder), signatures=functions)
 
 
-def _callable(encode: Endpoint) -> tf.types.experimental.GenericFunction:
-    """What TF Hub calls: features of all modalities, the mean of z; `training` changes nothing."""
+def _callable(encode: Endpoint) -> tuple[tf.types.experimental.GenericFunction, Any]:
+    """What TF Hub calls: features of all modalities, the mean of z; `training` changes nothing. And one trace of it."""
     call = tf.function(lambda inputs, training=False: encode.function(inputs)["mean"], autograph=False)
-    for training in (False, True):
-        call.get_concrete_function(dict(encode.inputs), training=training)
-    return call
+    _, traced = (call.get_concrete_function(dict(encode.inputs), training=training) for training in (False, True))
+    return call, traced
+
+
+def _subsets(given: Iterable[Iterable[str]] | None) -> tuple[tuple[str, ...], ...] | None:
+    if given is None:
+        return None
+    given = list(given)
+    if any(isinstance(names, str) for names in given):
+        raise ValueError(f"given must be a list of lists of modalities, such as [['x'], ['x', 'w']]; got {given!r}.")
+    return tuple(tuple(names) for names in given)
+
+
+def _check_json(content: Mapping[str, Any]) -> None:
+    """Before anything is written."""
+    try:
+        json.dumps(content, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"training and metrics must be finite numbers, texts, lists and dicts: {error}.") from error
 
 
 def _name_and_version(path: Path) -> tuple[Path, int | None]:
-    if _is_version(path.name):
-        return path.parent, int(path.name)
-    return path, None
+    version = versions.version_of(path.name)
+    folder = path if version is None else path.parent
+    if not folder.name:
+        raise ValueError(f"{path} has no name for the model; expected NAME, or NAME/VERSION.")
+    return folder, version
 
 
 def _publish(temporary: Path, folder: Path, version: int | None) -> Path:
@@ -124,8 +162,5 @@ def _publish(temporary: Path, folder: Path, version: int | None) -> Path:
 
 
 def _next_version(folder: Path) -> int:
-    return 1 + max((int(path.name) for path in folder.iterdir() if _is_version(path.name)), default=0)
-
-
-def _is_version(name: str) -> bool:
-    return name.isascii() and name.isdigit()
+    there = (versions.version_of(path.name) for path in folder.iterdir())
+    return 1 + max((version for version in there if version is not None), default=0)

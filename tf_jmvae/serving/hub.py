@@ -12,26 +12,29 @@ import warnings
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae.serving import archives, card, inspection
+from tf_jmvae import checks, heads
+from tf_jmvae.serving import archives, card, inspection, versions
 from tf_jmvae.serving.verbs import Signature, TensorInfo, Verbs
 
 __all__ = ["HubModel", "import_tensorflow_hub", "load"]
 
-_MODEL_FILE = "saved_model.pb"
 _EXPECTED = (
     "Expected what model.export() wrote: the model's folder, one of its versions, an archive of either "
     f"({', '.join(archives.SUFFIXES)}), or the URL of a .tar.gz."
 )
 _MOST_NAMED = 10
+_OLD_NAMES = {"poisson": "counts"}  # of likelihoods, in the first cards
 
 
 class HubModel(Verbs):
     """An exported model in this process; see `Verbs` for what it does.
+
+    It refuses values that the model could not have been trained on, as its card says.
 
     Attributes:
       card: what the model says of itself, the content of `model_card.json`.
@@ -43,6 +46,7 @@ class HubModel(Verbs):
         self.card = content
         self.path = path
         self._signatures = {name: _signature(function) for name, function in loaded.signatures.items()}
+        self._modalities = {name: _Modality.of(entry["likelihood"]) for name, entry in content["modalities"].items()}
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
@@ -57,18 +61,40 @@ class HubModel(Verbs):
             raise ValueError(f"{signature!r} refuses these inputs: {_cause(error)}") from error
         return {name: value.numpy() for name, value in outputs.items()}
 
+    def _check_value(self, name: str, value: np.ndarray) -> None:
+        if name in self._modalities:
+            checks.check_values(name, self._modalities[name], value)
+        elif not np.isfinite(value).all():
+            raise ValueError(f"{name!r} holds NaN or infinity. Expected finite numbers.")
+
     def __repr__(self) -> str:
         modalities = ", ".join(self.card["modalities"])
         return f"<HubModel {self.card['name']!r}: {self.card['kind']} of {modalities}, from {self.path}>"
 
 
-def load(handle: str | os.PathLike, *, allow_unsafe: bool = False) -> HubModel:
+class _Modality(NamedTuple):
+    """As much of a `tf_jmvae.Modality` as checks of values ask for."""
+
+    likelihood: str
+    head: heads.Head
+
+    @classmethod
+    def of(cls, likelihood: str) -> "_Modality":
+        """From the card's name of the likelihood; of a head of the user's own, numbers must only be finite."""
+        try:
+            return cls(likelihood, heads.make(_OLD_NAMES.get(likelihood, likelihood)))
+        except ValueError:
+            return cls(likelihood, heads.Head())
+
+
+def load(handle: str | bytes | os.PathLike, *, allow_unsafe: bool = False) -> HubModel:
     """Loads an exported model; none of the classes that it was made of are needed.
 
     Args:
       handle: the model's folder `NAME`, of which the newest version is taken; the folder of a version,
         `NAME/VERSION`; an archive of either; or an `http(s)://` or `gs://` URL of a `.tar.gz` of either, which
-        TensorFlow Hub downloads once and keeps in `$TFHUB_CACHE_DIR`.
+        TensorFlow Hub downloads once and keeps in `$TFHUB_CACHE_DIR`. A leading `~` is the home folder. Versions
+        and files in a folder may be symbolic links, since their content is checked.
       allow_unsafe: load a graph even if its ops read or write files, use the network or run Python. Only for models
         that you trust like a program: such a graph may do whatever you may.
 
@@ -79,12 +105,15 @@ def load(handle: str | os.PathLike, *, allow_unsafe: bool = False) -> HubModel:
       ValueError: the model is damaged, was changed after its export, or is unsafe to load; an archive holds links or
         paths that lead out of it, or is larger than `archives.MAX_BYTES`; or the handle is of another kind.
     """
-    handle = os.fspath(handle)
+    handle = os.fsdecode(handle)
+    if not _is_url(handle):
+        handle = os.path.expanduser(handle)  # noqa: PTH111 - keeps "~" where there is no such user
+    packed = not Path(handle).is_dir()
     with contextlib.ExitStack() as stack:
         root = _resolve(handle, stack)
         try:
-            folder = _version_folder(root, packed=not Path(handle).is_dir())
-            content = _checked_card(folder)
+            folder = _version_folder(root, packed=packed)
+            content = _checked_card(folder, links=not packed)
         except (FileNotFoundError, ValueError) as error:
             if not _is_url(handle):
                 raise
@@ -164,27 +193,46 @@ def _version_folder(root: Path, *, packed: bool) -> Path:
     """The folder with the SavedModel: `root`, its newest version, or, in an archive, what its only folder holds."""
     folder = root
     for _ in range(3):
-        if (folder / _MODEL_FILE).is_file():
+        if (folder / versions.MODEL_FILE).is_file():
             return folder
-        children = [path for path in folder.iterdir() if path.is_dir() and path.name != "__MACOSX"]
-        versions = [path for path in children if re.fullmatch("[0-9]{1,18}", path.name)]
-        if versions:
-            folder = max(versions, key=lambda path: int(path.name))
-        elif packed and len(children) == 1:
-            folder = children[0]
-        else:
+        if version := versions.newest(folder):
+            return version
+        children = _folders(folder)
+        if not packed or len(children) != 1:
             break
-    raise FileNotFoundError(f"{folder} has neither {_MODEL_FILE} nor folders named by version numbers. {_EXPECTED}")
+        folder = children[0]
+    models = sorted(path.name for path in _folders(folder) if _holds_version(path))
+    found = f"It holds {_several(models)}: load one of them. " if models else ""
+    raise FileNotFoundError(
+        f"{folder} has neither {versions.MODEL_FILE} nor folders named by version numbers that have one. "
+        f"{found}{_EXPECTED}"
+    )
 
 
-def _checked_card(folder: Path) -> dict[str, Any]:
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_dir() and path.name != "__MACOSX"]
+
+
+def _holds_version(folder: Path) -> bool:
+    try:
+        return versions.newest(folder) is not None
+    except OSError:
+        return False
+
+
+def _several(models: list[str]) -> str:
+    more = f" and {len(models) - _MOST_NAMED} more" if len(models) > _MOST_NAMED else ""
+    return f"the model{'s' if len(models) > 1 else ''} {', '.join(map(repr, models[:_MOST_NAMED]))}{more}"
+
+
+def _checked_card(folder: Path, *, links: bool) -> dict[str, Any]:
     if not (folder / card.CARD).exists():
         raise FileNotFoundError(
             f"{folder} is a SavedModel without {card.CARD}: model.export() did not write it. {_EXPECTED} "
             "tf.saved_model.load() loads other SavedModels, and checks none of them."
         )
-    content = card.read(folder)
-    card.verify(folder, content)
+    content = card.read(folder, links=links)
+    card.verify(folder, content, links=links)
     return content
 
 

@@ -5,17 +5,20 @@ Everything but the codecs themselves runs on any device.
 
 import tensorflow as tf
 
+from tf_jmvae import heads
 from tf_jmvae.modality import Modality
 from tf_jmvae.models import MultimodalVAE
 
 __all__ = ["from_bytes", "is_image", "to_png", "to_uint8"]
 
 _WHITE = 255.0
+_LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue
 
 
 def is_image(modality: Modality) -> bool:
-    """Whether its events are grey or RGB images, `[H, W, 1]` or `[H, W, 3]`."""
-    return len(modality.event_shape) == 3 and modality.event_shape[-1] in (1, 3)
+    """Whether its events are grey or RGB images, `[H, W, 1]` or `[H, W, 3]`, and neither classes nor counts."""
+    is_grid = len(modality.event_shape) == 3 and modality.event_shape[-1] in (1, 3)
+    return is_grid and not isinstance(modality.head, heads.Categorical | heads.Poisson)
 
 
 def from_bytes(model: MultimodalVAE, name: str, encoded: tf.Tensor) -> tf.Tensor:
@@ -32,8 +35,10 @@ def from_bytes(model: MultimodalVAE, name: str, encoded: tf.Tensor) -> tf.Tensor
     height, width, channels = model.modalities[name].event_shape
 
     def decode(image: tf.Tensor) -> tf.Tensor:
-        pixels = tf.io.decode_image(image, channels=channels, expand_animations=False)
-        pixels = _middle(tf.cast(tf.ensure_shape(pixels, (None, None, channels)), tf.float32), height, width)
+        pixels = tf.io.decode_image(image, channels=3, expand_animations=False)
+        pixels = _middle(tf.cast(tf.ensure_shape(pixels, (None, None, 3)), tf.float32), height, width)
+        if channels == 1:
+            pixels = tf.reduce_sum(pixels * _LUMINANCE, axis=-1, keepdims=True)
         rows = tf.einsum("hi,iwc->hwc", _resizing(tf.shape(pixels)[0], height), pixels)
         return tf.einsum("wj,hjc->hwc", _resizing(tf.shape(pixels)[1], width), rows)
 

@@ -17,10 +17,10 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 
 from tf_jmvae.serving import function_graph, gpu_kernels
+from tf_jmvae.serving.versions import MODEL_FILE
 
 __all__ = ["Finding", "ops", "ops_without_gpu_kernel", "pinned_devices", "stateful_random_ops", "unsafe_ops"]
 
-_FILE = "saved_model.pb"
 _OTHER_FORMS = ("saved_model.cpb", "saved_model.pbtxt")
 
 _RANDOM = re.compile(
@@ -134,10 +134,10 @@ def ops_without_gpu_kernel(folder: str | os.PathLike) -> list[Finding]:
 
 def _graphs(folder: str | os.PathLike) -> list:
     """The meta graphs, of which there is at least one."""
-    path = Path(folder) / _FILE
+    path = Path(folder) / MODEL_FILE
     for name in _OTHER_FORMS:
         if path.with_name(name).exists():
-            raise ValueError(f"{folder} has a {name}, which TensorFlow may load in place of {_FILE}. Remove it.")
+            raise ValueError(f"{folder} has a {name}, which TensorFlow may load in place of {MODEL_FILE}. Remove it.")
     try:
         graphs = saved_model_pb2.SavedModel.FromString(path.read_bytes()).meta_graphs
     except DecodeError as error:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-__all__ = ["AS_PNG", "AS_UINT8", "BYTES", "encode", "encoded", "from_given"]
+__all__ = ["AS_PNG", "AS_UINT8", "BYTES", "encode", "encoded", "from_given", "modality", "plain", "without_format"]
 
 BYTES = "_bytes"  # of an encoded image, and of a signature that reads some; TF Serving's REST API asks for this ending
 AS_UINT8 = "_as_uint8"
@@ -22,6 +22,21 @@ def from_given(verb: str, target: str, given: Iterable[str]) -> str:
 def encoded(modality: str) -> str:
     """The tensor of an image modality's encoded images."""
     return modality + BYTES
+
+
+def modality(tensor: str) -> str:
+    """The modality of a tensor, encoded or not."""
+    return tensor.removesuffix(BYTES)
+
+
+def without_format(signature: str) -> str:
+    """The signature that gives the same with images in the model's own values."""
+    return signature.removesuffix(AS_PNG).removesuffix(AS_UINT8)
+
+
+def plain(signature: str) -> str:
+    """The signature that gives the same in the model's own values, and reads them."""
+    return without_format(signature).removesuffix(BYTES)
 
 
 def _joined(names: Iterable[str]) -> str:

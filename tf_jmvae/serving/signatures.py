@@ -33,15 +33,20 @@ class Endpoint:
       function: a `tf.function` of a dict of tensors, to one. Endpoints that give the same in another form call
         it, so that the graph holds everything once.
       inputs: their specs by name.
+      targets: the modalities among the outputs.
     """
 
     function: Callable[[Tensors], Tensors]
     inputs: Mapping[str, tf.TensorSpec]
+    targets: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, function: Callable[[Tensors], Tensors], inputs: Mapping[str, tf.TensorSpec]) -> "Endpoint":
+    def of(
+        cls, function: Callable[[Tensors], Tensors], inputs: Mapping[str, tf.TensorSpec], targets: Iterable[str] = ()
+    ) -> "Endpoint":
         """The endpoint of a plain function, which is traced when it is first called or exported."""
-        return cls(tf.function(function, input_signature=[dict(inputs)], autograph=False), dict(inputs))
+        traced = tf.function(function, input_signature=[dict(inputs)], autograph=False)
+        return cls(traced, dict(inputs), tuple(targets))
 
 
 @dataclass(frozen=True)
@@ -77,24 +82,28 @@ def endpoints(model: MultimodalVAE, settings: Settings) -> dict[str, Endpoint]:
 
 def _plain(model: MultimodalVAE, settings: Settings) -> Iterator[tuple[str, Endpoint]]:
     """Signatures whose images are in the model's own values, and those which read encoded images."""
-    everything = tuple(model.modalities)
-    yield "encode", _endpoint(model, everything, _encode(model, settings))
+    everything, seeded = tuple(model.modalities), {"seed": _SEED}
+
+    def made(name, given, function, more=None, targets=()):
+        plain = Endpoint.of(function, {**_specs(model, given), **(more or {})}, targets)
+        yield name, plain
+        if any(image_tensors.is_image(model.modalities[key]) for key in given):
+            yield name + names.BYTES, _reading_bytes(model, plain)
+
     for given in _subsets(model, settings):
-        yield from _with_bytes(model, names.encode(given), given, _encode(model, settings))
+        yield from made(names.encode(given), given, _encode(model, settings))
         for target in model.targets:
             if target not in given:
-                generate = _generate(model, settings, [target])
-                yield from _with_bytes(model, names.from_given("generate", target, given), given, generate)
-                sample = _generate(model, settings, [target], latent="sample")
-                name = names.from_given("sample", target, given)
-                yield from _with_bytes(model, name, given, sample, {"seed": _SEED})
-    yield "reconstruct", _endpoint(model, everything, _generate(model, settings, model.targets))
-    yield "log_likelihood", _endpoint(model, everything, _log_likelihood(model, settings.num_samples), {"seed": _SEED})
-    latent_dim = model.prior(_zeros(model, model.given)).event_shape[-1]
-    z = tf.TensorSpec((None, latent_dim), tf.float32, name="z")
-    yield "decode", _endpoint(model, model.given, _decode(model), {"z": z})
+                for verb, latent, more in (("generate", "mean", None), ("sample", "sample", seeded)):
+                    function = _generate(model, settings, [target], latent)
+                    yield from made(names.from_given(verb, target, given), given, function, more, [target])
+    yield from made("encode", everything, _encode(model, settings))
+    yield from made("reconstruct", everything, _generate(model, settings, model.targets, "mean"), None, model.targets)
+    yield from made("log_likelihood", everything, _log_likelihood(model, settings.num_samples), seeded)
+    yield from made("decode", model.given, _decode(model), {"z": _latent(model)}, model.targets)
     if not model.given:
-        yield "sample", _endpoint(model, (), lambda inputs: model.sample(_rows(inputs), **inputs), {"seed": _SEED})
+        sample = Endpoint.of(lambda inputs: model.sample(_rows(inputs), **inputs), seeded, model.targets)
+        yield "sample", sample
 
 
 def _encode(model: MultimodalVAE, settings: Settings) -> Callable[[Tensors], Tensors]:
@@ -106,7 +115,7 @@ def _encode(model: MultimodalVAE, settings: Settings) -> Callable[[Tensors], Ten
 
 
 def _generate(
-    model: MultimodalVAE, settings: Settings, targets: Iterable[str], latent: str = "mean"
+    model: MultimodalVAE, settings: Settings, targets: Iterable[str], latent: str
 ) -> Callable[[Tensors], Tensors]:
     def generate(inputs):
         observed = {name: value for name, value in inputs.items() if name != "seed"}
@@ -146,83 +155,56 @@ def _log_likelihood(model: MultimodalVAE, num_samples: int) -> Callable[[Tensors
 
 def _in_formats(model: MultimodalVAE, plain: Mapping[str, Endpoint]) -> Iterator[tuple[str, Endpoint]]:
     """Those signatures which give an image, again with pixels as uint8, and with PNG."""
-    images = {name for name in model.targets if image_tensors.is_image(model.modalities[name])}
     for name, endpoint in plain.items():
-        if images & _outputs(model, name):
-            yield name + names.AS_UINT8, Endpoint.of(_as_uint8(model, images, endpoint.function), endpoint.inputs)
-            yield name + names.AS_PNG, Endpoint.of(_as_png(model, images, endpoint.function), endpoint.inputs)
+        images = {target for target in endpoint.targets if image_tensors.is_image(model.modalities[target])}
+        if images:
+            pixels = Endpoint.of(_as_uint8(model, images, endpoint), endpoint.inputs)
+            yield name + names.AS_UINT8, pixels
+            yield name + names.AS_PNG, Endpoint.of(_as_png(images, pixels), endpoint.inputs)
 
 
-def _as_uint8(model: MultimodalVAE, images: set[str], function: Callable[[Tensors], Tensors]):
-    def converted(inputs):
-        outputs = function(inputs)
+def _as_uint8(model: MultimodalVAE, images: set[str], plain: Endpoint) -> Callable[[Tensors], Tensors]:
+    def convert(inputs):
         return {
             name: image_tensors.to_uint8(model, name, value) if name in images else value
-            for name, value in outputs.items()
+            for name, value in plain.function(inputs).items()
         }
 
-    return converted
+    return convert
 
 
-def _as_png(model: MultimodalVAE, images: set[str], function: Callable[[Tensors], Tensors]):
-    as_uint8 = _as_uint8(model, images, function)
+def _as_png(images: set[str], pixels: Endpoint) -> Callable[[Tensors], Tensors]:
+    def convert(inputs):
+        outputs = pixels.function(inputs)
+        encoded = {names.encoded(name): image_tensors.to_png(outputs[name]) for name in images}
+        return {**{name: value for name, value in outputs.items() if name not in images}, **encoded}
 
-    def converted(inputs):
-        return dict(
-            (names.encoded(name), image_tensors.to_png(value)) if name in images else (name, value)
-            for name, value in as_uint8(inputs).items()
-        )
-
-    return converted
+    return convert
 
 
-def _outputs(model: MultimodalVAE, name: str) -> set[str]:
-    """The modalities that a signature gives."""
-    if name in ("reconstruct", "decode", "sample"):
-        return set(model.targets)
-    verb, _, rest = name.partition("_")
-    return {target for target in model.targets if verb in ("generate", "sample") and rest.startswith(f"{target}_from_")}
+def _reading_bytes(model: MultimodalVAE, plain: Endpoint) -> Endpoint:
+    """The same with encoded images, each of which a client may send as it is."""
+    images = [
+        name for name in plain.inputs if name in model.modalities and image_tensors.is_image(model.modalities[name])
+    ]
+    encoded = {names.encoded(name): tf.TensorSpec((None,), tf.string, name=names.encoded(name)) for name in images}
+    others = {name: spec for name, spec in plain.inputs.items() if name not in images}
+
+    def decode(inputs):
+        decoded = {name: image_tensors.from_bytes(model, name, inputs[names.encoded(name)]) for name in images}
+        return plain.function({**decoded, **{name: inputs[name] for name in others}})
+
+    return Endpoint.of(decode, {**encoded, **others}, plain.targets)
 
 
-def _with_bytes(
-    model: MultimodalVAE,
-    name: str,
-    given: Iterable[str],
-    function: Callable[[Tensors], Tensors],
-    more: Mapping[str, tf.TensorSpec] | None = None,
-) -> Iterator[tuple[str, Endpoint]]:
-    """A signature, and where images are given the same one for encoded images."""
-    plain = _endpoint(model, given, function, more)
-    yield name, plain
-    images = [name for name in given if image_tensors.is_image(model.modalities[name])]
-    if not images:
-        return
-    inputs = {
-        names.encoded(name) if name in images else name: tf.TensorSpec((None,), tf.string, name=names.encoded(name))
-        if name in images
-        else _spec(model, name)
-        for name in given
-    }
-
-    def from_bytes(tensors):
-        decoded = {name: image_tensors.from_bytes(model, name, tensors[names.encoded(name)]) for name in images}
-        rest = {name: value for name, value in tensors.items() if name in model.modalities or name == "seed"}
-        return plain.function({**decoded, **rest})
-
-    yield name + names.BYTES, Endpoint.of(from_bytes, {**inputs, **(more or {})})
+def _specs(model: MultimodalVAE, given: Iterable[str]) -> dict[str, tf.TensorSpec]:
+    shapes = {name: (None, *model.modalities[name].event_shape) for name in given}
+    return {name: tf.TensorSpec(shape, tf.float32, name=name) for name, shape in shapes.items()}
 
 
-def _endpoint(
-    model: MultimodalVAE,
-    given: Iterable[str],
-    function: Callable[[Tensors], Tensors],
-    more: Mapping[str, tf.TensorSpec] | None = None,
-) -> Endpoint:
-    return Endpoint.of(function, {**{name: _spec(model, name) for name in given}, **(more or {})})
-
-
-def _spec(model: MultimodalVAE, name: str) -> tf.TensorSpec:
-    return tf.TensorSpec((None, *model.modalities[name].event_shape), tf.float32, name=name)
+def _latent(model: MultimodalVAE) -> tf.TensorSpec:
+    given = {name: tf.zeros((1, *model.modalities[name].event_shape)) for name in model.given}
+    return tf.TensorSpec((None, model.prior(given).event_shape[-1]), tf.float32, name="z")
 
 
 def _subsets(model: MultimodalVAE, settings: Settings) -> list[tuple[str, ...]]:
@@ -237,10 +219,6 @@ def _subsets(model: MultimodalVAE, settings: Settings) -> list[tuple[str, ...]]:
         if not model.has_posterior(subset):
             raise ValueError(f"This {type(model).__name__} cannot start from {', '.join(map(repr, subset))} alone.")
     return [tuple(name for name in model.modalities if name in subset) for subset in settings.given]
-
-
-def _zeros(model: MultimodalVAE, given: Iterable[str]) -> Tensors:
-    return {name: tf.zeros((1, *model.modalities[name].event_shape)) for name in given}
 
 
 def _rows(tensors: Tensors) -> tf.Tensor:

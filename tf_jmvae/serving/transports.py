@@ -1,11 +1,12 @@
 """How the client reaches TF Serving: gRPC or REST. Both take and give NumPy arrays and TF Serving's own messages."""
 
 import base64
+import contextlib
 import json
 import re
 import time
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import grpc
@@ -24,7 +25,7 @@ from tensorflow_serving.apis import (
 
 from tf_jmvae.serving.verbs import Signature
 
-__all__ = ["CallError", "GrpcTransport", "RestTransport", "Transport"]
+__all__ = ["CallError", "ForeignAnswerError", "GrpcTransport", "RestTransport", "Transport"]
 
 SIGNATURE_DEF = "signature_def"
 
@@ -46,9 +47,20 @@ class CallError(Exception):
     """A call that failed: gRPC's name of the code, and what the server or the network said."""
 
     def __init__(self, code: str, details: str):
-        super().__init__(f"{code}: {details}")
+        super().__init__(code, details)  # both, or it could not be unpickled
         self.code = code
         self.details = details
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.details}"
+
+
+class ForeignAnswerError(CallError):
+    """Something answered that is no TF Serving."""
+
+    def __init__(self, details: str):
+        super().__init__("UNKNOWN", details)
+        self.args = (details,)
 
 
 class Transport(Protocol):
@@ -96,14 +108,16 @@ class GrpcTransport:
         for key, value in inputs.items():
             request.inputs[key].CopyFrom(tf.make_tensor_proto(value, signature.inputs[key].dtype))
         response = self._call(self._prediction.Predict, request)
-        return {key: tf.make_ndarray(value) for key, value in response.outputs.items()}
+        with _understood(f"outputs {', '.join(response.outputs)}"):
+            return {key: tf.make_ndarray(value) for key, value in response.outputs.items()}
 
     def metadata(self) -> get_model_metadata_pb2.SignatureDefMap:
         request = get_model_metadata_pb2.GetModelMetadataRequest(
             model_spec=self._spec(self._version), metadata_field=[SIGNATURE_DEF]
         )
         found = get_model_metadata_pb2.SignatureDefMap()
-        self._call(self._prediction.GetModelMetadata, request).metadata[SIGNATURE_DEF].Unpack(found)
+        if not self._call(self._prediction.GetModelMetadata, request).metadata[SIGNATURE_DEF].Unpack(found):
+            raise ForeignAnswerError("metadata without signatures")
         return found
 
     def status(self, version: int | None) -> get_model_status_pb2.GetModelStatusResponse:
@@ -138,17 +152,23 @@ class RestTransport:
         # TF Serving reads and writes NaN and Infinity as Python's json does.
         columns = {key: _to_json(value) for key, value in inputs.items()}
         body = json.dumps({"signature_name": name, "inputs": columns}, separators=(",", ":")).encode()
-        outputs = self._call("POST", f"{self._of(self._version)}:predict", body)["outputs"]
-        if len(signature.outputs) == 1:  # TF Serving then leaves the name out
-            outputs = dict.fromkeys(signature.outputs, outputs)
-        return {key: _from_json(outputs[key], info.dtype) for key, info in signature.outputs.items()}
+        answer = self._call("POST", f"{self._of(self._version)}:predict", body)
+        with _understood(answer):
+            outputs = answer["outputs"]
+            if len(signature.outputs) == 1:  # TF Serving then leaves the name out
+                outputs = dict.fromkeys(signature.outputs, outputs)
+            return {key: _from_json(outputs[key], info.dtype) for key, info in signature.outputs.items()}
 
     def metadata(self) -> get_model_metadata_pb2.SignatureDefMap:
-        found = self._call("GET", f"{self._of(self._version)}/metadata")["metadata"][SIGNATURE_DEF]
-        return _parsed(found, get_model_metadata_pb2.SignatureDefMap())
+        answer = self._call("GET", f"{self._of(self._version)}/metadata")
+        with _understood(answer):
+            found = answer["metadata"][SIGNATURE_DEF]
+            return _parsed(found, SIGNATURE_DEF, get_model_metadata_pb2.SignatureDefMap())
 
     def status(self, version: int | None) -> get_model_status_pb2.GetModelStatusResponse:
-        return _parsed(self._call("GET", self._of(version)), get_model_status_pb2.GetModelStatusResponse())
+        answer = self._call("GET", self._of(version))
+        with _understood(answer):
+            return _parsed(answer, "model_version_status", get_model_status_pb2.GetModelStatusResponse())
 
     def close(self) -> None:
         self._session.close()
@@ -182,16 +202,35 @@ def _answer(response: requests.Response, content: bytes) -> dict[str, Any]:
     except ValueError as error:
         if response.status_code in (503, 504):  # a proxy says so in its own words
             raise CallError(_CODES[response.status_code], f"HTTP {response.status_code} {response.reason}") from error
-        start = re.sub(r"\s+", " ", content[:80].decode(errors="replace"))
-        problem = f"HTTP {response.status_code} and {start!r}: this is not TF Serving's REST API"
-        raise CallError("UNKNOWN", problem) from error
+        raise ForeignAnswerError(f"HTTP {response.status_code} and {_start(content)!r}") from error
     if response.ok and isinstance(answer, dict):
         return answer
-    details = answer.get("error", content.decode()) if isinstance(answer, dict) else content.decode()
+    if response.ok:
+        raise ForeignAnswerError(f"HTTP {response.status_code} and {_start(content)!r}")
+    text = content.decode(errors="replace")
+    details = answer.get("error", text) if isinstance(answer, dict) else text
     raise CallError(_CODES.get(response.status_code, "UNKNOWN"), str(details))
 
 
-def _parsed(found: Any, message: Any) -> Any:
+def _start(content: bytes) -> str:
+    return re.sub(r"\s+", " ", content[:80].decode(errors="replace"))
+
+
+@contextlib.contextmanager
+def _understood(answer: Any) -> Iterator[None]:
+    """Around what reads an answer: one that cannot be read is not TF Serving's."""
+    try:
+        yield
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError, json_format.ParseError) as error:
+        text = answer if isinstance(answer, str) else json.dumps(answer)
+        problem = f"{type(error).__name__}: {error}"
+        raise ForeignAnswerError(f"{_start(text.encode())!r}, which cannot be read ({problem[:200]})") from error
+
+
+def _parsed(found: Any, required: str, message: Any) -> Any:
+    """A message from JSON that has at least the required field."""
+    if not isinstance(found, dict) or not found.get(required):
+        raise ValueError(f"no {required}")
     return json_format.ParseDict(found, message, ignore_unknown_fields=True)
 
 
@@ -202,7 +241,12 @@ def _to_json(value: np.ndarray) -> list:
     return value.tolist()
 
 
-def _from_json(value: list, dtype: str) -> np.ndarray:
-    if dtype != "string":
-        return np.array(value, dtype)
-    return np.array([base64.b64decode(item["b64"]) for item in value], object)
+def _from_json(value: Any, dtype: str) -> np.ndarray:
+    if dtype == "string":
+        if not isinstance(value, list):
+            raise TypeError(f"a list was expected, not {type(value).__name__}")
+        return np.array([base64.b64decode(item["b64"], validate=True) for item in value], object)
+    array = np.array(value)  # without the type, which would make NaN of null
+    if array.dtype.kind not in "biuf":
+        raise TypeError("numbers were expected")
+    return array.astype(dtype)

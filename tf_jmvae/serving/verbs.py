@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from tf_jmvae.serving import names
+
 __all__ = ["Signature", "TensorInfo", "Verbs"]
 
-_FORMATS = {"float": "", "uint8": "_as_uint8", "png": "_as_png"}
+_FORMATS = {"float": "", "uint8": names.AS_UINT8, "png": names.AS_PNG}
+_IMAGE_AXES = 4  # batch, height, width, channels
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,11 @@ class Signature:
 class Verbs:
     """Base of `hub.HubModel` and `Client`: turns a verb into the name of a signature and its inputs.
 
-    `observed` maps modalities to arrays `[B, *event_shape]`; an image may also be a list of B encoded
-    images (PNG or JPEG, as bytes), which the model resizes. All methods return NumPy arrays.
+    `observed` maps modalities to arrays `[B, *event_shape]`; images may also be lists of B encoded images (PNG or
+    JPEG, as bytes), which the model resizes. All methods return NumPy arrays.
+
+    Names, shapes and types are checked before anything runs; values by `HubModel` only, whose card says what they may
+    be. A server computes with NaN, or with pixels up to 255 where the model was trained on 0 to 1.
     """
 
     @property
@@ -49,6 +55,9 @@ class Verbs:
     def _predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         raise NotImplementedError(f"{type(self).__name__} must define _predict()")
 
+    def _check_value(self, name: str, value: np.ndarray) -> None:
+        """Raises ValueError if an input of floats, of the right shape, holds what the model cannot read."""
+
     def encode(self, observed: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """q(z | observed): `{"mean": [B, D], "standard_deviation": [B, D]}`.
 
@@ -56,8 +65,7 @@ class Verbs:
           ValueError: the model has no encoder for these modalities, or a shape is wrong.
         """
         inputs = _as_inputs(observed)
-        name = self._find(r"encode(_from_.+)?", inputs, f"encode {_listed(observed)}")
-        return self._call(name, inputs)
+        return self._call(self._find(r"encode(_from_.+)?", inputs, f"encode {_listed(observed)}"), inputs)
 
     def generate(
         self,
@@ -76,7 +84,8 @@ class Verbs:
           targets: what to generate; by default everything that is not observed.
           num_samples: S samples for each example; None for one, without a sample axis.
           latent: `"sample"` draws z, `"mean"` takes its mean, and needs no seed.
-          images: `"float"` gives the model's own values, `"uint8"` pixels, `"png"` encoded images, as bytes.
+          images: `"float"` gives the model's own values, `"uint8"` pixels, `"png"` encoded images, as bytes. What
+            is no image is always given as values.
           seed: equal seeds give equal results, row by row; None differs every time.
 
         Returns:
@@ -96,22 +105,24 @@ class Verbs:
             targets = list(targets)
         if num_samples is not None:
             _check_count(num_samples)
-            inputs = {name: np.repeat(value, num_samples, axis=0) for name, value in inputs.items()}
-        verb = "generate"
+        copies = 1 if num_samples is None else num_samples
+        verb, rows = "generate", _rows(inputs)
         if latent == "sample":
-            verb, inputs["seed"] = "sample", _row_seeds(seed, _rows(inputs))
+            verb, inputs["seed"] = "sample", _row_seeds(seed, rows * copies)
         outputs = {}
         for target in targets:
             wish = f"generate {target!r} from {_listed(observed)}"
             name = self._find(rf"{verb}_{re.escape(target)}_from_.+", inputs, wish)
-            outputs |= self._call(self._in_format(name, suffix), inputs)
+            outputs |= self._call(self._in_format(name, suffix), inputs, copies)
         if num_samples is not None:
             outputs = {name: value.reshape(-1, num_samples, *value.shape[1:]) for name, value in outputs.items()}
         return outputs
 
     def reconstruct(self, observed: Mapping[str, Any], *, images: str = "float") -> dict[str, np.ndarray]:
         """All modalities again, from the mean of q(z | all of them)."""
-        return self._call(self._in_format("reconstruct", _suffix(images)), _as_inputs(observed))
+        suffix, inputs = _suffix(images), _as_inputs(observed)
+        name = self._find("reconstruct", inputs, f"reconstruct from {_listed(observed)}")
+        return self._call(self._in_format(name, suffix), inputs)
 
     def decode(
         self, z: np.ndarray, given: Mapping[str, Any] | None = None, *, images: str = "float"
@@ -123,8 +134,9 @@ class Verbs:
           given: what one-way models are conditioned on.
           images: as for `generate`.
         """
-        inputs = {"z": np.asarray(z, np.float32), **_as_inputs(given or {})}
-        return self._call(self._in_format("decode", _suffix(images)), inputs)
+        suffix, inputs = _suffix(images), {"z": np.asarray(z), **_as_inputs(given or {})}
+        name = self._find("decode", inputs, f"decode z given {_listed(given or {})}")
+        return self._call(self._in_format(name, suffix), inputs)
 
     def sample(self, num_samples: int, *, images: str = "float", seed: int | None = None) -> dict[str, np.ndarray]:
         """All modalities together from the prior, `[N, *event_shape]`."""
@@ -138,16 +150,22 @@ class Verbs:
         """
         inputs = _as_inputs(observed)
         inputs["seed"] = _row_seeds(seed, _rows(inputs))
-        return self._call("log_likelihood", inputs)["log_likelihood"]
+        name = self._find("log_likelihood", inputs, f"give the log-likelihood of {_listed(observed)}")
+        return self._call(name, inputs)["log_likelihood"]
 
-    def _call(self, name: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def _call(self, name: str, inputs: Mapping[str, np.ndarray], copies: int = 1) -> dict[str, np.ndarray]:
+        """The outputs of a signature, for `copies` of each row; seeds are for each of the copies already."""
         signature = self._signature(name)
         if inputs.keys() != signature.inputs.keys():
             raise ValueError(f"Signature {name!r} takes {_listed(signature.inputs)}; got {_listed(inputs)}.")
         checked = {key: _as_tensor(key, value, signature.inputs[key]) for key, value in inputs.items()}
+        for key, value in checked.items():
+            if value.dtype.kind == "f":
+                self._check_value(key, value)
+        if copies != 1:
+            checked = {k: value if k == "seed" else np.repeat(value, copies, axis=0) for k, value in checked.items()}
         _rows(checked)
-        outputs = self._predict(name, checked)
-        return {key.removesuffix("_bytes"): value for key, value in outputs.items()}
+        return {names.modality(key): value for key, value in self._predict(name, checked).items()}
 
     def _signature(self, name: str) -> Signature:
         if name not in self.signatures:
@@ -157,27 +175,59 @@ class Verbs:
     def _find(self, pattern: str, inputs: Iterable[str], wish: str) -> str:
         """The signature of a verb that takes just these inputs, with outputs in the model's own values."""
         wanted = set(inputs)
-        for name, signature in self.signatures.items():
-            if signature.inputs.keys() == wanted and re.fullmatch(pattern, name) and not _has_format(name):
-                return name
-        there = sorted(name for name in self.signatures if re.fullmatch(pattern, name) and not _has_format(name))
-        raise ValueError(f"The model cannot {wish}. What it can: {', '.join(there) or 'nothing of the kind'}.")
+        there = {n: signature for n, signature in self.signatures.items() if re.fullmatch(pattern, names.plain(n))}
+        for name, signature in there.items():
+            if signature.inputs.keys() == wanted:
+                return names.without_format(name)
+        _check_mixture(wanted, there.values())
+        known = sorted({_described(names.without_format(name), signature) for name, signature in there.items()})
+        raise ValueError(f"The model cannot {wish}. What it can: {'; '.join(known) or 'nothing of the kind'}.")
 
     def _in_format(self, name: str, suffix: str) -> str:
-        """The signature whose images are in a format; what has no image has one format only."""
-        return name + suffix if name + suffix in self.signatures else name
+        """The signature whose images are in a format; what gives no image has one format only."""
+        if name + suffix in self.signatures:
+            return name + suffix
+        images = [key for key, info in self._signature(name).outputs.items() if len(info.shape) == _IMAGE_AXES]
+        if images:
+            raise ValueError(
+                f"The model gives {_listed(images)} as values only, with images='float': pixels and PNG are for grey "
+                "and RGB images, which have 1 or 3 channels."
+            )
+        return name
 
     def _targets_from(self, inputs: Iterable[str], observed: Iterable[str]) -> list[str]:
-        wanted, targets = set(inputs), []
+        wanted, there, targets = set(inputs), [], {}
         for name, signature in self.signatures.items():
-            match = re.fullmatch(r"generate_(.+)_from_.+", name)
-            if match and not _has_format(name) and signature.inputs.keys() == wanted and match[1] not in observed:
-                targets.append(match[1])
+            match = re.fullmatch(r"generate_(.+)_from_.+", names.plain(name))
+            if match and match[1] not in observed:
+                there.append(signature)
+                if signature.inputs.keys() == wanted:
+                    targets[match[1]] = True
         if not targets:
+            _check_mixture(wanted, there)
             raise ValueError(
                 f"The model generates nothing from {_listed(observed)}: see its signatures, or use reconstruct()."
             )
-        return targets
+        return list(targets)
+
+
+def _check_mixture(wanted: Iterable[str], signatures: Iterable[Signature]) -> None:
+    """Raises if there are signatures for just these modalities, but not as arrays and encoded images as given."""
+    modalities = set(map(names.modality, wanted))
+    found = sorted({_read(s.inputs) for s in signatures if set(map(names.modality, s.inputs)) == modalities})
+    if found:
+        raise ValueError(
+            f"The model cannot read {_read(wanted)} together, where {names.BYTES!r} means encoded images. It reads "
+            f"{'; or '.join(found)}. Give all images as lists of bytes, or all as arrays."
+        )
+
+
+def _described(name: str, signature: Signature) -> str:
+    return name if "_from_" in name else f"{name} of {_read(signature.inputs)}"
+
+
+def _read(inputs: Iterable[str]) -> str:
+    return _listed(sorted(name for name in inputs if name != "seed"))
 
 
 def _as_inputs(observed: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,7 +237,7 @@ def _as_inputs(observed: Mapping[str, Any]) -> dict[str, Any]:
     inputs = {}
     for name, value in observed.items():
         value = np.asarray(value, object) if _holds_bytes(value) else np.asarray(value)
-        inputs[f"{name}_bytes" if value.dtype == object else name] = value
+        inputs[names.encoded(name) if value.dtype == object else name] = value
     return inputs
 
 
@@ -210,7 +260,12 @@ def _as_tensor(name: str, value: np.ndarray, info: TensorInfo) -> np.ndarray:
         return value
     if value.dtype.kind not in "biuf":
         raise TypeError(f"{name!r}: expected numbers; got {value.dtype}.")
-    return value.astype(info.dtype)
+    with np.errstate(over="ignore"):
+        cast = value.astype(info.dtype)
+    overflown = np.isinf(cast) & np.isfinite(value)
+    if overflown.any():
+        raise ValueError(f"{name!r} holds {value[overflown][0]:g}, which is too large for {info.dtype}.")
+    return cast
 
 
 def _rows(inputs: Mapping[str, np.ndarray]) -> int:
@@ -232,10 +287,6 @@ def _row_seeds(seed: int | None, rows: int) -> np.ndarray:
 def _check_count(num_samples: int) -> None:
     if isinstance(num_samples, bool) or not hasattr(num_samples, "__index__") or num_samples.__index__() < 1:
         raise ValueError(f"num_samples must be a whole number of 1 or more; got {num_samples!r}.")
-
-
-def _has_format(name: str) -> bool:
-    return name.endswith(("_as_uint8", "_as_png"))
 
 
 def _suffix(images: str) -> str:

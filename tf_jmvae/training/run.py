@@ -267,19 +267,23 @@ def _require_same(run_dir: Path, config: Config) -> None:
         raise RunError(f"{run_dir} holds a run with other settings: {', '.join(changed)}. {advice}")
 
 
-def load_model(path: Path) -> MultimodalVAE:
-    """A saved model; a `RunError` with its path unless it is one of this package."""
+def load_model(path: Path, *, maker: str = "tf-jmvae train", advice: str = "") -> MultimodalVAE:
+    """A saved model of this package.
+
+    Args:
+      path: of a `.keras` file.
+      maker: the command that leaves such a model, for the message if there is none.
+      advice: what to do if it is damaged.
+
+    Raises:
+      RunError: there is no such file, or it is damaged or of another kind.
+    """
     if not path.is_file():
-        raise RunError(
-            f"There is no model {path}. A run leaves one: tf-jmvae train --preset celeba-jmvae-kl-gan-small."
-        )
+        raise RunError(f"There is no model {path}. A run leaves one in its folder: {maker}.")
     try:
         model = keras.saving.load_model(path)
     except Exception as error:  # Keras has no error of its own for a file that is damaged
-        raise RunError(
-            f"The trained model {path} cannot be loaded ({error}). Delete the folder {path.parent} and start again: it "
-            "is trained anew."
-        ) from error
+        raise RunError(f"The trained model {path} cannot be loaded ({error}). {advice}".rstrip()) from error
     if not isinstance(model, MultimodalVAE):
         raise RunError(f"{path} holds a {type(model).__name__}; expected a model of tf_jmvae.")
     return model

@@ -86,6 +86,11 @@ def test_a_seed_repeats_training(make, batch):
     _assert_equal(*histories, rtol=1e-5)  # sums over threads may differ in their last bit
 
 
+# There is one train_step, and compiling takes long: one model of each kind of objective.
+DIFFERENT = ["jmvae_kl", "hierarchical", "cmma"]
+
+
+@pytest.mark.parametrize("names", DIFFERENT, indirect=True)
 @pytest.mark.parametrize("option", [{"steps_per_execution": 2}, {"run_eagerly": True}], ids=str)
 def test_compile_options_do_not_change_the_result(make, batch, option):
     plain = make()
@@ -94,6 +99,7 @@ def test_compile_options_do_not_change_the_result(make, batch, option):
     _assert_equal(_fit(other, batch, **option), _fit(plain, batch, jit_compile=False), rtol=1e-3)
 
 
+@pytest.mark.parametrize("names", DIFFERENT, indirect=True)
 def test_xla_computes_the_same_step(make, batch):
     """XLA draws other noise from the same seed, so the decoders' noise is taken out: they ignore z."""
     plain, compiled = make(), make()
@@ -237,3 +243,27 @@ def test_clipping_the_gradient_through_the_optimizer(make, batch):
     model.fit(batch, batch_size=32, epochs=1, verbose=0)
     step = np.sqrt(sum(np.sum((v.numpy() - b) ** 2) for v, b in zip(model.trainable_variables, before, strict=True)))
     np.testing.assert_allclose(step, 1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("names", ["jmvae", "hierarchical", "cvae"], indirect=True)
+def test_a_chain_encodes_what_is_observed_once(make, batch, monkeypatch):
+    """A chain of five goes five times through the tower of what it completes, and twice through the others."""
+    model = make()
+    target = model.targets[0]
+    towers = getattr(model, "towers", None) or model.encoder.towers
+    calls = dict.fromkeys(batch, 0)
+    for name, tower in towers.towers.items():
+
+        def counted(values, name=name, call=tower.call, **options):
+            calls[name] += 1
+            return call(values, **options)
+
+        monkeypatch.setattr(tower, "call", counted)
+    tf.config.run_functions_eagerly(True)
+    try:
+        observed = {name: value for name, value in batch.items() if name != target}
+        model.posterior(observed, num_steps=5, initial="zeros", seed=1)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert calls.pop(target) == 5
+    assert set(calls.values()) == {2}  # for the chain, and for the posterior at its end

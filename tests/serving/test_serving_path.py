@@ -201,7 +201,7 @@ def test_every_signature_alone_in_batches_and_as_warm_up(root, kind, tmp_path, m
         for request in requests
     ]
 
-    results = iter(_run(folder, calls + rows + warm_up, kind == "jmvae_kl", tmp_path))
+    results = iter(_run(folder, calls + rows + warm_up, kind == "vae", tmp_path))
     num_steps = exported.KINDS[kind][-1].get("num_steps", 1)
     for name, inputs in calls:
         _assert_close(next(results), _expected(model, name, inputs, num_steps), f"{kind} {name}")

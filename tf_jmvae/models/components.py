@@ -28,9 +28,25 @@ class Towers(keras.layers.Layer):
         features = self({name: tf.zeros((1, *m.event_shape)) for name, m in modalities.items()})
         self.output_dim = features.shape[-1]
 
-    def call(self, batch: Mapping[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        features = [networks.flatten(tower(batch[name], training=training)) for name, tower in self.towers.items()]
-        joined = tf.concat(features, axis=-1)
+    def features(self, batch: Mapping[str, tf.Tensor], training: bool = False) -> dict[str, tf.Tensor]:
+        """What the towers of the modalities in `batch` give, each `[B, F_m]`."""
+        return {
+            name: networks.flatten(tower(batch[name], training=training))
+            for name, tower in self.towers.items()
+            if name in batch
+        }
+
+    def call(
+        self,
+        batch: Mapping[str, tf.Tensor],
+        training: bool = False,
+        known: Mapping[str, tf.Tensor] | None = None,
+    ) -> tf.Tensor:
+        """Of all modalities; of those whose features are `known` the values are not needed."""
+        features = {**(known or {}), **self.features(batch, training)}
+        # Keras casts arguments to this layer's dtype, which need not be the towers'.
+        dtype = features[next(name for name in self.towers if name in batch)].dtype
+        joined = tf.concat([tf.cast(features[name], dtype) for name in self.towers], axis=-1)
         return joined if self.trunk is None else networks.flatten(self.trunk(joined, training=training))
 
 
@@ -43,8 +59,13 @@ class Encoder(keras.layers.Layer):
         self.head = heads.Gaussian(event_shape=(latent_dim,))
         self.head.build((None, self.towers.output_dim))
 
-    def call(self, batch: Mapping[str, tf.Tensor], training: bool = False) -> tfd.Distribution:
-        return self.head(self.towers(batch, training=training))
+    def call(
+        self,
+        batch: Mapping[str, tf.Tensor],
+        training: bool = False,
+        known: Mapping[str, tf.Tensor] | None = None,
+    ) -> tfd.Distribution:
+        return self.head(self.towers(batch, training=training, known=known))
 
 
 class Decoder(keras.layers.Layer):

@@ -64,8 +64,11 @@ class _OneWayVAE(JointEncoderVAE):
     def get_config(self):
         return {**super().get_config(), "target": list(self.targets), "given": list(self.given)}
 
-    def _encode(self, batch, training):
-        return self.encoder(batch, training=training)
+    def _encode(self, batch, training, known=None):
+        return self.encoder(batch, training=training, known=known)
+
+    def _features(self, batch):
+        return self.encoder.towers.features(batch)
 
 
 @keras.saving.register_keras_serializable("tf_jmvae")

@@ -128,16 +128,21 @@ class HierarchicalJMVAE(JointEncoderVAE):
             "layer_prior": self._layer_prior.serialize(),
         }
 
-    def _encode(self, batch, training):
+    def _encode(self, batch, training, known=None):
         """Eq. (8): the layers are independent given the input, so z is one diagonal Gaussian."""
-        downwards = self._encode_layers(batch, training)[::-1]
+        downwards = self._encode_layers(batch, training, known)[::-1]
         mean = tf.concat([q.mean() for q in downwards], axis=-1)
         variance = tf.concat([q.variance() for q in downwards], axis=-1)
         return diagonal_gaussian(mean, variance)
 
-    def _encode_layers(self, batch: Mapping[str, tf.Tensor], training: bool) -> list[tfd.Distribution]:
+    def _features(self, batch):
+        return self.towers.features(batch)
+
+    def _encode_layers(
+        self, batch: Mapping[str, tf.Tensor], training: bool, known: Mapping[str, tf.Tensor] | None = None
+    ) -> list[tfd.Distribution]:
         """`[q(z_1 | x, w), .., q(z_L | x, w)]`."""
-        features = [self.towers(batch, training=training)]
+        features = [self.towers(batch, training=training, known=known)]
         for network in self.layer_networks:
             features.append(networks.flatten(network(features[-1], training=training)))
         return [head(h) for head, h in zip(self.layer_heads, features, strict=True)]

@@ -71,8 +71,11 @@ class JMVAE(JointEncoderVAE):
             terms[f"log_p_{name}"] = Term(1.0, p[name].log_prob(batch[name]))  # + E_q[log p(x|z)]
         return terms
 
-    def _encode(self, batch, training):
-        return self.encoder(batch, training=training)
+    def _encode(self, batch, training, known=None):
+        return self.encoder(batch, training=training, known=known)
+
+    def _features(self, batch):
+        return self.encoder.towers.features(batch)
 
 
 @keras.saving.register_keras_serializable("tf_jmvae")

@@ -25,7 +25,7 @@ __all__ = ["JointEncoderVAE"]
 
 
 class JointEncoderVAE(MultimodalVAE):
-    """Base of the models whose encoder reads every modality; a subclass defines `_encode`.
+    """Base of the models whose encoder reads every modality; a subclass defines `_encode` and `_features`.
 
     Args:
       modalities: `Modality` objects by name.
@@ -60,9 +60,15 @@ class JointEncoderVAE(MultimodalVAE):
     def iterates(self, observed, initial):
         return len(observed) < len(self.modalities)
 
-    def _encode(self, batch: Mapping[str, tf.Tensor], training: bool) -> tfd.Distribution:
-        """q(z | all modalities), `[B, D]`."""
+    def _encode(
+        self, batch: Mapping[str, tf.Tensor], training: bool, known: Mapping[str, tf.Tensor] | None = None
+    ) -> tfd.Distribution:
+        """q(z | all modalities), `[B, D]`; `known` are `_features` of those that are not in the batch."""
         raise NotImplementedError(f"{type(self).__name__} must define _encode()")
+
+    def _features(self, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """What the towers of the modalities in `batch` give: in a chain, what is observed is encoded once."""
+        raise NotImplementedError(f"{type(self).__name__} must define _features()")
 
     def _impute(
         self, observed: Mapping[str, tf.Tensor], num_draws: int | tf.Tensor, initial: str, seed: Any
@@ -84,9 +90,11 @@ class JointEncoderVAE(MultimodalVAE):
 
     @tf.function(reduce_retracing=True, autograph=False)
     def _chain(self, observed, missing, num_draws, seed):
+        known = self._features(observed)
+
         def draw(step, missing):
             latent_seed, *data_seeds = seeds.split(seeds.fold_in(seed, step), 1 + len(missing))
-            z = self.draw_latents(self._encode({**observed, **missing}, False), latent_seed)  # z  ~ q(z | x~, w)
+            z = self.draw_latents(self._encode(missing, False, known), latent_seed)  # z  ~ q(z | x~, w)
             p = self.likelihoods(z, given=observed, names=missing)
             drawn = {
                 name: sampling.draw(p[name], data_seed)  # x~ ~ p(x | z)

@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 LATENT_DIM = 64
-EXAMPLES = 20_000
+EXAMPLES = 20_480
 STEP = Callable[[torch.Tensor, torch.Tensor], None]
 
 

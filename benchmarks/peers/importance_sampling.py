@@ -10,6 +10,7 @@ from importlib import metadata
 
 import numpy as np
 import torch
+from layers import linear, mlp
 from multivae.data import MultimodalBaseDataset
 from multivae.models import JMVAE, JMVAEConfig
 from multivae.models.base import BaseDecoder, BaseEncoder, ModelOutput
@@ -17,20 +18,6 @@ from multivae.models.nn import BaseJointEncoder
 from torch import nn
 
 LATENT_DIM = 64
-
-
-def linear(kernel: np.ndarray, bias: np.ndarray) -> nn.Linear:
-    layer = nn.Linear(*kernel.shape)
-    layer.weight.data, layer.bias.data = torch.tensor(kernel.T.copy()), torch.tensor(bias)
-    return layer
-
-
-def mlp(weights: list[np.ndarray]) -> nn.Sequential:
-    """Kernels and biases of dense layers to linear layers, each with its ReLU."""
-    layers = []
-    for kernel, bias in zip(weights[::2], weights[1::2], strict=True):
-        layers += [linear(kernel, bias), nn.ReLU()]
-    return nn.Sequential(*layers)
 
 
 class Encoder(BaseJointEncoder):

@@ -13,7 +13,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-__all__ = ["Template", "checked", "clone", "conv_decoder", "conv_encoder", "flatten", "mlp", "upsampling"]
+__all__ = [
+    "Template",
+    "checked",
+    "clone",
+    "conv_decoder",
+    "conv_encoder",
+    "flatten",
+    "mlp",
+    "reads_rows_alone",
+    "upsampling",
+]
 
 _CONVOLUTION = {"kernel_size": 4, "strides": 2, "padding": "same"}  # section 4.2.2
 
@@ -176,3 +186,23 @@ def flatten(features: tf.Tensor) -> tf.Tensor:
     if features.shape.rank == 2:
         return features
     return tf.reshape(features, (tf.shape(features)[0], features.shape[1:].num_elements()))
+
+
+_BY_ROW = (
+    keras.layers.Activation,
+    keras.layers.Dense,
+    keras.layers.Flatten,
+    keras.layers.InputLayer,
+    keras.layers.LeakyReLU,
+    keras.layers.ReLU,
+)
+
+
+def reads_rows_alone(network: keras.layers.Layer) -> bool:
+    """Whether a row's features depend on that row alone: known of chains of `Dense` layers and activations.
+
+    Batch normalisation looks at other rows, dropout draws anew for each, and regularisers of activations count them.
+    """
+    if type(network) is keras.Sequential:
+        return all(reads_rows_alone(layer) for layer in network.layers)
+    return type(network) in _BY_ROW and network.activity_regularizer is None

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -12,6 +13,8 @@ from tf_jmvae.modality import Modality
 tfd = tfp.distributions
 
 __all__ = ["ConditionalDecoder", "Decoder", "Encoder", "Towers"]
+
+_FEW_CLASSES = 32  # fewer than the rows of any batch that one trains with
 
 
 class Towers(keras.layers.Layer):
@@ -24,17 +27,24 @@ class Towers(keras.layers.Layer):
         super().__init__()
         self.towers = {name: networks.clone(modality.encoder) for name, modality in modalities.items()}
         self.trunk = trunk and networks.clone(trunk)
+        self._classes = {name: _classes(modality) for name, modality in modalities.items() if _is_class(modality)}
         # User-made layers may not infer shapes; a pass over one example always makes their weights.
         features = self({name: tf.zeros((1, *m.event_shape)) for name, m in modalities.items()})
         self.output_dim = features.shape[-1]
 
     def features(self, batch: Mapping[str, tf.Tensor], training: bool = False) -> dict[str, tf.Tensor]:
         """What the towers of the modalities in `batch` give, each `[B, F_m]`."""
-        return {
-            name: networks.flatten(tower(batch[name], training=training))
-            for name, tower in self.towers.items()
-            if name in batch
-        }
+        return {name: self._features_of(name, batch[name], training) for name in self.towers if name in batch}
+
+    def _features_of(self, name: str, values: tf.Tensor, training: bool) -> tf.Tensor:
+        """In training the tower of a class reads each class once, and every row gets the features of its own."""
+        tower = self.towers[name]
+        if not training or name not in self._classes:
+            return networks.flatten(tower(values, training=training))
+        features = networks.flatten(tower(tf.constant(self._classes[name]), training=True))
+        values = tf.cast(values, features.dtype)
+        rest = 1 - tf.reduce_sum(values, axis=-1, keepdims=True)  # 1 for the zeros of a missing label
+        return tf.concat([values, rest], axis=-1) @ features
 
     def call(
         self,
@@ -48,6 +58,18 @@ class Towers(keras.layers.Layer):
         dtype = features[next(name for name in self.towers if name in batch)].dtype
         joined = tf.concat([tf.cast(features[name], dtype) for name in self.towers], axis=-1)
         return joined if self.trunk is None else networks.flatten(self.trunk(joined, training=training))
+
+
+def _is_class(modality: Modality) -> bool:
+    """Whether rows of the modality are one of a few, and its encoder gives equal rows equal features."""
+    if not isinstance(modality.head, heads.Categorical) or len(modality.event_shape) > 1:
+        return False
+    return modality.event_shape[0] <= _FEW_CLASSES and networks.reads_rows_alone(modality.encoder)
+
+
+def _classes(modality: Modality) -> np.ndarray:
+    """`[C + 1, C]`: every class, and the zeros of a missing one."""
+    return np.eye(modality.event_shape[0] + 1, modality.event_shape[0], dtype=np.float32)
 
 
 class Encoder(keras.layers.Layer):

@@ -53,9 +53,9 @@ def test_a_block_has_the_layers_of_the_papers_notation(network, notation):
 
 
 def _conv(*channels, norm=()):
-    """Weights of 4x4 convolutions in a row, each with a bias; 2 more per channel where batches are normalised."""
+    """Weights of 4x4 convolutions in a row, each with a bias; a scale besides where batches are normalised."""
     total = sum(16 * a * b + b for a, b in itertools.pairwise(channels))
-    return total + 2 * sum(norm)
+    return total + sum(norm)
 
 
 def test_shapes_and_sizes_of_the_celeba_networks():
@@ -81,6 +81,49 @@ def test_batch_normalisation_stands_before_the_activation():
     # A standardised Gaussian cut off at 0: about half of the values, never a negative one.
     assert made.min() == 0
     assert 0.2 < (made == 0).mean() < 0.8
+
+
+def _normalized(layer, images, training=True):
+    """Outputs, the gradients of a function of them, and the moving statistics after one pass."""
+    layer.build(images.shape)
+    layer.set_weights([np.linspace(0.5, 1.5, 5), np.linspace(-1, 1, 5), np.linspace(0, 1, 5), np.linspace(1, 2, 5)])
+    images = tf.constant(images)
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        outputs = layer(images, training=training)
+        loss = tf.reduce_sum(tf.sin(3 * tf.cast(outputs, tf.float32)))
+    gradients = tape.gradient(loss, [images, *layer.trainable_variables])
+    return [outputs, *gradients, *layer.get_weights()]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", [(6, 4, 3, 5), (6, 5)], ids=["images", "vectors"])
+def test_batch_normalisation_is_keras_own(shape, training):
+    inputs = np.random.default_rng(0).normal(1, 2, shape).astype("float32")
+    arguments = {"momentum": 0.9, "epsilon": 0.01}
+    ours = _normalized(networks.BatchNormalization(**arguments), inputs, training)
+    for value, expected in zip(
+        ours, _normalized(keras.layers.BatchNormalization(**arguments), inputs, training), strict=True
+    ):
+        np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("arguments", [{"axis": 1}, {"scale": False}, {"center": False}, {"renorm": True}])
+def test_batch_normalisation_without_a_kernel_is_keras_own(arguments):
+    inputs = np.random.default_rng(0).normal(1, 2, (6, 5, 3, 5)).astype("float32")
+    ours = networks.BatchNormalization(**arguments)(inputs, training=True)
+    theirs = keras.layers.BatchNormalization(**arguments)(inputs, training=True)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_batch_normalisation_keeps_its_statistics_in_float32():
+    inputs = np.random.default_rng(0).normal(1, 2, (6, 4, 3, 5)).astype("float32")
+    outputs, *_, mean, variance = _normalized(networks.BatchNormalization(dtype="mixed_bfloat16"), inputs)
+    expected, *_, expected_mean, expected_variance = _normalized(keras.layers.BatchNormalization(), inputs)
+    assert outputs.dtype == tf.bfloat16
+    np.testing.assert_allclose(tf.cast(outputs, tf.float32), expected, atol=0.03)
+    np.testing.assert_allclose(mean, expected_mean, rtol=1e-3)
+    np.testing.assert_allclose(variance, expected_variance, rtol=1e-3)
 
 
 def test_the_images_projection_is_float32_under_mixed_precision():

@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 __all__ = [
+    "BatchNormalization",
     "Template",
     "checked",
     "clone",
@@ -126,7 +127,33 @@ def _block(
     """A layer and its activation, with batch normalisation between the two where it is wanted."""
     if not batch_norm:
         return [layer(size, activation=activation, **options)]
-    return [layer(size, **options), keras.layers.BatchNormalization(), keras.layers.Activation(activation)]
+    # Normalisation takes away any bias before it, and has one of its own.
+    return [layer(size, use_bias=False, **options), BatchNormalization(), keras.layers.Activation(activation)]
+
+
+@keras.saving.register_keras_serializable("tf_jmvae")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras's layer, with TensorFlow's one kernel for what it computes of a batch of images in training.
+
+    Keras writes the mean, the variance and the normalisation as operations of their own, in float32; each reads the
+    images anew. Arguments, state and results are Keras's.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        if not (training and self.trainable and self._has_kernel(inputs, mask)):
+            return super().call(inputs, training=training, mask=mask)
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs, scale=self.gamma, offset=self.beta, mean=[], variance=[], epsilon=self.epsilon, is_training=True
+        )
+        size = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), variance.dtype)
+        # The kernel's variance is that of a sample, Keras's that of the batch.
+        for moving, found in ((self.moving_mean, mean), (self.moving_variance, variance * (size - 1) / size)):
+            moving.assign(moving * self.momentum + found * (1 - self.momentum))
+        return outputs
+
+    def _has_kernel(self, inputs: tf.Tensor, mask: tf.Tensor | None) -> bool:
+        images = inputs.shape.rank == 4 and self.axis in (-1, 3) and inputs.dtype != tf.float64
+        return images and self.scale and self.center and not self.renorm and mask is None
 
 
 def checked(role: str, network: Any) -> keras.layers.Layer:

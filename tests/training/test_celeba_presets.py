@@ -12,11 +12,11 @@ from tf_jmvae.training.config import Config, ConvolutionConfig, ModalityConfig
 
 
 def _mlp(*widths, norm=()):
-    return sum(a * b + b for a, b in itertools.pairwise(widths)) + 2 * sum(norm)
+    return sum(a * b + b for a, b in itertools.pairwise(widths)) + sum(norm)
 
 
 def _conv(*channels, norm=()):
-    return sum(16 * a * b + b for a, b in itertools.pairwise(channels)) + 2 * sum(norm)
+    return sum(16 * a * b + b for a, b in itertools.pairwise(channels)) + sum(norm)
 
 
 def _size(layer):

@@ -105,7 +105,13 @@ class Checkpoint(keras.callbacks.Callback):
         self._restored = False
 
     def restore(self, model: keras.Model) -> int:
-        """Loads the newest checkpoint into a compiled model; returns how many epochs are done.
+        """Loads the newest checkpoint into a compiled model.
+
+        Args:
+          model: built and compiled as the one that was trained.
+
+        Returns:
+          How many epochs are done, 0 where there is no checkpoint: `initial_epoch` of `fit`.
 
         Raises:
           ValueError: if the model is not compiled, so that its optimizer could not be restored.

@@ -33,7 +33,14 @@ def diagonal_gaussian(mean: tf.Tensor, variance: tf.Tensor, event_ndims: int = 1
 
 
 def standard_gaussian(dim: int) -> tfd.Distribution:
-    """N(0, I) over `[dim]`: the prior p(z)."""
+    """The prior p(z) = N(0, I).
+
+    Args:
+      dim: D.
+
+    Returns:
+      A `diagonal_gaussian` with event shape `[D]` and no batch axis.
+    """
     return diagonal_gaussian(tf.zeros([dim]), tf.ones([dim]))
 
 

@@ -87,7 +87,24 @@ def infer_attributes(
     num_steps: int = 1,
     seed: int = 0,
 ) -> dict[str, float]:
-    """What the model says of an image: the mean of each attribute by name. Arguments and errors as for `edit`."""
+    """What the model says of an image.
+
+    Args:
+      model: one that goes from images to attributes.
+      image: uint8 RGB `[H, W, 3]`, a path, or encoded bytes.
+      crop: as for `edit`.
+      attributes: as for `edit`.
+      photograph: as for `edit`.
+      num_steps: of iterated sampling, for models that need it.
+      seed: of iterated sampling.
+
+    Returns:
+      The mean of each attribute by name; its sign says whether it is there.
+
+    Raises:
+      ValueError: a model without such modalities, or one that lacks this direction.
+      OSError: `image` cannot be read.
+    """
     attributes, photograph = _modalities(model, attributes, photograph)
     _, w = _infer(model, image, crop, attributes, photograph, num_steps, seed)
     return dict(zip(model.modalities[attributes].entry_names, map(float, w[0]), strict=True))

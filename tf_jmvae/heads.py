@@ -41,6 +41,7 @@ class Head(keras.layers.Layer):
         copied once per parameter, e.g. a transposed convolution. By
         default a dense layer. The paper's `f_mu`, `f_sigma2`.
       event_shape: shape of one event. A `Modality` fills it in.
+      dtype: Keras's dtype or policy of the head itself; float32 keeps log-densities exact.
     """
 
     parameter_names: tuple[str, ...] = ()
@@ -60,7 +61,14 @@ class Head(keras.layers.Layer):
         self._projections: list[keras.layers.Layer] = []
 
     def with_event_shape(self, event_shape: tuple[int, ...]) -> "Head":
-        """A fresh head of the same settings for events of `event_shape`."""
+        """A fresh head of the same settings.
+
+        Args:
+          event_shape: shape of one event.
+
+        Returns:
+          A head of the same class with weights of its own.
+        """
         config = self.get_config()
         config.pop("name")
         return type(self).from_config({**config, "event_shape": tuple(event_shape)})
@@ -82,7 +90,15 @@ class Head(keras.layers.Layer):
             self._projections.append(layer)
 
     def call(self, features: tf.Tensor, batch_shape: tf.Tensor | None = None) -> tfd.Distribution:
-        """Features `[N, F]` to a distribution with batch shape `[N]`, or `batch_shape` of N in all."""
+        """Features to the distribution over events.
+
+        Args:
+          features: `[N, F]`, or whatever `projection` reads.
+          batch_shape: of the distribution, N in all, such as `[B, S]`; `[N]` by default.
+
+        Returns:
+          A TFP distribution with that batch shape and the head's event shape.
+        """
         batch_shape = tf.shape(features)[:1] if batch_shape is None else batch_shape
         features = networks.flatten(features) if self._projection.layer is None else features
         shape = tf.concat([batch_shape, self.event_shape], axis=0)
@@ -94,16 +110,37 @@ class Head(keras.layers.Layer):
         return self.distribution(*parameters)
 
     def distribution(self, *parameters: tf.Tensor) -> tfd.Distribution:
-        """Raw parameters, each `[..., *event_shape]`, to the distribution over events."""
+        """Raw parameters to the distribution over events.
+
+        Args:
+          *parameters: one for each of `parameter_names`, `[..., *event_shape]`, any real numbers.
+
+        Returns:
+          A TFP distribution with batch shape `[...]`; `log_prob` is in nats, summed over the event.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define distribution()")
 
     def noise(self, batch_size: tf.Tensor) -> tfd.Distribution:
-        """The likelihood at all-zero raw parameters: random data of the right kind, `[B, *event_shape]`."""
+        """The likelihood at all-zero raw parameters: random data of the right kind.
+
+        Args:
+          batch_size: B, an integer tensor.
+
+        Returns:
+          A TFP distribution with batch shape `[B]`.
+        """
         zeros = tf.zeros(tf.concat([[batch_size], self.event_shape], axis=0), self.compute_dtype)
         return self.distribution(*[zeros] * len(self.parameter_names))
 
     def in_support(self, values: np.ndarray) -> np.ndarray:
-        """Which of the finite `values`, `[B, *event_shape]`, the likelihood can score: a mask that broadcasts."""
+        """Which values the likelihood can score.
+
+        Args:
+          values: `[B, *event_shape]`, finite.
+
+        Returns:
+          A mask that broadcasts with `values`.
+        """
         return np.ones(values.shape, bool)
 
     def get_config(self) -> dict[str, Any]:
@@ -250,6 +287,12 @@ _BY_NAME = {
 def get(likelihood: str | Head) -> Head:
     """The head for a likelihood's name, or the head itself.
 
+    Args:
+      likelihood: `"bernoulli"`, `"categorical"`, `"gaussian"`, `"laplace"`, `"counts"`, or a head.
+
+    Returns:
+      A head, which has no event shape yet if it was named.
+
     Raises:
       ValueError: if the name is unknown; the message lists the known ones.
     """
@@ -258,6 +301,13 @@ def get(likelihood: str | Head) -> Head:
 
 def make(name: str, **settings: Any) -> Head:
     """A new head by its likelihood's name, with settings of its constructor.
+
+    Args:
+      name: as for `get`.
+      **settings: arguments of the head's class, such as `variance=1.0`.
+
+    Returns:
+      A head that has no event shape yet, unless the settings give one.
 
     Raises:
       ValueError: if the name is unknown; the message lists the known ones.

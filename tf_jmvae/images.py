@@ -29,6 +29,9 @@ def open_rgb(source: str | os.PathLike | bytes | np.ndarray) -> Image.Image:
       source: a path, the bytes of an encoded image (JPEG, PNG, GIF, BMP, TIFF, WebP, PPM), or a uint8 array
         `[H, W]` or `[H, W, 1]` (grey), `[H, W, 3]` (RGB), `[H, W, 4]` (RGBA).
 
+    Returns:
+      A Pillow image of mode RGB.
+
     Raises:
       OSError: there is no such file, or it is empty, truncated or no image.
       ValueError: more than 50 megapixels, refused before decoding; floating-point pixels; or an
@@ -61,7 +64,14 @@ def open_rgb(source: str | os.PathLike | bytes | np.ndarray) -> Image.Image:
 
 
 def center_crop(image: Image.Image, side: int | None = None) -> Image.Image:
-    """The square of `side` pixels in the middle; of the whole shorter side if None or larger than that.
+    """The square in the middle.
+
+    Args:
+      image: any Pillow image.
+      side: in pixels; the whole shorter side if None or larger than that.
+
+    Returns:
+      A square Pillow image.
 
     Raises:
       ValueError: `side` is less than 1.
@@ -75,7 +85,14 @@ def center_crop(image: Image.Image, side: int | None = None) -> Image.Image:
 
 
 def to_array(image: Image.Image, size: int) -> np.ndarray:
-    """uint8 `[size, size, 3]`, resized with antialiasing (Lanczos); what is not square is stretched: crop it first.
+    """The image's pixels, resized with antialiasing (Lanczos); what is not square is stretched: crop it first.
+
+    Args:
+      image: any Pillow image.
+      size: height and width in pixels.
+
+    Returns:
+      uint8 `[size, size, 3]`.
 
     Raises:
       ValueError: `size` is less than 1.

@@ -117,7 +117,14 @@ def conv_decoder(
 
 
 def upsampling(channels: int) -> keras.layers.Layer:
-    """DCk: a 4x4 transposed convolution of stride 2 and nothing else."""
+    """DCk: a 4x4 transposed convolution of stride 2 and nothing else.
+
+    Args:
+      channels: k.
+
+    Returns:
+      A Keras layer: `[B, H, W, F]` to `[B, 2 H, 2 W, k]`.
+    """
     return keras.layers.Conv2DTranspose(channels, **_CONVOLUTION)
 
 
@@ -157,7 +164,18 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 def checked(role: str, network: Any) -> keras.layers.Layer:
-    """The network; raises `TypeError`, naming its role, unless it is a Keras layer."""
+    """The network, if it is one.
+
+    Args:
+      role: what the message calls it.
+      network: anything.
+
+    Returns:
+      The same network.
+
+    Raises:
+      TypeError: it is no Keras layer.
+    """
     if not isinstance(network, keras.layers.Layer):
         raise TypeError(
             f"{role} must be a Keras layer or model, such as tf_jmvae.networks.mlp([512, 512]); got {network!r}."
@@ -167,6 +185,12 @@ def checked(role: str, network: Any) -> keras.layers.Layer:
 
 def clone(pattern: keras.layers.Layer) -> keras.layers.Layer:
     """A fresh, unshared copy of a layer or model from its config, with new weights.
+
+    Args:
+      pattern: a Keras layer or model.
+
+    Returns:
+      Another one of the same class and settings.
 
     Raises:
       ValueError: if the layer cannot be made again from its config.
@@ -209,7 +233,14 @@ class Template:
 
 
 def flatten(features: tf.Tensor) -> tf.Tensor:
-    """`[B, ...]` to `[B, F]`."""
+    """Features as rows.
+
+    Args:
+      features: `[B, ...]`, all but B known.
+
+    Returns:
+      `[B, F]`.
+    """
     if features.shape.rank == 2:
         return features
     return tf.reshape(features, (tf.shape(features)[0], features.shape[1:].num_elements()))

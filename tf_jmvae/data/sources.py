@@ -47,6 +47,12 @@ class Source:
     def only(self, names: Iterable[str]) -> "Source":
         """The same with these modalities only, in this order.
 
+        Args:
+          names: modalities that the dataset has.
+
+        Returns:
+          A new `Source`; arrays are shared, not copied.
+
         Raises:
           ValueError: if the dataset lacks one; the message lists what it has.
         """
@@ -65,11 +71,27 @@ class Source:
         )
 
     def num_batches(self, batch_size: int) -> int:
-        """Training batches in one pass."""
+        """Training batches in one pass.
+
+        Args:
+          batch_size: B.
+
+        Returns:
+          The number of batches; the last one may be smaller than B.
+        """
         return -(-len(next(iter(self.train.values()))) // batch_size)
 
     def train_batches(self, batch_size: int = 128, seed: int = 0, passes: range | None = None) -> tf.data.Dataset:
-        """Training batches, shuffled, binarised and mirrored afresh on every pass; see `from_arrays`."""
+        """Training batches, shuffled, binarised and mirrored afresh on every pass; see `from_arrays`.
+
+        Args:
+          batch_size: B.
+          seed: of order, binarisation and mirroring.
+          passes: which passes, e.g. `range(3, 10)`; by default one, and the next one each time it is iterated.
+
+        Returns:
+          A dataset of dicts of float32, `{modality: [B, ...]}`.
+        """
         return from_arrays(
             self.train,
             batch_size=batch_size,
@@ -82,7 +104,14 @@ class Source:
         )
 
     def test_batches(self, batch_size: int = 1000) -> tf.data.Dataset:
-        """Test batches, always the same."""
+        """Test batches, always the same.
+
+        Args:
+          batch_size: B.
+
+        Returns:
+          A dataset of dicts of float32, `{modality: [B, ...]}`, of one pass.
+        """
         return from_arrays(self.test, batch_size=batch_size, passes=range(1))
 
 
@@ -108,6 +137,9 @@ def load(
       crop: CelebA: `"center"`, the default, or `"face"`, which OpenCV finds (extra `faces`).
       mirror: CelebA: show a random half of the images mirrored, on every pass.
       strict: CelebA: a broken image is an error; by default it is named, counted and left out.
+
+    Returns:
+      A `Source` of `"x"`, `[N, H, W, C]`, and `"w"`: one-hot labels `[N, 10]`, or attributes `[N, 40]`.
 
     Raises:
       ValueError: unknown name, an option that the dataset does not have, or a `train_size` too large.

@@ -84,7 +84,14 @@ def whole_seed(seed: int | tf.Tensor | None) -> int:
 
 
 def table(estimates: Iterable[Estimate]) -> str:
-    """Estimates as the lines of a text table."""
+    """Estimates as the lines of a text table.
+
+    Args:
+      estimates: in the order of the rows.
+
+    Returns:
+      Lines with a header: mean, standard error, effective sample size, samples, examples, seed and settings.
+    """
     header = ["quantity", "estimator", "mean", "std. error", "ESS", "samples", "examples", "seed", "settings"]
     rows = [header]
     for estimate in estimates:

@@ -75,6 +75,9 @@ def conditional_log_likelihood(
       max_rows: the most z to decode at once; by default as many as keep every tensor, hidden layers too, in 32 MiB.
       verbose: 1 shows a progress bar, 0 does not.
 
+    Returns:
+      An `Estimate` whose values are in nats, `[N]`.
+
     Raises:
       ValueError: modalities or options that make no sense, a direction that the model does not have, or bad data.
 
@@ -143,6 +146,9 @@ def joint_log_likelihood(
       max_rows: the most z to decode at once; by default as many as keep every tensor, hidden layers too, in 32 MiB.
       verbose: 1 shows a progress bar, 0 does not.
 
+    Returns:
+      An `Estimate` whose values are in nats, `[N]`.
+
     Raises:
       ValueError: a one-way model, options that make no sense, or bad data.
     """
@@ -175,6 +181,9 @@ def marginal_log_likelihood(
       seed: of all samples; an integer, a tensor `[2]`, or None for one that is drawn and recorded.
       max_rows: the most z to decode at once; by default as many as keep every tensor, hidden layers too, in 32 MiB.
       verbose: 1 shows a progress bar, 0 does not.
+
+    Returns:
+      An `Estimate` whose values are in nats, `[N]`.
 
     Raises:
       ValueError: a one-way model, modalities or options that make no sense, or bad data.

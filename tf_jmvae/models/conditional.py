@@ -153,7 +153,16 @@ class CMMA(_OneWayVAE):
       >>> model.generate({"w": labels}, seed=1)["x"]
     """
 
-    def __init__(self, modalities, latent_dim, *, target, given=None, trunk=None, **kwargs):
+    def __init__(
+        self,
+        modalities: Mapping[str, Modality],
+        latent_dim: int,
+        *,
+        target: str | Iterable[str],
+        given: str | Iterable[str] | None = None,
+        trunk: keras.layers.Layer | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(modalities, latent_dim, target=target, given=given, trunk=trunk, **kwargs)
         self.prior_encoder = Encoder({name: self.modalities[name] for name in self.given}, self.latent_dim, trunk)
 

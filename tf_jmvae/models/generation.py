@@ -83,7 +83,18 @@ class Generation:
         return outputs
 
     def reconstruct(self, observed: Mapping[str, Any], **options: Any) -> dict[str, tf.Tensor]:
-        """The observed modalities again, by way of z. Options as for `generate`."""
+        """The observed modalities again, by way of z.
+
+        Args:
+          observed: arrays or tensors `[B, *event_shape]` by name.
+          **options: as for `generate`.
+
+        Returns:
+          `{target: [B, *event_shape]}` of the targets that are observed, or `[B, S, *event_shape]`.
+
+        Raises:
+          ValueError: as for `generate`, or no target is observed.
+        """
         checks.check_names(self.modalities, observed)
         checks.check_given(self, observed)
         targets = [name for name in self.targets if name in observed]
@@ -121,7 +132,14 @@ class Generation:
         return _emit(self.likelihoods(z), output, output_seed)
 
     def has_posterior(self, observed: Iterable[str]) -> bool:
-        """Whether `posterior` answers for just these modalities."""
+        """Whether `posterior` answers for just these modalities.
+
+        Args:
+          observed: their names.
+
+        Returns:
+          True or False; nothing is computed.
+        """
         return set(self.given) <= set(observed)
 
     def iterates(self, observed: Mapping[str, Any], initial: str | None) -> bool:

@@ -117,7 +117,14 @@ class HierarchicalJMVAE(JointEncoderVAE):
         return tfd.Blockwise(tfd.JointDistributionCoroutine(layers))
 
     def layers_of(self, z: tf.Tensor) -> list[tf.Tensor]:
-        """z, `[..., L * D]`, as the list `[z_1, .., z_L]` of `[..., D]`."""
+        """Takes z apart into its layers.
+
+        Args:
+          z: `[..., L * D]`, that is `[z_L, .., z_1]`.
+
+        Returns:
+          The list `[z_1, .., z_L]` of `[..., D]`.
+        """
         return tf.split(z, self.num_layers, axis=-1)[::-1]
 
     def get_config(self):

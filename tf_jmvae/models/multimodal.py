@@ -133,6 +133,9 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, keras.Mode
           seed: of the iterated sampling, one for all or one for each row; equal seeds give equal results.
           training: passed to the networks.
 
+        Returns:
+          A TFP Gaussian with diagonal covariance, batch shape `[B]`, event shape `[D]`.
+
         Raises:
           ValueError: unknown modality, values that do not fit it, or a subset that the model has no posterior for.
         """
@@ -161,7 +164,15 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, keras.Mode
         return {name: self.decoders[name](z, training=training) for name in names}
 
     def prior(self, given: Mapping[str, tf.Tensor] | None = None, training: bool = False) -> tfd.Distribution:
-        """p(z) = N(0, I), `[D]`; or p(z | given), `[B, D]`, for models that condition it."""
+        """p(z), or p(z | given) for models that condition it.
+
+        Args:
+          given: `[B, *event_shape]` by name; only models with p(z | given) read it.
+          training: passed to the networks.
+
+        Returns:
+          N(0, I) over `[D]`; or a Gaussian `[B, D]`, for models that condition it.
+        """
         return standard_gaussian(self.latent_dim)
 
     def _make_decoder(self, modality: Modality) -> keras.layers.Layer:
@@ -170,13 +181,29 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, keras.Mode
     # What follows from it.
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> dict[str, tfd.Distribution]:
-        """p(m | z) of every target, given any subset of the modalities, at the z of `generate(latent="mean")`."""
+        """p(m | z) of every target, given any subset of the modalities, at the z of `generate(latent="mean")`.
+
+        Args:
+          inputs: `[B, *event_shape]` by name.
+          training: passed to the networks.
+
+        Returns:
+          TFP distributions by target, batch shape `[B]`.
+        """
         posterior = self.posterior(inputs, seed=_EVALUATION_SEED, training=training)
         z = self.draw_latents(posterior, seeds.to_tensor(_EVALUATION_SEED), mean=True)
         return self.likelihoods(z, given=inputs, training=training)
 
     def elbo(self, batch: Mapping[str, Any], seed: int | tf.Tensor | None = None) -> tf.Tensor:
-        """The bound of each example, `[B]`, in nats, from one sample of z: an estimate to maximise."""
+        """The bound of each example, in nats, from one sample of z: an estimate to maximise.
+
+        Args:
+          batch: every modality, `[B, *event_shape]` by name.
+          seed: integer, or int32 tensor `[2]`; None differs every time.
+
+        Returns:
+          `[B]`: the terms' weighted sum, without KL warm-up and modality weights.
+        """
         return _bound(self.objective(self._complete(batch), seeds.to_tensor(seed)))
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:

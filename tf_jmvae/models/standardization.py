@@ -35,7 +35,12 @@ class StandardizedModalities:
     """What models do with modalities that are `standardized`; others pass through."""
 
     def set_statistics(self, name: str, mean: np.ndarray, deviation: np.ndarray) -> None:
-        """Tells the model the training split's statistics of a modality, each `[*event_shape]`.
+        """Tells the model the training split's statistics of a modality.
+
+        Args:
+          name: of the modality.
+          mean: `[*event_shape]`, in the raw values' unit.
+          deviation: `[*event_shape]`, the standard deviation.
 
         Raises:
           ValueError: the modality is not `standardized`, or a shape or a deviation does not fit.
@@ -58,6 +63,9 @@ class StandardizedModalities:
 
         Args:
           raw: `[B, *event_shape]` by name, any subset.
+
+        Returns:
+          float32 tensors `[B, *event_shape]` by name.
         """
         batch = checks.to_tensors(self.modalities, raw)
         return {

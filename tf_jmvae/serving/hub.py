@@ -98,6 +98,9 @@ def load(handle: str | bytes | os.PathLike, *, allow_unsafe: bool = False) -> Hu
       allow_unsafe: load a graph even if its ops read or write files, use the network or run Python. Only for models
         that you trust like a program: such a graph may do whatever you may.
 
+    Returns:
+      The model, with the verbs of `Verbs` and its `card`.
+
     Raises:
       FileNotFoundError: there is no such file or folder, or no exported model in it.
       ImportError: a URL, but tensorflow_hub is not installed.

@@ -59,7 +59,13 @@ class Verbs:
         """Raises ValueError if an input of floats, of the right shape, holds what the model cannot read."""
 
     def encode(self, observed: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """q(z | observed): `{"mean": [B, D], "standard_deviation": [B, D]}`.
+        """q(z | observed).
+
+        Args:
+          observed: arrays or encoded images by name.
+
+        Returns:
+          `{"mean": [B, D], "standard_deviation": [B, D]}`.
 
         Raises:
           ValueError: the model has no encoder for these modalities, or a shape is wrong.
@@ -119,7 +125,15 @@ class Verbs:
         return outputs
 
     def reconstruct(self, observed: Mapping[str, Any], *, images: str = "float") -> dict[str, np.ndarray]:
-        """All modalities again, from the mean of q(z | all of them)."""
+        """All modalities again, from the mean of q(z | all of them).
+
+        Args:
+          observed: arrays or encoded images by name, all modalities.
+          images: as for `generate`.
+
+        Returns:
+          `{target: [B, *event_shape]}`.
+        """
         suffix, inputs = _suffix(images), _as_inputs(observed)
         name = self._find("reconstruct", inputs, f"reconstruct from {_listed(observed)}")
         return self._call(self._in_format(name, suffix), inputs)
@@ -133,20 +147,39 @@ class Verbs:
           z: `[B, D]`.
           given: what one-way models are conditioned on.
           images: as for `generate`.
+
+        Returns:
+          `{target: [B, *event_shape]}`.
         """
         suffix, inputs = _suffix(images), {"z": np.asarray(z), **_as_inputs(given or {})}
         name = self._find("decode", inputs, f"decode z given {_listed(given or {})}")
         return self._call(self._in_format(name, suffix), inputs)
 
     def sample(self, num_samples: int, *, images: str = "float", seed: int | None = None) -> dict[str, np.ndarray]:
-        """All modalities together from the prior, `[N, *event_shape]`."""
+        """All modalities together from the prior.
+
+        Args:
+          num_samples: N.
+          images: as for `generate`.
+          seed: as for `generate`.
+
+        Returns:
+          `{modality: [N, *event_shape]}`.
+        """
         _check_count(num_samples)
         return self._call(self._in_format("sample", _suffix(images)), {"seed": _row_seeds(seed, num_samples)})
 
     def log_likelihood(self, observed: Mapping[str, Any], *, seed: int | None = 0) -> np.ndarray:
-        """Log p(all modalities) of each example, `[B]`, in nats, by importance sampling.
+        """Log p(all modalities) of each example by importance sampling, with as many samples as were fixed at export.
 
         One-way models give log p(targets | given).
+
+        Args:
+          observed: arrays or encoded images by name, all modalities.
+          seed: as for `generate`.
+
+        Returns:
+          `[B]`, in nats.
         """
         inputs = _as_inputs(observed)
         inputs["seed"] = _row_seeds(seed, _rows(inputs))

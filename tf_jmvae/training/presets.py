@@ -90,6 +90,9 @@ def from_preset(preset: str, **overrides: Any) -> MultimodalVAE:
       preset: a preset's name, or the path of a `.toml` file.
       **overrides: options of the model, e.g. `alpha=0.1` or `latent_dim=2`.
 
+    Returns:
+      A model of the preset's kind; of standardised modalities it has no statistics yet, see `set_statistics`.
+
     Raises:
       ValueError: unknown preset or option, or a value that does not fit.
 

@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup train test lint format reproduce-mnist reproduce-celeba clean
+.PHONY: help setup train test lint format docs reproduce-mnist reproduce-celeba clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -33,6 +33,9 @@ format: $(STAMP)  ## Mend style and formatting.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(STAMP)  ## Build the documentation into site/.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build $(ARGS)
+
 reproduce-mnist: $(STAMP)  ## Run the paper's MNIST experiments and write docs/results.md (ARGS="--data-dir FOLDER").
 	$(BIN)/tf-jmvae reproduce mnist $(ARGS)
 
@@ -40,4 +43,4 @@ reproduce-celeba: $(STAMP)  ## Run the paper's CelebA experiments (ARGS="--small
 	$(BIN)/tf-jmvae reproduce celeba $(ARGS)
 
 clean:  ## Remove .venv and caches; runs stay.
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) site build dist *.egg-info .pytest_cache .ruff_cache

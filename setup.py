@@ -9,6 +9,8 @@ HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "tf_jmvae/__init__.py").read_text(), re.MULTILINE)[1]
 # OpenCV 5 has no Haar cascades any more.
 OPENCV = "opencv-python-headless>=4.10,<5"
+# MkDocs 2 has no plugins.
+DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=1,<2"]
 
 setup(
     name="tf-jmvae",
@@ -46,6 +48,7 @@ setup(
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "faces": [OPENCV],
+        "docs": DOCS,
         "dev": [
             "pytest>=8",
             "pytest-timeout>=2.3",
@@ -54,6 +57,7 @@ setup(
             "scipy>=1.13",
             "pyyaml>=6",
             OPENCV,
+            *DOCS,
         ],
     },
     entry_points={"console_scripts": ["tf-jmvae=tf_jmvae.cli:main"]},

@@ -1,0 +1,43 @@
+"""Pages of the documentation as programs: their blocks of code, and a run of all of a page's Python in one namespace.
+
+`python tests/pages.py docs/tutorial.md` runs a page as printed, in the folder that it is called in: so its pictures are made.
+"""
+
+import pathlib
+import re
+import sys
+from collections.abc import Callable
+from typing import NamedTuple
+
+ROOT = pathlib.Path(__file__).parents[1]
+_BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+class Block(NamedTuple):
+    """A fenced block: its text, and the line of the page that it begins on."""
+
+    text: str
+    line: int
+
+
+def blocks(page: pathlib.Path, language: str) -> list[Block]:
+    """A page's blocks in a language; those with a title, such as ```python title="MultiVae", are of other packages."""
+    text = page.read_text()
+    return [
+        Block(match[3], text.count("\n", 0, match.start(3)) + 1)
+        for match in _BLOCK.finditer(text)
+        if match[1] == language and "title=" not in match[2]
+    ]
+
+
+def run(page: pathlib.Path, change: Callable[[str], str] = str) -> dict:
+    """Runs all Python of a page, in order, in one namespace, which it returns; errors name the page's own lines."""
+    namespace = {"__name__": page.stem}
+    for block in blocks(page, "python"):
+        source = "\n" * (block.line - 1) + change(block.text)
+        exec(compile(source, str(page), "exec"), namespace)
+    return namespace
+
+
+if __name__ == "__main__":
+    run(pathlib.Path(sys.argv[1]).resolve())

@@ -1,6 +1,7 @@
 """Pages of the documentation as programs: their blocks of code, and a run of all of a page's Python in one namespace.
 
-`python tests/pages.py docs/tutorial.md` runs a page as printed, in the folder where it is called: so its pictures are made.
+`python tests/pages.py docs/tutorial.md` runs a page as printed, in the folder where it is called: that makes its
+pictures.
 """
 
 import pathlib

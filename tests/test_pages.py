@@ -52,8 +52,14 @@ def test_the_page_of_serving_runs(folder):
     assert space["features"].shape == (1, 64)
 
 
+def test_the_page_of_migration_runs(folder):
+    space = pages.run(DOCS / "migration.md")
+    assert space["images"].shape == (5, 8, 64)
+    assert 0 <= space["images"].numpy().min() <= space["images"].numpy().max() <= 1
+
+
 def test_every_page_with_python_is_run_here():
-    """The README by tests/test_docs.py, the troubleshooting by tests/test_troubleshooting.py."""
+    """The README by tests/test_docs.py; the troubleshooting has mistakes, for tests/test_troubleshooting.py."""
     found = {page.name for page in PAGES if pages.blocks(page, "python")}
     assert found == {"README.md", "tutorial.md", "serving.md", "migration.md"}
 

@@ -143,7 +143,15 @@ class Generation:
         return set(self.given) <= set(observed)
 
     def iterates(self, observed: Mapping[str, Any], initial: str | None) -> bool:
-        """Whether `posterior` completes what is missing here by iterated sampling, Eq. (6)."""
+        """Whether `posterior` completes what is missing here by iterated sampling, Eq. (6).
+
+        Args:
+          observed: modalities by name; only the names count.
+          initial: as for `generate`.
+
+        Returns:
+          True or False; nothing is computed.
+        """
         return False
 
     def draw_latents(

@@ -10,17 +10,15 @@ import subprocess
 import sys
 
 import celeba_folder
+import pages
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
 MNIST = ROOT.parent / "shared/data/mnist"
 
 
-def _blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-
-
-COMMANDS = [line for block in _blocks("sh") for line in block.strip().splitlines()]
+README = ROOT / "README.md"
+COMMANDS = [line for block in pages.blocks(README, "sh") for line in block.text.strip().splitlines()]
 # This suite, what runs before it, and what tests/test_editing.py and tests/serving/test_export_command.py run.
 NOT_HERE = ("make test", "make lint", ".venv/bin/tf-jmvae edit", ".venv/bin/tf-jmvae export")
 
@@ -56,9 +54,7 @@ def test_readme_command(command, tmp_path):
 def test_readme_code_runs_as_printed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "saved_models").symlink_to(ROOT / "saved_models")
-    namespace = {}
-    for block in _blocks("python"):
-        exec(compile(block, "README.md", "exec"), namespace)
+    namespace = pages.run(README)
     assert (tmp_path / "digits.keras").is_file()
     model, labels = namespace["model"], namespace["labels"]
     assert model.generate({"w": labels}, num_samples=8)["x"].shape == (5, 8, 8, 8, 1)

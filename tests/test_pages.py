@@ -1,5 +1,6 @@
 """The pages of the documentation: their Python runs, their commands parse, what they show and quote is there."""
 
+import contextlib
 import re
 import shlex
 
@@ -103,6 +104,10 @@ def test_commands_are_understood(page, line, monkeypatch):
             cli.main(arguments)
         assert left.value.code == 0
         return
+    _assert_parses(arguments, monkeypatch)
+
+
+def _assert_parses(arguments, monkeypatch):
     parse = tyro.cli
 
     def parse_only(*args, **kwargs):
@@ -112,6 +117,30 @@ def test_commands_are_understood(page, line, monkeypatch):
     monkeypatch.setattr(tyro, "cli", parse_only)
     with pytest.raises(_Parsed):
         cli.main(arguments)
+
+
+def _table_of_commands():
+    section = (pages.ROOT / "README.md").read_text().partition("## Commands")[2].partition("\n## ")[0]
+    return re.findall(r"^\| `(\w+.*?)` \|", section, re.MULTILINE)
+
+
+def _verbs(capsys):
+    with contextlib.suppress(SystemExit):
+        cli.main(["--help"])
+    return set(re.findall(r"^ {2,4}([a-z]+)(?: {2,}.*)?$", capsys.readouterr().out, re.MULTILINE))
+
+
+def test_the_table_of_commands_has_every_verb(capsys):
+    verbs = _verbs(capsys)
+    assert {"train", "edit", "export", "reproduce"} <= verbs
+    assert verbs <= {line.split()[0] for line in _table_of_commands()}
+
+
+@pytest.mark.parametrize("line", _table_of_commands())
+def test_the_table_of_commands_is_understood(line, monkeypatch, capsys):
+    if line.split()[0] not in _verbs(capsys):
+        pytest.skip("this command has no such verb")
+    _assert_parses(shlex.split(line), monkeypatch)
 
 
 def test_links_lead_somewhere():

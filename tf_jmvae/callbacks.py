@@ -92,7 +92,7 @@ class Checkpoint(keras.callbacks.Callback):
     Args:
       directory: where to keep it; made if absent.
 
-    Example:
+    Examples:
       >>> checkpoint = Checkpoint("run/checkpoint")
       >>> first_epoch = checkpoint.restore(model)
       >>> model.fit(train, epochs=100, initial_epoch=first_epoch, callbacks=[checkpoint])

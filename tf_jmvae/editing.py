@@ -61,7 +61,7 @@ def edit(
         one that lacks a direction.
       OSError: `image` cannot be read.
 
-    Example:
+    Examples:
       >>> edit(model, "portrait.jpg", {"Smiling": 1, "Eyeglasses": -1})
     """
     attributes, photograph = _modalities(model, attributes, photograph)

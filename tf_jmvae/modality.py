@@ -34,7 +34,7 @@ class Modality:
       ValueError: if the shape, the likelihood, the weight or the names make no sense.
       TypeError: if a network is no Keras layer.
 
-    Example:
+    Examples:
       >>> image = Modality((28, 28, 1), "bernoulli", encoder=networks.mlp([512, 512]))
     """
 

@@ -81,7 +81,7 @@ def conditional_log_likelihood(
     Raises:
       ValueError: modalities or options that make no sense, a direction that the model does not have, or bad data.
 
-    Example:
+    Examples:
       >>> print(conditional_log_likelihood(model, test, target="x", given=["w"]))
     """
     targets, given = _names(model, target), _names(model, given)

@@ -52,7 +52,7 @@ class JMVAEKLGAN(JMVAEKL):
     Raises:
       ValueError: an unknown image modality or option.
 
-    Example:
+    Examples:
       >>> model = JMVAEKLGAN(modalities, latent_dim=128, image="x")
       >>> model.compile("adam")
       >>> model.fit(train, epochs=10, callbacks=[callbacks.DiscriminatorCollapse()])

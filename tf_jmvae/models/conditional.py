@@ -89,7 +89,7 @@ class CVAE(_OneWayVAE):
     Raises:
       ValueError: if `target` and `given` do not divide the modalities between them.
 
-    Example:
+    Examples:
       >>> model = CVAE({"x": Modality((28, 28, 1), "bernoulli"), "w": Modality((10,), "categorical")}, 64, target="x")
       >>> model.compile("adam")
       >>> model.fit(train, epochs=10)
@@ -146,7 +146,7 @@ class CMMA(_OneWayVAE):
     Raises:
       ValueError: if `target` and `given` do not divide the modalities between them.
 
-    Example:
+    Examples:
       >>> model = CMMA({"x": Modality((28, 28, 1), "bernoulli"), "w": Modality((10,), "categorical")}, 64, target="x")
       >>> model.compile("adam")
       >>> model.fit(train, epochs=10)

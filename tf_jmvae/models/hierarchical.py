@@ -52,7 +52,7 @@ class HierarchicalJMVAE(JointEncoderVAE):
     Raises:
       ValueError: if `num_layers` is less than 1.
 
-    Example:
+    Examples:
       >>> model = HierarchicalJMVAE(modalities, latent_dim=64, num_layers=2)
       >>> model.generate({"w": labels}, num_steps=100, seed=1)["x"]
     """

@@ -39,7 +39,7 @@ class JMVAE(JointEncoderVAE):
       latent_dim: D, the size of z.
       trunk: pattern of a network between the towers and the Gaussian head.
 
-    Example:
+    Examples:
       >>> model = JMVAE({"x": Modality((28, 28, 1), "bernoulli"), "w": Modality((10,), "categorical")}, 64)
       >>> model.compile("adam")
       >>> model.fit(train, epochs=10)
@@ -87,7 +87,7 @@ class VAE(JMVAE):
       latent_dim: D, the size of z.
       trunk: pattern of a network before the Gaussian head.
 
-    Example:
+    Examples:
       >>> VAE({"x": Modality((28, 28, 1), "bernoulli")}, latent_dim=64)
     """
 

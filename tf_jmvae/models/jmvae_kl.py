@@ -39,7 +39,7 @@ class JMVAEKL(JMVAE):
         `"single"` makes K, and combines them by Bayes' rule for larger subsets.
       trunk: pattern of a network between towers and Gaussian head, in every encoder.
 
-    Example:
+    Examples:
       >>> model = JMVAEKL({"x": Modality((28, 28, 1), "bernoulli"), "w": Modality((10,), "categorical")}, 64)
       >>> model.compile("adam")
       >>> model.fit(train, epochs=10)

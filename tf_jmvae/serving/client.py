@@ -86,9 +86,9 @@ class Client(Verbs):
     Raises:
       ValueError: an argument is missing or makes no sense.
 
-    Example:
-        with Client("localhost:8500", model="mnist") as model:
-            images = model.generate({"w": labels}, targets=["x"], images="png")["x"]
+    Examples:
+      >>> with Client("localhost:8500", model="mnist") as model:
+      ...     images = model.generate({"w": labels}, targets=["x"], images="png")["x"]
 
     All verbs raise ValueError before anything is sent if a name or shape is wrong or the client is closed, and
     otherwise `UnavailableError`, `DeadlineError`, `UnknownModelError`, `UnknownSignatureError` or their base

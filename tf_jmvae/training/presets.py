@@ -96,7 +96,7 @@ def from_preset(preset: str, **overrides: Any) -> MultimodalVAE:
     Raises:
       ValueError: unknown preset or option, or a value that does not fit.
 
-    Example:
+    Examples:
       >>> model = from_preset("mnist-jmvae-kl", alpha=0.1)
     """
     settings = load(preset).model.model_dump()

@@ -92,7 +92,9 @@ def test_every_public_name_is_explained(name, package):
     """Each argument, and what comes back; a method that overrides one says at least what is other than there."""
     member = _found(package, name)
     assert member.docstring, name
-    assert not re.search(r"^ *Example:$", member.docstring.value, re.MULTILINE), f"{name}: the site knows Examples: only"
+    assert not re.search(r"^ *Example:$", member.docstring.value, re.MULTILINE), (
+        f"{name}: the site knows Examples: only"
+    )
     if member.is_function:
         _check_function(member, name)
     elif member.is_class:

@@ -18,7 +18,7 @@ import keras
 from tf_jmvae.files import write_json
 from tf_jmvae.provenance import environment
 from tf_jmvae.training import presets
-from tf_jmvae.training.presets import build_model
+from tf_jmvae.training.build import build_model
 
 SEED = 0
 RESULTS = pathlib.Path(__file__).parent / "results" / "celeba_input.json"

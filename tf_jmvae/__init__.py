@@ -1,60 +1,23 @@
 """Joint multimodal variational autoencoders for Keras: any modality into any other."""
 
-from tf_jmvae import _backend
+import importlib
+import importlib.util
+from typing import Any
 
-_backend.require_tensorflow()
-
-from tf_jmvae import (  # noqa: E402
-    callbacks,
-    data,
-    distributions,
-    evaluation,
-    heads,
-    images,
-    networks,
-    optimizers,
-    serving,
-)
-from tf_jmvae.editing import edit, infer_attributes  # noqa: E402
-from tf_jmvae.modality import Modality  # noqa: E402
-from tf_jmvae.models import (  # noqa: E402
-    CMMA,
-    CVAE,
-    JMVAE,
-    JMVAEKL,
-    JMVAEKLGAN,
-    VAE,
-    HierarchicalJMVAE,
-    MultimodalVAE,
-    Term,
-)
-from tf_jmvae.serving import hub  # noqa: E402
-from tf_jmvae.training.presets import from_preset  # noqa: E402
+from tf_jmvae import _backend, _command
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "CMMA",
-    "CVAE",
-    "JMVAE",
-    "JMVAEKL",
-    "JMVAEKLGAN",
-    "VAE",
-    "HierarchicalJMVAE",
-    "Modality",
-    "MultimodalVAE",
-    "Term",
-    "callbacks",
-    "data",
-    "distributions",
-    "edit",
-    "evaluation",
-    "from_preset",
-    "heads",
-    "hub",
-    "images",
-    "infer_attributes",
-    "networks",
-    "optimizers",
-    "serving",
-]
+if not _command.is_running():
+    _backend.require_tensorflow()
+
+    from tf_jmvae._public import *
+    from tf_jmvae._public import __all__
+
+
+def __getattr__(name: str) -> Any:
+    """In the command, what others get from the import: loaded when it is asked for."""
+    if name.startswith("_") or importlib.util.find_spec(f"{__name__}.{name}"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")  # and Python looks for the module
+    _backend.require_tensorflow()
+    return getattr(importlib.import_module(f"{__name__}._public"), name)

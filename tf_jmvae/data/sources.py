@@ -11,6 +11,7 @@ import tensorflow as tf
 from tf_jmvae.data import celeba, mnist
 from tf_jmvae.data.pipeline import from_arrays
 from tf_jmvae.data.statistics import Statistics
+from tf_jmvae.dataset_names import NAMES
 
 __all__ = ["NAMES", "Source", "load"]
 
@@ -18,7 +19,6 @@ _BINARIZE_SEED = 0
 _DIGITS_SPLIT_SEED = 0
 _DIGITS_TRAIN = 1437  # four fifths of scikit-learn's 1,797 images
 _DIGIT_NAMES = tuple("0123456789")
-NAMES = ("digits", "mnist", "celeba")
 
 
 @dataclass(frozen=True)

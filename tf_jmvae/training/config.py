@@ -1,12 +1,18 @@
-"""The typed schema of a run's configuration; presets are values of it."""
+"""The typed schema of a run's configuration; presets are values of it.
+
+It does not import TensorFlow, so that the command line can say at once which options there are.
+"""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from tf_jmvae.data.sources import NAMES, Source, load
+from tf_jmvae.dataset_names import NAMES
+
+if TYPE_CHECKING:
+    from tf_jmvae.data.sources import Source
 
 __all__ = ["Config", "ConvolutionConfig", "DataConfig", "ModalityConfig", "ModelConfig", "TrainingConfig"]
 
@@ -131,8 +137,10 @@ class DataConfig(_Schema):
     strict: bool = False
     """CelebA: stop at a broken image in place of leaving it out."""
 
-    def load(self) -> Source:
+    def load(self) -> "Source":
         """The dataset."""
+        from tf_jmvae.data.sources import load
+
         return load(**self.model_dump(exclude={"dataset", "batch_size"}), name=self.dataset)
 
 

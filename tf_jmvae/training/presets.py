@@ -1,4 +1,4 @@
-"""Presets: data files with the paper's settings, each saying where they come from."""
+"""Presets: data files with the paper's settings, each saying where they come from. TensorFlow is not needed here."""
 
 import tomllib
 from importlib import resources
@@ -8,22 +8,10 @@ from typing import Any
 
 import pydantic
 
-from tf_jmvae import heads, networks
-from tf_jmvae.modality import Modality
-from tf_jmvae.models import CMMA, CVAE, JMVAE, JMVAEKL, JMVAEKLGAN, VAE, HierarchicalJMVAE, MultimodalVAE
-from tf_jmvae.training.config import Config, ConvolutionConfig, ModalityConfig, ModelConfig
+from tf_jmvae.training.config import Config, ConvolutionConfig
 
-__all__ = ["build_model", "from_preset", "load", "names"]
+__all__ = ["describe", "load", "names"]
 
-_MODELS = {
-    "vae": VAE,
-    "jmvae": JMVAE,
-    "jmvae-kl": JMVAEKL,
-    "jmvae-kl-gan": JMVAEKLGAN,
-    "hierarchical-jmvae": HierarchicalJMVAE,
-    "cvae": CVAE,
-    "cmma": CMMA,
-}
 _OF_ANOTHER_FORM = ("model_type", "tuple_type")  # pydantic's names of these errors
 _FOLDER = resources.files("tf_jmvae.training") / "presets"
 
@@ -81,66 +69,6 @@ def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, dict) and isinstance(base.get(key), dict)
     }
     return {**base, **changes, **nested}
-
-
-def from_preset(preset: str, **overrides: Any) -> MultimodalVAE:
-    """A new, untrained model with a preset's settings.
-
-    Args:
-      preset: a preset's name, or the path of a `.toml` file.
-      **overrides: options of the model, e.g. `alpha=0.1` or `latent_dim=2`.
-
-    Returns:
-      A model of the preset's kind; of standardised modalities it has no statistics yet, see `set_statistics`.
-
-    Raises:
-      ValueError: unknown preset or option, or a value that does not fit.
-
-    Examples:
-      >>> model = from_preset("mnist-jmvae-kl", alpha=0.1)
-    """
-    settings = load(preset).model.model_dump()
-    try:
-        return build_model(ModelConfig.model_validate({**settings, **overrides}))
-    except pydantic.ValidationError as error:
-        raise ValueError(f"from_preset({preset!r}): {describe(error)}") from error
-
-
-def build_model(config: ModelConfig) -> MultimodalVAE:
-    """A new model from its configuration."""
-    modalities = {name: _modality(modality) for name, modality in config.modalities.items()}
-    networks_ = {"trunk": networks.mlp(config.trunk)} if config.trunk else {}
-    if config.discriminator is not None:
-        networks_["discriminator"] = networks.conv_encoder(config.discriminator.filters, config.discriminator.units)
-    return _MODELS[config.kind](modalities, config.latent_dim, **config.options(), **networks_)
-
-
-def _modality(config: ModalityConfig) -> Modality:
-    encoder, decoder, likelihood = config.encoder, config.decoder, config.likelihood
-    projection = None
-    if isinstance(encoder, ConvolutionConfig):
-        encoder = networks.conv_encoder(encoder.filters, encoder.units, batch_norm=config.batch_norm)
-    else:
-        encoder = networks.mlp(encoder, batch_norm=config.batch_norm)
-    if isinstance(decoder, ConvolutionConfig):
-        factor = 2 ** (len(decoder.filters) + 1)
-        start = [size // factor for size in config.event_shape[:2]]
-        decoder = networks.conv_decoder(decoder.filters, start=start, batch_norm=config.batch_norm)
-        projection = networks.upsampling(config.event_shape[-1])
-    else:
-        decoder = networks.mlp(decoder, batch_norm=config.batch_norm)
-    if projection is not None or config.variance or config.mean_activation:
-        settings = {"variance": config.variance, "mean_activation": config.mean_activation}
-        likelihood = heads.make(likelihood, projection=projection, **{k: v for k, v in settings.items() if v})
-    return Modality(
-        config.event_shape,
-        likelihood,
-        encoder=encoder,
-        decoder=decoder,
-        weight=config.weight,
-        standardized=config.standardized,
-        entry_names=config.entry_names,
-    )
 
 
 def describe(error: pydantic.ValidationError) -> str:

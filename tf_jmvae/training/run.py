@@ -20,8 +20,9 @@ from tf_jmvae.files import replace_atomically, write_json
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.optimizers import FusedAdam
 from tf_jmvae.provenance import environment
+from tf_jmvae.training.build import build_model
 from tf_jmvae.training.config import PLAYERS_RATES, Config, TrainingConfig
-from tf_jmvae.training.presets import build_model
+from tf_jmvae.training.errors import RunError
 
 __all__ = ["RunError", "default_run_dir", "describe", "load_model", "read_json", "train"]
 
@@ -30,10 +31,6 @@ _NOT_COMPARED = {"run_dir", "overwrite", "source", "data.data_dir"}
 
 # What says where on a machine a run was, and nothing of the model.
 _NOT_DESCRIBED = {"run_dir", "overwrite"}
-
-
-class RunError(Exception):
-    """The run folder cannot be used as asked; the message says what to do."""
 
 
 def default_run_dir(config: Config) -> Path:

@@ -1,0 +1,54 @@
+"""Everything that `import tf_jmvae` offers. Importing it registers every class with Keras, which loads models by that."""
+
+from tf_jmvae import (
+    callbacks,
+    data,
+    distributions,
+    evaluation,
+    heads,
+    images,
+    networks,
+    optimizers,
+    serving,
+)
+from tf_jmvae.editing import edit, infer_attributes
+from tf_jmvae.modality import Modality
+from tf_jmvae.models import (
+    CMMA,
+    CVAE,
+    JMVAE,
+    JMVAEKL,
+    JMVAEKLGAN,
+    VAE,
+    HierarchicalJMVAE,
+    MultimodalVAE,
+    Term,
+)
+from tf_jmvae.serving import hub
+from tf_jmvae.training.build import from_preset
+
+__all__ = [
+    "CMMA",
+    "CVAE",
+    "JMVAE",
+    "JMVAEKL",
+    "JMVAEKLGAN",
+    "VAE",
+    "HierarchicalJMVAE",
+    "Modality",
+    "MultimodalVAE",
+    "Term",
+    "callbacks",
+    "data",
+    "distributions",
+    "edit",
+    "evaluation",
+    "from_preset",
+    "heads",
+    "hub",
+    "images",
+    "infer_attributes",
+    "networks",
+    "optimizers",
+    "serving",
+]

@@ -1,0 +1,72 @@
+"""`tf-jmvae edit`: attributes of a portrait changed, the rest kept."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from tf_jmvae.cli.options import Common, metavar
+from tf_jmvae.cli.startup import load_tensorflow, note
+
+__all__ = ["Options", "run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Common):
+    """Change attributes of a portrait, and keep the person.
+
+    The model names the attributes that it sees; the difference that the changes make to its mean face is added to
+    the portrait.
+
+    EXAMPLES
+      tf-jmvae edit runs/celeba-jmvae-kl-gan/model.keras me.jpg
+      tf-jmvae edit runs/celeba-jmvae-kl-gan/model.keras me.jpg --set Smiling=1 Eyeglasses=-1 --crop face
+    """
+
+    model: Annotated[Path, tyro.conf.Positional, metavar("MODEL")]
+    """The model.keras of a run with CelebA."""
+    portrait: Annotated[Path, tyro.conf.Positional, metavar("PORTRAIT")]
+    """Any photograph; the face should fill it as in the training images, or use --crop face."""
+    set: tuple[str, ...] = ()
+    """Changes, NAME=VALUE with 1 or -1; 2 or -2 exaggerates. Without any, the attributes are listed."""
+    output: Path = Path("edited.png")
+    """Where the edited portrait goes, a PNG of the model's size."""
+    crop: Literal["none", "center", "face"] = "center"
+    """The middle as of CelebA's aligned pictures, that part about the face that OpenCV finds, or the whole square."""
+
+
+def run(options: Options) -> None:
+    """Edits the portrait, and prints its attributes."""
+    changes = dict(_change(text) for text in options.set)
+    if options.output.suffix.lower() != ".png" or options.output.is_dir():
+        raise ValueError(f"--output must be the name of a .png file; got {options.output}.")
+    load_tensorflow(debug=options.debug)
+    from PIL import Image
+
+    from tf_jmvae import editing
+    from tf_jmvae.files import replace_atomically
+    from tf_jmvae.training import run as runs
+
+    note("Loading the model ...")
+    model = runs.load_model(options.model, maker="tf-jmvae train --preset celeba-jmvae-kl-gan-small")
+    edited = editing.edit(model, options.portrait, changes, crop=options.crop)
+    inferred = editing.infer_attributes(model, options.portrait, crop=options.crop)
+    for name, value in sorted(inferred.items(), key=lambda item: -item[1]):
+        print(f"  {name:<20} {value:+.2f}" + (f" -> {changes[name]:+g}" if name in changes else ""))
+    if changes:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        replace_atomically(options.output, lambda path: Image.fromarray(edited).save(path, format="PNG"))
+        print(f"The edited portrait is {options.output}.")
+
+
+def _change(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"--set takes NAME=VALUE, such as Smiling=1; got {text!r}.")
+    return name, number

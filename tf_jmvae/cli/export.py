@@ -1,0 +1,68 @@
+"""`tf-jmvae export`: a SavedModel, and the files to serve it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tf_jmvae.cli.options import Common, metavar
+from tf_jmvae.cli.startup import load_tensorflow, note
+
+__all__ = ["WHEN_STOPPED", "Options", "run"]
+
+WHEN_STOPPED = "; nothing is left of the attempt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Common):
+    """Write a SavedModel that TF Serving, TF Hub and Keras load, and the files to serve it.
+
+    OUTPUT/NAME/VERSION is the model; OUTPUT also gets models.config, batching_parameters.txt, monitoring.txt and
+    compose.yaml.
+
+    EXAMPLES
+      tf-jmvae export runs/mnist-jmvae-kl
+      tf-jmvae export runs/mnist-jmvae/model.keras --name digits --version 7 --num-steps 100
+    """
+
+    model: Annotated[Path, tyro.conf.Positional, metavar("MODEL")]
+    """The folder of a run, or a model.keras."""
+    output: Path = Path("saved_models")
+    """The folder of all models to serve."""
+    name: str | None = None
+    """What the server calls it [default: the run folder's name, with _ for -]."""
+    version: int | None = None
+    """Its number [default: the next free one]."""
+    num_steps: int | None = None
+    """Of iterated sampling, for models that need it [default: the run's]."""
+    num_samples: int = 100
+    """Behind each log-likelihood."""
+    notes: str = ""
+    """What the model card should say besides: how images must look, licences."""
+
+
+def run(options: Options) -> None:
+    """Exports, and says how to serve it."""
+    path = options.model / "model.keras" if options.model.is_dir() else options.model
+    name = options.name or path.resolve().parent.name.replace("-", "_")
+    if not (name.isidentifier() and name.isascii()):
+        raise ValueError(f"--name must be a name of ASCII letters, digits and underscores; got {name!r}.")
+    if options.version is not None and options.version < 0:
+        raise ValueError(f"--version must be 0 or more; got {options.version}.")
+    load_tensorflow(debug=options.debug)
+    from tf_jmvae.serving.deployment import write_deployment_files
+    from tf_jmvae.training import run as runs
+
+    record = runs.describe(path.parent)
+    steps_of_run = record.pop("num_steps")
+    num_steps = steps_of_run if options.num_steps is None else options.num_steps
+    folder = options.output / name / ("" if options.version is None else str(options.version))
+    settings = {"num_steps": num_steps, "num_samples": options.num_samples, "notes": options.notes}
+    note("Loading the model ...")
+    model = runs.load_model(path)
+    note("Tracing every signature, and trying each one ...")
+    version = model.export(folder, **settings, **record)
+    write_deployment_files(options.output)
+    print(f"The model is {version}. To serve it on ports 8500 (gRPC) and 8501 (REST):")
+    print(f"  docker compose --file {options.output / 'compose.yaml'} --profile cpu up")

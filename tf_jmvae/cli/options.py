@@ -1,0 +1,37 @@
+"""What options have in common over all verbs, and how they are parsed."""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import tyro
+
+__all__ = ["Common", "metavar", "parse"]
+
+CONFIG = (tyro.conf.FlagCreatePairsOff,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """What every verb takes."""
+
+    debug: bool = False
+    """Show the traceback of an error, and all that TensorFlow says."""
+
+
+AnyOptions = TypeVar("AnyOptions", bound=Common)
+
+
+def metavar(name: str) -> object:
+    """Marks a positional argument, and says what it is called in the usage line."""
+    return tyro.conf.arg(metavar=name)
+
+
+def parse(options: type[AnyOptions], argv: Sequence[str], prog: str) -> AnyOptions:
+    """A verb's options from the command line; the class's docstring is the help's text.
+
+    Raises:
+      SystemExit: help was asked for, or an option is unknown or does not fit; it has been printed.
+    """
+    return tyro.cli(options, args=list(argv), prog=prog, description=inspect.getdoc(options), config=CONFIG)

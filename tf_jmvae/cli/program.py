@@ -1,0 +1,172 @@
+"""What all verbs share: their list, parsing, exit codes, and mistakes that end in a message.
+
+Exit codes: 0 fine, 1 failure, 2 usage, 128 + the signal's number if one ended the command (130 for Ctrl-C).
+"""
+
+import contextlib
+import difflib
+import importlib
+import os
+import signal
+import sys
+import threading
+import types
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import tf_jmvae
+from tf_jmvae.training.errors import RunError
+
+__all__ = ["VERBS", "main"]
+
+# Validation errors name the option and what is wrong; a link to pydantic's site adds nothing.
+os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "0")
+
+# Each is a module beside this one, with a class `Options` and a function `run(options)`.
+VERBS = {
+    "train": "Train a model, or continue a run that was interrupted.",
+    "evaluate": "Estimate a run's log-likelihoods in every direction.",
+    "generate": "Turn any modalities into any others: images, labels, attributes.",
+    "edit": "Change attributes of a portrait, and keep the person.",
+    "export": "Write a SavedModel for TF Serving and TF Hub, and the files to serve it.",
+    "reproduce": "Run the paper's experiments and write the report.",
+    "report": "Write a web page about a run.",
+    "demo": "Try a model in the browser.",
+    "info": "Say what a model or a run is, or what is installed.",
+    "completion": "Print a shell's completion script.",
+}
+
+EXAMPLES = """\
+EXAMPLES
+  tf-jmvae train --preset digits-jmvae-kl             a small run, without a download
+  tf-jmvae evaluate runs/digits-jmvae-kl
+  tf-jmvae generate --given w=3 --output three.png    by the pre-trained model
+  tf-jmvae info runs/digits-jmvae-kl"""
+
+
+def main(argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
+    """Entry point of the `tf-jmvae` command.
+
+    Args:
+      argv: the verb and its options; by default those of this process.
+      prog: what the verb is called in messages, if not `tf-jmvae VERB`.
+
+    Returns:
+      The exit code.
+
+    Raises:
+      SystemExit: from the parser, which has then printed help or what is wrong.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    verb, *rest = argv or [""]
+    if verb in ("-h", "--help"):
+        print(_help())
+        return 0
+    if verb == "--version":
+        print(f"tf-jmvae {tf_jmvae.__version__}")
+        return 0
+    if verb not in VERBS:
+        print(_refusal(verb), file=sys.stderr)
+        return 2
+    return _run(verb, rest, prog or f"tf-jmvae {verb}")
+
+
+def _help() -> str:
+    width = max(map(len, VERBS))
+    listed = "\n".join(f"  {verb:<{width}}  {summary}" for verb, summary in VERBS.items())
+    return (
+        "usage: tf-jmvae VERB [OPTIONS]\n\nJoint multimodal variational autoencoders: any modality into any other.\n\n"
+        f"VERBS\n{listed}\n\n{EXAMPLES}\n\ntf-jmvae VERB --help lists a verb's options; tf-jmvae --version the version."
+    )
+
+
+def _refusal(verb: str) -> str:
+    if not verb:
+        return f"{_help()}\n\ntf-jmvae: name a VERB."
+    close = difflib.get_close_matches(verb, VERBS, n=1)
+    hint = f"Did you mean {close[0]}?" if close else f"Expected one of {', '.join(VERBS)}."
+    return f"tf-jmvae: there is no verb {verb!r}. {hint} See tf-jmvae --help."
+
+
+def _run(verb: str, argv: list[str], prog: str) -> int:
+    """Runs a verb; mistakes and interruptions end in a message, and in a traceback only if that was asked for."""
+    debug, module = "--debug" in argv, None
+    try:
+        with _terminable(), _quiet_warnings(debug):
+            module = importlib.import_module(f"tf_jmvae.cli.{verb}")
+            module.run(_parse(module, argv, prog))
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (ValueError, OSError, ImportError, RunError) as error:
+        if debug:
+            raise
+        print(f"{prog}: {_one_message(error)}", file=sys.stderr)
+        return 1
+    except _Terminated:
+        print(f"\n{prog}: terminated{getattr(module, 'WHEN_STOPPED', '')}.", file=sys.stderr)
+        return 128 + signal.SIGTERM
+    except KeyboardInterrupt:
+        print(f"\n{prog}: interrupted{getattr(module, 'WHEN_STOPPED', '')}.", file=sys.stderr)
+        return 128 + signal.SIGINT
+    return 0
+
+
+def _parse(module: types.ModuleType, argv: list[str], prog: str) -> Any:
+    if hasattr(module, "parse"):
+        return module.parse(argv, prog)
+    from tf_jmvae.cli.options import parse
+
+    return parse(module.Options, argv, prog)
+
+
+def _one_message(error: Exception) -> str:
+    """The error's text; for errors of the system with the file's name."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}."
+    return str(error) or type(error).__name__
+
+
+@contextlib.contextmanager
+def _quiet_warnings(debug: bool) -> Iterator[None]:
+    """Warnings of libraries about libraries stay away; others are one line each."""
+    if debug:
+        yield
+        return
+
+    def line(message: Warning | str, category: type[Warning], *place: Any) -> str:
+        return f"{Path(sys.argv[0]).name}: warning: {message}\n"
+
+    shown = warnings.formatwarning
+    with warnings.catch_warnings():
+        for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
+            warnings.simplefilter("ignore", category)
+        warnings.formatwarning = line
+        try:
+            yield
+        finally:
+            warnings.formatwarning = shown
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which Kubernetes and batch systems send before they kill."""
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does, so that no half-written file stays."""
+
+    def terminate(number: int, frame: Any) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():  # where no signal arrives
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

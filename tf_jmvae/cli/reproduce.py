@@ -1,0 +1,63 @@
+"""`tf-jmvae reproduce`: the paper's experiments."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from tf_jmvae.cli.options import Common
+from tf_jmvae.cli.startup import load_tensorflow
+
+__all__ = ["WHEN_STOPPED", "Options", "run"]
+
+WHEN_STOPPED = "; the same command continues with what is not finished"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Common):
+    """Run the paper's experiments: train every model, measure, draw the figures and write the report.
+
+    It may be stopped at any moment: the same command goes on with what is not finished.
+
+    EXAMPLES
+      tf-jmvae reproduce mnist --quick
+      tf-jmvae reproduce mnist --data-dir ~/mnist
+      tf-jmvae reproduce celeba --small --data-dir ~/celeba
+    """
+
+    experiment: Annotated[Literal["mnist", "celeba"], tyro.conf.Positional]
+    """Which experiments."""
+    data_dir: Path | None = None
+    """Folder with the dataset's original files; without it, it is downloaded."""
+    run_dir: Path | None = None
+    """Folder of the trainings and measurements [default: runs/reproduce-mnist, or ...-quick]."""
+    output: Path | None = None
+    """Folder of the report [default: docs; with --quick, docs in the run folder]."""
+    quick: bool = False
+    """All of it in miniature, in minutes; mnist on scikit-learn's digits."""
+    small: bool = False
+    """celeba: smaller networks, for two cores and a part of the images."""
+    seed: int = 0
+    """Of everything."""
+
+
+def run(options: Options) -> None:
+    """Runs the experiments, and says where the report is."""
+    if options.small and (options.experiment != "celeba" or options.quick):
+        raise ValueError("--small is an option of celeba, and not to be had together with --quick.")
+    scale = "quick" if options.quick else "small" if options.small else "full"
+    suffix = "" if scale == "full" else f"-{scale}"
+    folder = options.run_dir or Path("runs") / f"reproduce-{options.experiment}{suffix}"
+    output = options.output or (folder / "docs" if options.quick else Path("docs"))
+    common = {"data_dir": options.data_dir, "seed": options.seed}
+    load_tensorflow(debug=options.debug)
+    if options.experiment == "mnist":
+        from tf_jmvae.reproduce import mnist
+
+        report = mnist.reproduce(folder, output, quick=options.quick, **common)
+    else:
+        from tf_jmvae.reproduce import celeba
+
+        report = celeba.reproduce(folder, output, scale=scale, **common)
+    print(f"\nThe report is {report}.")

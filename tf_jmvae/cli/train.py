@@ -1,0 +1,69 @@
+"""`tf-jmvae train`: a preset's configuration with the command line's changes, trained."""
+
+import argparse
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from tf_jmvae.cli.options import Common
+from tf_jmvae.cli.startup import load_tensorflow
+from tf_jmvae.training import presets
+from tf_jmvae.training.config import Config
+
+__all__ = ["WHEN_STOPPED", "Options", "parse", "run"]
+
+WHEN_STOPPED = "; the same command continues from the last epoch"
+DEFAULT_PRESET = "digits-jmvae-kl"
+
+_EXAMPLES = """\
+EXAMPLES
+  tf-jmvae train --preset digits-jmvae-kl --epochs 5
+  tf-jmvae train --preset mnist-jmvae-kl --alpha 0.1 --run-dir runs/alpha-0.1
+  tf-jmvae train --preset celeba-jmvae-kl-gan-small --data-dir ~/celeba
+  tf-jmvae train --preset my.toml --seed 3
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Common):
+    """The options of `train`: a configuration, without a prefix, and what every verb takes."""
+
+    config: Annotated[Config, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")]
+
+
+def parse(argv: Sequence[str], prog: str) -> Options:
+    """A preset's configuration with the command line's changes.
+
+    Raises:
+      ValueError: unknown preset.
+      SystemExit: help was asked for, or an option is unknown or does not fit; it has been printed.
+    """
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--preset", default=DEFAULT_PRESET)
+    default = presets.load(first.parse_known_args(argv)[0].preset)
+    options = tyro.cli(
+        Options, args=list(argv), default=Options(config=default), prog=prog, description=description()
+    )
+    return Options(config=options.config.model_copy(update={"preset": default.preset}), debug=options.debug)
+
+
+def description() -> str:
+    """The help's text."""
+    listed = "\n".join(f"  {name}" for name in presets.names())
+    return f"{inspect.getdoc(Config)}\n\nDefaults are the preset's.\n\nPRESETS\n{listed}\n\n{_EXAMPLES}"
+
+
+def run(options: Options) -> None:
+    """Trains, and prints the metrics."""
+    load_tensorflow(debug=options.debug)
+    from tf_jmvae.training import run as runs
+
+    metrics = runs.train(options.config)
+    width = max(map(len, metrics))
+    folder = runs.default_run_dir(options.config)
+    print(f"\nOn the test set, in nats per example (accuracies as shares), {folder}:")
+    for name, value in metrics.items():
+        print(f"  {name:<{width}}  {value:10.4f}")

@@ -1,0 +1,7 @@
+"""What a run's folder can be wrong with."""
+
+__all__ = ["RunError"]
+
+
+class RunError(Exception):
+    """The run folder cannot be used as asked; the message says what to do."""

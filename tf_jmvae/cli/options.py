@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import tyro
 
@@ -16,7 +16,7 @@ CONFIG = (tyro.conf.FlagCreatePairsOff,)
 class Common:
     """What every verb takes."""
 
-    debug: bool = False
+    debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Show the traceback of an error, and all that TensorFlow says."""
 
 

@@ -38,7 +38,9 @@ def load_tensorflow(*, debug: bool) -> None:
 
         tf.config.list_physical_devices()
         return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what is an error for Python comes as an exception
+    if not watched():
+        os.environ.setdefault("TQDM_DISABLE", "1")  # the bars of tensorflow-datasets
     with _native_stderr_held_back():  # its libraries write to the file descriptor before any level is read
         import tensorflow as tf
 

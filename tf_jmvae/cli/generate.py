@@ -1,0 +1,189 @@
+"""`tf-jmvae generate`: any modalities into any others."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import tyro
+
+from tf_jmvae.cli import given, pictures
+from tf_jmvae.cli.models import Described, Model, default_model, load
+from tf_jmvae.cli.options import Common, metavar
+from tf_jmvae.cli.startup import load_tensorflow, note
+from tf_jmvae.cli.tables import table
+
+__all__ = ["Options", "run"]
+
+_FORMATS = {".png": "png", ".npz": "npz"}
+_LISTED = 10  # classes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Common):
+    """Turn any modalities into any others; with nothing given, sample all of them from the prior.
+
+    Images become a PNG, a row for each example and a column for each sample; labels and attributes a table, with the
+    mean over the samples. An npz file has everything as arrays [examples, samples, ...].
+
+    EXAMPLES
+      tf-jmvae generate --given w=3 w=5 --num-samples 8 --output digits.png
+      tf-jmvae generate runs/mnist-jmvae-kl --given x=photo.png --target w
+      tf-jmvae generate runs/celeba-jmvae-kl --given Smiling=1 Male=-1 --output faces.png
+      tf-jmvae generate runs/mnist-jmvae --given w=3 --num-steps 100 --output arrays.npz
+      tf-jmvae generate --num-samples 16
+    """
+
+    model: Annotated[str | None, tyro.conf.Positional, metavar("MODEL")] = None
+    """The folder of a run, a model.keras, or an exported SavedModel [default: the pre-trained MNIST model]."""
+    given: tuple[str, ...] = ()
+    """What is observed: a class, w=3; an image, x=photo.jpg; numbers, v=0.5,1; attributes, Smiling=1, of which those
+    not named are absent. A name that comes again belongs to the next example."""
+    target: tuple[str, ...] = ()
+    """What to generate [default: whatever is not given]."""
+    num_samples: int = 8
+    """Of each example."""
+    num_steps: int | None = None
+    """Of iterated sampling, for models that need it [default: the run's]."""
+    latent: Literal["sample", "mean"] = "sample"
+    """Draw z for each sample, or take its mean."""
+    seed: int = 0
+    """Of the samples."""
+    output: Path | None = None
+    """The file of the images or arrays [default: generated.png or generated.npz]."""
+    format: Literal["png", "npz"] | None = None
+    """Of that file [default: as it is called]."""
+
+
+def run(options: Options) -> None:
+    """Generates, writes the images or arrays, and prints the rest."""
+    kind, output = _output(options)
+    for name, value in (("num-samples", options.num_samples), ("num-steps", options.num_steps)):
+        if value is not None and value < 1:
+            raise ValueError(f"--{name} must be 1 or more; got {value}.")
+    handle = str(default_model()) if options.model is None else options.model
+    load_tensorflow(debug=options.debug)
+    note("Loading the model ...")
+    model = load(handle, options.num_steps)
+    texts, size = given.parse(options.given, model.modalities)
+    targets = _targets(options, model, list(texts))
+    note("Generating ...")
+    found = _generated(model, given.read(texts, size, model), targets, options, pixels=kind == "png")
+
+    written = _write_arrays(output, found) if kind == "npz" else _write_images(output, found, model)
+    headings = [_heading(texts, number) for number in range(size)]
+    for name, values in found.items():
+        if not model.modalities[name].is_image:
+            print(_described(name, values, model.modalities[name], headings))
+    for path, shape in written.items():
+        print(f"{path}: {shape}.")
+
+
+def _output(options: Options) -> tuple[str, Path]:
+    """The format and the file."""
+    kind = options.format
+    if kind is None:
+        kind = "png" if options.output is None else _FORMATS.get(options.output.suffix.lower())
+    if kind is None:
+        raise ValueError(f"--output must be called .png or .npz, or --format say which; got {options.output}.")
+    output = options.output or Path(f"generated.{kind}")
+    if output.is_dir():
+        raise ValueError(f"--output must be a file; {output} is a folder.")
+    return kind, output
+
+
+def _targets(options: Options, model: Model, observed: list[str]) -> list[str]:
+    made = [name for name, described in model.modalities.items() if not described.given]
+    wrong = [name for name in options.target if name not in made]
+    if wrong:
+        raise ValueError(f"--target: the model generates {', '.join(made)}; got {', '.join(wrong)}.")
+    missing = [name for name, described in model.modalities.items() if described.given and name not in observed]
+    if missing:
+        raise ValueError(
+            f"A {model.kind} generates {', '.join(made)} given {', '.join(missing)} only: add --given {missing[0]}=...."
+        )
+    targets = list(options.target) or [name for name in made if name not in observed]
+    if not targets:
+        raise ValueError("Everything is given. To reconstruct, say what: --target " + " ".join(made) + ".")
+    return targets
+
+
+def _generated(
+    model: Model, observed: Mapping[str, object], targets: list[str], options: Options, *, pixels: bool
+) -> dict[str, np.ndarray]:
+    """`[examples, samples, *event_shape]` by target."""
+    common = {"seed": options.seed, "pixels": pixels}
+    if not observed:
+        if options.latent == "mean":
+            raise ValueError("--latent mean needs something --given; the prior's mean is one point.")
+        drawn = model.sample(options.num_samples, **common)
+        return {name: drawn[name][None] for name in targets}
+    common |= {"num_samples": options.num_samples, "latent": options.latent}
+    return {name: model.generate(observed, name, **common) for name in targets}
+
+
+def _write_images(output: Path, found: Mapping[str, np.ndarray], model: Model) -> dict[Path, str]:
+    """One file for each modality of images; of several, each with its modality's name."""
+    images = {name: values for name, values in found.items() if model.modalities[name].is_image}
+    written = {}
+    for name, values in images.items():
+        path = output if len(images) == 1 else output.with_name(f"{output.stem}-{name}{output.suffix}")
+        pictures.write_png(path, pictures.grid(values))
+        rows, columns = values.shape[:2]
+        shape = f"{rows} row{'s' * (rows > 1)} of {columns} image{'s' * (columns > 1)}"
+        written[path] = f"{shape} {name} of {values.shape[2]} x {values.shape[3]} pixels"
+    return written
+
+
+def _write_arrays(output: Path, found: Mapping[str, np.ndarray]) -> dict[Path, str]:
+    from tf_jmvae.files import replace_atomically
+
+    def write(path: str) -> None:
+        with Path(path).open("wb") as file:  # NumPy would add .npz to another name
+            np.savez_compressed(file, **found)
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    replace_atomically(output, write)
+    return {output: ", ".join(f"{name} {list(values.shape)}" for name, values in found.items())}
+
+
+def _heading(texts: given.Texts, number: int) -> str:
+    """What an example is given, in a few words."""
+    words = []
+    for modality, values in texts.items():
+        for entry, found in values.items():
+            text = found[number] if len(found) > 1 else found[0]
+            words.append(f"{entry or modality}={Path(text).name}")
+    return " ".join(words)
+
+
+def _described(name: str, values: np.ndarray, described: Described, headings: list[str]) -> str:
+    """A table of labels, attributes or numbers: a row for each entry, a column for each example."""
+    if headings == [""]:  # from the prior, each sample is an example of its own
+        values, headings = values[0][:, None], [f"sample {number}" for number in range(1, values.shape[1] + 1)]
+    means = values.mean(axis=1).reshape(len(values), -1)
+    names = described.entry_names
+    if len(names) != means.shape[1]:
+        names = tuple(map(str, range(means.shape[1])))
+    if described.is_label:
+        return _labels(name, means, names, headings)
+    order = np.argsort(-means[0], kind="stable") if described.entry_names else np.arange(means.shape[1])
+    digits = "{:.3f}" if described.likelihood == "bernoulli" else "{:+.3f}"
+    what = f"{name}: probability of 1" if described.likelihood == "bernoulli" else f"{name}: mean"
+    rows = [[names[entry], *(digits.format(row[entry]) for row in means)] for entry in order]
+    return f"{what}\n{table(['', *headings], rows)}\n"
+
+
+def _labels(name: str, means: np.ndarray, names: tuple[str, ...], headings: list[str]) -> str:
+    """The probability of each class, the likeliest of the first example first; of many examples, the likeliest."""
+    if len(means) > 4:
+        best = means.argmax(axis=1)
+        rows = [
+            [heading, names[entry], f"{row[entry]:.3f}"]
+            for heading, row, entry in zip(headings, means, best, strict=True)
+        ]
+        return f"{name}: likeliest class\n{table(['', 'class', 'probability'], rows, left=2)}\n"
+    order = np.argsort(-means[0], kind="stable")[:_LISTED] if len(means) == 1 else np.arange(means.shape[1])
+    rows = [[names[entry], *(f"{row[entry]:.3f}" for row in means)] for entry in order]
+    return f"{name}: probability of each class\n{table(['class', *headings], rows)}\n"

@@ -1,0 +1,129 @@
+"""What is observed, as people write it: `w=3`, `x=photo.jpg`, `Smiling=1`."""
+
+import difflib
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tf_jmvae.cli.models import Described, Model
+
+__all__ = ["parse", "read"]
+
+Texts = dict[str, dict[str, list[str]]]
+
+
+def parse(words: Sequence[str], modalities: Mapping[str, Described]) -> tuple[Texts, int]:
+    """Values by modality and, of attributes, by their name (`""` for a whole modality); and the number of examples.
+
+    A name that comes again belongs to the next example; one that comes once, to all of them.
+
+    Raises:
+      ValueError: a word of another form, an unknown name, or names that come different numbers of times.
+    """
+    found: Texts = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals and value):
+            raise ValueError(f"--given takes NAME=VALUE, such as w=3, x=photo.jpg or Smiling=1; got {word!r}.")
+        modality, entry = _resolve(name, modalities)
+        found.setdefault(modality, {}).setdefault(entry, []).append(value)
+    for modality, values in found.items():
+        if "" in values and len(values) > 1:
+            raise ValueError(f"--given has {modality}=... and attributes of {modality}; give one of the two.")
+    counts = {len(texts) for values in found.values() for texts in values.values()} - {1}
+    if len(counts) > 1:
+        raise ValueError(
+            "--given: each name must come once, for all examples, or once for each example; "
+            f"got names that come {' and '.join(map(str, sorted(counts)))} times."
+        )
+    return found, next(iter(counts), 1)
+
+
+def read(texts: Texts, size: int, model: Model) -> dict[str, Any]:
+    """The observed modalities as the model takes them, `size` examples of each.
+
+    Raises:
+      ValueError: a value does not fit its modality.
+      OSError: an image cannot be read.
+    """
+    observed = {}
+    for name, values in texts.items():
+        described = model.modalities[name]
+        if "" in values:
+            whole = values[""] * (size if len(values[""]) == 1 else 1)
+            if described.is_image:
+                observed[name] = model.read_images(name, [_png(text) for text in whole])
+            else:
+                observed[name] = np.stack([_vector(name, text, described) for text in whole])
+        else:
+            observed[name] = _attributes(values, size, described)
+    return observed
+
+
+def _resolve(name: str, modalities: Mapping[str, Described]) -> tuple[str, str]:
+    """The modality that a name means, and the attribute if it is one's, `Smiling` or `w.Smiling`."""
+    if name in modalities:
+        return name, ""
+    modality, dot, entry = name.partition(".")
+    if dot and modality in modalities and entry in modalities[modality].entry_names:
+        return modality, entry
+    attributes = {m: d.entry_names for m, d in modalities.items() if not d.is_label}
+    having = [modality for modality, names in attributes.items() if name in names]
+    if len(having) == 1:
+        return having[0], name
+    if having:
+        raise ValueError(f"{name!r} is an attribute of {' and of '.join(having)}: write {having[0]}.{name}=....")
+    known = [*modalities, *(entry for names in attributes.values() for entry in names)]
+    close = difflib.get_close_matches(name, known, n=3)
+    hint = f"Did you mean {' or '.join(close)}?" if close else f"The modalities are {', '.join(modalities)}."
+    raise ValueError(f"--given: the model has no {name!r}. {hint}")
+
+
+def _png(path: str) -> bytes:
+    """Any picture as the bytes of an upright RGB PNG."""
+    from tf_jmvae import images
+
+    encoded = io.BytesIO()
+    images.open_rgb(Path(path).expanduser()).save(encoded, format="PNG")
+    return encoded.getvalue()
+
+
+def _vector(name: str, text: str, described: Described) -> np.ndarray:
+    """A class, by number or by name, or numbers with commas."""
+    shape = described.event_shape
+    if described.is_label:
+        if text in described.entry_names:
+            return np.eye(shape[0], dtype=np.float32)[described.entry_names.index(text)]
+        if text.isascii() and text.isdigit() and int(text) < shape[0]:
+            return np.eye(shape[0], dtype=np.float32)[int(text)]
+        names = f", or one of {', '.join(described.entry_names)}" if described.entry_names else ""
+        raise ValueError(f"--given {name}=... takes a class from 0 to {shape[0] - 1}{names}; got {text!r}.")
+    numbers = [_number(part) for part in text.split(",")]
+    if math.prod(shape) != len(numbers) or not all(map(math.isfinite, numbers)):
+        raise ValueError(f"--given {name}=... takes {math.prod(shape)} numbers with commas; got {text!r}.")
+    return np.array(numbers, np.float32).reshape(shape)
+
+
+def _attributes(values: Mapping[str, Sequence[str]], size: int, described: Described) -> np.ndarray:
+    """`[size, A]`; attributes that are not named are absent: 0 where they are binary, else -1."""
+    absent = 0.0 if described.likelihood == "bernoulli" else -1.0
+    attributes = np.full((size, *described.event_shape), absent, np.float32)
+    for entry, texts in values.items():
+        numbers = [_number(text) for text in texts]
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError(f"--given {entry}=... takes a number, such as 1 or -1; got {', '.join(texts)}.")
+        attributes[..., described.entry_names.index(entry)] = np.array(numbers).reshape(
+            -1, *[1] * (len(described.event_shape) - 1)
+        )
+    return attributes
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

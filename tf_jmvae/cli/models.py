@@ -1,0 +1,205 @@
+"""Any model that somebody may name: a run's folder, a `.keras` file, or an exported SavedModel."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+__all__ = ["Described", "Model", "default_model", "is_exported", "keras_file", "load"]
+
+_PRETRAINED = Path("saved_models/mnist_jmvae_kl")
+_CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Described:
+    """What is known of a modality without its networks.
+
+    Attributes:
+      event_shape: of one example.
+      likelihood: by name, or the class of the user's own head.
+      given: whether the model is conditioned on it and does not generate it.
+      standardized: whether raw values are standardised.
+      entry_names: what the entries mean, if that is known.
+    """
+
+    event_shape: tuple[int, ...]
+    likelihood: str
+    given: bool
+    standardized: bool
+    entry_names: tuple[str, ...]
+
+    @property
+    def is_image(self) -> bool:
+        """Grey or RGB, and neither classes nor counts."""
+        grid = len(self.event_shape) == 3 and self.event_shape[-1] in (1, 3)
+        return grid and self.likelihood not in ("categorical", "counts")
+
+    @property
+    def is_label(self) -> bool:
+        """One class of several."""
+        return self.likelihood == "categorical" and len(self.event_shape) == 1
+
+
+class Model(Protocol):
+    """What `generate` asks of a model, wherever it came from.
+
+    Attributes:
+      kind: the class of the model.
+      modalities: by name.
+    """
+
+    kind: str
+    modalities: Mapping[str, Described]
+
+    def read_images(self, name: str, encoded: Sequence[bytes]) -> Any:
+        """Encoded images as the model takes them for a modality."""
+
+    def generate(
+        self, observed: Mapping[str, Any], target: str, *, num_samples: int, latent: str, seed: int, pixels: bool
+    ) -> np.ndarray:
+        """`[B, S, *event_shape]`; images as uint8 if `pixels`."""
+
+    def sample(self, num_samples: int, *, seed: int, pixels: bool) -> dict[str, np.ndarray]:
+        """All modalities from the prior, `[S, *event_shape]`; images as uint8 if `pixels`."""
+
+
+def default_model() -> Path:
+    """The pre-trained model, in the current folder or in the checkout of this package.
+
+    Raises:
+      FileNotFoundError: it is in neither.
+    """
+    for folder in (Path(), _CHECKOUT):
+        if (folder / _PRETRAINED).is_dir():
+            return folder / _PRETRAINED
+    raise FileNotFoundError(
+        f"The pre-trained model {_PRETRAINED} is not here. Name a model: the folder of a run, a model.keras, or an "
+        "exported SavedModel. 'tf-jmvae train' makes one."
+    )
+
+
+def keras_file(path: Path) -> Path | None:
+    """The `.keras` file that a path means: itself, or that of a run's folder. None if it means something else."""
+    if path.is_dir():
+        return path / "model.keras" if (path / "model.keras").exists() or (path / "config.json").exists() else None
+    return path if path.suffix == ".keras" else None
+
+
+def is_exported(path: Path) -> bool:
+    """Whether it is a folder of an exported model, or of one of its versions."""
+    from tf_jmvae.serving import versions
+
+    return path.is_dir() and ((path / versions.MODEL_FILE).is_file() or versions.newest(path) is not None)
+
+
+def load(handle: str, num_steps: int | None = None) -> Model:
+    """The model, wherever it comes from.
+
+    Args:
+      handle: a run's folder, a `.keras` file, or what `tf_jmvae.hub.load` takes.
+      num_steps: of iterated sampling, where that can still be chosen.
+
+    Raises:
+      RunError, ValueError, OSError: there is no such model, or it is damaged; the message says what to do.
+    """
+    path = Path(handle).expanduser()
+    if file := keras_file(path):
+        from tf_jmvae.training import run
+
+        steps = run.describe(file.parent)["num_steps"] if num_steps is None else num_steps
+        return _Trained(run.load_model(file), steps)
+    if "://" not in handle and not path.exists():
+        raise FileNotFoundError(
+            f"There is no {handle}. Expected the folder of a run, a model.keras, or an exported SavedModel."
+        )
+    from tf_jmvae.serving import hub
+
+    exported = hub.load(handle)
+    if num_steps is not None:
+        raise ValueError(
+            f"--num-steps was fixed at {exported.card['num_steps']} when {handle} was exported; "
+            "name the run or its model.keras to choose it."
+        )
+    return _Exported(exported)
+
+
+class _Trained:
+    """A model of this package in memory."""
+
+    def __init__(self, model: Any, num_steps: int):
+        self._model, self._num_steps = model, num_steps
+        self.kind = type(model).__name__
+        self.modalities = describe(model)
+
+    def read_images(self, name: str, encoded: Sequence[bytes]) -> Any:
+        import tensorflow as tf
+
+        from tf_jmvae.serving import image_tensors
+
+        return image_tensors.from_bytes(self._model, name, tf.constant(list(encoded)))
+
+    def generate(self, observed, target, *, num_samples, latent, seed, pixels):
+        options = {"num_samples": num_samples, "latent": latent, "seed": seed, "num_steps": self._num_steps}
+        return self._shown(target, self._model.generate(observed, targets=[target], **options)[target], pixels)
+
+    def sample(self, num_samples, *, seed, pixels):
+        drawn = self._model.sample(num_samples, seed=seed)
+        return {name: self._shown(name, values, pixels) for name, values in drawn.items()}
+
+    def _shown(self, name, values, pixels):
+        from tf_jmvae.serving import image_tensors
+
+        if pixels and self.modalities[name].is_image:
+            return image_tensors.to_uint8(self._model, name, values).numpy()
+        return values.numpy()
+
+
+class _Exported:
+    """A SavedModel in this process."""
+
+    def __init__(self, model: Any):
+        self._model = model
+        self.kind = model.card["kind"]
+        self.modalities = {name: _of_card(entry) for name, entry in model.card["modalities"].items()}
+
+    def read_images(self, name, encoded):
+        return list(encoded)  # the graph decodes them
+
+    def generate(self, observed, target, *, num_samples, latent, seed, pixels):
+        options = {"num_samples": num_samples, "latent": latent, "seed": seed, "images": self._images(target, pixels)}
+        return self._model.generate(observed, targets=[target], **options)[target]
+
+    def sample(self, num_samples, *, seed, pixels):
+        return self._model.sample(num_samples, images="uint8" if pixels else "float", seed=seed)
+
+    def _images(self, name, pixels):
+        return "uint8" if pixels and self.modalities[name].is_image else "float"
+
+
+def describe(model: Any) -> dict[str, Described]:
+    """The modalities of a model of this package."""
+    from tf_jmvae import heads
+
+    return {
+        name: Described(
+            modality.event_shape,
+            heads.name_of(modality.head),
+            name in model.given,
+            modality.standardized,
+            tuple(modality.entry_names),
+        )
+        for name, modality in model.modalities.items()
+    }
+
+
+def _of_card(entry: Mapping[str, Any]) -> Described:
+    return Described(
+        tuple(entry["event_shape"]),
+        entry["likelihood"],
+        entry["given"],
+        entry["standardized"],
+        tuple(entry["entry_names"]),
+    )

@@ -1,0 +1,196 @@
+"""A run's log-likelihoods on its test set, by every estimator that its model has, kept in `evaluation.json`."""
+
+import contextlib
+import itertools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tf_jmvae import checks
+from tf_jmvae.evaluation import (
+    Estimate,
+    conditional_log_likelihood,
+    joint_log_likelihood,
+    marginal_log_likelihood,
+)
+from tf_jmvae.files import write_json
+from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.provenance import environment
+from tf_jmvae.training.config import Config
+from tf_jmvae.training.errors import RunError
+from tf_jmvae.training.run import load_model, read_json
+
+__all__ = ["EVALUATION", "directions", "evaluate_run"]
+
+EVALUATION = "evaluation.json"
+_ALL_SUBSETS = 4  # modalities, up to which every subset is a direction
+
+
+def evaluate_run(
+    run_dir: str | os.PathLike,
+    *,
+    num_samples: int = 10,
+    importance_samples: int = 100,
+    num_steps: int | None = None,
+    examples: int | None = None,
+    seed: int = 0,
+    data_dir: str | os.PathLike | None = None,
+    verbose: bool = True,
+) -> dict[str, Any]:
+    """Estimates log-likelihoods on the test set, and writes `evaluation.json` to the run's folder.
+
+    There is the bound of Eq. (11) for every direction, the "single" ones and those that are given everything
+    ("multiple"), and importance estimates: of a joint model's log p(all) and log p(m), of a one-way model's
+    log p(target | given).
+
+    Args:
+      run_dir: the folder of a finished run.
+      num_samples: samples of z for each example, behind each bound (the paper: 10).
+      importance_samples: the same, behind each importance estimate.
+      num_steps: of iterated sampling, for models that need it; by default the run's.
+      examples: take the first so many of the test set; by default all.
+      seed: of all samples.
+      data_dir: the dataset's original files, if they are elsewhere than they were for the run.
+      verbose: show progress on stderr.
+
+    Returns:
+      What the file holds: `seed`, `examples`, `settings`, `versions`, `commit`, `dirty` and `rows`, each a dict with
+      `estimator`, `target`, `given`, `mean` and `standard_error` in nats per example, `effective_sample_size`,
+      `num_samples`, `quantity`, and the `settings` that the number depends on.
+
+    Raises:
+      RunError: no finished run is there, or its model is damaged.
+      ValueError: an option that makes no sense, or data that do not fit the model.
+      OSError: the dataset is not to be had.
+    """
+    run_dir = Path(run_dir)
+    counts = {"num_samples": num_samples, "importance_samples": importance_samples}
+    counts = {name: checks.positive_integer(name, value) for name, value in counts.items()}
+    config = _config(run_dir, data_dir)
+    steps = config.num_steps if num_steps is None else checks.positive_integer("num_steps", num_steps)
+    _say("Loading the model ...", verbose)
+    model = load_model(run_dir / "model.keras", advice=f"Delete the folder {run_dir} and train the run anew.")
+    _say("Loading the data ...", verbose)
+    test = config.data.load().only(model.modalities).test
+    available = len(next(iter(test.values())))
+    if examples is not None and not 1 <= examples <= available:
+        raise ValueError(f"examples must lie between 1 and {available}, the size of the test set; got {examples}.")
+    test = {name: values[:examples] for name, values in test.items()}
+
+    planned, rows = _estimates(model, steps, **counts), []
+    for number, planned_one in enumerate(planned, start=1):
+        _say(f"{number}/{len(planned)}  {planned_one.title}", verbose)
+        with _stdout_to_stderr():  # where Keras's progress bar belongs
+            estimate = planned_one.compute(model, test, seed=seed, verbose=int(verbose))
+        rows.append(_row(estimate, planned_one))
+    content = {
+        "seed": seed,
+        "examples": examples or available,
+        "settings": {**counts, "num_steps": steps},
+        "rows": rows,
+        **environment(),
+    }
+    write_json(run_dir / EVALUATION, content)
+    return content
+
+
+def directions(model: MultimodalVAE) -> list[tuple[str, tuple[str, ...]]]:
+    """What the model answers: each target with the modalities that are given for it, in the model's order.
+
+    First those without the target, from every subset of up to four modalities, and of more from single ones and from
+    all others; then, with everything given, reconstruction.
+    """
+    found = []
+    for target in model.targets:
+        others = [name for name in model.modalities if name != target]
+        few = len(model.modalities) <= _ALL_SUBSETS
+        sizes = range(1, len(others) + 1) if few else sorted({1, len(others)})
+        subsets = (subset for size in sizes for subset in itertools.combinations(others, size))
+        found.extend((target, subset) for subset in subsets if model.has_posterior(subset))
+    return found + [(target, tuple(model.modalities)) for target in model.targets]
+
+
+class _Planned(NamedTuple):
+    title: str
+    target: list[str]
+    given: list[str]
+    compute: Callable[..., Estimate]
+
+
+def _estimates(model: MultimodalVAE, num_steps: int, num_samples: int, importance_samples: int) -> list[_Planned]:
+    """All that the model has; one chain of iterated sampling for each example, as in the studies."""
+    steps = {"num_steps": num_steps, "num_chains": 1}
+    planned = [
+        _planned("bound", conditional_log_likelihood, [target], given, num_samples=num_samples, **steps)
+        for target, given in directions(model)
+    ]
+    samples = {"num_samples": importance_samples}
+    if model.given:
+        options = {"estimator": "importance", "num_steps": num_steps, **samples}
+        planned += [
+            _planned("importance", conditional_log_likelihood, [target], given, **options)
+            for target, given in directions(model)
+            if target not in given and set(given) == set(model.given)
+        ]
+        return planned
+    every = list(model.modalities)
+    planned.append(_planned("importance", joint_log_likelihood, every, [], **samples))
+    if len(every) > 1:
+        planned += [
+            _planned("importance", marginal_log_likelihood, [name], [], **_marginal(model, name), **samples)
+            for name in every
+        ]
+    return planned
+
+
+def _marginal(model: MultimodalVAE, name: str) -> dict[str, str]:
+    """By the modality's own encoder where there is one: q(z | all) is far narrower than p(z | label)."""
+    return {"modality": name, "proposal": "joint" if model.iterates({name: None}, None) else "own"}
+
+
+def _planned(kind: str, estimator: Callable[..., Estimate], target: Any, given: Any, **options: Any) -> _Planned:
+    if estimator is conditional_log_likelihood:
+        options.update(target=list(target), given=list(given))
+    condition = f" | {', '.join(given)}" if given else ""
+
+    def compute(model: MultimodalVAE, test: Any, **common: Any) -> Estimate:
+        return estimator(model, test, **options, **common)
+
+    return _Planned(f"log p({', '.join(target)}{condition}), {kind}", list(target), list(given), compute)
+
+
+def _row(estimate: Estimate, planned: _Planned) -> dict[str, Any]:
+    found = estimate.as_dict()
+    kept = ("estimator", "mean", "standard_error", "effective_sample_size", "num_samples", "quantity", "settings")
+    return {"target": planned.target, "given": planned.given, **{name: found[name] for name in kept}}
+
+
+def _config(run_dir: Path, data_dir: str | os.PathLike | None) -> Config:
+    if not (run_dir / "metrics.json").is_file():
+        state = "is no finished run" if run_dir.is_dir() else "does not exist"
+        raise RunError(
+            f"{run_dir} {state}. Expected the folder that tf-jmvae train leaves, such as runs/mnist-jmvae-kl."
+        )
+    recorded = read_json(run_dir / "config.json", f"Delete the folder {run_dir} and train the run anew.")
+    try:
+        config = Config.model_validate(recorded["config"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{run_dir / 'config.json'} is no configuration of this version of tf_jmvae: {error}."
+        ) from error
+    if data_dir is None:
+        return config
+    return config.model_copy(update={"data": config.data.model_copy(update={"data_dir": Path(data_dir)})})
+
+
+def _say(text: str, verbose: bool) -> None:
+    if verbose:
+        print(text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    with contextlib.redirect_stdout(sys.stderr):
+        yield

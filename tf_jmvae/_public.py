@@ -1,4 +1,4 @@
-"""Everything that `import tf_jmvae` offers. Importing it registers every class with Keras, which loads models by that."""
+"""Everything that `import tf_jmvae` offers. Importing it tells Keras of every class, so that it loads them."""
 
 from tf_jmvae import (
     callbacks,

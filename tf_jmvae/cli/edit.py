@@ -20,7 +20,7 @@ class Options(Common):
     The model names the attributes that it sees; the difference that the changes make to its mean face is added to
     the portrait.
 
-    EXAMPLES
+    Examples:
       tf-jmvae edit runs/celeba-jmvae-kl-gan/model.keras me.jpg
       tf-jmvae edit runs/celeba-jmvae-kl-gan/model.keras me.jpg --set Smiling=1 Eyeglasses=-1 --crop face
     """

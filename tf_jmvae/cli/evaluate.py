@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from tf_jmvae.cli.options import Common, metavar
+from tf_jmvae.cli.options import Common, default, metavar
 from tf_jmvae.cli.startup import load_tensorflow, watched
 from tf_jmvae.cli.tables import table
 
@@ -17,11 +17,11 @@ __all__ = ["Options", "run"]
 class Options(Common):
     """Estimate a run's log-likelihoods on its test set, in nats per example: more is better.
 
-    Every direction that the model has gets the paper's bound, Eq. (11): "single" if the target is not given,
-    "multiple" if it is. Joint models get importance estimates of log p(all) and of each log p(m), one-way models of
+    Every direction that the model has gets the paper's bound, Eq. (11): "single" if the target is not given, "multiple"
+    if it is. Joint models get importance estimates of log p(all) and of each log p(m), one-way models of
     log p(target | given). RUN/evaluation.json keeps all of it.
 
-    EXAMPLES
+    Examples:
       tf-jmvae evaluate runs/mnist-jmvae-kl
       tf-jmvae evaluate runs/mnist-jmvae-kl --examples 1000 --importance-samples 1000
       tf-jmvae evaluate runs/mnist-jmvae --num-steps 100 --data-dir ~/mnist
@@ -33,14 +33,14 @@ class Options(Common):
     """Samples of z for each example, behind each bound (the paper: 10)."""
     importance_samples: int = 100
     """Samples of z for each example, behind each importance estimate."""
-    num_steps: int | None = None
-    """Of iterated sampling, for models that need it [default: the run's]."""
-    examples: int | None = None
-    """Take the first so many of the test set [default: all]."""
+    num_steps: Annotated[int | None, default("the run's")] = None
+    """Of iterated sampling, for models that need it."""
+    examples: Annotated[int | None, default("all")] = None
+    """Take the first so many of the test set."""
     seed: int = 0
     """Of all samples."""
-    data_dir: Path | None = None
-    """Folder with the dataset's original files [default: the run's]."""
+    data_dir: Annotated[Path | None, default("the run's")] = None
+    """Folder with the dataset's original files."""
 
 
 def run(options: Options) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from tf_jmvae.cli.options import Common, metavar
+from tf_jmvae.cli.options import Common, default, metavar
 from tf_jmvae.cli.startup import load_tensorflow, note
 
 __all__ = ["WHEN_STOPPED", "Options", "run"]
@@ -21,7 +21,7 @@ class Options(Common):
     OUTPUT/NAME/VERSION is the model; OUTPUT also gets models.config, batching_parameters.txt, monitoring.txt and
     compose.yaml.
 
-    EXAMPLES
+    Examples:
       tf-jmvae export runs/mnist-jmvae-kl
       tf-jmvae export runs/mnist-jmvae/model.keras --name digits --version 7 --num-steps 100
     """
@@ -30,12 +30,12 @@ class Options(Common):
     """The folder of a run, or a model.keras."""
     output: Path = Path("saved_models")
     """The folder of all models to serve."""
-    name: str | None = None
-    """What the server calls it [default: the run folder's name, with _ for -]."""
-    version: int | None = None
-    """Its number [default: the next free one]."""
-    num_steps: int | None = None
-    """Of iterated sampling, for models that need it [default: the run's]."""
+    name: Annotated[str | None, default("the run folder's name, with _ for -")] = None
+    """What the server calls it."""
+    version: Annotated[int | None, default("the next free one")] = None
+    """Its number."""
+    num_steps: Annotated[int | None, default("the run's")] = None
+    """Of iterated sampling, for models that need it."""
     num_samples: int = 100
     """Behind each log-likelihood."""
     notes: str = ""

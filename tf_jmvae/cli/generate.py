@@ -10,7 +10,7 @@ import tyro
 
 from tf_jmvae.cli import given, pictures
 from tf_jmvae.cli.models import Described, Model, default_model, load
-from tf_jmvae.cli.options import Common, metavar
+from tf_jmvae.cli.options import Common, default, metavar
 from tf_jmvae.cli.startup import load_tensorflow, note
 from tf_jmvae.cli.tables import table
 
@@ -27,7 +27,10 @@ class Options(Common):
     Images become a PNG, a row for each example and a column for each sample; labels and attributes a table, with the
     mean over the samples. An npz file has everything as arrays [examples, samples, ...].
 
-    EXAMPLES
+    Of what is given, a name that comes again belongs to the next example. Attributes that are not named are absent.
+    Images are read as in the training data; the largest part in the middle that has the model's form is taken.
+
+    Examples:
       tf-jmvae generate --given w=3 w=5 --num-samples 8 --output digits.png
       tf-jmvae generate runs/mnist-jmvae-kl --given x=photo.png --target w
       tf-jmvae generate runs/celeba-jmvae-kl --given Smiling=1 Male=-1 --output faces.png
@@ -35,25 +38,26 @@ class Options(Common):
       tf-jmvae generate --num-samples 16
     """
 
-    model: Annotated[str | None, tyro.conf.Positional, metavar("MODEL")] = None
-    """The folder of a run, a model.keras, or an exported SavedModel [default: the pre-trained MNIST model]."""
-    given: tuple[str, ...] = ()
-    """What is observed: a class, w=3; an image, x=photo.jpg; numbers, v=0.5,1; attributes, Smiling=1, of which those
-    not named are absent. A name that comes again belongs to the next example."""
-    target: tuple[str, ...] = ()
-    """What to generate [default: whatever is not given]."""
+    model: Annotated[str | None, tyro.conf.Positional, metavar("[MODEL]"), default("the pre-trained MNIST model")] = (
+        None
+    )
+    """The folder of a run, a model.keras, or an exported SavedModel."""
+    given: Annotated[tuple[str, ...], default("nothing")] = ()
+    """What is observed: a class, w=3; an image, x=photo.jpg; attributes, Smiling=1; numbers, v=0.5,1."""
+    target: Annotated[tuple[str, ...], default("whatever is not given")] = ()
+    """What to generate."""
     num_samples: int = 8
     """Of each example."""
-    num_steps: int | None = None
-    """Of iterated sampling, for models that need it [default: the run's]."""
+    num_steps: Annotated[int | None, default("the run's")] = None
+    """Of iterated sampling, for models that need it."""
     latent: Literal["sample", "mean"] = "sample"
     """Draw z for each sample, or take its mean."""
     seed: int = 0
     """Of the samples."""
-    output: Path | None = None
-    """The file of the images or arrays [default: generated.png or generated.npz]."""
-    format: Literal["png", "npz"] | None = None
-    """Of that file [default: as it is called]."""
+    output: Annotated[Path | None, default("generated.png or generated.npz")] = None
+    """The file of the images or arrays."""
+    format: Annotated[Literal["png", "npz"] | None, default("as it is called")] = None
+    """Of that file."""
 
 
 def run(options: Options) -> None:

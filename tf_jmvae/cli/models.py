@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["Described", "Model", "default_model", "is_exported", "keras_file", "load"]
+__all__ = ["Described", "Model", "default_model", "describe", "is_exported", "keras_file", "load", "of_card"]
 
 _PRETRAINED = Path("saved_models/mnist_jmvae_kl")
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -163,7 +163,7 @@ class _Exported:
     def __init__(self, model: Any):
         self._model = model
         self.kind = model.card["kind"]
-        self.modalities = {name: _of_card(entry) for name, entry in model.card["modalities"].items()}
+        self.modalities = {name: of_card(entry) for name, entry in model.card["modalities"].items()}
 
     def read_images(self, name, encoded):
         return list(encoded)  # the graph decodes them
@@ -195,7 +195,8 @@ def describe(model: Any) -> dict[str, Described]:
     }
 
 
-def _of_card(entry: Mapping[str, Any]) -> Described:
+def of_card(entry: Mapping[str, Any]) -> Described:
+    """A modality as a model card has it."""
     return Described(
         tuple(entry["event_shape"]),
         entry["likelihood"],

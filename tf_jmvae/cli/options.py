@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 
 import tyro
 
-__all__ = ["Common", "metavar", "parse"]
+__all__ = ["Common", "default", "metavar", "parse"]
 
 CONFIG = (tyro.conf.FlagCreatePairsOff,)
 
@@ -21,6 +21,11 @@ class Common:
 
 
 AnyOptions = TypeVar("AnyOptions", bound=Common)
+
+
+def default(what: str) -> object:
+    """Says what an option is if it is not given, where that is no value."""
+    return tyro.conf.arg(help_behavior_hint=f"(default: {what})")
 
 
 def metavar(name: str) -> object:

@@ -39,7 +39,7 @@ VERBS = {
 }
 
 EXAMPLES = """\
-EXAMPLES
+Examples:
   tf-jmvae train --preset digits-jmvae-kl             a small run, without a download
   tf-jmvae evaluate runs/digits-jmvae-kl
   tf-jmvae generate --given w=3 --output three.png    by the pre-trained model
@@ -78,7 +78,7 @@ def _help() -> str:
     listed = "\n".join(f"  {verb:<{width}}  {summary}" for verb, summary in VERBS.items())
     return (
         "usage: tf-jmvae VERB [OPTIONS]\n\nJoint multimodal variational autoencoders: any modality into any other.\n\n"
-        f"VERBS\n{listed}\n\n{EXAMPLES}\n\ntf-jmvae VERB --help lists a verb's options; tf-jmvae --version the version."
+        f"Verbs:\n{listed}\n\n{EXAMPLES}\n\ntf-jmvae VERB --help says more; tf-jmvae --version says which it is."
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from tf_jmvae.cli.options import Common
+from tf_jmvae.cli.options import Common, default
 from tf_jmvae.cli.startup import load_tensorflow
 
 __all__ = ["WHEN_STOPPED", "Options", "run"]
@@ -20,7 +20,7 @@ class Options(Common):
 
     It may be stopped at any moment: the same command goes on with what is not finished.
 
-    EXAMPLES
+    Examples:
       tf-jmvae reproduce mnist --quick
       tf-jmvae reproduce mnist --data-dir ~/mnist
       tf-jmvae reproduce celeba --small --data-dir ~/celeba
@@ -28,12 +28,12 @@ class Options(Common):
 
     experiment: Annotated[Literal["mnist", "celeba"], tyro.conf.Positional]
     """Which experiments."""
-    data_dir: Path | None = None
-    """Folder with the dataset's original files; without it, it is downloaded."""
-    run_dir: Path | None = None
-    """Folder of the trainings and measurements [default: runs/reproduce-mnist, or ...-quick]."""
-    output: Path | None = None
-    """Folder of the report [default: docs; with --quick, docs in the run folder]."""
+    data_dir: Annotated[Path | None, default("a download")] = None
+    """Folder with the dataset's original files."""
+    run_dir: Annotated[Path | None, default("runs/reproduce-mnist, or ...-quick")] = None
+    """Folder of the trainings and measurements."""
+    output: Annotated[Path | None, default("docs; with --quick, docs in the run folder")] = None
+    """Folder of the report."""
     quick: bool = False
     """All of it in miniature, in minutes; mnist on scikit-learn's digits."""
     small: bool = False

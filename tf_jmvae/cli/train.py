@@ -19,7 +19,7 @@ WHEN_STOPPED = "; the same command continues from the last epoch"
 DEFAULT_PRESET = "digits-jmvae-kl"
 
 _EXAMPLES = """\
-EXAMPLES
+Examples:
   tf-jmvae train --preset digits-jmvae-kl --epochs 5
   tf-jmvae train --preset mnist-jmvae-kl --alpha 0.1 --run-dir runs/alpha-0.1
   tf-jmvae train --preset celeba-jmvae-kl-gan-small --data-dir ~/celeba
@@ -43,17 +43,21 @@ def parse(argv: Sequence[str], prog: str) -> Options:
     """
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", default=DEFAULT_PRESET)
-    default = presets.load(first.parse_known_args(argv)[0].preset)
-    options = tyro.cli(
-        Options, args=list(argv), default=Options(config=default), prog=prog, description=description()
-    )
-    return Options(config=options.config.model_copy(update={"preset": default.preset}), debug=options.debug)
+    chosen = of_preset(first.parse_known_args(argv)[0].preset)
+    options = tyro.cli(Options, args=list(argv), default=chosen, prog=prog, description=description())
+    config = options.config.model_copy(update={"preset": chosen.config.preset})
+    return Options(config=config, debug=options.debug)
+
+
+def of_preset(preset: str = DEFAULT_PRESET) -> Options:
+    """The options of a preset."""
+    return Options(config=presets.load(preset))
 
 
 def description() -> str:
     """The help's text."""
     listed = "\n".join(f"  {name}" for name in presets.names())
-    return f"{inspect.getdoc(Config)}\n\nDefaults are the preset's.\n\nPRESETS\n{listed}\n\n{_EXAMPLES}"
+    return f"{inspect.getdoc(Config)}\n\nDefaults are the preset's.\n\nPresets:\n{listed}\n\n{_EXAMPLES}"
 
 
 def run(options: Options) -> None:

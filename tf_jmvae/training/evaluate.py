@@ -150,13 +150,13 @@ def _marginal(model: MultimodalVAE, name: str) -> dict[str, str]:
     return {"modality": name, "proposal": "joint" if model.iterates({name: None}, None) else "own"}
 
 
-def _planned(kind: str, estimator: Callable[..., Estimate], target: Any, given: Any, **options: Any) -> _Planned:
-    if estimator is conditional_log_likelihood:
+def _planned(kind: str, function: Callable[..., Estimate], target: Any, given: Any, **options: Any) -> _Planned:
+    if function is conditional_log_likelihood:
         options.update(target=list(target), given=list(given))
     condition = f" | {', '.join(given)}" if given else ""
 
     def compute(model: MultimodalVAE, test: Any, **common: Any) -> Estimate:
-        return estimator(model, test, **options, **common)
+        return function(model, test, **options, **common)
 
     return _Planned(f"log p({', '.join(target)}{condition}), {kind}", list(target), list(given), compute)
 

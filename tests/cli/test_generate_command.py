@@ -1,0 +1,164 @@
+"""`tf-jmvae generate` against the models themselves."""
+
+import conftest
+import numpy as np
+import pytest
+from PIL import Image
+from portrait_model import NAMES, portrait_model
+
+import tf_jmvae as tj
+from tf_jmvae import cli
+from tf_jmvae.cli import given, models, pictures
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A small model in a file, and a picture for it."""
+    folder = tmp_path_factory.mktemp("generate")
+    model = tj.JMVAEKL(conftest.small_modalities("xwv"), 2)
+    model.save(folder / "model.keras")
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 4), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "photo.png")
+    return folder, model, pixels
+
+
+def _generate(saved, *words):
+    return cli.main(["generate", str(saved[0] / "model.keras"), *map(str, words)])
+
+
+def _one_hot(*classes):
+    return np.eye(3, dtype=np.float32)[list(classes)]
+
+
+def test_the_picture_has_a_row_for_each_example_and_a_column_for_each_sample(saved, tmp_path, capsys):
+    output = tmp_path / "new" / "out.png"
+    words = ["--given", "w=2", "w=0", "--target", "x", "--num-samples", 3, "--seed", 4, "--output", output]
+    assert _generate(saved, *words) == 0
+    images = saved[1].generate({"w": _one_hot(2, 0)}, targets=["x"], num_samples=3, seed=4)["x"].numpy()
+    expected = np.full((2 * 114 + 2, 3 * 114 + 2), 255)
+    for row in range(2):
+        for column in range(3):
+            tile = np.kron(np.round(255 * images[row, column, :, :, 0]), np.ones((28, 28)))
+            expected[2 + 114 * row :, 2 + 114 * column :][:112, :112] = tile
+    np.testing.assert_array_equal(np.asarray(Image.open(output)), expected)
+    assert capsys.readouterr().out == f"{output}: 2 rows of 3 images x of 4 x 4 pixels.\n"
+
+
+def test_arrays_are_what_the_model_generates(saved, tmp_path, capsys):
+    words = ["--given", f"x={saved[0] / 'photo.png'}", "--num-samples", 2, "--latent", "mean"]
+    assert _generate(saved, *words, "--output", tmp_path / "out.npz") == 0
+    observed = {"x": saved[2][None, :, :, None] / np.float32(255)}
+    expected = saved[1].generate(observed, num_samples=2, latent="mean")
+    with np.load(tmp_path / "out.npz") as found:
+        assert {*found} == {"w", "v"}
+        for name in found:
+            np.testing.assert_allclose(found[name], expected[name], rtol=1e-5)
+    out = capsys.readouterr().out
+    assert f"{tmp_path / 'out.npz'}: w [1, 2, 3], v [1, 2, 2]." in out
+    probabilities = [f"{value:.3f}" for value in sorted(expected["w"].numpy().mean(1)[0], reverse=True)]
+    lines = out.partition("w: probability of each class")[2].splitlines()[3:6]
+    assert [line.split()[1] for line in lines] == probabilities
+
+
+def test_several_modalities_are_given_together_and_one_value_serves_all_examples(saved, tmp_path):
+    words = ["--given", "w=1", "v=0.5,-2", "v=1,1", "--target", "x", "--num-samples", 1, "--output", tmp_path / "a.npz"]
+    assert _generate(saved, *words) == 0
+    observed = {"w": _one_hot(1, 1), "v": np.array([[0.5, -2], [1, 1]], np.float32)}
+    expected = saved[1].generate(observed, targets=["x"], num_samples=1, seed=0)["x"]
+    np.testing.assert_allclose(np.load(tmp_path / "a.npz")["x"], expected, rtol=1e-5)
+
+
+def test_nothing_given_samples_the_prior(saved, tmp_path, capsys):
+    assert _generate(saved, "--num-samples", 5, "--seed", 3, "--output", tmp_path / "out.npz", "--target", "w") == 0
+    expected = saved[1].sample(5, seed=3)["w"].numpy()
+    np.testing.assert_allclose(np.load(tmp_path / "out.npz")["w"][0], expected, rtol=1e-5)
+    rows = [line.split()[2:] for line in capsys.readouterr().out.splitlines() if line.startswith("  sample")]
+    assert rows == [[str(row.argmax()), f"{row.max():.3f}"] for row in expected]
+
+
+def test_attributes_by_name_and_those_not_named_are_absent(tmp_path):
+    model = portrait_model()
+    model.save(tmp_path / "model.keras")
+    words = ["--given", "Smiling=1", "Smiling=-2", "Male=1", "--target", "x", "--num-samples", "1"]
+    assert cli.main(["generate", str(tmp_path), *words, "--output", str(tmp_path / "out.png")]) == 0
+    attributes = np.full((2, len(NAMES)), -1.0, np.float32)
+    attributes[:, NAMES.index("Smiling")] = 1, -2
+    attributes[:, NAMES.index("Male")] = 1
+    made = model.generate({"w": attributes}, targets=["x"], num_samples=1, seed=0)
+    sheet = np.asarray(Image.open(tmp_path / "out.png"))
+    np.testing.assert_array_equal(sheet, pictures.grid(model.postprocess(made)["x"]))
+
+
+def test_the_pre_trained_model_is_found_and_its_images_are_those_of_the_hub(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # found from the checkout
+    assert cli.main(["generate", "--given", "w=3", "--num-samples", "2", "--seed", "1"]) == 0
+    made = tj.hub.load(models.default_model()).generate(
+        {"w": np.eye(10)[[3]]}, targets=["x"], num_samples=2, seed=1, images="uint8"
+    )
+    sheet = np.asarray(Image.open(tmp_path / "generated.png"))
+    np.testing.assert_array_equal(sheet, pictures.grid(made["x"])[..., 0])
+    assert made["x"].std() > 50  # digits, not grey
+
+
+def test_a_grid_enlarges_small_images_only():
+    large = np.arange(120 * 90 * 3, dtype=np.uint32).astype(np.uint8).reshape(1, 1, 120, 90, 3)
+    np.testing.assert_array_equal(pictures.grid(large)[2:-2, 2:-2], large[0, 0])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--given", "w"], r"--given takes NAME=VALUE, such as w=3, x=photo.jpg or Smiling=1; got 'w'"),
+        (["--given", "w=3"], "--given w=... takes a class from 0 to 2; got '3'"),
+        (["--given", "w=-1"], "takes a class from 0 to 2; got '-1'"),
+        (["--given", "y=1"], "the model has no 'y'"),
+        (["--given", "v=1"], "--given v=... takes 2 numbers with commas; got '1'"),
+        (["--given", "v=1,nan"], "takes 2 numbers with commas; got '1,nan'"),
+        (["--given", "x=absent.png"], "absent.png: No such file or directory."),
+        (["--given", "x={folder}/model.keras"], "model.keras is no image"),
+        (["--given", "w=1", "w=2", "v=1,1", "v=2,2", "v=3,3"], "got names that come 2 and 3 times"),
+        (["--given", "w=1", "--target", "y"], "--target: the model generates x, w, v; got y"),
+        (["--given", "w=1", "v=0,0", "x={folder}/photo.png"], "Everything is given. To reconstruct, say what"),
+        (["--latent", "mean"], "--latent mean needs something --given"),
+        (["--num-samples", "0"], "--num-samples must be 1 or more; got 0"),
+        (["--num-steps", "0"], "--num-steps must be 1 or more; got 0"),
+        (["--output", "out.jpg"], "--output must be called .png or .npz, or --format say which; got out.jpg"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_mistakes_are_messages(saved, tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        cli.program.importlib.import_module("tf_jmvae.training.run"), "load_model", lambda path: saved[1]
+    )
+    assert _generate(saved, *(word.format(folder=saved[0]) for word in words)) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_one_way_model_says_what_it_needs(tmp_path, capsys):
+    tj.CVAE(conftest.small_modalities("xw"), 2, target="x").save(tmp_path / "cvae.keras")
+    assert cli.main(["generate", str(tmp_path / "cvae.keras")]) == 1
+    assert "A CVAE generates x given w only: add --given w=...." in capsys.readouterr().err
+
+
+def test_an_attribute_of_two_modalities_needs_the_modality():
+    described = models.Described((2,), "gaussian", False, False, ("Smiling", "Male"))
+    both = {"a": described, "b": described}
+    with pytest.raises(ValueError, match=r"'Male' is an attribute of a and of b: write a\.Male="):
+        given.parse(["Male=1"], both)
+    assert given.parse(["a.Male=1", "b.Male=-1"], both) == ({"a": {"Male": ["1"]}, "b": {"Male": ["-1"]}}, 1)
+    with pytest.raises(ValueError, match=r"the model has no 'Smilin'\. Did you mean Smiling\?"):
+        given.parse(["Smilin=1"], {"a": described})
+    with pytest.raises(ValueError, match="give one of the two"):
+        given.parse(["a=1,1", "a.Male=1"], both)
+
+
+def test_a_class_by_its_name():
+    labels = models.Described((3,), "categorical", False, False, ("cat", "dog", "3"))
+    np.testing.assert_array_equal(given._vector("w", "dog", labels), [0, 1, 0])
+    np.testing.assert_array_equal(given._vector("w", "2", labels), [0, 0, 1])
+    with pytest.raises(ValueError, match="takes a class from 0 to 2, or one of cat, dog, 3; got 'cow'"):
+        given._vector("w", "cow", labels)

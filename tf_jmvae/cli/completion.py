@@ -1,0 +1,50 @@
+"""`tf-jmvae completion`: a script by which a shell completes verbs and options."""
+
+import contextlib
+import importlib
+import io
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union
+
+import tyro
+
+from tf_jmvae.cli.options import CONFIG, Common
+
+__all__ = ["Options", "run", "script"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Common):
+    """Print a script by which a shell completes verbs, options, their choices and files.
+
+    Examples:
+      tf-jmvae completion bash > ~/.local/share/bash-completion/completions/tf-jmvae
+      tf-jmvae completion zsh > ~/.zfunc/_tf-jmvae      (with fpath+=~/.zfunc before compinit)
+      tf-jmvae completion fish > ~/.config/fish/completions/tf-jmvae.fish
+    """
+
+    shell: Annotated[Literal["bash", "zsh", "fish"], tyro.conf.Positional]
+    """For which shell."""
+
+
+def run(options: Options) -> None:
+    """Prints the script."""
+    print(script(options.shell), end="")
+
+
+def script(shell: str) -> str:
+    """The completion script of all verbs."""
+    from tf_jmvae.cli.program import VERBS
+
+    verbs = [_verb(name, summary) for name, summary in VERBS.items()]
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+        tyro.cli(Union[*verbs], prog="tf-jmvae", args=["--tyro-print-completion", shell], config=CONFIG)
+    return text.getvalue()
+
+
+def _verb(name: str, summary: str) -> Any:
+    module = importlib.import_module(f"tf_jmvae.cli.{name}")
+    default = {"default": module.of_preset()} if hasattr(module, "of_preset") else {}
+    subcommand = tyro.conf.subcommand(name, description=summary, prefix_name=False, **default)
+    return Annotated[module.Options, subcommand]

@@ -1,0 +1,51 @@
+"""`tf-jmvae demo`: a model in the browser."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tf_jmvae.cli.options import Common, default, metavar
+from tf_jmvae.cli.startup import load_tensorflow
+
+__all__ = ["Options", "run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Common):
+    """Try a model in the browser, until Ctrl-C. It needs pip install 'tf-jmvae[demo]'.
+
+    Examples:
+      tf-jmvae demo
+      tf-jmvae demo runs/mnist-jmvae-kl --port 8080
+      tf-jmvae demo saved_models/mnist_jmvae_kl --host 0.0.0.0 --no-browser
+    """
+
+    model: Annotated[Path | None, tyro.conf.Positional, metavar("[MODEL]"), default("the pre-trained MNIST model")] = (
+        None
+    )
+    """The folder of a run, a model.keras, or an exported SavedModel."""
+    port: int = 7860
+    """Where the page is."""
+    host: str = "127.0.0.1"
+    """Who can reach it: 127.0.0.1 this machine only, 0.0.0.0 everybody."""
+    no_browser: bool = False
+    """Leave it to you to open the page."""
+
+
+def run(options: Options) -> None:
+    """Serves the page until it is interrupted."""
+    if not 0 <= options.port < 2**16:
+        raise ValueError(f"--port must lie between 0 and {2**16 - 1}; got {options.port}.")
+    if options.model is not None and not options.model.exists():
+        raise FileNotFoundError(f"There is no model {options.model}.")
+    load_tensorflow(debug=options.debug)
+    try:
+        from tf_jmvae import demo
+
+        demo.launch(options.model, host=options.host, port=options.port, open_browser=not options.no_browser)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "tf_jmvae":
+            raise
+        raise ImportError(f"The demo needs {error.name}: pip install 'tf-jmvae[demo]'.") from error

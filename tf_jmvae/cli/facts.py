@@ -1,0 +1,138 @@
+"""What `info` says, as data."""
+
+import contextlib
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import tf_jmvae
+from tf_jmvae.cli import models
+from tf_jmvae.training import presets
+
+__all__ = ["installation", "of_model"]
+
+
+def installation() -> dict[str, Any]:
+    """Versions, devices, presets, and where files are kept."""
+    import tensorflow as tf
+
+    from tf_jmvae.data.prepared import cache_folder
+    from tf_jmvae.provenance import environment
+
+    pretrained = None
+    with contextlib.suppress(FileNotFoundError):
+        pretrained = str(models.default_model())
+    tfds = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    hub = os.environ.get("TFHUB_CACHE_DIR", "a temporary folder; TFHUB_CACHE_DIR names another")
+    return {
+        "tf_jmvae": tf_jmvae.__version__,
+        **environment(),
+        "devices": [_device(device) for device in tf.config.list_physical_devices()],
+        "presets": presets.names(),
+        "pretrained_model": pretrained,
+        "folders": {
+            "datasets": str(Path(tfds).expanduser()),
+            "prepared photographs": str(cache_folder()),
+            "downloaded models": hub,
+        },
+    }
+
+
+def of_model(handle: str) -> dict[str, Any]:
+    """What is known of a model or a run.
+
+    Raises:
+      RunError, ValueError, OSError: there is no such model, or it is damaged.
+    """
+    path = Path(handle).expanduser()
+    if file := models.keras_file(path):
+        return _trained(file)
+    if models.is_exported(path):
+        return _exported(path)
+    state = "holds none" if path.is_dir() else "is none" if path.exists() else "does not exist"
+    raise FileNotFoundError(
+        f"Expected the folder of a run, a model.keras, or the folder of an exported SavedModel; {path} {state}."
+    )
+
+
+def _trained(file: Path) -> dict[str, Any]:
+    from tf_jmvae.training import run
+    from tf_jmvae.training.evaluate import directions
+
+    model = run.load_model(file)
+    record = run.describe(file.parent)
+    trainable = sum(int(weight.shape.num_elements()) for weight in _tensors(model.trainable_weights))
+    other = sum(int(weight.shape.num_elements()) for weight in _tensors(model.non_trainable_weights))
+    return {
+        "path": str(file),
+        "kind": type(model).__name__,
+        "latent_dim": model.latent_dim,
+        "modalities": _described(models.describe(model)),
+        "parameters": {"trainable": trainable, "other": other},
+        "directions": [f"{target} from {', '.join(given)}" for target, given in directions(model)]
+        + ([] if model.given else [f"{', '.join(model.modalities)} from the prior"]),
+        "signatures": {},
+        "bytes": file.stat().st_size,
+        **record,
+    }
+
+
+def _exported(path: Path) -> dict[str, Any]:
+    import tensorflow as tf
+
+    from tf_jmvae.serving import card, versions
+
+    folder = path if (path / versions.MODEL_FILE).is_file() else versions.newest(path)
+    content = card.read(folder, links=True)
+    card.verify(folder, content, links=True)
+    shapes = tf.train.load_checkpoint(str(folder / "variables" / "variables")).get_variable_to_shape_map()
+    count = sum(tf.TensorShape(shape).num_elements() for name, shape in shapes.items() if name.startswith(_WEIGHTS))
+    described = {name: models.of_card(entry) for name, entry in content["modalities"].items()}
+    kept = ("kind", "latent_dim", "num_steps", "training", "metrics", "created")
+    return {
+        "path": str(folder),
+        "modalities": _described(described),
+        "parameters": {"in all": count},
+        "directions": _directions(content["signatures"]),
+        "signatures": content["signatures"],
+        "bytes": sum(entry["bytes"] for entry in content["files"].values()),
+        **{name: content[name] for name in kept},
+        "notes": content.get("notes", ""),
+        "versions": content["versions"],
+        "commit": content["commit"],
+    }
+
+
+# Of a SavedModel that `export` wrote: every variable once, as its checkpoint calls it.
+_WEIGHTS = "model_variables/"
+
+
+def _directions(signatures: dict[str, Any]) -> list[str]:
+    from tf_jmvae.serving import names
+
+    found = []
+    for name, signature in signatures.items():
+        if name.startswith("generate_") and names.plain(name) == name:
+            target = next(iter(signature["outputs"]))
+            found.append(f"{target} from {', '.join(signature['inputs'])}")
+    found += [f"{', '.join(signatures['reconstruct']['outputs'])} again"] if "reconstruct" in signatures else []
+    return found + (["everything from the prior"] if "sample" in signatures else [])
+
+
+def _described(modalities: dict[str, models.Described]) -> dict[str, Any]:
+    return {name: asdict(described) for name, described in modalities.items()}
+
+
+def _device(device: Any) -> str:
+    import tensorflow as tf
+
+    name = device.name.removeprefix("/physical_device:")
+    if device.device_type == "CPU":
+        return f"{name} ({len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores)"
+    details = tf.config.experimental.get_device_details(device)
+    return f"{name} ({details['device_name']})" if "device_name" in details else name
+
+
+def _tensors(weights: Any) -> Any:
+    return (weight.value for weight in weights)

@@ -1,0 +1,120 @@
+"""`tf-jmvae info`: what a model or a run is, or what is installed."""
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import tyro
+
+from tf_jmvae.cli import facts
+from tf_jmvae.cli.options import Common, default, metavar
+from tf_jmvae.cli.startup import load_tensorflow
+from tf_jmvae.cli.tables import table
+
+__all__ = ["Options", "run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Common):
+    """Say what a model or a run is; without one, what is installed and where files are kept.
+
+    Examples:
+      tf-jmvae info
+      tf-jmvae info runs/mnist-jmvae-kl
+      tf-jmvae info saved_models/mnist_jmvae_kl --json
+    """
+
+    model: Annotated[str | None, tyro.conf.Positional, metavar("[MODEL]"), default("the installation")] = None
+    """The folder of a run, a model.keras, or the folder of an exported SavedModel."""
+    json: bool = False
+    """For programs."""
+
+
+def run(options: Options) -> None:
+    """Prints what there is to know."""
+    load_tensorflow(debug=options.debug)
+    if options.model is None:
+        found = facts.installation()
+        text = _installation
+    else:
+        found = facts.of_model(options.model)
+        text = _model
+    print(json.dumps(found, indent=2) if options.json else text(found))
+
+
+def _installation(found: dict[str, Any]) -> str:
+    rows = {
+        "tf-jmvae": found["tf_jmvae"],
+        **found["versions"],
+        "commit": _commit(found),
+        "devices": ", ".join(found["devices"]),
+        "pre-trained model": found["pretrained_model"] or "not here",
+        **{f"{name} in": path for name, path in found["folders"].items()},
+    }
+    presets = "\n".join(f"  {name}" for name in found["presets"])
+    return f"{_aligned(rows)}\n\nPresets\n{presets}"
+
+
+def _model(found: dict[str, Any]) -> str:
+    parameters = found["parameters"]
+    rows = {
+        "model": f"{found['kind']} of {', '.join(found['modalities'])}",
+        "file": f"{found['path']} ({found['bytes'] / 2**20:.1f} MiB)",
+        "z": f"{found['latent_dim']} dimensions",
+        "parameters": ", ".join(f"{count:,} {name}".replace("_", " ") for name, count in parameters.items()),
+    }
+    if found["num_steps"] > 1:
+        rows["steps"] = f"{found['num_steps']} of iterated sampling"
+    parts = [_aligned(rows), f"\nModalities\n{_modalities(found['modalities'])}"]
+    if found["directions"]:
+        listed = "\n".join(f"  {direction}" for direction in found["directions"])
+        parts.append(f"\nIt generates\n{listed}")
+    if found["signatures"]:
+        signatures = [
+            [name, ", ".join(entry["inputs"]), ", ".join(entry["outputs"])]
+            for name, entry in found["signatures"].items()
+        ]
+        parts.append(f"\nSignatures\n{table(['name', 'inputs', 'outputs'], signatures, left=3)}")
+    parts += [f"\n{title}\n{_aligned(rows, indent=2)}" for title, rows in _record(found).items() if rows]
+    return "\n".join(parts)
+
+
+def _modalities(modalities: dict[str, Any]) -> str:
+    rows = []
+    for name, entry in modalities.items():
+        remarks = [word for word in ("given", "standardized") if entry[word]]
+        if entry["entry_names"]:
+            remarks.append(_shortened(entry["entry_names"]))
+        rows.append([name, " x ".join(map(str, entry["event_shape"])), entry["likelihood"], "; ".join(remarks)])
+    return table(["", "shape", "likelihood", ""], rows, left=4)
+
+
+def _record(found: dict[str, Any]) -> dict[str, dict[str, str]]:
+    training = found["training"]
+    config = training.get("config", {})
+    how = {name: config[name] for name in ("preset", "seed") if name in config}
+    how |= {name: config.get("data", {}).get(name) for name in ("dataset", "batch_size") if "data" in config}
+    how |= {name: config.get("training", {}).get(name) for name in ("epochs", "learning_rate") if "training" in config}
+    if how:
+        how |= {"commit": _commit(training), "tensorflow": training.get("versions", {}).get("tensorflow", "")}
+    metrics = {name: f"{value:.4f}" for name, value in found["metrics"].items()}
+    card = {"created": found.get("created"), "notes": found.get("notes")}
+    return {
+        "Training": {name.replace("_", " "): str(value) for name, value in how.items() if value is not None},
+        "On the test set, nats per example (accuracies as shares)": metrics,
+        "Card": {name: value for name, value in card.items() if value},
+    }
+
+
+def _aligned(rows: dict[str, Any], indent: int = 0) -> str:
+    width = max(map(len, rows))
+    return "\n".join(f"{'':{indent}}{name:<{width}}  {value}" for name, value in rows.items())
+
+
+def _commit(found: dict[str, Any]) -> str:
+    commit = found.get("commit")
+    return "none" if commit is None else commit[:12] + (" with changes" if found.get("dirty") else "")
+
+
+def _shortened(names: list[str], most: int = 4) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

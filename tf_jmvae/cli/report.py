@@ -1,0 +1,44 @@
+"""`tf-jmvae report`: a web page about a run."""
+
+import webbrowser
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tf_jmvae.cli.options import Common, default, metavar
+from tf_jmvae.cli.startup import load_tensorflow, note
+
+__all__ = ["Options", "run"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Common):
+    """Write a web page about a run: its settings, curves, pictures and log-likelihoods, all in one file.
+
+    Examples:
+      tf-jmvae report runs/mnist-jmvae-kl --open
+      tf-jmvae report runs/mnist-jmvae-kl --output report.html
+    """
+
+    run: Annotated[Path, tyro.conf.Positional, metavar("RUN")]
+    """The folder of a finished run."""
+    output: Annotated[Path | None, default("in the run's folder")] = None
+    """The file of the page."""
+    open: bool = False
+    """Show it in the browser."""
+
+
+def run(options: Options) -> None:
+    """Writes the page, and says where it is."""
+    if not options.run.is_dir():
+        raise FileNotFoundError(f"There is no run {options.run}. Expected the folder that tf-jmvae train leaves.")
+    load_tensorflow(debug=options.debug)
+    from tf_jmvae.report import page
+
+    note("Writing the page ...")
+    path = page.write(options.run, options.output)
+    print(f"The report is {path}.")
+    if options.open:
+        webbrowser.open(Path(path).resolve().as_uri())

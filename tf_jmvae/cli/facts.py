@@ -60,7 +60,7 @@ def _trained(file: Path) -> dict[str, Any]:
     from tf_jmvae.training import run
     from tf_jmvae.training.evaluate import directions
 
-    model = run.load_model(file)
+    model = run.load_model(file, advice=models.ADVICE)
     record = run.describe(file.parent)
     trainable = sum(int(weight.shape.num_elements()) for weight in _tensors(model.trainable_weights))
     other = sum(int(weight.shape.num_elements()) for weight in _tensors(model.non_trainable_weights))

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["Described", "Model", "default_model", "describe", "is_exported", "keras_file", "load", "of_card"]
+__all__ = ["ADVICE", "Described", "Model", "default_model", "describe", "is_exported", "keras_file", "load", "of_card"]
 
+ADVICE = "Copy the file again, or train the run anew."
 _PRETRAINED = Path("saved_models/mnist_jmvae_kl")
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -110,7 +111,7 @@ def load(handle: str, num_steps: int | None = None) -> Model:
         from tf_jmvae.training import run
 
         steps = run.describe(file.parent)["num_steps"] if num_steps is None else num_steps
-        return _Trained(run.load_model(file), steps)
+        return _Trained(run.load_model(file, advice=ADVICE), steps)
     if "://" not in handle and not path.exists():
         raise FileNotFoundError(
             f"There is no {handle}. Expected the folder of a run, a model.keras, or an exported SavedModel."

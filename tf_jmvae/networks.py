@@ -144,9 +144,23 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     Keras writes the mean, the variance and the normalisation as operations of their own, in float32; each reads the
     images anew. Arguments, state and results are Keras's.
+
+    Args:
+      *args: as of `keras.layers.BatchNormalization`.
+      **kwargs: likewise.
     """
 
-    def call(self, inputs, training=None, mask=None):
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
+        """The normalised inputs, of their own shape.
+
+        Args:
+          inputs: `[B, ...]`.
+          training: whether to normalise by the batch's statistics, and to learn the moving ones.
+          mask: which entries to count, for inputs with steps.
+        """
         if not (training and self.trainable and self._has_kernel(inputs, mask)):
             return super().call(inputs, training=training, mask=mask)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
@@ -260,6 +274,12 @@ def reads_rows_alone(network: keras.layers.Layer) -> bool:
     """Whether a row's features depend on that row alone: known of chains of `Dense` layers and activations.
 
     Batch normalisation looks at other rows, dropout draws anew for each, and regularisers of activations count them.
+
+    Args:
+      network: a Keras layer or model, `[B, ...]` to features.
+
+    Returns:
+      False of everything that is not known.
     """
     if type(network) is keras.Sequential:
         return all(reads_rows_alone(layer) for layer in network.layers)

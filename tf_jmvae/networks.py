@@ -154,12 +154,15 @@ class BatchNormalization(keras.layers.BatchNormalization):
         super().__init__(*args, **kwargs)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
-        """The normalised inputs, of their own shape.
+        """Normalises a batch.
 
         Args:
           inputs: `[B, ...]`.
           training: whether to normalise by the batch's statistics, and to learn the moving ones.
           mask: which entries to count, for inputs with steps.
+
+        Returns:
+          The normalised inputs, of their own shape.
         """
         if not (training and self.trainable and self._has_kernel(inputs, mask)):
             return super().call(inputs, training=training, mask=mask)

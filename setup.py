@@ -21,9 +21,10 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["tf_jmvae", "tf_jmvae.*"]),
-    package_data={"tf_jmvae.training": ["presets/*.toml"]},
+    package_data={"tf_jmvae.training": ["presets/*.toml"], "tf_jmvae.report": ["page_templates/*"]},
     install_requires=[
         "tensorflow>=2.21,<2.22",
+        "tensorboard>=2.20,<3",
         "keras>=3.15,<4",
         # The extra brings tf_keras, without which TensorFlow Probability does not import.
         "tensorflow-probability[tf]>=0.25,<0.26",
@@ -42,6 +43,7 @@ setup(
         "scikit-learn>=1.5",
         "matplotlib>=3.9",
         "pillow>=11",
+        "jinja2>=3.1",
         "pydantic>=2.10,<3",
         "tyro>=1.0,<2",
     ],

@@ -1,4 +1,4 @@
-"""Keras callbacks: KL warm-up, checkpoints that survive a kill at any moment, and a watch on discriminators."""
+"""Keras callbacks: KL warm-up, checkpoints that survive a kill at any moment, a watch on discriminators, TensorBoard."""
 
 import json
 import math
@@ -11,8 +11,9 @@ from typing import Any
 import keras
 
 from tf_jmvae.files import replace_atomically, write_json
+from tf_jmvae.tensorboard import TensorBoard
 
-__all__ = ["Checkpoint", "DiscriminatorCollapse", "KLWarmUp"]
+__all__ = ["Checkpoint", "DiscriminatorCollapse", "KLWarmUp", "TensorBoard"]
 
 
 class KLWarmUp(keras.callbacks.Callback):

@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -71,3 +72,6 @@ def run(options: Options) -> None:
     print(f"\nOn the test set, in nats per example (accuracies as shares), {folder}:")
     for name, value in metrics.items():
         print(f"  {name:<{width}}  {value:10.4f}")
+    logs = folder / runs.TENSORBOARD
+    if logs.is_dir():
+        print(f"Curves, pictures and latents of every epoch: tensorboard --logdir {shlex.quote(str(logs))}")

@@ -94,7 +94,7 @@ def configs(scale: Scale, folder: Path, data_dir: Path | None, seed: int) -> dic
         settings["data"] |= {"data_dir": data_dir, "train_size": scale.train_size}
         if scale.epochs:
             settings["training"] |= {"epochs": scale.epochs, "kl_warm_up": 0}
-        settings["training"]["validate_every"] = min(4, settings["training"]["epochs"])
+        settings["training"] |= {"validate_every": min(4, settings["training"]["epochs"]), "tensorboard": False}
         settings |= {"run_dir": folder / name, "seed": seed, "num_steps": 1}
         made[name] = Config.model_validate(settings)
     if scale.unweighted:

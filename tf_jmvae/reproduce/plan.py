@@ -101,6 +101,7 @@ def configs(scale: Scale, folder: Path, data_dir: Path | None, seed: int) -> dic
             "kl_warm_up": epochs // 10,
             "validate_every": min(10, epochs),
             "steps_per_execution": scale.steps_per_execution,
+            "tensorboard": False,
         }
         settings |= {"run_dir": folder / name, "seed": seed, "num_steps": 1}
         made[name] = Config.model_validate(settings)

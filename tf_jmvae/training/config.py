@@ -171,6 +171,8 @@ class TrainingConfig(_Schema):
     """Compile the step with XLA."""
     steps_per_execution: PositiveInt = 1
     """Steps per call of the compiled function."""
+    tensorboard: bool = True
+    """Log to the run folder's `tensorboard`: curves, generated pictures, latents and the graph."""
 
 
 class Config(_Schema):

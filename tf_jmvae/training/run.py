@@ -24,10 +24,13 @@ from tf_jmvae.training.build import build_model
 from tf_jmvae.training.config import PLAYERS_RATES, Config, TrainingConfig
 from tf_jmvae.training.errors import RunError
 
-__all__ = ["RunError", "default_run_dir", "describe", "load_model", "read_json", "train"]
+__all__ = ["TENSORBOARD", "RunError", "default_run_dir", "describe", "load_model", "read_json", "train"]
+
+# The folder of TensorBoard's files in a run's.
+TENSORBOARD = "tensorboard"
 
 # What may differ between the command that started a run and the one that continues it.
-_NOT_COMPARED = {"run_dir", "overwrite", "source", "data.data_dir"}
+_NOT_COMPARED = {"run_dir", "overwrite", "source", "data.data_dir", "training.tensorboard"}
 
 # What says where on a machine a run was, and nothing of the model.
 _NOT_DESCRIBED = {"run_dir", "overwrite"}
@@ -168,6 +171,7 @@ def _fit(
                 keras.callbacks.TerminateOnNaN(),
                 _Stopwatch(),
                 callbacks.DiscriminatorCollapse(),
+                *_tensorboard(source, config, run_dir),
                 checkpoint,
                 *extra_callbacks,
             ],
@@ -181,6 +185,13 @@ def _fit(
             "Train anew with --overwrite and a lower --learning-rate, or with --clip-norm 100."
         )
     return checkpoint.history
+
+
+def _tensorboard(source: data.Source, config: Config, run_dir: Path) -> list[keras.callbacks.Callback]:
+    if not config.training.tensorboard:
+        return []
+    options = {"class_names": source.class_names, "num_steps": config.num_steps, "seed": config.seed}
+    return [callbacks.TensorBoard(run_dir / TENSORBOARD, source.test, **options)]
 
 
 class _Stopwatch(keras.callbacks.Callback):

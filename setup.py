@@ -21,7 +21,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["tf_jmvae", "tf_jmvae.*"]),
-    package_data={"tf_jmvae.training": ["presets/*.toml"], "tf_jmvae.report": ["page_templates/*"]},
+    package_data={"tf_jmvae.training": ["presets/*.toml"], "tf_jmvae.report.page": ["templates/*"]},
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "tensorboard>=2.20,<3",

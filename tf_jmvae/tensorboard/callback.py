@@ -190,10 +190,11 @@ class TensorBoard(keras.callbacks.TensorBoard):
         with self._val_writer.as_default():
             for direction in self._directions:
                 picture, text = direction.draw()
+                # A tag is of pictures or of texts: TensorBoard shows neither where both have the same.
                 if picture is not None:
-                    tf.summary.image(direction.title, picture[None], step=epoch)
+                    tf.summary.image(f"pictures/{direction.title}", picture[None], step=epoch)
                 if text:
-                    tf.summary.text(direction.title, text, step=epoch)
+                    tf.summary.text(f"words/{direction.title}", text, step=epoch)
         projector.write_latents(self._folder("validation"), self.model, self._points)
 
     def _folder(self, run: str) -> Path:

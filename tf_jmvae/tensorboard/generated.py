@@ -80,6 +80,8 @@ class Direction:
         return sheet(list(rows.values()), captions, list(rows))
 
     def _text(self, observed: Mapping[str, np.ndarray], mean: np.ndarray) -> str:
+        if self._from_labels and self._is_image(self._target):
+            return ""  # the picture's captions say it all
         columns = {f"{name} (given)": (name, values) for name, values in observed.items() if not self._is_image(name)}
         if not self._is_image(self._target):
             if self._target in self._examples:

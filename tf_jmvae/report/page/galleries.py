@@ -1,0 +1,207 @@
+"""What the model makes, in both directions, as captioned pictures."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tf_jmvae.data import Source
+from tf_jmvae.directions import columns_of_names, directions, kind, named, pixels
+from tf_jmvae.report.page.numbers import number, percent
+from tf_jmvae.report.page.pictures import Picture, picture, strip
+
+__all__ = ["Bar", "Card", "Gallery", "galleries"]
+
+_SAMPLES, _NAMED, _LISTED, _PRIOR, _FACES = 6, 12, 3, 24, 8
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One thing that the model names.
+
+    Attributes:
+      name: of the class or the attribute.
+      value: as text.
+      share: length of its bar, 0 to 1.
+      right: whether it is so.
+    """
+
+    name: str
+    value: str
+    share: float
+    right: bool
+
+
+@dataclass(frozen=True)
+class Card:
+    """A picture with what is written below it."""
+
+    picture: Picture
+    caption: str = ""
+    bars: list[Bar] = field(default_factory=list)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Cards under one title.
+
+    Attributes:
+      title: of the section.
+      text: what one sees, for people who see it for the first time.
+      cards: in order.
+      layout: `"columns"` for narrow strips, `"cards"` for pictures with bars, `"tiles"` for small ones.
+    """
+
+    title: str
+    text: str
+    cards: list[Card]
+    layout: str
+
+
+def galleries(model: Any, source: Source | None, *, num_steps: int, seed: int) -> list[Gallery]:
+    """Every gallery that the model and the data allow.
+
+    Args:
+      model: any model of the package.
+      source: its data; without them, what needs real examples is left out.
+      num_steps: of iterated sampling.
+      seed: of the samples.
+    """
+    maker = _Maker(model, source, {"num_steps": num_steps, "seed": seed})
+    made = [maker.direction(target, given) for target, given in directions(model)]
+    return [gallery for gallery in (*made, maker.reconstructions(), maker.prior()) if gallery]
+
+
+class _Maker:
+    def __init__(self, model: Any, source: Source | None, options: Mapping[str, Any]):
+        self.model, self.options = model, options
+        self.test = source.test if source else {}
+        self.kinds = {name: kind(modality) for name, modality in model.modalities.items()}
+        self.names = columns_of_names(model.modalities, source.class_names if source else ())
+
+    def direction(self, target: str, given: tuple[str, ...]) -> Gallery | None:
+        given_kinds = tuple(self.kinds[name] for name in given)
+        make: Callable[..., Gallery | None] | None = {
+            ("image", ("label",)): self.images_from_labels,
+            ("image", ("attributes",)): self.images_from_attributes,
+            ("label", ("image",)): self.named_from_images,
+            ("attributes", ("image",)): self.named_from_images,
+        }.get((self.kinds[target], given_kinds))
+        return make(target, given[0]) if make else None
+
+    def images_from_labels(self, target: str, given: str) -> Gallery:
+        labels = {given: np.eye(len(self.names[given]), dtype=np.float32)}
+        drawn = self.model.generate(labels, targets=[target], num_samples=_SAMPLES, **self.options)[target].numpy()
+        mean = self.model.generate(labels, targets=[target], latent="mean", **self.options)[target].numpy()
+        images = pixels(self.model, target, np.concatenate([mean[:, None], drawn], axis=1))
+        cards = [
+            Card(strip(column, f"Images made for the label {name}: the mean, then {_SAMPLES} samples."), name)
+            for name, column in zip(self.names[given], images, strict=True)
+        ]
+        text = (
+            f"The model is given a label {given} and nothing else, and makes an image {target}. In the first row z is the "
+            f"mean of what it expects for the label; below, {_SAMPLES} draws of z: other images of the same label."
+        )
+        return Gallery(f"Images from labels: {target} given {given}", text, cards, "columns")
+
+    def images_from_attributes(self, target: str, given: str) -> Gallery | None:
+        """The typical list of attributes, and the same with each one turned over."""
+        if given not in self.test:
+            return None
+        names = self.names[given]
+        usual = np.where(np.mean(self.test[given], axis=0) > 0, 1.0, -1.0).astype(np.float32)
+        changed = np.tile(usual, (len(names) + 1, 1))
+        changed[np.arange(1, len(names) + 1), np.arange(len(names))] *= -1
+        # One seed for each row, and the same one: the faces differ by their attributes alone.
+        options = {**self.options, "seed": np.tile(np.int32([[0, self.options["seed"]]]), (len(changed), 1))}
+        made = self.model.generate({given: changed}, targets=[target], latent="mean", **options)[target]
+        images = pixels(self.model, target, made)
+        cards = [Card(picture(images[0], "The image made for the usual attributes."), "usual")]
+        for entry, (name, value) in enumerate(zip(names, usual, strict=True)):
+            words = name.replace("_", " ")
+            words = f"not {words}" if value > 0 else words
+            cards.append(Card(picture(images[entry + 1], f"The same with one attribute changed: {words}."), words))
+        has = ", ".join(name.replace("_", " ") for name, value in zip(names, usual, strict=True) if value > 0)
+        text = (
+            f"The model is given a list of {len(names)} attributes {given} and nothing else, and makes an image {target}. "
+            f"The first has the attributes that most people here have ({has}); in each of the others just one is changed."
+        )
+        return Gallery(f"Images from attributes: {target} given {given}", text, cards, "tiles")
+
+    def named_from_images(self, target: str, given: str) -> Gallery | None:
+        if given not in self.test or target not in self.test:
+            return None
+        count = _NAMED if self.kinds[target] == "label" else _FACES
+        images, truth = self.test[given][:count], self.test[target][:count]
+        made = self.model.generate({given: images}, targets=[target], latent="mean", **self.options)[target].numpy()
+        cards = []
+        for image, values, real in zip(pixels(self.model, given, images), made, truth, strict=True):
+            is_label = self.kinds[target] == "label"
+            bars = self._classes(target, values, real) if is_label else self._attributes(target, values, real)
+            wrong = is_label and not bars[0].right
+            note = f"It is {self.names[target][int(real.argmax())]}." if wrong else ""
+            words = ", ".join(f"{bar.name} {bar.value}" for bar in bars)
+            cards.append(Card(picture(image, f"A test image; the model names {words}."), bars=bars, note=note))
+        what = "how likely it finds each label" if self.kinds[target] == "label" else "which attributes it sees"
+        scale = "" if self.kinds[target] == "label" else " (1 is present, −1 is absent; the seven largest are shown)"
+        text = (
+            f"Images {given} that the model never saw in training, the first of the test set, and {what}{scale}. "
+            "✓ marks what is right, ✗ what is not."
+        )
+        title = "Labels" if self.kinds[target] == "label" else "Attributes"
+        return Gallery(f"{title} from images: {target} given {given}", text, cards, "cards")
+
+    def reconstructions(self) -> Gallery | None:
+        target = next((name for name in self.model.targets if self.kinds[name] == "image" and name in self.test), None)
+        if target is None or not set(self.model.modalities) <= set(self.test):
+            return None
+        real = {name: self.test[name][:_FACES] for name in self.model.modalities}
+        made = self.model.generate(real, targets=[target], latent="mean", seed=self.options["seed"])[target]
+        pairs = zip(pixels(self.model, target, real[target]), pixels(self.model, target, made), strict=True)
+        cards = [Card(strip(np.stack(pair), "A test image, and below it the model's reconstruction.")) for pair in pairs]
+        text = (
+            f"Above, test images; below, what is left of them after they went through z, {self.model.latent_dim} numbers"
+            f"{' a layer' if getattr(self.model, 'num_layers', 1) > 1 else ''}."
+        )
+        return Gallery(f"Reconstruction of {target}", text, cards, "columns")
+
+    def prior(self) -> Gallery | None:
+        images = [name for name in self.model.targets if self.kinds[name] == "image"]
+        if self.model.given or not images:
+            return None
+        drawn = self.model.sample(_PRIOR, seed=self.options["seed"])
+        shown = pixels(self.model, images[0], drawn[images[0]])
+        cards = []
+        for row, image in enumerate(shown):
+            words = [self._words(name, drawn[name][row].numpy()) for name in self.model.targets if name != images[0]]
+            caption = ", ".join(filter(None, words))
+            cards.append(Card(picture(image, f"A sample from the prior{caption and f', named {caption}'}."), caption))
+        others = " and ".join(name for name in self.model.targets if self.kinds[name] in ("label", "attributes"))
+        text = "z is drawn from the prior, with nothing given, and all modalities are made from it."
+        text += f" Below each image is the {others} made from the same z: the two should agree." if others else ""
+        return Gallery(f"From nothing: joint samples of {', '.join(self.model.targets)}", text, cards, "tiles")
+
+    def _words(self, name: str, values: np.ndarray) -> str:
+        if self.kinds[name] == "label":
+            return named(values, self.names[name], 1)[0][0]
+        if self.kinds[name] == "attributes":
+            return ", ".join(text for text, value in named(values, self.names[name], 2) if value > 0)
+        return ""
+
+    def _classes(self, name: str, values: np.ndarray, real: np.ndarray) -> list[Bar]:
+        truth = self.names[name][int(real.argmax())].replace("_", " ")
+        return [Bar(text, percent(p), p, text == truth) for text, p in named(values, self.names[name], _LISTED)]
+
+    def _attributes(self, name: str, values: np.ndarray, real: np.ndarray) -> list[Bar]:
+        order = np.argsort(-values, kind="stable")[:7]
+        return [
+            Bar(
+                self.names[name][entry].replace("_", " "),
+                number(float(values[entry]), 2),
+                float(np.clip(values[entry], 0, 1)),
+                (values[entry] > 0) == (real[entry] > 0),
+            )
+            for entry in order
+        ]

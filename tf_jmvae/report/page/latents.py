@@ -1,0 +1,135 @@
+"""A map of the latent space: z itself where it has two numbers, else its two main directions."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.decomposition import PCA
+
+from tf_jmvae import sampling, seeds
+from tf_jmvae.data import Source
+from tf_jmvae.directions import columns_of_names, kind
+from tf_jmvae.report.page.numbers import percent
+
+__all__ = ["LatentMap", "latent_map"]
+
+SIZE = 340
+_EXAMPLES = 1000
+_BATCH = 250
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One map.
+
+    Attributes:
+      title: which z.
+      groups: an SVG path of points for each class, in the order of `LatentMap.classes`.
+      labels: `(x, y, text)` at the middle of each class.
+      alt: in words.
+    """
+
+    title: str
+    groups: list[str]
+    labels: list[tuple[float, float, str]]
+    alt: str
+
+
+@dataclass(frozen=True)
+class LatentMap:
+    """Panels beside one another, with the classes that colour them."""
+
+    panels: list[Panel]
+    classes: list[str]
+    text: str
+
+
+def latent_map(model: Any, source: Source, *, num_steps: int, seed: int) -> LatentMap | None:
+    """Where test examples lie in z, seen through each modality alone as far as the model answers.
+
+    In the first panel the means of the posterior, in the second one draw of z for each example.
+    """
+    test = {name: source.test[name][:_EXAMPLES] for name in model.modalities}
+    if len(next(iter(test.values()))) < 3:
+        return None
+    observed = _observed(model)
+    points = [_latents(model, test, names, num_steps, seed, mean=i == 0) for i, names in enumerate(observed)]
+    text = "Each point is a test example. "
+    if points[0].shape[1] == 2:
+        text += "z has two numbers, and these are they. "
+    else:
+        pca = PCA(2, random_state=seed).fit(points[0])
+        share = percent(float(pca.explained_variance_ratio_.sum()))
+        text += (
+            f"z has {points[0].shape[1]} numbers; shown are the two directions along which the means differ most (PCA), "
+            f"{share} of their variance. "
+        )
+        points = [pca.transform(z) for z in points]
+    classes, members, how = _classes(model, source, test, points[0][:, 0])
+    text += how
+    if len(points) > 1:
+        text += (
+            f" On the left, the mean of z as inferred from {' and '.join(observed[0])}; on the right, a draw of z as "
+            f"inferred from {' and '.join(observed[1])}. The model can translate where the same classes lie in the "
+            "same places."
+        )
+    reach = 1.06 * max(float(np.abs(z).max()) for z in points)
+    panels = [
+        _panel(f"q(z | {', '.join(names)})", z, reach, classes, members)
+        for names, z in zip(observed, points, strict=True)
+    ]
+    return LatentMap(panels, classes, text)
+
+
+def _observed(model: Any) -> list[tuple[str, ...]]:
+    everything = tuple(model.modalities)
+    if model.given:
+        # Where p(z | given) is a network's it is worth a look; N(0, I) is not.
+        learned = type(model).__name__ == "CMMA"
+        return [everything, tuple(model.given)] if learned else [everything]
+    singles = [(name,) for name in everything if model.has_posterior((name,))]
+    return singles[:2] or [everything]
+
+
+def _latents(model: Any, test, names, num_steps: int, seed: int, *, mean: bool) -> np.ndarray:
+    parts = []
+    for number, start in enumerate(range(0, len(test[names[0]]), _BATCH)):
+        batch = {name: test[name][start : start + _BATCH] for name in names}
+        first, second = seeds.split(seeds.to_tensor(seed + number), 2)
+        posterior = model.posterior(batch, num_steps=num_steps, seed=first)
+        z = posterior.mean() if mean else sampling.draw(posterior, second)
+        if getattr(model, "num_layers", 1) > 1:
+            z = model.layers_of(z)[-1]  # the top layer, from which generation walks down
+        parts.append(z.numpy())
+    return np.concatenate(parts)
+
+
+def _classes(model: Any, source: Source, test, along: np.ndarray) -> tuple[list[str], list[np.ndarray], str]:
+    """What colours the points: the label, else the attribute that differs most along the first direction."""
+    names = columns_of_names(model.modalities, source.class_names)
+    for name, modality in model.modalities.items():
+        if kind(modality) == "label":
+            labels = test[name].argmax(-1)
+            return list(names[name]), [labels == c for c in range(len(names[name]))], f"The colour is its {name}."
+    for name, modality in model.modalities.items():
+        if kind(modality) == "attributes":
+            present = test[name] > 0
+            spread = present.std(axis=0) > 0.2
+            covariance = np.abs(((along - along.mean())[:, None] * (present - present.mean(0))).mean(0))
+            score = np.where(spread, covariance / np.maximum(present.std(0), 1e-9), 0)
+            entry = int(score.argmax())
+            words = names[name][entry].replace("_", " ")
+            members = [present[:, entry], ~present[:, entry]]
+            return [words, f"not {words}"], members, f"The colour is the attribute {words}, which z tells best apart."
+    return ["test examples"], [np.ones(len(along), bool)], ""
+
+
+def _panel(title: str, z: np.ndarray, reach: float, classes: list[str], members: list[np.ndarray]) -> Panel:
+    places = np.round((z * [1, -1] / reach + 1) / 2 * SIZE, 1)
+    groups, labels = [], []
+    for name, own in zip(classes, members, strict=True):
+        groups.append("".join(f"M{x:g} {y:g}h0" for x, y in places[own]))
+        if own.any() and len(classes) > 2:
+            x, y = np.median(places[own], axis=0)
+            labels.append((round(float(x), 1), round(float(y), 1), name))
+    return Panel(title, groups, labels, f"Map of z, {title}, of {len(z)} test examples in {len(classes)} classes.")

@@ -1,0 +1,107 @@
+"""Puts a run's page together and writes it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from tf_jmvae.data import Source
+from tf_jmvae.files import replace_atomically
+from tf_jmvae.report.page import curves, facts, galleries, latents, tables
+from tf_jmvae.report.page.record import Record, read
+
+__all__ = ["write"]
+
+_EXAMPLES, _NUM_SAMPLES, _IMPORTANCE_SAMPLES = 200, 10, 100
+
+
+def write(run_dir: Path, output: Path | None = None, *, data_dir: Path | None = None) -> Path:
+    """Writes one HTML page about a run, which needs no other file: curves, numbers, pictures and the latent space.
+
+    A run that has not come to its end has a page of what there is. Where `evaluation.json` is absent, a finished
+    run's likelihoods are estimated on a few hundred test examples.
+
+    Args:
+      run_dir: the folder of a run.
+      output: where to write the page; `run_dir/report.html` by default.
+      data_dir: folder with the dataset's original files, if they are no longer where the run had them.
+
+    Returns:
+      The page's path.
+
+    Raises:
+      RunError: the folder is no run.
+    """
+    run_dir = Path(run_dir)
+    output = Path(output) if output else run_dir / "report.html"
+    record = read(run_dir)
+    model = record.model()
+    source = _source(record, data_dir) if model else None
+    options = {"num_steps": record.config.num_steps, "seed": record.config.seed}
+    evaluation = _evaluation(record, model, data_dir)
+    values = {
+        "record": record,
+        "title": run_dir.resolve().name,
+        "headline": facts.headline(record),
+        "key_numbers": facts.key_numbers(record),
+        "metrics": tables.metrics(record.metrics),
+        "evaluation": evaluation,
+        "likelihoods": tables.likelihoods(evaluation.get("rows", [])),
+        "charts": curves.charts(record.history),
+        "chart_size": (curves.WIDTH, curves.HEIGHT),
+        "galleries": galleries.galleries(model, source, **options) if model else [],
+        "latent_map": latents.latent_map(model, source, **options) if model and source else None,
+        "map_size": latents.SIZE,
+        "settings": facts.settings(record),
+        "sources": facts.sources(record),
+    }
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tf_jmvae.report.page"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template("page.html").render(values)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    replace_atomically(output, lambda path: Path(path).write_text(text, encoding="utf-8"))
+    return output
+
+
+def _source(record: Record, data_dir: Path | None) -> Source | None:
+    """The run's data; None, with a note, if they are not there any more."""
+    try:
+        data = record.config.data
+        data = data.model_copy(update={"data_dir": data_dir}) if data_dir else data
+        return data.load().only(record.config.model.modalities)
+    except (OSError, ValueError) as error:
+        record.notes.append(f"The data cannot be read, so what needs test examples is left out: {error}")
+        return None
+
+
+def _evaluation(record: Record, model: Any, data_dir: Path | None) -> dict[str, Any]:
+    path = record.folder / "evaluation.json"
+    if not path.is_file() and record.finished and model is not None:
+        from tf_jmvae.training.evaluate import evaluate_run
+
+        try:
+            evaluate_run(
+                record.folder,
+                num_samples=_NUM_SAMPLES,
+                importance_samples=_IMPORTANCE_SAMPLES,
+                examples=_EXAMPLES,
+                seed=record.config.seed,
+                data_dir=data_dir,
+                verbose=0,
+            )
+        except (OSError, ValueError) as error:
+            record.notes.append(f"The likelihoods could not be estimated: {error}")
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text())
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError) as error:
+        record.notes.append(f"evaluation.json cannot be read ({error}).")
+        return {}

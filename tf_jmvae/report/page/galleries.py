@@ -13,7 +13,7 @@ from tf_jmvae.report.page.pictures import Picture, picture, strip
 
 __all__ = ["Bar", "Card", "Gallery", "galleries"]
 
-_SAMPLES, _NAMED, _LISTED, _PRIOR, _FACES = 6, 12, 3, 24, 8
+_SAMPLES, _NAMED, _LISTED, _PRIOR, _FACES, _ATTRIBUTES = 6, 12, 3, 24, 8, 6
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class Bar:
       name: of the class or the attribute.
       value: as text.
       share: length of its bar, 0 to 1.
-      right: whether it is so.
+      right: whether it is so; None where nothing is claimed.
     """
 
     name: str
     value: str
     share: float
-    right: bool
+    right: bool | None
 
 
 @dataclass(frozen=True)
@@ -140,12 +140,11 @@ class _Maker:
         for image, values, real in zip(pixels(self.model, given, images), made, truth, strict=True):
             is_label = self.kinds[target] == "label"
             bars = self._classes(target, values, real) if is_label else self._attributes(target, values, real)
-            wrong = is_label and not bars[0].right
-            note = f"It is {self.names[target][int(real.argmax())]}." if wrong else ""
+            note = self._missed(target, values, real)
             words = ", ".join(f"{bar.name} {bar.value}" for bar in bars)
             cards.append(Card(picture(image, f"A test image; the model names {words}."), bars=bars, note=note))
         what = "how likely it finds each label" if self.kinds[target] == "label" else "which attributes it sees"
-        scale = "" if self.kinds[target] == "label" else " (1 is present, −1 is absent; the seven largest are shown)"
+        scale = "" if self.kinds[target] == "label" else ", from 0, undecided, to 1"
         text = (
             f"Images {given} that the model never saw in training, the first of the test set, and {what}{scale}. "
             "✓ marks what is right, ✗ what is not."
@@ -187,21 +186,35 @@ class _Maker:
         if self.kinds[name] == "label":
             return named(values, self.names[name], 1)[0][0]
         if self.kinds[name] == "attributes":
-            return ", ".join(text for text, value in named(values, self.names[name], 2) if value > 0)
+            # What is most unlike other people says more than what all have.
+            usual = np.mean(self.test[name], axis=0) if name in self.test else 0.0
+            order = [entry for entry in np.argsort(usual - values, kind="stable")[:2] if values[entry] > 0]
+            return ", ".join(self.names[name][entry].replace("_", " ") for entry in order)
         return ""
 
     def _classes(self, name: str, values: np.ndarray, real: np.ndarray) -> list[Bar]:
         truth = self.names[name][int(real.argmax())].replace("_", " ")
-        return [Bar(text, percent(p), p, text == truth) for text, p in named(values, self.names[name], _LISTED)]
+        best = named(values, self.names[name], _LISTED)
+        # A claim is what comes first; another is marked only if the model should have named it.
+        right = [text == truth if rank == 0 else (True if text == truth else None) for rank, (text, _) in enumerate(best)]
+        return [Bar(text, percent(p), p, own) for (text, p), own in zip(best, right, strict=True)]
+
+    def _missed(self, name: str, values: np.ndarray, real: np.ndarray) -> str:
+        """What is so, and the model does not say."""
+        if self.kinds[name] == "label":
+            return "" if values.argmax() == real.argmax() else f"It is {self.names[name][int(real.argmax())]}."
+        missed = [entry for entry in np.argsort(values) if real[entry] > 0 and values[entry] <= 0]
+        listed = ", ".join(self.names[name][entry].replace("_", " ") for entry in missed[:3])
+        return f"Not seen: {listed}{f' and {len(missed) - 3} more' if len(missed) > 3 else ''}." if missed else ""
 
     def _attributes(self, name: str, values: np.ndarray, real: np.ndarray) -> list[Bar]:
-        order = np.argsort(-values, kind="stable")[:7]
+        order = [entry for entry in np.argsort(-values, kind="stable")[:_ATTRIBUTES] if values[entry] > 0]
         return [
             Bar(
                 self.names[name][entry].replace("_", " "),
                 number(float(values[entry]), 2),
                 float(np.clip(values[entry], 0, 1)),
-                (values[entry] > 0) == (real[entry] > 0),
+                bool(real[entry] > 0),
             )
             for entry in order
         ]

@@ -43,8 +43,6 @@ def picture(image: np.ndarray, alt: str) -> Picture:
     return Picture(uri, alt, drawn.width, drawn.height, "ink" if grey else "photograph")
 
 
-def strip(images: np.ndarray, alt: str, gap: int = 2) -> Picture:
+def strip(images: np.ndarray, alt: str) -> Picture:
     """Images one below the other, uint8 `[N, H, W, C]`."""
-    images = np.asarray(images)
-    padded = np.pad(images, ((0, 0), (0, gap), (0, 0), (0, 0)), constant_values=255)
-    return picture(padded.reshape(-1, *images.shape[2:])[:-gap], alt)
+    return picture(images.reshape(-1, *images.shape[2:]), alt)

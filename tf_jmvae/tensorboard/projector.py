@@ -31,9 +31,7 @@ def write_examples(
     from tensorboard.plugins.projector.metadata import PROJECTOR_FILENAME
 
     config = projector.ProjectorConfig()
-    embedding = config.embeddings.add(
-        tensor_name=f"mean of q(z | {', '.join(model.modalities)})", tensor_path=_TENSOR
-    )
+    embedding = config.embeddings.add(tensor_name=f"mean of q(z | {', '.join(model.modalities)})", tensor_path=_TENSOR)
     images = next((name for name in data if kind(model.modalities[name]) == "image"), None)
     if images is not None:
         pictures = pixels(model, images, data[images])

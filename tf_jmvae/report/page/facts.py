@@ -24,7 +24,9 @@ def headline(record: Record) -> str:
     """One sentence: which model, of what, trained on what, for how long."""
     config = record.config
     kind, dataset = _KINDS[config.model.kind], _DATASETS.get(config.data.dataset, config.data.dataset)
-    parts = [f"{name} ({'×'.join(map(str, m.event_shape))}, {m.likelihood})" for name, m in config.model.modalities.items()]
+    parts = [
+        f"{name} ({'×'.join(map(str, m.event_shape))}, {m.likelihood})" for name, m in config.model.modalities.items()
+    ]
     text = f"A {kind} of {' and '.join(parts)}, trained on {dataset}"
     if config.model.target:
         text += f" to make {config.model.target} from the rest"
@@ -57,7 +59,11 @@ def settings(record: Record) -> list[tuple[str, list[tuple[str, str]]]]:
     groups.extend((f"Modality {name}", _rows(modality)) for name, modality in config["model"]["modalities"].items())
     groups.append(("Training", _rows(config["training"])))
     groups.append(("Data", _rows(config["data"])))
-    run = [("preset", record.config.preset), ("seed", str(record.config.seed)), ("num_steps", str(record.config.num_steps))]
+    run = [
+        ("preset", record.config.preset),
+        ("seed", str(record.config.seed)),
+        ("num_steps", str(record.config.num_steps)),
+    ]
     made = [*record.versions.items()]
     groups.append(("Run", run + [("commit", record.commit or "unknown")]))
     groups.append(("Versions", made))
@@ -70,7 +76,9 @@ def sources(record: Record) -> str:
 
 
 def _rows(values: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(name, _text(value)) for name, value in values.items() if name not in _LEFT_OUT and value not in (None, [], "")]
+    return [
+        (name, _text(value)) for name, value in values.items() if name not in _LEFT_OUT and value not in (None, [], "")
+    ]
 
 
 def _text(value: Any) -> str:

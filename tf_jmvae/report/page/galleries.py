@@ -159,7 +159,9 @@ class _Maker:
         real = {name: self.test[name][:_FACES] for name in self.model.modalities}
         made = self.model.generate(real, targets=[target], latent="mean", seed=self.options["seed"])[target]
         pairs = zip(pixels(self.model, target, real[target]), pixels(self.model, target, made), strict=True)
-        cards = [Card(strip(np.stack(pair), "A test image, and below it the model's reconstruction.")) for pair in pairs]
+        cards = [
+            Card(strip(np.stack(pair), "A test image, and below it the model's reconstruction.")) for pair in pairs
+        ]
         text = (
             f"Above, test images; below, what is left of them after they went through z, {self.model.latent_dim} numbers"
             f"{' a layer' if getattr(self.model, 'num_layers', 1) > 1 else ''}."
@@ -196,7 +198,9 @@ class _Maker:
         truth = self.names[name][int(real.argmax())].replace("_", " ")
         best = named(values, self.names[name], _LISTED)
         # A claim is what comes first; another is marked only if the model should have named it.
-        right = [text == truth if rank == 0 else (True if text == truth else None) for rank, (text, _) in enumerate(best)]
+        right = [
+            text == truth if rank == 0 else (True if text == truth else None) for rank, (text, _) in enumerate(best)
+        ]
         return [Bar(text, percent(p), p, own) for (text, p), own in zip(best, right, strict=True)]
 
     def _missed(self, name: str, values: np.ndarray, real: np.ndarray) -> str:

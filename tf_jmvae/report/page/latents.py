@@ -24,13 +24,13 @@ class Panel:
 
     Attributes:
       title: which z.
-      groups: an SVG path of points for each class, in the order of `LatentMap.classes`.
+      groups: the number of each class that occurs, in `LatentMap.classes`, and an SVG path of its points.
       labels: `(x, y, text)` at the middle of each class.
       alt: in words.
     """
 
     title: str
-    groups: list[str]
+    groups: list[tuple[int, str]]
     labels: list[tuple[float, float, str]]
     alt: str
 
@@ -127,9 +127,11 @@ def _classes(model: Any, source: Source, test, along: np.ndarray) -> tuple[list[
 def _panel(title: str, z: np.ndarray, reach: float, classes: list[str], members: list[np.ndarray]) -> Panel:
     places = np.round((z * [1, -1] / reach + 1) / 2 * SIZE, 1)
     groups, labels = [], []
-    for name, own in zip(classes, members, strict=True):
-        groups.append("".join(f"M{x:g} {y:g}h0" for x, y in places[own]))
-        if own.any() and len(classes) > 2:
+    for number, (name, own) in enumerate(zip(classes, members, strict=True)):
+        if not own.any():
+            continue
+        groups.append((number, "".join(f"M{x:g} {y:g}h0" for x, y in places[own])))
+        if len(classes) > 2:
             x, y = np.median(places[own], axis=0)
             labels.append((round(float(x), 1), round(float(y), 1), name))
     return Panel(title, groups, labels, f"Map of z, {title}, of {len(z)} test examples in {len(classes)} classes.")

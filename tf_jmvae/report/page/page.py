@@ -10,6 +10,7 @@ from tf_jmvae.data import Source
 from tf_jmvae.files import replace_atomically
 from tf_jmvae.report.page import curves, facts, galleries, latents, tables
 from tf_jmvae.report.page.record import Record, read
+from tf_jmvae.training.run import RunError
 
 __all__ = ["write"]
 
@@ -39,7 +40,7 @@ def write(run_dir: Path, output: Path | None = None, *, data_dir: Path | None = 
     model = record.model()
     source = _source(record, data_dir) if model else None
     options = {"num_steps": record.config.num_steps, "seed": record.config.seed}
-    evaluation = _evaluation(record, model, data_dir)
+    evaluation = _evaluation(record, source, data_dir)
     values = {
         "record": record,
         "title": run_dir.resolve().name,
@@ -80,9 +81,9 @@ def _source(record: Record, data_dir: Path | None) -> Source | None:
         return None
 
 
-def _evaluation(record: Record, model: Any, data_dir: Path | None) -> dict[str, Any]:
+def _evaluation(record: Record, source: Source | None, data_dir: Path | None) -> dict[str, Any]:
     path = record.folder / "evaluation.json"
-    if not path.is_file() and record.finished and model is not None:
+    if not path.is_file() and record.finished and source is not None:
         from tf_jmvae.training.evaluate import evaluate_run
 
         try:
@@ -90,12 +91,12 @@ def _evaluation(record: Record, model: Any, data_dir: Path | None) -> dict[str, 
                 record.folder,
                 num_samples=_NUM_SAMPLES,
                 importance_samples=_IMPORTANCE_SAMPLES,
-                examples=_EXAMPLES,
+                examples=min(_EXAMPLES, len(next(iter(source.test.values())))),
                 seed=record.config.seed,
                 data_dir=data_dir,
                 verbose=0,
             )
-        except (OSError, ValueError) as error:
+        except (RunError, OSError, ValueError) as error:
             record.notes.append(f"The likelihoods could not be estimated: {error}")
     if not path.is_file():
         return {}

@@ -86,7 +86,9 @@ def read(folder: Path) -> Record:
             f"{folder / 'config.json'} is no configuration of a run of this version of tf_jmvae: {error}"
         ) from error
     finished = (folder / "metrics.json").is_file()
-    history = _json(folder / "history.json", notes) if (folder / "history.json").is_file() else _checkpoint(folder, notes)
+    history = (
+        _json(folder / "history.json", notes) if (folder / "history.json").is_file() else _checkpoint(folder, notes)
+    )
     metrics = _json(folder / "metrics.json", notes) if finished else {}
     if finished and not history:
         notes.append("The folder holds no history, so there are no curves.")

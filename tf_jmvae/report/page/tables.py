@@ -47,9 +47,7 @@ def metrics(values: Mapping[str, float]) -> list[dict[str, str]]:
     texts = aligned(
         [percent(values[name]) if name.startswith("accuracy") else number(values[name], 2) for name in order]
     )
-    return [
-        {"name": name, "value": text, "meaning": meaning(name)} for name, text in zip(order, texts, strict=True)
-    ]
+    return [{"name": name, "value": text, "meaning": meaning(name)} for name, text in zip(order, texts, strict=True)]
 
 
 def _quantity(row: Mapping[str, Any]) -> str:

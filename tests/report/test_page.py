@@ -1,0 +1,319 @@
+"""The page of a run: whole in one file, true to the run's numbers, and there for unfinished runs too."""
+
+import base64
+import html.parser
+import io
+import json
+import re
+import shutil
+
+import celeba_folder
+import numpy as np
+import pytest
+from PIL import Image
+
+from tf_jmvae.report import page
+from tf_jmvae.report.page import curves, numbers, tables
+from tf_jmvae.training import presets, run
+from tf_jmvae.training.config import Config
+
+EPOCHS = 3
+SMALL = {"encoder": (8,), "decoder": (8,)}
+
+
+def _config(kind, run_dir, **model):
+    settings = presets.load(f"digits-{kind}").model_dump()
+    for modality in settings["model"]["modalities"].values():
+        modality |= SMALL
+    settings["model"] |= {"latent_dim": 2, **model}
+    settings["data"] |= {"train_size": 256}
+    settings["training"] |= {"epochs": EPOCHS, "kl_warm_up": 0, "validate_every": 2, "tensorboard": False}
+    return Config.model_validate(settings | {"run_dir": run_dir})
+
+
+EVALUATION = {
+    "seed": 0,
+    "examples": 200,
+    "rows": [
+        {"estimator": "importance", "target": ["x", "w"], "given": [], "mean": -37.128, "standard_error": 0.244,
+         "effective_sample_size": 12.34, "num_samples": 100},
+        {"estimator": "bound", "target": ["w"], "given": ["x"], "mean": -0.08861, "standard_error": 0.0123,
+         "effective_sample_size": None, "num_samples": 10},
+    ],
+    "commit": None,
+    "versions": {},
+}  # fmt: skip
+
+
+class _Parser(html.parser.HTMLParser):
+    """Every element with its attributes, and all text."""
+
+    VOID = ("img", "meta", "br", "line", "circle", "polyline", "path")
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.open, self.text = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+    def all(self, tag, **attributes):
+        return [a for t, a in self.elements if t == tag and attributes.items() <= a.items()]
+
+
+def _write(folder, **options):
+    path = page.write(folder, **options)
+    text = path.read_text(encoding="utf-8")
+    return text, _Parser(text)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "digits & <friends>"
+    run.train(_config("jmvae-kl", folder), verbose=0)
+    (folder / "evaluation.json").write_text(json.dumps(EVALUATION))
+    return folder, *_write(folder)
+
+
+def _check_pictures(parsed):
+    images = parsed.all("img")
+    for image in images:
+        assert len(image["alt"]) > 10
+        kind, encoded = re.fullmatch(r"data:image/(png|jpeg);base64,(.+)", image["src"]).groups()
+        with Image.open(io.BytesIO(base64.b64decode(encoded))) as drawn:
+            assert drawn.format.lower() == kind
+            assert drawn.size == (int(image["width"]), int(image["height"]))
+            assert np.ptp(np.asarray(drawn)) > 5
+    return images
+
+
+def test_the_page_needs_no_other_file(finished):
+    folder, text, parsed = finished
+    assert (folder / "report.html").is_file()
+    for tag, attributes in parsed.elements:
+        assert tag not in ("script", "link", "iframe", "object", "base")
+        for name in ("src", "href", "xlink:href", "srcset", "action", "data"):
+            if name in attributes:
+                assert attributes[name].startswith("#" if tag == "a" else "data:"), attributes
+    assert not re.search(r"https?:|url\(|@import", text)
+    targets = {attributes.get("id") for _, attributes in parsed.elements}
+    assert {link["href"][1:] for link in parsed.all("a")} <= targets
+
+
+def test_every_picture_has_words_and_can_be_read(finished):
+    _, _, parsed = finished
+    images = _check_pictures(parsed)
+    # ten columns from labels, twelve named images, eight reconstructions, twenty-four samples of the prior
+    assert len(images) == 10 + 12 + 8 + 24
+    for drawing in parsed.all("svg"):
+        assert drawing.get("aria-hidden") == "true" or len(drawing["aria-label"]) > 10
+
+
+def test_the_page_can_be_found_one_s_way_in(finished):
+    folder, text, parsed = finished
+    assert parsed.all("html", lang="en")
+    assert all(len(parsed.all(tag)) == 1 for tag in ("header", "main", "footer", "h1", "title", "nav"))
+    assert all(cell.get("scope") in ("col", "row") for cell in parsed.all("th"))
+    assert len(parsed.all("caption")) == len(parsed.all("table")) == 2
+    assert "digits &amp; &lt;friends&gt;" in text
+    assert folder.name in "".join(parsed.text)
+
+
+def test_curves_have_as_many_points_as_epochs(finished):
+    folder, _, parsed = finished
+    history = json.loads((folder / "history.json").read_text())
+    terms = [name for name in history if name != "seconds" and not name.startswith("val_")]
+    lines = {
+        kind: [a["points"].split() for a in parsed.all("polyline", **{"class": kind})] for kind in ("train", "test")
+    }
+    assert [len(points) for points in lines["train"]] == [EPOCHS] * len(terms)
+    assert [len(points) for points in lines["test"]] == [EPOCHS // 2] * len(terms)  # validate_every is 2
+
+
+def test_a_chart_is_linear_in_its_values():
+    values = [-200.0, -120.0, None, -100.0]
+    (chart,) = curves.charts({"elbo": values, "val_elbo": [None, -130.0]})
+    points = np.array([point.split(",") for point in chart.train.split()], float)
+    tops = {float(label.replace("−", "-")): y for y, label in chart.y_ticks}
+    (first, low), (second, high) = sorted(tops.items())[:2]
+    slope = (high - low) / (second - first)
+    np.testing.assert_allclose(points[:, 1], [low + slope * (v - first) for v in values if v is not None], atol=0.2)
+    np.testing.assert_allclose(np.diff(points[:, 0])[1] / np.diff(points[:, 0])[0], 2, rtol=0.01)  # a gap of an epoch
+    assert chart.marks == [(points[1, 0], pytest.approx(low + slope * (-130 - first), abs=0.2))]
+
+
+def test_metrics_and_likelihoods_are_there_and_rounded(finished):
+    folder, _, parsed = finished
+    text = "".join(parsed.text).replace("\u2007", "").replace("\u2008", "")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert f"{metrics['elbo']:.2f}".replace("-", "−") in text
+    assert f"{100 * metrics['accuracy_w_from_x']:.1f}%" in text
+    # To the place of the second digit of the standard error.
+    for part in ("log p(x, w)", "−37.13", "0.24", "12.3", "log p(w | x)", "−0.089", "0.012", "200 test examples"):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("error", "places"), [(0.244, 2), (8.94, 1), (25.0, 0), (0.0123, 3), (1e-9, 4), (None, 2), (float("nan"), 2)]
+)
+def test_a_mean_is_rounded_to_its_error(error, places):
+    assert numbers.decimals(error) == places
+
+
+def test_points_stand_below_one_another():
+    rows = tables.likelihoods([*EVALUATION["rows"], {**EVALUATION["rows"][0], "mean": -1234.0, "standard_error": 31.0}])
+    from_right = {len(row["mean"]) - row["mean"].find(".") for row in rows if "." in row["mean"]}
+    assert len(from_right) == 1
+    assert len({len(row["mean"]) - len(row["mean"].lstrip("−0123456789,")) for row in rows}) > 1
+    assert rows[2]["mean"].startswith("−1,234\u2008")
+
+
+def test_numbers_have_a_minus_and_none_has_a_dash():
+    assert numbers.number(-0.001, 2) == "0.00"
+    assert numbers.number(-13504.14, 1) == "−13,504.1"
+    assert numbers.number(None, 2) == numbers.number(float("nan"), 2) == "–"
+    assert [numbers.duration(seconds) for seconds in (12.4, 564, 8130)] == ["12 s", "9 min 24 s", "2 h 15 min"]
+
+
+def test_the_latent_map_shows_each_test_example_where_it_is(finished):
+    folder, _, parsed = finished
+    model = run.load_model(folder / "model.keras")
+    test = presets.load("digits-jmvae-kl").data.load().test
+    paths = [a["d"] for a in parsed.all("path")]
+    assert len(paths) == 20  # ten classes in two panels
+    labels = test["w"].argmax(-1)
+    z = model.posterior({"x": test["x"]}).mean().numpy()
+    z = np.concatenate([z[labels == label] for label in range(10)])
+    drawn = [np.array(re.findall(r"M([\d.]+) ([\d.]+)h0", path), float) for path in paths[:10]]
+    assert [len(points) for points in drawn] == np.bincount(labels).tolist()
+    # z has two numbers: the map is z itself up to one scale, with the second axis upwards.
+    placed = (np.concatenate(drawn) - 170) * [1, -1]
+    scale = (placed * z).sum() / (z**2).sum()
+    assert scale > 10
+    np.testing.assert_allclose(placed, scale * z, atol=0.2)
+
+
+def test_equal_runs_give_equal_pages(finished, tmp_path):
+    folder, text, _ = finished
+    again, _ = _write(folder, output=tmp_path / "deep" / "page.html")
+    assert again == text
+
+
+def test_an_unfinished_run_says_so_and_shows_its_checkpoint(finished, tmp_path):
+    folder, _, _ = finished
+    unfinished = tmp_path / "unfinished"
+    (unfinished / "checkpoint").mkdir(parents=True)
+    shutil.copy(folder / "config.json", unfinished)
+    history = json.loads((folder / "history.json").read_text())
+    shortened = {name: values[:2] for name, values in history.items()}
+    (unfinished / "checkpoint" / "epoch-2.history.json").write_text(json.dumps(shortened))
+    run.load_model(folder / "model.keras").save_weights(unfinished / "checkpoint" / "epoch-2.weights.h5")
+    _, parsed = _write(unfinished)
+    assert f"Stopped after epoch 2 of {EPOCHS}." in "".join(parsed.text)
+    assert len(_check_pictures(parsed)) == 54
+    assert {len(a["points"].split()) for a in parsed.all("polyline", **{"class": "train"})} == {2}
+    shutil.rmtree(unfinished / "checkpoint")
+    _, parsed = _write(unfinished)
+    text = "".join(parsed.text)
+    assert f"Not one of {EPOCHS} epochs is done." in text
+    assert "holds no model" in text
+    assert not parsed.all("img")
+    assert not parsed.all("polyline")
+
+
+def test_missing_and_damaged_files_are_told_on_the_page(finished, tmp_path):
+    folder, _, _ = finished
+    part = shutil.copytree(folder, tmp_path / "part")
+    (part / "history.json").unlink()
+    (part / "model.keras").write_bytes(b"no model")
+    (part / "evaluation.json").write_text("{")
+    _, parsed = _write(part)
+    text = "".join(parsed.text)
+    for words in ("holds no history", "The model cannot be loaded", "evaluation.json cannot be read"):
+        assert words in text
+
+
+def test_data_that_are_gone_leave_what_needs_none(finished, tmp_path):
+    folder, _, _ = finished
+    part = shutil.copytree(folder, tmp_path / "part")
+    recorded = json.loads((part / "config.json").read_text())
+    recorded["config"]["data"] |= {"dataset": "mnist", "data_dir": str(tmp_path / "absent")}
+    (part / "config.json").write_text(json.dumps(recorded))
+    _, parsed = _write(part)
+    assert "The data cannot be read" in "".join(parsed.text)
+    assert len(_check_pictures(parsed)) == 10 + 24  # from labels and from the prior
+
+
+@pytest.mark.parametrize("content", [None, "{}", '{"config": {"preset": 3}, "versions": {}}', "[1]"])
+def test_a_folder_that_is_no_run_is_an_error(tmp_path, content):
+    if content is not None:
+        (tmp_path / "config.json").write_text(content)
+    with pytest.raises(run.RunError, match=r"is no run: it holds no config\.json|is no configuration of a run"):
+        page.write(tmp_path)
+    assert not (tmp_path / "report.html").exists()
+
+
+def _folder_of(config, folder):
+    """An unfinished run whose model was never trained: enough for every picture."""
+    (folder / "checkpoint").mkdir(parents=True)
+    recorded = {"config": config.model_dump(mode="json"), "versions": {"python": "3"}, "commit": None}
+    (folder / "config.json").write_text(json.dumps(recorded))
+    (folder / "checkpoint" / "epoch-1.history.json").write_text(json.dumps({"elbo": [-1.0], "loss": [1.0]}))
+    presets.build_model(config.model).save_weights(folder / "checkpoint" / "epoch-1.weights.h5")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "titles", "panels"),
+    [
+        ("vae", {}, ["Reconstruction of x", "From nothing"], ["q(z | x)"]),
+        ("jmvae", {"latent_dim": 3}, ["Images from labels", "Labels from images"], ["q(z | x)", "q(z | w)"]),
+        ("hierarchical-jmvae", {}, ["Images from labels", "Labels from images"], ["q(z | x)", "q(z | w)"]),
+        ("cvae", {"target": "x"}, ["Images from labels", "Reconstruction of x"], ["q(z | x, w)"]),
+        ("cmma", {"target": "w"}, ["Labels from images"], ["q(z | x, w)", "q(z | x)"]),
+    ],
+)
+def test_every_kind_of_model_has_its_pictures(tmp_path, kind, options, titles, panels):
+    _, parsed = _write(_folder_of(_config(kind, tmp_path, **options), tmp_path / "run"))
+    text = "".join(parsed.text)
+    assert _check_pictures(parsed)
+    for title in titles:
+        assert title in text
+    one_way = kind in ("cvae", "cmma")
+    assert ("From nothing" in text) is not one_way
+    assert ("Images from labels" in text) is ("Images from labels" in titles)
+    assert ("Labels from images" in text) is ("Labels from images" in titles)
+    assert [title for title in parsed.text if title.startswith("q(z")] == panels
+
+
+def test_faces_have_pictures_of_every_attribute(tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_JMVAE_CACHE", str(tmp_path / "cache"))
+    celeba_folder.make(tmp_path / "celeba", 40)
+    settings = presets.load("celeba-jmvae-kl-gan-small").model_dump()
+    small = {"filters": (4, 4, 4, 4)}
+    settings["model"] |= {"latent_dim": 3, "trunk": (8,), "discriminator": small}
+    settings["model"]["modalities"]["x"] |= {"encoder": small, "decoder": {"filters": (4, 4, 4)}}
+    settings["model"]["modalities"]["w"] |= SMALL
+    settings["data"] |= {"data_dir": tmp_path / "celeba"}
+    _, parsed = _write(_folder_of(Config.model_validate(settings), tmp_path / "run"))
+    images = _check_pictures(parsed)
+    text = "".join(parsed.text)
+    assert "Images from attributes" in text
+    assert "Attributes from images" in text
+    # the usual face and forty changes, six named, six reconstructed, twenty-four from the prior
+    assert len(images) == 41 + 6 + 6 + 24
+    assert all(image["class"] == "photograph" for image in images)
+    assert any(image["alt"] == "The same with one attribute changed: Eyeglasses." for image in images)

@@ -45,6 +45,7 @@ def test_readme_command(command, tmp_path):
     if command.startswith("make train"):
         left = {path.name for path in (tmp_path / "run").iterdir()}
         expected = {"model.keras", "config.json", "history.json", "metrics.json", "generated.png", "history.png"}
+        expected.add("tensorboard")
         assert left == expected
         assert "kl_prior" in done.stdout
     if "--help" in command:

@@ -1,4 +1,4 @@
-"""Keras callbacks: KL warm-up, checkpoints that survive a kill at any moment, a watch on discriminators, TensorBoard."""
+"""Keras callbacks: KL warm-up, checkpoints that survive a kill, a watch on discriminators, and TensorBoard."""
 
 import json
 import math

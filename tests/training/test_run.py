@@ -50,7 +50,7 @@ kl_warm_up = 3
 validate_every = 2
 """
 
-FINISHED = ["config.json", "generated.png", "history.json", "history.png", "metrics.json", "model.keras"]
+FINISHED = ["config.json", "generated.png", "history.json", "history.png", "metrics.json", "model.keras", "tensorboard"]
 
 
 def _command(preset, run_dir, *options):

@@ -65,8 +65,8 @@ class TensorBoard(keras.callbacks.TensorBoard):
     first examples, each modality from each other, and the means of q(z | all modalities) in the projector.
 
     A training that goes on in the same folder, from a checkpoint of epoch e, drops what was logged after that epoch,
-    so each epoch is there once. Put the callback before `Checkpoint`: an epoch that counts as done has then been logged.
-    If a file cannot be written, it warns and the training goes on.
+    so each epoch is there once. Put the callback before `Checkpoint`: an epoch that counts as done has then been
+    logged. If a file cannot be written, it warns and the training goes on.
 
     Args:
       log_dir: the folder; open it with `tensorboard --logdir LOG_DIR`.

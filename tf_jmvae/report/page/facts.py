@@ -59,14 +59,14 @@ def settings(record: Record) -> list[tuple[str, list[tuple[str, str]]]]:
     groups.extend((f"Modality {name}", _rows(modality)) for name, modality in config["model"]["modalities"].items())
     groups.append(("Training", _rows(config["training"])))
     groups.append(("Data", _rows(config["data"])))
-    run = [
-        ("preset", record.config.preset),
-        ("seed", str(record.config.seed)),
-        ("num_steps", str(record.config.num_steps)),
-    ]
-    made = [*record.versions.items()]
-    groups.append(("Run", run + [("commit", record.commit or "unknown")]))
-    groups.append(("Versions", made))
+    run = {
+        "preset": record.config.preset,
+        "seed": record.config.seed,
+        "num_steps": record.config.num_steps,
+        "commit": record.commit or "unknown",
+    }
+    groups.append(("Run", _rows(run)))
+    groups.append(("Versions", _rows(record.versions)))
     return [(title, rows) for title, rows in groups if rows]
 
 
@@ -76,9 +76,8 @@ def sources(record: Record) -> str:
 
 
 def _rows(values: dict[str, Any]) -> list[tuple[str, str]]:
-    return [
-        (name, _text(value)) for name, value in values.items() if name not in _LEFT_OUT and value not in (None, [], "")
-    ]
+    shown = {name: value for name, value in values.items() if name not in _LEFT_OUT and value not in (None, [], "")}
+    return [(name, _text(value)) for name, value in shown.items()]
 
 
 def _text(value: Any) -> str:

@@ -101,8 +101,8 @@ class _Maker:
             for name, column in zip(self.names[given], images, strict=True)
         ]
         text = (
-            f"The model is given a label {given} and nothing else, and makes an image {target}. In the first row z is the "
-            f"mean of what it expects for the label; below, {_SAMPLES} draws of z: other images of the same label."
+            f"The model is given a label {given} and nothing else, and makes an image {target}. In the first row z is "
+            f"the mean of what it expects for the label; below, {_SAMPLES} draws of z: other images of the same label."
         )
         return Gallery(f"Images from labels: {target} given {given}", text, cards, "columns")
 
@@ -125,8 +125,9 @@ class _Maker:
             cards.append(Card(picture(images[entry + 1], f"The same with one attribute changed: {words}."), words))
         has = ", ".join(name.replace("_", " ") for name, value in zip(names, usual, strict=True) if value > 0)
         text = (
-            f"The model is given a list of {len(names)} attributes {given} and nothing else, and makes an image {target}. "
-            f"The first has the attributes that most people here have ({has}); in each of the others just one is changed."
+            f"The model is given a list of {len(names)} attributes {given} and nothing else, and makes an image "
+            f"{target}. The first has the attributes that most people here have ({has}); in each of the others just "
+            "one is changed."
         )
         return Gallery(f"Images from attributes: {target} given {given}", text, cards, "tiles")
 
@@ -159,13 +160,10 @@ class _Maker:
         real = {name: self.test[name][:_FACES] for name in self.model.modalities}
         made = self.model.generate(real, targets=[target], latent="mean", seed=self.options["seed"])[target]
         pairs = zip(pixels(self.model, target, real[target]), pixels(self.model, target, made), strict=True)
-        cards = [
-            Card(strip(np.stack(pair), "A test image, and below it the model's reconstruction.")) for pair in pairs
-        ]
-        text = (
-            f"Above, test images; below, what is left of them after they went through z, {self.model.latent_dim} numbers"
-            f"{' a layer' if getattr(self.model, 'num_layers', 1) > 1 else ''}."
-        )
+        alt = "A test image, and below it the model's reconstruction."
+        cards = [Card(strip(np.stack(pair), alt)) for pair in pairs]
+        size = f"{self.model.latent_dim} numbers{' a layer' if getattr(self.model, 'num_layers', 1) > 1 else ''}"
+        text = f"Above, test images; below, what is left of them after they went through z, {size}."
         return Gallery(f"Reconstruction of {target}", text, cards, "columns")
 
     def prior(self) -> Gallery | None:
@@ -198,9 +196,7 @@ class _Maker:
         truth = self.names[name][int(real.argmax())].replace("_", " ")
         best = named(values, self.names[name], _LISTED)
         # A claim is what comes first; another is marked only if the model should have named it.
-        right = [
-            text == truth if rank == 0 else (True if text == truth else None) for rank, (text, _) in enumerate(best)
-        ]
+        right = [text == truth or (None if rank else False) for rank, (text, _) in enumerate(best)]
         return [Bar(text, percent(p), p, own) for (text, p), own in zip(best, right, strict=True)]
 
     def _missed(self, name: str, values: np.ndarray, real: np.ndarray) -> str:

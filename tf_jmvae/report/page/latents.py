@@ -61,8 +61,8 @@ def latent_map(model: Any, source: Source, *, num_steps: int, seed: int) -> Late
         pca = PCA(2, random_state=seed).fit(points[0])
         share = percent(float(pca.explained_variance_ratio_.sum()))
         text += (
-            f"z has {points[0].shape[1]} numbers; shown are the two directions along which the means differ most (PCA), "
-            f"{share} of their variance. "
+            f"z has {points[0].shape[1]} numbers; shown are the two directions along which the means differ most "
+            f"(PCA), {share} of their variance. "
         )
         points = [pca.transform(z) for z in points]
     classes, members, how = _classes(model, source, test, points[0][:, 0])

@@ -74,8 +74,8 @@ def read(folder: Path) -> Record:
     """
     if not (folder / "config.json").is_file():
         raise RunError(
-            f"{folder} is no run: it holds no config.json. Give the folder of a training, such as runs/digits-jmvae-kl; "
-            "'tf-jmvae train' makes one."
+            f"{folder} is no run: it holds no config.json. Give the folder of a training, such as "
+            "runs/digits-jmvae-kl; 'tf-jmvae train' makes one."
         )
     notes: list[str] = []
     recorded = _json(folder / "config.json", notes)
@@ -86,9 +86,8 @@ def read(folder: Path) -> Record:
             f"{folder / 'config.json'} is no configuration of a run of this version of tf_jmvae: {error}"
         ) from error
     finished = (folder / "metrics.json").is_file()
-    history = (
-        _json(folder / "history.json", notes) if (folder / "history.json").is_file() else _checkpoint(folder, notes)
-    )
+    whole = folder / "history.json"
+    history = _json(whole, notes) if whole.is_file() else _checkpoint(folder, notes)
     metrics = _json(folder / "metrics.json", notes) if finished else {}
     if finished and not history:
         notes.append("The folder holds no history, so there are no curves.")

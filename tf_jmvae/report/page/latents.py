@@ -43,6 +43,11 @@ class LatentMap:
     classes: list[str]
     text: str
 
+    @property
+    def colors(self) -> list[int]:
+        """The number of each class's colour in the style sheet; two classes have two that differ much."""
+        return [0, 5] if len(self.classes) == 2 else [number % 10 for number in range(len(self.classes))]
+
 
 def latent_map(model: Any, source: Source, *, num_steps: int, seed: int) -> LatentMap | None:
     """Where test examples lie in z, seen through each modality alone as far as the model answers.
@@ -65,7 +70,7 @@ def latent_map(model: Any, source: Source, *, num_steps: int, seed: int) -> Late
             f"(PCA), {share} of their variance. "
         )
         points = [pca.transform(z) for z in points]
-    classes, members, how = _classes(model, source, test, points[0][:, 0])
+    classes, members, how = _classes(model, source, test, points[0])
     text += how
     if len(points) > 1:
         text += (
@@ -104,8 +109,8 @@ def _latents(model: Any, test, names, num_steps: int, seed: int, *, mean: bool) 
     return np.concatenate(parts)
 
 
-def _classes(model: Any, source: Source, test, along: np.ndarray) -> tuple[list[str], list[np.ndarray], str]:
-    """What colours the points: the label, else the attribute that differs most along the first direction."""
+def _classes(model: Any, source: Source, test, points: np.ndarray) -> tuple[list[str], list[np.ndarray], str]:
+    """What colours the points: the label, else the attribute that is best told apart."""
     names = columns_of_names(model.modalities, source.class_names)
     for name, modality in model.modalities.items():
         if kind(modality) == "label":
@@ -114,14 +119,22 @@ def _classes(model: Any, source: Source, test, along: np.ndarray) -> tuple[list[
     for name, modality in model.modalities.items():
         if kind(modality) == "attributes":
             present = test[name] > 0
-            spread = present.std(axis=0) > 0.2
-            covariance = np.abs(((along - along.mean())[:, None] * (present - present.mean(0))).mean(0))
-            score = np.where(spread, covariance / np.maximum(present.std(0), 1e-9), 0)
-            entry = int(score.argmax())
+            # How much of an attribute the two directions explain; one that nearly all or none have shows little.
+            share = present.mean(axis=0)
+            explained = np.square(np.nan_to_num(_correlations(points, present))).sum(axis=0)
+            entry = int(np.where((share > 0.2) & (share < 0.8), explained, explained - 2).argmax())
             words = names[name][entry].replace("_", " ")
             members = [present[:, entry], ~present[:, entry]]
             return [words, f"not {words}"], members, f"The colour is the attribute {words}, which z tells best apart."
-    return ["test examples"], [np.ones(len(along), bool)], ""
+    return ["test examples"], [np.ones(len(points), bool)], ""
+
+
+def _correlations(points: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Of two directions with attributes, `[2, A]`; NaN for an attribute that all have or none."""
+    standardized = (points - points.mean(axis=0)) / points.std(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        attributes = (present - present.mean(axis=0)) / present.std(axis=0)
+    return standardized.T @ attributes / len(points)
 
 
 def _panel(title: str, z: np.ndarray, reach: float, classes: list[str], members: list[np.ndarray]) -> Panel:

@@ -125,7 +125,11 @@ def _classes(model: Any, source: Source, test, points: np.ndarray) -> tuple[list
             entry = int(np.where((share > 0.2) & (share < 0.8), explained, explained - 2).argmax())
             words = names[name][entry].replace("_", " ")
             members = [present[:, entry], ~present[:, entry]]
-            return [words, f"not {words}"], members, f"The colour is the attribute {words}, which z tells best apart."
+            return (
+                [words, f"not {words}"],
+                members,
+                f"The colour is the attribute {words}, which differs most along them of those that many have.",
+            )
     return ["test examples"], [np.ones(len(points), bool)], ""
 
 

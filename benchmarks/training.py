@@ -1,142 +1,83 @@
-"""Training throughput of JMVAE-kl on MNIST's networks beside MultiVae, Pixyz and PyTorch by hand, in one run.
+"""Training throughput of JMVAE-kl beside MultiVae, Pixyz and PyTorch by hand, in one run.
 
-All train the same networks on random binary images in memory, in turns, for several rounds. Medians and spread are
-written, and the rate of matrix products on this machine at the shapes used. The peers live in an environment of their
-own:
+All train the same networks on random data in memory, in turns: MNIST's (section 4.2.1) with batches of 128 and 1024,
+CelebA's (section 4.2.2) with batches of 64. Before that, every side must have as many parameters and, with the same
+weights, the same bound.
 
-    python -m venv peer && peer/bin/pip install multivae==1.0.3 pixyz==0.3.3
-    python benchmarks/training.py --peer-python peer/bin/python
+    python benchmarks/training.py --peer-python PYTHON_WITH_THE_PEERS
 """
 
-import argparse
-import json
 import pathlib
-import statistics
-import subprocess
 import sys
-import time
+import tempfile
 
-import keras
+import harness
+import keras_side
 import numpy as np
-import tensorflow as tf
+from flops import training_flops
 
-import tf_jmvae as tj
-from tf_jmvae.data import pipeline
-from tf_jmvae.files import write_json
-from tf_jmvae.optimizers import FusedAdam
-from tf_jmvae.provenance import environment
-
-SEED = 0
-EXAMPLES = 20_480
-SECONDS = 3.0  # of each measurement
-PEERS = ("multivae", "pixyz", "pytorch", "pytorch, compiled", "pytorch, bfloat16", "pytorch, compiled, bfloat16")
-HERE = pathlib.Path(__file__).parent
-RESULTS = HERE / "results" / "training.json"
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peer-python", default=sys.executable, help="a Python that has the peers")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--batches", type=int, nargs="+", default=[128, 1024])
-    parser.add_argument("--peers", nargs="*", default=list(PEERS))
-    arguments = parser.parse_args()
-
-    rates = {}
-    command = [arguments.peer_python, HERE / "peers" / "training.py"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as peer:
-        versions = json.loads(peer.stdout.readline())
-        for batch in arguments.batches:
-            ours = {name: Training(batch, name) for name in ("float32", "mixed_bfloat16")}
-            found = {name: [] for name in (*(f"tf_jmvae, {name}" for name in ours), *arguments.peers)}
-            for _ in range(arguments.rounds):
-                for name, training in ours.items():
-                    found[f"tf_jmvae, {name}"].append(training.examples_per_second())
-                for name in arguments.peers:
-                    found[name].append(_ask(peer, {"name": name, "batch": batch, "seconds": SECONDS}))
-            rates[str(batch)] = {
-                name: {"median": statistics.median(values), "rounds": values} for name, values in found.items()
-            }
-            for name, values in rates[str(batch)].items():
-                print(f"batch {batch:5}  {name:30} {values['median']:8.0f} examples/s", flush=True)
-        peer.stdin.close()
-    result = {"examples_per_second": rates, "peers": versions, "products": products()}
-    write_json(RESULTS, {**result, "rounds": arguments.rounds, "seed": SEED, **environment()})
-    return 0
+BATCHES = {"mnist": (128, 1024), "celeba": (64,)}
+EXAMPLES = {"mnist": 20_480, "celeba": 256}
+SECONDS = {"mnist": 1.5, "celeba": 4.0}
+ROUNDS = {"mnist": 5, "celeba": 3}
+OURS = ("float32", "mixed_bfloat16")
+PEERS = {
+    "mnist": ("pytorch", "pytorch, compiled", "pytorch, bfloat16", "pytorch, bfloat16, compiled"),
+    "celeba": (
+        "pytorch",
+        "pytorch, channels_last",
+        "pytorch, channels_last, compiled",
+        "pytorch, bfloat16, channels_last",
+        "pytorch, bfloat16, channels_last, compiled",
+    ),
+}
+LIBRARIES = ("multivae", "pixyz")
+_TOLERANCE = 1e-4  # relative, of the bound
 
 
-class Training:
-    """A `fit` that goes on: as `train.py` sets it up, but for the data."""
-
-    def __init__(self, batch: int, precision: str):
-        keras.utils.set_random_seed(SEED)
-        keras.config.set_dtype_policy(precision)
-        self._model = tj.from_preset("mnist-jmvae-kl")
-        keras.config.set_dtype_policy("float32")
-        self._model.compile(FusedAdam(1e-3))
-        random = np.random.default_rng(SEED)
-        arrays = {
-            "x": random.random((EXAMPLES, 28, 28, 1), np.float32),
-            "w": np.eye(10, dtype=np.float32)[random.integers(0, 10, EXAMPLES)],
-        }
-        self._batch, self._steps = batch, EXAMPLES // batch
-        self._data = pipeline.from_arrays(
-            arrays, batch_size=batch, shuffle=True, seed=SEED, binarize=["x"], passes=range(10**6)
-        )
-        self._timer = _Timer()
-        self._fit(1)
-
-    def examples_per_second(self) -> float:
-        """Over whole epochs, until SECONDS have passed."""
-        self._timer.stop_after = SECONDS
-        self._fit(1000)
-        return self._timer.epochs * self._steps * self._batch / self._timer.seconds
-
-    def _fit(self, epochs: int) -> None:
-        self._model.fit(self._data, epochs=epochs, steps_per_epoch=self._steps, verbose=0, callbacks=[self._timer])
+def measure(options: harness.Options) -> dict:
+    found, checks = {}, {}
+    with harness.Peer(options, "training") as peer:
+        for architecture, batches in BATCHES.items():
+            checks[architecture] = _check(peer, architecture)
+            for batch in batches:
+                found[f"{architecture}/{batch}"] = _compare(peer, architecture, batch, options)
+                peer.ask("forget")
+        versions = peer.versions
+    return {"examples_per_second": found, "checks": checks, "peers": versions}
 
 
-class _Timer(keras.callbacks.Callback):
-    """The time of an epoch after the first, in which Keras starts its input."""
-
-    stop_after = 0.0
-
-    def on_train_begin(self, logs=None):
-        self.seconds, self.epochs = 0.0, 0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._start = time.perf_counter()
-
-    def on_epoch_end(self, epoch, logs=None):
-        if epoch:
-            self.seconds += time.perf_counter() - self._start
-            self.epochs += 1
-        if self.seconds >= self.stop_after:
-            self.model.stop_training = True
-
-
-def products() -> dict[str, float]:
-    """Matrix products of the networks' shapes, in GFLOP/s: what arithmetic costs at least."""
-    found = {}
-    for rows in (128, 1024):
-        left, right = tf.random.normal((rows, 512)), tf.random.normal((512, 512))
-        for dtype in (tf.float32, tf.bfloat16):
-            a, b = tf.cast(left, dtype), tf.cast(right, dtype)
-            product = tf.function(lambda a=a, b=b: [tf.matmul(a + i, b) for i in range(50)][-1])
-            product()
-            repeats, start = 0, time.perf_counter()
-            while time.perf_counter() - start < 1.0:
-                product()
-                repeats += 50
-            found[f"{dtype.name}/{rows}"] = 2 * rows * 512 * 512 * repeats / (time.perf_counter() - start) / 1e9
+def _compare(peer: harness.Peer, architecture: str, batch: int, options: harness.Options) -> dict:
+    examples = 2 * batch if options.quick else EXAMPLES[architecture]
+    seconds, preset = options.seconds(SECONDS[architecture]), keras_side.PRESETS[architecture]
+    measures = {}
+    for precision in OURS:
+        training = keras_side.Training(keras_side.make(preset, precision), batch, examples, preset)
+        measures[f"tf_jmvae, {precision}"] = lambda training=training: training.examples_per_second(seconds)
+    request = {"architecture": architecture, "batch": batch, "examples": examples}
+    for name in (*LIBRARIES, *PEERS[architecture]):
+        peer.ask("train", name=name, seconds=0, **request)  # compiles and warms up
+        measures[name] = lambda name=name: peer.ask("train", name=name, seconds=seconds, **request)
+    found = harness.alternate(measures, options.rounds(ROUNDS[architecture]))
+    harness.show(f"{architecture}, batch {batch}", found, "examples/s")
     return found
 
 
-def _ask(peer: subprocess.Popen, request: dict) -> float:
-    peer.stdin.write(json.dumps(request) + "\n")
-    peer.stdin.flush()
-    return json.loads(peer.stdout.readline())["examples_per_second"]
+def _check(peer: harness.Peer, architecture: str) -> dict:
+    """Parameters and bounds of all sides, for the same weights and examples; they must be equal."""
+    model = keras_side.make(keras_side.PRESETS[architecture])
+    batch = keras_side.random_batch(model, 8)
+    ours = {"parameters": keras_side.parameters(model), "bound": keras_side.bound_at_mean(model, batch)}
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "check.npz"
+        np.savez(path, **keras_side.arrays(model), **keras_side.for_peer(batch))
+        found = {"tf_jmvae": ours, **peer.ask("check", architecture=architecture, path=str(path))}
+    for name, facts in found.items():
+        same_bound = abs(facts["bound"] - ours["bound"]) <= _TOLERANCE * abs(ours["bound"])
+        if facts["parameters"] != ours["parameters"] or not same_bound:
+            raise SystemExit(f"{architecture}: {name} does not compute the same model: {facts}, and ours {ours}.")
+    return {**found, "flops_per_example": training_flops(model)}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(harness.run("training", __doc__, measure))

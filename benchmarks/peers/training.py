@@ -1,227 +1,160 @@
 """Training steps of the peers of `training.py`, in a process of their own: PyTorch and TensorFlow do not share one.
 
-For every line of JSON that comes in, trains for as long as it says and answers with examples per second. All train the
-paper's JMVAE-kl, alpha 1, on random binary images and labels in memory, shuffled and cut into batches.
+All train the paper's JMVAE-kl, alpha 1, on random data in memory, shuffled and cut into batches.
 """
 
-import json
-import sys
 import time
-from collections.abc import Callable
-from importlib import metadata
+from collections.abc import Callable, Iterator
+from unittest import mock
 
+import libraries
+import networks
+import numpy as np
+import protocol
 import torch
+from networks import ARCHITECTURES, Architecture
 from torch import nn
-from torch.nn import functional
 
-LATENT_DIM = 64
-EXAMPLES = 20_480
-STEP = Callable[[torch.Tensor, torch.Tensor], None]
+Batch = dict[str, torch.Tensor]
+WARM_UP = 3  # steps
 
 
-def mlp(size: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(size, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU())
+class ByHand:
+    """A training loop as one who knows PyTorch writes it, with fused Adam."""
+
+    def __init__(self, architecture: Architecture, options: set[str], rate: float = 1e-3, alpha: float = 1.0):
+        self.model = networks.JMVAE(architecture)
+        self.channels_last = "channels_last" in options
+        if self.channels_last:
+            self.model.to(memory_format=torch.channels_last)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=rate, fused=True)
+        self.alpha = alpha
+        self._precision = torch.autocast("cpu", torch.bfloat16, enabled="bfloat16" in options)
+        self._loss = torch.compile(self.model) if "compiled" in options else self.model
+
+    def step(self, batch: Batch, kl_weight: float = 1.0) -> None:
+        if self.channels_last:
+            batch = {
+                name: value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
+                for name, value in batch.items()
+            }
+        with self._precision:
+            loss = self._loss(self.alpha, kl_weight, True, **batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
 
 
-class Gaussian(nn.Module):
-    """Towers, then mean and variance."""
-
-    def __init__(self, *sizes: int):
-        super().__init__()
-        self.towers = nn.ModuleList(mlp(size) for size in sizes)
-        self.mean = nn.Linear(512 * len(sizes), LATENT_DIM)
-        self.raw_variance = nn.Linear(512 * len(sizes), LATENT_DIM)
-
-    def forward(self, *values):
-        h = torch.cat([tower(value) for tower, value in zip(self.towers, values, strict=True)], dim=-1)
-        return self.mean(h).float(), functional.softplus(self.raw_variance(h).float()) + 1e-6
-
-
-def kl(mean_q, variance_q, mean_p, variance_p):
-    ratio = variance_q / variance_p
-    return 0.5 * (ratio + (mean_q - mean_p) ** 2 / variance_p - 1 - ratio.log()).sum(-1)
-
-
-class JMVAEKL(nn.Module):
-    """By hand, as one who knows PyTorch would write it: the loss of a batch."""
-
-    def __init__(self):
-        super().__init__()
-        self.joint, self.x, self.w = Gaussian(784, 10), Gaussian(784), Gaussian(10)
-        self.decoder_x = nn.Sequential(mlp(LATENT_DIM), nn.Linear(512, 784))
-        self.decoder_w = nn.Sequential(mlp(LATENT_DIM), nn.Linear(512, 10))
-
-    def forward(self, x, w):
-        mean, variance = self.joint(x, w)
-        z = mean + variance.sqrt() * torch.randn_like(mean)
-        log_p = -functional.binary_cross_entropy_with_logits(self.decoder_x(z).float(), x, reduction="none").sum(-1)
-        log_p += (w * functional.log_softmax(self.decoder_w(z).float(), dim=-1)).sum(-1)
-        divergence = kl(mean, variance, torch.zeros_like(mean), torch.ones_like(variance))
-        divergence += kl(mean, variance, *self.x(x)) + kl(mean, variance, *self.w(w))
-        return (divergence - log_p).mean()
-
-
-def by_hand(*, compiled: bool, precision: str) -> STEP:
-    model = JMVAEKL()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
-    loss = torch.compile(model) if compiled else model
-
-    def step(x, w):
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-            value = loss(x, w)
-        optimizer.zero_grad(set_to_none=True)
-        value.backward()
-        optimizer.step()
-
-    return step
-
-
-def multivae() -> STEP:
+def multivae_step(architecture: Architecture) -> Callable[[Batch], None]:
     from multivae.data import MultimodalBaseDataset
-    from multivae.models import JMVAE, JMVAEConfig
-    from multivae.models.base import BaseDecoder, BaseEncoder, ModelOutput
-    from multivae.models.nn import BaseJointEncoder
 
-    class Single(BaseEncoder):
-        def __init__(self, size):
-            super().__init__()
-            self.latent_dim = LATENT_DIM
-            self.network = Gaussian(size)
-
-        def forward(self, x):
-            mean, variance = self.network(x)
-            return ModelOutput(embedding=mean, log_covariance=variance.log())
-
-    class Joint(BaseJointEncoder):
-        def __init__(self):
-            super().__init__()
-            self.latent_dim = LATENT_DIM
-            self.network = Gaussian(784, 10)
-
-        def forward(self, x):
-            mean, variance = self.network(x["x"], x["w"])
-            return ModelOutput(embedding=mean, log_covariance=variance.log())
-
-    class Decoder(BaseDecoder):
-        def __init__(self, size):
-            super().__init__()
-            self.latent_dim = LATENT_DIM
-            self.network = nn.Sequential(mlp(LATENT_DIM), nn.Linear(512, size))
-
-        def forward(self, z):
-            return ModelOutput(reconstruction=self.network(z))
-
-    config = JMVAEConfig(
-        n_modalities=2,
-        latent_dim=LATENT_DIM,
-        input_dims={"x": (784,), "w": (10,)},
-        decoders_dist={"x": "bernoulli", "w": "categorical"},
-        alpha=1.0,
-        warmup=0,
-    )
-    sizes = {"x": 784, "w": 10}
-    model = JMVAE(
-        config,
-        encoders={name: Single(size) for name, size in sizes.items()},
-        decoders={name: Decoder(size) for name, size in sizes.items()},
-        joint_encoder=Joint(),
-    )
+    model = libraries.multivae(architecture)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
-    def step(x, w):
-        value = model(MultimodalBaseDataset({"x": x, "w": w}), epoch=1).loss
+    def step(batch):
+        loss = model(MultimodalBaseDataset(batch), epoch=1).loss
         optimizer.zero_grad()
-        value.backward()
+        loss.backward()
         optimizer.step()
 
     return step
 
 
-def pixyz() -> STEP:
-    from pixyz.distributions import Bernoulli, Categorical, Normal
-    from pixyz.losses import KullbackLeibler
-    from pixyz.models import VAE
-
-    class Posterior(Normal):
-        def __init__(self, names, sizes, name):
-            super().__init__(var=["z"], cond_var=names, name=name)
-            self.network = Gaussian(*sizes)
-            self.names = names
-
-        def forward(self, **values):
-            mean, variance = self.network(*[values[name] for name in self.names])
-            return {"loc": mean, "scale": variance.sqrt()}
-
-    class Image(Bernoulli):
-        def __init__(self):
-            super().__init__(var=["x"], cond_var=["z"], name="p")
-            self.network = nn.Sequential(mlp(LATENT_DIM), nn.Linear(512, 784))
-
-        def forward(self, z):
-            return {"probs": torch.sigmoid(self.network(z))}
-
-    class Label(Categorical):
-        def __init__(self):
-            super().__init__(var=["w"], cond_var=["z"], name="p")
-            self.network = nn.Sequential(mlp(LATENT_DIM), nn.Linear(512, 10))
-
-        def forward(self, z):
-            return {"probs": torch.softmax(self.network(z), dim=-1)}
-
-    joint = Posterior(["x", "w"], [784, 10], "q")
-    q_x, q_w = Posterior(["x"], [784], "q_x"), Posterior(["w"], [10], "q_w")
-    prior = Normal(
-        loc=torch.tensor(0.0), scale=torch.tensor(1.0), var=["z"], features_shape=[LATENT_DIM], name="p_prior"
-    )
-    regularizer = KullbackLeibler(joint, prior) + KullbackLeibler(joint, q_x) + KullbackLeibler(joint, q_w)
-    model = VAE(
-        joint,
-        Image() * Label(),
-        other_distributions=[q_x, q_w],
-        regularizer=regularizer,
-        optimizer=torch.optim.Adam,
-        optimizer_params={"lr": 1e-3},
-    )
-    return lambda x, w: model.train({"x": x, "w": w})
+def make(name: str, architecture: Architecture) -> Callable[[Batch], None]:
+    if name == "multivae":
+        return multivae_step(architecture)
+    if name == "pixyz":
+        return libraries.pixyz(architecture).train
+    return ByHand(architecture, set(name.split(", ")[1:])).step
 
 
-MAKE = {
-    "multivae": multivae,
-    "pixyz": pixyz,
-    "pytorch": lambda: by_hand(compiled=False, precision="float32"),
-    "pytorch, compiled": lambda: by_hand(compiled=True, precision="float32"),
-    "pytorch, bfloat16": lambda: by_hand(compiled=False, precision="bfloat16"),
-    "pytorch, compiled, bfloat16": lambda: by_hand(compiled=True, precision="bfloat16"),
-}
+def random_batches(architecture: Architecture, size: int, examples: int) -> Iterator[Batch]:
+    """Shuffled anew on every pass; binary values are drawn anew from their probabilities."""
+    data = {}
+    for name, modality in architecture.modalities.items():
+        shape = (examples, *modality.shape)
+        if modality.likelihood == "categorical":
+            data[name] = nn.functional.one_hot(torch.randint(shape[1], shape[:1]), shape[1]).float()
+        else:
+            data[name] = torch.rand(shape) if modality.likelihood == "bernoulli" else torch.randn(shape)
+    binary = [name for name, modality in architecture.modalities.items() if modality.likelihood == "bernoulli"]
+    return batches(data, size, binary)
 
 
-def batches(probabilities: torch.Tensor, labels: torch.Tensor, size: int):
+def batches(data: Batch, size: int, binary: list[str]) -> Iterator[Batch]:
     while True:
-        order = torch.randperm(len(labels))
-        for index in order[: len(order) // size * size].view(-1, size):
-            yield torch.bernoulli(probabilities[index]), labels[index]
+        for index in torch.randperm(len(next(iter(data.values())))).split(size):
+            yield {
+                name: torch.bernoulli(value[index]) if name in binary else value[index] for name, value in data.items()
+            }
 
 
-def main() -> None:
-    torch.manual_seed(0)
-    probabilities = torch.rand(EXAMPLES, 784)
-    labels = functional.one_hot(torch.randint(10, (EXAMPLES,)), 10).float()
-    print(json.dumps({name: metadata.version(name) for name in ("torch", "multivae", "pixyz")}), flush=True)
-    steps = {}
-    for line in sys.stdin:
-        request = json.loads(line)
-        key = request["name"], request["batch"]
-        if key not in steps:
-            steps[key] = MAKE[request["name"]](), batches(probabilities, labels, request["batch"])
-            for _ in range(5):
-                steps[key][0](*next(steps[key][1]))
-        step, source = steps[key]
+class Trainings:
+    """Every training that was asked for, kept so that it goes on."""
+
+    def __init__(self):
+        self._found = {}
+
+    def train(self, name: str, architecture: str, batch: int, examples: int, seconds: float) -> float:
+        """Examples per second, over as many steps as fit into `seconds`."""
+        key = name, architecture, batch
+        if key not in self._found:
+            torch.manual_seed(0)
+            source = random_batches(ARCHITECTURES[architecture], batch, examples)
+            self._found[key] = make(name, ARCHITECTURES[architecture]), source
+            for _ in range(WARM_UP):
+                self._step(key)
         count, start = 0, time.perf_counter()
-        while time.perf_counter() - start < request["seconds"]:
-            step(*next(source))
-            count += request["batch"]
-        print(json.dumps({"examples_per_second": count / (time.perf_counter() - start)}), flush=True)
+        while time.perf_counter() - start < seconds:
+            count += self._step(key)
+        return count / (time.perf_counter() - start)
+
+    def forget(self) -> None:
+        """Lets go of the models, and of the code that was compiled for them."""
+        self._found.clear()
+        torch.compiler.reset()
+
+    def _step(self, key) -> int:
+        step, source = self._found[key]
+        batch = next(source)
+        step(batch)
+        return len(batch["w"])
+
+
+def check(architecture: str, path: str) -> dict[str, dict[str, float]]:
+    """Parameters of every peer, and its bound at the mean of q for the weights and the batch in a file."""
+    from multivae.data import MultimodalBaseDataset
+
+    arrays, wanted = np.load(path), ARCHITECTURES[architecture]
+    batch = {name: torch.tensor(arrays[f"batch/{name}"]) for name in wanted.modalities}
+    ours = networks.JMVAE(wanted).eval()
+    networks.load(ours, arrays)
+    with torch.no_grad():
+        found = {"pytorch": _facts(ours, -float(ours(1.0, 1.0, False, **batch)))}
+    theirs = libraries.multivae(wanted).eval()
+    parts = [ours.joint, *ours.singles.values(), *ours.decoders.values()]
+    others = [theirs.joint_encoder, *theirs.encoders.values(), *theirs.decoders.values()]
+    for part, other in zip(parts, others, strict=True):
+        other.network.load_state_dict(part.state_dict())
+    mean = {"rsample": _mean, "sample": _mean}
+    with mock.patch.multiple(torch.distributions.Normal, **mean), torch.no_grad():
+        found["multivae"] = _facts(theirs, -float(theirs(MultimodalBaseDataset(batch), epoch=1).loss))
+        model = libraries.pixyz(wanted)
+        for part, other in zip(parts, libraries.pixyz_networks(model), strict=True):
+            other.load_state_dict(part.state_dict())
+        found["pixyz"] = _facts(model.distributions, -float(model.test(batch)))
+    return found
+
+
+def _mean(self, sample_shape=()):
+    return self.loc.expand(self._extended_shape(sample_shape))
+
+
+def _facts(module: nn.Module, bound: float) -> dict[str, float]:
+    return {"parameters": sum(parameter.numel() for parameter in module.parameters()), "bound": bound}
 
 
 if __name__ == "__main__":
-    main()
+    trainings = Trainings()
+    handlers = {"train": trainings.train, "forget": trainings.forget, "check": check}
+    protocol.serve(handlers, ("torch", "multivae", "pixyz"))

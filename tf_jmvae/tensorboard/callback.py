@@ -83,7 +83,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
     Raises:
       ValueError: a count that is not positive, or data that are not all modalities.
 
-    Example:
+    Examples:
       >>> board = TensorBoard("logs", data.test, class_names=data.class_names)
       >>> model.fit(train, validation_data=test, epochs=20, callbacks=[board])
     """

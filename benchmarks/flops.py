@@ -51,12 +51,13 @@ def layers(model: JMVAE) -> list[Layer]:
     return found + [layer for decoder in model.decoders.values() for layer in decoder_layers(decoder)]
 
 
-def encoder_layers(encoder: Encoder) -> list[Layer]:
-    """Of one encoder."""
+def encoder_layers(encoder: Encoder, known: Iterable[str] = ()) -> list[Layer]:
+    """Of one encoder, without the towers of modalities whose features are known."""
     found = []
-    for tower in encoder.towers.towers.values():
-        first, *rest = _of(tower)
-        found += [dataclasses.replace(first, reads_data=True), *rest]
+    for name, tower in encoder.towers.towers.items():
+        if name not in known:
+            first, *rest = _of(tower)
+            found += [dataclasses.replace(first, reads_data=True), *rest]
     trunk = [] if encoder.towers.trunk is None else list(_of(encoder.towers.trunk))
     return found + trunk + _heads(encoder.head)
 

@@ -159,6 +159,22 @@ def alternate(measures: Mapping[str, Callable[[], float]], rounds: int) -> dict[
     return {name: summary(values) for name, values in found.items()}
 
 
+def seconds_of(call: Callable[[], Any]) -> float:
+    """Seconds of one call."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def repeat(call: Callable[[], Any], seconds: float) -> float:
+    """Seconds of a call, over calls that go on for so long."""
+    calls, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        call()
+        calls += 1
+    return (time.perf_counter() - start) / calls
+
+
 def summary(values: Sequence[float]) -> dict[str, Any]:
     """Median, smallest and largest of several measurements, and themselves."""
     return {"median": statistics.median(values), "low": min(values), "high": max(values), "rounds": list(values)}

@@ -3,8 +3,10 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3,$(shell command -v $(nam
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := .venv-peers
+PEERS_STAMP := $(PEERS)/.installed
 
-.PHONY: help setup train test lint format docs reproduce-mnist reproduce-celeba clean
+.PHONY: help setup train test lint format docs reproduce-mnist reproduce-celeba bench bench-quality clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -42,5 +44,17 @@ reproduce-mnist: $(STAMP)  ## Run the paper's MNIST experiments and write docs/r
 reproduce-celeba: $(STAMP)  ## Run the paper's CelebA experiments (ARGS="--small --data-dir FOLDER" on two cores).
 	$(BIN)/tf-jmvae reproduce celeba $(ARGS)
 
+$(PEERS_STAMP): benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $(PEERS_STAMP)
+
+bench: $(STAMP) $(PEERS_STAMP)  ## Measure beside MultiVae, Pixyz and PyTorch, and write docs/performance.md (ARGS="--again").
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-quality: $(STAMP) $(PEERS_STAMP)  ## Measure the time to quality on MNIST (ARGS="--data-dir FOLDER"): about an hour.
+	$(BIN)/python benchmarks/quality.py $(ARGS)
+	$(BIN)/python benchmarks/report.py
+
 clean:  ## Remove .venv and caches; runs stay.
-	rm -rf $(VENV) site build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) site build dist *.egg-info .pytest_cache .ruff_cache

@@ -12,6 +12,7 @@ import pathlib
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -116,8 +117,11 @@ class Peer:
                 "one with --peer-python that has what benchmarks/peers/requirements.txt lists."
             )
         self._script = script
+        # Its own compiled kernels: a benchmark that was killed leaves broken ones in the shared cache.
+        self._cache = tempfile.TemporaryDirectory()
         self._process = subprocess.Popen(
             [options.peer_python, HERE / "peers" / f"{script}.py"],
+            env={**os.environ, "TORCHINDUCTOR_CACHE_DIR": self._cache.name},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -142,6 +146,7 @@ class Peer:
     def __exit__(self, *_: Any) -> None:
         self._process.stdin.close()
         self._process.wait()
+        self._cache.cleanup()
 
 
 def alternate(measures: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, dict[str, Any]]:

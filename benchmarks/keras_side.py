@@ -17,9 +17,9 @@ from tf_jmvae.training import presets
 PRESETS = {"mnist": "mnist-jmvae-kl", "celeba": "celeba-jmvae-kl"}
 
 
-def make(preset: str, precision: str = "float32", **overrides: Any) -> tj.models.MultimodalVAE:
+def make(preset: str, precision: str = "float32", seed: int = SEED, **overrides: Any) -> tj.models.MultimodalVAE:
     """A preset's model, untrained; equal calls give equal weights."""
-    keras.utils.set_random_seed(SEED)
+    keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(precision)
     try:
         return tj.from_preset(preset, **overrides)

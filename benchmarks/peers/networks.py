@@ -1,6 +1,6 @@
 """The paper's networks and JMVAE-kl in PyTorch, by hand, and how weights come from Keras and go back.
 
-    L_kl = log p(x|z) + log p(w|z) - KL(q(z|x,w) || p(z)) - alpha * (KL(q(z|x,w) || q(z|x)) + KL(q(z|x,w) || q(z|w)))
+L_kl = log p(x|z) + log p(w|z) - KL(q(z|x,w) || p(z)) - alpha * (KL(q(z|x,w) || q(z|x)) + KL(q(z|x,w) || q(z|w)))
 """
 
 import dataclasses

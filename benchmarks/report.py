@@ -1,0 +1,187 @@
+"""Writes docs/performance.md and its pictures from the results alone, so that nothing need be measured for it.
+
+python benchmarks/report.py [--results benchmarks/results] [--docs docs]
+"""
+
+import argparse
+import pathlib
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import harness
+import report_plots
+import report_sections
+
+from tf_jmvae.files import replace_atomically
+from tf_jmvae.report.markdown import table
+
+NAMES = (
+    "training",
+    "importance_sampling",
+    "iterated_sampling",
+    "serving",
+    "memory",
+    "quality",
+    "products",
+    "curves",
+    "workers",
+    "celeba_input",
+)
+PROFILE = harness.HERE / "profile.md"
+_CAPTIONS = {
+    "performance-batch-size.png": "Training, MNIST's JMVAE-kl: examples per second by the size of the batch.",
+    "performance-latent-dim.png": "Training, MNIST's JMVAE-kl, batch 128: examples per second by the size of z.",
+    "performance-samples.png": "The joint importance bound: seconds for an image by the number of samples.",
+    "performance-modalities.png": "Training JMVAE-kl with K modalities of 14x14 binary pixels (D256R-D256R, batch 128): an "
+    "encoder for each of the 2^K - 2 subsets, or one for each modality.",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=pathlib.Path, default=harness.RESULTS)
+    parser.add_argument("--docs", type=pathlib.Path, default=harness.HERE.parent / "docs")
+    arguments = parser.parse_args()
+    results = load(arguments.results)
+    if not results:
+        raise SystemExit(f"There are no results in {arguments.results}; make bench measures them.")
+    profile = PROFILE.read_text() if PROFILE.is_file() else None
+    write(results, arguments.docs, profile)
+    print(f"{arguments.docs / 'performance.md'} has {', '.join(results)}.")
+    return 0
+
+
+def load(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
+    """The finished results of a folder, by name."""
+    found = {name: harness.read(name, folder) for name in NAMES}
+    return {name: result for name, result in found.items() if result is not None}
+
+
+def write(results: Mapping[str, Any], docs: pathlib.Path, profile: str | None) -> None:
+    """Writes the page and its pictures."""
+    (docs / "images").mkdir(parents=True, exist_ok=True)
+    pictures = _draw(results, docs / "images")
+    text = page(results, pictures, profile)
+    replace_atomically(docs / "performance.md", lambda path: pathlib.Path(path).write_text(text))
+
+
+def page(results: Mapping[str, Any], pictures: Mapping[str, list[str]], profile: str | None) -> str:
+    """The page's text: the summary, the tables, where the time goes, and how cost grows."""
+    found = report_sections
+    sections = {
+        "Summary": found.summary(results),
+        "Training throughput": found.training(results),
+        "Evaluation and iterated sampling": found.evaluation(results),
+        "Generation": found.generation(results),
+        "Peak memory": found.memory(results),
+        "Time to quality": _with_picture(
+            found.quality(results), pictures.get("quality"), "The joint bound on the test set."
+        ),
+        "What arithmetic allows": found.limits(results),
+        "Where the time goes": profile and profile.strip(),
+        "How cost grows": _growth(results, pictures),
+        "How this was measured": _provenance(results),
+    }
+    parts = [f"## {title}\n\n{text}" for title, text in sections.items() if text]
+    return "\n\n".join(["# Performance", _introduction(results), *parts]) + "\n"
+
+
+def _introduction(results: Mapping[str, Any]) -> str:
+    any_result = next(iter(results.values()))
+    processor, versions = any_result["processor"], any_result["versions"]
+    peers = {name: version for result in results.values() for name, version in result.get("peers", {}).items()}
+    beside = ", ".join(f"{_NAMES.get(name, name)} {version}" for name, version in sorted(peers.items()))
+    quick = (
+        "**These are the numbers of a quick run, which shows that everything works and measures nothing.**\n\n"
+        if any(result["quick"] for result in results.values())
+        else ""
+    )
+    instructions = f" ({', '.join(processor['instructions'])})" if processor["instructions"] else ""
+    return (
+        f"{quick}What tf_jmvae costs, beside libraries that do the same and a careful PyTorch loop by hand. All of it was measured "
+        f"on {processor['cores']} cores of an {processor['name']}{instructions}, which had nothing else to do, with TensorFlow "
+        f"{versions['tensorflow']}, Keras {versions['keras']}"
+        + (f", {beside}" if beside else "")
+        + ". `make bench` measures it again and writes this page; "
+        "no test asserts a time."
+    )
+
+
+_NAMES = {"torch": "PyTorch", "multivae": "MultiVae", "pixyz": "Pixyz"}
+
+
+def _growth(results: Mapping[str, Any], pictures: Mapping[str, list[str]]) -> str | None:
+    parts = [f"{_CAPTIONS[file]}\n\n![{_CAPTIONS[file]}](images/{file})" for file in pictures.get("curves", ())]
+    if "workers" in pictures:
+        caption = "Training with several worker processes: examples per second of all together."
+        parts.append(f"{caption}\n\n![{caption}](images/{pictures['workers'][0]})")
+    if not parts:
+        return None
+    growth = _modalities(results["curves"]) if "curves" in results else []
+    return "\n\n".join(["Bars reach from the smallest to the largest of the rounds.", *parts, *growth])
+
+
+def _modalities(curves: Mapping[str, Any]) -> list[str]:
+    rows = [
+        [k, f'`"{mode}"`', f"{at['parameters']:,}", f"{at['flops_per_example'] / 1e6:.1f}", f"{at['median']:,.0f}"]
+        for mode, points in curves["modalities"].items()
+        for k, at in points.items()
+    ]
+    return [table(["modalities", "subsets", "parameters", "MFLOP for each example", "examples / s"], rows)]
+
+
+def _provenance(results: Mapping[str, Any]) -> str:
+    text = (
+        "The sides take turns in one run, ours in one process and the peer in another, which sleeps while the other works: "
+        "each measurement once in every round, and each round begins with another one. Tables give the median of the rounds "
+        "and, in brackets, the smallest and the largest. Peers live in an environment of their own "
+        "(`benchmarks/peers/requirements.txt`); their code is in `benchmarks/peers`, the results with every round are in "
+        "`benchmarks/results`."
+    )
+    rows = [
+        [
+            f"`{name}`",
+            f"{result['minutes']:.1f}" if "minutes" in result else "",
+            (result["commit"] or "")[:10] + (" and changes" if result["dirty"] else ""),
+        ]
+        for name, result in results.items()
+    ]
+    parts = [text, table(["benchmark", "minutes", "commit"], rows)]
+    if celeba := results.get("celeba_input"):
+        rates = celeba["images_per_second"]
+        parts.insert(
+            1,
+            f"Data are random and in memory, so that the input does not count. It keeps ahead also of real photographs: "
+            f"`{celeba['preset']}` reads {rates['input']['median']:,.0f} images a second from a prepared copy and trains on "
+            f"{rates['training']['median']:,.0f}.",
+        )
+    return "\n\n".join(parts)
+
+
+def _draw(results: Mapping[str, Any], folder: pathlib.Path) -> dict[str, list[str]]:
+    pictures = {}
+    if "curves" in results:
+        pictures["curves"] = report_plots.curves(results["curves"], folder)
+    if series := _workers(results.get("workers")):
+        pictures["workers"] = [report_plots.workers(series, folder)]
+    if "quality" in results and any(run["points"] for run in results["quality"]["runs"].values()):
+        quality = results["quality"]
+        pictures["quality"] = [report_plots.quality(quality["runs"], quality["settings"]["goals"], folder)]
+    return pictures
+
+
+def _workers(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Summaries by the number of workers, of one series or of several by name."""
+    measured = (found or {}).get("examples_per_second")
+    if not measured:
+        return None
+    return {"tf_jmvae": measured} if all(key.isdigit() for key in measured) else dict(measured)
+
+
+def _with_picture(text: str | None, files: list[str] | None, caption: str) -> str | None:
+    return text if text is None or not files else f"{text}\n\n![{caption}](images/{files[0]})"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,8 +1,8 @@
 """Floating-point operations of a model's networks, counted from the shapes of their layers.
 
-A dense layer of n inputs and m outputs is a matrix product of `2 n m` operations per example; a convolution is the product
-of its patches with its kernel. Training makes three products of each: the outputs, the kernel's gradient and the
-inputs' gradient, which layers that read data do not need. Activations, likelihoods and the optimizer are left out.
+A dense layer of n inputs and m outputs is a matrix product of `2 n m` operations per example; a convolution is the
+product of its patches with its kernel. Training makes three products of each: the outputs, the kernel's gradient and
+the inputs' gradient, which layers that read data do not need. Activations, likelihoods and the optimizer are left out.
 """
 
 import dataclasses

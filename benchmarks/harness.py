@@ -1,10 +1,11 @@
-"""What the benchmarks share: options, peers in processes of their own, turns, statistics, and where a result comes from.
+"""What the benchmarks share: options, peers in processes of their own, turns, statistics, and the origin of a result.
 
 A benchmark is a function from `Options` to a dict; `run` gives it a command line and writes what it found to
 `benchmarks/results/NAME.json`, whole or not at all. A result that is there is not measured again without `--again`.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -25,7 +26,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 QUICK_RESULTS = HERE.parent / "build" / "benchmarks-quick"
 PEERS_PYTHON = HERE.parent / ".venv-peers" / "bin" / "python"
-_PAUSE = 0.2  # seconds before a turn, in which the threads of the side before fall asleep
+PAUSE = 0.2  # seconds before a turn, in which the threads of the side before fall asleep
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Options:
         return 2 if self.quick else number
 
     def seconds(self, number: float) -> float:
-        return 0.1 if self.quick else number
+        return min(0.1, number) if self.quick else number
 
 
 def parse(description: str, arguments: Sequence[str] | None = None) -> Options:
@@ -113,8 +114,8 @@ class Peer:
     def __init__(self, options: Options, script: str):
         if not options.peer_python.is_file():
             raise SystemExit(
-                f"There is no {options.peer_python}, the Python of the peers. Run make bench, which sets it up, or name "
-                "one with --peer-python that has what benchmarks/peers/requirements.txt lists."
+                f"There is no {options.peer_python}, the Python of the peers. Run make bench, which sets it up, or "
+                "name one with --peer-python that has what benchmarks/peers/requirements.txt lists."
             )
         self._script = script
         # Its own compiled kernels: a benchmark that was killed leaves broken ones in the shared cache.
@@ -130,8 +131,9 @@ class Peer:
 
     def ask(self, verb: str, **arguments: Any) -> Any:
         """What the peer answers to a request; its time is in the answer, not that of the call."""
-        self._process.stdin.write(json.dumps({"verb": verb, **arguments}) + "\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # there is then no answer, which is said
+            self._process.stdin.write(json.dumps({"verb": verb, **arguments}) + "\n")
+            self._process.stdin.flush()
         return self._answer()
 
     def _answer(self) -> Any:
@@ -144,12 +146,16 @@ class Peer:
         return self
 
     def __exit__(self, *_: Any) -> None:
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.stdout.close()
         self._process.wait()
         self._cache.cleanup()
 
 
-def alternate(measures: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, dict[str, Any]]:
+def alternate(
+    measures: Mapping[str, Callable[[], float]], rounds: int, pause: float = PAUSE
+) -> dict[str, dict[str, Any]]:
     """Each measurement once in every round, one after the other; each round begins with another one.
 
     Whatever slows the machine for a while then meets all of them.
@@ -159,7 +165,7 @@ def alternate(measures: Mapping[str, Callable[[], float]], rounds: int) -> dict[
     for number in range(rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
-            time.sleep(_PAUSE)
+            time.sleep(pause)
             found[name].append(measures[name]())
     return {name: summary(values) for name, values in found.items()}
 

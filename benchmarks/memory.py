@@ -2,8 +2,8 @@
 
     python benchmarks/memory.py --peer-python PYTHON_WITH_THE_PEERS
 
-What counts is the most memory that the system has given the process (its maximum resident set), with the interpreter and
-the libraries in it. Random data are in memory: 64 MiB for MNIST, 13 MiB for CelebA.
+What counts is the most memory that the system has given the process (its maximum resident set), with the interpreter
+and the libraries in it. Random data are in memory: 64 MiB for MNIST, 13 MiB for CelebA.
 """
 
 import json

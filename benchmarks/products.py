@@ -1,8 +1,8 @@
 """What arithmetic costs at least here: the rate of every matrix product that the benchmarks' networks are made of.
 
-Each product is measured alone in TensorFlow and in PyTorch, in float32 and bfloat16, in turns; the faster library counts.
-The least time of a step or a sample is the sum over its products; what is left out (activations, likelihoods, the
-optimizer) only makes that limit harder to reach. A framework that runs small products side by side may pass it.
+Each product is measured alone in TensorFlow and in PyTorch, in float32 and bfloat16, in turns; the faster library
+counts. The least time of a step or a sample is the sum over its products; what is left out (activations, likelihoods,
+the optimizer) only makes that limit harder to reach. A framework that runs small products side by side may pass it.
 
     python benchmarks/products.py --peer-python PYTHON_WITH_PYTORCH
 """
@@ -17,7 +17,8 @@ import keras_side
 import tensorflow as tf
 from flops import Product
 
-SECONDS = 0.05
+SECONDS = 0.04
+PAUSE = 0.05  # seconds: the libraries' threads wait for more work for a few milliseconds
 ROUNDS = 3
 DTYPES = ("float32", "bfloat16")
 SCORED_ROWS = 8000  # z that are decoded at once in evaluation: eight examples of 1,000 samples
@@ -60,7 +61,7 @@ def measure(options: harness.Options) -> dict:
                 measures[f"tensorflow, {dtype}"] = lambda ours=ours: ours.rate(seconds)
                 request = {"dtype": dtype, "shape": shape, "seconds": seconds}
                 measures[f"torch, {dtype}"] = lambda request=request: peer.ask("rate", **request)
-            found = harness.alternate(measures, options.rounds(ROUNDS))
+            found = harness.alternate(measures, options.rounds(ROUNDS), PAUSE)
             for dtype in DTYPES:
                 rates[dtype]["x".join(map(str, shape))] = {
                     library: found[f"{library}, {dtype}"] for library in ("tensorflow", "torch")
@@ -76,8 +77,11 @@ def measure(options: harness.Options) -> dict:
     return {"gflops_per_second": rates, "examples_per_second": limits, "peers": versions}
 
 
-def limit(products: Counter, examples: int, rates: dict[str, dict[str, dict]]) -> float:
-    """Examples per second if nothing but these products took time, each in the library that is faster at it."""
+def limit(products: Counter, examples: int, rates: dict[str, dict[str, dict]]) -> float | None:
+    """Examples per second if nothing but these products took time, each in the library that is faster at it.
+
+    Without the rate of any of them (in a quick run) there is no limit.
+    """
     total = sum(product.flops * number for product, number in products.items())
     covered, seconds = 0, 0.0
     for product, number in products.items():
@@ -86,7 +90,7 @@ def limit(products: Counter, examples: int, rates: dict[str, dict[str, dict]]) -
             best = max(values["median"] for values in found.values()) * 1e9
             covered += product.flops * number
             seconds += product.flops * number / best
-    return examples / (seconds * total / covered) if covered else float("nan")
+    return examples / (seconds * total / covered) if covered else None
 
 
 def _counted(products: Counter) -> list[Product]:
@@ -113,13 +117,12 @@ class _Repeated:
             )[1]
 
         self._run = run
-        self._times = 1
         run(tf.constant(1))
+        self._once = harness.seconds_of(lambda: run(tf.constant(8))) / 8
 
     def rate(self, seconds: float) -> float:
         """In GFLOP/s."""
-        once = harness.seconds_of(lambda: self._run(tf.constant(1)))
-        times = max(1, round(seconds / once))
+        times = max(1, round(seconds / self._once))
         took = harness.seconds_of(lambda: self._run(tf.constant(times)))
         return self._flops * times / took / 1e9
 

@@ -130,7 +130,7 @@ def _epochs(options: harness.Options) -> int:
 
 
 def _due(epoch: int, options: harness.Options) -> bool:
-    return epoch >= FIRST and (epoch - FIRST) % EVERY == 0 or epoch == _epochs(options)
+    return (epoch >= FIRST and (epoch - FIRST) % EVERY == 0) or epoch == _epochs(options)
 
 
 def _score(model, test) -> Estimate:

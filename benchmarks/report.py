@@ -33,8 +33,8 @@ _CAPTIONS = {
     "performance-batch-size.png": "Training, MNIST's JMVAE-kl: examples per second by the size of the batch.",
     "performance-latent-dim.png": "Training, MNIST's JMVAE-kl, batch 128: examples per second by the size of z.",
     "performance-samples.png": "The joint importance bound: seconds for an image by the number of samples.",
-    "performance-modalities.png": "Training JMVAE-kl with K modalities of 14x14 binary pixels (D256R-D256R, batch 128): an "
-    "encoder for each of the 2^K - 2 subsets, or one for each modality.",
+    "performance-modalities.png": "Training JMVAE-kl with K modalities of 14x14 binary pixels (D256R-D256R, batch "
+    "128): an encoder for each of the 2^K - 2 subsets, or one for each modality.",
 }
 
 
@@ -99,9 +99,9 @@ def _introduction(results: Mapping[str, Any]) -> str:
     )
     instructions = f" ({', '.join(processor['instructions'])})" if processor["instructions"] else ""
     return (
-        f"{quick}What tf_jmvae costs, beside libraries that do the same and a careful PyTorch loop by hand. All of it was measured "
-        f"on {processor['cores']} cores of an {processor['name']}{instructions}, which had nothing else to do, with TensorFlow "
-        f"{versions['tensorflow']}, Keras {versions['keras']}"
+        f"{quick}What tf_jmvae costs, beside libraries that do the same and a careful PyTorch loop by hand. All of it "
+        f"was measured on {processor['cores']} cores of an {processor['name']}{instructions}, which had nothing else "
+        f"to do, with TensorFlow {versions['tensorflow']}, Keras {versions['keras']}"
         + (f", {beside}" if beside else "")
         + ". `make bench` measures it again and writes this page; "
         "no test asserts a time."
@@ -133,11 +133,11 @@ def _modalities(curves: Mapping[str, Any]) -> list[str]:
 
 def _provenance(results: Mapping[str, Any]) -> str:
     text = (
-        "The sides take turns in one run, ours in one process and the peer in another, which sleeps while the other works: "
-        "each measurement once in every round, and each round begins with another one. Tables give the median of the rounds "
-        "and, in brackets, the smallest and the largest. Peers live in an environment of their own "
-        "(`benchmarks/peers/requirements.txt`); their code is in `benchmarks/peers`, the results with every round are in "
-        "`benchmarks/results`."
+        "The sides take turns in one run, ours in one process and the peer in another, which sleeps while the other "
+        "works: each measurement once in every round, and each round begins with another one. Tables give the median "
+        "of the rounds and, in brackets, the smallest and the largest. Peers live in an environment of their own "
+        "(`benchmarks/peers/requirements.txt`); their code is in `benchmarks/peers`, the results with every round "
+        "are in `benchmarks/results`."
     )
     rows = [
         [
@@ -152,9 +152,9 @@ def _provenance(results: Mapping[str, Any]) -> str:
         rates = celeba["images_per_second"]
         parts.insert(
             1,
-            f"Data are random and in memory, so that the input does not count. It keeps ahead also of real photographs: "
-            f"`{celeba['preset']}` reads {rates['input']['median']:,.0f} images a second from a prepared copy and trains on "
-            f"{rates['training']['median']:,.0f}.",
+            "Data are random and in memory, so that the input does not count. It keeps ahead also of real "
+            f"photographs: `{celeba['preset']}` reads {rates['input']['median']:,.0f} images a second from a prepared "
+            f"copy and trains on {rates['training']['median']:,.0f}.",
         )
     return "\n\n".join(parts)
 

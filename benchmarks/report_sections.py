@@ -49,8 +49,8 @@ def summary(results: Mapping[str, Found]) -> str:
     ]
     text = (
         "How many times faster tf_jmvae is than each peer: 2.00 is half the time, and what is below 1 is slower. In "
-        "brackets, the smallest and the largest of the rounds. Beside MultiVae and Pixyz, which know one precision, and in "
-        "the third column, ours is float32. PyTorch by hand counts as the faster of eager and compiled."
+        "brackets, the smallest and the largest of the rounds. Beside MultiVae and Pixyz, which know one precision, "
+        "and in the third column, ours is float32. PyTorch by hand counts as the faster of eager and compiled."
     )
     parts = [text, table(header, rows)]
     if slower:
@@ -92,8 +92,9 @@ def training(results: Mapping[str, Found]) -> str | None:
         return None
     limits = results.get("products", {}).get("examples_per_second", {})
     parts = [
-        "Examples per second, median of the rounds; random data in memory, so that no disk is measured. The share is of the "
-        "rate at which the matrix products of a step alone would run (see below), in the contestant's precision."
+        "Examples per second, median of the rounds; random data in memory, so that no disk is measured. The share is "
+        "of the rate at which the matrix products of a step alone would run (see below), in the contestant's "
+        "precision."
     ]
     for key, measured in found["examples_per_second"].items():
         limit = limits.get(f"training/{key}")
@@ -109,8 +110,8 @@ def training(results: Mapping[str, Found]) -> str | None:
         parts += [f"### {_batch(key)}", table(["", "examples / s", "share of the limit", "ours is faster by"], rows)]
     checks = found["checks"]
     parts.append(
-        "Before they are timed, all sides must have as many parameters and, with the same weights, the same bound at the "
-        "mean of q(z | x, w): "
+        "Before they are timed, all sides must have as many parameters and, with the same weights, the same bound at "
+        "the mean of q(z | x, w): "
         + "; ".join(
             f"{_WORK[name]} {check['tf_jmvae']['parameters']:,} parameters, "
             + ", ".join(f"{check[side]['bound']:.3f} ({side})" for side in check if side != "flops_per_example")
@@ -130,7 +131,7 @@ def evaluation(results: Mapping[str, Found]) -> str | None:
         rows = [
             [
                 name,
-                _spread({key: _milli(at[key]) for key in ("median", "low", "high")}, "{:.2f} ms"),
+                _spread({key: _milli(at[key]) for key in ("median", "low", "high")}, "{:.2f}", " ms"),
                 _share(samples / at["median"], limits.get("importance_sampling"), name),
                 _beside(measured, name, rates=False),
             ]
@@ -138,8 +139,8 @@ def evaluation(results: Mapping[str, Found]) -> str | None:
         ]
         means = ", ".join(f"{name} {mean:.2f}" for name, mean in found["mean_log_likelihood"].items())
         parts += [
-            f"The joint importance bound of {samples} samples, MNIST's networks, {found['examples']} images (MultiVae's "
-            f"`compute_joint_nll`). With the same weights and images both estimate the same: {means} nats.",
+            f"The joint importance bound of {samples} samples, MNIST's networks, {found['examples']} images "
+            f"(MultiVae's `compute_joint_nll`). With the same weights and images both estimate the same: {means} nats.",
             table(["", "for each image", "share of the limit", "ours is faster by"], rows),
         ]
     if found := results.get("iterated_sampling"):
@@ -150,15 +151,15 @@ def evaluation(results: Mapping[str, Found]) -> str | None:
                 [
                     chains,
                     name,
-                    _spread({key: _milli(at[key]) for key in ("median", "low", "high")}, "{:.0f} ms"),
+                    _spread({key: _milli(at[key]) for key in ("median", "low", "high")}, "{:.0f}", " ms"),
                     _share(int(chains) * steps / at["median"], limit, name),
                     _beside(measured, name, rates=False),
                 ]
                 for name, at in measured.items()
             ]
         parts += [
-            f"Iterated sampling, Eq. (6): {steps} steps of a JMVAE from labels to images, `model.generate` beside a loop by "
-            "hand that encodes the label once.",
+            f"Iterated sampling, Eq. (6): {steps} steps of a JMVAE from labels to images, `model.generate` beside a "
+            "loop by hand that encodes the label once.",
             table(["chains", "", "time", "share of the limit", "ours is faster by"], rows),
         ]
     return "\n\n".join(parts) or None
@@ -187,9 +188,10 @@ def generation(results: Mapping[str, Found]) -> str | None:
     header = ["", "rows", "exported, ms", "`model.generate`, ms", "PyTorch, ms", "exported is faster by"]
     return "\n\n".join(
         [
-            "Milliseconds of a call in one process, without a server's transport: the exported model's signatures, the "
-            "method of the Keras model, and a PyTorch module under `torch.inference_mode`, with the same networks and "
-            f"weights. An export takes {found['export_seconds']:.1f} s, loading it {found['load_seconds']:.1f} s.",
+            "Milliseconds of a call in one process, without a server's transport: the exported model's signatures, "
+            "the method of the Keras model, and a PyTorch module under `torch.inference_mode`, with the same "
+            f"networks and weights. An export takes {found['export_seconds']:.1f} s, loading it "
+            f"{found['load_seconds']:.1f} s.",
             table(header, rows),
         ]
     )
@@ -208,8 +210,8 @@ def memory(results: Mapping[str, Found]) -> str | None:
     scored = found["scored"]
     return "\n\n".join(
         [
-            "The most memory that a process held which did nothing else, interpreter and libraries included; the joint "
-            f"importance bound is of {scored['samples']} samples for each of {scored['examples']} images.",
+            "The most memory that a process held which did nothing else, interpreter and libraries included; the "
+            f"joint importance bound is of {scored['samples']} samples for each of {scored['examples']} images.",
             table(["", "", "MiB"], rows),
         ]
     )
@@ -233,8 +235,8 @@ def quality(results: Mapping[str, Found]) -> str | None:
     header = ["", *(f"{goal} nats" for goal in goals), "an epoch", "last bound"]
     parts = [
         f"MNIST's JMVAE-kl with alpha {settings['alpha']}, Adam at {settings['rate']:g} with cosine decay over "
-        f"{settings['epochs']} epochs, {settings['warm_up']} of KL warm-up, batches of {settings['batch']}; equal first "
-        f"weights. Our estimator scores all {'test images' if not settings['quick'] else 'images'} with "
+        f"{settings['epochs']} epochs, {settings['warm_up']} of KL warm-up, batches of {settings['batch']}; equal "
+        f"first weights. Our estimator scores all {'test images' if not settings['quick'] else 'images'} with "
         f"{settings['samples']} importance samples, whoever trained; that time is not counted, compilation is.",
         table(header, rows),
     ]
@@ -250,9 +252,9 @@ def quality(results: Mapping[str, Found]) -> str | None:
             for name, at in found["variants"].items()
         ]
         parts += [
-            f"What makes a training faster must not make it worse. The joint bound on the test set after "
-            f"{settings['variant_epochs']} epochs of the same schedule, and how far it is from that of {first}, with the "
-            "standard error of the difference; another seed shows what chance does.",
+            "What makes a training faster must not make it worse. The joint bound on the test set after "
+            f"{settings['variant_epochs']} epochs of the same schedule, and how far it is from that of {first}, with "
+            "the standard error of the difference; another seed shows what chance does.",
             table(["", "bound, nats", f"difference from {first}", "minutes"], rows),
         ]
         parts.append(_verdict(found))
@@ -279,8 +281,7 @@ def limits(results: Mapping[str, Found]) -> str | None:
         [
             _limit_name(name),
             f"{at['flops_per_example'] / 1e6:,.2f}",
-            f"{at['float32']:,.0f}",
-            f"{at['bfloat16']:,.0f}",
+            *("" if at[dtype] is None else f"{at[dtype]:,.0f}" for dtype in ("float32", "bfloat16")),
         ]
         for name, at in found["examples_per_second"].items()
     ]
@@ -298,9 +299,10 @@ def limits(results: Mapping[str, Found]) -> str | None:
     ]
     return "\n\n".join(
         [
-            "The operations of a workload are counted from the shapes of its layers. Each matrix product of these shapes (of "
-            "a convolution, that of its patches) is timed alone, in both libraries, and the faster counts; if nothing else "
-            "took time, so many examples per second would be possible. Products that run side by side may pass it.",
+            "The operations of a workload are counted from the shapes of its layers. Each matrix product of these "
+            "shapes (of a convolution, that of its patches) is timed alone, in both libraries, and the faster "
+            "counts; if nothing else took time, so many examples per second would be possible. Products that run "
+            "side by side may pass it.",
             table(["", "MFLOP for each", "float32: each second", "bfloat16: each second"], rows),
             "<details><summary>Rates of the products, GFLOP/s</summary>",
             table(
@@ -332,8 +334,8 @@ def _limit_name(key: str) -> str:
     }[work]
 
 
-def _spread(at: Summary, form: str) -> str:
-    return f"{form.format(at['median'])} ({form.format(at['low'])} to {form.format(at['high'])})"
+def _spread(at: Summary, form: str, unit: str = "") -> str:
+    return f"{form.format(at['median'])}{unit} ({form.format(at['low'])} to {form.format(at['high'])})"
 
 
 def _milli(seconds: float) -> float:
@@ -341,7 +343,8 @@ def _milli(seconds: float) -> float:
 
 
 def _share(rate: float, limit: Found | None, name: str) -> str:
-    return "" if limit is None else f"{rate / limit['bfloat16' if 'bfloat16' in name else 'float32']:.0%}"
+    allowed = (limit or {}).get("bfloat16" if "bfloat16" in name else "float32")
+    return f"{rate / allowed:.0%}" if allowed else ""
 
 
 def _beside(measured: Mapping[str, Summary], name: str, *, rates: bool) -> str:

@@ -2,9 +2,9 @@
 
     python benchmarks/run.py [--quick] [--again] [--peer-python PYTHON] [--data-dir MNIST] [--celeba-dir CELEBA]
 
-What has a result is not measured again without --again, so a run that was stopped goes on. The machine must have nothing
-else to do. The time to quality takes an hour and has a command of its own, `make bench-quality`; so has celeba_input, which
-runs here if --celeba-dir names the photographs.
+What has a result is not measured again without --again, so a run that was stopped goes on. The machine must have
+nothing else to do. The time to quality takes an hour and has a command of its own, `make bench-quality`; so has
+celeba_input, which runs here if --celeba-dir names the photographs.
 """
 
 import subprocess

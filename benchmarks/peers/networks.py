@@ -4,6 +4,7 @@ L_kl = log p(x|z) + log p(w|z) - KL(q(z|x,w) || p(z)) - alpha * (KL(q(z|x,w) || 
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Mapping
 
@@ -95,7 +96,7 @@ def log_prob(likelihood: str, parameter: torch.Tensor, value: torch.Tensor) -> t
 
 def mlp(*sizes: int, batch_norm: bool = False) -> nn.Sequential:
     layers = []
-    for index, (rows, columns) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for index, (rows, columns) in enumerate(itertools.pairwise(sizes)):
         layers.append(nn.Linear(rows, columns))
         if batch_norm and index:
             layers.append(nn.BatchNorm1d(columns, **BATCH_NORM))

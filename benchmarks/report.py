@@ -12,6 +12,7 @@ from typing import Any
 import harness
 import report_plots
 import report_sections
+from report_ratios import side
 
 from tf_jmvae.files import replace_atomically
 from tf_jmvae.report.markdown import table
@@ -91,7 +92,7 @@ def _introduction(results: Mapping[str, Any]) -> str:
     any_result = next(iter(results.values()))
     processor, versions = any_result["processor"], any_result["versions"]
     peers = {name: version for result in results.values() for name, version in result.get("peers", {}).items()}
-    beside = ", ".join(f"{_NAMES.get(name, name)} {version}" for name, version in sorted(peers.items()))
+    beside = ", ".join(f"{side(name)} {version}" for name, version in sorted(peers.items()))
     quick = (
         "**These are the numbers of a quick run, which shows that everything works and measures nothing.**\n\n"
         if any(result["quick"] for result in results.values())
@@ -100,35 +101,33 @@ def _introduction(results: Mapping[str, Any]) -> str:
     instructions = f" ({', '.join(processor['instructions'])})" if processor["instructions"] else ""
     return (
         f"{quick}What tf_jmvae costs, beside libraries that do the same and a careful PyTorch loop by hand. All of it "
-        f"was measured on {processor['cores']} cores of an {processor['name']}{instructions}, which had nothing else "
-        f"to do, with TensorFlow {versions['tensorflow']}, Keras {versions['keras']}"
+        f"was measured on {processor['cores']} cores of this processor: {processor['name']}{instructions}, which had "
+        f"nothing else to do, with TensorFlow {versions['tensorflow']}, Keras {versions['keras']}"
         + (f", {beside}" if beside else "")
         + ". `make bench` measures it again and writes this page; "
         "no test asserts a time."
     )
 
 
-_NAMES = {"torch": "PyTorch", "multivae": "MultiVae", "pixyz": "Pixyz"}
-
-
 def _growth(results: Mapping[str, Any], pictures: Mapping[str, list[str]]) -> str | None:
     parts = [f"{_CAPTIONS[file]}\n\n![{_CAPTIONS[file]}](images/{file})" for file in pictures.get("curves", ())]
+    if "curves" in results:
+        parts.append(_modalities(results["curves"]))
     if "workers" in pictures:
         caption = "Training with several worker processes: examples per second of all together."
         parts.append(f"{caption}\n\n![{caption}](images/{pictures['workers'][0]})")
     if not parts:
         return None
-    growth = _modalities(results["curves"]) if "curves" in results else []
-    return "\n\n".join(["Bars reach from the smallest to the largest of the rounds.", *parts, *growth])
+    return "\n\n".join(["Bars reach from the smallest to the largest of the rounds.", *parts])
 
 
-def _modalities(curves: Mapping[str, Any]) -> list[str]:
+def _modalities(curves: Mapping[str, Any]) -> str:
     rows = [
         [k, f'`"{mode}"`', f"{at['parameters']:,}", f"{at['flops_per_example'] / 1e6:.1f}", f"{at['median']:,.0f}"]
         for mode, points in curves["modalities"].items()
         for k, at in points.items()
     ]
-    return [table(["modalities", "subsets", "parameters", "MFLOP for each example", "examples / s"], rows)]
+    return table(["modalities", "subsets", "parameters", "MFLOP for each example", "examples / s"], rows)
 
 
 def _provenance(results: Mapping[str, Any]) -> str:

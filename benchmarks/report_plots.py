@@ -6,7 +6,8 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
+from report_ratios import side
 
 _COLORS = {
     "tf_jmvae, float32": "#1f5f99",
@@ -63,7 +64,7 @@ def quality(runs: Mapping[str, Any], goals: Sequence[float], folder: pathlib.Pat
         minutes = [sum(run["epoch_seconds"][: point["epoch"]]) / 60 for point in run["points"]]
         bounds = [point["mean"] for point in run["points"]]
         color = _COLORS.get(name, _OTHERS[number % len(_OTHERS)])
-        axis.plot(minutes, bounds, label=name, color=color, marker=".", linewidth=1.4)
+        axis.plot(minutes, bounds, label=side(name), color=color, marker=".", linewidth=1.4)
     for goal in goals:
         axis.axhline(goal, color="#b8c4cc", linewidth=0.8, zorder=0)
     axis.set_xlim(left=0)
@@ -78,16 +79,16 @@ def lines(axis: Axes, series: Mapping[str, Points], x: str, y: str, *, log_x: bo
         medians = [point["median"] for point in points.values()]
         low = [point["median"] - point.get("low", point["median"]) for point in points.values()]
         high = [point.get("high", point["median"]) - point["median"] for point in points.values()]
-        style = {"color": _COLORS.get(name, _OTHERS[number % len(_OTHERS)]), "label": name}
+        style = {"color": _COLORS.get(name, _OTHERS[number % len(_OTHERS)]), "label": side(name)}
         axis.errorbar(at, medians, (low, high), marker="o", markersize=3.5, linewidth=1.4, capsize=2.5, **style)
     axis.set_yscale("log")
     axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.yaxis.set_major_formatter(_plain())
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.yaxis.set_minor_formatter(NullFormatter())
     ticks = sorted({float(value) for points in series.values() for value in points})
     if log_x:
         axis.set_xscale("log")
-        axis.xaxis.set_minor_locator(LogLocator(subs=()))
+        axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     _finish(axis, x, y)
 
@@ -95,12 +96,6 @@ def lines(axis: Axes, series: Mapping[str, Points], x: str, y: str, *, log_x: bo
 def _figure() -> tuple[Figure, Axes]:
     figure = Figure(figsize=(6.2, 3.5), layout="constrained", dpi=130)
     return figure, figure.subplots()
-
-
-def _plain() -> ScalarFormatter:
-    formatter = ScalarFormatter()
-    formatter.set_scientific(False)
-    return formatter
 
 
 def _finish(axis: Axes, x: str, y: str) -> None:

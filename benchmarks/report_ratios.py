@@ -5,6 +5,13 @@ from typing import Any, NamedTuple
 
 Summary = Mapping[str, Any]
 OURS = "tf_jmvae"
+_SIDES = {"torch": "PyTorch", "pytorch": "PyTorch", "multivae": "MultiVae", "pixyz": "Pixyz"}
+
+
+def side(name: str) -> str:
+    """A contestant's name as it is written."""
+    first, comma, options = name.partition(",")
+    return _SIDES.get(first, first) + comma + options
 
 
 class Ratio(NamedTuple):

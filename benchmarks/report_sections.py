@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from report_ratios import OURS, Ratio, Summary, against, best, speed
+from report_ratios import OURS, Ratio, Summary, against, best, side, speed
 
 from tf_jmvae.report.markdown import table
 
@@ -63,7 +63,7 @@ def _memory_summary(results: Mapping[str, Found]) -> list[str]:
     lines = []
     for work, values in measured.items():
         ours = min(value for name, value in values.items() if name.startswith(OURS))
-        peers = ", ".join(f"{name} {value:.0f}" for name, value in values.items() if not name.startswith(OURS))
+        peers = ", ".join(f"{side(name)} {value:.0f}" for name, value in values.items() if not name.startswith(OURS))
         lines.append(f"{_work(work)}: {ours:.0f} MiB ({peers})")
     return ["Peak memory: " + "; ".join(lines) + "."] if lines else []
 
@@ -80,7 +80,7 @@ def _quality_summary(results: Mapping[str, Found]) -> list[str]:
             ratio = minutes[theirs] / minutes[ours]
             lines.append(
                 f"{goal:g} nats after {minutes[ours]:.1f} minutes ({ours}), PyTorch after {minutes[theirs]:.1f} "
-                f"({theirs}): {ratio:.2f} times as fast"
+                f"({side(theirs)}): {ratio:.2f} times as fast"
             )
     return ["Time to quality, MNIST with alpha 0.1: " + "; ".join(lines) + "."] if lines else []
 
@@ -100,22 +100,22 @@ def training(results: Mapping[str, Found]) -> str | None:
         limit = limits.get(f"training/{key}")
         rows = [
             [
-                name,
+                side(name),
                 _spread(at, "{:,.0f}"),
                 _share(at["median"], limit, name),
                 _beside(measured, name, rates=True),
             ]
             for name, at in measured.items()
         ]
-        parts += [f"### {_batch(key)}", table(["", "examples / s", "share of the limit", "ours is faster by"], rows)]
+        parts += [f"### {_batch(key)}", table(["", "examples / s", "share of the limit", "ours: times as fast"], rows)]
     checks = found["checks"]
     parts.append(
         "Before they are timed, all sides must have as many parameters and, with the same weights, the same bound at "
         "the mean of q(z | x, w): "
         + "; ".join(
-            f"{_WORK[name]} {check['tf_jmvae']['parameters']:,} parameters, "
-            + ", ".join(f"{check[side]['bound']:.3f} ({side})" for side in check if side != "flops_per_example")
-            for name, check in checks.items()
+            f"{_WORK[work]} {check['tf_jmvae']['parameters']:,} parameters, "
+            + ", ".join(f"{check[name]['bound']:.3f} ({side(name)})" for name in check if name != "flops_per_example")
+            for work, check in checks.items()
         )
         + " nats."
     )
@@ -130,18 +130,18 @@ def evaluation(results: Mapping[str, Found]) -> str | None:
         measured, samples = found["seconds_per_example"], found["samples"]
         rows = [
             [
-                name,
+                side(name),
                 _spread({key: _milli(at[key]) for key in ("median", "low", "high")}, "{:.2f}", " ms"),
                 _share(samples / at["median"], limits.get("importance_sampling"), name),
                 _beside(measured, name, rates=False),
             ]
             for name, at in measured.items()
         ]
-        means = ", ".join(f"{name} {mean:.2f}" for name, mean in found["mean_log_likelihood"].items())
+        means = ", ".join(f"{side(name)} {mean:.2f}" for name, mean in found["mean_log_likelihood"].items())
         parts += [
             f"The joint importance bound of {samples} samples, MNIST's networks, {found['examples']} images "
             f"(MultiVae's `compute_joint_nll`). With the same weights and images both estimate the same: {means} nats.",
-            table(["", "for each image", "share of the limit", "ours is faster by"], rows),
+            table(["", "for each image", "share of the limit", "ours: times as fast"], rows),
         ]
     if found := results.get("iterated_sampling"):
         steps, rows = found["steps"], []
@@ -150,7 +150,7 @@ def evaluation(results: Mapping[str, Found]) -> str | None:
             rows += [
                 [
                     chains,
-                    name,
+                    side(name),
                     _spread({key: _milli(at[key]) for key in ("median", "low", "high")}, "{:.0f}", " ms"),
                     _share(int(chains) * steps / at["median"], limit, name),
                     _beside(measured, name, rates=False),
@@ -160,7 +160,7 @@ def evaluation(results: Mapping[str, Found]) -> str | None:
         parts += [
             f"Iterated sampling, Eq. (6): {steps} steps of a JMVAE from labels to images, `model.generate` beside a "
             "loop by hand that encodes the label once.",
-            table(["chains", "", "time", "share of the limit", "ours is faster by"], rows),
+            table(["chains", "", "time", "share of the limit", "ours: times as fast"], rows),
         ]
     return "\n\n".join(parts) or None
 
@@ -185,7 +185,7 @@ def generation(results: Mapping[str, Found]) -> str | None:
                 str(speed(measured["tf_jmvae, exported"], own, rates=False)),
             ]
         )
-    header = ["", "rows", "exported, ms", "`model.generate`, ms", "PyTorch, ms", "exported is faster by"]
+    header = ["", "rows", "exported, ms", "`model.generate`, ms", "PyTorch, ms", "exported: times as fast"]
     return "\n\n".join(
         [
             "Milliseconds of a call in one process, without a server's transport: the exported model's signatures, "
@@ -203,7 +203,7 @@ def memory(results: Mapping[str, Found]) -> str | None:
     if found is None:
         return None
     rows = [
-        [_work(work), name, f"{mebibytes:,.0f}"]
+        [_work(work), side(name), f"{mebibytes:,.0f}"]
         for work, at in found["mebibytes"].items()
         for name, mebibytes in at.items()
     ]
@@ -225,7 +225,7 @@ def quality(results: Mapping[str, Found]) -> str | None:
     settings, goals = found["settings"], [f"{goal:g}" for goal in found["settings"]["goals"]]
     rows = [
         [
-            name,
+            side(name),
             *(_minutes(run.get("passed", {}).get(goal)) for goal in goals),
             f"{sum(run['epoch_seconds']) / max(len(run['epoch_seconds']), 1):.1f} s",
             f"{run['points'][-1]['mean']:.2f} ± {run['points'][-1]['standard_error']:.2f}" if run["points"] else "",

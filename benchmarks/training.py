@@ -17,8 +17,8 @@ import numpy as np
 from flops import training_flops
 
 BATCHES = {"mnist": (128, 1024), "celeba": (64,)}
-EXAMPLES = {"mnist": 20_480, "celeba": 256}
-SECONDS = {"mnist": 1.5, "celeba": 4.0}
+EXAMPLES = {"mnist": 10_240, "celeba": 128}
+SECONDS = {"mnist": 1.0, "celeba": 2.5}
 ROUNDS = {"mnist": 5, "celeba": 3}
 OURS = ("float32", "mixed_bfloat16")
 PEERS = {

@@ -36,6 +36,7 @@ def measure(options: harness.Options) -> dict:
                 peer.ask("train", name=name, seconds=options.seconds(_SECONDS), **request)
                 mebibytes[name] = peer.ask("memory")
         found[f"training/{architecture}/{batch}"] = mebibytes
+        _show(f"training, {architecture}", mebibytes)
     scored = {"examples": 4, "samples": 20} if options.quick else SCORED
     with tempfile.TemporaryDirectory() as folder, harness.Peer(options, "importance_sampling") as peer:
         path = str(pathlib.Path(folder) / "peer.npz")
@@ -45,9 +46,13 @@ def measure(options: harness.Options) -> dict:
         mebibytes["multivae"] = peer.ask("memory")
         versions = peer.versions
     found["importance_sampling"] = mebibytes
-    for work, values in found.items():
-        print(work, {name: round(value) for name, value in values.items()}, flush=True)
+    _show("importance sampling", mebibytes)
     return {"mebibytes": found, "scored": scored, "peers": versions}
+
+
+def _show(work: str, mebibytes: dict[str, float]) -> None:
+    for name, value in mebibytes.items():
+        print(f"{work:28} {name:42} {value:8.0f} MiB", flush=True)
 
 
 def _ours(work: str, **arguments) -> float:

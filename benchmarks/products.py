@@ -21,6 +21,7 @@ SECONDS = 0.04
 PAUSE = 0.05  # seconds: the libraries' threads wait for more work for a few milliseconds
 ROUNDS = 3
 DTYPES = ("float32", "bfloat16")
+SERVED_SAMPLES = 100  # of the signature log_likelihood
 SCORED_ROWS = 8000  # z that are decoded at once in evaluation: eight examples of 1,000 samples
 _NEGLIGIBLE = 0.01  # of a workload's operations: smaller products run at the mean rate of the others
 
@@ -38,9 +39,27 @@ def workloads() -> dict[str, dict]:
     step = flops.encoder_layers(jmvae.encoder, known=["w"]) + flops.decoder_layers(jmvae.decoders["x"])
     for batch in (64, 256):
         found[f"iterated_sampling/{batch}"] = _workload(flops.forward_products(step, batch), batch)
-    one_way = flops.encoder_layers(mnist.subset_encoders["w"]) + flops.decoder_layers(mnist.decoders["x"])
-    found["generation/256"] = _workload(flops.forward_products(one_way, 256), 256)
+    for name, layers in _signatures(mnist, decoders).items():
+        for rows in (1, 64, 256):
+            products = [product for layer, each in layers for product in flops.forward_products([layer], rows * each)]
+            found[f"generation/{name}/{rows}"] = _workload(products, rows)
     return found
+
+
+def _signatures(model, decoders: list[flops.Layer]) -> dict[str, list[tuple[flops.Layer, int]]]:
+    """The layers that a request goes through in `serving.py`, and how often each row does."""
+    joint = [(layer, 1) for layer in flops.encoder_layers(model.encoder)]
+    images, labels = (
+        [(layer, 1) for layer in flops.encoder_layers(model.subset_encoders[given]) + flops.decoder_layers(decoder)]
+        for given, decoder in (("w", model.decoders["x"]), ("x", model.decoders["w"]))
+    )
+    return {
+        "encode": joint,
+        "generate_w_from_x": labels,
+        "generate_x_from_w": images,
+        "sample_x_from_w": images,
+        "log_likelihood": joint + [(layer, SERVED_SAMPLES) for layer in decoders],
+    }
 
 
 def _workload(products: list[Product], examples: int) -> dict:

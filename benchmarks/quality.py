@@ -116,12 +116,13 @@ def differences(variants: dict) -> dict[str, dict[str, float]]:
 def _settings(options: harness.Options) -> dict:
     names = ("alpha", "rate", "batch", "epochs", "warm_up", "goals", "samples", "variant_epochs")
     values = (ALPHA, RATE, BATCH, EPOCHS, WARM_UP, list(GOALS), SAMPLES, VARIANT_EPOCHS)
-    return {**dict(zip(names, values, strict=True)), "quick": options.quick}
+    examples = 2 * BATCH if options.quick else 60_000
+    return {**dict(zip(names, values, strict=True)), "examples": examples, "quick": options.quick}
 
 
 def _source(options: harness.Options) -> data.Source:
     config = presets.load(PRESET).data
-    update = {"data_dir": options.data_dir, "train_size": 2 * BATCH if options.quick else None}
+    update = {"data_dir": options.data_dir, "train_size": _settings(options)["examples"]}
     return config.model_copy(update=update).load()
 
 

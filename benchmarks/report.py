@@ -123,11 +123,18 @@ def _growth(results: Mapping[str, Any], pictures: Mapping[str, list[str]]) -> st
 
 def _modalities(curves: Mapping[str, Any]) -> str:
     rows = [
-        [k, f'`"{mode}"`', f"{at['parameters']:,}", f"{at['flops_per_example'] / 1e6:.1f}", f"{at['median']:,.0f}"]
+        [
+            k,
+            f'`"{mode}"`',
+            f"{at['parameters']:,}",
+            f"{at['flops_per_example'] / 1e6:.1f}",
+            f"{at['median']:,.0f}",
+            f"{at['median'] * at['flops_per_example'] / 1e9:.0f}",
+        ]
         for mode, points in curves["modalities"].items()
         for k, at in points.items()
     ]
-    return table(["modalities", "subsets", "parameters", "MFLOP for each example", "examples / s"], rows)
+    return table(["modalities", "subsets", "parameters", "MFLOP for each example", "examples / s", "GFLOP / s"], rows)
 
 
 def _provenance(results: Mapping[str, Any]) -> str:

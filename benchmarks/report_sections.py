@@ -1,5 +1,6 @@
 """The page's sections: each reads what one benchmark found and gives Markdown."""
 
+import statistics
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,7 +32,7 @@ def comparisons(results: Mapping[str, Found]) -> dict[str, dict[str, Ratio]]:
             ("generate_w_from_x", "labels from images"),
         ):
             if measured := served.get(f"{name}/{key}"):
-                exported = {side: at for side, at in measured.items() if side != "tf_jmvae, generate"}
+                exported = {by: at for by, at in measured.items() if by != "tf_jmvae, generate"}
                 found[f"{task}, {direction}"] = against(exported, rates=False)
     return found
 
@@ -170,22 +171,36 @@ def generation(results: Mapping[str, Found]) -> str | None:
     found = results.get("serving")
     if found is None:
         return None
+    limits = results.get("products", {}).get("examples_per_second", {})
     rows = []
     for key, measured in found["milliseconds"].items():
         name, _, number = key.rpartition("/")
-        own = measured["pytorch"]
+        exported, own = measured["tf_jmvae, exported"], measured["pytorch"]
         rows.append(
             [
                 f"`{name}`",
                 number,
                 *(
-                    _spread(measured[side], "{:.2f}") if side in measured else ""
-                    for side in ("tf_jmvae, exported", "tf_jmvae, generate", "pytorch")
+                    _spread(measured[by], "{:.2f}") if by in measured else ""
+                    for by in ("tf_jmvae, exported", "tf_jmvae, generate", "pytorch")
                 ),
-                str(speed(measured["tf_jmvae, exported"], own, rates=False)),
+                str(speed(exported, own, rates=False)),
+                *(
+                    _share(1e3 * int(number) / at["median"], limits.get(f"generation/{key}"), "float32")
+                    for at in (exported, own)
+                ),
             ]
         )
-    header = ["", "rows", "exported, ms", "`model.generate`, ms", "PyTorch, ms", "exported: times as fast"]
+    header = [
+        "",
+        "rows",
+        "exported, ms",
+        "`model.generate`, ms",
+        "PyTorch, ms",
+        "exported: times as fast",
+        "its share of the limit",
+        "PyTorch's",
+    ]
     return "\n\n".join(
         [
             "Milliseconds of a call in one process, without a server's transport: the exported model's signatures, "
@@ -223,16 +238,19 @@ def quality(results: Mapping[str, Found]) -> str | None:
     if found is None:
         return None
     settings, goals = found["settings"], [f"{goal:g}" for goal in found["settings"]["goals"]]
+    limit = results.get("products", {}).get("examples_per_second", {}).get(f"training/mnist/{settings['batch']}")
     rows = [
         [
             side(name),
             *(_minutes(run.get("passed", {}).get(goal)) for goal in goals),
-            f"{sum(run['epoch_seconds']) / max(len(run['epoch_seconds']), 1):.1f} s",
+            f"{_epoch(run):.1f} s",
+            _share(settings["examples"] / _epoch(run), limit, name),
             f"{run['points'][-1]['mean']:.2f} ± {run['points'][-1]['standard_error']:.2f}" if run["points"] else "",
         ]
         for name, run in found["runs"].items()
+        if run["epoch_seconds"]
     ]
-    header = ["", *(f"{goal} nats" for goal in goals), "an epoch", "last bound"]
+    header = ["", *(f"{goal} nats" for goal in goals), "an epoch", "share of the limit", "last bound"]
     parts = [
         f"MNIST's JMVAE-kl with alpha {settings['alpha']}, Adam at {settings['rate']:g} with cosine decay over "
         f"{settings['epochs']} epochs, {settings['warm_up']} of KL warm-up, batches of {settings['batch']}; equal "
@@ -259,6 +277,11 @@ def quality(results: Mapping[str, Found]) -> str | None:
         ]
         parts.append(_verdict(found))
     return "\n\n".join(parts)
+
+
+def _epoch(run: Found) -> float:
+    """The median seconds of an epoch: the first has the compilation in it."""
+    return statistics.median(run["epoch_seconds"])
 
 
 def _verdict(found: Found) -> str:
@@ -330,7 +353,7 @@ def _limit_name(key: str) -> str:
         "training": f"training, {_batch(rest)}" if work == "training" else "",
         "importance_sampling": "importance sampling, a sample",
         "iterated_sampling": f"iterated sampling, {rest} chains, a step of one",
-        "generation": f"images from labels, {rest} rows",
+        "generation": f"`{rest.rpartition('/')[0]}`, {rest.rpartition('/')[2]} rows",
     }[work]
 
 

@@ -89,6 +89,7 @@ def results():
                 "goals": [-90.0, -88.0],
                 "samples": 100,
                 "variant_epochs": 15,
+                "examples": 60_000,
                 "quick": False,
             },
             "runs": {

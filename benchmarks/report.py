@@ -11,8 +11,10 @@ from typing import Any
 
 import harness
 import report_plots
+import report_quality
 import report_sections
-from report_ratios import side
+import report_summary
+from report_names import side
 
 from tf_jmvae.files import replace_atomically
 from tf_jmvae.report.markdown import table
@@ -71,13 +73,13 @@ def page(results: Mapping[str, Any], pictures: Mapping[str, list[str]], profile:
     """The page's text: the summary, the tables, where the time goes, and how cost grows."""
     found = report_sections
     sections = {
-        "Summary": found.summary(results),
+        "Summary": report_summary.summary(results),
         "Training throughput": found.training(results),
         "Evaluation and iterated sampling": found.evaluation(results),
         "Generation": found.generation(results),
         "Peak memory": found.memory(results),
         "Time to quality": _with_picture(
-            found.quality(results), pictures.get("quality"), "The joint bound on the test set."
+            report_quality.quality(results), pictures.get("quality"), "The joint bound on the test set."
         ),
         "What arithmetic allows": found.limits(results),
         "Where the time goes": profile and profile.strip(),

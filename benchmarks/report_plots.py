@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
-from report_ratios import side
+from report_names import side
 
 _COLORS = {
     "tf_jmvae, float32": "#1f5f99",

@@ -5,13 +5,6 @@ from typing import Any, NamedTuple
 
 Summary = Mapping[str, Any]
 OURS = "tf_jmvae"
-_SIDES = {"torch": "PyTorch", "pytorch": "PyTorch", "multivae": "MultiVae", "pixyz": "Pixyz"}
-
-
-def side(name: str) -> str:
-    """A contestant's name as it is written."""
-    first, comma, options = name.partition(",")
-    return _SIDES.get(first, first) + comma + options
 
 
 class Ratio(NamedTuple):
@@ -58,3 +51,9 @@ def against(found: Mapping[str, Summary], *, rates: bool) -> dict[str, Ratio]:
         for peer, (ours, theirs) in pairs.items()
         if ours and theirs
     }
+
+
+def share(rate: float, limit: Mapping[str, Any] | None, name: str) -> str:
+    """Of what arithmetic allows in the contestant's precision, in percent; nothing where that was not measured."""
+    allowed = (limit or {}).get("bfloat16" if "bfloat16" in name else "float32")
+    return f"{rate / allowed:.0%}" if allowed else ""

@@ -6,7 +6,7 @@ import sys
 import harness
 import pytest
 import report
-import report_sections
+import report_quality
 from PIL import Image
 
 ORIGIN = {
@@ -209,5 +209,5 @@ def test_a_quick_run_says_so():
 def test_differences_beyond_the_error_are_named():
     quality = results()["quality"]
     quality["differences"]["mixed_bfloat16"]["mean"] = -0.3
-    text = report_sections.quality({"quality": quality})
+    text = report_quality.quality({"quality": quality})
     assert "Larger than the standard error of the bound itself: mixed_bfloat16." in text

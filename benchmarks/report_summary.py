@@ -1,0 +1,85 @@
+"""The page's first section: how many times faster, where slower, memory, and time to quality."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from report_names import batch_name, side, work_name
+from report_ratios import OURS, Ratio, against
+
+from tf_jmvae.report.markdown import table
+
+Found = Mapping[str, Any]
+PEERS = ("MultiVae", "Pixyz", "PyTorch", "PyTorch, best")
+
+
+def comparisons(results: Mapping[str, Found]) -> dict[str, dict[str, Ratio]]:
+    """Every comparison that was measured, by task, then by peer: how many times faster ours is."""
+    found = {}
+    for key, measured in results.get("training", {}).get("examples_per_second", {}).items():
+        found[f"Training, {batch_name(key)}"] = against(measured, rates=True)
+    if scored := results.get("importance_sampling"):
+        found[f"Joint importance bound, {scored['samples']} samples"] = against(
+            scored["seconds_per_example"], rates=False
+        )
+    if sampled := results.get("iterated_sampling"):
+        for rows, measured in sampled["seconds"].items():
+            found[f"Iterated sampling, {sampled['steps']} steps, {rows} chains"] = against(measured, rates=False)
+    served = results.get("serving", {}).get("milliseconds", {})
+    for key, task in (("1", "Generation, latency of one row"), ("256", "Generation, 256 rows")):
+        for name, direction in (
+            ("generate_x_from_w", "images from labels"),
+            ("generate_w_from_x", "labels from images"),
+        ):
+            if measured := served.get(f"{name}/{key}"):
+                exported = {by: at for by, at in measured.items() if by != "tf_jmvae, generate"}
+                found[f"{task}, {direction}"] = against(exported, rates=False)
+    return found
+
+
+def summary(results: Mapping[str, Found]) -> str:
+    """Ratios of every task, then in words where ours is slower, memory, and quality."""
+    found = comparisons(results)
+    rows = [[task, *(str(ratios.get(peer, "")) for peer in PEERS)] for task, ratios in found.items()]
+    header = ["", "MultiVae", "Pixyz", "PyTorch by hand, float32", "PyTorch by hand, best precision of both"]
+    slower = [
+        f"{task} ({peer.replace(', best', ' in its best precision')}: {ratio.value:.2f})"
+        for task, ratios in found.items()
+        for peer, ratio in ratios.items()
+        if ratio.value < 1
+    ]
+    text = (
+        "How many times faster tf_jmvae is than each peer: 2.00 is half the time, and what is below 1 is slower. In "
+        "brackets, the smallest and the largest of the rounds. Beside MultiVae and Pixyz, which know one precision, "
+        "and in the third column, ours is float32. PyTorch by hand counts as the faster of eager and compiled."
+    )
+    parts = [text, table(header, rows)]
+    if slower:
+        parts.append("Slower than a peer: " + "; ".join(slower) + ".")
+    return "\n\n".join([*parts, *_memory_summary(results), *_quality_summary(results)])
+
+
+def _memory_summary(results: Mapping[str, Found]) -> list[str]:
+    measured = results.get("memory", {}).get("mebibytes", {})
+    lines = []
+    for work, values in measured.items():
+        ours = min(value for name, value in values.items() if name.startswith(OURS))
+        peers = ", ".join(f"{side(name)} {value:.0f}" for name, value in values.items() if not name.startswith(OURS))
+        lines.append(f"{work_name(work)}: {ours:.0f} MiB ({peers})")
+    return ["Peak memory: " + "; ".join(lines) + "."] if lines else []
+
+
+def _quality_summary(results: Mapping[str, Found]) -> list[str]:
+    runs = results.get("quality", {}).get("runs", {})
+    lines = []
+    for goal in results.get("quality", {}).get("settings", {}).get("goals", ()):
+        minutes = {n: run["passed"][f"{goal:g}"] for n, run in runs.items() if run.get("passed", {}).get(f"{goal:g}")}
+        ours = [name for name in minutes if name.startswith(OURS)]
+        theirs = [name for name in minutes if not name.startswith(OURS)]
+        if ours and theirs:
+            ours, theirs = min(ours, key=minutes.get), min(theirs, key=minutes.get)
+            ratio = minutes[theirs] / minutes[ours]
+            lines.append(
+                f"{goal:g} nats after {minutes[ours]:.1f} minutes ({ours}), PyTorch after {minutes[theirs]:.1f} "
+                f"({side(theirs)}): {ratio:.2f} times as fast"
+            )
+    return ["Time to quality, MNIST with alpha 0.1: " + "; ".join(lines) + "."] if lines else []

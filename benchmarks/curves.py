@@ -18,10 +18,10 @@ BATCHES = (32, 64, 128, 256, 512, 1024, 2048)
 MODALITIES = (2, 3, 4, 5, 6)
 LATENT_DIMS = (16, 32, 64, 128, 256, 512)
 SAMPLES = (10, 30, 100, 300, 1000, 5000)
-EXAMPLES = 4096
+EXAMPLES = 2048
 SCORED_EXAMPLES = 50
 BATCH = 128
-SECONDS = 0.5
+SECONDS = 0.4
 ROUNDS = 3
 PYTORCH = ("pytorch", "pytorch, bfloat16")
 
@@ -108,7 +108,7 @@ def sample_curve(options: harness.Options) -> dict:
 
 
 def _curve(models: dict, title: str, options: harness.Options) -> dict:
-    examples = 2 * BATCH if options.quick else EXAMPLES // 2
+    examples = 2 * BATCH if options.quick else EXAMPLES
     found = harness.alternate(_measures(models, BATCH, examples, options), options.rounds(ROUNDS))
     harness.show(title, found, "examples/s")
     return {

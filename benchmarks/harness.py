@@ -26,7 +26,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 QUICK_RESULTS = HERE.parent / "build" / "benchmarks-quick"
 PEERS_PYTHON = HERE.parent / ".venv-peers" / "bin" / "python"
-PAUSE = 0.2  # seconds before a turn, in which the threads of the side before fall asleep
+PAUSE = 0.1  # seconds before a turn, in which the threads of the side before fall asleep
 
 
 @dataclasses.dataclass(frozen=True)

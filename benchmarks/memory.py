@@ -18,7 +18,7 @@ import numpy as np
 TRAININGS = {"mnist": (128, 10_240), "celeba": (64, 128)}  # batch and examples
 PEERS = ("pytorch", "multivae", "pixyz")
 SCORED = {"examples": 100, "samples": 1000}
-_SECONDS = 1.0  # of training, long enough for every step to have been taken
+_SECONDS = 0.5  # of training, long enough for every step to have been taken
 
 
 def measure(options: harness.Options) -> dict:

@@ -20,7 +20,6 @@ import tf_jmvae as tj
 BATCHES = (1, 64, 256)
 SIGNATURES = ("encode", "generate_w_from_x", "generate_x_from_w", "sample_x_from_w", "log_likelihood")
 SECONDS = 0.2
-PAUSE = 0.1  # seconds
 ROUNDS = 5
 
 
@@ -66,7 +65,7 @@ def _compare(model, signature, name: str, rows: int, peer: harness.Peer, options
         generate()
         measures["tf_jmvae, generate"] = lambda: 1e3 * harness.repeat(generate, seconds)
     measures["pytorch"] = lambda: 1e3 * peer.ask("time", seconds=seconds, **request)
-    return harness.alternate(measures, options.rounds(ROUNDS), PAUSE)
+    return harness.alternate(measures, options.rounds(ROUNDS))
 
 
 def _generate(model, name: str, values):

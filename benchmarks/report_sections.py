@@ -192,12 +192,11 @@ def limits(results: Mapping[str, Found]) -> str | None:
             "counts; if nothing else took time, so many examples per second would be possible. Products that run "
             "side by side may pass it.",
             table(["", "MFLOP for each", "float32: each second", "bfloat16: each second"], rows),
-            "<details><summary>Rates of the products, GFLOP/s</summary>",
+            "### Rates of the products, GFLOP/s",
             table(
                 ["product", "TensorFlow, float32", "PyTorch, float32", "TensorFlow, bfloat16", "PyTorch, bfloat16"],
                 rates,
             ),
-            "</details>",
         ]
     )
 

@@ -213,6 +213,8 @@ def clone(pattern: keras.layers.Layer) -> keras.layers.Layer:
       ValueError: if the layer cannot be made again from its config.
     """
     config = _without_sharing(keras.saving.serialize_keras_object(pattern))
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        config = _synchronized(config)
     try:
         return keras.saving.deserialize_keras_object(config)
     except (TypeError, ValueError) as error:
@@ -229,6 +231,18 @@ def _without_sharing(config: Any) -> Any:
         return {key: _without_sharing(value) for key, value in config.items() if key != "shared_object_id"}
     if isinstance(config, list | tuple):
         return type(config)(_without_sharing(value) for value in config)
+    return config
+
+
+def _synchronized(config: Any) -> Any:
+    """The config with batches normalised by the statistics of the global batch, as on one device."""
+    if isinstance(config, list | tuple):
+        return type(config)(_synchronized(value) for value in config)
+    if not isinstance(config, dict):
+        return config
+    config = {key: _synchronized(value) for key, value in config.items()}
+    if config.get("class_name") == "BatchNormalization":
+        config["config"] = {**config["config"], "synchronized": True}
     return config
 
 

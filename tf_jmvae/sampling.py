@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae import row_noise, seeds
+from tf_jmvae import replicas, row_noise, seeds
 
 tfd = tfp.distributions
 
@@ -28,8 +28,14 @@ def draw(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: int | Non
       num_samples: S for each row; None for one, without a sample axis.
 
     Returns:
-      `[B, ..., *event_shape]`, or `[B, S, ..., *event_shape]`.
+      `[B, ..., *event_shape]`, or `[B, S, ..., *event_shape]`. Within a training step on several replicas, these are
+      the rows that one device would draw; of distributions that are not normal, rows with seeds of their own.
     """
+    part = replicas.current_part()
+    if part is not None and not seeds.are_by_row(seed):
+        if num_samples is None and isinstance(_innermost(distribution), tfd.Normal):
+            return _normal_part(distribution, seed, part)
+        seed = part.of(tf.random.split(seed, part.total))
     if seeds.are_by_row(seed):
         samples = _draw_by_row(distribution, seed, 1 if num_samples is None else num_samples)
         return samples[:, 0] if num_samples is None else samples
@@ -39,10 +45,28 @@ def draw(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: int | Non
     return tf.transpose(samples, (1, 0, *range(2, samples.shape.rank)))
 
 
+def _innermost(distribution: tfd.Distribution) -> tfd.Distribution:
+    while isinstance(distribution, tfd.Independent):
+        distribution = distribution.distribution
+    return distribution
+
+
+def _normal_part(distribution: tfd.Distribution, seed: tf.Tensor, part: replicas.Part) -> tf.Tensor:
+    """This replica's rows of the sample that one device would draw for the global batch."""
+
+    def standard(like: tfd.Distribution) -> tfd.Distribution:
+        if isinstance(like, tfd.Independent):
+            return tfd.Independent(standard(like.distribution), like.reinterpreted_batch_ndims)
+        shape = tf.concat([[part.total], tf.shape(like.loc + like.scale)[1:]], 0)
+        return tfd.Normal(tf.zeros(shape, like.dtype), tf.ones(shape, like.dtype))
+
+    base = _innermost(distribution)
+    noise = part.of(standard(distribution).sample(seed=seed))
+    return base.loc + base.scale * tf.ensure_shape(noise, base.batch_shape)
+
+
 def _draw_by_row(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: int) -> tf.Tensor:
-    base = distribution
-    while isinstance(base, tfd.Independent):
-        base = base.distribution
+    base = _innermost(distribution)
     for kind, (noise, transform) in _BY_KIND.items():
         if isinstance(base, kind):
             shape = tf.concat([base.batch_shape_tensor(), base.event_shape_tensor()], 0)

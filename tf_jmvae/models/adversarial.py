@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from tf_jmvae import checks, networks
+from tf_jmvae import checks, networks, replicas, sampling
 from tf_jmvae.distributions import diagonal_gaussian
 from tf_jmvae.models.jmvae_kl import JMVAEKL
 from tf_jmvae.models.multimodal import Term
@@ -130,21 +130,19 @@ class JMVAEKLGAN(JMVAEKL):
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
+    @replicas.on_part
     def train_step(self, data):
         batch, sample_weight = self._unpack(data)
         seed = self._next_seed()
         players = self._players()
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape(persistent=True) as tape:
             terms, game = self._play(batch, seed, sample_weight)
             losses = self._minimised(terms, game, sample_weight)
-            scaled = [
-                player.optimizer.scale_loss(loss / replicas) for player, loss in zip(players, losses, strict=True)
-            ]
+            scaled = [player.optimizer.scale_loss(loss) for player, loss in zip(players, losses, strict=True)]
         # All gradients before any update, so that each is taken at the weights that were played with.
         gradients = [tape.gradient(loss, player.variables) for player, loss in zip(players, scaled, strict=True)]
         for player, own in zip(players, gradients, strict=True):
-            player.optimizer.apply(own, player.variables)
+            replicas.apply_gradients(player.optimizer, own, player.variables)
         others = {name: getattr(game, name) for name in self.extra_metrics}
         return self._track(terms, losses[0], sample_weight, others)
 
@@ -164,8 +162,8 @@ class JMVAEKLGAN(JMVAEKL):
         """The bound's terms, and what the discriminator makes of x, x~ and x_p."""
         latent_seed, prior_seed = tf.unstack(tf.random.split(seed, 2))
         q = self._encode(batch, True)
-        z = q.sample(seed=latent_seed)
-        z_prior = self.prior().sample(tf.shape(z)[0], seed=prior_seed)
+        z = sampling.draw(q, latent_seed)
+        z_prior = sampling.draw(diagonal_gaussian(tf.zeros_like(z), tf.ones_like(z)), prior_seed)
         others = [name for name in self.targets if name != self.image]
         p = self.likelihoods(z, names=others, training=True)
         decoder = self.decoders[self.image]
@@ -250,11 +248,11 @@ class _Game(NamedTuple):
         weight = 1.0 if sample_weight is None else tf.cast(sample_weight, tf.float32)
         return cls(
             fit=fit,
-            generator_loss=tf.reduce_mean(weight * (softplus(-reconstructed) + softplus(-sampled))),
-            discriminator_loss=tf.reduce_mean(weight * (softplus(-real) + softplus(reconstructed) + softplus(sampled))),
-            accuracy_real=tf.reduce_mean(tf.cast(real > 0, tf.float32)),
-            accuracy_reconstructed=tf.reduce_mean(tf.cast(reconstructed < 0, tf.float32)),
-            accuracy_sampled=tf.reduce_mean(tf.cast(sampled < 0, tf.float32)),
+            generator_loss=replicas.mean(weight * (softplus(-reconstructed) + softplus(-sampled))),
+            discriminator_loss=replicas.mean(weight * (softplus(-real) + softplus(reconstructed) + softplus(sampled))),
+            accuracy_real=replicas.mean(tf.cast(real > 0, tf.float32)),
+            accuracy_reconstructed=replicas.mean(tf.cast(reconstructed < 0, tf.float32)),
+            accuracy_sampled=replicas.mean(tf.cast(sampled < 0, tf.float32)),
         )
 
 

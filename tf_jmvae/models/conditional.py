@@ -22,7 +22,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae import checks
+from tf_jmvae import checks, sampling
 from tf_jmvae.distributions import diagonal_gaussian, kl_divergence
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import ConditionalDecoder, Encoder
@@ -54,7 +54,7 @@ class _OneWayVAE(JointEncoderVAE):
     def objective(self, batch, seed, training=False):
         """The bound on log p(targets | given), with one sample of z."""
         q = self._encode(batch, training)
-        p = self.likelihoods(q.sample(seed=seed), given=batch, training=training)
+        p = self.likelihoods(sampling.draw(q, seed), given=batch, training=training)
         prior = self.prior(batch, training=training)
         terms = {"kl_prior": Term(-1.0, kl_divergence(q, prior), to_prior=True)}
         for name in self.targets:

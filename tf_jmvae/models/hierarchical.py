@@ -89,7 +89,7 @@ class HierarchicalJMVAE(JointEncoderVAE):
         """Eq. (9) of [1], with one sample of each z_l."""
         q = self._encode_layers(batch, training)
         layer_seeds = seeds.split(seed, self.num_layers)
-        z = [q_l.sample(seed=layer_seed) for q_l, layer_seed in zip(q, layer_seeds, strict=True)]
+        z = [sampling.draw(q_l, layer_seed) for q_l, layer_seed in zip(q, layer_seeds, strict=True)]
         p_z = [prior(z_above, training=training) for prior, z_above in zip(self.layer_priors, z[1:], strict=True)]
         p_z.append(standard_gaussian(self.latent_dim))
         p = self._decode(z[0], self.modalities, training)

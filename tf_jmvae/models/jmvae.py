@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tf_jmvae import sampling
 from tf_jmvae.distributions import kl_divergence
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Encoder
@@ -60,7 +61,7 @@ class JMVAE(JointEncoderVAE):
     def objective(self, batch, seed, training=False):
         """Eq. (5) of [1], with one sample of z."""
         q = self._encode(batch, training)
-        return self._bound(q, self.likelihoods(q.sample(seed=seed), training=training), batch, training)
+        return self._bound(q, self.likelihoods(sampling.draw(q, seed), training=training), batch, training)
 
     def _bound(
         self, q: tfd.Distribution, p: Mapping[str, tfd.Distribution], batch: Mapping[str, tf.Tensor], training: bool

@@ -27,10 +27,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae import checks, seeds
+from tf_jmvae import checks, replicas, seeds
 from tf_jmvae.distributions import standard_gaussian
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Decoder
+from tf_jmvae.models.distributed_fit import DistributedFit
 from tf_jmvae.models.generation import Generation
 from tf_jmvae.models.standardization import Standardization, StandardizedModalities
 from tf_jmvae.models.validated_fit import ValidatedFit
@@ -56,7 +57,7 @@ class Term(NamedTuple):
     to_prior: bool = False
 
 
-class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, keras.Model):
+class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, DistributedFit, keras.Model):
     """Base of all models.
 
     `fit` and `evaluate` report every term of the bound by name, `elbo` (their weighted sum,
@@ -206,21 +207,23 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, keras.Mode
         """
         return _bound(self.objective(self._complete(batch), seeds.to_tensor(seed)))
 
+    @replicas.on_part
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         batch, sample_weight = self._unpack(data)
         seed = self._next_seed()
         with tf.GradientTape() as tape:
             terms = self.objective(batch, seed, training=True)
             loss = self._loss(terms, sample_weight)
-            scaled_loss = self.optimizer.scale_loss(loss / tf.distribute.get_strategy().num_replicas_in_sync)
+            scaled_loss = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled_loss, self.trainable_variables)
-        self.optimizer.apply(gradients, self.trainable_variables)
+        replicas.apply_gradients(self.optimizer, gradients, self.trainable_variables)
         return self._track(terms, loss, sample_weight)
 
+    @replicas.on_part
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         batch, sample_weight = self._unpack(data)
         # The same noise at every evaluation, another for every batch: equal weights give equal numbers.
-        seen = tf.cast(tf.convert_to_tensor(self._trackers["loss"].count), tf.int32)
+        seen = tf.cast(replicas.total(tf.convert_to_tensor(self._trackers["loss"].count)), tf.int32)
         terms = self.objective(batch, tf.random.fold_in(seeds.to_tensor(_EVALUATION_SEED), seen))
         return self._track(terms, self._loss(terms, sample_weight), sample_weight)
 
@@ -282,10 +285,10 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, keras.Mode
         )
         if sample_weight is not None:
             bound = bound * tf.cast(sample_weight, bound.dtype)
-        return tf.reduce_mean(bound)
+        return replicas.mean(bound)
 
     def _regularization(self) -> tf.Tensor:
-        return sum((tf.cast(loss, tf.float32) for loss in self.losses), tf.constant(0.0))
+        return replicas.share(sum((tf.cast(loss, tf.float32) for loss in self.losses), tf.constant(0.0)))
 
     def _track(
         self,
@@ -301,7 +304,7 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, keras.Mode
             self._trackers[name].update_state(value, sample_weight=sample_weight)
         others = {"loss": loss, **(others or {})}
         for name, value in others.items():
-            self._trackers[name].update_state(value, sample_weight=batch_size)
+            replicas.track_mean(self._trackers[name], value, batch_size)
         return {name: tracker.result() for name, tracker in self._trackers.items() if name in {*values, *others}}
 
     def _make_trackers(self) -> None:

@@ -1,0 +1,118 @@
+"""Training steps on several replicas of `tf.distribute` that add up to the step of one device.
+
+R replicas hold B_1, .., B_R of the B rows of a global batch, in order. What one device computes is then a sum
+over replicas: the mean over the global batch is sum_r (1 / B) sum_{rows of r}, and so is its gradient. A replica
+draws the noise of the global batch and takes its own rows of it. So the results are those of one device, whatever
+R is and however the rows are spread; a replica may also have none. On one device nothing here costs anything.
+"""
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+__all__ = ["Part", "apply_gradients", "count", "current_part", "mean", "on_part", "share", "total", "track_mean"]
+
+_active = threading.local()  # a mirrored strategy traces each replica in a thread of its own
+
+
+class Part(NamedTuple):
+    """The rows `start` to `start + size` of a global batch of `total` rows, int32 scalars."""
+
+    start: tf.Tensor
+    size: tf.Tensor
+    total: tf.Tensor
+
+    def of(self, values: tf.Tensor, axis: int = 0) -> tf.Tensor:
+        """This replica's rows of what has all rows along the axis."""
+        return tf.gather(values, self.start + tf.range(self.size), axis=axis)
+
+
+def count() -> int:
+    """The number of replicas that share a step; 1 outside of `strategy.run`."""
+    context = tf.distribute.get_replica_context()
+    return 1 if context is None else context.num_replicas_in_sync
+
+
+def current_part() -> Part | None:
+    """What this replica has of the global batch; None on one device."""
+    return getattr(_active, "part", None)
+
+
+def on_part(step: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Makes the functions of this module know, within a model's `train_step` or `test_step`, which rows it has."""
+
+    @functools.wraps(step)
+    def wrapped(model: Any, data: Any) -> Any:
+        if count() == 1 or current_part() is not None:
+            return step(model, data)
+        with _active_part(_part(tf.shape(tf.nest.flatten(data)[0])[0])):
+            return step(model, data)
+
+    return wrapped
+
+
+def mean(values: tf.Tensor) -> tf.Tensor:
+    """The mean over the batch; of several replicas, this one's summand of the mean over the global batch."""
+    part = current_part()
+    if part is None:
+        return tf.reduce_mean(values)
+    return tf.reduce_sum(values) / tf.cast(part.total, values.dtype)
+
+
+def share(value: tf.Tensor) -> tf.Tensor:
+    """What is the same on all replicas, such as a regulariser, as this one's summand."""
+    return value if current_part() is None else value / count()
+
+
+def total(value: tf.Tensor) -> tf.Tensor:
+    """The sum over replicas."""
+    return value if current_part() is None else tf.distribute.get_replica_context().all_reduce("SUM", value)
+
+
+def track_mean(tracker: keras.metrics.Mean, value: tf.Tensor, batch_size: tf.Tensor) -> None:
+    """Adds a mean over the batch, or this replica's summand of it, to a mean over examples."""
+    part = current_part()
+    if part is None:
+        tracker.update_state(value, sample_weight=batch_size)
+    else:
+        tracker.total.assign_add(value * tf.cast(part.total, value.dtype))
+        tracker.count.assign_add(tf.cast(batch_size, tracker.count.dtype))
+
+
+def apply_gradients(
+    optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor | None], variables: Sequence[keras.Variable]
+) -> None:
+    """`optimizer.apply`, with gradients summed over replicas before they are clipped.
+
+    Keras sums after it has clipped. What is already clipped and divided by the number of replicas is small
+    enough to pass that unchanged; `FusedAdam` sums first by itself, which spares the second sum.
+    """
+    clips = any(getattr(optimizer, name, None) for name in ("clipnorm", "global_clipnorm", "clipvalue"))
+    if current_part() is not None and clips and not getattr(optimizer, "sums_before_clipping", False):
+        pairs = optimizer._all_reduce_sum_gradients(list(zip(gradients, variables, strict=True)))
+        pairs = [(gradient, variable) for gradient, variable in pairs if gradient is not None]
+        variables = [variable for _, variable in pairs]
+        gradients = [gradient / count() for gradient in optimizer._clip_gradients([gradient for gradient, _ in pairs])]
+    optimizer.apply(gradients, variables)
+
+
+def _part(size: tf.Tensor) -> Part:
+    context = tf.distribute.get_replica_context()
+    replica = context.replica_id_in_sync_group
+    replica = tf.cast(0 if replica is None else replica, tf.int32)
+    sizes = context.all_reduce("SUM", tf.one_hot(replica, count(), dtype=tf.int32) * size)
+    return Part(tf.reduce_sum(sizes * tf.cast(tf.range(count()) < replica, tf.int32)), size, tf.reduce_sum(sizes))
+
+
+@contextlib.contextmanager
+def _active_part(part: Part) -> Iterator[None]:
+    _active.part = part
+    try:
+        yield
+    finally:
+        _active.part = None

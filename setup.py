@@ -52,6 +52,7 @@ setup(
         "faces": [OPENCV],
         "docs": DOCS,
         "dev": [
+            "filelock>=3.16",
             "pytest>=8",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.6",

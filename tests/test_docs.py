@@ -10,11 +10,11 @@ import subprocess
 import sys
 
 import celeba_folder
+import mnist_folder
 import pages
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-MNIST = ROOT.parent / "shared/data/mnist"
 
 
 README = ROOT / "README.md"
@@ -24,22 +24,22 @@ NOT_HERE = ("make test", "make lint", ".venv/bin/tf-jmvae edit", ".venv/bin/tf-j
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith(NOT_HERE)])
-def test_readme_command(command, tmp_path):
+def test_readme_command(command, tmp_path, tmp_path_factory):
     """As printed, but with fewer epochs and its runs in a temporary folder, on the MNIST at hand or on cartoons."""
+    tfds = tmp_path / "tfds"
     if command.startswith("pip install"):
         command = f"{sys.executable} -m pip install --no-deps --no-build-isolation --target {tmp_path / 'site'} ."
     elif "mnist" in command:
-        if not MNIST.is_dir():
-            pytest.skip(f"needs MNIST's original files in {MNIST.relative_to(ROOT.parent)} beside the project")
-        command = command[:-1] + f' --epochs 1 --train-size 5000 --data-dir {shlex.quote(str(MNIST))}"'
+        tfds = mnist_folder.prepare(tmp_path_factory)
+        command = command[:-1] + f' --epochs 1 --train-size 2000 --data-dir {shlex.quote(str(mnist_folder.FOLDER))}"'
     elif "celeba" in command:
         celeba_folder.make(tmp_path / "celeba", 40)
         command = command.replace("--data-dir celeba", f"--data-dir {tmp_path / 'celeba'} --epochs 1 --batch-size 28")
     if command.startswith("make train"):
-        command = re.sub(r" --run-dir [^\s\"]+", "", command.replace("--epochs 20", "--epochs 2"))
-        command = command if "ARGS" in command else command + ' ARGS="--epochs 25"'
+        command = re.sub(r" --run-dir [^\s\"]+", "", command.replace("--epochs 20", "--epochs 2 --train-size 300"))
+        command = command if "ARGS" in command else command + ' ARGS="--epochs 6 --train-size 300"'
         command = command[:-1] + f' --run-dir {tmp_path}/run"'
-    environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path / "tfds"), "TF_JMVAE_CACHE": str(tmp_path)}
+    environment = {**os.environ, "TFDS_DATA_DIR": str(tfds), "TF_JMVAE_CACHE": str(tmp_path)}
     done = subprocess.run(shlex.split(command), cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     if command.startswith("make train"):

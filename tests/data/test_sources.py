@@ -1,17 +1,15 @@
 """Datasets by name, against scikit-learn's own arrays and an independent reading of MNIST's files."""
 
 import gzip
-import pathlib
-import shutil
 
+import mnist_folder
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
 from tf_jmvae import data
 
-MNIST_FOLDER = pathlib.Path(__file__).resolve().parents[2].parent / "shared" / "data" / "mnist"
-MNIST_FILES = [f"{split}-{kind}-ubyte.gz" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+MNIST_FOLDER, MNIST_FILES = mnist_folder.FOLDER, mnist_folder.FILES
 
 
 def _as_multiset(images, labels):
@@ -116,16 +114,10 @@ def test_an_unknown_dataset_lists_the_known_ones():
 
 @pytest.fixture(scope="module")
 def tfds_dir(tmp_path_factory):
-    """An empty folder where tensorflow-datasets is to keep what it prepares."""
-    if not all((MNIST_FOLDER / name).is_file() for name in MNIST_FILES):
-        pytest.skip(f"the four files of MNIST are not in {MNIST_FOLDER}")
-    folder = tmp_path_factory.mktemp("tfds")
+    """The folder where tensorflow-datasets keeps the MNIST that it prepared."""
+    folder = mnist_folder.prepare(tmp_path_factory)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TFDS_DATA_DIR", str(folder))
-        import tensorflow_datasets as tfds
-
-        patch.setattr(tfds.core.constants, "DATA_DIR", str(folder))  # read when the package was first imported
-        tfds.disable_progress_bar()
+        mnist_folder.keep_in(folder, patch)
         yield folder
 
 
@@ -145,12 +137,9 @@ def damaged_folder(tmp_path):
 @pytest.fixture
 def nothing_is_written(tfds_dir, tmp_path_factory):
     """Sends tensorflow-datasets to an empty folder that must still be empty after the test."""
-    import tensorflow_datasets as tfds
-
     folder = tmp_path_factory.mktemp("untouched")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TFDS_DATA_DIR", str(folder))
-        patch.setattr(tfds.core.constants, "DATA_DIR", str(folder))
+        mnist_folder.keep_in(folder, patch)
         yield
     assert list(folder.iterdir()) == []
 
@@ -212,9 +201,7 @@ def original_mnist():
 
 @pytest.fixture(scope="module")
 def mnist(tfds_dir):
-    source = data.load("mnist", data_dir=MNIST_FOLDER)
-    yield source
-    shutil.rmtree(tfds_dir)
+    return data.load("mnist", data_dir=MNIST_FOLDER)
 
 
 @pytest.fixture(scope="module")

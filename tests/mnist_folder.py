@@ -1,0 +1,34 @@
+"""MNIST's original files, where they are at hand, and the copy that tensorflow-datasets prepares of them."""
+
+import os
+import pathlib
+
+import filelock
+import pytest
+
+from tf_jmvae import data
+
+FOLDER = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
+FILES = [f"{split}-{kind}-ubyte.gz" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+
+
+def prepare(tmp_path_factory):
+    """The folder of tensorflow-datasets with MNIST prepared, once for all workers; skips without the original files."""
+    if not all((FOLDER / name).is_file() for name in FILES):
+        pytest.skip(f"the four files of MNIST are not in {FOLDER}")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tfds"
+    with filelock.FileLock(folder.with_suffix(".lock")), pytest.MonkeyPatch.context() as patch:
+        if not list(folder.glob("mnist/*/dataset_info.json")):
+            keep_in(folder, patch)
+            data.load("mnist", data_dir=FOLDER)
+    return folder
+
+
+def keep_in(folder, patch):
+    """Makes tensorflow-datasets keep what it prepares in a folder."""
+    patch.setenv("TFDS_DATA_DIR", str(folder))
+    import tensorflow_datasets as tfds
+
+    patch.setattr(tfds.core.constants, "DATA_DIR", str(folder))  # read when the package was first imported
+    tfds.disable_progress_bar()

@@ -1,6 +1,9 @@
 """Models of every kind, exported in a process of its own, for the tests of serving.
 
-python exported.py FOLDER
+    python exported.py FOLDER [KIND ..]
+
+TensorFlow's graph optimizers, slow to start, work in the exported functions of the kinds that are named only; without
+names, in all.
 """
 
 import os
@@ -11,6 +14,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import tf_jmvae as tj
 
@@ -80,4 +84,6 @@ def make(kind):
 
 if __name__ == "__main__":
     for kind, (*_, options) in KINDS.items():
+        unoptimized = len(sys.argv) > 2 and kind not in sys.argv[2:]
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": unoptimized})
         make(kind).export(pathlib.Path(sys.argv[1]) / kind, **options)

@@ -25,7 +25,7 @@ train: $(STAMP)  ## Train a model; ARGS="--preset mnist-jmvae-kl" chooses, ARGS=
 	$(BIN)/python train.py $(ARGS)
 
 test: $(STAMP)  ## Run the tests; ARGS="-k data" chooses.
-	$(BIN)/python -m pytest --numprocesses=auto $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal $(ARGS)
 
 lint: $(STAMP)  ## Check style and formatting.
 	$(BIN)/ruff check .

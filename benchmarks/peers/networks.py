@@ -97,8 +97,9 @@ def log_prob(likelihood: str, parameter: torch.Tensor, value: torch.Tensor) -> t
 def mlp(*sizes: int, batch_norm: bool = False) -> nn.Sequential:
     layers = []
     for index, (rows, columns) in enumerate(itertools.pairwise(sizes)):
-        layers.append(nn.Linear(rows, columns))
-        if batch_norm and index:
+        normalized = batch_norm and index > 0
+        layers.append(nn.Linear(rows, columns, bias=not normalized))
+        if normalized:
             layers.append(nn.BatchNorm1d(columns, **BATCH_NORM))
         layers.append(nn.ReLU())
     return nn.Sequential(*layers)
@@ -124,7 +125,7 @@ def conv_encoder() -> nn.Sequential:
     """C64R-C128BR-C256BR-C256BR-F."""
     layers = [nn.Conv2d(3, 64, **STRIDES), nn.ReLU()]
     for before, after in ((64, 128), (128, 256), (256, 256)):
-        layers += [nn.Conv2d(before, after, **STRIDES), nn.BatchNorm2d(after, **BATCH_NORM), nn.ReLU()]
+        layers += [nn.Conv2d(before, after, bias=False, **STRIDES), nn.BatchNorm2d(after, **BATCH_NORM), nn.ReLU()]
     return nn.Sequential(*layers, LastAxis())
 
 
@@ -132,7 +133,8 @@ def conv_decoder(latent_dim: int) -> nn.Sequential:
     """D4096R-DC256BR-DC128BR-DC64BR-DC3 and tanh."""
     layers = [nn.Linear(latent_dim, 4096), nn.ReLU(), Start()]
     for before, after in ((256, 256), (256, 128), (128, 64)):
-        layers += [nn.ConvTranspose2d(before, after, **STRIDES), nn.BatchNorm2d(after, **BATCH_NORM), nn.ReLU()]
+        convolution = nn.ConvTranspose2d(before, after, bias=False, **STRIDES)
+        layers += [convolution, nn.BatchNorm2d(after, **BATCH_NORM), nn.ReLU()]
     return nn.Sequential(*layers, nn.ConvTranspose2d(64, 3, **STRIDES), nn.Tanh())
 
 
@@ -198,7 +200,8 @@ def _slots(model: JMVAE) -> dict[str, tuple[torch.Tensor, tuple[int, ...], tuple
                 continue
             tensors = [layer.weight, layer.bias, getattr(layer, "running_mean", None)]
             tensors += [getattr(layer, "running_var", None)]
-            for tensor, (to_torch, back) in zip(tensors, orders, strict=False):
+            present = [tensor for tensor in tensors if tensor is not None]
+            for tensor, (to_torch, back) in zip(present, orders, strict=False):
                 found[f"{part}/{number}"] = tensor, to_torch, back
                 number += 1
     return found

@@ -14,7 +14,7 @@ import pytest
 
 import tf_jmvae as tj
 from tf_jmvae import cli
-from tf_jmvae.training import presets, run
+from tf_jmvae.training import presets, run, run_folder
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EPOCHS = 5
@@ -226,7 +226,7 @@ def test_a_finished_run_is_not_trained_again(preset, finished, capsys):
 
 
 def test_an_unfinished_run_of_other_settings_is_refused(preset, tmp_path, capsys):
-    run._prepare_folder(tmp_path / "run", presets.load(str(preset)))
+    run_folder.prepare(tmp_path / "run", presets.load(str(preset)))
     before = _contents(tmp_path)
     assert _main(preset, tmp_path / "run", "--epochs", "50") == 1
     error = capsys.readouterr().err
@@ -236,7 +236,7 @@ def test_an_unfinished_run_of_other_settings_is_refused(preset, tmp_path, capsys
 
 def _changed_config(preset, run_dir, change):
     """The folder of a run whose recorded configuration was changed."""
-    run._prepare_folder(run_dir, presets.load(str(preset)))
+    run_folder.prepare(run_dir, presets.load(str(preset)))
     recorded = _read(run_dir, "config.json")
     change(recorded["config"])
     (run_dir / "config.json").write_text(json.dumps(recorded))
@@ -249,17 +249,17 @@ def test_an_option_that_is_newer_than_a_run_has_its_default_there(preset, tmp_pa
 
     run_dir = _changed_config(preset, tmp_path / "run", forget)
     config = presets.load(str(preset))
-    run._prepare_folder(run_dir, config)
+    run_folder.prepare(run_dir, config)
     clipped = config.model_copy(update={"training": config.training.model_copy(update={"clip_norm": 3.0})})
     with pytest.raises(run.RunError, match=r"other settings: training\.clip_norm \(None there, 3\.0 here\)"):
-        run._prepare_folder(run_dir, clipped)
+        run_folder.prepare(run_dir, clipped)
 
 
 def test_a_recorded_configuration_that_is_none_is_refused_with_its_path(preset, tmp_path):
     run_dir = _changed_config(preset, tmp_path / "run", lambda config: config["training"].update(momentum=0.9))
     message = rf"{run_dir}/config\.json is no configuration of this version(.|\n)*momentum(.|\n)*another folder"
     with pytest.raises(run.RunError, match=message):
-        run._prepare_folder(run_dir, presets.load(str(preset)))
+        run_folder.prepare(run_dir, presets.load(str(preset)))
 
 
 @pytest.mark.parametrize("text", ["", '{"elbo": -1'])

@@ -67,6 +67,8 @@ def run(options: Options) -> None:
     from tf_jmvae.training import run as runs
 
     metrics = runs.train(options.config)
+    if not metrics:  # not the chief of several workers
+        return
     width = max(map(len, metrics))
     folder = runs.default_run_dir(options.config)
     print(f"\nOn the test set, in nats per example (accuracies as shares), {folder}:")

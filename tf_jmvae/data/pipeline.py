@@ -2,11 +2,12 @@
 
 Whole batches are gathered at once, and each is a pure function of the seed, the pass and
 its number, so any pass can be had again: that is what makes a resumed run equal to one
-that was never interrupted.
+that was never interrupted, and what lets each of several workers gather its own rows only.
 """
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,37 @@ import tensorflow as tf
 
 from tf_jmvae.data.statistics import Statistics
 
-__all__ = ["from_arrays"]
+__all__ = ["Shares", "from_arrays"]
 
 _MIRROR = 1 << 30  # folded into a pass's seed: beyond every number of a batch
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Which shares of every batch to make, where each is cut into `total` runs of rows that differ by one at most.
+
+    Attributes:
+      which: numbers of shares; each is an element of the dataset of its own, `[B / total, ...]`, or empty.
+      total: how many shares a batch has.
+
+    Raises:
+      ValueError: shares that there are not.
+    """
+
+    which: range = range(1)
+    total: int = 1
+
+    def __post_init__(self):
+        if not self.which or min(self.which) < 0 or max(self.which) >= self.total:
+            raise ValueError(f"Shares must be numbers from 0 to {self.total - 1}, at least one; got {self.which}.")
+
+    def __len__(self) -> int:
+        return len(self.which)
+
+    def rows(self, size: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Where the `number`-th of these shares begins and ends in a batch of `size` rows."""
+        share = self.which.start + number * self.which.step
+        return share * size // self.total, (share + 1) * size // self.total
 
 
 def from_arrays(
@@ -29,6 +58,7 @@ def from_arrays(
     standardize: Mapping[str, Statistics] | None = None,
     seed: int = 0,
     passes: range | None = None,
+    shares: Shares | None = None,
 ) -> tf.data.Dataset:
     """Batches from arrays that fit in memory.
 
@@ -43,6 +73,7 @@ def from_arrays(
       seed: of order, binarisation and mirroring.
       passes: which passes, one after the other, e.g. `range(3, 10)`. By default the
         dataset is one pass, and the next one each time it is iterated.
+      shares: for one of several workers: of every batch these shares only, one after the other, as elements.
 
     Returns:
       A dataset of dicts of float32, `{modality: [B, ...]}`.
@@ -58,25 +89,34 @@ def from_arrays(
     for option, names in (("binarize", binarize), ("mirror", mirror), ("standardize", standardize)):
         _check_known(option, names, arrays)
     _check_binarize(arrays, binarize)
-    num_batches = -(-size // batch_size)
+    shares = shares or Shares()
+    num_elements = -(-size // batch_size) * len(shares)
 
     def one_pass(number: tf.Tensor) -> tf.data.Dataset:
         pass_seed = tf.random.fold_in(tf.constant([seed % 2**31, 0]), tf.cast(number, tf.int32))
-        return tf.data.Dataset.range(num_batches).map(lambda index: batch(index, pass_seed), tf.data.AUTOTUNE)
+        return tf.data.Dataset.range(num_elements).map(lambda element: share(element, pass_seed), tf.data.AUTOTUNE)
 
-    def batch(index: tf.Tensor, pass_seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    def share(element: tf.Tensor, pass_seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        index, number = element // len(shares), element % len(shares)
         start = index * batch_size
-        rows = tf.range(start, tf.minimum(start + batch_size, size))
+        in_batch = tf.minimum(start + batch_size, size) - start
+        first, end = shares.rows(in_batch, number)
+        rows = tf.range(start + first, start + end)
+
+        def noise_of_batch(like: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+            shape = tf.concat([[in_batch], tf.shape(like, tf.int64)[1:]], 0)
+            return tf.random.stateless_uniform(shape, seed)[first:end]
+
         if shuffle:
             rows = tf.random.experimental.index_shuffle(rows, seed=pass_seed, max_index=size - 1)
         examples = {name: rows_of(rows) for name, rows_of in gather.items()}
         for position, name in enumerate(sorted(binarize)):
             noise_seed = tf.random.fold_in(pass_seed, tf.cast(index, tf.int32) * len(binarize) + position)
-            noise = tf.random.stateless_uniform(tf.shape(examples[name]), noise_seed)
+            noise = noise_of_batch(examples[name], noise_seed)
             examples[name] = noise < tf.cast(examples[name], tf.float32)
         if mirror:
             mirror_seed = tf.random.fold_in(tf.random.fold_in(pass_seed, _MIRROR), tf.cast(index, tf.int32))
-            mirrored = tf.random.stateless_uniform(tf.shape(rows), mirror_seed) < 0.5
+            mirrored = noise_of_batch(rows, mirror_seed) < 0.5
             for name in mirror:
                 image = examples[name]
                 examples[name] = tf.where(mirrored[:, None, None, None], tf.reverse(image, axis=[2]), image)
@@ -87,13 +127,13 @@ def from_arrays(
 
     if passes is not None:
         numbers = tf.data.Dataset.range(passes.start, passes.stop, passes.step)
-        total = len(passes) * num_batches
+        total = len(passes) * num_elements
     else:
         count = itertools.count()
         numbers = tf.data.Dataset.from_generator(
             lambda: itertools.islice(count, 1), output_signature=tf.TensorSpec([], tf.int64)
         )
-        total = num_batches
+        total = num_elements
     batches = numbers.flat_map(one_pass).apply(tf.data.experimental.assert_cardinality(total))
     return batches.prefetch(tf.data.AUTOTUNE)
 

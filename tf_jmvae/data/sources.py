@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_jmvae.data import celeba, mnist
-from tf_jmvae.data.pipeline import from_arrays
+from tf_jmvae.data.pipeline import Shares, from_arrays
 from tf_jmvae.data.statistics import Statistics
 from tf_jmvae.dataset_names import NAMES
 
@@ -81,13 +81,16 @@ class Source:
         """
         return -(-len(next(iter(self.train.values()))) // batch_size)
 
-    def train_batches(self, batch_size: int = 128, seed: int = 0, passes: range | None = None) -> tf.data.Dataset:
+    def train_batches(
+        self, batch_size: int = 128, seed: int = 0, passes: range | None = None, shares: Shares | None = None
+    ) -> tf.data.Dataset:
         """Training batches, shuffled, binarised and mirrored afresh on every pass; see `from_arrays`.
 
         Args:
           batch_size: B.
           seed: of order, binarisation and mirroring.
           passes: which passes, e.g. `range(3, 10)`; by default one, and the next one each time it is iterated.
+          shares: of one of several workers; by default the whole of each batch.
 
         Returns:
           A dataset of dicts of float32, `{modality: [B, ...]}`.
@@ -101,18 +104,20 @@ class Source:
             standardize=self.statistics,
             seed=seed,
             passes=passes,
+            shares=shares,
         )
 
-    def test_batches(self, batch_size: int = 1000) -> tf.data.Dataset:
+    def test_batches(self, batch_size: int = 1000, shares: Shares | None = None) -> tf.data.Dataset:
         """Test batches, always the same.
 
         Args:
           batch_size: B.
+          shares: of one of several workers; by default the whole of each batch.
 
         Returns:
           A dataset of dicts of float32, `{modality: [B, ...]}`, of one pass.
         """
-        return from_arrays(self.test, batch_size=batch_size, passes=range(1))
+        return from_arrays(self.test, batch_size=batch_size, passes=range(1), shares=shares)
 
 
 def load(

@@ -127,7 +127,7 @@ class DataConfig(_Schema):
     train_size: PositiveInt | None = None
     """Train on the first so many examples (MNIST: 60000 by default, 50000 in the paper)."""
     batch_size: PositiveInt = 128
-    """Examples per step."""
+    """Examples per step, of all devices together."""
     image_size: PositiveInt | None = None
     """CelebA: height and width of the images (the paper: 64)."""
     crop: Literal["center", "face"] | None = None
@@ -190,6 +190,8 @@ class Config(_Schema):
     """Delete what the run folder holds, and train anew."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Repeats a run: weights, order of the data, noise."""
+    strategy: Literal["auto", "none", "mirrored", "multi-worker"] = "auto"
+    """Train on one device, all GPUs of this machine, or the workers of TF_CONFIG (auto: whichever there are)."""
     num_steps: PositiveInt = 1
     """Steps of iterated sampling behind the run's accuracies and pictures (the paper: 100)."""
     data: DataConfig

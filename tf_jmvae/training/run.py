@@ -4,7 +4,6 @@ The folder is, at every moment, either resumable or finished: `metrics.json` is 
 and marks the end.
 """
 
-import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from tf_jmvae import callbacks, data
 from tf_jmvae.data.statistics import Statistics
@@ -22,23 +22,20 @@ from tf_jmvae.optimizers import FusedAdam
 from tf_jmvae.provenance import environment
 from tf_jmvae.training.build import build_model
 from tf_jmvae.training.config import PLAYERS_RATES, Config, TrainingConfig
+from tf_jmvae.training.distribution import Devices, connect
 from tf_jmvae.training.errors import RunError
+from tf_jmvae.training.run_folder import (
+    TENSORBOARD,
+    comparable,
+    default_run_dir,
+    describe,
+    is_finished,
+    load_model,
+    prepare,
+    read_json,
+)
 
 __all__ = ["TENSORBOARD", "RunError", "default_run_dir", "describe", "load_model", "read_json", "train"]
-
-# The folder of TensorBoard's files in a run's.
-TENSORBOARD = "tensorboard"
-
-# What may differ between the command that started a run and the one that continues it.
-_NOT_COMPARED = {"run_dir", "overwrite", "source", "data.data_dir", "training.tensorboard"}
-
-# What says where on a machine a run was, and nothing of the model.
-_NOT_DESCRIBED = {"run_dir", "overwrite"}
-
-
-def default_run_dir(config: Config) -> Path:
-    """`runs/<preset>`, or the folder that the configuration names."""
-    return config.run_dir or Path("runs") / config.preset
 
 
 def train(
@@ -52,34 +49,68 @@ def train(
       verbose: Keras's, of the training; 0 prints nothing.
 
     Returns:
-      The final metrics on the test set, also in `metrics.json`.
+      The final metrics on the test set, also in `metrics.json`; nothing on workers other than the chief, which
+      neither write nor print.
 
     Raises:
-      RunError: the folder holds another run, or files that are no run's.
-      ValueError: data and model do not fit together.
+      RunError: the folder holds another run, or files that are no run's; or another worker is lost.
+      ValueError: data and model, or they and the devices, do not fit together.
     """
+    devices = connect(config.strategy)
+    with devices.together():
+        return _train(devices, config, extra_callbacks, verbose if devices.is_chief else 0)
+
+
+def _train(
+    devices: Devices, config: Config, extra_callbacks: Sequence[keras.callbacks.Callback], verbose: str | int
+) -> dict[str, float]:
     run_dir = default_run_dir(config)
-    if _is_finished(run_dir, config, verbose):
-        return read_json(run_dir / "metrics.json", f"Delete the folder {run_dir} to train this run anew.")
+    if devices.from_chief(devices.on_chief(lambda: int(is_finished(run_dir, config, verbose)))):
+        advice = f"Delete the folder {run_dir} to train this run anew."
+        return devices.on_chief(lambda: read_json(run_dir / "metrics.json", advice)) or {}
     source = config.data.load().only(config.model.modalities)
     steps_per_epoch = source.num_batches(config.data.batch_size)
+    _check_steps(config, steps_per_epoch, devices.num_replicas)
+    shapes = {name: np.shape(array) for split in (source.train, source.test) for name, array in split.items()}
+    devices.check_same([comparable(config), shapes, environment()["versions"]])
+    devices.on_chief(lambda: prepare(run_dir, config))
+
+    keras.utils.set_random_seed(config.seed)
+    keras.config.set_dtype_policy(config.training.precision)
+    with devices.scope():
+        model = build_model(config.model)
+        for name in model.standardizations:
+            model.set_statistics(name, *_statistics(source, name))
+        _compile(model, config, steps_per_epoch)
+    history = _fit(devices, model, source, config, run_dir, steps_per_epoch, extra_callbacks, verbose)
+    return devices.on_chief(lambda: _finish(devices, model, source, history, run_dir, config)) or {}
+
+
+def _check_steps(config: Config, steps_per_epoch: int, num_replicas: int) -> None:
     if steps_per_epoch % config.training.steps_per_execution:
         raise ValueError(
             f"steps_per_execution must divide the {steps_per_epoch} steps of an epoch; "
             f"got {config.training.steps_per_execution}."
         )
-    _prepare_folder(run_dir, config)
+    if config.data.batch_size < num_replicas:
+        raise ValueError(
+            f"batch_size is of all devices together: {config.data.batch_size} examples cannot be shared by the "
+            f"{num_replicas} devices in use."
+        )
 
-    keras.utils.set_random_seed(config.seed)
-    keras.config.set_dtype_policy(config.training.precision)
-    model = build_model(config.model)
-    for name in model.standardizations:
-        model.set_statistics(name, *_statistics(source, name))
-    _compile(model, config, steps_per_epoch)
-    history = _fit(model, source, config, run_dir, steps_per_epoch, extra_callbacks, verbose)
 
-    metrics = evaluate(model, source, config.num_steps)
+def _finish(
+    devices: Devices,
+    model: MultimodalVAE,
+    source: data.Source,
+    history: dict[str, list[float]],
+    run_dir: Path,
+    config: Config,
+) -> dict[str, float]:
     replace_atomically(run_dir / "model.keras", model.save)
+    if devices.num_replicas > 1:
+        model = load_model(run_dir / "model.keras")  # on one device: what follows is the chief's alone
+    metrics = evaluate(model, source, config.num_steps)
     write_json(run_dir / "history.json", history)
     _draw(model, source, history, run_dir, config)
     write_json(run_dir / "metrics.json", metrics)
@@ -145,6 +176,7 @@ def _schedule(rate: float, training: TrainingConfig, steps_per_epoch: int) -> An
 
 
 def _fit(
+    devices: Devices,
     model: MultimodalVAE,
     source: data.Source,
     config: Config,
@@ -153,15 +185,28 @@ def _fit(
     extra_callbacks: Sequence[keras.callbacks.Callback],
     verbose: str | int,
 ) -> dict[str, list[float]]:
+    """Trains on all workers; the history of the whole run on the chief, nothing on others."""
     training = config.training
     checkpoint = callbacks.Checkpoint(run_dir / "checkpoint")
-    done = checkpoint.restore(model)
-    if done and verbose:
-        print(f"Continuing {run_dir} after epoch {done} of {training.epochs}.")
+    with devices.scope():
+        done = devices.from_chief(devices.on_chief(lambda: checkpoint.restore(model)))
+        model.optimizer.build(model.trainable_variables)
+    if done:
+        devices.share_state(model)
+        if verbose:
+            print(f"Continuing {run_dir} after epoch {done} of {training.epochs}.")
+    of_chief = [
+        callbacks.DiscriminatorCollapse(),
+        *_tensorboard(source, config, run_dir),
+        checkpoint,
+        *extra_callbacks,
+    ]
     if done < training.epochs:
+        passes = range(done, training.epochs)
+        batch_size, seed = config.data.batch_size, config.seed
         model.fit(
-            source.train_batches(config.data.batch_size, config.seed, passes=range(done, training.epochs)),
-            validation_data=source.test_batches(),
+            devices.batches(lambda shares: source.train_batches(batch_size, seed, passes=passes, shares=shares)),
+            validation_data=devices.batches(lambda shares: source.test_batches(shares=shares)),
             validation_freq=training.validate_every,
             initial_epoch=done,
             epochs=training.epochs,
@@ -170,15 +215,16 @@ def _fit(
                 callbacks.KLWarmUp(training.kl_warm_up),
                 keras.callbacks.TerminateOnNaN(),
                 _Stopwatch(),
-                callbacks.DiscriminatorCollapse(),
-                *_tensorboard(source, config, run_dir),
-                checkpoint,
-                *extra_callbacks,
+                *(of_chief if devices.is_chief else ()),
             ],
             verbose=verbose,
         )
+    return devices.on_chief(lambda: _complete(checkpoint, training.epochs)) or {}
+
+
+def _complete(checkpoint: callbacks.Checkpoint, epochs: int) -> dict[str, list[float]]:
     reached = len(checkpoint.history.get("loss", ()))
-    if reached < training.epochs:
+    if reached < epochs:
         kept = f" The weights of epoch {reached} are kept in {checkpoint.directory}." if reached else ""
         raise RunError(
             f"The loss or the weights became NaN or infinite in epoch {reached + 1}.{kept} "
@@ -217,114 +263,3 @@ def _draw(
             run_dir / "generated.png",
             lambda path: both_directions(model, source.test, source.class_names, path, **options),
         )
-
-
-def _is_finished(run_dir: Path, config: Config, verbose: str | int) -> bool:
-    if config.overwrite or not (run_dir / "metrics.json").exists() or _recorded(run_dir) is None:
-        return False
-    _require_same(run_dir, config)
-    if verbose:
-        print(f"{run_dir} holds this run, finished. Train anew with --overwrite, or elsewhere with --run-dir.")
-    return True
-
-
-def _prepare_folder(run_dir: Path, config: Config) -> None:
-    discarded = run_dir.with_name(f"{run_dir.name}~")
-    shutil.rmtree(discarded, ignore_errors=True)  # of an --overwrite that was cut off
-    if _recorded(run_dir) is not None:
-        if not config.overwrite:
-            _require_same(run_dir, config)
-            return
-        run_dir.rename(discarded)
-        shutil.rmtree(discarded)
-    elif run_dir.exists() and not _is_empty(run_dir):
-        raise RunError(f"{run_dir} holds files that are no run's; choose another folder with --run-dir.")
-    run_dir.mkdir(parents=True, exist_ok=True)
-    write_json(run_dir / "config.json", {"config": config.model_dump(mode="json"), **environment()})
-
-
-def _is_empty(run_dir: Path) -> bool:
-    """Whether nothing is there but a first file whose writing was cut off."""
-    return run_dir.is_dir() and all(path.name == "config~.json" for path in run_dir.iterdir())
-
-
-def _recorded(run_dir: Path) -> dict[str, Any] | None:
-    """What the folder's config.json says, if it is a run's."""
-    try:
-        recorded = json.loads((run_dir / "config.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return recorded if isinstance(recorded, dict) and {"config", "versions"} <= recorded.keys() else None
-
-
-def _require_same(run_dir: Path, config: Config) -> None:
-    advice = "Choose another folder with --run-dir, or delete that one (tf-jmvae train does with --overwrite)."
-    try:
-        recorded = Config.model_validate(_recorded(run_dir)["config"])  # what was no option then has its default
-    except ValueError as error:
-        raise RunError(
-            f"{run_dir / 'config.json'} is no configuration of this version of tf_jmvae: {error}. {advice}"
-        ) from error
-    before, now = _flat(recorded.model_dump(mode="json")), _flat(config.model_dump(mode="json"))
-    changed = [
-        f"{key} ({before.get(key)} there, {now.get(key)} here)"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key) and key not in _NOT_COMPARED
-    ]
-    if changed:
-        raise RunError(f"{run_dir} holds a run with other settings: {', '.join(changed)}. {advice}")
-
-
-def load_model(path: Path, *, maker: str = "tf-jmvae train", advice: str = "") -> MultimodalVAE:
-    """A saved model of this package.
-
-    Args:
-      path: of a `.keras` file.
-      maker: the command that leaves such a model, for the message if there is none.
-      advice: what to do if it is damaged.
-
-    Raises:
-      RunError: there is no such file, or it is damaged or of another kind.
-    """
-    if not path.is_file():
-        raise RunError(f"There is no model {path}. A run leaves one in its folder: {maker}.")
-    try:
-        model = keras.saving.load_model(path)
-    except Exception as error:  # Keras has no error of its own for a file that is damaged
-        raise RunError(f"The trained model {path} cannot be loaded ({error}). {advice}".rstrip()) from error
-    if not isinstance(model, MultimodalVAE):
-        raise RunError(f"{path} holds a {type(model).__name__}; expected a model of tf_jmvae.")
-    return model
-
-
-def describe(run_dir: Path) -> dict[str, Any]:
-    """What a model card says of a run: `training`, its configuration and where it was made, and `metrics`.
-
-    A folder that is no run's, such as that of a model saved by hand, gives empty ones; `num_steps` is then 1.
-    """
-    if not (run_dir / "metrics.json").is_file():
-        return {"training": {}, "metrics": {}, "num_steps": 1}
-    advice = "Without them, export a copy of model.keras in a folder of its own."
-    recorded = read_json(run_dir / "config.json", advice)
-    recorded["config"] = {key: value for key, value in recorded["config"].items() if key not in _NOT_DESCRIBED}
-    recorded["config"]["data"] = {key: value for key, value in recorded["config"]["data"].items() if key != "data_dir"}
-    metrics = read_json(run_dir / "metrics.json", advice)
-    return {"training": recorded, "metrics": metrics, "num_steps": recorded["config"].get("num_steps", 1)}
-
-
-def read_json(path: Path, advice: str) -> Any:
-    """What a JSON file holds; a `RunError` with its path and the advice if it cannot be read."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path} is missing or damaged ({error}). {advice}") from error
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {prefix: value}
-    return {
-        key: leaf
-        for name, child in value.items()
-        for key, leaf in _flat(child, f"{prefix}.{name}" if prefix else name).items()
-    }

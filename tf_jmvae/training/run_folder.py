@@ -1,0 +1,156 @@
+"""The folder of a run: whether it is finished, may be continued, or is another's; and reading it again."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from tf_jmvae.files import write_json
+from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.provenance import environment
+from tf_jmvae.training.config import Config
+from tf_jmvae.training.errors import RunError
+
+__all__ = ["TENSORBOARD", "comparable", "default_run_dir", "describe", "is_finished", "load_model", "prepare", "read_json"]
+
+# The folder of TensorBoard's files in a run's.
+TENSORBOARD = "tensorboard"
+
+# What may differ between the command that started a run and the one that continues it.
+_NOT_COMPARED = {"run_dir", "overwrite", "source", "strategy", "data.data_dir", "training.tensorboard"}
+
+# What says where on a machine a run was, and nothing of the model.
+_NOT_DESCRIBED = {"run_dir", "overwrite", "strategy"}
+
+
+def default_run_dir(config: Config) -> Path:
+    """`runs/<preset>`, or the folder that the configuration names."""
+    return config.run_dir or Path("runs") / config.preset
+
+
+def comparable(config: Config) -> dict[str, Any]:
+    """The settings that make a run what it is, such as `training.epochs`."""
+    return {key: value for key, value in _flat(config.model_dump(mode="json")).items() if key not in _NOT_COMPARED}
+
+
+def is_finished(run_dir: Path, config: Config, verbose: str | int) -> bool:
+    """Whether the folder holds this very run, finished.
+
+    Raises:
+      RunError: it holds another one.
+    """
+    if config.overwrite or not (run_dir / "metrics.json").exists() or _recorded(run_dir) is None:
+        return False
+    _require_same(run_dir, config)
+    if verbose:
+        print(f"{run_dir} holds this run, finished. Train anew with --overwrite, or elsewhere with --run-dir.")
+    return True
+
+
+def prepare(run_dir: Path, config: Config) -> None:
+    """Makes the folder ready to train in: new, or as an interrupted run left it.
+
+    Raises:
+      RunError: it holds another run, or files that are no run's.
+    """
+    discarded = run_dir.with_name(f"{run_dir.name}~")
+    shutil.rmtree(discarded, ignore_errors=True)  # of an --overwrite that was cut off
+    if _recorded(run_dir) is not None:
+        if not config.overwrite:
+            _require_same(run_dir, config)
+            return
+        run_dir.rename(discarded)
+        shutil.rmtree(discarded)
+    elif run_dir.exists() and not _is_empty(run_dir):
+        raise RunError(f"{run_dir} holds files that are no run's; choose another folder with --run-dir.")
+    run_dir.mkdir(parents=True, exist_ok=True)
+    write_json(run_dir / "config.json", {"config": config.model_dump(mode="json"), **environment()})
+
+
+def _is_empty(run_dir: Path) -> bool:
+    """Whether nothing is there but a first file whose writing was cut off."""
+    return run_dir.is_dir() and all(path.name == "config~.json" for path in run_dir.iterdir())
+
+
+def _recorded(run_dir: Path) -> dict[str, Any] | None:
+    """What the folder's config.json says, if it is a run's."""
+    try:
+        recorded = json.loads((run_dir / "config.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return recorded if isinstance(recorded, dict) and {"config", "versions"} <= recorded.keys() else None
+
+
+def _require_same(run_dir: Path, config: Config) -> None:
+    advice = "Choose another folder with --run-dir, or delete that one (tf-jmvae train does with --overwrite)."
+    try:
+        recorded = Config.model_validate(_recorded(run_dir)["config"])  # what was no option then has its default
+    except ValueError as error:
+        raise RunError(
+            f"{run_dir / 'config.json'} is no configuration of this version of tf_jmvae: {error}. {advice}"
+        ) from error
+    before, now = comparable(recorded), comparable(config)
+    changed = [
+        f"{key} ({before.get(key)} there, {now.get(key)} here)"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]
+    if changed:
+        raise RunError(f"{run_dir} holds a run with other settings: {', '.join(changed)}. {advice}")
+
+
+def load_model(path: Path, *, maker: str = "tf-jmvae train", advice: str = "") -> MultimodalVAE:
+    """A saved model of this package.
+
+    Args:
+      path: of a `.keras` file.
+      maker: the command that leaves such a model, for the message if there is none.
+      advice: what to do if it is damaged.
+
+    Raises:
+      RunError: there is no such file, or it is damaged or of another kind.
+    """
+    if not path.is_file():
+        raise RunError(f"There is no model {path}. A run leaves one in its folder: {maker}.")
+    try:
+        model = keras.saving.load_model(path)
+    except Exception as error:  # Keras has no error of its own for a file that is damaged
+        raise RunError(f"The trained model {path} cannot be loaded ({error}). {advice}".rstrip()) from error
+    if not isinstance(model, MultimodalVAE):
+        raise RunError(f"{path} holds a {type(model).__name__}; expected a model of tf_jmvae.")
+    return model
+
+
+def describe(run_dir: Path) -> dict[str, Any]:
+    """What a model card says of a run: `training`, its configuration and where it was made, and `metrics`.
+
+    A folder that is no run's, such as that of a model saved by hand, gives empty ones; `num_steps` is then 1.
+    """
+    if not (run_dir / "metrics.json").is_file():
+        return {"training": {}, "metrics": {}, "num_steps": 1}
+    advice = "Without them, export a copy of model.keras in a folder of its own."
+    recorded = read_json(run_dir / "config.json", advice)
+    recorded["config"] = {key: value for key, value in recorded["config"].items() if key not in _NOT_DESCRIBED}
+    recorded["config"]["data"] = {key: value for key, value in recorded["config"]["data"].items() if key != "data_dir"}
+    metrics = read_json(run_dir / "metrics.json", advice)
+    return {"training": recorded, "metrics": metrics, "num_steps": recorded["config"].get("num_steps", 1)}
+
+
+def read_json(path: Path, advice: str) -> Any:
+    """What a JSON file holds; a `RunError` with its path and the advice if it cannot be read."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is missing or damaged ({error}). {advice}") from error
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    return {
+        key: leaf
+        for name, child in value.items()
+        for key, leaf in _flat(child, f"{prefix}.{name}" if prefix else name).items()
+    }

@@ -71,7 +71,10 @@ def share(value: tf.Tensor) -> tf.Tensor:
 
 def total(value: tf.Tensor) -> tf.Tensor:
     """The sum over replicas."""
-    return value if current_part() is None else tf.distribute.get_replica_context().all_reduce("SUM", value)
+    if current_part() is None:
+        return value
+    # A copy is made on this replica's device, which the sum needs to know.
+    return tf.distribute.get_replica_context().all_reduce("SUM", tf.identity(value))
 
 
 def track_mean(tracker: keras.metrics.Mean, value: tf.Tensor, batch_size: tf.Tensor) -> None:

@@ -25,8 +25,8 @@ class DistributedFit:
     def _make_function(self, step_function: Callable[[Any], dict[str, tf.Tensor]]) -> Callable[[Any], Any]:
         """As Keras's, with logs that are right for replicas of unequal size.
 
-        Keras averages each replica's logs, one by one, and between workers it cannot average scalars. So a replica gives
-        totals and counts, all in one tensor `[1, 2, K]`, of which the means are taken after they are added up.
+        Keras averages each replica's logs, one by one, and between workers it cannot average scalars. So a replica
+        gives totals and counts, all in one tensor `[1, 2, K]`, and the means are taken when they are added up.
         """
         if self.distribute_strategy.num_replicas_in_sync == 1:
             return super()._make_function(step_function)

@@ -30,7 +30,7 @@ class ValidatedFit:
             self._check_data(validation, complete=True)
         if kwargs.get("class_weight") is not None:
             raise ValueError("class_weight needs targets, which a multimodal VAE has not; use sample_weight.")
-        if isinstance(x, tf.data.Dataset):
+        if isinstance(x, tf.data.Dataset | tf.distribute.DistributedDataset):
             kwargs.setdefault("shuffle", False)  # Keras's default, True, is for arrays; here it warns of it
         return super().fit(x, _keep(kwargs.get("sample_weight")), *args, **kwargs)
 

@@ -96,8 +96,8 @@ class Devices:
         other = np.flatnonzero(digests != digests[0])
         if len(other):
             raise RunError(
-                f"Workers {', '.join(map(str, other))} of TF_CONFIG have other settings, data or versions than worker 0: "
-                "start all of them with the same command and the same installation."
+                f"Workers {', '.join(map(str, other))} of TF_CONFIG have other settings, data or versions than worker "
+                "0: start all of them with the same command and the same installation."
             )
 
     def share_state(self, model: keras.Model) -> None:
@@ -125,8 +125,8 @@ class Devices:
             if self._workers == 1:
                 raise
             raise RunError(
-                f"The connection to another worker is lost, so this one (number {self._index} of {self._workers}) stops "
-                f"too. Start all workers again with the same command: they continue from the last epoch. "
+                f"The connection to another worker is lost, so this one (number {self._index} of {self._workers}) "
+                "stops too. Start all workers again with the same command: they continue from the last epoch. "
                 f"TensorFlow says: {str(error).strip().splitlines()[-1]}"
             ) from error
 
@@ -134,19 +134,17 @@ class Devices:
         """The sum of int64 numbers over workers."""
         if self._workers == 1:
             return numbers
-        strategy = self._strategy
-        here = self.num_replicas // self._workers
+        added = self._added(tf.constant(numbers))
+        return self._strategy.experimental_local_results(added)[0].numpy()
 
-        @tf.function(autograph=False)
-        def added() -> Any:
-            def of_replica() -> tf.Tensor:
-                context = tf.distribute.get_replica_context()
-                first = tf.cast(context.replica_id_in_sync_group, tf.int64) % here == 0
-                return context.all_reduce("SUM", tf.constant(numbers) * tf.cast(first, tf.int64))
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)], autograph=False)
+    def _added(self, numbers: tf.Tensor) -> Any:
+        def of_replica() -> tf.Tensor:
+            context = tf.distribute.get_replica_context()
+            on_worker = tf.cast(context.replica_id_in_sync_group, tf.int64) % (self.num_replicas // self._workers)
+            return context.all_reduce("SUM", numbers * tf.cast(on_worker == 0, tf.int64))
 
-            return strategy.run(of_replica)
-
-        return strategy.experimental_local_results(added())[0].numpy()
+        return self._strategy.run(of_replica)
 
 
 def connect(name: str) -> Devices:

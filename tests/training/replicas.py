@@ -1,0 +1,75 @@
+"""Training on two devices of one process, beside training on one: what `tests/training/test_replicas.py` compares."""
+
+import contextlib
+import os
+import pickle
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from conftest import small_batch, small_modalities
+
+import tf_jmvae as tj
+from tf_jmvae.optimizers import FusedAdam
+
+BATCH = 11  # of 34 examples: the last batch has one, and one replica none
+
+
+def kl():
+    model = tj.JMVAEKL(small_modalities(), 2, alpha=0.1)
+    model.compile(FusedAdam(1e-2, global_clipnorm=1.0))
+    return model
+
+
+def gan():
+    """With batch normalisation; by SGD, as Adam blows up the rounding of gradients that are zero."""
+    mlp = tj.networks.mlp([8, 8], batch_norm=True)
+    modalities = {**small_modalities(), "x": tj.Modality((4, 4, 1), "gaussian", encoder=mlp, decoder=mlp)}
+    model = tj.JMVAEKLGAN(modalities, 2, discriminator=tj.networks.mlp([8], batch_norm=True))
+    model.compile(keras.optimizers.SGD(1e-2, clipnorm=0.5))
+    return model
+
+
+def scope(strategy):
+    return strategy.scope() if strategy else contextlib.nullcontext()
+
+
+def train_kl(strategy):
+    """What a user does: the model in the strategy's scope, then `fit`, `evaluate` and `predict` as ever."""
+    with scope(strategy):
+        model = kl()
+    batches = tf.data.Dataset.from_tensor_slices(small_batch(size=34)).batch(BATCH)
+    warm_up = [tj.callbacks.KLWarmUp(2)]
+    history = model.fit(batches, epochs=3, validation_data=batches, callbacks=warm_up, verbose=0).history
+    predicted = model.predict(batches, verbose=0)["x"]
+    return {**history, "predict x": predicted, "weights": _weights(model)}
+
+
+def train_gan(strategy):
+    """From arrays, with weights of the examples."""
+    with scope(strategy):
+        model = gan()
+    importance = np.linspace(0.5, 1.5, 34, dtype=np.float32)
+    options = {"sample_weight": importance, "batch_size": BATCH, "shuffle": False, "verbose": 0}
+    history = model.fit(small_batch(size=34), epochs=2, **options).history
+    return {**history, "weights": _weights(model)}
+
+
+def _weights(model):
+    return np.concatenate([np.ravel(weight) for weight in model.get_weights()])
+
+
+if __name__ == "__main__":
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    results = {}
+    for train in (train_kl, train_gan):
+        for strategy in (None, two):
+            keras.utils.set_random_seed(3)
+            results.setdefault(train.__name__, []).append(train(strategy))
+    with open(sys.argv[1], "wb") as file:  # noqa: PTH123
+        pickle.dump(results, file)

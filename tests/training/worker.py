@@ -1,0 +1,44 @@
+"""One of several workers: trains by `fit` as a user does, then as `tf-jmvae train` does, and leaves what it has.
+
+    python worker.py PRESET RUN_DIR OUTPUT
+"""
+
+import os
+import pathlib
+import pickle
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import tensorflow as tf
+from conftest import small_batch, small_modalities
+
+import tf_jmvae as tj
+from tf_jmvae.optimizers import FusedAdam
+from tf_jmvae.training import distribution, presets, run
+
+
+def plain_fit(strategy):
+    keras.utils.set_random_seed(3)
+    with strategy.scope():
+        model = tj.JMVAEKL(small_modalities(), 2, alpha=0.1)
+        model.compile(FusedAdam(1e-2, global_clipnorm=1.0))
+    batches = tf.data.Dataset.from_tensor_slices(small_batch(size=34)).batch(11)
+    warm_up = [tj.callbacks.KLWarmUp(2)]
+    history = model.fit(batches, epochs=3, validation_data=batches, callbacks=warm_up, verbose=0).history
+    return {**history, "predict x": model.predict(batches, verbose=0)["x"]}
+
+
+if __name__ == "__main__":
+    preset, run_dir, output = sys.argv[1:]
+    devices = distribution.connect("auto")  # once in a process
+    result = {"plain": plain_fit(devices._strategy)}
+    models = []
+    run.connect = lambda name: devices
+    build_model = run.build_model
+    run.build_model = lambda config: models.append(build_model(config)) or models[-1]
+    config = presets.load(preset).model_copy(update={"run_dir": pathlib.Path(run_dir), "seed": 3})
+    result["metrics"] = run.train(config)
+    result["weights"] = [weight.tobytes() for weight in models[0].get_weights()]
+    pathlib.Path(output).write_bytes(pickle.dumps(result))

@@ -65,6 +65,7 @@ def _weights(model):
 if __name__ == "__main__":
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # graphs are ready sooner
     two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     results = {}
     for train in (train_kl, train_gan):

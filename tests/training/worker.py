@@ -1,6 +1,6 @@
 """One of several workers: trains by `fit` as a user does, then as `tf-jmvae train` does, and leaves what it has.
 
-    python worker.py PRESET RUN_DIR OUTPUT
+python worker.py PRESET RUN_DIR OUTPUT
 """
 
 import os
@@ -11,6 +11,7 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
+import numpy as np
 import tensorflow as tf
 from conftest import small_batch, small_modalities
 
@@ -26,14 +27,25 @@ def plain_fit(strategy):
         model.compile(FusedAdam(1e-2, global_clipnorm=1.0))
     batches = tf.data.Dataset.from_tensor_slices(small_batch(size=34)).batch(11)
     warm_up = [tj.callbacks.KLWarmUp(2)]
-    history = model.fit(batches, epochs=3, validation_data=batches, callbacks=warm_up, verbose=0).history
-    return {**history, "predict x": model.predict(batches, verbose=0)["x"]}
+    history = model.fit(batches, epochs=3, callbacks=warm_up, verbose=0).history
+    predicted = model.predict(batches, verbose=0)["x"]
+    weights = np.concatenate([np.ravel(weight) for weight in model.get_weights()])
+    return {**history, "predict x": predicted, "weights": weights}
 
 
 if __name__ == "__main__":
     preset, run_dir, output = sys.argv[1:]
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # graphs are ready sooner
     devices = distribution.connect("auto")  # once in a process
-    result = {"plain": plain_fit(devices._strategy)}
+    result = {"plain": plain_fit(devices.strategy)}
+    try:
+        devices.on_chief(lambda: 1 / 0)
+    except (ZeroDivisionError, run.RunError) as error:
+        result["failure"] = repr(error)
+    try:
+        devices.check_same({"epochs": 1 + devices.is_chief})
+    except run.RunError as error:
+        result["difference"] = str(error)
     models = []
     run.connect = lambda name: devices
     build_model = run.build_model

@@ -54,6 +54,7 @@ class Study:
             title = f"training {number} of {len(configs)}, {name}"
             if (self.folder / name / "metrics.json").exists():
                 print(f"{title}: finished", flush=True)
+            config = config.model_copy(update={"strategy": "none"})  # a study is the work of one process
             run.train(config, extra_callbacks=[_Progress(title, config.training.epochs, pace)], verbose=0)
 
     def measure(self, measurements: dict[str, Measurement]) -> dict[str, dict[str, Any]]:

@@ -34,19 +34,20 @@ class Devices:
       cluster: the workers; None for this process alone.
 
     Attributes:
+      strategy: as given.
       num_replicas: into so many parts every global batch is divided.
       is_chief: whether this process writes and prints; the only process always does.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy | None = None, cluster: Cluster | None = None):
-        self._strategy = strategy
+        self.strategy = strategy
         self._workers, self._index = (len(cluster.workers), cluster.index) if cluster else (1, 0)
         self.num_replicas = strategy.num_replicas_in_sync if strategy else 1
         self.is_chief = self._index == 0
 
     def scope(self) -> contextlib.AbstractContextManager:
         """Where a model and its optimizers must be made."""
-        return self._strategy.scope() if self._strategy else contextlib.nullcontext()
+        return self.strategy.scope() if self.strategy else contextlib.nullcontext()
 
     def batches(self, make: Callable[[Shares | None], tf.data.Dataset]) -> Any:
         """A dataset for `fit`, of which each replica gets its share of every global batch, and makes no other.
@@ -62,7 +63,7 @@ class Devices:
             first = context.input_pipeline_id * here
             return make(Shares(range(first, first + here), context.num_replicas_in_sync))
 
-        return self._strategy.distribute_datasets_from_function(of_this_worker)
+        return self.strategy.distribute_datasets_from_function(of_this_worker)
 
     def on_chief(self, action: Callable[[], Any]) -> Any:
         """What `action` gives on the chief, and None on the other workers, which wait until it is done.
@@ -135,7 +136,7 @@ class Devices:
         if self._workers == 1:
             return numbers
         added = self._added(tf.constant(numbers))
-        return self._strategy.experimental_local_results(added)[0].numpy()
+        return self.strategy.experimental_local_results(added)[0].numpy()
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)], autograph=False)
     def _added(self, numbers: tf.Tensor) -> Any:
@@ -144,7 +145,7 @@ class Devices:
             on_worker = tf.cast(context.replica_id_in_sync_group, tf.int64) % (self.num_replicas // self._workers)
             return context.all_reduce("SUM", numbers * tf.cast(on_worker == 0, tf.int64))
 
-        return self._strategy.run(of_replica)
+        return self.strategy.run(of_replica)
 
 
 def connect(name: str) -> Devices:

@@ -82,6 +82,7 @@ def _train(
         for name in model.standardizations:
             model.set_statistics(name, *_statistics(source, name))
         _compile(model, config, steps_per_epoch)
+        model.optimizer.build(model.trainable_variables)  # by all workers: the chief alone restores its state
     history = _fit(devices, model, source, config, run_dir, steps_per_epoch, extra_callbacks, verbose)
     return devices.on_chief(lambda: _finish(devices, model, source, history, run_dir, config)) or {}
 
@@ -188,9 +189,7 @@ def _fit(
     """Trains on all workers; the history of the whole run on the chief, nothing on others."""
     training = config.training
     checkpoint = callbacks.Checkpoint(run_dir / "checkpoint")
-    with devices.scope():
-        done = devices.from_chief(devices.on_chief(lambda: checkpoint.restore(model)))
-        model.optimizer.build(model.trainable_variables)
+    done = devices.from_chief(devices.on_chief(lambda: checkpoint.restore(model)))
     if done:
         devices.share_state(model)
         if verbose:

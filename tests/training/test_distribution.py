@@ -1,0 +1,225 @@
+"""Several devices and several workers train as one device does; workers that die come back."""
+
+import contextlib
+import json
+import os
+import pathlib
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_jmvae.training import distribution, presets, run, run_folder
+from tf_jmvae.training.cluster import Cluster
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+EPOCHS = 30
+PRESET = f"""
+source = "a test"
+data = {{dataset = "digits", train_size = 170, batch_size = 50}}
+model.kind = "jmvae-kl"
+model.latent_dim = 2
+[model.modalities]
+x = {{event_shape = [8, 8, 1], likelihood = "bernoulli", encoder = [16], decoder = [16]}}
+w = {{event_shape = [10], likelihood = "categorical", encoder = [16], decoder = [16]}}
+[training]
+epochs = {EPOCHS}
+kl_warm_up = 20
+clip_norm = 30
+validate_every = {EPOCHS}
+"""
+
+
+@pytest.fixture
+def start():
+    """Starts Python with a command; nothing of it outlives the test."""
+    with contextlib.ExitStack() as stack:
+
+        def start(command, log, **environment):
+            process = _start(command, log, **environment)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            return process
+
+        yield start
+
+
+def _start(command, log, **environment):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests"), "CUDA_VISIBLE_DEVICES": "-1", **environment}
+    with log.open("wb") as file:
+        return subprocess.Popen(
+            [sys.executable, *map(str, command)], cwd=ROOT, env=environment, stdout=file, stderr=file
+        )
+
+
+def _start_workers(start, commands, folder):
+    """Each command as one worker of a cluster on free ports of this machine."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in commands]
+    hosts = [f"127.0.0.1:{free.getsockname()[1]}" for free in sockets]
+    for free in sockets:
+        free.close()
+    places = [{"cluster": {"worker": hosts}, "task": {"type": "worker", "index": i}} for i in range(len(commands))]
+    return [
+        start(command, folder / f"{i}.log", TF_CONFIG=json.dumps(place))
+        for i, (command, place) in enumerate(zip(commands, places, strict=True))
+    ]
+
+
+def _log(folder, worker):
+    return (folder / f"{worker}.log").read_text(errors="replace")[-3000:]
+
+
+def _assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_allclose(
+            np.array(found[name], float), np.array(values, float), **CLOSE, err_msg=name
+        )  # None, of an epoch that is not validated, is NaN
+
+
+@pytest.fixture
+def mirrored(tmp_path, start):
+    """What models are like after training on one device and on two, by a process with two logical devices."""
+    process = start([HERE / "replicas.py", tmp_path / "mirrored"], tmp_path / "mirrored.log")
+    assert process.wait() == 0, (tmp_path / "mirrored.log").read_text()[-3000:]
+    return pickle.loads((tmp_path / "mirrored").read_bytes())
+
+
+def test_several_devices_and_workers_train_as_one_device(tmp_path, start, mirrored):
+    """Uneven batches of which a replica has no row, clipping, warm-up, validation and prediction are all in it."""
+    for on_one, on_two in mirrored.values():
+        assert np.isfinite(on_two["weights"]).all()
+        _assert_same(on_two, on_one)
+
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "tiny.toml").write_text(PRESET)
+    (tmp_path / "a file").touch()
+    # The second worker could not write its run folder.
+    run_dirs = [tmp_path / "run", tmp_path / "a file" / "run"]
+    train = ["train.py", "--preset", tmp_path / "tiny.toml", "--seed", "3", "--run-dir"]
+    workers = _start_workers(start, [[*train, run_dir] for run_dir in run_dirs], tmp_path / "killed")
+    while not list(run_dirs[0].glob("checkpoint/epoch-?*.weights.h5")) and workers[1].poll() is None:
+        time.sleep(0.02)
+    workers[1].send_signal(signal.SIGKILL)
+    assert workers[1].wait(60) == -signal.SIGKILL
+    one = run.train(_config(tmp_path, "one"), verbose=0)  # what one device gives
+    assert workers[0].wait(120) == 1, _log(tmp_path / "killed", 0)
+    assert "Start all workers again with the same command" in _log(tmp_path / "killed", 0)
+    assert not (run_dirs[0] / "metrics.json").exists()
+
+    outputs = [tmp_path / "output0", tmp_path / "output1"]
+    again = [[HERE / "worker.py", tmp_path / "tiny.toml", *pair] for pair in zip(run_dirs, outputs, strict=True)]
+    for index, worker in enumerate(_start_workers(start, again, tmp_path)):
+        assert worker.wait(200) == 0, _log(tmp_path, index)
+    assert "after epoch" in _log(tmp_path, 0)
+    for said in ("Epoch", "after epoch", "Continuing", "Waiting"):
+        assert said not in _log(tmp_path, 1)  # the chief alone prints
+    chief, other = (pickle.loads(output.read_bytes()) for output in outputs)
+    assert chief["weights"] == other["weights"]
+    _assert_same(chief["metrics"], one)
+    assert other["metrics"] == {}
+    _assert_same(_history(run_dirs[0]), _history(tmp_path / "one"))
+    alone = keras.saving.load_model(tmp_path / "one" / "model.keras").get_weights()
+    together = keras.saving.load_model(run_dirs[0] / "model.keras").get_weights()
+    for weight, expected in zip(together, alone, strict=True):
+        np.testing.assert_allclose(weight, expected, **CLOSE)
+    assert [weight.tobytes() for weight in together] == chief["weights"]
+    assert {path.name for path in run_dirs[0].iterdir()} == {path.name for path in (tmp_path / "one").iterdir()}
+    assert "ZeroDivisionError" in chief["failure"]
+    assert "The chief" in other["failure"]
+    for worker in (chief, other):
+        assert "Workers 1 of TF_CONFIG have other settings" in worker["difference"]
+    for worker in (chief, other):
+        _assert_same(worker["plain"], {name: mirrored["train_kl"][0][name] for name in worker["plain"]})
+
+
+def _config(folder, name):
+    config = presets.load(str(folder / "tiny.toml"))
+    return config.model_copy(update={"run_dir": folder / name, "seed": 3, "strategy": "none"})
+
+
+def _history(run_dir):
+    history = json.loads((run_dir / "history.json").read_text())
+    return {name: values for name, values in history.items() if name != "seconds"}
+
+
+def _config_of(cluster, kind, index):
+    return json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", None),
+        ("{}", None),
+        (_config_of({"worker": ["a:1", "b:2"]}, "worker", 1), Cluster(("a:1", "b:2"), 1)),
+        (_config_of({"chief": ["c:0"], "worker": ["a:1"]}, "worker", 0), Cluster(("c:0", "a:1"), 1)),
+        (_config_of({"worker": ["a:1"], "chief": ["c:0"]}, "chief", 0), Cluster(("c:0", "a:1"), 0)),
+        (_config_of({"worker": ["a:1", "b:2"]}, "worker", "1"), Cluster(("a:1", "b:2"), 1)),
+    ],
+)
+def test_cluster(text, expected, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
+    assert Cluster.from_environment() == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "worker 0",
+        "[]",
+        '{"cluster": {"worker": ["a:1"]}}',
+        _config_of({"worker": ["a:1", "b:2"]}, "worker", 2),
+        _config_of({"worker": ["a:1", "b:2"]}, "worker", -1),
+        _config_of({"worker": ["a:1", "b:2"]}, "evaluator", 0),
+        _config_of({"worker": ["a:1"], "ps": ["b:2"]}, "worker", 0),
+        _config_of({"worker": ["a:1", "a:1"]}, "worker", 0),
+    ],
+)
+def test_damaged_cluster(text, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(ValueError, match="TF_CONFIG must name every worker and which one this is"):
+        distribution.connect("auto")
+    assert distribution.connect("none").num_replicas == 1
+
+
+def test_workers_need_a_cluster(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(ValueError, match="needs the environment variable TF_CONFIG"):
+        distribution.connect("multi-worker")
+
+
+def test_a_process_cannot_join_late(monkeypatch):
+    tf.zeros(())
+    monkeypatch.setenv("TF_CONFIG", _config_of({"worker": ["127.0.0.1:1", "127.0.0.1:2"]}, "worker", 0))
+    with pytest.raises(ValueError, match="before TensorFlow has run anything"):
+        distribution.connect("auto")
+
+
+def test_one_device_by_default(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", _config_of({"worker": ["a:1"]}, "worker", 0))
+    devices = distribution.connect("auto")
+    assert devices.is_chief
+    assert devices.num_replicas == max(1, len(tf.config.list_physical_devices("GPU")))
+
+
+def test_a_batch_must_reach_all_devices(tmp_path):
+    (tmp_path / "tiny.toml").write_text(PRESET)
+    with pytest.raises(ValueError, match="50 examples cannot be shared by the 51 devices"):
+        run._check_steps(_config(tmp_path, "run"), 4, 51)
+
+
+def test_a_run_may_go_on_with_other_devices(tmp_path):
+    (tmp_path / "tiny.toml").write_text(PRESET)
+    config = _config(tmp_path, "run")
+    run_folder.prepare(tmp_path / "run", config)
+    run_folder.prepare(tmp_path / "run", config.model_copy(update={"strategy": "mirrored"}))

@@ -1,9 +1,9 @@
-"""Training by one process and by two workers on the same machine, in examples per second, and the sum of gradients alone.
+"""Training by one process and by two workers on one machine, in examples per second, and the sum of gradients alone.
 
     python benchmarks/workers.py
 
-Two workers here share the cores that one process has to itself, and talk over the loopback: they can only be slower. What
-is measured is what the distribution costs. A machine or a GPU for each worker was not at hand.
+Two workers here share the cores that one process has to itself, and talk over the loopback: they can only be slower.
+What is measured is what the distribution costs. A machine or a GPU for each worker was not at hand.
 """
 
 import argparse

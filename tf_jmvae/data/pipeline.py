@@ -101,7 +101,7 @@ def from_arrays(
         start = index * batch_size
         in_batch = tf.minimum(start + batch_size, size) - start
         first, end = shares.rows(in_batch, number)
-        rows = tf.range(start + first, start + end)
+        rows = tf.range(start, start + in_batch)
 
         def noise_of_batch(like: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
             shape = tf.concat([[in_batch], tf.shape(like, tf.int64)[1:]], 0)
@@ -109,6 +109,7 @@ def from_arrays(
 
         if shuffle:
             rows = tf.random.experimental.index_shuffle(rows, seed=pass_seed, max_index=size - 1)
+        rows = rows[first:end]  # only now, as there is no shuffling of no rows
         examples = {name: rows_of(rows) for name, rows_of in gather.items()}
         for position, name in enumerate(sorted(binarize)):
             noise_seed = tf.random.fold_in(pass_seed, tf.cast(index, tf.int32) * len(binarize) + position)

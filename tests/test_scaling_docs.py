@@ -8,7 +8,7 @@ import shlex
 import pytest
 import yaml
 
-from tf_jmvae import cli
+from tf_jmvae.cli import train
 from tf_jmvae.training.cluster import Cluster
 
 TEXT = (pathlib.Path(__file__).resolve().parents[1] / "docs/scaling.md").read_text()
@@ -52,17 +52,17 @@ def test_kubernetes_objects_fit_together():
     (volume,) = CHIEF["spec"]["template"]["spec"]["volumes"]
     assert volume["persistentVolumeClaim"]["claimName"] == CLAIM["metadata"]["name"]
     assert "volumes" not in WORKERS["spec"]["template"]["spec"]
-    chief, *workers = [cli.parse(container["command"][2:], "tf-jmvae train") for container, _, _ in _pods()]
+    chief, *workers = [train.parse(container["command"][2:], "tf-jmvae train").config for container, _, _ in _pods()]
     (mount,) = CHIEF["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
     assert str(chief.run_dir).startswith(mount["mountPath"] + "/")
     assert all(worker.model_copy(update={"run_dir": chief.run_dir}) == chief for worker in workers)
 
 
-@pytest.mark.parametrize("line", re.findall(r"^TF_CONFIG=.*$", TEXT, re.MULTILINE))
+@pytest.mark.parametrize("line", re.findall(r"^ +(TF_CONFIG=.*)$", TEXT, re.MULTILINE))
 def test_commands_for_hosts(line, monkeypatch):
     assignment, program, verb, *options = shlex.split(line)
     monkeypatch.setenv("TF_CONFIG", assignment.removeprefix("TF_CONFIG="))
     assert Cluster.from_environment().workers == ("host0:2222", "host1:2222")
     assert json.loads(assignment.removeprefix("TF_CONFIG="))["task"]["type"] == "worker"
     assert (program, verb) == ("tf-jmvae", "train")
-    assert cli.parse(options, "tf-jmvae train").strategy == "auto"
+    assert train.parse(options, "tf-jmvae train").config.strategy == "auto"

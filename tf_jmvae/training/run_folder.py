@@ -13,7 +13,16 @@ from tf_jmvae.provenance import environment
 from tf_jmvae.training.config import Config
 from tf_jmvae.training.errors import RunError
 
-__all__ = ["TENSORBOARD", "comparable", "default_run_dir", "describe", "is_finished", "load_model", "prepare", "read_json"]
+__all__ = [
+    "TENSORBOARD",
+    "comparable",
+    "default_run_dir",
+    "describe",
+    "is_finished",
+    "load_model",
+    "prepare",
+    "read_json",
+]
 
 # The folder of TensorBoard's files in a run's.
 TENSORBOARD = "tensorboard"

@@ -13,6 +13,7 @@ from tf_jmvae.data import pipeline
 from tf_jmvae.distributions import kl_divergence
 from tf_jmvae.optimizers import FusedAdam
 from tf_jmvae.training import presets
+from tf_jmvae.training.run import steps_in_one_call
 
 PRESETS = {"mnist": "mnist-jmvae-kl", "celeba": "celeba-jmvae-kl"}
 
@@ -57,7 +58,7 @@ class Training:
     def __init__(self, model: tj.models.MultimodalVAE, batch: int, examples: int, preset: str = "mnist-jmvae-kl"):
         training = presets.load(preset).training
         self._model, self._batch, self._steps = model, batch, examples // batch
-        per_execution = training.steps_per_execution if self._steps % training.steps_per_execution == 0 else 1
+        per_execution = steps_in_one_call(self._steps)  # as train.py does
         model.compile(
             FusedAdam(training.learning_rate), jit_compile=training.jit_compile, steps_per_execution=per_execution
         )

@@ -169,8 +169,8 @@ class TrainingConfig(_Schema):
     """Of the networks; heads and variables are float32."""
     jit_compile: bool = False
     """Compile the step with XLA."""
-    steps_per_execution: PositiveInt = 1
-    """Steps per call of the compiled function."""
+    steps_per_execution: PositiveInt | None = None
+    """Steps per call of the compiled function, a divisor of an epoch's; by default the largest up to 16."""
     tensorboard: bool = True
     """Log to the run folder's `tensorboard`: curves, generated pictures, latents and the graph."""
 

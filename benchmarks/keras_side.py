@@ -72,15 +72,15 @@ class Training:
             passes=range(10**6),
         )
         self._timer = _Timer()
-        self._fit(1)
+        self.fit(1)
 
     def examples_per_second(self, seconds: float) -> float:
         """Over whole epochs, until so many seconds have passed."""
         self._timer.stop_after = seconds
-        self._fit(10**6)
+        self.fit(10**6)
         return self._timer.epochs * self._steps * self._batch / self._timer.seconds
 
-    def _fit(self, epochs: int) -> None:
+    def fit(self, epochs: int) -> None:
         self._model.fit(self._data, epochs=epochs, steps_per_epoch=self._steps, verbose=0, callbacks=[self._timer])
 
 

@@ -19,6 +19,7 @@ NAMES = (
     "iterated_sampling",
     "serving",
     "memory",
+    "profile",
     "curves",
     "workers",
     "celeba_input",

@@ -25,12 +25,12 @@ from tf_jmvae.data import pipeline
 from tf_jmvae.files import write_json
 from tf_jmvae.optimizers import FusedAdam
 from tf_jmvae.provenance import environment
-from tf_jmvae.training import distribution, presets
+from tf_jmvae.training import build, distribution
 
 SEED = 0
-EXAMPLES = 20_480
-EPOCHS = 4  # the first is not counted: it traces
-SUMS = 30
+EXAMPLES = 10_240
+EPOCHS = 3  # the first is not counted: it traces
+SUMS = 10
 PRESET = "mnist-jmvae-kl"
 RESULTS = pathlib.Path(__file__).parent / "results" / "workers.json"
 
@@ -80,7 +80,7 @@ def measure(batches: list[int]) -> dict:
     for batch_size in batches:
         keras.utils.set_random_seed(SEED)
         with devices.scope():
-            model = presets.from_preset(PRESET)
+            model = build.from_preset(PRESET)
             model.compile(FusedAdam(1e-3))
 
         def make(shares: pipeline.Shares | None, batch_size: int = batch_size) -> tf.data.Dataset:

@@ -11,6 +11,7 @@ VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "tf_jmvae/__init__.py").r
 OPENCV = "opencv-python-headless>=4.10,<5"
 # MkDocs 2 has no plugins.
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=1,<2"]
+GRADIO = "gradio>=6.31,<7"
 
 setup(
     name="tf-jmvae",
@@ -21,7 +22,11 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["tf_jmvae", "tf_jmvae.*"]),
-    package_data={"tf_jmvae.training": ["presets/*.toml"], "tf_jmvae.report.page": ["templates/*"]},
+    package_data={
+        "tf_jmvae.training": ["presets/*.toml"],
+        "tf_jmvae.report.page": ["templates/*"],
+        "tf_jmvae.demo": ["examples/*.png"],
+    },
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "tensorboard>=2.20,<3",
@@ -51,6 +56,7 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "faces": [OPENCV],
         "docs": DOCS,
+        "demo": [GRADIO],
         "dev": [
             "filelock>=3.16",
             "pytest>=8",
@@ -59,8 +65,10 @@ setup(
             "ruff>=0.9",
             "scipy>=1.13",
             "pyyaml>=6",
+            "selenium>=4.20",
             OPENCV,
             *DOCS,
+            GRADIO,
         ],
     },
     entry_points={"console_scripts": ["tf-jmvae=tf_jmvae.cli:main"]},

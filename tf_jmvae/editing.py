@@ -20,7 +20,7 @@ from tf_jmvae.data.celeba_arrays import CENTER_CROP
 from tf_jmvae.data.faces import crop_face
 from tf_jmvae.models import MultimodalVAE
 
-__all__ = ["CROPS", "edit", "infer_attributes"]
+__all__ = ["CROPS", "cropped", "edit", "infer_attributes"]
 
 CROPS = ("none", "center", "face")
 _ALIGNED_WIDTH = 178  # of CelebA's pictures
@@ -110,19 +110,8 @@ def infer_attributes(
     return dict(zip(model.modalities[attributes].entry_names, map(float, w[0]), strict=True))
 
 
-def _infer(
-    model: MultimodalVAE, image: Any, crop: str, attributes: str, photograph: str, num_steps: int, seed: int
-) -> tuple[tf.Tensor, np.ndarray]:
-    """The image as the model reads it, `[1, h, w, 3]`, and its attributes, `[1, A]`."""
-    square = images.to_array(_cropped(image, crop), model.modalities[photograph].event_shape[0])
-    x = model.preprocess({photograph: square[None]})[photograph]
-    inferred = model.generate({photograph: x}, targets=[attributes], latent="mean", num_steps=num_steps, seed=seed)[
-        attributes
-    ]
-    return x, inferred.numpy()
-
-
-def _cropped(image: Any, crop: str) -> Image.Image:
+def cropped(image: Any, crop: str) -> Image.Image:
+    """The square of a photograph that a model sees, RGB, of any size; arguments and errors as for `edit`."""
     if crop not in CROPS:
         raise ValueError(f"crop must be one of {', '.join(map(repr, CROPS))}; got {crop!r}.")
     picture = images.open_rgb(image)
@@ -134,6 +123,18 @@ def _cropped(image: Any, crop: str) -> Image.Image:
     if face is None:
         raise ValueError("OpenCV finds no face in the image; use crop='center' and let the face fill the image.")
     return face
+
+
+def _infer(
+    model: MultimodalVAE, image: Any, crop: str, attributes: str, photograph: str, num_steps: int, seed: int
+) -> tuple[tf.Tensor, np.ndarray]:
+    """The image as the model reads it, `[1, h, w, 3]`, and its attributes, `[1, A]`."""
+    square = images.to_array(cropped(image, crop), model.modalities[photograph].event_shape[0])
+    x = model.preprocess({photograph: square[None]})[photograph]
+    inferred = model.generate({photograph: x}, targets=[attributes], latent="mean", num_steps=num_steps, seed=seed)[
+        attributes
+    ]
+    return x, inferred.numpy()
 
 
 def _modalities(model: MultimodalVAE, attributes: str | None, photograph: str | None) -> tuple[str, str]:

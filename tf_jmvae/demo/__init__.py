@@ -1,0 +1,77 @@
+"""A web page on this machine to try a model: generate, recognise, edit, walk and interpolate."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["launch"]
+
+DEFAULT_MODEL = Path("saved_models/mnist_jmvae_kl")
+
+
+def launch(model: Path | None = None, *, host: str = "127.0.0.1", port: int = 7860, open_browser: bool = True) -> None:
+    """Shows a model on a web page, until Ctrl-C.
+
+    The page and its server use this machine only. Uploads are kept in a temporary folder until the server ends.
+
+    Args:
+      model: the folder or archive of an exported model, a run's folder, or a `.keras` file; by default the pre-trained
+        model of MNIST, `saved_models/mnist_jmvae_kl` here or in the project's folder.
+      host: the address to listen at; any other than this machine's own, 127.0.0.1, lets others see the page.
+      port: where; if it is taken, the next free one. 0 takes any.
+      open_browser: show the page in the web browser.
+
+    Raises:
+      FileNotFoundError: there is no such model.
+      ImportError: Gradio is not installed: it comes with the extra `demo`.
+      RunError: the `.keras` file is damaged.
+      ValueError: the model is damaged or has no pictures, or the host or port cannot be used.
+    """
+    with _serving(model, host=host, port=port, open_browser=open_browser) as page:
+        page.block_thread()
+
+
+@contextlib.contextmanager
+def _serving(model: Path | None, *, host: str, port: int, open_browser: bool) -> Iterator:
+    """The page, while it is served: its `local_url` says where."""
+    from tf_jmvae.demo.interface import open_model
+
+    server, make_page = _with_gradio()
+    path = _default_model() if model is None else Path(model)
+    taken, port = port, server.free_port(host, port)
+    if taken not in (port, 0):
+        print(f"Port {taken} is taken, so the page is at {port}.")
+    print(f"Loading {path} ...")
+    opened = open_model(path)
+    with server.environment(host):
+        page = make_page(opened)
+        try:
+            address = server.serve(page, host, port, open_browser=open_browser)
+            print(f"The page of {opened.name} is {address} - Ctrl-C ends it.", flush=True)
+            if not server.is_loopback(host):
+                print(f"Everyone who reaches {host} can use it: there is no password.", flush=True)
+            yield page
+        finally:
+            page.close(verbose=False)
+
+
+def _with_gradio():
+    """The modules that need Gradio."""
+    try:
+        import gradio  # noqa: F401 - the first to fail, with a message of ours
+    except ImportError as error:
+        raise ImportError(f"The page needs Gradio ({error}): pip install 'tf-jmvae[demo]'") from error
+    from tf_jmvae.demo import server
+    from tf_jmvae.demo.page import page
+
+    return server, page
+
+
+def _default_model() -> Path:
+    beside = Path(__file__).parents[2] / DEFAULT_MODEL
+    for path in (DEFAULT_MODEL, beside):
+        if path.is_dir():
+            return path
+    raise FileNotFoundError(
+        f"There is no {DEFAULT_MODEL} here. Name a model: an exported one, the folder of a run, or a model.keras."
+    )

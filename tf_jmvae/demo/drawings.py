@@ -1,0 +1,128 @@
+"""Drawings and photographs to what the model reads: as its training images were made, and nothing more favourable."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tf_jmvae import editing, images
+from tf_jmvae.demo.interface import DemoModel
+
+__all__ = ["PictureError", "Prepared", "as_mnist", "prepare"]
+
+_PAPER = 0.25  # of the darkest ink: shadows and the grain of paper are fainter
+_FAINTEST = 32  # grey levels between ink and paper, below which there is nothing to see
+_BOX = 20 / 28  # of the image's side: the box that MNIST's digits were scaled into
+
+
+class PictureError(ValueError):
+    """A picture that cannot be read; the message is for the person who gave it."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the model sees.
+
+    Attributes:
+      pixels: uint8 `[H, W, C]`, the model's event shape.
+      note: what was done to get there.
+    """
+
+    pixels: np.ndarray
+    note: str
+
+
+def prepare(source: str | bytes | os.PathLike | None, model: DemoModel, crop: str = "none") -> Prepared:
+    """A picture as the model's training images were prepared.
+
+    Args:
+      source: a file or its content; transparent parts are paper.
+      model: whose picture it is to be.
+      crop: of photographs, one of `tf_jmvae.editing.CROPS`.
+
+    Raises:
+      PictureError: there is no picture, it is empty or damaged, or too large.
+    """
+    if source is None:
+        raise PictureError("There is no picture yet: draw one, upload one, or take an example.")
+    height, width, channels = model.fields[model.picture].event_shape
+    try:
+        picture = images.open_rgb(source)
+        if channels == 3 and crop != "none":
+            picture = editing.cropped(np.asarray(picture), crop)
+    except (OSError, ValueError, ImportError) as error:
+        raise PictureError(_without_folder(str(error), source)) from error
+    if channels == 3:
+        return Prepared(_middle(picture, width, height), f"The middle of the picture, {width} x {height} pixels.")
+    grey = picture.convert("L")
+    if model.dataset not in ("", "mnist", "digits") or height != width:
+        pixels = _middle(grey, width, height)
+        note = f"The middle of the picture, grey, {width} x {height} pixels"
+    elif grey.size == (width, height) and _paper(grey) < 128:
+        pixels, note = np.asarray(grey), f"Already {width} x {height} and white on black: taken as it is"
+    else:
+        pixels = as_mnist(grey, width, box=1.0 if model.dataset == "digits" else _BOX)
+        note = "Grey, white on black, cut out, scaled as MNIST's digits were, centred by its mass"
+    if model.fields[model.picture].likelihood == "bernoulli":
+        pixels, note = np.where(pixels >= 128, 255, 0).astype(np.uint8), f"{note}, then each pixel black or white"
+    return Prepared(pixels[..., None], f"{note}.")
+
+
+def as_mnist(grey: Image.Image, size: int, box: float = _BOX) -> np.ndarray:
+    """Ink on paper of any shades to white on black, uint8 `[size, size]`, as LeCun made MNIST.
+
+    The ink is cut out, scaled with antialiasing to fit a box of `box * size` pixels, its proportions kept, and moved
+    so that its centre of mass is the image's centre, or as close as it can be without leaving the image.
+
+    Raises:
+      PictureError: nothing stands out from the paper.
+    """
+    ink = np.asarray(grey, np.float32)
+    paper = _paper(grey)
+    ink = np.clip(paper - ink if paper >= 128 else ink - paper, 0, None)
+    if ink.max() < _FAINTEST:
+        raise PictureError("The picture is empty: draw or choose a digit that stands out from its background.")
+    ink = ink / ink.max()
+    ink[ink < _PAPER] = 0
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    cut = Image.fromarray(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    scale = round(box * size) / max(cut.size)
+    small = cut.resize([max(1, round(side * scale)) for side in cut.size], Image.Resampling.LANCZOS)
+    values = np.clip(np.asarray(small), 0, None)
+    values = values / values.max()  # a thin line is faint when it is made small
+    canvas = np.zeros((size, size), np.float32)
+    top, left = (
+        int(np.clip(np.round(size / 2 - _centre(values, axis)), 0, size - values.shape[axis])) for axis in (0, 1)
+    )
+    canvas[top : top + values.shape[0], left : left + values.shape[1]] = values
+    return np.round(255 * np.clip(canvas, 0, 1)).astype(np.uint8)
+
+
+def _middle(picture: Image.Image, width: int, height: int) -> np.ndarray:
+    """The largest part about the middle with the model's proportions, resized with antialiasing."""
+    scale = min(picture.width / width, picture.height / height)
+    cut = [max(1, round(side * scale)) for side in (width, height)]
+    left, top = (picture.width - cut[0]) // 2, (picture.height - cut[1]) // 2
+    part = picture.crop((left, top, left + cut[0], top + cut[1]))
+    return np.asarray(part.resize((width, height), Image.Resampling.LANCZOS))
+
+
+def _paper(grey: Image.Image) -> float:
+    """The grey level of the background: the median along the border."""
+    pixels = np.asarray(grey)
+    return float(np.median(np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])))
+
+
+def _centre(values: np.ndarray, axis: int) -> float:
+    """The centre of mass along an axis, in pixels from the edge."""
+    mass = values.sum(axis=1 - axis)
+    return float(mass @ (np.arange(len(mass)) + 0.5) / mass.sum())
+
+
+def _without_folder(message: str, source: object) -> str:
+    """Uploads lie in a temporary folder, whose name tells nobody anything."""
+    if isinstance(source, str | os.PathLike):
+        return message.replace(str(source), Path(source).name)
+    return message

@@ -1,0 +1,85 @@
+"""The tab "Edit": attributes of a portrait changed, the rest kept."""
+
+import gradio as gr
+import numpy as np
+
+from tf_jmvae.demo import components, questions
+from tf_jmvae.demo.drawings import PictureError, prepare
+from tf_jmvae.demo.interface import DemoModel
+
+__all__ = ["build", "can", "edited"]
+
+TITLE = "Edit"
+
+
+def can(model: DemoModel) -> bool:
+    """Whether the model goes from RGB pictures to attributes and back, as `tf_jmvae.edit` needs it."""
+    if model.picture is None or model.attributes is None:
+        return False
+    field = model.fields[model.picture]
+    rgb = field.event_shape[-1] == 3 and field.standardized
+    return rgb and model.goes(model.picture, model.attributes) and model.goes(model.attributes, model.picture)
+
+
+def edited(model: DemoModel, source, crop: str, more: list[str], less: list[str], strength: float) -> tuple:
+    """A portrait before and after.
+
+    Args:
+      model: the model.
+      source: a file, its content or pixels.
+      crop: the part that the model sees.
+      more: attributes that it shall have.
+      less: attributes that it shall not have.
+      strength: 1 sets them to 1 and -1, 2 exaggerates.
+
+    Returns:
+      What the model sees, and that edited, both uint8 `[H, W, 3]`.
+
+    Raises:
+      PictureError: the picture cannot be read, or an attribute is both wanted and not.
+    """
+    both = sorted(set(more) & set(less))
+    if both:
+        raise PictureError(f"{questions.in_words(both)} cannot be both added and taken away.")
+    seen = prepare(source, model, crop).pixels
+    changes = dict.fromkeys(more, strength) | dict.fromkeys(less, -strength)
+    return seen, model.edit(seen, changes)
+
+
+def _answer(model: DemoModel, source, crop, more, less, strength) -> tuple:
+    before, after = edited(model, source, crop, more, less, strength)
+    added, removed = questions.in_words(more), questions.in_words(less)
+    parts = [f"with {added}"] if more else []
+    parts += [f"without {removed}"] if less else []
+    change = np.abs(after.astype(int) - before).mean()
+    text = f"The portrait {' and '.join(parts) or 'as it is'}: changed by {change:.1f} of 255 grey levels on average."
+    return text, [(questions.enlarged(before), "As the model sees it"), (questions.enlarged(after), "Edited")]
+
+
+def build(model: DemoModel) -> None:
+    """Lays the tab out, within Gradio's context, and fills it with its first answer."""
+    names = [(name.replace("_", " "), name) for name in model.fields[model.attributes].entry_names]
+    wanted = components.first_choices(model)[0][:1] or [names[0][1]]
+    portrait = components.own_picture(model)
+    first = _answer(model, portrait, "none", wanted, [], 1.0)
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=290):
+            upload = components.upload("Portrait", portrait)
+            crop = components.crop()
+            more = gr.Dropdown(names, value=wanted, multiselect=True, label="With")
+            less = gr.Dropdown(names, value=[], multiselect=True, label="Without")
+            strength = gr.Slider(0, 3, 1, step=0.25, label="Strength", info="1: as in training images; 2 exaggerates")
+            button = gr.Button("Edit", variant="primary")
+        with gr.Column(scale=3, min_width=290):
+            status = components.status(f"For a start, a face of the model's own. {first[0]}")
+            gallery = gr.Gallery(
+                first[1], label="Before and after", columns=2, height="auto", format="png", object_fit="contain",
+                interactive=False, elem_classes="pixels", buttons=["download", "fullscreen"],
+            )  # fmt: skip
+    handler = components.answer("Editing the portrait ...", lambda *a: _answer(model, *a), 1)
+    event = {"fn": handler, "inputs": [upload, crop, more, less, strength], "outputs": [status, gallery]}
+    button.click(**event, **components.PICTURES)
+    upload.upload(**event, **components.PICTURES)
+    strength.release(**event, trigger_mode="always_last", **components.PICTURES)
+    for control in (crop, more, less):
+        control.input(**event, trigger_mode="always_last", **components.PICTURES)

@@ -1,0 +1,86 @@
+"""The tab "Generate": pictures of a label or of attributes."""
+
+import gradio as gr
+import numpy as np
+
+from tf_jmvae.demo import components, questions
+from tf_jmvae.demo.interface import DemoModel, to_pixels
+
+__all__ = ["build", "can", "pictures"]
+
+TITLE = "Generate"
+_MOST = 36
+
+
+def can(model: DemoModel) -> bool:
+    """Whether the model makes pictures from labels, from attributes, or, without either, from its prior."""
+    if model.meaning is None:
+        return model.picture is not None and not model.given and model.kind != "HierarchicalJMVAE"
+    return model.goes(model.meaning, model.picture)
+
+
+def pictures(model: DemoModel, choice, seed: int, spread: float, count: int) -> np.ndarray:
+    """Grey levels `[count, H, W, C]` of the mean of p(x | z), z = mean + spread * standard deviation * noise.
+
+    Args:
+      model: the model.
+      choice: a label, or names of attributes; without either z is around the prior's mean.
+      seed: of the noise; picture i does not depend on how many there are.
+      spread: 0 gives the picture at the posterior's mean, 1 what the model says.
+      count: of pictures.
+    """
+    if model.meaning is None:
+        size = model.latent_size()
+        z, given = spread * questions.noise(seed, count, size), {}
+    else:
+        given = questions.observed(model, choice)
+        mean, deviation = questions.posterior_of(model, given)
+        z = mean + spread * deviation * questions.noise(seed, count, mean.size)
+    repeated = {name: np.repeat(value, count, axis=0) for name, value in given.items()}
+    return model.decode(z.astype(np.float32), repeated)[model.picture]
+
+
+def _answer(model: DemoModel, choice, seed, spread, count) -> tuple:
+    levels = pictures(model, choice, int(seed or 0), spread, int(count))
+    text = f"{len(levels)} {'picture' if len(levels) == 1 else 'pictures'}"
+    if model.meaning:
+        text += f" of {questions.named(model, choice)}"
+    if model.label and model.goes(model.picture, model.label):
+        z = model.posterior({model.picture: to_pixels(levels)})[0]
+        said = model.decode(z, {model.picture: to_pixels(levels)})[model.label].argmax(axis=1)
+        same = int((said == model.class_names().index(choice)).sum())
+        text += f"; the model itself reads {same} of them as {choice}"
+    return f"{text}.", [questions.enlarged(picture) for picture in levels]
+
+
+def build(model: DemoModel) -> None:
+    """Lays the tab out, within Gradio's context, and fills it with its first answer."""
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=280):
+            chosen = []
+            if model.meaning:
+                label = "Digit" if model.dataset in ("mnist", "digits") else "What to show"
+                chosen = [components.choice(model, label, components.first_choices(model)[0])]
+            spread = gr.Slider(
+                0, 2, 1, step=0.05, label="Spread", info="0: the mean picture; 1: as the model says; 2: exaggerated"
+            )
+            count = gr.Slider(1, _MOST, 16, step=1, label="Number of pictures")
+            seed = components.seed()
+            button = gr.Button("Generate", variant="primary")
+        with gr.Column(scale=3, min_width=280):
+            first = _answer(model, chosen[0].value if chosen else None, 0, 1, 16)
+            status = components.status(first[0])
+            gallery = gr.Gallery(
+                first[1], label="Generated pictures", columns=4, height="auto", format="png", elem_classes="pixels",
+                buttons=["download", "fullscreen"], object_fit="contain", interactive=False,
+            )  # fmt: skip
+    function = (lambda *a: _answer(model, *a)) if chosen else (lambda *a: _answer(model, None, *a))
+    doing = f"Drawing {{{2 + len(chosen)}}} pictures ..."
+    event = {"fn": components.answer(doing, function, 1), "inputs": [*chosen, seed, spread, count]}
+    event["outputs"] = [status, gallery]
+    button.click(**event, **components.QUICK)
+    seed.submit(**event, **components.QUICK)
+    for control in chosen:
+        control.input(**event, trigger_mode="always_last", **components.QUICK)
+    for control in (spread, count):
+        control.release(**event, trigger_mode="always_last", **components.QUICK)

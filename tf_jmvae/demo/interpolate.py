@@ -1,0 +1,110 @@
+"""The tab "Interpolate": from one picture to another through z."""
+
+import gradio as gr
+import numpy as np
+
+from tf_jmvae.demo import components, questions
+from tf_jmvae.demo.drawings import prepare
+from tf_jmvae.demo.interface import DemoModel
+
+__all__ = ["between", "build", "can", "ends_of_choices", "ends_of_pictures"]
+
+TITLE = "Interpolate"
+_MOST = 15
+_CHOICES, _PICTURES = "choices", "pictures"
+
+
+def can(model: DemoModel) -> bool:
+    """Whether the model decodes z alone, and encodes labels, attributes or pictures."""
+    return not model.given and bool(_modes(model))
+
+
+def _modes(model: DemoModel) -> list[tuple[str, str]]:
+    modes = []
+    if model.goes(model.meaning, model.picture):
+        modes.append(("Two labels" if model.label else "Two sets of attributes", _CHOICES))
+    if model.goes(model.picture, model.picture):
+        modes.append(("Two pictures", _PICTURES))
+    return modes
+
+
+def ends_of_choices(model: DemoModel, first, second) -> np.ndarray:
+    """The means of q(z | w) of two labels, or of two sets of attributes, `[2, D]`."""
+    return np.stack([questions.posterior_of(model, questions.observed(model, w))[0] for w in (first, second)])
+
+
+def ends_of_pictures(model: DemoModel, first, second, crop: str = "none") -> np.ndarray:
+    """The means of q(z | x) of two pictures, `[2, D]`.
+
+    Raises:
+      PictureError: one of them cannot be read.
+    """
+    seen = np.stack([prepare(source, model, crop).pixels for source in (first, second)])
+    return model.posterior({model.picture: seen})[0]
+
+
+def between(model: DemoModel, ends: np.ndarray, steps: int) -> dict[str, np.ndarray]:
+    """What the model makes of z on the straight line from one end to the other, both included: `[steps, ...]`."""
+    share = np.linspace(0, 1, steps)[:, None]
+    return model.decode(((1 - share) * ends[0] + share * ends[1]).astype(np.float32))
+
+
+def _answer(model: DemoModel, mode, first, second, x_first, x_second, steps) -> tuple:
+    if mode == _CHOICES:
+        ends = ends_of_choices(model, first, second)
+        text = f"From {questions.named(model, first)} to {questions.named(model, second)}"
+    else:
+        ends = ends_of_pictures(model, x_first, x_second)
+        text = "From the first picture to the second, both as the model reconstructs them,"
+    outputs = between(model, ends, int(steps))
+    captions = [f"{share:.0%}" for share in np.linspace(0, 1, int(steps))]
+    if model.label:
+        best = outputs[model.label].argmax(axis=1)
+        captions = [f"{share}: {model.class_names()[k]}" for share, k in zip(captions, best, strict=True)]
+    pictures = [questions.enlarged(levels) for levels in outputs[model.picture]]
+    return f"{text} in {int(steps)} steps.", list(zip(pictures, captions, strict=True))
+
+
+def build(model: DemoModel, examples: list[str]) -> None:
+    """Lays the tab out, within Gradio's context, and fills it with its first answer.
+
+    Args:
+      model: the model.
+      examples: files of pictures to begin with.
+    """
+    modes = _modes(model)
+    by_choice = modes[0][1] == _CHOICES
+    choices = components.first_choices(model) if by_choice else ("", "")
+    own = components.own_picture(model)
+    pictures = (examples[0], examples[-1]) if examples else (own, own)
+    first = _answer(model, modes[0][1], *choices, *pictures, 9)
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=290):
+            mode = gr.Radio(modes, value=modes[0][1], label="Between", visible=len(modes) > 1)
+            with gr.Group(visible=by_choice) as of_choices:
+                ends = [gr.Textbox(visible=False), gr.Textbox(visible=False)]
+                if by_choice:
+                    ends = [components.choice(model, *pair) for pair in zip(("From", "To"), choices, strict=True)]
+            with gr.Row(visible=not by_choice) as of_pictures:
+                uploads = [components.upload(*pair) for pair in zip(("From", "To"), pictures, strict=True)]
+            steps = gr.Slider(2, _MOST, 9, step=1, label="Number of steps")
+            button = gr.Button("Interpolate", variant="primary")
+        with gr.Column(scale=3, min_width=290):
+            status = components.status(first[0])
+            strip = gr.Gallery(
+                first[1], label="From one to the other", columns=5, height="auto", format="png", object_fit="contain",
+                interactive=False, elem_classes="pixels", buttons=["download", "fullscreen"],
+            )  # fmt: skip
+    handler = components.answer("Walking from one to the other ...", lambda *a: _answer(model, *a), 1)
+    event = {"fn": handler, "inputs": [mode, *ends, *uploads, steps], "outputs": [status, strip]}
+    button.click(**event, **components.PICTURES)
+    steps.release(**event, trigger_mode="always_last", **components.PICTURES)
+    for control in (mode, *ends) if by_choice else ():
+        control.input(**event, trigger_mode="always_last", **components.PICTURES)
+    for control in uploads:
+        control.upload(**event, **components.PICTURES)
+
+    def switch(chosen):
+        return gr.update(visible=chosen == _CHOICES), gr.update(visible=chosen == _PICTURES)
+
+    mode.input(switch, mode, [of_choices, of_pictures], **components.QUICK)

@@ -1,0 +1,116 @@
+"""What several tabs ask of a model: answers for a choice, noise from a seed, what a picture shows."""
+
+import html
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from PIL import Image
+
+from tf_jmvae.demo.interface import DemoModel, to_pixels
+
+__all__ = ["Reading", "bars", "enlarged", "in_words", "named", "noise", "observed", "posterior_of", "read"]
+
+_SAMPLES = 100  # of z behind each probability
+_SMALLEST = 112  # pixels, of the side of a picture on the page
+
+
+def observed(model: DemoModel, choice: str | Iterable[str]) -> dict[str, np.ndarray]:
+    """The label of that name, or the attributes of those names and no others, as one row."""
+    if model.label:
+        names = model.class_names()
+        return {model.label: np.eye(len(names), dtype=np.float32)[[names.index(choice)]]}
+    field, chosen = model.fields[model.attributes], set(choice)
+    off = 0.0 if field.likelihood == "bernoulli" else -1.0  # CelebA's attributes are 1 and -1
+    return {model.attributes: np.array([[1.0 if name in chosen else off for name in field.entry_names]], np.float32)}
+
+
+def named(model: DemoModel, choice: str | Iterable[str]) -> str:
+    """A choice in words."""
+    if model.label:
+        return str(choice)
+    return in_words(choice) or "no attribute"
+
+
+def in_words(attributes: Iterable[str]) -> str:
+    """Names of attributes, listed."""
+    return ", ".join(name.replace("_", " ").lower() for name in attributes)
+
+
+def noise(seed: int, rows: int, size: int) -> np.ndarray:
+    """Standard normal `[rows, size]`; the first rows stay what they are when there are more."""
+    return np.random.default_rng(int(seed)).standard_normal((rows, size)).astype(np.float32)
+
+
+def posterior_of(model: DemoModel, conditions: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of q(z | conditions) of one row, each `[D]`."""
+    mean, deviation = model.posterior(conditions)
+    return mean[0], deviation[0]
+
+
+class Reading:
+    """What a model says of a picture.
+
+    Attributes:
+      values: by name, probabilities of the classes that sum to 1, or the means of attributes.
+      words: how sure it is, in a sentence.
+    """
+
+    def __init__(self, values: dict[str, float], words: str):
+        self.values, self.words = values, words
+
+
+def read(model: DemoModel, pixels: np.ndarray, seed: int = 0) -> Reading:
+    """What the model says of a picture, uint8 `[H, W, C]`.
+
+    The probability of a class is p(w | x) = E[p(w | z)] over z ~ q(z | x), a mean over 100 samples: where the model
+    is unsure what z is, it is unsure what it sees. Attributes are those at the mean of q(z | x).
+    """
+    given = {model.picture: pixels[None]}
+    mean, deviation = posterior_of(model, given)
+    if not model.label:
+        values = model.decode(mean[None], given)[model.attributes][0]
+        names = model.fields[model.attributes].entry_names
+        return Reading(dict(zip(names, map(float, values), strict=True)), "")
+    z = mean + deviation * noise(seed, _SAMPLES, mean.size)
+    repeated = {model.picture: np.repeat(given[model.picture], _SAMPLES, axis=0)}
+    probabilities = model.decode(z, repeated)[model.label].astype(np.float64).mean(axis=0)
+    probabilities /= probabilities.sum()
+    values = dict(zip(model.class_names(), map(float, probabilities), strict=True))
+    return Reading(values, _in_words(values))
+
+
+def _in_words(values: dict[str, float]) -> str:
+    (first, p), *others = sorted(values.items(), key=lambda item: -item[1])
+    nats = f"log p({first} | picture) = {min(math.log(max(p, 1e-12)), -5e-4):.3f} nats"
+    if p >= 0.99:
+        return f"It is a {first}: the model is all but certain ({nats})."
+    if p >= 0.9:
+        return f"It is a {first}: the model is quite sure ({nats})."
+    if p >= 0.6:
+        return f"Probably a {first}, perhaps a {others[0][0]} ({nats})."
+    return f"The model cannot decide; {first} or {others[0][0]} come first ({nats})."
+
+
+def bars(values: dict[str, float], *, probabilities: bool, most: int = 12) -> str:
+    """A list of bars as HTML, highest first; what is below 0 is left out unless they are probabilities."""
+    ordered = sorted(values.items(), key=lambda item: -item[1])[:most]
+    rows = []
+    for name, value in ordered:
+        share, shown = float(np.clip(value, 0, 1)), f"{value:.1%}" if probabilities else f"{value:+.2f}"
+        if share or probabilities:
+            text = html.escape(name.replace("_", " "))
+            rows.append(
+                f'<li><span class="name">{text}</span>'
+                f'<span class="track" aria-hidden="true"><span style="width:{share:.1%}"></span></span>'
+                f'<span class="value">{shown}</span></li>'
+            )
+    return f'<ul class="bars">{"".join(rows)}</ul>' if rows else '<p class="bars">None of the attributes.</p>'
+
+
+def enlarged(levels: np.ndarray) -> Image.Image:
+    """A picture, grey levels `[H, W, C]`, with pixels large enough to see."""
+    pixels = to_pixels(levels)
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    factor = -(-_SMALLEST // min(image.size))
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)

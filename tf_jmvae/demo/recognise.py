@@ -1,0 +1,101 @@
+"""The tab "Recognise": what the model says of a drawing or a photograph."""
+
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+
+from tf_jmvae.demo import components, questions
+from tf_jmvae.demo.drawings import prepare
+from tf_jmvae.demo.interface import DemoModel, to_pixels
+
+__all__ = ["answer", "build", "can"]
+
+TITLE = "Recognise"
+EXAMPLES = sorted((Path(__file__).parent / "examples").glob("*.png"))
+_BOARD = 280  # pixels, of the drawing board's side
+
+
+def can(model: DemoModel) -> bool:
+    """Whether the model goes from pictures to labels or attributes."""
+    return model.goes(model.picture, model.meaning)
+
+
+def answer(model: DemoModel, source, crop: str = "none") -> tuple[str, np.ndarray, np.ndarray, questions.Reading]:
+    """What the model sees in a picture, what it says of it, and the picture that it would have drawn.
+
+    Returns:
+      Text; what the model sees, uint8 `[H, W, C]`; its reconstruction, uint8, or None if it makes no pictures; and
+      the reading.
+
+    Raises:
+      PictureError: the picture cannot be read.
+    """
+    seen = prepare(source, model, crop)
+    reading = questions.read(model, seen.pixels)
+    given = {model.picture: seen.pixels[None]}
+    again = None
+    if model.picture not in model.given:
+        again = to_pixels(model.decode(model.posterior(given)[0], given)[model.picture][0])
+    return f"{reading.words} {seen.note}".strip(), seen.pixels, again, reading
+
+
+def _shown(model: DemoModel, source, crop: str = "none") -> tuple:
+    text, seen, again, reading = answer(model, source, crop)
+    pictures = [(questions.enlarged(seen), "What the model sees")]
+    if again is not None:
+        pictures.append((questions.enlarged(again), "Its reconstruction"))
+    return text, questions.bars(reading.values, probabilities=model.label is not None), pictures
+
+
+def examples(model: DemoModel) -> list[str]:
+    """Files to try: MNIST's digits for models of digits."""
+    return [str(path) for path in EXAMPLES] if model.dataset in ("mnist", "digits") else []
+
+
+def build(model: DemoModel) -> None:
+    """Lays the tab out, within Gradio's context, and fills it with its first answer."""
+    grey = model.fields[model.picture].event_shape[-1] == 1
+    given = examples(model)
+    if given:
+        first = _shown(model, given[0])
+    elif model.given:
+        first = ("Upload a picture.", "", [])
+    else:
+        text, *rest = _shown(model, components.own_picture(model))
+        first = (f"For a start, a picture of the model's own. {text}", *rest)
+    status = components.status(first[0], render=False)
+    bars = components.bars(first[1], render=False)
+    seen = gr.Gallery(
+        first[2], label="What the model sees, and its reconstruction", columns=2, height="auto", format="png",
+        object_fit="contain", interactive=False, allow_preview=False, elem_classes="pixels", buttons=[], render=False,
+    )  # fmt: skip
+    outputs = [status, bars, seen]
+    handler = components.answer("Looking at the picture ...", lambda *a: _shown(model, *a), 2)
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=290):
+            if grey:
+                canvas = components.Canvas(
+                    label="Draw here", sources=(), transforms=(), layers=False, canvas_size=(_BOARD, _BOARD),
+                    fixed_canvas=True, brush=gr.Brush(18, ["#000000"], "#000000", "fixed"), eraser=gr.Eraser(24),
+                    format="png", height=400, elem_classes="board", buttons=[], placeholder="Draw a digit here",
+                )  # fmt: skip
+                canvas.change(handler, canvas, outputs, trigger_mode="always_last", **components.PICTURES)
+            upload = components.upload(
+                "Or upload a picture" if grey else "Upload a picture", given[0] if given else None
+            )
+            crop = [] if grey else [components.crop()]
+            button = gr.Button("Recognise the upload", variant="primary")
+            if given:
+                gr.Examples(
+                    [[path] for path in given], upload, outputs, handler, label="Examples: digits of MNIST's test set",
+                    run_on_click=True, cache_examples=False, api_visibility="private",
+                )  # fmt: skip
+        with gr.Column(scale=3, min_width=290):
+            for component in outputs:
+                component.render()
+    uploaded = {"fn": handler, "inputs": [upload, *crop], "outputs": outputs}
+    button.click(**uploaded, **components.PICTURES)
+    upload.upload(**uploaded, **components.PICTURES)
+    for control in crop:
+        control.input(**uploaded, **components.PICTURES)

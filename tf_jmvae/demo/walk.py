@@ -1,0 +1,152 @@
+"""The tab "Walk": a plane of z as a grid of pictures, and any place on it."""
+
+import gradio as gr
+import numpy as np
+from PIL import Image, ImageDraw
+
+from tf_jmvae.demo import components, questions
+from tf_jmvae.demo.interface import DemoModel, to_pixels
+
+__all__ = ["Plane", "build", "can"]
+
+TITLE = "Walk"
+_REACH = 2.5  # standard deviations of the prior, where nothing says how far the data go
+_MARGIN = 1.15  # beyond the outermost label
+_STEP = 0.05
+_PLAIN, _MARK = 2, (234, 88, 12)
+
+
+def can(model: DemoModel) -> bool:
+    """Whether the model makes pictures from z alone."""
+    return model.picture is not None and not model.given
+
+
+class Plane:
+    """A plane of z: `centre + a * across + b * up` for a and b from -1 to 1.
+
+    z itself if it has two entries. Else the first two principal directions of the means of q(z | w), for every label w,
+    or for every attribute alone, so that the plane passes by what the model knows the names of; without such
+    means, two directions at random.
+
+    Attributes:
+      words: which of these it is.
+      cells: of the grid along each side.
+    """
+
+    def __init__(self, model: DemoModel):
+        self.model = model
+        size = model.latent_size()
+        self.centre = np.zeros(size)
+        if size == 2:
+            self.across, self.up = _REACH * np.eye(2)
+            self.words = "Across and up: the two entries of z"
+        elif model.goes(model.meaning, model.picture):
+            self.centre, self.across, self.up = _principal(_means(model))
+            what = "labels" if model.label else "attributes"
+            self.words = f"Across and up: the two directions in which the posterior means of all {what} differ most"
+        else:
+            directions = np.linalg.qr(questions.noise(0, 2, size).T.astype(np.float64))[0].T
+            self.across, self.up = _REACH * np.sqrt(size / 2) * directions
+            self.words = "Across and up: two directions drawn at random"
+        self.side = max(model.fields[model.picture].event_shape[:2])
+        self.cells = 9 if self.side <= 32 else 7
+        self._grid = self._draw()
+
+    def z(self, a: float, b: float) -> np.ndarray:
+        """The place `[D]`; a counts from left to right, b upwards."""
+        return (self.centre + a * self.across + b * self.up).astype(np.float32)
+
+    def coordinates(self) -> np.ndarray:
+        """Of the columns of the grid, from left to right, and of its rows, from the bottom up."""
+        return np.linspace(-1, 1, self.cells)
+
+    def place(self, x: int, y: int) -> tuple[float, float]:
+        """The coordinates of the cell at a pixel of the grid."""
+        width, height = self._grid.size
+        column = int(np.clip(x * self.cells // width, 0, self.cells - 1))
+        row = int(np.clip(y * self.cells // height, 0, self.cells - 1))
+        return float(self.coordinates()[column]), float(self.coordinates()[::-1][row])
+
+    def grid(self, a: float, b: float) -> Image.Image:
+        """All cells, with the place marked."""
+        image = self._grid.copy()
+        step, draw = np.array(image.size) / self.cells, ImageDraw.Draw(image)
+        middle = (np.array([a, -b]) + 1) / 2 * (self.cells - 1) * step
+        draw.rectangle([*middle, *(middle + step - 1)], outline=_MARK, width=3)
+        return image
+
+    def _draw(self) -> Image.Image:
+        z = np.stack([self.z(a, b) for b in self.coordinates()[::-1] for a in self.coordinates()])
+        pixels = to_pixels(self.model.decode(z)[self.model.picture])
+        _, height, width, channels = pixels.shape
+        tiles = pixels.reshape(self.cells, self.cells, height, width, channels).transpose(0, 2, 1, 3, 4)
+        whole = tiles.reshape(self.cells * height, self.cells * width, channels)
+        image = Image.fromarray(whole[..., 0] if channels == 1 else whole).convert("RGB")
+        factor = max(1, round(540 / image.width))
+        return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+
+
+def _means(model: DemoModel) -> np.ndarray:
+    """The mean of q(z | w) for every label, or for every attribute alone, `[K, D]`."""
+    if model.label:
+        choices = model.class_names()
+    else:
+        choices = [[], *([name] for name in model.fields[model.attributes].entry_names)]
+    rows = [questions.observed(model, choice)[model.meaning] for choice in choices]
+    return model.posterior({model.meaning: np.concatenate(rows)})[0].astype(np.float64)
+
+
+def _principal(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The points' mean and their first two principal directions, as long as they reach."""
+    centre = points.mean(axis=0)
+    directions = np.linalg.svd(points - centre, full_matrices=False)[2][:2]
+    if len(directions) < 2:  # a single point
+        directions = np.eye(len(centre))[:2]
+    reach = np.abs((points - centre) @ directions.T).max(axis=0)
+    return centre, *(np.where(reach > 1e-6, _MARGIN * reach, _REACH)[:, None] * directions)
+
+
+def _answer(plane: Plane, a: float, b: float) -> tuple:
+    model = plane.model
+    outputs = model.decode(plane.z(a, b)[None])
+    text, bars = f"The place {a:+.2f} across, {b:+.2f} up.", ""
+    if model.meaning:
+        values = outputs[model.meaning][0]
+        names = model.class_names() if model.label else model.fields[model.attributes].entry_names
+        said = dict(zip(names, map(float, values), strict=True))
+        best = max(said, key=said.get)
+        if model.label:
+            text = f"{text} There the label is {best}, with probability {said[best]:.1%}."
+        bars = questions.bars(said, probabilities=model.label is not None, most=5)
+    return text, plane.grid(a, b), questions.enlarged(outputs[model.picture][0]), bars
+
+
+def build(model: DemoModel) -> None:
+    """Lays the tab out, within Gradio's context, and fills it with its first answer."""
+    plane = Plane(model)
+    first = _answer(plane, 0.0, 0.0)
+    options = {"format": "png", "interactive": False, "elem_classes": "pixels"}
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=3, min_width=290):
+            grid = gr.Image(
+                first[1], label="The plane: choose a place with a click, or with the sliders",
+                buttons=["download", "fullscreen"], alt_text="A grid of pictures over the plane", **options,
+            )  # fmt: skip
+        with gr.Column(scale=2, min_width=290):
+            status = components.status(first[0])
+            a = gr.Slider(-1, 1, 0, step=_STEP, label="Across")
+            b = gr.Slider(-1, 1, 0, step=_STEP, label="Up")
+            picture = gr.Image(
+                first[2], label="The picture there", height=200, buttons=["download"],
+                alt_text="The picture at the chosen place", **options,
+            )  # fmt: skip
+            bars = components.bars(first[3])
+            gr.HTML(f"<p class='note'>{plane.words}.</p>")
+    handler = components.answer("Decoding the place {0:+.2f}, {1:+.2f} ...", lambda *at: _answer(plane, *at), 3)
+
+    def place(event: gr.SelectData):
+        return plane.place(*event.index)
+
+    grid.select(place, outputs=[a, b], **components.QUICK)
+    for slider in (a, b):
+        slider.change(handler, [a, b], [status, grid, picture, bars], trigger_mode="always_last", **components.QUICK)

@@ -209,8 +209,12 @@ class KerasModel(DemoModel):
         return editing.edit(self._model, portrait, changes, **options)
 
     def _readable(self, observed: Mapping[str, np.ndarray]) -> dict[str, tf.Tensor]:
-        scale = {n: 255 if f.is_picture and not f.standardized else 1 for n, f in self.fields.items()}
-        return self._model.preprocess({name: np.float32(value) / scale[name] for name, value in observed.items()})
+        return {name: self._value(name, np.float32(value)) for name, value in observed.items()}
+
+    def _value(self, name: str, raw: np.ndarray) -> tf.Tensor:
+        if not self.fields[name].is_picture:
+            return tf.convert_to_tensor(raw)
+        return self._model.preprocess({name: raw})[name] if self.fields[name].standardized else tf.constant(raw / 255)
 
     def _levels(self, name: str, value: tf.Tensor) -> np.ndarray:
         if not self.fields[name].is_picture:

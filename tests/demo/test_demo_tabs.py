@@ -1,0 +1,250 @@
+"""What the tabs answer, of the pre-trained MNIST model and of a linear model of portraits, exported and live."""
+
+import pathlib
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from portrait_model import NAMES, attributes_of, edited, portrait_model
+
+import tf_jmvae as tj
+
+pytest.importorskip("gradio", reason="needs Gradio: pip install 'tf-jmvae[demo]'")
+
+from tf_jmvae.demo import edit, generate, interpolate, questions, recognise, walk
+from tf_jmvae.demo.components import answer
+from tf_jmvae.demo.drawings import PictureError
+from tf_jmvae.demo.interface import DemoModel, ExportedModel, KerasModel, open_model, to_pixels
+from tf_jmvae.demo.page import page
+
+ROOT = pathlib.Path(__file__).parents[2]
+SAVED = ROOT / "saved_models/mnist_jmvae_kl"
+TABS = (generate, recognise, edit, walk, interpolate)
+PORTRAIT = np.random.default_rng(1).integers(60, 190, (6, 6, 3)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def mnist():
+    return open_model(SAVED)
+
+
+@pytest.fixture(scope="module")
+def hub_model():
+    return tj.hub.load(SAVED)
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory):
+    path = tmp_path_factory.mktemp("live") / "linear.keras"
+    portrait_model().save(path)
+    return open_model(path)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    return open_model(portrait_model().export(tmp_path_factory.mktemp("exported") / "linear").parent)
+
+
+def _label(k):
+    return np.eye(10, dtype=np.float32)[[k]]
+
+
+def test_each_path_gives_its_kind_of_model(mnist, live, exported):
+    assert [type(m) for m in (mnist, live, exported)] == [ExportedModel, KerasModel, ExportedModel]
+    assert (mnist.picture, mnist.label, mnist.attributes, mnist.dataset) == ("x", "w", None, "mnist")
+    for model in (live, exported):
+        assert (model.name, model.picture, model.label, model.attributes) == ("linear", "x", None, "w")
+    assert [model.latent_size() for model in (mnist, live, exported)] == [64, 2, 2]
+
+
+def test_tabs_are_those_that_the_model_can_fill(mnist, live, exported):
+    assert [tab for tab in TABS if tab.can(mnist)] == [generate, recognise, walk, interpolate]
+    assert [tab for tab in TABS if tab.can(live)] == [tab for tab in TABS if tab.can(exported)] == list(TABS)
+
+
+def test_a_one_way_model_generates_and_does_no_more():
+    def modality(shape, likelihood):
+        return tj.Modality(shape, likelihood, encoder=tj.networks.mlp([4]), decoder=tj.networks.mlp([4]))
+
+    cvae = tj.CVAE({"x": modality((4, 4, 1), "bernoulli"), "w": modality((3,), "categorical")}, 2, target="x")
+    model = KerasModel(cvae, "cvae")
+    assert [tab for tab in TABS if tab.can(model)] == [generate]
+    levels = generate.pictures(model, "1", 0, 1.0, 3)
+    z = questions.noise(0, 3, 2)  # its z given w is that of the prior
+    expected = cvae.likelihoods(z, given={"w": np.eye(3, dtype=np.float32)[[1, 1, 1]]})["x"].mean()
+    np.testing.assert_allclose(levels, 255 * np.asarray(expected), rtol=1e-4)
+
+
+def test_without_spread_every_picture_is_the_mean_picture(mnist, hub_model):
+    levels = generate.pictures(mnist, "3", 5, 0.0, 4)
+    expected = 255 * hub_model.generate({"w": _label(3)}, latent="mean")["x"]
+    np.testing.assert_allclose(levels, np.repeat(expected, 4, axis=0), atol=0.01)
+
+
+def test_spread_scales_the_standard_deviation_of_z(mnist, hub_model):
+    q = hub_model.encode({"w": _label(3)})
+    for spread in (1.0, 0.5):
+        z = q["mean"] + spread * q["standard_deviation"] * questions.noise(5, 4, 64)
+        expected = 255 * hub_model.decode(z.astype(np.float32))["x"]
+        np.testing.assert_allclose(generate.pictures(mnist, "3", 5, spread, 4), expected, atol=0.01)
+
+
+def test_equal_seeds_give_equal_pictures_however_many(mnist):
+    few, many, other = (generate.pictures(mnist, "3", seed, 1.0, n) for seed, n in ((5, 4), (5, 9), (6, 4)))
+    np.testing.assert_allclose(few, many[:4], atol=0.01)
+    assert np.abs(few - other).mean(axis=(1, 2, 3)).min() > 1
+
+
+@pytest.mark.parametrize("digit", range(10))
+def test_the_mean_picture_of_a_label_is_recognised(mnist, digit):
+    pixels = to_pixels(generate.pictures(mnist, str(digit), 0, 0.0, 1)[0])
+    text, seen, again, reading = recognise.answer(mnist, pixels[..., 0])
+    assert max(reading.values, key=reading.values.get) == str(digit)
+    assert str(digit) in text
+    assert sum(reading.values.values()) == pytest.approx(1)
+    assert set(np.unique(seen)) == {0, 255}
+    assert again.shape == (28, 28, 1)
+
+
+@pytest.mark.parametrize("path", recognise.EXAMPLES, ids=lambda path: path.name)
+def test_examples_are_recognised(mnist, path):
+    values = recognise.answer(mnist, path)[3].values
+    assert max(values, key=values.get) == path.stem
+
+
+def test_probabilities_are_the_mean_over_the_posterior(mnist, hub_model):
+    pixels = np.where(np.asarray(Image.open(recognise.EXAMPLES[1]))[..., None] > 127, 255, 0).astype(np.uint8)
+    found = np.array(list(questions.read(mnist, pixels).values.values()))
+    samples = hub_model.generate({"x": pixels[None] / 255}, num_samples=4000, seed=3)["w"][0]
+    error = samples.std(axis=0) / np.sqrt(100)
+    assert np.all(np.abs(found - samples.mean(axis=0)) < 5 * error + 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("p", "words"), [(0.999, "all but certain"), (0.95, "quite sure"), (0.7, "Probably a 4"), (0.5, "cannot decide")]
+)
+def test_words_say_how_sure_the_model_is(p, words):
+    class Fixed(DemoModel):
+        def posterior(self, observed):
+            return np.zeros((1, 2)), np.zeros((1, 2))
+
+        def decode(self, z, given=None):
+            w = np.full((len(z), 10), (1 - p) / 9)
+            w[:, 4] = p
+            return {"w": w}
+
+    mnist = open_model(SAVED)
+    reading = questions.read(Fixed("fixed", "", "", mnist.fields, ()), np.zeros((28, 28, 1), np.uint8))
+    assert words in reading.words
+    assert f"{np.log(p):.3f}" in reading.words
+
+
+@pytest.mark.parametrize("kind", ["live", "exported"])
+def test_attributes_of_a_portrait_are_those_of_the_linear_model(kind, request):
+    _, seen, _, reading = recognise.answer(request.getfixturevalue(kind), PORTRAIT)
+    np.testing.assert_array_equal(seen, PORTRAIT)
+    assert list(reading.values) == list(NAMES)
+    np.testing.assert_allclose(list(reading.values.values()), attributes_of(PORTRAIT), rtol=1e-3, atol=1e-4)
+
+
+# A live model is edited by tf_jmvae.edit; signatures give the two mean pictures as whole grey levels.
+@pytest.mark.parametrize(("kind", "tolerance"), [("live", 0.51), ("exported", 1.51)])
+def test_an_edit_is_that_of_the_linear_model(kind, tolerance, request):
+    model = request.getfixturevalue(kind)
+    before, after = edit.edited(model, PORTRAIT, "none", ["Smiling"], ["Eyeglasses"], 0.5)
+    expected = edited(PORTRAIT, {"Smiling": 0.5, "Eyeglasses": -0.5})
+    assert np.abs(expected - PORTRAIT).max() > 3
+    np.testing.assert_array_equal(before, PORTRAIT)
+    np.testing.assert_allclose(after, expected, atol=tolerance)
+
+
+def test_an_attribute_cannot_be_added_and_taken_away(live):
+    with pytest.raises(PictureError, match="smiling cannot be both"):
+        edit.edited(live, PORTRAIT, "none", ["Smiling"], ["Smiling", "Male"], 1)
+
+
+def test_both_interfaces_decode_and_encode_the_same(live, exported):
+    pictures = {"x": PORTRAIT[None]}
+    for found, expected in zip(exported.posterior(pictures), live.posterior(pictures), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    z = questions.noise(0, 5, 2)
+    np.testing.assert_allclose(exported.decode(z)["x"], to_pixels(live.decode(z)["x"]), atol=1)
+    np.testing.assert_allclose(exported.decode(z)["w"], live.decode(z)["w"], rtol=1e-4, atol=1e-5)
+
+
+def test_the_plane_of_two_entries_is_z_itself(live):
+    plane = walk.Plane(live)
+    np.testing.assert_allclose(plane.z(0.4, -0.2), [1.0, -0.5])
+
+
+def test_the_plane_passes_closer_to_the_labels_than_any_other(mnist, hub_model):
+    plane = walk.Plane(mnist)
+    means = np.concatenate([hub_model.encode({"w": _label(k)})["mean"] for k in range(10)]).astype(np.float64)
+    centred = means - means.mean(axis=0)
+    directions = np.stack([plane.across, plane.up])
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    np.testing.assert_allclose(directions @ directions.T, np.eye(2), atol=1e-6)
+    left = np.sum(centred**2) - np.sum((centred @ directions.T) ** 2)
+    assert left == pytest.approx(np.sum(np.linalg.eigvalsh(centred @ centred.T)[:-2]), rel=1e-4)
+    a, b = (centred @ directions.T / np.linalg.norm([plane.across, plane.up], axis=1)).T
+    assert max(np.abs(a).max(), np.abs(b).max()) < 1
+
+
+def test_the_grid_shows_what_its_places_decode_to(mnist):
+    plane = walk.Plane(mnist)
+    width, height = plane.grid(0, 0).size
+    for x, y, expected in ((1, 1, (-1, 1)), (width - 1, height - 1, (1, -1)), (width // 2, height // 2, (0, 0))):
+        assert plane.place(x, y) == expected
+    a, b = plane.place(int(0.3 * width), int(0.9 * height))
+    side = width // plane.cells
+    column, row = (round(v) for v in ((a + 1) / 2 * (plane.cells - 1), (1 - b) / 2 * (plane.cells - 1)))
+    cell = plane.grid(0, 0).convert("L").crop((column * side, row * side, (column + 1) * side, (row + 1) * side))
+    expected = Image.fromarray(to_pixels(mnist.decode(plane.z(a, b)[None])["x"])[0, ..., 0])
+    difference = np.asarray(cell, int) - np.asarray(expected.resize(cell.size, Image.Resampling.NEAREST), int)
+    assert np.abs(difference).max() <= 1
+    assert np.asarray(expected).max() > 100
+
+
+def test_the_ends_of_an_interpolation_are_the_two_labels(mnist, hub_model):
+    levels = interpolate.between(mnist, interpolate.ends_of_choices(mnist, "3", "8"), 7)["x"]
+    assert levels.shape == (7, 28, 28, 1)
+    for found, k in ((levels[0], 3), (levels[-1], 8)):
+        expected = 255 * hub_model.generate({"w": _label(k)}, latent="mean")["x"][0]
+        np.testing.assert_allclose(found, expected, atol=0.01)
+    halves = hub_model.encode({"w": np.concatenate([_label(3), _label(8)])})["mean"].mean(axis=0, keepdims=True)
+    np.testing.assert_allclose(levels[3], 255 * hub_model.decode(halves)["x"][0], atol=0.05)
+
+
+def test_the_ends_of_an_interpolation_are_the_two_pictures_reconstructed(mnist):
+    first, last = recognise.EXAMPLES[0], recognise.EXAMPLES[-1]
+    levels = interpolate.between(mnist, interpolate.ends_of_pictures(mnist, first, last), 2)["x"]
+    for found, path in zip(levels, (first, last), strict=True):
+        np.testing.assert_array_equal(to_pixels(found), recognise.answer(mnist, path)[2])
+
+
+def test_a_handler_says_what_it_does_and_what_is_wrong():
+    def refuse(count):
+        raise PictureError(f"no <image> {count}")
+
+    doing, refused = answer("Drawing {} pictures ...", refuse, 1)(16)
+    assert "Drawing 16 pictures ..." in doing[0]
+    assert "no &lt;image&gt; 16" in refused[0]
+    done = list(answer("Drawing ...", lambda: ("Done", 7), 1)())[-1]
+    assert re.search(r"Done \(\d+\.\d\d s\)", done[0])
+    assert done[1] == 7
+
+
+def test_a_model_without_pictures_has_no_page():
+    networks = {"encoder": tj.networks.mlp([2]), "decoder": tj.networks.mlp([2])}
+    numbers = tj.Modality((3,), tj.heads.Gaussian(variance=1.0), **networks)
+    with pytest.raises(ValueError, match=r"modalities 'v': the page shows pictures"):
+        page(KerasModel(tj.VAE({"v": numbers}, 2), "numbers"))
+
+
+@pytest.mark.parametrize("kind", ["live", "exported"])
+def test_the_page_of_a_model_of_portraits_is_built(kind, request, monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    blocks = page(request.getfixturevalue(kind))
+    tabs = [c["props"]["label"] for c in blocks.config["components"] if c["type"] == "tabitem"]
+    assert tabs == [tab.TITLE for tab in TABS]

@@ -124,7 +124,7 @@ def _bomb(side):
         (b"", "empty"),
         (b"Dear diary, this is no image.", "no image"),
         (_encoded(_one())[:200], "damaged or truncated"),
-        (_bomb(10_000), "10000 x 10000 pixels. Expected at most 50 megapixels"),
+        (_bomb(10_000), "Expected at most 50 megapixels"),
         (_bomb(60_000), "megapixels"),
         (_encoded(Image.new("RGBA", (280, 280))), "is empty"),
         (_encoded(Image.new("RGB", (280, 280), "white")), "is empty"),

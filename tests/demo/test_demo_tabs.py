@@ -1,5 +1,6 @@
 """What the tabs answer, of the pre-trained MNIST model and of a linear model of portraits, exported and live."""
 
+import asyncio
 import pathlib
 import re
 
@@ -15,7 +16,7 @@ pytest.importorskip("gradio", reason="needs Gradio: pip install 'tf-jmvae[demo]'
 from tf_jmvae.demo import edit, generate, interpolate, questions, recognise, walk
 from tf_jmvae.demo.components import answer
 from tf_jmvae.demo.drawings import PictureError
-from tf_jmvae.demo.interface import DemoModel, ExportedModel, KerasModel, open_model, to_pixels
+from tf_jmvae.demo.interface import DemoModel, ExportedModel, Field, KerasModel, open_model, to_pixels
 from tf_jmvae.demo.page import page
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -134,8 +135,8 @@ def test_words_say_how_sure_the_model_is(p, words):
             w[:, 4] = p
             return {"w": w}
 
-    mnist = open_model(SAVED)
-    reading = questions.read(Fixed("fixed", "", "", mnist.fields, ()), np.zeros((28, 28, 1), np.uint8))
+    fields = {"x": Field((28, 28, 1), "bernoulli"), "w": Field((10,), "categorical")}
+    reading = questions.read(Fixed("fixed", "", "", fields, ()), np.zeros((28, 28, 1), np.uint8))
     assert words in reading.words
     assert f"{np.log(p):.3f}" in reading.words
 
@@ -245,6 +246,11 @@ def test_a_model_without_pictures_has_no_page():
 @pytest.mark.parametrize("kind", ["live", "exported"])
 def test_the_page_of_a_model_of_portraits_is_built(kind, request, monkeypatch, tmp_path):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    blocks = page(request.getfixturevalue(kind))
+
+    async def built():
+        return page(model)
+
+    model = request.getfixturevalue(kind)
+    blocks = asyncio.run(built())  # without a loop that runs, Gradio makes its own and leaves them open
     tabs = [c["props"]["label"] for c in blocks.config["components"] if c["type"] == "tabitem"]
     assert tabs == [tab.TITLE for tab in TABS]

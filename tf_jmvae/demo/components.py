@@ -1,4 +1,4 @@
-"""Parts of the page that several tabs use, and the two that hand over files without opening them."""
+"""Parts of the page that several tabs use."""
 
 import html
 import time
@@ -15,7 +15,6 @@ from tf_jmvae.demo.interface import DemoModel, to_pixels
 __all__ = [
     "PICTURES",
     "QUICK",
-    "Canvas",
     "Upload",
     "answer",
     "bars",
@@ -41,19 +40,6 @@ class Upload(gr.Image):
 
     def preprocess(self, payload):
         return payload.path if payload else None
-
-
-class Canvas(gr.ImageEditor):
-    """Gradio's drawing board; what is drawn is handed over encoded, and transparent where there is no ink."""
-
-    is_template = True
-
-    def preprocess(self, payload):
-        if payload is None:
-            return None
-        drawn = payload if payload.id is None else self.blob_storage.pop(payload.id, None)
-        composite = drawn and drawn.composite
-        return composite if isinstance(composite, bytes | None) else composite.path
 
 
 def status(text: str, *, render: bool = True) -> gr.HTML:
@@ -99,7 +85,7 @@ def choice(model: DemoModel, label: str, value: str | list[str]) -> gr.Radio | g
     if model.label:
         return gr.Radio(model.class_names(), value=value, label=label)
     names = [(name.replace("_", " "), name) for name in model.fields[model.attributes].entry_names]
-    return gr.CheckboxGroup(names, value=value, label=label)
+    return gr.CheckboxGroup(names, value=value, label=label, elem_classes="choices")
 
 
 def seed() -> gr.Number:

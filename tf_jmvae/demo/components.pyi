@@ -56,8 +56,11 @@ class Canvas(gr.ImageEditor):
         drawn = payload if payload.id is None else self.blob_storage.pop(payload.id, None)
         composite = drawn and drawn.composite
         return composite if isinstance(composite, bytes | None) else composite.path
-    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from collections.abc import Callable, Sequence
+    from typing import TYPE_CHECKING, Any, Literal
+
     from gradio.blocks import Block
+
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component

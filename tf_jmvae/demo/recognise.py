@@ -6,6 +6,7 @@ import gradio as gr
 import numpy as np
 
 from tf_jmvae.demo import components, questions
+from tf_jmvae.demo.board import Board
 from tf_jmvae.demo.drawings import prepare
 from tf_jmvae.demo.interface import DemoModel, to_pixels
 
@@ -13,7 +14,6 @@ __all__ = ["answer", "build", "can"]
 
 TITLE = "Recognise"
 EXAMPLES = sorted((Path(__file__).parent / "examples").glob("*.png"))
-_BOARD = 280  # pixels, of the drawing board's side
 
 
 def can(model: DemoModel) -> bool:
@@ -75,12 +75,8 @@ def build(model: DemoModel) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=290):
             if grey:
-                canvas = components.Canvas(
-                    label="Draw here", sources=(), transforms=(), layers=False, canvas_size=(_BOARD, _BOARD),
-                    fixed_canvas=True, brush=gr.Brush(18, ["#000000"], "#000000", "fixed"), eraser=gr.Eraser(24),
-                    format="png", height=400, elem_classes="board", buttons=[], placeholder="Draw a digit here",
-                )  # fmt: skip
-                canvas.change(handler, canvas, outputs, trigger_mode="always_last", **components.PICTURES)
+                board = Board("Draw a digit" if given else "Draw")
+                board.change(handler, board, outputs, trigger_mode="always_last", **components.PICTURES)
             upload = components.upload(
                 "Or upload a picture" if grey else "Upload a picture", given[0] if given else None
             )

@@ -13,12 +13,15 @@ CSS = """
   background: var(--background-fill-secondary); color: var(--body-text-color); min-height: 1.4em; }
 .note { color: var(--body-text-color-subdued); font-size: var(--text-sm); }
 /* Gradio lays labels and captions over the pictures. */
-.pixels, .answers { padding-top: 2.2em !important; }
+.block.pixels, .block.answers, .block.board { padding-top: 2.2em !important; }
+.block.answers > .html-container, .block.board > .html-container { padding-top: 0; }
 .pixels .grid-wrap { max-height: none !important; min-height: 0 !important; overflow: visible !important; }
 .pixels .grid-container { padding-top: 0 !important; margin-top: 0 !important; }
-.pixels .thumbnail-item { aspect-ratio: auto; }
+.pixels .thumbnail-item { height: auto; aspect-ratio: auto; }
+.pixels .thumbnail-item img { height: auto; }
 .pixels .caption-label { position: static; max-width: none; width: 100%; border: 0; box-shadow: none;
   text-align: center; }
+.choices .wrap { max-height: 17em; overflow-y: auto; }
 .pixels img { image-rendering: pixelated; }
 .pixels .image-frame img { width: 100%; height: 100%; object-fit: contain; }
 .bars { list-style: none; margin: 0; padding: 0; }

@@ -1,6 +1,9 @@
 """A web page on this machine to try a model: generate, recognise, edit, walk and interpolate."""
 
 import contextlib
+import signal
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +30,8 @@ def launch(model: Path | None = None, *, host: str = "127.0.0.1", port: int = 78
       RunError: the `.keras` file is damaged.
       ValueError: the model is damaged or has no pictures, or the host or port cannot be used.
     """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or the temporary folder would stay
     with _serving(model, host=host, port=port, open_browser=open_browser) as page:
         page.block_thread()
 

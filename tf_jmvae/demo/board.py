@@ -40,7 +40,7 @@ function line(from, to) {
   context.lineCap = context.lineJoin = "round";
   context.beginPath();
   context.moveTo(from.x, from.y);
-  context.lineTo(to.x, to.y);
+  context.lineTo(to.x + 0.01, to.y);  // a point has no caps
   context.stroke();
 }
 function place(event) {

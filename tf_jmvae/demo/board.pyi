@@ -93,8 +93,6 @@ element.querySelector(".clear").addEventListener("click", () => {
 show();
 """
 
-from gradio.events import Dependency
-
 class Board(gr.HTML):
     """The board; its value is the drawing as an encoded image, transparent where there is no ink."""
 

@@ -15,6 +15,7 @@ CSS = """
 /* Gradio lays labels and captions over the pictures. */
 .block.pixels, .block.answers, .block.board { padding-top: 2.2em !important; }
 .block.answers > .html-container, .block.board > .html-container { padding-top: 0; }
+.plane .icon-button-wrapper.top-panel { top: -2.1em; }
 .pixels .grid-wrap { max-height: none !important; min-height: 0 !important; overflow: visible !important; }
 .pixels .grid-container { padding-top: 0 !important; margin-top: 0 !important; }
 .pixels .thumbnail-item { height: auto; aspect-ratio: auto; }

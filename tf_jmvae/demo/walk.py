@@ -125,7 +125,7 @@ def build(model: DemoModel) -> None:
     """Lays the tab out, within Gradio's context, and fills it with its first answer."""
     plane = Plane(model)
     first = _answer(plane, 0.0, 0.0)
-    options = {"format": "png", "interactive": False, "elem_classes": "pixels"}
+    options = {"format": "png", "interactive": False, "elem_classes": ["pixels", "plane"]}
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=290):
             grid = gr.Image(

@@ -57,6 +57,7 @@ def _serving(model: Path | None, *, host: str, port: int, open_browser: bool) ->
                 print(f"Everyone who reaches {host} can use it: there is no password.", flush=True)
             yield page
         finally:
+            page.server.force_exit = True  # a page that is still open would hold the server back for seconds
             page.close(verbose=False)
 
 

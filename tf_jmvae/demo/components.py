@@ -85,6 +85,7 @@ def choice(model: DemoModel, label: str, value: str | list[str]) -> gr.Radio | g
     if model.label:
         return gr.Radio(model.class_names(), value=value, label=label)
     names = [(name.replace("_", " "), name) for name in model.fields[model.attributes].entry_names]
+    names.sort(key=lambda pair: pair[1] not in value)  # what is chosen is seen without scrolling
     return gr.CheckboxGroup(names, value=value, label=label, elem_classes="choices")
 
 

@@ -42,7 +42,9 @@ def edited(model: DemoModel, source, crop: str, more: list[str], less: list[str]
     if both:
         raise PictureError(f"{questions.in_words(both)} cannot be both added and taken away.")
     seen = prepare(source, model, crop).pixels
-    changes = dict.fromkeys(more, strength) | dict.fromkeys(less, -strength)
+    field = model.fields[model.attributes]
+    changes = dict.fromkeys(more, questions.attribute_value(field, strength))
+    changes |= dict.fromkeys(less, questions.attribute_value(field, -strength))
     return seen, model.edit(seen, changes)
 
 

@@ -32,7 +32,7 @@ def page(model: DemoModel) -> gr.Blocks:
             "modalities of shape [H, W, 1] or [H, W, 3], and how they and labels or attributes follow from each other."
         )
     with gr.Blocks(analytics_enabled=False, title=f"{model.name} - tf_jmvae", delete_cache=(600, 3600)) as blocks:
-        with gr.Row():
+        with gr.Row(elem_id="top"):
             gr.HTML(_heading(model), elem_id="heading")
             switch = gr.Button("Light or dark", size="sm", scale=0, min_width=120)
             switch.click(None, js=_TOGGLE, api_visibility="private")

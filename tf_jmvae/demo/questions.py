@@ -7,9 +7,20 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image
 
-from tf_jmvae.demo.interface import DemoModel, to_pixels
+from tf_jmvae.demo.interface import DemoModel, Field, to_pixels
 
-__all__ = ["Reading", "bars", "enlarged", "in_words", "named", "noise", "observed", "posterior_of", "read"]
+__all__ = [
+    "Reading",
+    "attribute_value",
+    "bars",
+    "enlarged",
+    "in_words",
+    "named",
+    "noise",
+    "observed",
+    "posterior_of",
+    "read",
+]
 
 _SAMPLES = 100  # of z behind each probability
 _SMALLEST = 112  # pixels, of the side of a picture on the page
@@ -21,8 +32,16 @@ def observed(model: DemoModel, choice: str | Iterable[str]) -> dict[str, np.ndar
         names = model.class_names()
         return {model.label: np.eye(len(names), dtype=np.float32)[[names.index(choice)]]}
     field, chosen = model.fields[model.attributes], set(choice)
-    off = 0.0 if field.likelihood == "bernoulli" else -1.0  # CelebA's attributes are 1 and -1
-    return {model.attributes: np.array([[1.0 if name in chosen else off for name in field.entry_names]], np.float32)}
+    row = [attribute_value(field, 1 if name in chosen else -1) for name in field.entry_names]
+    return {model.attributes: np.array([row], np.float32)}
+
+
+def attribute_value(field: Field, strength: float) -> float:
+    """The value of an attribute that is there (strength 1), is not there (-1) or is in between.
+
+    Of Bernoulli attributes these are 1 and 0, and nothing lies beyond; CelebA's, as reals, are 1 and -1.
+    """
+    return float(np.clip((1 + strength) / 2, 0, 1)) if field.likelihood == "bernoulli" else float(strength)
 
 
 def named(model: DemoModel, choice: str | Iterable[str]) -> str:
@@ -70,8 +89,11 @@ def read(model: DemoModel, pixels: np.ndarray, seed: int = 0) -> Reading:
     mean, deviation = posterior_of(model, given)
     if not model.label:
         values = model.decode(mean[None], given)[model.attributes][0]
-        names = model.fields[model.attributes].entry_names
-        return Reading(dict(zip(names, map(float, values), strict=True)), "")
+        field = model.fields[model.attributes]
+        said = dict(zip(field.entry_names, map(float, values), strict=True))
+        middle = attribute_value(field, 0)
+        found = sorted((name for name, value in said.items() if value > middle), key=said.get, reverse=True)
+        return Reading(said, f"The model names: {in_words(found) or 'none of the attributes'}.")
     z = mean + deviation * noise(seed, _SAMPLES, mean.size)
     repeated = {model.picture: np.repeat(given[model.picture], _SAMPLES, axis=0)}
     probabilities = model.decode(z, repeated)[model.label].astype(np.float64).mean(axis=0)

@@ -6,6 +6,8 @@ __all__ = ["CSS", "theme"]
 
 CSS = """
 .gradio-container { max-width: 1120px !important; margin: 0 auto !important; }
+#top { flex-wrap: wrap; }
+#heading { flex: 1 1 14em; min-width: 0 !important; }
 #heading h1 { margin: 0.2em 0; }
 #heading p { margin: 0.2em 0; color: var(--body-text-color-subdued); }
 .status p { margin: 0; padding: 0.55em 0.8em; border-radius: var(--radius-md);
@@ -17,7 +19,8 @@ CSS = """
 .block.answers > .html-container, .block.board > .html-container { padding-top: 0; }
 .plane .icon-button-wrapper.top-panel { top: -2.1em; }
 .pixels .grid-wrap { max-height: none !important; min-height: 0 !important; overflow: visible !important; }
-.pixels .grid-container { padding-top: 0 !important; margin-top: 0 !important; }
+.pixels .grid-container { padding-top: 0 !important; margin-top: 0 !important;
+  grid-template-columns: repeat(var(--grid-cols), minmax(0, 1fr)) !important; }
 .pixels .thumbnail-item { height: auto; aspect-ratio: auto; }
 .pixels .thumbnail-item img { height: auto; }
 .pixels .caption-label { position: static; max-width: none; width: 100%; border: 0; box-shadow: none;
@@ -25,8 +28,9 @@ CSS = """
 .choices .wrap { max-height: 17em; overflow-y: auto; }
 .pixels img { image-rendering: pixelated; }
 .pixels .image-frame img { width: 100%; height: 100%; object-fit: contain; }
-.bars { list-style: none; margin: 0; padding: 0; }
-.bars li { display: grid; grid-template-columns: minmax(1.5em, max-content) 1fr 4em; gap: 0.6em; align-items: center;
+.bars { list-style: none; margin: 0; padding: 0; display: grid; column-gap: 0.6em;
+  grid-template-columns: minmax(1.5em, max-content) 1fr 4em; }
+.bars li { display: grid; grid-column: 1 / -1; grid-template-columns: subgrid; align-items: center;
   padding: 0.12em 0; color: var(--body-text-color); }
 .bars .track { height: 0.7em; border-radius: 0.35em; background: var(--border-color-primary); overflow: hidden; }
 .bars .track span { display: block; height: 100%; background: var(--primary-600); }

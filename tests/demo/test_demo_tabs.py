@@ -231,6 +231,7 @@ def test_a_handler_says_what_it_does_and_what_is_wrong():
     doing, refused = answer("Drawing {} pictures ...", refuse, 1)(16)
     assert "Drawing 16 pictures ..." in doing[0]
     assert "no &lt;image&gt; 16" in refused[0]
+    assert refused[1] is None  # nor is an older answer left, as if it were about this picture
     done = list(answer("Drawing ...", lambda: ("Done", 7), 1)())[-1]
     assert re.search(r"Done \(\d+\.\d\d s\)", done[0])
     assert done[1] == 7

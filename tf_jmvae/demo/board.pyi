@@ -121,11 +121,8 @@ class Board(gr.HTML):
             return base64.b64decode(payload[len(_PREFIX) :], validate=True)
         except binascii.Error:
             return b"no drawing"
-    from collections.abc import Callable, Sequence
-    from typing import TYPE_CHECKING, Any, Literal
-
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
     from gradio.blocks import Block
-
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component

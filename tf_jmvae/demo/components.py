@@ -58,7 +58,7 @@ def answer(doing: str, function: Callable[..., tuple], outputs: int) -> Callable
     Args:
       doing: for the status, with `{}` for the arguments of `function`.
       function: gives a text for the status, then the values of the other outputs.
-      outputs: how many others there are; a picture that cannot be read leaves them as they are.
+      outputs: how many others there are; a picture that cannot be read empties them.
     """
 
     def handler(*arguments: Any) -> Iterator[tuple]:
@@ -67,7 +67,7 @@ def answer(doing: str, function: Callable[..., tuple], outputs: int) -> Callable
         try:
             text, *values = function(*arguments)
         except PictureError as error:
-            yield status_text(str(error)), *(gr.skip(),) * outputs
+            yield status_text(str(error)), *(None,) * outputs
         else:
             yield status_text(f"{text} ({time.perf_counter() - start:.2f} s)"), *values
 

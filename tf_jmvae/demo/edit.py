@@ -61,7 +61,7 @@ def _answer(model: DemoModel, source, crop, more, less, strength) -> tuple:
 def build(model: DemoModel) -> None:
     """Lays the tab out, within Gradio's context, and fills it with its first answer."""
     names = [(name.replace("_", " "), name) for name in model.fields[model.attributes].entry_names]
-    wanted = components.first_choices(model)[0][:1] or [names[0][1]]
+    wanted = components.first_choices(model)[1] or [names[0][1]]
     portrait = components.own_picture(model)
     first = _answer(model, portrait, "none", wanted, [], 1.0)
     with gr.Row(equal_height=False):

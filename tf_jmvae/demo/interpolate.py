@@ -93,7 +93,7 @@ def build(model: DemoModel, examples: list[str]) -> None:
             status = components.status(first[0])
             strip = gr.Gallery(
                 first[1], label="From one to the other", columns=5, height="auto", format="png", object_fit="contain",
-                interactive=False, elem_classes="pixels", buttons=["download", "fullscreen"],
+                interactive=False, elem_classes=["pixels", "strip"], buttons=["download", "fullscreen"],
             )  # fmt: skip
     handler = components.answer("Walking from one to the other ...", lambda *a: _answer(model, *a), 1)
     event = {"fn": handler, "inputs": [mode, *ends, *uploads, steps], "outputs": [status, strip]}

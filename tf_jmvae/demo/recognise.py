@@ -72,11 +72,16 @@ def build(model: DemoModel) -> None:
     )  # fmt: skip
     outputs = [status, bars, seen]
     handler = components.answer("Looking at the picture ...", lambda *a: _shown(model, *a), 2)
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=2, min_width=290):
-            if grey:
+    if grey:  # on a telephone the answer stands right below the board
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=2, min_width=290):
                 board = Board("Draw a digit" if given else "Draw")
                 board.change(handler, board, outputs, trigger_mode="always_last", **components.PICTURES)
+            with gr.Column(scale=3, min_width=290):
+                status.render()
+                bars.render()
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=290):
             upload = components.upload(
                 "Or upload a picture" if grey else "Upload a picture", given[0] if given else None
             )
@@ -88,7 +93,7 @@ def build(model: DemoModel) -> None:
                     run_on_click=True, cache_examples=False, api_visibility="private",
                 )  # fmt: skip
         with gr.Column(scale=3, min_width=290):
-            for component in outputs:
+            for component in [seen] if grey else outputs:
                 component.render()
     uploaded = {"fn": handler, "inputs": [upload, *crop], "outputs": outputs}
     button.click(**uploaded, **components.PICTURES)

@@ -20,7 +20,8 @@ CSS = """
 .plane .icon-button-wrapper.top-panel { top: -2.1em; }
 .pixels .grid-wrap { max-height: none !important; min-height: 0 !important; overflow: visible !important; }
 .pixels .grid-container { padding-top: 0 !important; margin-top: 0 !important;
-  grid-template-columns: repeat(var(--grid-cols), minmax(0, 1fr)) !important; }
+  grid-template-columns: repeat(var(--grid-cols), minmax(0, 1fr)) !important; grid-template-rows: none !important;
+  grid-auto-rows: auto !important; }
 .pixels .thumbnail-item { height: auto; aspect-ratio: auto; }
 .pixels .thumbnail-item img { height: auto; }
 .pixels .caption-label { position: static; max-width: none; width: 100%; border: 0; box-shadow: none;
@@ -36,7 +37,10 @@ CSS = """
 .bars .track span { display: block; height: 100%; background: var(--primary-600); }
 .bars .value { text-align: right; font-variant-numeric: tabular-nums; }
 :focus-visible { outline: 3px solid var(--primary-500) !important; outline-offset: 1px; }
-@media (max-width: 640px) { .gradio-container { padding: 8px !important; } }
+@media (max-width: 640px) {
+  .gradio-container > .main { padding: 12px !important; }
+  .strip .grid-container { --grid-cols: 3 !important; }
+}
 """
 
 

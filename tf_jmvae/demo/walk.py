@@ -129,7 +129,7 @@ def build(model: DemoModel) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=290):
             grid = gr.Image(
-                first[1], label="The plane: choose a place with a click, or with the sliders",
+                first[1], label="The plane: click a place, or use the sliders",
                 buttons=["download", "fullscreen"], alt_text="A grid of pictures over the plane", **options,
             )  # fmt: skip
         with gr.Column(scale=2, min_width=290):

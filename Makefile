@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 
-.PHONY: help setup train test lint format docs reproduce-mnist reproduce-celeba bench bench-quality clean
+.PHONY: help setup train test reliability lint format docs reproduce-mnist reproduce-celeba bench bench-quality clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -26,6 +26,10 @@ train: $(STAMP)  ## Train a model; ARGS="--preset mnist-jmvae-kl" chooses, ARGS=
 
 test: $(STAMP)  ## Run the tests; ARGS="-k data" chooses.
 	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal $(ARGS)
+
+reliability: $(STAMP)  ## Kill, starve and fuzz it, and write docs/reliability.md (KILLS=60 SEED=0 ARGS="-k training").
+	RELIABILITY_KILLS=$(or $(KILLS),60) RELIABILITY_SEED=$(or $(SEED),0) \
+		$(BIN)/python -m pytest --numprocesses=0 tests/faults $(ARGS)
 
 lint: $(STAMP)  ## Check style and formatting.
 	$(BIN)/ruff check .

@@ -59,6 +59,7 @@ setup(
         "demo": [GRADIO],
         "dev": [
             "filelock>=3.16",
+            "hypothesis>=6.100",
             "pytest>=8",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.6",

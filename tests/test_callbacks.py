@@ -214,8 +214,48 @@ class TestCheckpoint:
         assert [value is None for value in again.history["val_loss"]] == [True, False, True, False]
 
     def test_only_the_last_checkpoint_remains(self, tmp_path):
-        _fit(_model(), [Checkpoint(tmp_path)])
+        _fit(_model(), [Checkpoint(tmp_path)], validation_data=small_batch())
         assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch-4.history.json", "epoch-4.weights.h5"]
+
+    def test_the_one_before_remains_until_the_next_step_shows_that_the_last_is_good(self, tmp_path):
+        left = []
+        watch = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: left.append(sorted(checkpoint._epochs()))
+        )
+        checkpoint = Checkpoint(tmp_path)
+        _fit(_model(), [watch, checkpoint], last=3)  # of three steps each
+        assert left == [[], [], [], [1], [1], [1], [1, 2], [2], [2]]
+        assert sorted(checkpoint._epochs()) == [2, 3]
+
+    def test_weights_that_are_finite_and_of_no_use_are_not_the_last_good_ones(self, tmp_path):
+        model, checkpoint = _model(), Checkpoint(tmp_path)
+        good = {}
+
+        def spoil(batch, logs):
+            if batch == 2 and len(checkpoint.history.get("loss", ())) == 2:  # the last update of the third epoch
+                weight = model.trainable_variables[0]
+                weight.assign(np.full(weight.shape, 1e38))
+
+        def keep(epoch, logs):
+            if epoch == 1:
+                good["state"] = _values(model)
+
+        watch = keras.callbacks.LambdaCallback(on_train_batch_end=spoil, on_epoch_end=keep)
+        history = _fit(model, [watch, checkpoint])
+        assert np.isfinite(history["loss"]).tolist() == [True, True, True, False]
+        assert checkpoint.history["loss"] == history["loss"][:2]
+        restored = _model(seed=9)
+        assert Checkpoint(tmp_path).restore(restored) == 2
+        for a, b in zip(_values(restored), good["state"], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+    def test_files_of_others_stay(self, tmp_path):
+        ours = ["epoch-2~.weights.h5", "epoch-2~17-0123abcd~.weights.h5", "epoch-2~.history.json"]
+        theirs = ["notes~.txt", "epoch-2~.txt", "epoch-best~.weights.h5", "model~.keras", "epoch-2~mine~.weights.h5"]
+        for name in ours + theirs:
+            (tmp_path / name).write_text("precious")
+        Checkpoint(tmp_path).restore(_model())
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(theirs)
 
     def test_of_two_checkpoints_the_one_of_more_epochs_counts(self, tmp_path):
         _fit(_model(), [Checkpoint(tmp_path)], first=8, last=9)

@@ -152,7 +152,7 @@ def check_values(name: str, modality: "Modality", values: np.ndarray) -> None:
         index = tuple(int(i) for i in np.argwhere(~finite)[0])
         raise ValueError(
             f"Modality {name!r} holds {values[index]} at index {index} ({int((~finite).sum())} such in all). "
-            f"Expected {modality.head.support}; remove or replace such values before training."
+            f"Expected {modality.head.support}; remove or replace such values."
         )
     supported = modality.head.in_support(values)
     if not supported.all():

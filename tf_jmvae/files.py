@@ -1,6 +1,7 @@
 """Files that matter: written to a temporary name beside the target, then renamed."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -12,9 +13,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["locked", "remove_if_abandoned", "replace_atomically", "write_json"]
+__all__ = ["explained", "locked", "remove_if_abandoned", "replace_atomically", "require_room", "write_json"]
 
 _DAY = 24 * 60 * 60  # seconds
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PROTECTED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def replace_atomically(path: str | os.PathLike, write: Callable[[str], Any]) -> None:
@@ -23,10 +26,13 @@ def replace_atomically(path: str | os.PathLike, write: Callable[[str], Any]) -> 
     A reader sees the old file or the new one, never half of it; if `write` raises, the old
     file stays and the temporary one is removed. While somebody else writes to the folder, or if
     it cannot be locked, the temporary name is one of its own: `name~PROCESS-RANDOM~.suffixes`.
+
+    Raises:
+      OSError: the disk is full or read-only; the message names the folder and says what to do.
     """
     path = pathlib.Path(path)
     name, *suffixes = path.name.split(".")
-    with locked(path.parent, wait=False) as alone:
+    with explained(path), locked(path.parent, wait=False) as alone:
         own = "" if alone else f"{os.getpid()}-{secrets.token_hex(4)}~"
         temporary = path.with_name(".".join([f"{name}~{own}", *suffixes]))
         try:
@@ -37,6 +43,29 @@ def replace_atomically(path: str | os.PathLike, write: Callable[[str], Any]) -> 
         finally:
             temporary.unlink(missing_ok=True)
         _remove_leftovers(path)
+
+
+@contextlib.contextmanager
+def explained(path: str | os.PathLike) -> Iterator[None]:
+    """Turns what a full or read-only disk makes a library raise into an `OSError` that says what to do.
+
+    Args:
+      path: the file or folder that is being written.
+    """
+    try:
+        yield
+    except Exception as error:  # HDF5 raises RuntimeError, TensorFlow errors of its own
+        code = _error_number(error)
+        if code in _FULL:
+            advice = "Make room there, or choose another folder, and repeat."
+        elif code in _PROTECTED:
+            advice = "Make it writable, or choose another folder, and repeat."
+        else:
+            raise
+        folder = path if pathlib.Path(path).is_dir() else pathlib.Path(path).absolute().parent
+        raise OSError(
+            code, f"{path} could not be written to the folder {folder}: {os.strerror(code)}. {advice}"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -62,11 +91,34 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
     replace_atomically(path, lambda temporary: pathlib.Path(temporary).write_text(text))
 
 
+def require_room(folder: str | os.PathLike, size: int) -> None:
+    """Raises `OSError` if a folder's disk has less than `size` bytes left.
+
+    Where HDF5 runs out of room it raises an error, and prints more when its objects are deleted: better not begin.
+    """
+    usage = shutil.disk_usage(folder)
+    if usage.total and usage.free < size:  # some network file systems say nothing
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def remove_if_abandoned(folder: pathlib.Path) -> None:
     """Removes a temporary folder to which nobody has written for a day: what a killed process left behind."""
     with contextlib.suppress(OSError):
         if max(path.stat().st_mtime for path in (folder, *folder.iterdir())) < time.time() - _DAY:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _error_number(error: BaseException | None) -> int | None:
+    """The operating system's number of an error, of those that it was raised from, or in their text."""
+    while error is not None:
+        if getattr(error, "errno", None):
+            return error.errno
+        if number := re.search(r"errno = (\d+)", str(error)):  # as HDF5 writes
+            return int(number[1])
+        if named := [code for code in (*_FULL, *_PROTECTED) if str(error).endswith(os.strerror(code))]:  # TensorFlow
+            return named[0]
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _remove_leftovers(path: pathlib.Path) -> None:

@@ -6,10 +6,7 @@ import json
 import os
 import pathlib
 import shutil
-import signal
-import subprocess
 import sys
-import time
 import zipfile
 
 import celeba_folder
@@ -22,7 +19,6 @@ from tf_jmvae.data import celeba, celeba_arrays, faces
 
 CELEBA_FOLDER = pathlib.Path(__file__).resolve().parents[2].parent / "shared" / "data" / "celeba"
 COUNT = 40
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -385,47 +381,6 @@ def test_the_copy_of_a_faster_process_is_used(read, cache, monkeypatch):
     _assert_same(result, copies[0])
     assert pathlib.Path(result.images.filename).samefile(copies[0].images.filename)
     assert len(list(cache.iterdir())) == 1
-
-
-KILLED = """
-import sys, time
-from tf_jmvae import images
-from tf_jmvae.data import celeba, celeba_arrays
-open_rgb = images.open_rgb
-def slow(source):
-    if source.name == "000030.jpg":
-        print("half way", flush=True)
-        time.sleep(100)
-    return open_rgb(source)
-images.open_rgb, celeba_arrays._LOOK_AHEAD = slow, 4
-celeba.read(sys.argv[1], image_size=16, cache_dir=sys.argv[2], verbose=0)
-"""
-
-
-def test_a_killed_preparation_leaves_a_cache_that_works_and_is_tidied_a_day_later(folder, read, cache):
-    with subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(folder), str(cache)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        assert process.stdout.readline() == b"half way\n"
-        process.send_signal(signal.SIGKILL)
-    (leftover,) = cache.iterdir()
-    assert "~" in leftover.name
-    assert (leftover / "images.npy").exists()
-    assert len(read().images) == COUNT
-    assert leftover.exists()  # it might belong to a process that still works
-    yesterday = time.time() - 25 * 60 * 60
-    for path in (leftover / "images.npy", leftover):
-        os.utime(path, (yesterday, yesterday))
-    foreign = cache / "notes~1"
-    foreign.mkdir()
-    os.utime(foreign, (yesterday, yesterday))
-    read(image_size=8)
-    assert not leftover.exists()
-    assert foreign.exists()
-    assert len(list(cache.glob("celeba-*"))) == 2
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES])

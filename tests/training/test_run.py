@@ -1,12 +1,10 @@
-"""The real command at a tiny size: what it leaves, what a kill cannot break, what it refuses."""
+"""The real command at a tiny size: what it leaves, and what it refuses. tests/faults kills it."""
 
 import json
 import pathlib
 import re
-import signal
 import subprocess
 import sys
-import time
 
 import keras
 import numpy as np
@@ -87,34 +85,6 @@ def finished(preset, tmp_path_factory):
     return run_dir, result
 
 
-@pytest.fixture(scope="module")
-def killed(preset, tmp_path_factory):
-    """The folder of a run that was killed in training, with the number of epochs in its checkpoint."""
-    run_dir = tmp_path_factory.mktemp("runs") / "killed"
-    process = subprocess.Popen(
-        _command(preset, run_dir), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 200
-    while not list(run_dir.glob("checkpoint/epoch-*[0-9].weights.h5")):
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    names = [path.name for path in run_dir.glob("checkpoint/epoch-*[0-9].weights.h5")]
-    return run_dir, max(int(re.search(r"\d+", name)[0]) for name in names)
-
-
-@pytest.fixture(scope="module")
-def resumed(preset, killed):
-    run_dir, done = killed
-    assert done < EPOCHS
-    assert not (run_dir / "metrics.json").exists()
-    result = _train(preset, run_dir)
-    assert result.returncode == 0, result.stderr
-    return run_dir, result
-
-
 def test_a_run_leaves_these_files_and_no_others(finished):
     run_dir, _ = finished
     assert sorted(path.name for path in run_dir.iterdir()) == FINISHED
@@ -165,32 +135,6 @@ def test_the_history_has_every_epoch_and_the_kl_warms_up(finished):
 def test_training_improves_the_bound(finished):
     elbo = _read(finished[0], "history.json")["elbo"]
     assert elbo[-1] > elbo[0] + 5
-
-
-def test_a_killed_run_continues_after_its_last_epoch(killed, resumed):
-    _, done = killed
-    run_dir, result = resumed
-    assert f"Continuing {run_dir} after epoch {done} of {EPOCHS}." in result.stdout
-    assert f"Epoch {done}/{EPOCHS}" not in result.stdout
-    assert f"Epoch {done + 1}/{EPOCHS}" in result.stdout
-    assert sorted(path.name for path in run_dir.iterdir()) == FINISHED
-
-
-def test_a_killed_and_continued_run_equals_one_that_was_not(finished, resumed):
-    whole, again = finished[0], resumed[0]
-    assert _read(again, "metrics.json") == pytest.approx(_read(whole, "metrics.json"), rel=1e-5)
-    expected, history = _read(whole, "history.json"), _read(again, "history.json")
-    assert history.keys() == expected.keys()
-    assert min(history["seconds"]) > 0
-    for name, values in expected.items():
-        if name == "seconds":
-            continue
-        # None, where there was no validation, becomes NaN.
-        np.testing.assert_allclose(np.array(history[name], float), np.array(values, float), rtol=1e-5)
-    for a, b in zip(
-        *(keras.saving.load_model(folder / "model.keras").get_weights() for folder in (whole, again)), strict=True
-    ):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
 def test_other_settings_are_refused_with_their_names(preset, finished):
@@ -321,22 +265,21 @@ def test_a_run_of_one_direction_leaves_all_files_and_names_labels_only_if_it_can
 DIVERGING = ["--learning-rate", "1e30", "--train-size", "64", "--batch-size", "64", "--decay", "constant"]
 
 
-def test_a_loss_of_nan_ends_the_run_and_keeps_the_last_good_epoch(preset, tmp_path, capsys):
+def test_a_loss_of_nan_ends_the_run_and_names_the_term(preset, tmp_path, capsys):
     # One step an epoch: the first loss is that of the initial weights.
     assert _main(preset, tmp_path, *DIVERGING) == 1
     error = capsys.readouterr().err
-    assert "The loss or the weights became NaN or infinite in epoch 2. The weights of epoch 1 are kept in" in error
+    print(error)
+    assert re.search(r"In epoch 2, step 1, .*(kl_prior|log_p_x) became (NaN|infinite)", error)
     assert "--overwrite and a lower --learning-rate" in error
-    assert sorted(path.name for path in (tmp_path / "checkpoint").iterdir()) == [
-        "epoch-1.history.json",
-        "epoch-1.weights.h5",
-    ]
+    # The only update made weights of 1e30: finite, and of no use.
+    assert not list((tmp_path / "checkpoint").iterdir())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint", "config.json"]
 
 
 def test_a_loss_of_nan_in_the_first_epoch_ends_the_run_with_a_message(preset, tmp_path, capsys):
     assert _main(preset, tmp_path, "--learning-rate", "1e30", "--train-size", "64", "--batch-size", "16") == 1
-    assert "The loss or the weights became NaN or infinite in epoch 1." in capsys.readouterr().err
+    assert re.search(r"In epoch 1, step 2, .* became (NaN|infinite)", capsys.readouterr().err)
     assert not (tmp_path / "metrics.json").exists()
 
 

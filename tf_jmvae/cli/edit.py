@@ -46,7 +46,7 @@ def run(options: Options) -> None:
     from PIL import Image
 
     from tf_jmvae import editing
-    from tf_jmvae.files import replace_atomically
+    from tf_jmvae.files import explained, replace_atomically
     from tf_jmvae.training import run as runs
 
     note("Loading the model ...")
@@ -56,7 +56,8 @@ def run(options: Options) -> None:
     for name, value in sorted(inferred.items(), key=lambda item: -item[1]):
         print(f"  {name:<20} {value:+.2f}" + (f" -> {changes[name]:+g}" if name in changes else ""))
     if changes:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
+        with explained(options.output.parent):
+            options.output.parent.mkdir(parents=True, exist_ok=True)
         replace_atomically(options.output, lambda path: Image.fromarray(edited).save(path, format="PNG"))
         print(f"The edited portrait is {options.output}.")
 

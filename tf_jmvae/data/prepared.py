@@ -57,8 +57,8 @@ def load_or_prepare(
             raise
         raise OSError(
             error.errno,
-            f"The prepared copy could not be written to {folder.parent} ({error.strerror or error}). Make room or give "
-            "another folder: the environment variable TF_JMVAE_CACHE, or cache_dir.",
+            f"The prepared copy could not be written to {folder.parent} ({os.strerror(error.errno)}). Make room or "
+            "give another folder: the environment variable TF_JMVAE_CACHE, or cache_dir.",
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

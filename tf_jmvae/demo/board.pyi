@@ -121,8 +121,11 @@ class Board(gr.HTML):
             return base64.b64decode(payload[len(_PREFIX) :], validate=True)
         except binascii.Error:
             return b"no drawing"
-    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
+    from collections.abc import Callable, Sequence
+    from typing import TYPE_CHECKING, Any, Literal
+
     from gradio.blocks import Block
+
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component

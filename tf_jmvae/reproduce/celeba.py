@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_jmvae import data
-from tf_jmvae.files import replace_atomically, write_json
+from tf_jmvae.files import explained, replace_atomically, write_json
 from tf_jmvae.report import celeba_figures, celeba_results
 from tf_jmvae.reproduce.celeba_measurements import measurements
 from tf_jmvae.reproduce.celeba_pictures import pictures
@@ -46,8 +46,9 @@ def reproduce(folder: Path, output: Path, *, data_dir: Path | None = None, scale
     models = Models(folder)
     measured = study.measure(measurements(size, models, source, folder, seed))
 
-    (output / "images").mkdir(parents=True, exist_ok=True)
-    (output / "results").mkdir(exist_ok=True)
+    with explained(output):
+        (output / "images").mkdir(parents=True, exist_ok=True)
+        (output / "results").mkdir(exist_ok=True)
     record: dict[str, Any] = {
         "scale": {"name": scale, **asdict(size)},
         "seed": seed,

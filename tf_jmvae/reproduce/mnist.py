@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_jmvae import data
-from tf_jmvae.files import replace_atomically, write_json
+from tf_jmvae.files import explained, replace_atomically, write_json
 from tf_jmvae.report import figures, results
 from tf_jmvae.reproduce.collector import COMPARED, Models
 from tf_jmvae.reproduce.measurements import measurements
@@ -48,8 +48,9 @@ def reproduce(folder: Path, output: Path, *, data_dir: Path | None = None, quick
     models = Models(folder)
     measured = study.measure(measurements(scale, models, source, folder, seed))
 
-    (output / "images").mkdir(parents=True, exist_ok=True)
-    (output / "results").mkdir(exist_ok=True)
+    with explained(output):
+        (output / "images").mkdir(parents=True, exist_ok=True)
+        (output / "results").mkdir(exist_ok=True)
     _draw(scale, models, source, measured, output / "images", seed)
     record = {
         "scale": asdict(scale),

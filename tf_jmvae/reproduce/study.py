@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import keras
 
-from tf_jmvae.files import write_json
+from tf_jmvae.files import explained, write_json
 from tf_jmvae.provenance import environment
 from tf_jmvae.training import run
 from tf_jmvae.training.config import Config
@@ -78,7 +78,8 @@ class Study:
                     title += f"; {_duration(left)} left"
                 print(title, flush=True)
                 path = self._path(name)
-                path.parent.mkdir(parents=True, exist_ok=True)
+                with explained(path.parent):
+                    path.parent.mkdir(parents=True, exist_ok=True)
                 write_json(path, {**measurement.compute(), **environment()})
                 computed += measurement.cost
             results[name] = self._measured(name)
@@ -136,7 +137,8 @@ class Study:
                     "Choose another folder with --run-dir, or delete that one."
                 )
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with explained(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         if any(entry.name != "study~.json" for entry in self.folder.iterdir()):  # which a kill may have left
             raise run.RunError(f"{self.folder} holds files that are no study's; choose another folder with --run-dir.")
         write_json(path, settings)

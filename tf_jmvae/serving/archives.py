@@ -6,7 +6,6 @@ import os
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -18,7 +17,6 @@ MAX_BYTES = 4 * 2**30
 MAX_ENTRIES = 100_000
 _MAX_HEADER = 2**20
 _DISK_PROBLEMS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
-_DAMAGES = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, UnicodeError)
 
 
 def unpack(archive: str | os.PathLike, folder: str | os.PathLike) -> None:
@@ -36,7 +34,9 @@ def unpack(archive: str | os.PathLike, folder: str | os.PathLike) -> None:
     with archive.open("rb") as file:
         try:
             opened(file, folder, str(archive))
-        except _DAMAGES as error:
+        except (_RefusedError, MemoryError):
+            raise
+        except Exception as error:  # the libraries raise whatever the damage makes them stumble over
             if getattr(error, "errno", None) in _DISK_PROBLEMS:
                 raise
             raise ValueError(f"{archive} is damaged or no archive ({type(error).__name__}: {error}).") from error
@@ -62,12 +62,12 @@ def _check(entries: Iterable[tuple[str, int, bool]], archive: str) -> None:
     for number, (name, size, plain) in enumerate(entries, start=1):
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
-            raise ValueError(f"{archive} is refused: {name!r} would be written outside of the model's folder.")
+            raise _RefusedError(f"{archive} is refused: {name!r} would be written outside of the model's folder.")
         if not plain:
-            raise ValueError(f"{archive} is refused: {name!r} is a link or a device. Expected files and folders only.")
+            raise _RefusedError(f"{archive} is refused: {name!r} is a link or a device; expected files and folders.")
         total += size
         if total > MAX_BYTES or number > MAX_ENTRIES:
-            raise ValueError(
+            raise _RefusedError(
                 f"{archive} is refused: it holds more than {MAX_BYTES / 2**30:g} GiB or {MAX_ENTRIES} entries. "
                 "Unpack it by hand if you trust it, and load the folder."
             )
@@ -78,6 +78,10 @@ def _is_plain(info: zipfile.ZipInfo) -> bool:
     return stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
 
 
+class _RefusedError(ValueError):
+    """An archive that is not damaged, and will not be unpacked."""
+
+
 class _Bounded:
     """What tarfile reads from: a header that claims to be huge is refused, not read into memory."""
 
@@ -86,7 +90,7 @@ class _Bounded:
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= _MAX_HEADER:
-            raise ValueError(f"{self._name} is refused: it has a header of {size} bytes.")
+            raise _RefusedError(f"{self._name} is refused: it has a header of {size} bytes.")
         return self._file.read(size)
 
     def seek(self, position: int, whence: int = os.SEEK_SET) -> int:

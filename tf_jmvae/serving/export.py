@@ -18,7 +18,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_jmvae.files import remove_if_abandoned, write_json
+from tf_jmvae.files import explained, remove_if_abandoned, write_json
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.serving import card, description, versions, warm_up
 from tf_jmvae.serving.signatures import Endpoint, Settings, endpoints
@@ -67,13 +67,15 @@ def export(
     made = endpoints(model, settings)
     if version is not None and (folder / str(version)).exists():
         raise FileExistsError(f"{folder / str(version)} exists; choose another version, or leave it out for the next.")
-    folder.mkdir(parents=True, exist_ok=True)
-    for leftover in folder.glob(f"{_TEMPORARY}*"):
-        remove_if_abandoned(leftover)
-    temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=folder))
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for leftover in folder.glob(f"{_TEMPORARY}*"):
+            remove_if_abandoned(leftover)
+        temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=folder))
     try:
-        _save(model, made, temporary)
-        warm_up.write(temporary, folder.name, made)
+        with explained(folder):
+            _save(model, made, temporary)
+            warm_up.write(temporary, folder.name, made)
         content = description.describe(folder.name, model, settings, temporary)
         write_json(temporary / card.CARD, {**content, **described})
         temporary.chmod(0o755)  # mkdtemp's own mode would keep a server of another user out

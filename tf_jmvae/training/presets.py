@@ -42,20 +42,23 @@ def load(preset: str) -> Config:
             raise ValueError(f"Unknown preset {preset!r}. Expected one of {', '.join(names())}, or a .toml file.")
     try:
         return Config.model_validate({**_read(path), "preset": name})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{preset} is not valid TOML: {error}.") from error
     except pydantic.ValidationError as error:
         raise ValueError(f"{preset} is not a valid configuration: {describe(error)}") from error
 
 
 def _read(path: Path | Traversable, below: tuple[str, ...] = ()) -> dict[str, Any]:
     """A TOML file's settings over those of the files that it extends."""
-    settings = tomllib.loads(path.read_text("utf-8"))
+    try:
+        settings = tomllib.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets thousands deep
+        raise ValueError(f"{path} is not valid TOML: {error}.") from error
     base = settings.pop("extends", None)
     if base is None:
         return settings
     if not isinstance(base, str) or base in below:
         raise ValueError(f"{path.name}: extends must name another file, without a circle; got {base!r}.")
+    if "/" in base or "\0" in base:
+        raise ValueError(f"{path.name}: extends must name a file beside it; got {base!r}.")
     beside = (path.parent if isinstance(path, Path) else _FOLDER) / f"{base}.toml"
     if not beside.is_file():
         raise ValueError(f"{path.name} extends {base!r}, but there is no {base}.toml beside it.")
@@ -80,10 +83,15 @@ def describe(error: pydantic.ValidationError) -> str:
             other.startswith(where) and reason["type"] not in _OF_ANOTHER_FORM for other, reason in details
         ):
             continue  # networks are widths or convolutional: what is wrong is said of the form that came
-        came = "" if detail["type"] in ("missing", "value_error") else f" (got {detail['input']!r})"
+        came = "" if detail["type"] in ("missing", "value_error") else f" (got {_shortened(detail['input'])})"
         message = detail["msg"].removeprefix("Value error, ")
         parts.append(f"{where}: {message}{came}" if where else message)
     return "; ".join(parts)
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]} ..."
 
 
 def _setting(path: tuple[str | int, ...]) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 from tf_jmvae import callbacks, data
 from tf_jmvae.data.statistics import Statistics
+from tf_jmvae.divergence import non_finite
 from tf_jmvae.evaluation import attribute_accuracy, conditional_coherence
 from tf_jmvae.files import replace_atomically, write_json
 from tf_jmvae.models import MultimodalVAE
@@ -83,8 +84,8 @@ def _train(
             model.set_statistics(name, *_statistics(source, name))
         _compile(model, config, steps_per_epoch)
         model.optimizer.build(model.trainable_variables)  # by all workers: the chief alone restores its state
-    history = _fit(devices, model, source, config, run_dir, steps_per_epoch, extra_callbacks, verbose)
-    return devices.on_chief(lambda: _finish(devices, model, source, history, run_dir, config)) or {}
+    checkpoint = _fit(devices, model, source, config, run_dir, steps_per_epoch, extra_callbacks, verbose)
+    return devices.on_chief(lambda: _finish(devices, model, source, checkpoint, run_dir, config)) or {}
 
 
 def _check_steps(config: Config, steps_per_epoch: int, num_replicas: int) -> None:
@@ -104,7 +105,7 @@ def _finish(
     devices: Devices,
     model: MultimodalVAE,
     source: data.Source,
-    history: dict[str, list[float]],
+    checkpoint: callbacks.Checkpoint,
     run_dir: Path,
     config: Config,
 ) -> dict[str, float]:
@@ -112,8 +113,12 @@ def _finish(
     if devices.num_replicas > 1:
         model = load_model(run_dir / "model.keras")  # on one device: what follows is the chief's alone
     metrics = evaluate(model, source, config.num_steps)
-    write_json(run_dir / "history.json", history)
-    _draw(model, source, history, run_dir, config)
+    if wrong := non_finite(metrics):  # the last update made weights that are finite, and of no use
+        (run_dir / "model.keras").unlink()
+        checkpoint.reject()
+        raise RunError(_diverged(f"On the test set, {wrong}.", checkpoint))
+    write_json(run_dir / "history.json", checkpoint.history)
+    _draw(model, source, checkpoint.history, run_dir, config)
     write_json(run_dir / "metrics.json", metrics)
     shutil.rmtree(run_dir / "checkpoint", ignore_errors=True)
     return metrics
@@ -195,10 +200,11 @@ def _fit(
     steps_per_epoch: int,
     extra_callbacks: Sequence[keras.callbacks.Callback],
     verbose: str | int,
-) -> dict[str, list[float]]:
-    """Trains on all workers; the history of the whole run on the chief, nothing on others."""
+) -> callbacks.Checkpoint:
+    """Trains on all workers; the chief's checkpoint has the history of the whole run."""
     training = config.training
     checkpoint = callbacks.Checkpoint(run_dir / "checkpoint")
+    divergence = callbacks.StopAtDivergence(restore=False, warn=False)  # the folder has the last good weights
     done = devices.from_chief(devices.on_chief(lambda: checkpoint.restore(model)))
     if done:
         devices.share_state(model)
@@ -222,24 +228,21 @@ def _fit(
             steps_per_epoch=steps_per_epoch,
             callbacks=[
                 callbacks.KLWarmUp(training.kl_warm_up),
-                keras.callbacks.TerminateOnNaN(),
+                divergence,
                 _Stopwatch(),
                 *(of_chief if devices.is_chief else ()),
             ],
             verbose=verbose,
         )
-    return devices.on_chief(lambda: _complete(checkpoint, training.epochs)) or {}
+    if divergence.problem:
+        raise RunError(_diverged(divergence.problem, checkpoint))
+    return checkpoint
 
 
-def _complete(checkpoint: callbacks.Checkpoint, epochs: int) -> dict[str, list[float]]:
-    reached = len(checkpoint.history.get("loss", ()))
-    if reached < epochs:
-        kept = f" The weights of epoch {reached} are kept in {checkpoint.directory}." if reached else ""
-        raise RunError(
-            f"The loss or the weights became NaN or infinite in epoch {reached + 1}.{kept} "
-            "Train anew with --overwrite and a lower --learning-rate, or with --clip-norm 100."
-        )
-    return checkpoint.history
+def _diverged(problem: str, checkpoint: callbacks.Checkpoint) -> str:
+    reached = checkpoint.epochs_done()
+    kept = f" The weights of epoch {reached} are kept in {checkpoint.directory}." if reached else ""
+    return f"{problem}{kept} Train anew with --overwrite and a lower --learning-rate, or with --clip-norm 100."
 
 
 def _tensorboard(source: data.Source, config: Config, run_dir: Path) -> list[keras.callbacks.Callback]:

@@ -7,11 +7,12 @@ from typing import Any
 
 import keras
 
-from tf_jmvae.files import write_json
+from tf_jmvae.files import explained, write_json
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.provenance import environment
 from tf_jmvae.training.config import Config
 from tf_jmvae.training.errors import RunError
+from tf_jmvae.training.foreign import foreign_names
 
 __all__ = [
     "TENSORBOARD",
@@ -70,11 +71,13 @@ def prepare(run_dir: Path, config: Config) -> None:
         if not config.overwrite:
             _require_same(run_dir, config)
             return
-        run_dir.rename(discarded)
-        shutil.rmtree(discarded)
+        with explained(run_dir):
+            run_dir.rename(discarded)
+            shutil.rmtree(discarded)
     elif run_dir.exists() and not _is_empty(run_dir):
         raise RunError(f"{run_dir} holds files that are no run's; choose another folder with --run-dir.")
-    run_dir.mkdir(parents=True, exist_ok=True)
+    with explained(run_dir):
+        run_dir.mkdir(parents=True, exist_ok=True)
     write_json(run_dir / "config.json", {"config": config.model_dump(mode="json"), **environment()})
 
 
@@ -87,7 +90,7 @@ def _recorded(run_dir: Path) -> dict[str, Any] | None:
     """What the folder's config.json says, if it is a run's."""
     try:
         recorded = json.loads((run_dir / "config.json").read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return recorded if isinstance(recorded, dict) and {"config", "versions"} <= recorded.keys() else None
 
@@ -124,7 +127,15 @@ def load_model(path: Path, *, maker: str = "tf-jmvae train", advice: str = "") -
     if not path.is_file():
         raise RunError(f"There is no model {path}. A run leaves one in its folder: {maker}.")
     try:
+        foreign = foreign_names(path)
+        if foreign:
+            raise RunError(
+                f"{path} is not loaded: it holds code or classes of somebody else ({', '.join(foreign[:10])}). If you "
+                "trust whoever made it, import and register those classes and load it in Python."
+            )
         model = keras.saving.load_model(path)
+    except RunError:
+        raise
     except Exception as error:  # Keras has no error of its own for a file that is damaged
         raise RunError(f"The trained model {path} cannot be loaded ({error}). {advice}".rstrip()) from error
     if not isinstance(model, MultimodalVAE):
@@ -141,7 +152,11 @@ def describe(run_dir: Path) -> dict[str, Any]:
         return {"training": {}, "metrics": {}, "num_steps": 1}
     advice = "Without them, export a copy of model.keras in a folder of its own."
     recorded = read_json(run_dir / "config.json", advice)
+    if _recorded(run_dir) is None or not isinstance(recorded["config"], dict):
+        raise RunError(f"{run_dir / 'config.json'} is no run's: it has no config, or no versions. {advice}")
     recorded["config"] = {key: value for key, value in recorded["config"].items() if key not in _NOT_DESCRIBED}
+    if not isinstance(recorded["config"].get("data"), dict):
+        raise RunError(f"{run_dir / 'config.json'} is no run's: its config has no data. {advice}")
     recorded["config"]["data"] = {key: value for key, value in recorded["config"]["data"].items() if key != "data_dir"}
     metrics = read_json(run_dir / "metrics.json", advice)
     return {"training": recorded, "metrics": metrics, "num_steps": recorded["config"].get("num_steps", 1)}
@@ -151,7 +166,7 @@ def read_json(path: Path, advice: str) -> Any:
     """What a JSON file holds; a `RunError` with its path and the advice if it cannot be read."""
     try:
         return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path} is missing or damaged ({error}). {advice}") from error
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import jinja2
 
 from tf_jmvae.data import Source
-from tf_jmvae.files import replace_atomically
+from tf_jmvae.files import explained, replace_atomically
 from tf_jmvae.report.page import curves, facts, galleries, latents, tables
 from tf_jmvae.report.page.record import Record, read
 from tf_jmvae.training.run import RunError
@@ -65,7 +65,8 @@ def write(run_dir: Path, output: Path | None = None, *, data_dir: Path | None = 
         lstrip_blocks=True,
     )
     text = environment.get_template("page.html").render(values)
-    output.parent.mkdir(parents=True, exist_ok=True)
+    with explained(output.parent):
+        output.parent.mkdir(parents=True, exist_ok=True)
     replace_atomically(output, lambda path: Path(path).write_text(text, encoding="utf-8"))
     return output
 

@@ -1,0 +1,113 @@
+"""Training that has left the finite numbers: noticed at once, with the term of the bound that did, and undone."""
+
+import math
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+__all__ = ["StopAtDivergence", "non_finite", "weights_are_finite"]
+
+_SUMS = ("loss", "elbo")
+_ADVICE = (
+    "A lower learning rate or gradients clipped by their norm (global_clipnorm of the optimizer) often help; so do "
+    "data of a scale near 1."
+)
+
+
+class StopAtDivergence(keras.callbacks.Callback):
+    """Stops training when the loss or a weight becomes NaN or infinite, says which term did, and undoes the harm.
+
+    The model gets back the weights of the last epoch after which everything was finite, or those that it had before
+    training. An epoch's weights are known to be good when the loss that they give is finite: that of the
+    validation, or of the next step. Training ends with a warning. The optimizer's state is not taken back: compile the
+    model anew to go on.
+
+    Args:
+      restore: give the model the last good weights. They are kept in memory meanwhile.
+      warn: warn when training ends; without it, `problem` alone tells.
+
+    Attributes:
+      problem: what went wrong, where, and what to do; None while all is well.
+
+    Examples:
+      >>> model.fit(train, epochs=100, callbacks=[StopAtDivergence()])
+    """
+
+    def __init__(self, *, restore: bool = True, warn: bool = True):
+        super().__init__()
+        self.restore, self.warn = restore, warn
+        self.problem: str | None = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.problem, self._epoch, self._good_epoch = None, 0, 0
+        self._good = self._unproved = self._weights()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._epoch = epoch + 1
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        wrong = non_finite(logs)
+        if wrong:
+            self._stop(f"In epoch {self._epoch}, step {batch + 1}, {wrong}.")
+        elif self._good is not self._unproved:
+            self._good, self._good_epoch = self._unproved, self._epoch - 1
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.problem is not None:
+            return
+        if not weights_are_finite(self.model):
+            self._stop(f"In the last step of epoch {self._epoch}, weights became NaN or infinite; the loss was finite.")
+            return
+        self._unproved = self._weights()
+        if math.isfinite((logs or {}).get("val_loss", math.nan)):
+            self._good, self._good_epoch = self._unproved, self._epoch
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        if self.problem is not None and self.restore:
+            for weight, value in zip(self._kept(), self._good, strict=True):
+                weight.assign(value)
+            origin = f"after epoch {self._good_epoch}" if self._good_epoch else "before training"
+            self.problem += f" The model has again the weights that it had {origin}. {_ADVICE}"
+        self._good = self._unproved = []
+        if self.problem is not None and self.warn:
+            warnings.warn(self.problem, RuntimeWarning, stacklevel=2)
+
+    def _stop(self, problem: str) -> None:
+        if self.problem is None:
+            self.problem = problem
+        self.model.stop_training = True
+
+    def _kept(self) -> list[keras.Variable]:
+        """All but the weight of the KL, which a warm-up sets itself."""
+        return [weight for weight in self.model.weights if weight is not getattr(self.model, "kl_weight", None)]
+
+    def _weights(self) -> list[np.ndarray]:
+        return [keras.ops.convert_to_numpy(weight) for weight in self._kept()] if self.restore else []
+
+
+def non_finite(logs: Mapping[str, Any] | None) -> str | None:
+    """Which terms of the bound are NaN or infinite, as a clause; None if the loss is finite, or not there."""
+    numbers = {name: float(value) for name, value in (logs or {}).items() if value is not None and np.ndim(value) == 0}
+    if math.isfinite(numbers.get("loss", 0.0)):
+        return None
+    terms = {
+        name: value
+        for name, value in numbers.items()
+        if name not in _SUMS and not name.startswith("val_") and not math.isfinite(value)
+    }
+    if not terms:
+        return f"the loss became {_number(numbers['loss'])}, though each of its terms is finite"
+    return " and ".join(f"{name} became {_number(value)}" for name, value in terms.items())
+
+
+def weights_are_finite(model: keras.Model) -> bool:
+    """Whether every weight is; the last update of an epoch may ruin them after the loss was computed."""
+    floats = (weight for weight in model.weights if keras.backend.is_float_dtype(weight.dtype))
+    return all(bool(keras.ops.all(keras.ops.isfinite(weight))) for weight in floats)
+
+
+def _number(value: float) -> str:
+    return "NaN" if math.isnan(value) else "infinite"

@@ -14,8 +14,7 @@ import pytest
 
 import tf_jmvae as tj
 
-# What is imported by now stays; looking through it again and again takes a tenth of the tests' time.
-gc.freeze()
+# Looking for garbage in all that is imported takes a tenth of the tests' time.
 gc.set_threshold(100_000, 50, 50)
 
 

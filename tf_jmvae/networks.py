@@ -177,7 +177,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def _has_kernel(self, inputs: tf.Tensor, mask: tf.Tensor | None) -> bool:
         images = inputs.shape.rank == 4 and self.axis in (-1, 3) and inputs.dtype != tf.float64
-        return images and self.scale and self.center and not self.renorm and mask is None
+        of_this_batch = not (self.synchronized or self.renorm)  # and of no other replica's, nor of batches before
+        return images and of_this_batch and self.scale and self.center and mask is None
 
 
 def checked(role: str, network: Any) -> keras.layers.Layer:

@@ -16,6 +16,15 @@ import pytest
 from tf_jmvae import demo
 
 ROOT = pathlib.Path(__file__).parents[2]
+# The server's own connections are written down, to whatever address they lead.
+SERVER = """
+import sys
+from tf_jmvae import demo
+
+log = open(sys.argv[1], "w", buffering=1)
+sys.addaudithook(lambda event, values: event == "socket.connect" and print(values[1][0], file=log))
+demo.launch(port=0, open_browser=False)
+"""
 PATIENCE = 60  # seconds, for machines that do much else
 
 
@@ -39,7 +48,7 @@ def server(tmp_path_factory):
         pytest.skip(f"needs a browser and Gradio, and there is no {missing}")
     folder = tmp_path_factory.mktemp("temporary")
     environment = {**os.environ, "TMPDIR": str(folder), "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-c", "from tf_jmvae import demo; demo.launch(port=0, open_browser=False)"]
+    command = [sys.executable, "-c", SERVER, str(folder / "connections")]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
             for line in process.stdout:
@@ -54,6 +63,8 @@ def server(tmp_path_factory):
             process.send_signal(signal.SIGTERM)
             process.wait(timeout=PATIENCE)
     assert process.returncode == 143
+    connections = (folder / "connections").read_text().split()  # Gradio looks whether its own page is there
+    assert set(connections) == {"127.0.0.1"}
     assert not kept.exists()
 
 
@@ -229,3 +240,4 @@ def test_the_package_does_not_import_gradio():
         if path.parent.name != "demo":
             assert "gradio" not in path.read_text(), path
     assert not hasattr(demo, "gradio")
+    assert not list((ROOT / "tf_jmvae").rglob("*.pyi"))  # which Gradio writes beside components of one's own

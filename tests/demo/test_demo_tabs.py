@@ -1,11 +1,13 @@
 """What the tabs answer, of the pre-trained MNIST model and of a linear model of portraits, exported and live."""
 
 import asyncio
+import base64
 import pathlib
 import re
 
 import numpy as np
 import pytest
+from exported import KINDS, make
 from PIL import Image
 from portrait_model import NAMES, attributes_of, edited, portrait_model
 
@@ -14,6 +16,7 @@ import tf_jmvae as tj
 pytest.importorskip("gradio", reason="needs Gradio: pip install 'tf-jmvae[demo]'")
 
 from tf_jmvae.demo import edit, generate, interpolate, questions, recognise, walk
+from tf_jmvae.demo.board import drawing
 from tf_jmvae.demo.components import answer
 from tf_jmvae.demo.drawings import PictureError
 from tf_jmvae.demo.interface import DemoModel, ExportedModel, Field, KerasModel, open_model, to_pixels
@@ -237,6 +240,15 @@ def test_a_handler_says_what_it_does_and_what_is_wrong():
     assert done[1] == 7
 
 
+def test_what_a_board_sends_is_an_image_or_refused():
+    encoded = recognise.EXAMPLES[0].read_bytes()
+    assert drawing("data:image/png;base64," + base64.b64encode(encoded).decode()) == encoded
+    assert drawing("") is None
+    for text in ("/etc/passwd", "data:image/png;base64,?", "data:image/png;base64," + "A" * 10**6):
+        with pytest.raises(PictureError, match="no drawing"):
+            drawing(text)
+
+
 def test_a_model_without_pictures_has_no_page():
     networks = {"encoder": tj.networks.mlp([2]), "decoder": tj.networks.mlp([2])}
     numbers = tj.Modality((3,), tj.heads.Gaussian(variance=1.0), **networks)
@@ -244,14 +256,25 @@ def test_a_model_without_pictures_has_no_page():
         page(KerasModel(tj.VAE({"v": numbers}, 2), "numbers"))
 
 
-@pytest.mark.parametrize("kind", ["live", "exported"])
-def test_the_page_of_a_model_of_portraits_is_built(kind, request, monkeypatch, tmp_path):
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-
+def _tabs(model):
     async def built():
         return page(model)
 
-    model = request.getfixturevalue(kind)
     blocks = asyncio.run(built())  # without a loop that runs, Gradio makes its own and leaves them open
-    tabs = [c["props"]["label"] for c in blocks.config["components"] if c["type"] == "tabitem"]
-    assert tabs == [tab.TITLE for tab in TABS]
+    return [c["props"]["label"] for c in blocks.config["components"] if c["type"] == "tabitem"]
+
+
+@pytest.mark.parametrize("kind", ["live", "exported"])
+def test_the_page_of_a_model_of_portraits_is_built(kind, request, monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    assert _tabs(request.getfixturevalue(kind)) == [tab.TITLE for tab in TABS]
+
+
+WITHOUT_ATTRIBUTES = ["Generate", "Recognise", "Walk", "Interpolate"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_of_every_kind_of_model_is_built(kind, monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    expected = {"vae": ["Generate", "Walk", "Interpolate"], "cvae": ["Generate"], "cmma": ["Generate"]}
+    assert _tabs(KerasModel(make(kind), kind, num_steps=2)) == expected.get(kind, WITHOUT_ATTRIBUTES)

@@ -42,6 +42,7 @@ def _serving(model: Path | None, *, host: str, port: int, open_browser: bool) ->
     from tf_jmvae.demo.interface import open_model
 
     server, make_page = _with_gradio()
+    host = host.strip("[]")  # of an IPv6 address as in a URL
     path = _default_model() if model is None else Path(model)
     taken, port = port, server.free_port(host, port)
     if taken not in (port, 0):
@@ -57,7 +58,6 @@ def _serving(model: Path | None, *, host: str, port: int, open_browser: bool) ->
                 print(f"Everyone who reaches {host} can use it: there is no password.", flush=True)
             yield page
         finally:
-            page.server.force_exit = True  # a page that is still open would hold the server back for seconds
             page.close(verbose=False)
 
 

@@ -1,11 +1,12 @@
 """A board to draw on with mouse, pen, finger or keys; Gradio's own editor does not draw until a tool is chosen."""
 
 import base64
-import binascii
 
 import gradio as gr
 
-__all__ = ["Board"]
+from tf_jmvae.demo.drawings import PictureError
+
+__all__ = ["board", "drawing"]
 
 _LARGEST = 500_000  # characters; the board's own drawings have a few thousand
 _PREFIX = "data:image/png;base64,"
@@ -94,31 +95,32 @@ show();
 """
 
 
-class Board(gr.HTML):
-    """The board; its value is the drawing as an encoded image, transparent where there is no ink."""
+def board(label: str) -> gr.HTML:
+    """The board; handlers get its drawing as text, for `drawing` to decode."""
+    return gr.HTML(
+        value="",
+        label=label,
+        show_label=True,
+        container=True,
+        padding=True,
+        html_template=_TEMPLATE,
+        css_template=_STYLE,
+        js_on_load=_SCRIPT,
+        elem_classes="board",
+    )
 
-    is_template = True  # the browser's half is that of gr.HTML
 
-    def __init__(self, label: str):
-        super().__init__(
-            value="",
-            label=label,
-            show_label=True,
-            container=True,
-            padding=True,
-            html_template=_TEMPLATE,
-            css_template=_STYLE,
-            js_on_load=_SCRIPT,
-            elem_classes="board",
-        )
+def drawing(text: str | None) -> bytes | None:
+    """The drawing as an encoded image, transparent where there is no ink; None if the board was not touched.
 
-    def preprocess(self, payload: str | None) -> bytes | None:
-        """The drawing; None if there is none, and what no image reader takes if it is something else."""
-        if not payload:
-            return None
-        if not payload.startswith(_PREFIX) or len(payload) > _LARGEST:
-            return b"no drawing"
-        try:
-            return base64.b64decode(payload[len(_PREFIX) :], validate=True)
-        except binascii.Error:
-            return b"no drawing"
+    Raises:
+      PictureError: it is nothing that the board has sent.
+    """
+    if not text:
+        return None
+    try:
+        if not text.startswith(_PREFIX) or len(text) > _LARGEST:
+            raise ValueError("no drawing")
+        return base64.b64decode(text[len(_PREFIX) :], validate=True)
+    except ValueError as error:
+        raise PictureError("That is no drawing of the board's.") from error

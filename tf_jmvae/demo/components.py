@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
+from PIL import Image
 
 from tf_jmvae import editing
 from tf_jmvae.demo.drawings import PictureError
@@ -15,7 +16,6 @@ from tf_jmvae.demo.interface import DemoModel, to_pixels
 __all__ = [
     "PICTURES",
     "QUICK",
-    "Upload",
     "answer",
     "bars",
     "choice",
@@ -31,15 +31,6 @@ __all__ = [
 # One model and two cores: more at once would only wait for each other. Pictures take memory, so they come one by one.
 QUICK = {"show_progress": "hidden", "api_visibility": "private", "concurrency_id": "answers", "concurrency_limit": 2}
 PICTURES = {**QUICK, "concurrency_id": "pictures", "concurrency_limit": 1}
-
-
-class Upload(gr.Image):
-    """Gradio's upload of images; the file's path is handed over, for `images.open_rgb` to read its header first."""
-
-    is_template = True  # the browser's half is that of gr.Image
-
-    def preprocess(self, payload):
-        return payload.path if payload else None
 
 
 def status(text: str, *, render: bool = True) -> gr.HTML:
@@ -111,15 +102,20 @@ def crop() -> gr.Radio:
     return gr.Radio([(words[name], name) for name in editing.CROPS], value="none", label="Part of the photograph")
 
 
-def upload(label: str, value: Any = None) -> Upload:
-    """A place for a picture: a file, or what is pasted."""
-    return Upload(
+def upload(label: str, value: Any = None) -> gr.Image:
+    """A place for a picture: a file, or what is pasted. Handlers get the file's path."""
+    if isinstance(value, np.ndarray):
+        value = Image.fromarray(value[..., 0] if value.shape[-1] == 1 else value)
+    place = gr.Image(
         value, label=label, height=220, sources=["upload", "clipboard"], type="filepath", format="png",
         elem_classes="pixels", buttons=[],
     )  # fmt: skip
+    # Gradio would decode the file here, whatever its size; images.open_rgb reads its header first. No subclass, since
+    # Gradio writes a .pyi file beside the module of each.
+    place.preprocess = lambda payload: payload.path if payload else None
+    return place
 
 
 def own_picture(model: DemoModel) -> np.ndarray:
-    """A picture to begin with that the model makes itself, at z = 0: uint8 `[H, W]` or `[H, W, 3]`."""
-    pixels = to_pixels(model.decode(np.zeros((1, model.latent_size()), np.float32))[model.picture][0])
-    return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+    """A picture to begin with that the model makes itself, at z = 0: uint8 `[H, W, C]`."""
+    return to_pixels(model.decode(np.zeros((1, model.latent_size()), np.float32))[model.picture][0])

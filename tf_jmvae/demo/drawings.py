@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from tf_jmvae import editing, images
-from tf_jmvae.demo.interface import DemoModel
+from tf_jmvae.demo.interface import DemoModel, Field
 
 __all__ = ["PictureError", "Prepared", "as_mnist", "prepare"]
 
@@ -34,11 +34,11 @@ class Prepared:
     note: str
 
 
-def prepare(source: str | bytes | os.PathLike | None, model: DemoModel, crop: str = "none") -> Prepared:
+def prepare(source: str | bytes | os.PathLike | np.ndarray | None, model: DemoModel, crop: str = "none") -> Prepared:
     """A picture as the model's training images were prepared.
 
     Args:
-      source: a file or its content; transparent parts are paper.
+      source: a file or its content, where transparent parts are paper; or uint8 pixels `[H, W, C]` of the model's size.
       model: whose picture it is to be.
       crop: of photographs, one of `tf_jmvae.editing.CROPS`.
 
@@ -47,7 +47,10 @@ def prepare(source: str | bytes | os.PathLike | None, model: DemoModel, crop: st
     """
     if source is None:
         raise PictureError("There is no picture yet: draw one, upload one, or take an example.")
-    height, width, channels = model.fields[model.picture].event_shape
+    field = model.fields[model.picture]
+    height, width, channels = field.event_shape
+    if isinstance(source, np.ndarray) and source.shape == field.event_shape:
+        return _binarised(source, field, "A picture of the model's own size, taken as it is")
     try:
         picture = images.open_rgb(source)
         if channels == 3 and crop != "none":
@@ -65,9 +68,14 @@ def prepare(source: str | bytes | os.PathLike | None, model: DemoModel, crop: st
     else:
         pixels = as_mnist(grey, width, box=1.0 if model.dataset == "digits" else _BOX)
         note = "Grey, white on black, cut out, scaled as MNIST's digits were, centred by its mass"
-    if model.fields[model.picture].likelihood == "bernoulli":
-        pixels, note = np.where(pixels >= 128, 255, 0).astype(np.uint8), f"{note}, then each pixel black or white"
-    return Prepared(pixels[..., None], f"{note}.")
+    return _binarised(pixels[..., None], field, note)
+
+
+def _binarised(pixels: np.ndarray, field: Field, note: str) -> Prepared:
+    """Where the model was trained on pixels that are black or white, they are that."""
+    if field.likelihood != "bernoulli":
+        return Prepared(pixels, f"{note}.")
+    return Prepared(np.where(pixels >= 128, 255, 0).astype(np.uint8), f"{note}, then each pixel black or white.")
 
 
 def as_mnist(grey: Image.Image, size: int, box: float = _BOX) -> np.ndarray:

@@ -6,13 +6,14 @@ import gradio as gr
 import numpy as np
 
 from tf_jmvae.demo import components, questions
-from tf_jmvae.demo.board import Board
+from tf_jmvae.demo.board import board, drawing
 from tf_jmvae.demo.drawings import prepare
 from tf_jmvae.demo.interface import DemoModel, to_pixels
 
 __all__ = ["answer", "build", "can"]
 
 TITLE = "Recognise"
+_DOING = "Looking at the picture ..."
 EXAMPLES = sorted((Path(__file__).parent / "examples").glob("*.png"))
 
 
@@ -71,12 +72,13 @@ def build(model: DemoModel) -> None:
         object_fit="contain", interactive=False, allow_preview=False, elem_classes="pixels", buttons=[], render=False,
     )  # fmt: skip
     outputs = [status, bars, seen]
-    handler = components.answer("Looking at the picture ...", lambda *a: _shown(model, *a), 2)
+    handler = components.answer(_DOING, lambda *a: _shown(model, *a), 2)
     if grey:  # on a telephone the answer stands right below the board
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=290):
-                board = Board("Draw a digit" if given else "Draw")
-                board.change(handler, board, outputs, trigger_mode="always_last", **components.PICTURES)
+                place = board("Draw a digit" if given else "Draw")
+                drawn = components.answer(_DOING, lambda text: _shown(model, drawing(text)), 2)
+                place.change(drawn, place, outputs, trigger_mode="always_last", **components.PICTURES)
             with gr.Column(scale=3, min_width=290):
                 status.render()
                 bars.render()

@@ -72,7 +72,7 @@ def serve(page: gr.Blocks, host: str, port: int, *, open_browser: bool) -> str:
     """Starts the server in a thread of its own and returns the page's address; `page.close()` ends it."""
     page.queue(max_size=_MAX_WAITING, api_open=False, default_concurrency_limit=2)
     _, address, _ = page.launch(
-        server_name=host,
+        server_name=f"[{host}]" if ":" in host else host,
         server_port=port,
         inbrowser=open_browser,
         inline=False,
@@ -97,7 +97,7 @@ def serve(page: gr.Blocks, host: str, port: int, *, open_browser: bool) -> str:
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches the host."""
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 

@@ -108,7 +108,9 @@ def test_batch_normalisation_is_keras_own(shape, training):
         np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("arguments", [{"axis": 1}, {"scale": False}, {"center": False}, {"renorm": True}, {"synchronized": True}])
+@pytest.mark.parametrize(
+    "arguments", [{"axis": 1}, {"scale": False}, {"center": False}, {"renorm": True}, {"synchronized": True}]
+)
 def test_batch_normalisation_without_a_kernel_is_keras_own(arguments):
     inputs = np.random.default_rng(0).normal(1, 2, (6, 5, 3, 5)).astype("float32")
     ours = networks.BatchNormalization(**arguments)(inputs, training=True)

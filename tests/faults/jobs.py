@@ -4,6 +4,8 @@ import contextlib
 import pathlib
 import sys
 
+from record import WRITES
+
 from tf_jmvae import cli
 from tf_jmvae.training.errors import RunError
 
@@ -30,6 +32,7 @@ decoder = [8]
 epochs = {epochs}
 kl_warm_up = 3
 validate_every = 3
+tensorboard = {tensorboard}
 """
 _LABEL = """
 [model.modalities.w]
@@ -52,7 +55,8 @@ def _ended(command):
 
 def write_preset(path, kind="vae"):
     """A model of the image, or of the image and its label."""
-    path.write_text(_PRESET.format(kind=kind, epochs=EPOCHS, label="" if kind == "vae" else _LABEL))
+    settings = {"kind": kind, "epochs": EPOCHS, "label": "" if kind == "vae" else _LABEL}
+    path.write_text(_PRESET.format(tensorboard=str(WRITES).lower(), **settings))
     return path
 
 
@@ -60,6 +64,7 @@ def make_model(preset, folder):
     """An untrained model, which can be exported and measured like any other."""
     from tf_jmvae.training.build import from_preset
 
+    folder.mkdir(exist_ok=True)
     from_preset(str(preset)).save(folder / "model.keras")
 
 

@@ -55,11 +55,12 @@ def preset(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A folder with an untrained model of an image and its label."""
+    """A folder with untrained models: `pair` of an image and its label, and `image` of the image alone."""
     folder = tmp_path_factory.mktemp("saved")
-    preset = jobs.write_preset(folder / "pair.toml", "jmvae")
-    code, output = forked.run(jobs.make_model, preset, folder, log=folder / "log")
-    assert code == 0, output
+    for name, kind in (("pair", "jmvae"), ("image", "vae")):
+        preset = jobs.write_preset(folder / f"{name}.toml", kind)
+        code, output = forked.run(jobs.make_model, preset, folder / name, log=folder / "log")
+        assert code == 0, output
     return folder
 
 
@@ -75,10 +76,10 @@ def job(request, preset, saved, photographs):
     """A function of `jobs`, and its arguments given the folder that it writes to."""
     return {
         "training": (jobs.train, lambda folder: (preset, folder / "run")),
-        "export": (jobs.export, lambda folder: (saved, folder / "out", "--num-samples", "2")),
+        "export": (jobs.export, lambda folder: (saved / "image", folder / "out", "--num-samples", "2")),
         "caching": (jobs.prepare, lambda folder: (photographs, folder / "cache")),
-        "evaluation": (jobs.measure, lambda folder: (saved, folder / "study")),
-        "report": (jobs.report, lambda folder: (saved, folder / "docs")),
+        "evaluation": (jobs.measure, lambda folder: (saved / "pair", folder / "study")),
+        "report": (jobs.report, lambda folder: (saved / "pair", folder / "docs")),
     }[request.param]
 
 
@@ -101,8 +102,8 @@ def test_a_full_disk(job, spare, request, tmp_path):
         (disk / "ballast").unlink()
         code, output = forked.run(function, *arguments(disk), log=tmp_path / "log")
         assert code == 0, output
-        for path in left:  # a checkpoint goes when the run is finished
-            assert path.exists() or "checkpoint" in path.parts
+        for path in left:  # a checkpoint goes when the run is finished; TensorBoard's files are written anew
+            assert path.exists() or {"checkpoint", "tensorboard"} & set(path.parts)
     record(f"full disk in {request.node.callspec.id}", 1, "message; no half file; goes on once there is room")
 
 

@@ -145,11 +145,12 @@ def preset(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A folder with an untrained model of an image and its label."""
+    """A folder with untrained models: `pair` of an image and its label, and `image` of the image alone."""
     folder = tmp_path_factory.mktemp("saved")
-    preset = jobs.write_preset(folder / "pair.toml", "jmvae")
-    code, output = forked.run(jobs.make_model, preset, folder, log=folder / "log")
-    assert code == 0, output
+    for name, kind in (("pair", "jmvae"), ("image", "vae")):
+        preset = jobs.write_preset(folder / f"{name}.toml", kind)
+        code, output = forked.run(jobs.make_model, preset, folder / name, log=folder / "log")
+        assert code == 0, output
     return folder
 
 
@@ -208,7 +209,7 @@ def test_evaluation(saved, tmp_path):
         assert len(values) == 8
         assert values == expected.setdefault("values", values)
 
-    series = _Series(jobs.measure, lambda folder: (saved, folder), after_kill, finished, tmp_path)
+    series = _Series(jobs.measure, lambda folder: (saved / "pair", folder), after_kill, finished, tmp_path)
     times = series.run(_count("evaluation"), "evaluation")
     record(
         "SIGKILL in evaluation",
@@ -267,7 +268,7 @@ def test_export(saved, tmp_path):
         after_kill(folder)
 
     def arguments(folder):
-        return saved, folder, "--num-samples", "2"
+        return saved / "image", folder, "--num-samples", "2"
 
     times = _Series(jobs.export, arguments, after_kill, finished, tmp_path).run(_count("export"), "export")
     record(

@@ -274,7 +274,7 @@ def test_a_loss_of_nan_ends_the_run_and_names_the_term(preset, tmp_path, capsys)
     assert "--overwrite and a lower --learning-rate" in error
     # The only update made weights of 1e30: finite, and of no use.
     assert not list((tmp_path / "checkpoint").iterdir())
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint", "config.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint", "config.json", "tensorboard"]
 
 
 def test_a_loss_of_nan_in_the_first_epoch_ends_the_run_with_a_message(preset, tmp_path, capsys):

@@ -14,7 +14,6 @@ import tensorflow as tf
 
 from tf_jmvae import checks
 from tf_jmvae.directions import columns_of_names, directions
-from tf_jmvae.divergence import non_finite
 from tf_jmvae.tensorboard import projector
 from tf_jmvae.tensorboard.event_files import event_files, keep_before
 from tf_jmvae.tensorboard.generated import Direction
@@ -159,9 +158,9 @@ class TensorBoard(keras.callbacks.TensorBoard):
             with self._train_writer.as_default():
                 tf.summary.graph(_graph_of_the_bound(self.model))
         last = epoch + 1 == self.params.get("epochs")
-        due = (epoch + 1) % self.pictures_every == 0 or epoch == 0 or last
-        if self._points and due and not non_finite(logs):  # a model that diverged has no pictures
-            self._log_generated(epoch)
+        if self._points and ((epoch + 1) % self.pictures_every == 0 or epoch == 0 or last):
+            with np.errstate(invalid="ignore"):  # of a model that diverged, NaN are black
+                self._log_generated(epoch)
         for writer in self._writers.values():
             writer.flush()
 

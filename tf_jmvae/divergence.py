@@ -51,7 +51,8 @@ class StopAtDivergence(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         wrong = non_finite(logs)
         if wrong:
-            self._stop(f"In epoch {self._epoch}, step {batch + 1}, {wrong}.")
+            several = getattr(self.model, "steps_per_execution", 1) > 1  # in one call, whose last is known
+            self._stop(f"In epoch {self._epoch}, {'by ' if several else ''}step {batch + 1}, {wrong}.")
         elif self._good is not self._unproved:
             self._good, self._good_epoch = self._unproved, self._epoch - 1
 

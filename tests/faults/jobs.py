@@ -32,6 +32,7 @@ decoder = [8]
 epochs = {epochs}
 kl_warm_up = 3
 validate_every = 3
+steps_per_execution = 1
 tensorboard = {tensorboard}
 """
 _LABEL = """

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import pathlib
 import random
 import shutil
 import signal
@@ -25,7 +26,8 @@ from record import SEED, WRITES, record
 
 from tf_jmvae import images
 from tf_jmvae.serving import archives, card
-from tf_jmvae.training import presets, run
+from tf_jmvae.training import presets, run_folder
+from tf_jmvae.training.errors import RunError
 
 pytestmark = pytest.mark.timeout(3600)
 
@@ -145,22 +147,22 @@ def test_configurations_of_runs(tmp_path):
     generator = random.Random(SEED)
     config = presets.load(str(jobs.write_preset(tmp_path / "tiny.toml", "jmvae")))
     run_dir = tmp_path / "run"
-    run._prepare_folder(run_dir, config)
+    run_folder.prepare(run_dir, config)
     (run_dir / "metrics.json").write_text("{}")
     good = (run_dir / "config.json").read_bytes()
 
     def read(content):
         (run_dir / "config.json").write_bytes(content)
-        run.describe(run_dir)
-        run._prepare_folder(run_dir, config)
+        run_folder.describe(run_dir)
+        run_folder.prepare(run_dir, config)
 
     inputs = [_damage(good, generator) for _ in range(TIMES["run"] * MORE)]
-    _fuzz("configurations of runs (JSON)", read, inputs, (run.RunError,), str(run_dir))
+    _fuzz("configurations of runs (JSON)", read, inputs, (RunError,), str(run_dir))
 
 
 def test_cards(tmp_path):
     generator = random.Random(SEED)
-    contents = [(run.Path(__file__).parents[2] / "saved_models/mnist_jmvae_kl/1" / card.CARD).read_bytes()]
+    contents = [(pathlib.Path(__file__).parents[2] / "saved_models/mnist_jmvae_kl/1" / card.CARD).read_bytes()]
     path = tmp_path / card.CARD
 
     def read(content):
@@ -291,5 +293,5 @@ def test_a_run_whose_configuration_is_a_list_is_named(tmp_path):
     (tmp_path / "metrics.json").write_text("{}")
     for content in ("[]", "{}", json.dumps({"config": 3, "versions": {}}), '{"config": {"data": []}}'):
         (tmp_path / "config.json").write_text(content)
-        with pytest.raises(run.RunError, match=r"config\.json"):
-            run.describe(tmp_path)
+        with pytest.raises(RunError, match=r"config\.json"):
+            run_folder.describe(tmp_path)

@@ -279,7 +279,7 @@ def test_a_loss_of_nan_ends_the_run_and_names_the_term(preset, tmp_path, capsys)
 
 def test_a_loss_of_nan_in_the_first_epoch_ends_the_run_with_a_message(preset, tmp_path, capsys):
     assert _main(preset, tmp_path, "--learning-rate", "1e30", "--train-size", "64", "--batch-size", "16") == 1
-    assert re.search(r"In epoch 1, step 2, .* became (NaN|infinite)", capsys.readouterr().err)
+    assert re.search(r"In epoch 1, by step 4, .* became (NaN|infinite)", capsys.readouterr().err)
     assert not (tmp_path / "metrics.json").exists()
 
 

@@ -40,7 +40,7 @@ def to_tensor(seed: int | tf.Tensor | None) -> tf.Tensor:
 
 def are_by_row(seed: tf.Tensor) -> bool:
     """Whether there is a seed for each row, `[B, 2]`: a row's numbers then depend on its own seed alone."""
-    return seed.shape.rank == 2
+    return len(seed.shape) == 2
 
 
 def split(seed: tf.Tensor, count: int) -> list[tf.Tensor]:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tf_jmvae.report import page
 from tf_jmvae.report.page import curves, numbers, tables
-from tf_jmvae.training import presets, run
+from tf_jmvae.training import build, presets, run
 from tf_jmvae.training.config import Config
 
 EPOCHS = 3
@@ -272,7 +272,7 @@ def _folder_of(config, folder):
     recorded = {"config": config.model_dump(mode="json"), "versions": {"python": "3"}, "commit": None}
     (folder / "config.json").write_text(json.dumps(recorded))
     (folder / "checkpoint" / "epoch-1.history.json").write_text(json.dumps({"elbo": [-1.0], "loss": [1.0]}))
-    model = presets.build_model(config.model)
+    model = build.build_model(config.model)
     for name in model.standardizations:
         shape = model.modalities[name].event_shape
         model.set_statistics(name, np.full(shape, 128.0), np.full(shape, 60.0))

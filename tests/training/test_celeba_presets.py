@@ -135,7 +135,7 @@ def test_an_extended_file_that_is_not_there_is_named(folder):
 
 def test_an_extended_file_with_a_mistake_is_named(folder):
     (folder / "broken.toml").write_text("[model")
-    with pytest.raises(ValueError, match=r"own\.toml is not valid TOML"):
+    with pytest.raises(ValueError, match=r"broken\.toml is not valid TOML"):
         _load(folder, 'extends = "broken"')
 
 

@@ -119,6 +119,11 @@ class TensorBoard(keras.callbacks.TensorBoard):
         self._earlier: list[Path] = []
 
     def set_model(self, model: keras.Model) -> None:
+        """Takes the model that Keras is about to train.
+
+        Args:
+          model: a model of this package, with every modality of the examples.
+        """
         super().set_model(model)
         self._failed = self._begun = False
         self._directions, self._points = [], {}

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.training.build import build_model
 from tf_jmvae.training.config import Config
-from tf_jmvae.training.presets import build_model
 from tf_jmvae.training.run import RunError, load_model
 
 __all__ = ["Record", "read"]

@@ -6,58 +6,58 @@ Two workers here share the cores that one process has to itself, and talk over t
 What is measured is what the distribution costs. A machine or a GPU for each worker was not at hand.
 """
 
-import argparse
 import json
 import os
-import pathlib
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import harness
 import keras
 import numpy as np
 import tensorflow as tf
+from harness import SEED
 
 from tf_jmvae.data import pipeline
-from tf_jmvae.files import write_json
 from tf_jmvae.optimizers import FusedAdam
-from tf_jmvae.provenance import environment
 from tf_jmvae.training import build, distribution
 
-SEED = 0
 EXAMPLES = 10_240
-EPOCHS = 3  # the first is not counted: it traces
+EPOCHS = 6  # the first is not counted: it traces
 SUMS = 10
 PRESET = "mnist-jmvae-kl"
-RESULTS = pathlib.Path(__file__).parent / "results" / "workers.json"
+BATCHES = (128, 1024)
+WORKER = "--worker"  # measure as one of the workers of TF_CONFIG, and print
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batches", type=int, nargs="+", default=[128, 1024])
-    parser.add_argument("--worker", action="store_true", help="measure as one of the workers of TF_CONFIG, and print")
-    arguments = parser.parse_args()
-    if arguments.worker:
-        measured = measure(arguments.batches)
-        print(json.dumps(measured), flush=True)
-        return 0
-    results = {f"{count} worker{'s' * (count > 1)}": run_workers(count, arguments.batches) for count in (1, 2)}
-    for name, result in results.items():
-        print(name, json.dumps(result))
-    write_json(RESULTS, {"preset": PRESET, "cores": os.cpu_count(), "seed": SEED, **results, **environment()})
-    return 0
+def compare(options: harness.Options) -> dict:
+    batches = BATCHES[:1] if options.quick else BATCHES
+    found = {str(count): run_workers(count, batches) for count in (1, 2)}
+    rates = {}
+    for batch in map(str, batches):
+        counts = {count: harness.summary(one["examples_per_second"][batch]) for count, one in found.items()}
+        harness.show(f"batch {batch}, workers", counts, "examples/s")
+        rates[f"batch {batch}"] = counts
+    two = found["2"]
+    return {
+        "preset": PRESET,
+        "examples_per_second": rates,
+        "gradient_bytes": two["gradient_bytes"],
+        "seconds_of_a_sum": harness.summary(two["seconds_of_a_sum"]),
+    }
 
 
-def run_workers(count: int, batches: list[int]) -> dict:
+def run_workers(count: int, batches: Sequence[int]) -> dict:
     """What the chief of so many workers measures."""
     free = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     hosts = [f"127.0.0.1:{one.getsockname()[1]}" for one in free]
     for one in free:
         one.close()
-    command = [sys.executable, __file__, "--worker", "--batches", *map(str, batches)]
+    command = [sys.executable, __file__, WORKER, *map(str, batches)]
     workers = []
     for index in range(count):
         place = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
@@ -128,4 +128,7 @@ def sums(devices: distribution.Devices, size: int) -> list[float]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if WORKER in sys.argv:
+        print(json.dumps(measure([int(batch) for batch in sys.argv[2:]])), flush=True)
+    else:
+        sys.exit(harness.run("workers", __doc__, compare))

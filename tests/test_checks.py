@@ -231,7 +231,7 @@ def test_training_is_the_same_in_any_dtype():
     def losses(batch):
         keras.utils.set_random_seed(5)
         model = tj.JMVAE(small_modalities(), 2)
-        model.compile(keras.optimizers.Adam(0.01))
+        model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
         return model.fit(batch, epochs=2, batch_size=4, verbose=0).history["loss"]
 
     batch = small_batch()

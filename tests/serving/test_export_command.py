@@ -29,7 +29,8 @@ def test_a_run_is_exported_with_its_steps_and_its_metrics(run_dir, tmp_path, cap
     content = card.read(output / "my_run" / "1")
     assert content["num_steps"] == 2
     assert content["metrics"] == {"elbo": -3.5}
-    assert content["training"] == {"config": {"preset": "small", "num_steps": 2, "data": {}}, "commit": "abc"}
+    config = {"preset": "small", "num_steps": 2, "data": {}}
+    assert content["training"] == {"config": config, "commit": "abc", "versions": {}}
     assert "my_run" in (output / "models.config").read_text()
     assert (output / "compose.yaml").is_file()
 

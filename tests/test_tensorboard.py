@@ -143,7 +143,7 @@ def test_a_run_that_was_interrupted_has_each_epoch_once_and_the_curves_of_its_hi
 
     with pytest.raises(KeyboardInterrupt):
         _fit(_model(), [_board(tmp_path / "logs"), Interrupt(), checkpoint])
-    for file in event_files(tmp_path):  # as a kill in the middle of a write leaves them
+    for file in event_files(tmp_path / "logs"):  # as a kill in the middle of a write leaves them
         with file.open("ab") as stream:
             stream.write(b"\x17\x00\x00")
     model = _model()
@@ -159,10 +159,24 @@ def test_a_run_that_was_interrupted_has_each_epoch_once_and_the_curves_of_its_hi
         assert list(_scalars(folder, tag).values()) == pytest.approx(recorded[name], rel=1e-6)
     assert _steps(tmp_path / "logs" / "validation", "pictures/x_from_w") == [0, 1, 2]
     graphs = 0
-    for file in event_files(tmp_path):
+    for file in event_files(tmp_path / "logs"):
         for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
             graphs += tf.compat.v1.Event.FromString(record).HasField("graph_def")
     assert graphs == 1
+
+
+def test_files_of_others_are_left_alone(tmp_path):
+    others = [tmp_path / part / "events.out.tfevents.1.host" for part in ("", "a/train", "train/deep", "train")]
+    for file in others:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"of another training")
+    batch = small_batch()
+    board = TensorBoard(tmp_path, write_graph=False)
+    _model().fit(batch, epochs=1, verbose=0, callbacks=[board])
+    assert all(file.read_bytes() == b"of another training" for file in others)  # it begins, and deletes nothing
+    _model().fit(batch, initial_epoch=1, epochs=2, verbose=0, callbacks=[board])
+    assert [file.is_file() for file in others] == [True, True, True, False]  # it goes on in `train`
+    assert sorted(_steps(tmp_path / "train", "epoch_elbo")) == [0, 1]
 
 
 @pytest.mark.parametrize("moment", ["on_train_begin", "_log_generated"])

@@ -64,8 +64,9 @@ class TensorBoard(keras.callbacks.TensorBoard):
     (`validation`). With `data`, the run `validation` also has pictures and tables of what the model generates from the
     first examples, each modality from each other, and the means of q(z | all modalities) in the projector.
 
-    A training that goes on in the same folder, from a checkpoint of epoch e, drops what was logged after that epoch,
-    so each epoch is there once. Put the callback before `Checkpoint`: an epoch that counts as done has then been
+    A training that goes on in the same folder, from a checkpoint of epoch e, drops what was logged after that epoch
+    in its runs `train` and `validation`, so each epoch is there once. One that begins at the first epoch deletes
+    nothing, as with Keras: give each a folder of its own. Put the callback before `Checkpoint`: an epoch that counts as done has then been
     logged. If a file cannot be written, it warns and the training goes on.
 
     Args:
@@ -149,7 +150,8 @@ class TensorBoard(keras.callbacks.TensorBoard):
     def on_epoch_begin(self, epoch, logs=None):
         if not self._begun:
             self._begun = True
-            keep_before(epoch, self._earlier)
+            if epoch:
+                keep_before(epoch, self._earlier)
             if self._points:
                 names = columns_of_names(self.model.modalities, self.class_names)
                 projector.write_examples(self._folder("validation"), self.model, self._points, names)

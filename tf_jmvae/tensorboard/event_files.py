@@ -11,8 +11,8 @@ __all__ = ["event_files", "keep_before"]
 
 
 def event_files(log_dir: Path) -> list[Path]:
-    """Those below a folder, oldest first."""
-    return sorted(log_dir.rglob("events.out.tfevents.*"))
+    """Those of the runs that the callback writes below a folder, oldest first; other folders are somebody else's."""
+    return [file for run in ("train", "validation") for file in sorted((log_dir / run).glob("events.out.tfevents.*"))]
 
 
 def keep_before(step: int, files: list[Path]) -> None:

@@ -96,6 +96,23 @@ def test_an_image_of_mnist_is_taken_as_it_is_but_for_binarisation():
     assert "as it is" in seen.note
 
 
+def _grey(dataset, side=8):
+    return DemoModel("grey", "JMVAEKL", dataset, {"x": Field((side, side, 1), "bernoulli")}, ())
+
+
+def test_only_models_of_digits_have_pictures_of_ink():
+    ramp = np.tile(np.linspace(0, 255, 8).astype(np.uint8), (8, 1))
+    for dataset in ("", "celeba"):  # nothing is known of these, or they are no digits: as it is, grey
+        seen = prepare(_encoded(Image.fromarray(ramp)), _grey(dataset))
+        np.testing.assert_array_equal(seen.pixels[..., 0], ramp)
+    own_size = ramp[..., None]
+    np.testing.assert_array_equal(prepare(own_size, _grey("digits")).pixels, own_size)
+    np.testing.assert_array_equal(prepare(own_size, _grey("mnist")).pixels, np.where(own_size > 127, 255, 0))
+    slope = _one()
+    ImageDraw.Draw(slope).line((60, 130, 150, 40), fill="black", width=20)
+    assert len(np.unique(prepare(_encoded(slope), _grey("digits")).pixels)) > 2  # scaled, and left grey
+
+
 def test_a_thin_line_does_not_vanish():
     seen = prepare(_encoded(_one(size=(1000, 1000), box=(500, 200, 502, 800))), MNIST)
     assert (seen.pixels > 0).any(axis=1).sum() >= 18

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from tf_jmvae import editing, images
-from tf_jmvae.demo.interface import DemoModel, Field
+from tf_jmvae.demo.interface import DemoModel
 
 __all__ = ["PictureError", "Prepared", "as_mnist", "prepare"]
 
@@ -50,7 +50,7 @@ def prepare(source: str | bytes | os.PathLike | np.ndarray | None, model: DemoMo
     field = model.fields[model.picture]
     height, width, channels = field.event_shape
     if isinstance(source, np.ndarray) and source.shape == field.event_shape:
-        return _binarised(source, field, "A picture of the model's own size, taken as it is")
+        return _binarised(source, model, "A picture of the model's own size, taken as it is")
     try:
         picture = images.open_rgb(source)
         if channels == 3 and crop != "none":
@@ -60,7 +60,7 @@ def prepare(source: str | bytes | os.PathLike | np.ndarray | None, model: DemoMo
     if channels == 3:
         return Prepared(_middle(picture, width, height), f"The middle of the picture, {width} x {height} pixels.")
     grey = picture.convert("L")
-    if model.dataset not in ("", "mnist", "digits") or height != width:
+    if model.dataset not in ("mnist", "digits") or height != width:
         pixels = _middle(grey, width, height)
         note = f"The middle of the picture, grey, {width} x {height} pixels"
     elif grey.size == (width, height) and _paper(grey) < 128:
@@ -68,12 +68,12 @@ def prepare(source: str | bytes | os.PathLike | np.ndarray | None, model: DemoMo
     else:
         pixels = as_mnist(grey, width, box=1.0 if model.dataset == "digits" else _BOX)
         note = "Grey, white on black, cut out, scaled as MNIST's digits were, centred by its mass"
-    return _binarised(pixels[..., None], field, note)
+    return _binarised(pixels[..., None], model, note)
 
 
-def _binarised(pixels: np.ndarray, field: Field, note: str) -> Prepared:
-    """Where the model was trained on pixels that are black or white, they are that."""
-    if field.likelihood != "bernoulli":
+def _binarised(pixels: np.ndarray, model: DemoModel, note: str) -> Prepared:
+    """MNIST's models are trained on pixels that are black or white; other greys are probabilities."""
+    if model.dataset != "mnist":
         return Prepared(pixels, f"{note}.")
     return Prepared(np.where(pixels >= 128, 255, 0).astype(np.uint8), f"{note}, then each pixel black or white.")
 

@@ -104,7 +104,8 @@ def read(model: DemoModel, pixels: np.ndarray, seed: int = 0) -> Reading:
 
 def _in_words(values: dict[str, float]) -> str:
     (first, p), *others = sorted(values.items(), key=lambda item: -item[1])
-    nats = f"log p({first} | picture) = {min(math.log(max(p, 1e-12)), -5e-4):.3f} nats"
+    value = math.log(max(p, 1e-12))
+    nats = f"log p({first} | picture) {f'= {value:.3f}' if value <= -5e-4 else '> -0.001'} nats"
     if p >= 0.99:
         return f"It is a {first}: the model is all but certain ({nats})."
     if p >= 0.9:

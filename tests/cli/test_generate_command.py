@@ -7,7 +7,7 @@ from PIL import Image
 from portrait_model import NAMES, portrait_model
 
 import tf_jmvae as tj
-from tf_jmvae import cli
+from tf_jmvae import cli, pretrained
 from tf_jmvae.cli import given, models, pictures
 
 
@@ -92,12 +92,31 @@ def test_attributes_by_name_and_those_not_named_are_absent(tmp_path):
 def test_the_pre_trained_model_is_found_and_its_images_are_those_of_the_hub(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # found from the checkout
     assert cli.main(["generate", "--given", "w=3", "--num-samples", "2", "--seed", "1"]) == 0
-    made = tj.hub.load(models.default_model()).generate(
+    made = tj.hub.load(pretrained.default_model()).generate(
         {"w": np.eye(10)[[3]]}, targets=["x"], num_samples=2, seed=1, images="uint8"
     )
     sheet = np.asarray(Image.open(tmp_path / "generated.png"))
     np.testing.assert_array_equal(sheet, pictures.grid(made["x"])[..., 0])
     assert made["x"].std() > 50  # digits, not grey
+
+
+def test_an_exported_model_reconstructs_what_is_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    card = pretrained.default_model()
+    pixels = tj.hub.load(card).generate({"w": np.eye(10)[[3]]}, targets=["x"], latent="mean", images="uint8")["x"][0]
+    Image.fromarray(pixels[..., 0]).save("three.png")
+    words = ["--given", "w=3", "x=three.png", "--target", "x", "w", "--num-samples", "2", "--output", "a.npz"]
+    assert cli.main(["generate", *words, "--latent", "mean"]) == 0
+    observed = {"w": np.eye(10, dtype=np.float32)[[3]], "x": [(tmp_path / "three.png").read_bytes()]}
+    expected = tj.hub.load(card).reconstruct(observed)
+    with np.load("a.npz") as found:
+        for name in ("x", "w"):
+            np.testing.assert_allclose(found[name], np.stack([expected[name]] * 2, axis=1), atol=1e-5)
+    assert cli.main(["generate", *words]) == 0
+    drawn = np.load("a.npz")["x"]
+    assert drawn.shape == (1, 2, 28, 28, 1)
+    assert 0.001 < np.abs(drawn - expected["x"][:, None]).mean() < 0.1  # two draws of z near the mean
+    assert (drawn[:, 0] != drawn[:, 1]).any()
 
 
 def test_a_grid_enlarges_small_images_only():
@@ -119,6 +138,7 @@ def test_a_grid_enlarges_small_images_only():
         (["--given", "w=1", "w=2", "v=1,1", "v=2,2", "v=3,3"], "got names that come 2 and 3 times"),
         (["--given", "w=1", "--target", "y"], "--target: the model generates x, w, v; got y"),
         (["--given", "w=1", "v=0,0", "x={folder}/photo.png"], "Everything is given. To reconstruct, say what"),
+        (["--given", "w=1", "--target", "v", "--output", "a.png"], "--output: v is printed as a table"),
         (["--latent", "mean"], "--latent mean needs something --given"),
         (["--num-samples", "0"], "--num-samples must be 1 or more; got 0"),
         (["--num-steps", "0"], "--num-steps must be 1 or more; got 0"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import tf_jmvae
 from tf_jmvae.cli import models
+from tf_jmvae.pretrained import default_model
 from tf_jmvae.training import presets
 
 __all__ = ["installation", "of_model"]
@@ -22,7 +23,7 @@ def installation() -> dict[str, Any]:
 
     pretrained = None
     with contextlib.suppress(FileNotFoundError):
-        pretrained = str(models.default_model())
+        pretrained = str(default_model())
     tfds = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
     hub = os.environ.get("TFHUB_CACHE_DIR", "a temporary folder; TFHUB_CACHE_DIR names another")
     return {
@@ -45,15 +46,14 @@ def of_model(handle: str) -> dict[str, Any]:
     Raises:
       RunError, ValueError, OSError: there is no such model, or it is damaged.
     """
+    if "://" in handle:
+        raise ValueError(f"info reads models on this machine; got the URL {handle}. Download and unpack it first.")
     path = Path(handle).expanduser()
     if file := models.keras_file(path):
         return _trained(file)
     if models.is_exported(path):
         return _exported(path)
-    state = "holds none" if path.is_dir() else "is none" if path.exists() else "does not exist"
-    raise FileNotFoundError(
-        f"Expected the folder of a run, a model.keras, or the folder of an exported SavedModel; {path} {state}."
-    )
+    raise models.no_model(path)
 
 
 def _trained(file: Path) -> dict[str, Any]:

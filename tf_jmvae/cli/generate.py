@@ -9,10 +9,11 @@ import numpy as np
 import tyro
 
 from tf_jmvae.cli import given, pictures
-from tf_jmvae.cli.models import Described, Model, default_model, load
+from tf_jmvae.cli.models import Described, Model, load
 from tf_jmvae.cli.options import Common, default, metavar
 from tf_jmvae.cli.startup import load_tensorflow, note
 from tf_jmvae.cli.tables import table
+from tf_jmvae.pretrained import default_model
 
 __all__ = ["Options", "run"]
 
@@ -72,6 +73,11 @@ def run(options: Options) -> None:
     model = load(handle, options.num_steps)
     texts, size = given.parse(options.given, model.modalities)
     targets = _targets(options, model, list(texts))
+    if kind == "png" and options.output and not any(model.modalities[name].is_image for name in targets):
+        raise ValueError(
+            f"--output: {', '.join(targets)} is printed as a table, and makes no image for {output}. Leave --output "
+            "out, or name an .npz file for the arrays."
+        )
     note("Generating ...")
     found = _generated(model, given.read(texts, size, model), targets, options, pixels=kind == "png")
 

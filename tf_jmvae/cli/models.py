@@ -7,11 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["ADVICE", "Described", "Model", "default_model", "describe", "is_exported", "keras_file", "load", "of_card"]
+__all__ = ["ADVICE", "Described", "Model", "describe", "is_exported", "keras_file", "load", "no_model", "of_card"]
 
 ADVICE = "Copy the file again, or train the run anew."
-_PRETRAINED = Path("saved_models/mnist_jmvae_kl")
-_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -67,21 +65,6 @@ class Model(Protocol):
         """All modalities from the prior, `[S, *event_shape]`; images as uint8 if `pixels`."""
 
 
-def default_model() -> Path:
-    """The pre-trained model, in the current folder or in the checkout of this package.
-
-    Raises:
-      FileNotFoundError: it is in neither.
-    """
-    for folder in (Path(), _CHECKOUT):
-        if (folder / _PRETRAINED).is_dir():
-            return folder / _PRETRAINED
-    raise FileNotFoundError(
-        f"The pre-trained model {_PRETRAINED} is not here. Name a model: the folder of a run, a model.keras, or an "
-        "exported SavedModel. 'tf-jmvae train' makes one."
-    )
-
-
 def keras_file(path: Path) -> Path | None:
     """The `.keras` file that a path means: itself, or that of a run's folder. None if it means something else."""
     if path.is_dir():
@@ -94,6 +77,14 @@ def is_exported(path: Path) -> bool:
     from tf_jmvae.serving import versions
 
     return path.is_dir() and ((path / versions.MODEL_FILE).is_file() or versions.newest(path) is not None)
+
+
+def no_model(path: Path) -> FileNotFoundError:
+    """The error to raise where a path leads to no model."""
+    state = "holds none" if path.is_dir() else "is none" if path.exists() else "does not exist"
+    return FileNotFoundError(
+        f"Expected the folder of a run, a model.keras, or the folder of an exported SavedModel; {path} {state}."
+    )
 
 
 def load(handle: str, num_steps: int | None = None) -> Model:
@@ -112,11 +103,10 @@ def load(handle: str, num_steps: int | None = None) -> Model:
 
         steps = run.describe(file.parent)["num_steps"] if num_steps is None else num_steps
         return _Trained(run.load_model(file, advice=ADVICE), steps)
-    if "://" not in handle and not path.exists():
-        raise FileNotFoundError(
-            f"There is no {handle}. Expected the folder of a run, a model.keras, or an exported SavedModel."
-        )
-    from tf_jmvae.serving import hub
+    from tf_jmvae.serving import archives, hub
+
+    if "://" not in handle and not path.name.lower().endswith(archives.SUFFIXES) and not is_exported(path):
+        raise no_model(path)
 
     exported = hub.load(handle)
     if num_steps is not None:
@@ -170,11 +160,27 @@ class _Exported:
         return list(encoded)  # the graph decodes them
 
     def generate(self, observed, target, *, num_samples, latent, seed, pixels):
+        if target in observed:
+            return self._reconstructed(observed, target, num_samples, latent, seed, pixels)
         options = {"num_samples": num_samples, "latent": latent, "seed": seed, "images": self._images(target, pixels)}
         return self._model.generate(observed, targets=[target], **options)[target]
 
     def sample(self, num_samples, *, seed, pixels):
         return self._model.sample(num_samples, images="uint8" if pixels else "float", seed=seed)
+
+    def _reconstructed(self, observed, target, num_samples, latent, seed, pixels):
+        """By way of z: no signature generates a modality from itself."""
+        q = self._model.encode(observed)
+        mean, deviation = (np.repeat(q[name], num_samples, axis=0) for name in ("mean", "standard_deviation"))
+        noise = np.random.default_rng(seed).standard_normal(mean.shape).astype(mean.dtype)
+        z = mean + deviation * noise if latent == "sample" else mean
+        conditions = {
+            name: [value for value in observed[name] for _ in range(num_samples)]
+            for name, described in self.modalities.items()
+            if described.given
+        }
+        made = self._model.decode(z, conditions or None, images=self._images(target, pixels))[target]
+        return made.reshape(-1, num_samples, *made.shape[1:])
 
     def _images(self, name, pixels):
         return "uint8" if pixels and self.modalities[name].is_image else "float"

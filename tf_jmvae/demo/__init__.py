@@ -7,9 +7,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["launch"]
+from tf_jmvae.pretrained import default_model
 
-DEFAULT_MODEL = Path("saved_models/mnist_jmvae_kl")
+__all__ = ["launch"]
 
 
 def launch(model: Path | None = None, *, host: str = "127.0.0.1", port: int = 7860, open_browser: bool = True) -> None:
@@ -30,10 +30,21 @@ def launch(model: Path | None = None, *, host: str = "127.0.0.1", port: int = 78
       RunError: the `.keras` file is damaged.
       ValueError: the model is damaged or has no pictures, or the host or port cannot be used.
     """
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # or the temporary folder would stay
-    with _serving(model, host=host, port=port, open_browser=open_browser) as page:
+    with _terminable(), _serving(model, host=host, port=port, open_browser=open_browser) as page:
         page.block_thread()
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends the page as Ctrl-C does, or the temporary folder would stay."""
+    if threading.current_thread() is not threading.main_thread():  # where no signal arrives
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager
@@ -43,7 +54,7 @@ def _serving(model: Path | None, *, host: str, port: int, open_browser: bool) ->
 
     server, make_page = _with_gradio()
     host = host.strip("[]")  # of an IPv6 address as in a URL
-    path = _default_model() if model is None else Path(model)
+    path = default_model() if model is None else Path(model)
     taken, port = port, server.free_port(host, port)
     if taken not in (port, 0):
         print(f"Port {taken} is taken, so the page is at {port}.")
@@ -71,13 +82,3 @@ def _with_gradio():
     from tf_jmvae.demo.page import page
 
     return server, page
-
-
-def _default_model() -> Path:
-    beside = Path(__file__).parents[2] / DEFAULT_MODEL
-    for path in (DEFAULT_MODEL, beside):
-        if path.is_dir():
-            return path
-    raise FileNotFoundError(
-        f"There is no {DEFAULT_MODEL} here. Name a model: an exported one, the folder of a run, or a model.keras."
-    )

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tf_jmvae.report import page
-from tf_jmvae.report.page import curves, numbers, tables
+from tf_jmvae.report.page import curves, latents, numbers, tables
 from tf_jmvae.training import build, presets, run
 from tf_jmvae.training.config import Config
 
@@ -206,6 +206,20 @@ def test_the_latent_map_shows_each_test_example_where_it_is(finished):
     np.testing.assert_allclose(placed, scale * z, atol=0.2)
 
 
+@pytest.mark.parametrize("latent_dim", [2, 3])
+def test_a_posterior_that_collapsed_has_a_map_with_all_points_in_the_middle(monkeypatch, latent_dim):
+    config = _config("jmvae-kl", None)
+    model = build.build_model(config.model)
+    monkeypatch.setattr(latents, "_latents", lambda model, test, *_, **__: np.zeros((len(test["x"]), latent_dim)))
+    drawn = latents.latent_map(model, config.data.load(), num_steps=1, seed=0)
+    assert set(re.findall(r"M(\S+ \S+)h0", "".join(path for _, path in drawn.panels[0].groups))) == {"170 170"}
+    assert np.isnan(latents._correlations(np.zeros((4, 2)), np.eye(4) > 0)).all()
+
+
+def test_the_modalities_of_a_divergence_are_told_apart():
+    assert curves.meaning("kl_left_eye_and_w").startswith("How far z from left_eye and w alone is")
+
+
 def test_equal_runs_give_equal_pages(finished, tmp_path):
     folder, text, _ = finished
     again, _ = _write(folder, output=tmp_path / "deep" / "page.html")
@@ -232,6 +246,16 @@ def test_an_unfinished_run_says_so_and_shows_its_checkpoint(finished, tmp_path):
     assert "holds no model" in text
     assert not parsed.all("img")
     assert not parsed.all("polyline")
+
+
+def test_without_an_evaluation_the_page_has_estimates_and_the_folder_stays_as_it_is(finished, tmp_path):
+    folder, _, _ = finished
+    part = shutil.copytree(folder, tmp_path / "part")
+    (part / "evaluation.json").unlink()
+    _, parsed = _write(part)
+    assert "200 test examples" in "".join(parsed.text)
+    assert "log p(x, w)" in "".join(parsed.text)
+    assert {path.name for path in part.iterdir()} == {path.name for path in folder.iterdir()} - {"evaluation.json"}
 
 
 def test_missing_and_damaged_files_are_told_on_the_page(finished, tmp_path):

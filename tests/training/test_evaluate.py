@@ -124,6 +124,7 @@ def test_a_model_of_one_modality_has_its_reconstruction_and_its_likelihood(tmp_p
         ({"num_samples": 0}, "num_samples must be a whole number of 1 or more; got 0"),
         ({"importance_samples": 0}, "importance_samples must be a whole number of 1 or more; got 0"),
         ({"num_steps": 0}, "num_steps must be a whole number of 1 or more; got 0"),
+        ({"examples": 0}, "examples must be a whole number of 1 or more; got 0"),
         ({"examples": 361}, "examples must lie between 1 and 360, the size of the test set; got 361"),
     ],
 )

@@ -45,6 +45,8 @@ class Options(Common):
 
 def run(options: Options) -> None:
     """Evaluates, and prints the table."""
+    if options.examples is not None and options.examples < 1:
+        raise ValueError(f"--examples must be 1 or more; got {options.examples}.")
     load_tensorflow(debug=options.debug)
     from tf_jmvae.training.evaluate import EVALUATION, evaluate_run
 

@@ -23,9 +23,11 @@ class Options(Common):
     """
 
     run: Annotated[Path, tyro.conf.Positional, metavar("RUN")]
-    """The folder of a finished run."""
+    """The folder of a run, finished or not."""
     output: Annotated[Path | None, default("in the run's folder")] = None
     """The file of the page."""
+    data_dir: Annotated[Path | None, default("the run's")] = None
+    """Folder with the dataset's original files."""
     open: bool = False
     """Show it in the browser."""
 
@@ -38,7 +40,7 @@ def run(options: Options) -> None:
     from tf_jmvae.report import page
 
     note("Writing the page ...")
-    path = page.write(options.run, options.output)
+    path = page.write(options.run, options.output, data_dir=options.data_dir)
     print(f"The report is {path}.")
     if options.open:
         webbrowser.open(Path(path).resolve().as_uri())

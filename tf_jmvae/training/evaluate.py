@@ -22,13 +22,33 @@ from tf_jmvae.training.config import Config
 from tf_jmvae.training.errors import RunError
 from tf_jmvae.training.run import load_model, read_json
 
-__all__ = ["EVALUATION", "directions", "evaluate_run"]
+__all__ = ["EVALUATION", "compute", "directions", "evaluate_run"]
 
 EVALUATION = "evaluation.json"
 _ALL_SUBSETS = 4  # modalities, up to which every subset is a direction
 
 
-def evaluate_run(
+def evaluate_run(run_dir: str | os.PathLike, **options: Any) -> dict[str, Any]:
+    """Estimates log-likelihoods on the test set, and writes `evaluation.json` to the run's folder.
+
+    Args:
+      run_dir: the folder of a finished run.
+      **options: of `compute`.
+
+    Returns:
+      What the file holds, as `compute` says.
+
+    Raises:
+      RunError: no finished run is there, or its model is damaged.
+      ValueError: an option that makes no sense, or data that do not fit the model.
+      OSError: the dataset is not to be had, or the file cannot be written.
+    """
+    content = compute(run_dir, **options)
+    write_json(Path(run_dir) / EVALUATION, content)
+    return content
+
+
+def compute(
     run_dir: str | os.PathLike,
     *,
     num_samples: int = 10,
@@ -39,7 +59,7 @@ def evaluate_run(
     data_dir: str | os.PathLike | None = None,
     verbose: bool = True,
 ) -> dict[str, Any]:
-    """Estimates log-likelihoods on the test set, and writes `evaluation.json` to the run's folder.
+    """Estimates log-likelihoods on the test set, and writes nothing.
 
     There is the bound of Eq. (11) for every direction, the "single" ones and those that are given everything
     ("multiple"), and importance estimates: of a joint model's log p(all) and log p(m), of a one-way model's
@@ -56,8 +76,8 @@ def evaluate_run(
       verbose: show progress on stderr.
 
     Returns:
-      What the file holds: `seed`, `examples`, `settings`, `versions`, `commit`, `dirty` and `rows`, each a dict with
-      `estimator`, `target`, `given`, `mean` and `standard_error` in nats per example, `effective_sample_size`,
+      What `evaluation.json` holds: `seed`, `examples`, `settings`, `versions`, `commit`, `dirty` and `rows`, each a
+      dict with `estimator`, `target`, `given`, `mean` and `standard_error` in nats per example, `effective_sample_size`,
       `num_samples`, `quantity`, and the `settings` that the number depends on.
 
     Raises:
@@ -68,6 +88,8 @@ def evaluate_run(
     run_dir = Path(run_dir)
     counts = {"num_samples": num_samples, "importance_samples": importance_samples}
     counts = {name: checks.positive_integer(name, value) for name, value in counts.items()}
+    if examples is not None:
+        checks.positive_integer("examples", examples)
     config = _config(run_dir, data_dir)
     steps = config.num_steps if num_steps is None else checks.positive_integer("num_steps", num_steps)
     _say("Loading the model ...", verbose)
@@ -75,7 +97,7 @@ def evaluate_run(
     _say("Loading the data ...", verbose)
     test = config.data.load().only(model.modalities).test
     available = len(next(iter(test.values())))
-    if examples is not None and not 1 <= examples <= available:
+    if examples is not None and examples > available:
         raise ValueError(f"examples must lie between 1 and {available}, the size of the test set; got {examples}.")
     test = {name: values[:examples] for name, values in test.items()}
 
@@ -85,15 +107,13 @@ def evaluate_run(
         with _stdout_to_stderr():  # where Keras's progress bar belongs
             estimate = planned_one.compute(model, test, seed=seed, verbose=int(verbose))
         rows.append(_row(estimate, planned_one))
-    content = {
+    return {
         "seed": seed,
         "examples": examples or available,
         "settings": {**counts, "num_steps": steps},
         "rows": rows,
         **environment(),
     }
-    write_json(run_dir / EVALUATION, content)
-    return content
 
 
 def directions(model: MultimodalVAE) -> list[tuple[str, tuple[str, ...]]]:

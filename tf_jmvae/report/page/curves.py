@@ -65,7 +65,7 @@ def meaning(name: str) -> str:
         layer = name.removeprefix("kl_prior").strip("_")
         return f"How much z{f' of layer {layer}' if layer else ''} carries: its divergence from the prior."
     if name.startswith("kl_"):
-        return f"How far z from {name[3:].replace('_', ' and ')} alone is from z of all modalities; 0 is perfect."
+        return f"How far z from {name[3:].replace('_and_', ' and ')} alone is from z of all modalities; 0 is perfect."
     if name.startswith("log_p_"):
         return f"How well {name[6:]} is rebuilt from z; higher is better."
     if name.startswith("accuracy_") and "_from_" in name:

@@ -63,8 +63,9 @@ def latent_map(model: Any, source: Source, *, num_steps: int, seed: int) -> Late
     if points[0].shape[1] == 2:
         text += "z has two numbers, and these are they. "
     else:
-        pca = PCA(2, random_state=seed).fit(points[0])
-        share = percent(float(pca.explained_variance_ratio_.sum()))
+        with np.errstate(invalid="ignore"):  # all means are one where the posterior collapsed: 0 of 0
+            pca = PCA(2, random_state=seed).fit(points[0])
+        share = percent(float(np.nan_to_num(pca.explained_variance_ratio_).sum()))
         text += (
             f"z has {points[0].shape[1]} numbers; shown are the two directions along which the means differ most "
             f"(PCA), {share} of their variance. "
@@ -78,7 +79,7 @@ def latent_map(model: Any, source: Source, *, num_steps: int, seed: int) -> Late
             f"inferred from {' and '.join(observed[1])}. The model can translate where the same classes lie in the "
             "same places."
         )
-    reach = 1.06 * max(float(np.abs(z).max()) for z in points)
+    reach = 1.06 * max(float(np.abs(z).max()) for z in points) or 1.0  # all at 0: a posterior that collapsed
     panels = [
         _panel(f"q(z | {', '.join(names)})", z, reach, classes, members)
         for names, z in zip(observed, points, strict=True)
@@ -134,9 +135,9 @@ def _classes(model: Any, source: Source, test, points: np.ndarray) -> tuple[list
 
 
 def _correlations(points: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Of two directions with attributes, `[2, A]`; NaN for an attribute that all have or none."""
-    standardized = (points - points.mean(axis=0)) / points.std(axis=0)
+    """Of two directions with attributes, `[2, A]`; NaN where all have an attribute or none, or all points are one."""
     with np.errstate(invalid="ignore", divide="ignore"):
+        standardized = (points - points.mean(axis=0)) / points.std(axis=0)
         attributes = (present - present.mean(axis=0)) / present.std(axis=0)
     return standardized.T @ attributes / len(points)
 

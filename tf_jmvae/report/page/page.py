@@ -1,6 +1,5 @@
 """Puts a run's page together and writes it."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,8 @@ import jinja2
 from tf_jmvae.data import Source
 from tf_jmvae.files import explained, replace_atomically
 from tf_jmvae.report.page import curves, facts, galleries, latents, tables
-from tf_jmvae.report.page.record import Record, read
+from tf_jmvae.report.page.record import Record, read, read_json
+from tf_jmvae.training.evaluate import EVALUATION, compute
 from tf_jmvae.training.run import RunError
 
 __all__ = ["write"]
@@ -21,7 +21,7 @@ def write(run_dir: Path, output: Path | None = None, *, data_dir: Path | None = 
     """Writes one HTML page about a run, which needs no other file: curves, numbers, pictures and the latent space.
 
     A run that has not come to its end has a page of what there is. Where `evaluation.json` is absent, a finished
-    run's likelihoods are estimated on a few hundred test examples.
+    run's likelihoods are estimated on a few hundred test examples, for the page alone.
 
     Args:
       run_dir: the folder of a run.
@@ -83,27 +83,23 @@ def _source(record: Record, data_dir: Path | None) -> Source | None:
 
 
 def _evaluation(record: Record, source: Source | None, data_dir: Path | None) -> dict[str, Any]:
-    path = record.folder / "evaluation.json"
-    if not path.is_file() and record.finished and source is not None:
-        from tf_jmvae.training.evaluate import evaluate_run
-
-        try:
-            evaluate_run(
-                record.folder,
-                num_samples=_NUM_SAMPLES,
-                importance_samples=_IMPORTANCE_SAMPLES,
-                examples=min(_EXAMPLES, len(next(iter(source.test.values())))),
-                seed=record.config.seed,
-                data_dir=data_dir,
-                verbose=0,
-            )
-        except (RunError, OSError, ValueError) as error:
-            record.notes.append(f"The likelihoods could not be estimated: {error}")
-    if not path.is_file():
+    """What `evaluation.json` holds, or estimates of a finished run on few examples, which are not kept."""
+    path = record.folder / EVALUATION
+    if path.is_file():
+        found = read_json(path, record.notes)
+        return found if isinstance(found, dict) else {}
+    if not record.finished or source is None:
         return {}
     try:
-        found = json.loads(path.read_text())
-        return found if isinstance(found, dict) else {}
-    except (OSError, ValueError) as error:
-        record.notes.append(f"evaluation.json cannot be read ({error}).")
+        return compute(
+            record.folder,
+            num_samples=_NUM_SAMPLES,
+            importance_samples=_IMPORTANCE_SAMPLES,
+            examples=min(_EXAMPLES, len(next(iter(source.test.values())))),
+            seed=record.config.seed,
+            data_dir=data_dir,
+            verbose=False,
+        )
+    except (RunError, OSError, ValueError) as error:
+        record.notes.append(f"The likelihoods could not be estimated: {error}")
         return {}

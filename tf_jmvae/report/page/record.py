@@ -11,7 +11,7 @@ from tf_jmvae.training.build import build_model
 from tf_jmvae.training.config import Config
 from tf_jmvae.training.run import RunError, load_model
 
-__all__ = ["Record", "read"]
+__all__ = ["Record", "read", "read_json"]
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def read(folder: Path) -> Record:
             "runs/digits-jmvae-kl; 'tf-jmvae train' makes one."
         )
     notes: list[str] = []
-    recorded = _json(folder / "config.json", notes)
+    recorded = read_json(folder / "config.json", notes)
     try:
         config = Config.model_validate(recorded["config"])
     except (TypeError, KeyError, ValueError) as error:
@@ -87,8 +87,8 @@ def read(folder: Path) -> Record:
         ) from error
     finished = (folder / "metrics.json").is_file()
     whole = folder / "history.json"
-    history = _json(whole, notes) if whole.is_file() else _checkpoint(folder, notes)
-    metrics = _json(folder / "metrics.json", notes) if finished else {}
+    history = read_json(whole, notes) if whole.is_file() else _checkpoint(folder, notes)
+    metrics = read_json(folder / "metrics.json", notes) if finished else {}
     if finished and not history:
         notes.append("The folder holds no history, so there are no curves.")
     commit = recorded.get("commit")
@@ -110,13 +110,14 @@ def _checkpoint(folder: Path, notes: list[str]) -> dict[str, list[float | None]]
     done = max((int(match[1]) for match in names if match), default=0)
     if not done:
         return None
-    history = _json(folder / "checkpoint" / f"epoch-{done}.history.json", notes)
+    history = read_json(folder / "checkpoint" / f"epoch-{done}.history.json", notes)
     return history and {name: values[:done] for name, values in history.items()}
 
 
-def _json(path: Path, notes: list[str]) -> Any:
+def read_json(path: Path, notes: list[str]) -> Any:
+    """What a file of the run holds; None, with a note, if it cannot be read."""
     try:
         return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         notes.append(f"{path.name} cannot be read ({error}).")
         return None

@@ -45,8 +45,11 @@ def test_the_edited_portrait_is_the_one_of_the_closed_form(folder, tmp_path, cap
 def test_without_changes_it_lists_the_attributes_most_certain_first(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert _edit(folder) == 0
+    listed = capsys.readouterr().out
+    assert _edit(folder, model="") == 0  # a run's folder
+    assert capsys.readouterr().out == listed
     expected = sorted(zip(NAMES, attributes_of(_read(folder)), strict=True), key=lambda item: -item[1])
-    assert capsys.readouterr().out.split() == [word for name, value in expected for word in (name, f"{value:+.2f}")]
+    assert listed.split() == [word for name, value in expected for word in (name, f"{value:+.2f}")]
     assert not list(tmp_path.iterdir())
 
 
@@ -86,7 +89,7 @@ def test_an_output_that_is_no_png_is_refused_before_any_work(folder, capsys):
 def test_without_opencv_the_message_says_what_to_install(folder, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "cv2", None)
     assert _edit(folder, "--crop", "face") == 1
-    assert "pip install 'tf-jmvae[faces]'" in capsys.readouterr().err
+    assert "pip install '.[faces]'" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_model_is_named(folder, capsys):

@@ -54,6 +54,7 @@ QUICK_FAILURES = [
     ["train", "--preset", "mnist-vea"],
     ["edit", "a.keras", "b.png", "--output", "c.jpg"],
     ["report", "no-such-run"],
+    ["evaluate", "no-such-run", "--examples", "0"],
 ]
 SCRIPTS = [["completion", "bash"], ["completion", "zsh"], ["completion", "fish"]]
 
@@ -160,6 +161,7 @@ def _fail(error):
     [
         (ValueError("what to do"), 1, "tf-jmvae info: what to do\n"),
         (FileNotFoundError(2, "No such file or directory", "a.png"), 1, "tf-jmvae info: a.png: No such file or dir"),
+        (ImportError("cannot import 'a'", name="b.c"), 1, "tf-jmvae info: cannot import 'a' (--debug shows where)\n"),
         (KeyboardInterrupt(), 130, "\ntf-jmvae info: interrupted.\n"),
     ],
 )
@@ -186,9 +188,10 @@ def test_debug_shows_where_a_mistake_was_found(monkeypatch):
 
 
 def test_a_defect_of_the_program_is_not_called_a_mistake_of_the_user(monkeypatch):
-    monkeypatch.setattr(info, "run", _fail(ZeroDivisionError()))
-    with pytest.raises(ZeroDivisionError):
-        cli.main(["info"])
+    for error in (ZeroDivisionError(), ImportError("cannot import 'a'", name="tf_jmvae.training.presets")):
+        monkeypatch.setattr(info, "run", _fail(error))
+        with pytest.raises(type(error)):
+            cli.main(["info"])
 
 
 def test_a_warning_is_one_line_and_those_of_libraries_about_libraries_are_none(monkeypatch):
@@ -209,13 +212,18 @@ def test_a_warning_is_one_line_and_those_of_libraries_about_libraries_are_none(m
 
 def test_report_and_demo_pass_on_what_they_were_asked(monkeypatch, tmp_path, capsys):
     calls = []
-    page = types.SimpleNamespace(write=lambda *arguments: calls.append(arguments) or tmp_path / "report.html")
+
+    def write(*arguments, **options):
+        calls.append((*arguments, options))
+        return tmp_path / "report.html"
+
+    page = types.SimpleNamespace(write=write)
     monkeypatch.setitem(sys.modules, "tf_jmvae.report.page", page)
     monkeypatch.setattr("tf_jmvae.report.page", page, raising=False)
     monkeypatch.setattr(report.webbrowser, "open", lambda url: calls.append(url))
-    assert cli.main(["report", str(tmp_path), "--open"]) == 0
+    assert cli.main(["report", str(tmp_path), "--data-dir", "originals", "--open"]) == 0
     assert f"The report is {tmp_path / 'report.html'}." in capsys.readouterr().out
-    assert calls == [(tmp_path, None), (tmp_path / "report.html").as_uri()]
+    assert calls == [(tmp_path, None, {"data_dir": pathlib.Path("originals")}), (tmp_path / "report.html").as_uri()]
 
     demo = types.SimpleNamespace(launch=lambda *arguments, **options: calls.append((arguments, options)))
     monkeypatch.setitem(sys.modules, "tf_jmvae.demo", demo)
@@ -232,7 +240,7 @@ def test_the_demo_without_its_extra_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "tf_jmvae.demo", demo)
     monkeypatch.setattr("tf_jmvae.demo", demo, raising=False)
     assert cli.main(["demo"]) == 1
-    assert capsys.readouterr().err == "tf-jmvae demo: The demo needs gradio: pip install 'tf-jmvae[demo]'.\n"
+    assert capsys.readouterr().err == "tf-jmvae demo: The demo needs gradio: pip install '.[demo]'.\n"
     assert cli.main(["demo", "absent.keras"]) == 1
     assert "There is no model absent.keras" in capsys.readouterr().err
     assert cli.main(["demo", "--port", "70000"]) == 1

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from tf_jmvae.cli.models import keras_file
 from tf_jmvae.cli.options import Common, metavar
 from tf_jmvae.cli.startup import load_tensorflow, note
 
@@ -21,12 +22,12 @@ class Options(Common):
     the portrait.
 
     Examples:
-      tf-jmvae edit runs/celeba-jmvae-kl-gan/model.keras me.jpg
+      tf-jmvae edit runs/celeba-jmvae-kl-gan me.jpg
       tf-jmvae edit runs/celeba-jmvae-kl-gan/model.keras me.jpg --set Smiling=1 Eyeglasses=-1 --crop face
     """
 
     model: Annotated[Path, tyro.conf.Positional, metavar("MODEL")]
-    """The model.keras of a run with CelebA."""
+    """The folder of a run with CelebA, or its model.keras."""
     portrait: Annotated[Path, tyro.conf.Positional, metavar("PORTRAIT")]
     """Any photograph; the face should fill it as in the training images, or use --crop face."""
     set: tuple[str, ...] = ()
@@ -50,7 +51,8 @@ def run(options: Options) -> None:
     from tf_jmvae.training import run as runs
 
     note("Loading the model ...")
-    model = runs.load_model(options.model, maker="tf-jmvae train --preset celeba-jmvae-kl-gan-small")
+    file = keras_file(options.model) or options.model
+    model = runs.load_model(file, maker="tf-jmvae train --preset celeba-jmvae-kl-gan-small")
     edited = editing.edit(model, options.portrait, changes, crop=options.crop)
     inferred = editing.infer_attributes(model, options.portrait, crop=options.crop)
     for name, value in sorted(inferred.items(), key=lambda item: -item[1]):

@@ -1,6 +1,7 @@
 """What all verbs share: their list, parsing, exit codes, and mistakes that end in a message.
 
-Exit codes: 0 fine, 1 failure, 2 usage, 128 + the signal's number if one ended the command (130 for Ctrl-C).
+Exit codes: 0 fine, 1 failure, 2 a command line that the parser refuses, 128 + the signal's number if one ended the
+command (130 for Ctrl-C).
 """
 
 import contextlib
@@ -102,7 +103,7 @@ def _run(verb: str, argv: list[str], prog: str) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, OSError, ImportError, RunError) as error:
-        if debug:
+        if debug or (isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "tf_jmvae"):
             raise
         print(f"{prog}: {_one_message(error)}", file=sys.stderr)
         return 1
@@ -127,6 +128,8 @@ def _one_message(error: Exception) -> str:
     """The error's text; for errors of the system with the file's name."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror}."
+    if isinstance(error, ImportError) and error.name:  # Python's own, and no advice of ours
+        return f"{error} (--debug shows where)"
     return str(error) or type(error).__name__
 
 

@@ -97,7 +97,7 @@ def test_commands_are_understood(page, line, monkeypatch):
     elif words[0].endswith("python") and words[1] == "train.py":
         arguments = ["train", *words[2:]]
     elif not words[0].endswith("tf-jmvae"):
-        assert words[0] in ("pip", "docker", "curl", "export", "python", ".venv/bin/python", "cd", "git")
+        assert words[0] in ("pip", "docker", "curl", "export", "python", ".venv/bin/python", "cd", "git", "tensorboard")
         return
     if "--help" in arguments:
         with pytest.raises(SystemExit) as left:
@@ -120,8 +120,10 @@ def _assert_parses(arguments, monkeypatch):
 
 
 def _table_of_commands():
+    """Of the README, and of the page of commands."""
     section = (pages.ROOT / "README.md").read_text().partition("## Commands")[2].partition("\n## ")[0]
-    return re.findall(r"^\| `(\w+(?: .*?)?)` \|", section, re.MULTILINE)
+    text = section + (DOCS / "commands.md").read_text()
+    return sorted(set(re.findall(r"^\| `(\w+(?: .*?)?)` \|", text, re.MULTILINE)))
 
 
 def _verbs(capsys):

@@ -204,7 +204,7 @@ def test_every_tab_works_in_a_browser_without_a_network(browser, server, tmp_pat
 
 
 def test_a_port_that_is_taken_gives_the_next_one():
-    pytest.importorskip("gradio", reason="needs Gradio: pip install 'tf-jmvae[demo]'")
+    pytest.importorskip("gradio", reason="needs Gradio: pip install '.[demo]'")
     from tf_jmvae.demo.server import free_port
 
     with socket.socket() as taken:
@@ -224,14 +224,14 @@ def test_a_port_that_is_taken_gives_the_next_one():
     ],
 )
 def test_a_host_or_port_that_cannot_be_used_is_refused(host, port, message):
-    pytest.importorskip("gradio", reason="needs Gradio: pip install 'tf-jmvae[demo]'")
+    pytest.importorskip("gradio", reason="needs Gradio: pip install '.[demo]'")
     with pytest.raises(ValueError, match=message):
         demo.launch(host=host, port=port, open_browser=False)
 
 
 def test_without_gradio_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
-    with pytest.raises(ImportError, match=r"pip install 'tf-jmvae\[demo\]'"):
+    with pytest.raises(ImportError, match=r"pip install '\.\[demo\]'"):
         demo.launch()
 
 

@@ -14,7 +14,7 @@ __all__ = ["Options", "run"]
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Common):
-    """Try a model in the browser, until Ctrl-C. It needs pip install 'tf-jmvae[demo]'.
+    """Try a model in the browser, until Ctrl-C. It needs pip install '.[demo]'.
 
     Examples:
       tf-jmvae demo
@@ -48,4 +48,4 @@ def run(options: Options) -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "tf_jmvae":
             raise
-        raise ImportError(f"The demo needs {error.name}: pip install 'tf-jmvae[demo]'.") from error
+        raise ImportError(f"The demo needs {error.name}: pip install '.[demo]'.") from error

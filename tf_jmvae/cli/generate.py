@@ -29,7 +29,7 @@ class Options(Common):
     mean over the samples. An npz file has everything as arrays [examples, samples, ...].
 
     Of what is given, a name that comes again belongs to the next example. Attributes that are not named are absent.
-    Images are read as in the training data; the largest part in the middle that has the model's form is taken.
+    Images are resized and scaled as in the training data: of each, the largest part in the middle of the model's form.
 
     Examples:
       tf-jmvae generate --given w=3 w=5 --num-samples 8 --output digits.png

@@ -63,7 +63,7 @@ def _cascade() -> Any:
         cv2.CascadeClassifier  # noqa: B018  # OpenCV 5 has it no more
     except (ImportError, AttributeError) as error:
         raise ImportError(
-            f"Finding faces needs OpenCV 4 ({error}). Install it by: pip install 'tf-jmvae[faces]', or crop='center'."
+            f"Finding faces needs OpenCV 4 ({error}). Install it by: pip install '.[faces]', or crop='center'."
         ) from error
     if not hasattr(_threads, "cascade"):
         _threads.cascade = cv2.CascadeClassifier(cv2.data.haarcascades + _CASCADE)

@@ -77,7 +77,7 @@ def _with_gradio():
     try:
         import gradio  # noqa: F401 - the first to fail, with a message of ours
     except ImportError as error:
-        raise ImportError(f"The page needs Gradio ({error}): pip install 'tf-jmvae[demo]'") from error
+        raise ImportError(f"The page needs Gradio ({error}): pip install '.[demo]'") from error
     from tf_jmvae.demo import server
     from tf_jmvae.demo.page import page
 

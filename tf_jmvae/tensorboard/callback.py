@@ -66,8 +66,8 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
     A training that goes on in the same folder, from a checkpoint of epoch e, drops what was logged after that epoch
     in its runs `train` and `validation`, so each epoch is there once. One that begins at the first epoch deletes
-    nothing, as with Keras: give each a folder of its own. Put the callback before `Checkpoint`: an epoch that counts as done has then been
-    logged. If a file cannot be written, it warns and the training goes on.
+    nothing, as with Keras: give each training a folder of its own. Put the callback before `Checkpoint`: an epoch
+    that counts as done has then been logged. If a file cannot be written, it warns and the training goes on.
 
     Args:
       log_dir: the folder; open it with `tensorboard --logdir LOG_DIR`.

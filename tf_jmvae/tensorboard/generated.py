@@ -44,7 +44,7 @@ class Direction:
         self._examples = {name: values[:count] for name, values in data.items()}
         label = given[0]
         self._from_labels = len(given) == 1 and kind(model.modalities[label]) == "label"
-        if self._from_labels:  # every class once, in place of the classes of some examples
+        if self._from_labels:  # classes once each, the first of many, in place of the classes of some examples
             size = model.modalities[label].event_shape[-1]
             self._examples = {label: np.eye(size, dtype=np.float32)[: max(count, 10)]}
         self._options = {"targets": [target], "num_steps": num_steps, "seed": seed}

@@ -79,6 +79,13 @@ def test_what_is_no_model_is_refused(tmp_path, capsys, name, message):
     (tmp_path / "text.txt").write_text("")
     assert cli.main(["info", str(tmp_path / name)]) == 1
     assert message in capsys.readouterr().err
+    assert cli.main(["generate", str(tmp_path / name)]) == 1  # in the same words
+    assert message in capsys.readouterr().err
+
+
+def test_a_url_is_not_taken_for_a_path(capsys):
+    assert cli.main(["info", "https://example.com/model.tar.gz"]) == 1
+    assert "got the URL https://example.com/model.tar.gz. Download" in capsys.readouterr().err
 
 
 def test_a_damaged_model_is_named(tmp_path, capsys):

@@ -231,8 +231,10 @@ def test_a_host_or_port_that_cannot_be_used_is_refused(host, port, message):
 
 def test_without_gradio_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
+    before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(ImportError, match=r"pip install '\.\[demo\]'"):
         demo.launch()
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_the_package_does_not_import_gradio():

@@ -125,6 +125,11 @@ def test_probabilities_are_the_mean_over_the_posterior(mnist, hub_model):
     assert np.all(np.abs(found - samples.mean(axis=0)) < 5 * error + 1e-3)
 
 
+@pytest.mark.parametrize(("p", "words"), [(1.0, "> -0.001 nats"), (0.9996, "> -0.001 nats"), (0.999, "= -0.001 nats")])
+def test_a_log_probability_that_would_round_to_nothing_is_bounded(p, words):
+    assert f"log p(4 | picture) {words}" in questions._in_words({"4": p, "9": 1 - p})
+
+
 @pytest.mark.parametrize(
     ("p", "words"), [(0.999, "all but certain"), (0.95, "quite sure"), (0.7, "Probably a 4"), (0.5, "cannot decide")]
 )

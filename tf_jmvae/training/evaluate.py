@@ -77,8 +77,8 @@ def compute(
 
     Returns:
       What `evaluation.json` holds: `seed`, `examples`, `settings`, `versions`, `commit`, `dirty` and `rows`, each a
-      dict with `estimator`, `target`, `given`, `mean` and `standard_error` in nats per example, `effective_sample_size`,
-      `num_samples`, `quantity`, and the `settings` that the number depends on.
+      dict with `estimator`, `target`, `given`, `mean` and `standard_error` in nats per example,
+      `effective_sample_size`, `num_samples`, `quantity`, and the `settings` that the number depends on.
 
     Raises:
       RunError: no finished run is there, or its model is damaged.

@@ -281,6 +281,11 @@ def test_a_loss_of_nan_in_the_first_epoch_ends_the_run_with_a_message(preset, tm
     assert _main(preset, tmp_path, "--learning-rate", "1e30", "--train-size", "64", "--batch-size", "16") == 1
     assert re.search(r"In epoch 1, by step 4, .* became (NaN|infinite)", capsys.readouterr().err)
     assert not (tmp_path / "metrics.json").exists()
+    logged = tmp_path / "tensorboard/train/events.out.tfevents.1.of-the-epoch-that-comes-again"
+    logged.parent.mkdir(parents=True, exist_ok=True)
+    logged.touch()
+    assert _main(preset, tmp_path, "--learning-rate", "1e30", "--train-size", "64", "--batch-size", "16") == 1
+    assert not logged.exists()
 
 
 def test_a_folder_of_somebody_else_survives_overwrite(preset, tmp_path, capsys):

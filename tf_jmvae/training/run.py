@@ -216,6 +216,8 @@ def _fit(
         checkpoint,
         *extra_callbacks,
     ]
+    if not done and devices.is_chief:  # what a run that was killed in its first epoch logged, it logs again
+        shutil.rmtree(run_dir / TENSORBOARD, ignore_errors=True)
     if done < training.epochs:
         passes = range(done, training.epochs)
         batch_size, seed = config.data.batch_size, config.seed

@@ -17,7 +17,7 @@ import numpy as np
 import tf_jmvae as tj
 
 SAMPLES = 1000
-EXAMPLES = 200  # as many as make the tracing of the estimator, half a second, a small part
+EXAMPLES = 1000  # as many as make the tracing of the estimator, 0.2 s in every call, 3% of the time
 ROUNDS = 5
 _TOLERANCE = 1e-3  # relative, of the estimates
 

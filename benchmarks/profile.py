@@ -1,23 +1,28 @@
-"""Where a training step spends its time: seconds of each kind of operation, by TensorFlow's own profiler.
+"""Where the time goes: seconds of each kind of operation, by TensorFlow's own profiler.
 
     python benchmarks/profile.py
 
-JMVAE-kl with MNIST's networks (batch 128) and CelebA's (batch 64), in both precisions. Times are added up over threads,
-so two cores have two seconds in every second; what no operation takes is the executor's, Python's, or idle.
+A training step of JMVAE-kl with MNIST's networks (batch 128) and CelebA's (batch 64), in both precisions, and MNIST's
+joint importance bound. Times are added up over threads, so two cores have two seconds in every second; what no
+operation takes is the executor's, Python's, or idle. A product counts once, however many threads help with it.
 """
 
 import collections
 import pathlib
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import harness
 import keras_side
 import tensorflow as tf
+from importance_sampling import SAMPLES
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
+import tf_jmvae as tj
+
 EXAMPLES = {"mnist": (128, 10_240), "celeba": (64, 256)}
+SCORED = 200
 SHOWN = 16
 
 
@@ -28,24 +33,38 @@ def measure(options: harness.Options) -> dict:
             preset = keras_side.PRESETS[architecture]
             examples = 2 * batch if options.quick else examples
             training = keras_side.Training(keras_side.make(preset, precision), batch, examples, preset)
-            with tempfile.TemporaryDirectory() as folder:
-                seconds = _profiled(training, folder)
-                kinds = _kinds(pathlib.Path(folder))
             steps = 2 * (examples // batch)
-            found[f"{architecture}/{batch}, {precision}"] = {
-                "milliseconds_per_step": 1e3 * seconds / steps,
-                "operations": {kind: 1e3 * took / steps for kind, took in kinds.most_common(SHOWN)},
-            }
-            _show(found)
+            name = f"{architecture}/{batch}, {precision}, a step"
+            found[name] = _profile(name, lambda training=training: training.fit(2), steps)
+    found["importance, an example"] = _importance(options)
     return found
 
 
-def _profiled(training: keras_side.Training, folder: str) -> float:
-    """Seconds of two epochs under the profiler."""
-    tf.profiler.experimental.start(folder)
-    seconds = harness.seconds_of(lambda: training.fit(2))
-    tf.profiler.experimental.stop()
-    return seconds
+def _importance(options: harness.Options) -> dict:
+    samples, examples = (20, 10) if options.quick else (SAMPLES, SCORED)
+    model = keras_side.make(keras_side.PRESETS["mnist"])
+    batch = keras_side.random_batch(model, examples)
+
+    def score():
+        tj.evaluation.joint_log_likelihood(model, batch, num_samples=samples, seed=harness.SEED, verbose=0)
+
+    score()
+    return _profile("importance, an example", score, examples)
+
+
+def _profile(name: str, call: Callable[[], object], units: int) -> dict:
+    """Milliseconds of a unit, and those of its operations."""
+    with tempfile.TemporaryDirectory() as folder:
+        tf.profiler.experimental.start(folder)
+        seconds = harness.seconds_of(call)
+        tf.profiler.experimental.stop()
+        kinds = _kinds(pathlib.Path(folder))
+    found = {
+        "milliseconds": 1e3 * seconds / units,
+        "operations": {kind: 1e3 * took / units for kind, took in kinds.most_common(SHOWN)},
+    }
+    _show(name, found)
+    return found
 
 
 def _kinds(folder: pathlib.Path) -> collections.Counter:
@@ -78,10 +97,9 @@ def _own_times(events) -> Iterator[tuple[object, int]]:
     return ((events[index], took) for index, took in own.items())
 
 
-def _show(found: dict) -> None:
-    name, values = list(found.items())[-1]
-    print(f"{name}: {values['milliseconds_per_step']:.2f} ms per step", flush=True)
-    for kind, took in values["operations"].items():
+def _show(name: str, found: dict) -> None:
+    print(f"{name}: {found['milliseconds']:.2f} ms", flush=True)
+    for kind, took in found["operations"].items():
         print(f"  {took:8.3f} ms  {kind}", flush=True)
 
 

@@ -214,7 +214,7 @@ def test_the_effective_sample_size_is_that_of_the_weights():
 
     model.prior = prior
     estimate = joint_log_likelihood(model, batch, num_samples=50, **QUIET)
-    z = np.concatenate(drawn)  # [S, B, D]
+    z = np.concatenate(drawn, axis=1).transpose(1, 0, 2)  # [S, B, D]
     assert z.shape == (50, 4, 3)
     q, p = model.posterior(batch), model.likelihoods(z)
     log_weights = sum(p[name].log_prob(batch[name]) for name in batch) + own_prior().log_prob(z) - q.log_prob(z)

@@ -99,7 +99,7 @@ def importance_weights(model: MultimodalVAE, scored: Sequence[str], proposal: Pr
 
     def log_terms(batch, distribution, num_samples, seed):
         z = sampling.draw(distribution, seed, num_samples)  # [B * C, S, D]
-        log_q = tf.transpose(distribution.log_prob(tf.transpose(z, (1, 0, 2))))
+        log_q = _log_prob_of_samples(distribution, z)
         log_q, z = _by_example(log_q, batch, scored), _by_example(z, batch, scored)
         return _log_likelihood(model, scored, z, batch) + _log_prior(model, z, batch) - log_q
 
@@ -139,7 +139,13 @@ def _log_likelihood(model: MultimodalVAE, names: Sequence[str], z: tf.Tensor, ba
 
 
 def _log_prior(model: MultimodalVAE, z: tf.Tensor, batch: Batch) -> tf.Tensor:
-    return tf.transpose(model.prior(batch).log_prob(tf.transpose(z, (1, 0, 2))))
+    prior = model.prior(batch)
+    return prior.log_prob(z) if prior.batch_shape.rank == 0 else _log_prob_of_samples(prior, z)
+
+
+def _log_prob_of_samples(distribution: tfd.Distribution, z: tf.Tensor) -> tf.Tensor:
+    """`[B, S]` of z `[B, S, D]`, S for each row of a distribution over `[B, D]`."""
+    return distribution[:, tf.newaxis].log_prob(z)
 
 
 def _by_example(values: tf.Tensor, batch: Batch, names: Sequence[str]) -> tf.Tensor:

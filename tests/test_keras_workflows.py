@@ -52,6 +52,17 @@ def test_models_with_the_users_own_networks_survive_saving(tmp_path):
         np.testing.assert_array_equal(loaded.predict(batch, verbose=0)[name], value)
 
 
+def test_fit_traces_a_step_once_since_the_optimizer_has_its_state_before(monkeypatch):
+    traces = []
+    step = tj.JMVAEKL.train_step
+    monkeypatch.setattr(tj.JMVAEKL, "train_step", lambda model, data: traces.append(model) or step(model, data))
+    model = tj.JMVAEKL(small_modalities(), 3)
+    model.compile("adam")
+    model.fit(small_batch(size=8), batch_size=4, epochs=2, verbose=0)
+    assert len(traces) == 1
+    assert model.optimizer.iterations == 4
+
+
 def test_each_use_of_a_network_is_a_copy_with_its_own_weights():
     modalities = _own_modalities()
     model = tj.JMVAEKL(modalities, 3)

@@ -19,8 +19,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 README = ROOT / "README.md"
 COMMANDS = [line for block in pages.blocks(README, "sh") for line in block.text.strip().splitlines()]
-# This suite, what runs before it, and what tests/test_editing.py and tests/serving/test_export_command.py run.
-NOT_HERE = ("make test", "make lint", ".venv/bin/tf-jmvae edit", ".venv/bin/tf-jmvae export")
+# This suite, what runs before it, and what tests/test_editing.py, tests/serving and tests/demo run.
+NOT_HERE = ("make test", "make lint", *(f".venv/bin/tf-jmvae {verb}" for verb in ("edit", "export", "demo")))
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith(NOT_HERE)])

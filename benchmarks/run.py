@@ -28,10 +28,9 @@ NAMES = (
 
 def main() -> int:
     options = harness.parse(__doc__)
-    names = [name for name in NAMES if (harness.HERE / f"{name}.py").is_file()]
-    if options.celeba_dir is None:
-        names.remove("celeba_input")
-    for name in names:
+    for name in NAMES:
+        if name == "celeba_input" and options.celeba_dir is None:
+            continue
         done = subprocess.run([sys.executable, harness.HERE / f"{name}.py", *sys.argv[1:]], check=False)
         if done.returncode:
             return done.returncode

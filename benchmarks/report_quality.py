@@ -35,8 +35,8 @@ def quality(results: Mapping[str, Found]) -> str | None:
         f"MNIST's JMVAE-kl with alpha {settings['alpha']}, Adam at {settings['rate']:g} with cosine decay over "
         f"{settings['epochs']} epochs, {settings['warm_up']} of KL warm-up, batches of {settings['batch']}; equal "
         f"first weights. Our estimator scores all {'test images' if not settings['quick'] else 'images'} with "
-        f"{settings['samples']} importance samples, whoever trained; that time is not counted, compilation is. A training "
-        "ends when the last goal is passed.",
+        f"{settings['samples']} importance samples, whoever trained; that time is not counted, compilation is. "
+        "A training ends when the last goal is passed.",
         table(header, rows),
     ]
     if found.get("variants"):

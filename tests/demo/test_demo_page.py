@@ -160,6 +160,7 @@ def test_every_tab_works_in_a_browser_without_a_network(browser, server, tmp_pat
     # Recognise: a stroke with the mouse, one with the keys, an image, and a text that is none.
     page.open("Recognise")
     page.says("It is a 0")
+    page.shown(".gallery-item img[alt='Example 2.png']")
     (board,) = page.shown("canvas")
     page.chain().move_to_element_with_offset(board, 5, -90).click_and_hold().move_by_offset(
         -12, 180

@@ -17,6 +17,11 @@ _MISSING = {
     interpolate: "pictures from z alone, and an encoder of what lies at the ends",
 }
 _TOGGLE = "() => { document.body.classList.toggle('dark'); }"
+# Gradio gives the pictures of examples no text, which a screen reader needs; they are there soon after their tab is.
+_NAME_EXAMPLES = """() => setTimeout(() => {
+  for (const picture of document.querySelectorAll('.gallery-item img'))
+    picture.alt = 'Example ' + decodeURIComponent(picture.src.split('/').pop());
+}, 300)"""
 
 
 def page(model: DemoModel) -> gr.Blocks:
@@ -38,8 +43,9 @@ def page(model: DemoModel) -> gr.Blocks:
             switch.click(None, js=_TOGGLE, api_visibility="private")
         with gr.Tabs():
             for tab in shown:
-                with gr.Tab(tab.TITLE, id=tab.TITLE.lower()):
+                with gr.Tab(tab.TITLE, id=tab.TITLE.lower()) as place:
                     tab.build(model, *([recognise.examples(model)] if tab is interpolate else []))
+                place.select(None, js=_NAME_EXAMPLES, api_visibility="private")
         notes = [f"<b>{t.TITLE}</b> needs {_MISSING[t]}." for t in _MISSING if t not in shown]
         if notes:
             gr.HTML(f"<p class='note'>Not shown for this model: {' '.join(notes)}</p>")

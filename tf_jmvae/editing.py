@@ -121,7 +121,7 @@ def cropped(image: Any, crop: str) -> Image.Image:
         return images.center_crop(picture, round(min(picture.size) * CENTER_CROP / _ALIGNED_WIDTH))
     face = crop_face(picture, **_FACE_TO_CENTER)
     if face is None:
-        raise ValueError("OpenCV finds no face in the image; use crop='center' and let the face fill the image.")
+        raise ValueError("OpenCV finds no face in the image; let a face fill it, and take its middle (crop='center').")
     return face
 
 

@@ -112,7 +112,7 @@ def test_a_text_file_is_no_portrait(folder, capsys):
 def test_where_no_face_is_found_it_says_so(folder, capsys):
     Image.new("RGB", (100, 100), "gray").save(folder / "wall.png")
     assert _edit(folder, "--crop", "face", portrait="wall.png") == 1
-    assert "OpenCV finds no face in the image; use crop='center'" in capsys.readouterr().err
+    assert "OpenCV finds no face in the image; let a face fill it" in capsys.readouterr().err
 
 
 def test_a_found_face_is_what_the_model_sees(folder, monkeypatch, capsys):

@@ -14,6 +14,11 @@ __all__ = ["PictureError", "Prepared", "as_mnist", "prepare"]
 
 _PAPER = 0.25  # of the darkest ink: shadows and the grain of paper are fainter
 _FAINTEST = 32  # grey levels between ink and paper, below which there is nothing to see
+_PARTS = {
+    "none": "The middle square of the picture",
+    "center": "The middle of the picture, as of CelebA",
+    "face": "The picture about the face",
+}
 _BOX = 20 / 28  # of the image's side: the box that MNIST's digits were scaled into
 
 
@@ -58,7 +63,7 @@ def prepare(source: str | bytes | os.PathLike | np.ndarray | None, model: DemoMo
     except (OSError, ValueError, ImportError) as error:
         raise PictureError(_without_folder(str(error), source)) from error
     if channels == 3:
-        return Prepared(_middle(picture, width, height), f"The middle of the picture, {width} x {height} pixels.")
+        return Prepared(_middle(picture, width, height), f"{_PARTS[crop]}, {width} x {height} pixels.")
     grey = picture.convert("L")
     if model.dataset not in ("mnist", "digits") or height != width:
         pixels = _middle(grey, width, height)

@@ -11,6 +11,7 @@ from tf_jmvae.demo.interface import DemoModel, Field, to_pixels
 
 __all__ = [
     "Reading",
+    "attribute_probabilities",
     "attribute_value",
     "bars",
     "enlarged",
@@ -44,6 +45,16 @@ def attribute_value(field: Field, strength: float) -> float:
     return float(np.clip((1 + strength) / 2, 0, 1)) if field.likelihood == "bernoulli" else float(strength)
 
 
+def attribute_probabilities(model: DemoModel, means: np.ndarray) -> dict[str, float]:
+    """How probable each attribute is, given the mean of its likelihood.
+
+    A Bernoulli mean is that probability. Of an attribute that is 1 or -1 and has the mean m it is (1 + m) / 2.
+    """
+    field = model.fields[model.attributes]
+    probabilities = means if field.likelihood == "bernoulli" else (1 + means) / 2
+    return dict(zip(field.entry_names, map(float, np.clip(probabilities, 0, 1)), strict=True))
+
+
 def named(model: DemoModel, choice: str | Iterable[str]) -> str:
     """A choice in words."""
     if model.label:
@@ -71,7 +82,7 @@ class Reading:
     """What a model says of a picture.
 
     Attributes:
-      values: by name, probabilities of the classes that sum to 1, or the means of attributes.
+      values: probabilities by name: of the classes, which sum to 1, or of each attribute.
       words: how sure it is, in a sentence.
     """
 
@@ -88,11 +99,8 @@ def read(model: DemoModel, pixels: np.ndarray, seed: int = 0) -> Reading:
     given = {model.picture: pixels[None]}
     mean, deviation = posterior_of(model, given)
     if not model.label:
-        values = model.decode(mean[None], given)[model.attributes][0]
-        field = model.fields[model.attributes]
-        said = dict(zip(field.entry_names, map(float, values), strict=True))
-        middle = attribute_value(field, 0)
-        found = sorted((name for name, value in said.items() if value > middle), key=said.get, reverse=True)
+        said = attribute_probabilities(model, model.decode(mean[None], given)[model.attributes][0])
+        found = sorted((name for name, p in said.items() if p > 0.5), key=said.get, reverse=True)
         return Reading(said, f"The model names: {in_words(found) or 'none of the attributes'}.")
     z = mean + deviation * noise(seed, _SAMPLES, mean.size)
     repeated = {model.picture: np.repeat(given[model.picture], _SAMPLES, axis=0)}
@@ -115,20 +123,17 @@ def _in_words(values: dict[str, float]) -> str:
     return f"The model cannot decide; {first} or {others[0][0]} come first ({nats})."
 
 
-def bars(values: dict[str, float], *, probabilities: bool, most: int = 12) -> str:
-    """A list of bars as HTML, highest first; what is below 0 is left out unless they are probabilities."""
-    ordered = sorted(values.items(), key=lambda item: -item[1])[:most]
+def bars(probabilities: dict[str, float], most: int = 12) -> str:
+    """A list of bars as HTML, highest first."""
     rows = []
-    for name, value in ordered:
-        share, shown = float(np.clip(value, 0, 1)), f"{value:.1%}" if probabilities else f"{value:+.2f}"
-        if share or probabilities:
-            text = html.escape(name.replace("_", " "))
-            rows.append(
-                f'<li><span class="name">{text}</span>'
-                f'<span class="track" aria-hidden="true"><span style="width:{share:.1%}"></span></span>'
-                f'<span class="value">{shown}</span></li>'
-            )
-    return f'<ul class="bars">{"".join(rows)}</ul>' if rows else '<p class="bars">None of the attributes.</p>'
+    for name, p in sorted(probabilities.items(), key=lambda item: -item[1])[:most]:
+        text = html.escape(name.replace("_", " "))
+        rows.append(
+            f'<li><span class="name">{text}</span>'
+            f'<span class="track" aria-hidden="true"><span style="width:{p:.1%}"></span></span>'
+            f'<span class="value">{p:.1%}</span></li>'
+        )
+    return f'<ul class="bars">{"".join(rows)}</ul>'
 
 
 def enlarged(levels: np.ndarray) -> Image.Image:

@@ -46,7 +46,7 @@ def _shown(model: DemoModel, source, crop: str = "none") -> tuple:
     pictures = [(questions.enlarged(seen), "What the model sees")]
     if again is not None:
         pictures.append((questions.enlarged(again), "Its reconstruction"))
-    return text, questions.bars(reading.values, probabilities=model.label is not None), pictures
+    return text, questions.bars(reading.values), pictures
 
 
 def examples(model: DemoModel) -> list[str]:

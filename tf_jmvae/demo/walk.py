@@ -112,12 +112,13 @@ def _answer(plane: Plane, a: float, b: float) -> tuple:
     text, bars = f"The place {a:+.2f} across, {b:+.2f} up.", ""
     if model.meaning:
         values = outputs[model.meaning][0]
-        names = model.class_names() if model.label else model.fields[model.attributes].entry_names
-        said = dict(zip(names, map(float, values), strict=True))
-        best = max(said, key=said.get)
         if model.label:
+            said = dict(zip(model.class_names(), map(float, values), strict=True))
+            best = max(said, key=said.get)
             text = f"{text} There the label is {best}, with probability {said[best]:.1%}."
-        bars = questions.bars(said, probabilities=model.label is not None, most=5)
+        else:
+            said = questions.attribute_probabilities(model, values)
+        bars = questions.bars(said, most=5)
     return text, plane.grid(a, b), questions.enlarged(outputs[model.picture][0]), bars
 
 

@@ -77,7 +77,7 @@ def run(name: str, description: str, measure: Callable[[Options], dict[str, Any]
 def record(name: str, found: Mapping[str, Any], options: Options) -> None:
     """Writes a result with its origin."""
     options.results.mkdir(parents=True, exist_ok=True)
-    origin = {"seed": SEED, "quick": options.quick, "processor": processor(), **environment()}
+    origin = {"seed": SEED, "quick": options.quick, "processor": processor(), **environment("benchmarks/results")}
     write_json(options.results / f"{name}.json", {**found, **origin})
 
 

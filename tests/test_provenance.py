@@ -18,10 +18,15 @@ def test_the_environment_says_whether_the_working_tree_differs_from_its_commit(t
     assert (found["commit"], found["dirty"]) == (None, None)
     git("init")
     (tmp_path / "code.py").write_text("1")
-    git("add", "code.py")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/one.json").write_text("1")
+    git("add", "code.py", "results")
     git("commit", "-m", "first")
     (tmp_path / "notes.txt").write_text("not of the project")
     found = provenance.environment()
     assert (found["commit"], found["dirty"]) == (git("rev-parse", "HEAD"), False)
-    (tmp_path / "code.py").write_text("2")
+    (tmp_path / "results/one.json").write_text("2")
     assert provenance.environment()["dirty"] is True
+    assert provenance.environment("results")["dirty"] is False
+    (tmp_path / "code.py").write_text("2")
+    assert provenance.environment("results")["dirty"] is True

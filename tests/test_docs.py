@@ -74,7 +74,8 @@ def test_every_equation_has_a_row():
 
 @pytest.mark.parametrize(("equation", "function", "tests"), _maths_rows(), ids=[row[0] for row in _maths_rows()])
 def test_functions_and_tests_named_in_the_maths_exist(equation, function, tests):
-    assert pydoc.locate(function) is not None, f"{equation}: no {function}"
+    owner, _, name = function.rpartition(".")
+    assert name in vars(pydoc.locate(owner)), f"{equation}: {owner} does not itself define {name}"
     assert tests
     for test in tests:
         file, _, name = test.partition("::")

@@ -20,9 +20,9 @@ import keras
 import tensorflow as tf
 
 from tf_jmvae import checks, networks, replicas, sampling
-from tf_jmvae.distributions import diagonal_gaussian
+from tf_jmvae.distributions import diagonal_gaussian, kl_divergence
 from tf_jmvae.models.jmvae_kl import JMVAEKL
-from tf_jmvae.models.multimodal import Term
+from tf_jmvae.models.multimodal import Term, log_likelihoods
 
 __all__ = ["JMVAEKLGAN"]
 
@@ -164,12 +164,14 @@ class JMVAEKLGAN(JMVAEKL):
         q = self._encode(batch, True)
         z = sampling.draw(q, latent_seed)
         z_prior = sampling.draw(diagonal_gaussian(tf.zeros_like(z), tf.ones_like(z)), prior_seed)
-        others = [name for name in self.targets if name != self.image]
-        p = self.likelihoods(z, names=others, training=True)
-        decoder = self.decoders[self.image]
-        p[self.image] = decoder(z, training=True)
-        reconstructed, sampled = p[self.image].mean(), decoder(z_prior, training=True).mean()
-        terms = self._bound(q, p, batch, True)
+        p = self.likelihoods(z, training=True)
+        terms = {  # Eq. (10), as `objective` has it
+            "kl_prior": Term(-1.0, kl_divergence(q, self.prior()), to_prior=True),
+            **log_likelihoods(p, batch),
+            **self._kl_to_subsets(q, batch, training=True),
+        }
+        reconstructed = p[self.image].mean()
+        sampled = self.decoders[self.image](z_prior, training=True).mean()
         judged = tf.concat([batch[self.image], reconstructed, sampled], axis=0)
         features, logits = self.discriminator(judged, training=True)
         fit = terms[f"log_p_{self.image}"].value

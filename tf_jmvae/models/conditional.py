@@ -27,7 +27,7 @@ from tf_jmvae.distributions import diagonal_gaussian, kl_divergence
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import ConditionalDecoder, Encoder
 from tf_jmvae.models.joint_encoder import JointEncoderVAE
-from tf_jmvae.models.multimodal import Term
+from tf_jmvae.models.multimodal import Term, log_likelihoods
 
 tfd = tfp.distributions
 
@@ -35,7 +35,7 @@ __all__ = ["CMMA", "CVAE"]
 
 
 class _OneWayVAE(JointEncoderVAE):
-    """What CVAE and CMMA share: their direction, the encoder of all modalities, and the form of the bound."""
+    """What CVAE and CMMA share: their direction and the encoder of all modalities."""
 
     def __init__(
         self,
@@ -50,16 +50,6 @@ class _OneWayVAE(JointEncoderVAE):
         given = _checked_given(type(self).__name__, checks.checked_modalities(type(self), modalities), target, given)
         super().__init__(modalities, latent_dim, given=given, trunk=trunk, **kwargs)
         self.encoder = Encoder(self.modalities, self.latent_dim, trunk)
-
-    def objective(self, batch, seed, training=False):
-        """The bound on log p(targets | given), with one sample of z."""
-        q = self._encode(batch, training)
-        p = self.likelihoods(sampling.draw(q, seed), given=batch, training=training)
-        prior = self.prior(batch, training=training)
-        terms = {"kl_prior": Term(-1.0, kl_divergence(q, prior), to_prior=True)}
-        for name in self.targets:
-            terms[f"log_p_{name}"] = Term(1.0, p[name].log_prob(batch[name]))
-        return terms
 
     def get_config(self):
         return {**super().get_config(), "target": list(self.targets), "given": list(self.given)}
@@ -95,6 +85,15 @@ class CVAE(_OneWayVAE):
       >>> model.fit(train, epochs=10)
       >>> model.generate({"w": labels}, seed=1)["x"]
     """
+
+    def objective(self, batch, seed, training=False):
+        """The bound on log p(x | w), with one sample of z."""
+        q = self._encode(batch, training)
+        p = self.likelihoods(sampling.draw(q, seed), given=batch, training=training)
+        return {
+            "kl_prior": Term(-1.0, kl_divergence(q, self.prior()), to_prior=True),  # - KL(q(z|x,w) || p(z))
+            **log_likelihoods(p, batch),  # + E_q[log p(x|z,w)]
+        }
 
     def posterior(self, observed, *, num_steps=1, initial=None, seed=None, training=False):
         """q(z | all modalities); p(z) where only the given ones are observed.
@@ -165,6 +164,16 @@ class CMMA(_OneWayVAE):
     ):
         super().__init__(modalities, latent_dim, target=target, given=given, trunk=trunk, **kwargs)
         self.prior_encoder = Encoder({name: self.modalities[name] for name in self.given}, self.latent_dim, trunk)
+
+    def objective(self, batch, seed, training=False):
+        """The bound on log p(x | w), with one sample of z."""
+        q = self._encode(batch, training)
+        p = self.likelihoods(sampling.draw(q, seed), training=training)
+        prior = self.prior(batch, training=training)
+        return {
+            "kl_prior": Term(-1.0, kl_divergence(q, prior), to_prior=True),  # - KL(q(z|x,w) || p(z|w))
+            **log_likelihoods(p, batch),  # + E_q[log p(x|z)]
+        }
 
     def posterior(self, observed, *, num_steps=1, initial=None, seed=None, training=False):
         """q(z | all modalities), or p(z | w) where only the given ones are observed; there are no steps to count."""

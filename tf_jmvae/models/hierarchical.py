@@ -27,7 +27,7 @@ from tf_jmvae.distributions import diagonal_gaussian, kl_divergence, standard_ga
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Decoder, Towers
 from tf_jmvae.models.joint_encoder import JointEncoderVAE
-from tf_jmvae.models.multimodal import Term
+from tf_jmvae.models.multimodal import Term, log_likelihoods
 
 tfd = tfp.distributions
 
@@ -93,13 +93,12 @@ class HierarchicalJMVAE(JointEncoderVAE):
         p_z = [prior(z_above, training=training) for prior, z_above in zip(self.layer_priors, z[1:], strict=True)]
         p_z.append(standard_gaussian(self.latent_dim))
         p = self._decode(z[0], self.modalities, training)
-        terms = {}
-        for layer, (q_l, p_l) in enumerate(zip(q, p_z, strict=True), start=1):
-            # - E_{q(z_{l+1}|x,w)}[KL(q(z_l|x,w) || p(z_l|z_{l+1}))]
-            terms[f"kl_prior_{layer}"] = Term(-1.0, kl_divergence(q_l, p_l), to_prior=True)
-        for name in self.modalities:
-            terms[f"log_p_{name}"] = Term(1.0, p[name].log_prob(batch[name]))  # + E_{q(z_1|x,w)}[log p(x|z_1)]
-        return terms
+        layers = enumerate(zip(q, p_z, strict=True), start=1)
+        return {
+            # - sum_l E_{q(z_{l+1}|x,w)}[KL(q(z_l|x,w) || p(z_l|z_{l+1}))]
+            **{f"kl_prior_{i}": Term(-1.0, kl_divergence(q_l, p_l), to_prior=True) for i, (q_l, p_l) in layers},
+            **log_likelihoods(p, batch),  # + E_{q(z_1|x,w)}[log p(x|z_1) + log p(w|z_1)]
+        }
 
     def likelihoods(self, z, *, given=None, names=None, training=False):
         """p(m | z_1), with z_1 the last D entries of z, `[..., L * D]`."""

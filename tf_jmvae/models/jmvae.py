@@ -12,17 +12,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
-import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tf_jmvae import sampling
 from tf_jmvae.distributions import kl_divergence
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Encoder
 from tf_jmvae.models.joint_encoder import JointEncoderVAE
-from tf_jmvae.models.multimodal import Term
-
-tfd = tfp.distributions
+from tf_jmvae.models.multimodal import Term, log_likelihoods
 
 __all__ = ["JMVAE", "VAE"]
 
@@ -61,16 +57,11 @@ class JMVAE(JointEncoderVAE):
     def objective(self, batch, seed, training=False):
         """Eq. (5) of [1], with one sample of z."""
         q = self._encode(batch, training)
-        return self._bound(q, self.likelihoods(sampling.draw(q, seed), training=training), batch, training)
-
-    def _bound(
-        self, q: tfd.Distribution, p: Mapping[str, tfd.Distribution], batch: Mapping[str, tf.Tensor], training: bool
-    ) -> dict[str, Term]:
-        """The terms, for q(z | x, w) and the likelihoods at a sample of it."""
-        terms = {"kl_prior": Term(-1.0, kl_divergence(q, self.prior()), to_prior=True)}  # - KL(q(z|x,w) || p(z))
-        for name in self.modalities:
-            terms[f"log_p_{name}"] = Term(1.0, p[name].log_prob(batch[name]))  # + E_q[log p(x|z)]
-        return terms
+        p = self.likelihoods(sampling.draw(q, seed), training=training)
+        return {
+            "kl_prior": Term(-1.0, kl_divergence(q, self.prior()), to_prior=True),  # - KL(q(z|x,w) || p(z))
+            **log_likelihoods(p, batch),  # + E_q[log p(x|z)] + E_q[log p(w|z)]
+        }
 
     def _encode(self, batch, training, known=None):
         return self.encoder(batch, training=training, known=known)

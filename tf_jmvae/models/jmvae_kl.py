@@ -14,13 +14,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
 
-from tf_jmvae import checks
+from tf_jmvae import checks, sampling
 from tf_jmvae.distributions import conditional_product, kl_divergence
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Encoder
 from tf_jmvae.models.jmvae import JMVAE
-from tf_jmvae.models.multimodal import Term
+from tf_jmvae.models.multimodal import Term, log_likelihoods
+
+tfd = tfp.distributions
 
 __all__ = ["JMVAEKL"]
 
@@ -69,13 +73,15 @@ class JMVAEKL(JMVAE):
             for names in itertools.combinations(self.modalities, size)
         }
 
-    def _bound(self, q, p, batch, training):
-        """Eq. (10) of [1]."""
-        terms = super()._bound(q, p, batch, training)  # L_JM
-        for subset, encoder in self.subset_encoders.items():
-            q_subset = encoder(batch, training=training)
-            terms[f"kl_{subset}"] = Term(-self.alpha, kl_divergence(q, q_subset))  # - alpha KL(q || q(z|S))
-        return terms
+    def objective(self, batch, seed, training=False):
+        """Eq. (10) of [1], with one sample of z."""
+        q = self._encode(batch, training)
+        p = self.likelihoods(sampling.draw(q, seed), training=training)
+        return {
+            "kl_prior": Term(-1.0, kl_divergence(q, self.prior()), to_prior=True),  # - KL(q(z|x,w) || p(z))
+            **log_likelihoods(p, batch),  # + E_q[log p(x|z)] + E_q[log p(w|z)]
+            **self._kl_to_subsets(q, batch, training),  # - alpha sum_S KL(q(z|x,w) || q(z|S))
+        }
 
     def posterior(self, observed, *, num_steps=1, initial=None, seed=None, training=False):
         """q(z | observed) in one pass, by the encoder of that subset; there are no steps to count."""
@@ -88,6 +94,12 @@ class JMVAEKL(JMVAE):
 
     def iterates(self, observed, initial):
         return False  # there is an encoder for what is observed
+
+    def _kl_to_subsets(self, q: tfd.Distribution, batch: Mapping[str, tf.Tensor], training: bool) -> dict[str, Term]:
+        return {
+            f"kl_{subset}": Term(-self.alpha, kl_divergence(q, encoder(batch, training=training)))
+            for subset, encoder in self.subset_encoders.items()
+        }
 
     def get_config(self):
         return {**super().get_config(), "alpha": self.alpha, "subsets": self.subsets}

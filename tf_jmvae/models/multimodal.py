@@ -38,7 +38,7 @@ from tf_jmvae.models.validated_fit import ValidatedFit
 
 tfd = tfp.distributions
 
-__all__ = ["MultimodalVAE", "Term"]
+__all__ = ["MultimodalVAE", "Term", "log_likelihoods"]
 
 _EVALUATION_SEED = 0
 
@@ -55,6 +55,11 @@ class Term(NamedTuple):
     coefficient: float
     value: tf.Tensor
     to_prior: bool = False
+
+
+def log_likelihoods(p: Mapping[str, tfd.Distribution], batch: Mapping[str, tf.Tensor]) -> dict[str, Term]:
+    """E_q[log p(m | z)] of every modality m in `p`, estimated by the sample of z that `p` was decoded from."""
+    return {f"log_p_{name}": Term(1.0, likelihood.log_prob(batch[name])) for name, likelihood in p.items()}
 
 
 class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, DistributedFit, keras.Model):

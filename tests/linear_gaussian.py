@@ -91,12 +91,16 @@ class LinearGaussian:
         encoder.set_weights([stacked, -bias @ kernel, np.zeros_like(stacked), raw_variance])
 
 
-def mean_bound(model, batch, repeats=4000):
-    """The bound of each example, averaged over samples of z, and the standard error of that."""
+def mean_bound(model, batch, repeats=4000, only_elbo=True):
+    """The ELBO, or the objective, of each example, averaged over samples of z, and the standard error of that."""
+
+    def bound(seed):
+        terms = model.objective(batch, seed).values()
+        return model.elbo(batch, seed) if only_elbo else sum(term.coefficient * term.value for term in terms)
 
     @tf.function
     def bounds(seeds):
-        return tf.map_fn(lambda seed: model.elbo(batch, seed), seeds, fn_output_signature=tf.float32)
+        return tf.map_fn(bound, seeds, fn_output_signature=tf.float32)
 
     values = bounds(tf.random.split(tf.constant([1, 2]), repeats)).numpy()
     return values.mean(axis=0), values.std(axis=0) / np.sqrt(repeats)

@@ -77,7 +77,7 @@ class TestKLWarmUp:
         history = {name: values[0] for name, values in _fit(model, [KLWarmUp(3)], last=1).items()}
         expected = 0.7 * (history["kl_x"] + history["kl_w"]) - history["log_p_x"] - history["log_p_w"]
         assert history["loss"] == pytest.approx(expected, rel=1e-5)
-        assert history["loss"] == pytest.approx(-(history["elbo"] + history["kl_prior"]), rel=1e-5)
+        assert history["loss"] == pytest.approx(-(history["objective"] + history["kl_prior"]), rel=1e-5)
 
     def test_without_weight_nothing_pulls_the_posterior_to_the_prior(self):
         data = small_batch(size=60)

@@ -50,15 +50,17 @@ def test_vae_bound_with_the_exact_posterior_is_the_log_likelihood():
     np.testing.assert_array_less(np.abs(bound - exact.log_prob(batch)), 5 * error + 1e-4)
 
 
-def test_jmvae_bound_with_the_exact_posterior_is_the_log_likelihood():
-    exact, model = _exact_jmvae()
+@pytest.mark.parametrize("cls", [tj.JMVAE, tj.JMVAEKL])
+def test_jmvae_bound_with_the_exact_posterior_is_the_log_likelihood(cls):
+    exact, model = _exact_jmvae(cls)
     batch = exact.sample(4)
     bound, error = mean_bound(model, batch)
     np.testing.assert_array_less(np.abs(bound - exact.log_prob(batch)), 5 * error + 1e-4)
 
 
-def test_jmvae_bound_with_another_encoder_falls_short_by_the_kl_to_the_exact_posterior():
-    exact, model = _exact_jmvae()
+@pytest.mark.parametrize("cls", [tj.JMVAE, tj.JMVAEKL])
+def test_jmvae_bound_with_another_encoder_falls_short_by_the_kl_to_the_exact_posterior(cls):
+    exact, model = _exact_jmvae(cls)
     weights = model.encoder.get_weights()
     weights[1] = weights[1] + 0.5
     weights[3] = weights[3] + 0.7
@@ -265,12 +267,20 @@ def test_jmvae_kl_terms_are_those_of_jmvae_and_one_kl_per_subset(names, subsets)
         np.testing.assert_array_less(np.abs(term.value - log_ratio.numpy().mean(axis=0)), 5 * error + 1e-5)
 
 
-def test_jmvae_kl_with_alpha_zero_has_the_bound_of_jmvae():
-    jmvae, jmvae_kl = tj.JMVAE(small_modalities(), 3), tj.JMVAEKL(small_modalities(), 3, alpha=0.0)
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
+def test_the_elbo_of_jmvae_kl_is_that_of_jmvae_whatever_alpha_is(alpha):
+    jmvae, jmvae_kl = tj.JMVAE(small_modalities(), 3), tj.JMVAEKL(small_modalities(), 3, alpha=alpha)
     jmvae_kl.encoder.set_weights(jmvae.encoder.get_weights())
     for name, decoder in jmvae.decoders.items():
         jmvae_kl.decoders[name].set_weights(decoder.get_weights())
     np.testing.assert_allclose(jmvae_kl.elbo(small_batch(), SEED), jmvae.elbo(small_batch(), SEED), rtol=1e-6)
+    for model in (jmvae, jmvae_kl):
+        model.compile()
+    logs, expected = (m.evaluate(small_batch(), verbose=0, return_dict=True) for m in (jmvae_kl, jmvae))
+    assert logs["elbo"] == pytest.approx(expected["elbo"], rel=1e-6)
+    assert expected["objective"] == expected["elbo"]
+    assert logs["objective"] == pytest.approx(logs["elbo"] - alpha * (logs["kl_x"] + logs["kl_w"]), rel=1e-6)
+    assert logs["loss"] == pytest.approx(-logs["objective"], rel=1e-6)
 
 
 def test_jmvae_kl_bounds_the_sum_of_the_conditional_log_likelihoods():
@@ -284,7 +294,7 @@ def test_jmvae_kl_bounds_the_sum_of_the_conditional_log_likelihoods():
         exact.set_encoder(encoder, [name])
     batch = exact.sample(50)
     conditionals = 2 * exact.log_prob(batch) - exact.log_prob(batch, ["x"]) - exact.log_prob(batch, ["w"])
-    bound, error = mean_bound(model, batch, repeats=500)
+    bound, error = mean_bound(model, batch, repeats=500, only_elbo=False)
     np.testing.assert_array_less(bound, conditionals + 5 * error)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 __all__ = ["StopAtDivergence", "non_finite", "weights_are_finite"]
 
-_SUMS = ("loss", "elbo")
+_SUMS = ("loss", "elbo", "objective")
 _ADVICE = (
     "A lower learning rate or gradients clipped by their norm (global_clipnorm of the optimizer) often help; so do "
     "data of a scale near 1."

@@ -25,7 +25,7 @@ class Modality:
       decoder: the same from `[B, D]` to the features that the head reads.
       weight: factor of log p(m | z) in the training loss, to balance
         modalities of very different sizes. Metrics are not weighted; with a weight other
-        than 1 the loss is no longer the negative bound.
+        than 1 the loss is no longer the negative objective.
       standardized: the model reads and generates standardised values, and keeps the statistics: see
         `set_statistics`, `preprocess` and `postprocess` of the models.
       entry_names: what the entries of the last axis mean, such as attributes by name.

@@ -128,7 +128,10 @@ def test_a_training_without_a_fault_is_left_alone():
     [
         ({"loss": 1.0, "log_p_x": np.nan}, None),
         (None, None),
-        ({"loss": np.nan, "elbo": np.nan, "log_p_x": -1.0, "kl_w": np.inf}, "kl_w became infinite"),
+        (
+            {"loss": np.nan, "elbo": np.nan, "objective": np.nan, "log_p_x": -1.0, "kl_w": np.inf},
+            "kl_w became infinite",
+        ),
         (
             {"loss": np.inf, "log_p_x": -np.inf, "kl_prior": np.nan, "val_kl_w": np.nan},
             "log_p_x became infinite and kl_prior became NaN",

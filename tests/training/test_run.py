@@ -128,7 +128,7 @@ def test_the_history_has_every_epoch_and_the_kl_warms_up(finished):
     assert {len(values) for name, values in history.items() if not name.startswith("val_")} == {EPOCHS}
     kl = np.array(history["kl_prior"])
     weight = np.minimum(1, np.arange(EPOCHS) / 3)
-    np.testing.assert_allclose(history["loss"], -np.array(history["elbo"]) + (weight - 1) * kl, rtol=1e-5)
+    np.testing.assert_allclose(history["loss"], -np.array(history["objective"]) + (weight - 1) * kl, rtol=1e-5)
     assert [epoch for epoch, value in enumerate(history["val_elbo"], start=1) if value is not None] == [2, 4]
 
 
@@ -255,7 +255,7 @@ def test_a_run_of_one_direction_leaves_all_files_and_names_labels_only_if_it_can
     assert keras.saving.load_model(tmp_path / "model.keras").targets == [target]
     metrics = _read(tmp_path, "metrics.json")
     accuracies = {"accuracy_w_from_x"} if target == "w" else set()
-    assert metrics.keys() == {"loss", "elbo", "kl_prior", f"log_p_{target}"} | accuracies
+    assert metrics.keys() == {"loss", "elbo", "objective", "kl_prior", f"log_p_{target}"} | accuracies
     assert np.isfinite(list(metrics.values())).all()
     pixels = image.imread(tmp_path / "generated.png")
     assert pixels.shape[1] == pytest.approx(pixels.shape[0], rel=0.1)  # one panel, where two are twice as wide

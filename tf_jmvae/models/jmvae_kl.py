@@ -97,7 +97,7 @@ class JMVAEKL(JMVAE):
 
     def _kl_to_subsets(self, q: tfd.Distribution, batch: Mapping[str, tf.Tensor], training: bool) -> dict[str, Term]:
         return {
-            f"kl_{subset}": Term(-self.alpha, kl_divergence(q, encoder(batch, training=training)))
+            f"kl_{subset}": Term(-self.alpha, kl_divergence(q, encoder(batch, training=training)), in_elbo=False)
             for subset, encoder in self.subset_encoders.items()
         }
 

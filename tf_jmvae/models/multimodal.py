@@ -44,17 +44,19 @@ _EVALUATION_SEED = 0
 
 
 class Term(NamedTuple):
-    """One term of a bound.
+    """One term of an objective.
 
     Attributes:
       coefficient: its factor in the equation, e.g. -1 for a KL divergence.
       value: `[B]`, in nats per example, with its natural sign (a KL divergence is positive).
       to_prior: whether it is a KL to the prior, which KL warm-up scales in the loss.
+      in_elbo: whether it belongs to the ELBO; what is maximised besides, as in Eq. (10), does not.
     """
 
     coefficient: float
     value: tf.Tensor
     to_prior: bool = False
+    in_elbo: bool = True
 
 
 def log_likelihoods(p: Mapping[str, tfd.Distribution], batch: Mapping[str, tf.Tensor]) -> dict[str, Term]:
@@ -65,8 +67,9 @@ def log_likelihoods(p: Mapping[str, tfd.Distribution], batch: Mapping[str, tf.Te
 class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, DistributedFit, keras.Model):
     """Base of all models.
 
-    `fit` and `evaluate` report every term of the bound by name, `elbo` (their weighted sum,
-    the bound of this very model) and `loss`. Callbacks that monitor `val_elbo` need `mode="max"`.
+    `fit` and `evaluate` report every term by name, `objective` (their weighted sum, which training maximises),
+    `elbo` (the sum of those in the ELBO: a lower bound on log p, to compare models by) and `loss`. Only for
+    `JMVAEKL` do `objective` and `elbo` differ. Callbacks that monitor either need `mode="max"`.
 
     Args:
       modalities: `Modality` objects by name; their order is kept.
@@ -81,7 +84,7 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
     """
 
     modality_counts: tuple[int, int | None] = (2, None)  # fewest and most; None is no limit
-    extra_metrics: tuple[str, ...] = ()  # besides the loss, the bound and its terms
+    extra_metrics: tuple[str, ...] = ()  # besides the loss, the ELBO, the objective and its terms
 
     def __init__(
         self, modalities: Mapping[str, Modality], latent_dim: int, *, given: Iterable[str] = (), **kwargs: Any
@@ -107,7 +110,7 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
     # What a model defines.
 
     def objective(self, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, training: bool = False) -> dict[str, Term]:
-        """The terms of the bound on log p(batch), by name: their weighted sum, to be maximised.
+        """The terms by name of what is maximised, which is their weighted sum.
 
         Args:
           batch: every modality, `[B, *event_shape]`.
@@ -201,16 +204,18 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
         return self.likelihoods(z, given=inputs, training=training)
 
     def elbo(self, batch: Mapping[str, Any], seed: int | tf.Tensor | None = None) -> tf.Tensor:
-        """The bound of each example, in nats, from one sample of z: an estimate to maximise.
+        """The ELBO of each example, in nats, from one sample of z: a lower bound on log p(batch), on average.
+
+        It may be compared between models of the same likelihoods, whatever else they maximise.
 
         Args:
           batch: every modality, `[B, *event_shape]` by name.
           seed: integer, or int32 tensor `[2]`; None differs every time.
 
         Returns:
-          `[B]`: the terms' weighted sum, without KL warm-up and modality weights.
+          `[B]`: the weighted sum of the terms in the ELBO, without KL warm-up and modality weights.
         """
-        return _bound(self.objective(self._complete(batch), seeds.to_tensor(seed)))
+        return _elbo(self.objective(self._complete(batch), seeds.to_tensor(seed)))
 
     @replicas.on_part
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
@@ -278,19 +283,19 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
         return seed
 
     def _loss(self, terms: Mapping[str, Term], sample_weight: tf.Tensor | None) -> tf.Tensor:
-        """The negative weighted mean bound over the batch, plus the networks' regularisers."""
+        """The negative weighted mean objective over the batch, plus the networks' regularisers."""
         return self._regularization() - self._weighted_mean(terms, sample_weight)
 
     def _weighted_mean(self, terms: Mapping[str, Term], sample_weight: tf.Tensor | None) -> tf.Tensor:
         """The sum of the terms as the loss weighs them, averaged over the batch."""
         factors = {f"log_p_{name}": modality.weight for name, modality in self.modalities.items()}
-        bound = sum(
+        objective = sum(
             (self.kl_weight if term.to_prior else factors.get(name, 1.0)) * (term.coefficient * term.value)
             for name, term in terms.items()
         )
         if sample_weight is not None:
-            bound = bound * tf.cast(sample_weight, bound.dtype)
-        return replicas.mean(bound)
+            objective = objective * tf.cast(sample_weight, objective.dtype)
+        return replicas.mean(objective)
 
     def _regularization(self) -> tf.Tensor:
         return replicas.share(sum((tf.cast(loss, tf.float32) for loss in self.losses), tf.constant(0.0)))
@@ -302,9 +307,10 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
         sample_weight: tf.Tensor | None,
         others: Mapping[str, tf.Tensor] | None = None,
     ) -> dict[str, tf.Tensor]:
-        """Means so far of the loss, the bound, its terms, and `others`, each one number for the batch."""
-        batch_size = tf.shape(_bound(terms))[0]
-        values = {"elbo": _bound(terms), **{name: term.value for name, term in terms.items()}}
+        """Means so far of the loss, the ELBO, the objective, its terms, and `others`, each one number for the batch."""
+        elbo, objective = _elbo(terms), _sum(terms.values())
+        batch_size = tf.shape(elbo)[0]
+        values = {"elbo": elbo, "objective": objective, **{name: term.value for name, term in terms.items()}}
         for name, value in values.items():
             self._trackers[name].update_state(value, sample_weight=sample_weight)
         others = {"loss": loss, **(others or {})}
@@ -321,7 +327,7 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
         if not self._trackers:
             example = {name: tf.zeros((1, *m.event_shape)) for name, m in self.modalities.items()}
             with self.distribute_strategy.scope():
-                names = ["loss", "elbo", *self.objective(example, seeds.to_tensor(0)), *self.extra_metrics]
+                names = ["loss", "elbo", "objective", *self.objective(example, seeds.to_tensor(0)), *self.extra_metrics]
                 self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
     def _unpack(self, data: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
@@ -347,5 +353,9 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
         )
 
 
-def _bound(terms: Mapping[str, Term]) -> tf.Tensor:
-    return sum(term.coefficient * term.value for term in terms.values())
+def _elbo(terms: Mapping[str, Term]) -> tf.Tensor:
+    return _sum(term for term in terms.values() if term.in_elbo)
+
+
+def _sum(terms: Iterable[Term]) -> tf.Tensor:
+    return sum(term.coefficient * term.value for term in terms)

@@ -12,8 +12,9 @@ WIDTH, HEIGHT = 320, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 10, 10, 24
 
 _MEANINGS = {
-    "elbo": "The bound that training maximises; higher is better.",
-    "loss": "What the optimizer minimises: the negative bound, with the warm-up and the weights of the modalities.",
+    "elbo": "The lower bound on the log-likelihood; higher is better.",
+    "objective": "What training maximises: for JMVAE-kl, the bound less alpha times its divergences; higher is better.",
+    "loss": "What the optimizer minimises: the negative objective, with the warm-up and the weights of the modalities.",
     "discriminator_loss": "The discriminator's loss.",
     "generator_loss": "How far the image decoder is from deceiving the discriminator.",
     "accuracy_real": "Share of real images that the discriminator calls real.",

@@ -359,4 +359,4 @@ def test_options_of_the_models_are_checked(kind, options, message):
 def test_iterated_sampling_starts_from_zeros_or_noise():
     model = tj.JMVAE(small_modalities(), 2)
     with pytest.raises(ValueError, match="initial must be 'zeros' or 'noise'; got 'ones'"):
-        model.generate(small_batch("x"), initial="ones")
+        model.generate(small_batch("x"), iterated_sampling=tj.IteratedSampling(initial="ones"))

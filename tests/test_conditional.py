@@ -9,6 +9,7 @@ from conftest import small_batch, small_modalities
 import tf_jmvae as tj
 
 SEED = tf.constant([3, 4])
+ZEROS, NOISE = tj.IteratedSampling(1, "zeros"), tj.IteratedSampling(1, "noise")
 BOTH = pytest.mark.parametrize("cls", [tj.CVAE, tj.CMMA])
 
 
@@ -50,15 +51,15 @@ def test_posterior_of_cvae_without_targets_is_the_prior_for_each_example():
     assert posterior.batch_shape == (12,)
     np.testing.assert_array_equal(posterior.mean(), np.zeros((12, 3)))
     np.testing.assert_array_equal(posterior.variance(), np.ones((12, 3)))
-    z = model.draw_latents(posterior, SEED).numpy()
+    z = model.draw_latents(posterior, model.latent_noise(posterior, SEED)).numpy()
     assert len(np.unique(z)) == z.size  # each example has noise of its own
 
 
 def test_posterior_of_cvae_from_zeros_is_the_encoder_with_zeros_for_the_target():
     model, batch = _make(tj.CVAE), small_batch()
     expected = model.encoder({"x": tf.zeros((12, 4, 4, 1)), "w": tf.constant(batch["w"])})
-    _assert_same_gaussian(model.posterior({"w": batch["w"]}, initial="zeros"), expected)
-    noise = model.posterior({"w": batch["w"]}, initial="noise", seed=1)
+    _assert_same_gaussian(model.posterior({"w": batch["w"]}, iterated_sampling=ZEROS), expected)
+    noise = model.posterior({"w": batch["w"]}, iterated_sampling=NOISE, seed=1)
     assert not np.allclose(noise.mean(), expected.mean())
 
 
@@ -66,27 +67,31 @@ def test_each_step_of_cvae_draws_the_target_by_the_decoder_that_reads_what_is_gi
     model, batch = _make(tj.CVAE), small_batch()
     _always_ones(model.decoders["x"])
     expected = model.posterior({"x": np.ones_like(batch["x"]), "w": batch["w"]})
-    _assert_same_gaussian(model.posterior({"w": batch["w"]}, initial="zeros", num_steps=2, seed=1), expected)
+    _assert_same_gaussian(
+        model.posterior({"w": batch["w"]}, iterated_sampling=tj.IteratedSampling(2, "zeros"), seed=1), expected
+    )
 
 
 def test_cvae_completes_some_of_its_targets_by_iterated_sampling():
     model, batch = _make(tj.CVAE, "xwc", ["x", "c"]), small_batch("xwc")
     observed = {"w": batch["w"], "c": batch["c"]}
     _always_ones(model.decoders["x"])
-    assert model.iterates(observed, None)
+    assert model.iterates(observed)
     for num_steps, start in ((1, np.zeros_like), (2, np.ones_like)):
         expected = model.posterior({**batch, "x": start(batch["x"])})
-        _assert_same_gaussian(model.posterior(observed, num_steps=num_steps, seed=1), expected)
+        _assert_same_gaussian(model.posterior(observed, iterated_sampling=num_steps, seed=1), expected)
     generated = model.generate(observed, num_samples=4, num_steps=2, seed=1)
     assert list(generated) == ["x"]
     assert generated["x"].shape == (12, 4, 4, 4, 1)
 
 
-@pytest.mark.parametrize("options", [{}, {"initial": "zeros"}, {"initial": "noise", "num_steps": 5}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"iterated_sampling": ZEROS}, {"iterated_sampling": tj.IteratedSampling(5, "noise")}], ids=str
+)
 def test_posterior_of_cmma_without_targets_is_its_prior_network(options):
     model, batch = _make(tj.CMMA, "xwc", ["x", "c"], trunk=tj.networks.mlp([8])), small_batch("xwc")
     posterior = model.posterior({"w": batch["w"]}, **options)
-    assert not model.iterates({"w": batch["w"]}, options.get("initial"))
+    assert not model.iterates({"w": batch["w"]}, options.get("iterated_sampling"))
     _assert_same_gaussian(posterior, model.prior_encoder({"w": tf.constant(batch["w"])}))
     _assert_same_gaussian(posterior, model.prior(_tensors(batch)))
     assert not np.allclose(posterior.mean(), model.posterior(batch).mean())
@@ -157,7 +162,7 @@ def test_every_direction_generates_reconstructs_and_predicts_its_targets(cls, na
         (12,): [
             model.generate(given, seed=1),
             model.generate(given, latent="mean"),
-            model.generate(given, output="sample", num_steps=3, initial="zeros", seed=1),
+            model.generate(given, output="sample", iterated_sampling=tj.IteratedSampling(3, "zeros"), seed=1),
             model.reconstruct(batch, seed=1),
             model.predict(given, verbose=0),
             model.predict(batch, batch_size=5, verbose=0),
@@ -165,7 +170,7 @@ def test_every_direction_generates_reconstructs_and_predicts_its_targets(cls, na
         (12, 4): [
             model.generate(given, num_samples=4, seed=1),
             model.generate(given, num_samples=4, latent="mean"),
-            model.generate(given, num_samples=4, num_steps=2, initial="noise", seed=1),
+            model.generate(given, num_samples=4, iterated_sampling=tj.IteratedSampling(2, "noise"), seed=1),
             model.reconstruct(batch, num_samples=4, seed=1),
         ],
     }
@@ -303,7 +308,7 @@ def test_a_model_of_bfloat16_networks_answers_the_same_when_loaded_under_float32
     model.save(tmp_path / "model.keras")
     keras.config.set_dtype_policy("float32")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    options = {"seed": 1} if cls is tj.CMMA else {"seed": 1, "initial": "zeros", "num_steps": 2}
+    options = {"seed": 1} if cls is tj.CMMA else {"seed": 1, "iterated_sampling": tj.IteratedSampling(2, "zeros")}
     generated = loaded.generate(_given(loaded, batch), **options)["x"]
     assert generated.dtype == tf.float32
     np.testing.assert_allclose(generated, model.generate(_given(model, batch), **options)["x"], atol=0.05)

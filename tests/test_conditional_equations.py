@@ -74,9 +74,13 @@ def test_iterated_sampling_of_an_exact_cvae_reaches_the_prior():
     """The chain is a Gibbs sampler of p(z, x | w), whose z is N(0, I); its first step is far from that."""
     case = ExactCVAE()
     observed = {"w": np.repeat(case.batch["w"][:1], 20_000, axis=0)}
-    first = case.model.posterior(observed, num_steps=1, initial="zeros")
+    first = case.model.posterior(observed, iterated_sampling=tj.IteratedSampling(1, "zeros"))
     assert np.abs(first.mean()[0]).max() > 0.5
-    z = case.model.posterior(observed, num_steps=80, initial="zeros", seed=2).sample(seed=3).numpy()
+    z = (
+        case.model.posterior(observed, iterated_sampling=tj.IteratedSampling(80, "zeros"), seed=2)
+        .sample(seed=3)
+        .numpy()
+    )
     np.testing.assert_allclose(z.mean(axis=0), np.zeros(2), atol=0.05)
     np.testing.assert_allclose(np.cov(z.T), np.eye(2), atol=0.05)
 

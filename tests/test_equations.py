@@ -126,7 +126,7 @@ def test_iterated_sampling_reaches_the_exact_conditional():
     exact, model = _exact_jmvae()
     observed = {"w": np.repeat(exact.sample(1)["w"], 20_000, axis=0)}
     seeds = iter(tf.random.split(tf.constant([7, 8]), 2))
-    z = model.posterior(observed, num_steps=60, seed=next(seeds)).sample(seed=next(seeds)).numpy()
+    z = model.posterior(observed, iterated_sampling=60, seed=next(seeds)).sample(seed=next(seeds)).numpy()
     mean, covariance = exact.posterior({"w": observed["w"][:1]}, ["w"])
     np.testing.assert_allclose(z.mean(axis=0), mean[0], atol=0.05)
     np.testing.assert_allclose(np.cov(z.T), covariance, atol=0.05)
@@ -135,7 +135,7 @@ def test_iterated_sampling_reaches_the_exact_conditional():
 def test_one_step_is_the_joint_encoder_with_zeros_for_what_is_missing():
     model, batch = tj.JMVAE(small_modalities(), 3), small_batch()
     expected = model.posterior({"x": np.zeros_like(batch["x"]), "w": batch["w"]})
-    actual = model.posterior({"w": batch["w"]}, num_steps=1)
+    actual = model.posterior({"w": batch["w"]}, iterated_sampling=1)
     np.testing.assert_allclose(actual.mean(), expected.mean(), rtol=1e-6)
 
 
@@ -145,7 +145,7 @@ def test_each_step_draws_z_and_then_the_missing_modality_while_the_observed_one_
     kernel, bias, head_kernel, head_bias = model.decoders["x"].get_weights()
     model.decoders["x"].set_weights([kernel, bias, 0 * head_kernel, head_bias + 50.0])
     expected = model.posterior({"x": np.ones_like(batch["x"]), "w": batch["w"]})
-    actual = model.posterior({"w": batch["w"]}, num_steps=2, seed=1)
+    actual = model.posterior({"w": batch["w"]}, iterated_sampling=2, seed=1)
     np.testing.assert_allclose(actual.mean(), expected.mean(), rtol=1e-5)
 
 
@@ -154,10 +154,10 @@ def test_the_number_of_steps_is_a_run_time_argument_of_the_graph():
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.int32)])
     def mean(num_steps):
-        return model.posterior({"w": batch["w"]}, num_steps=num_steps, seed=1).mean()
+        return model.posterior({"w": batch["w"]}, iterated_sampling=num_steps, seed=1).mean()
 
     for num_steps in (1, 2, 7):
-        eager = model.posterior({"w": batch["w"]}, num_steps=num_steps, seed=1).mean()
+        eager = model.posterior({"w": batch["w"]}, iterated_sampling=num_steps, seed=1).mean()
         np.testing.assert_allclose(mean(tf.constant(num_steps)), eager, rtol=1e-5)
     assert mean.experimental_get_tracing_count() == 1
 

@@ -267,8 +267,8 @@ def test_options_of_generation_that_do_not_exist_are_refused():
     with pytest.raises(ValueError, match="output must be one of 'mean', 'sample'; got 'mode'"):
         model.generate({"w": batch["w"]}, output="mode")
     with pytest.raises(ValueError, match="initial must be 'zeros' or 'noise'; got 'ones'"):
-        model.generate({"w": batch["w"]}, initial="ones")
-    with pytest.raises(ValueError, match="num_steps must be 1 or more; got 0"):
+        model.generate({"w": batch["w"]}, iterated_sampling=tj.IteratedSampling(initial="ones"))
+    with pytest.raises(ValueError, match="num_steps must be a whole number of 1 or more; got 0"):
         model.generate({"w": batch["w"]}, num_steps=0)
     with pytest.raises(ValueError, match="Unknown modality 'y'"):
         model.generate({"w": batch["w"]}, targets=["y"])

@@ -21,10 +21,13 @@ from tf_jmvae.models import (
     JMVAEKLGAN,
     VAE,
     HierarchicalJMVAE,
+    IteratedSampling,
     MultimodalVAE,
     Term,
 )
 from tf_jmvae.serving import hub
+from tf_jmvae.serving.opening import open_model
+from tf_jmvae.specs import Preprocessing
 from tf_jmvae.training.build import from_preset
 
 __all__ = [
@@ -35,8 +38,10 @@ __all__ = [
     "JMVAEKLGAN",
     "VAE",
     "HierarchicalJMVAE",
+    "IteratedSampling",
     "Modality",
     "MultimodalVAE",
+    "Preprocessing",
     "Term",
     "callbacks",
     "data",
@@ -49,6 +54,7 @@ __all__ = [
     "images",
     "infer_attributes",
     "networks",
+    "open_model",
     "optimizers",
     "serving",
 ]

@@ -5,8 +5,10 @@ they are static and cost nothing at run time. Values are checked wherever
 they are known: NumPy arrays and eager tensors.
 """
 
+import difflib
+import itertools
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,13 +25,17 @@ __all__ = [
     "check_targets",
     "check_values",
     "checked_modalities",
+    "entry_index",
     "non_negative_number",
     "positive_integer",
     "to_tensors",
 ]
 
 # Names of metrics, and of inputs of signatures.
-_RESERVED = ("prior", "seed", "self", "z")
+_RESERVED = ("noise", "prior", "rows", "seed", "self", "z")
+# Of encoded images, and of signatures that give images in other forms.
+_ENDINGS = ("_bytes", "_as_png", "_as_uint8")
+_MOST_COMBINED = 12  # modalities of which every combination is looked at
 
 
 def to_tensors(modalities: Mapping[str, "Modality"], batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:
@@ -101,6 +107,16 @@ def check_targets(model: "MultimodalVAE", targets: Iterable[str]) -> None:
         )
 
 
+def entry_index(name: str, entry_names: Sequence[str]) -> int:
+    """Which entry has that name; raises `ValueError`, with names that may be meant, if none has."""
+    if name in entry_names:
+        return entry_names.index(name)
+    by_lower = {known.lower(): known for known in entry_names}
+    close = [by_lower[match] for match in difflib.get_close_matches(name.lower(), by_lower, n=3)]
+    hint = f"Did you mean {' or '.join(close)}?" if close else f"The attributes are {', '.join(entry_names)}."
+    raise ValueError(f"Unknown attribute {name!r}. {hint}")
+
+
 def positive_integer(name: str, value: Any) -> int:
     """The value as an int; raises `ValueError` unless it is a whole number of 1 or more."""
     if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
@@ -127,11 +143,12 @@ def checked_modalities(model: "type[MultimodalVAE]", modalities: Any) -> dict[st
         if not isinstance(name, str) or not _names_a_modality(name):
             raise ValueError(
                 "Metrics and signatures are named after modalities, so a name must be a Python identifier of ASCII, "
-                f"begin with a letter, be other than {', '.join(map(repr, _RESERVED))}, and without the words 'and', "
-                f"'from', 'as', 'bytes'; got {name!r}."
+                f"begin with a letter, be other than {', '.join(map(repr, _RESERVED))}, and end in none of "
+                f"{', '.join(map(repr, _ENDINGS))}; got {name!r}."
             )
     if len({name.lower() for name in modalities}) < len(modalities):
         raise ValueError(f"Names of modalities must differ in more than their case; got {', '.join(modalities)}.")
+    _check_combinations(list(modalities))
     fewest, most = model.modality_counts
     if not fewest <= len(modalities) <= (most or len(modalities)):
         wanted = f"exactly {fewest}" if fewest == most else f"at least {fewest}"
@@ -140,9 +157,26 @@ def checked_modalities(model: "type[MultimodalVAE]", modalities: Any) -> dict[st
 
 
 def _names_a_modality(name: str) -> bool:
-    words = {"and", "from", "as", "bytes"} & set(name.split("_"))
     plain = name.isidentifier() and name.isascii() and not name.startswith("_")
-    return plain and name not in _RESERVED and not words
+    return plain and name not in _RESERVED and not name.endswith(_ENDINGS)
+
+
+def _check_combinations(names: list[str]) -> None:
+    """Raises `ValueError` if two subsets or two directions had one name, such as that of a and b, and of a_and_b."""
+    if not any({"and", "from"} & set(name.split("_")) for name in names):
+        return
+    if len(names) > _MOST_COMBINED:
+        raise ValueError(f"Names of more than {_MOST_COMBINED} modalities must be without the words 'and' and 'from'.")
+    sizes = range(1, len(names) + 1)
+    subsets = ["_and_".join(subset) for size in sizes for subset in itertools.combinations(names, size)]
+    seen: set[str] = set()
+    for combination in (*subsets, *(f"{target}_from_{subset}" for target in names for subset in subsets)):
+        if combination in seen:
+            raise ValueError(
+                f"Subsets and directions are named after modalities, and {combination!r} could be two of them. Rename "
+                f"one of {_listed(names)}."
+            )
+        seen.add(combination)
 
 
 def check_values(name: str, modality: "Modality", values: np.ndarray) -> None:
@@ -182,7 +216,7 @@ def _to_tensor(name: str, modality: "Modality", value: Any) -> tf.Tensor:
 def _hint(modality: "Modality", shape: tf.TensorShape) -> str:
     if tuple(shape) == modality.event_shape:
         return " Add the batch axis: value[None]."
-    if modality.likelihood == "categorical" and shape.rank == 1:
+    if modality.spec.kind == "label" and shape.rank == 1:
         return f" Make class numbers one-hot: keras.utils.to_categorical(value, {modality.event_shape[-1]})."
     return ""
 

@@ -3,55 +3,55 @@
     w ~ what the model says of x;   w' = w with changes
     x' = x + x'_mean - x_mean,      x_mean = E[p(x | z_mean)], z_mean = E[q(z | w)], and x'_mean likewise from w'
 
+The signature `edit_<image>_by_<attributes>` computes it, in `serving.signatures`.
+
 References:
   [1] Suzuki and Matsuo, section 4.6.4 and Fig. 9.
 """
 
-import difflib
+import io
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from tf_jmvae import images
-from tf_jmvae.data.celeba_arrays import CENTER_CROP
+from tf_jmvae.data.celeba_arrays import PREPROCESSING
 from tf_jmvae.data.faces import crop_face
 from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.serving.inference import InferenceModel
+from tf_jmvae.serving.opening import open_model
+from tf_jmvae.specs import ModalitySpec, Preprocessing
 
-__all__ = ["CROPS", "cropped", "edit", "infer_attributes"]
+__all__ = ["CROPS", "edit", "infer_attributes", "seen"]
 
-CROPS = ("none", "center", "face")
-_ALIGNED_WIDTH = 178  # of CelebA's pictures
+CROPS = ("training", "none", "center", "face")
 # How the square of OpenCV's cascade becomes the middle square of an aligned picture: medians over CelebA.
 _FACE_TO_CENTER = {"enlarge": 1.345, "shift": -0.136}
 
 
 def edit(
-    model: MultimodalVAE,
+    model: MultimodalVAE | InferenceModel,
     image: Any,
     changes: Mapping[str, float],
     *,
-    crop: str = "none",
+    crop: str = "training",
     attributes: str | None = None,
     photograph: str | None = None,
-    num_steps: int = 1,
-    seed: int = 0,
 ) -> np.ndarray:
-    """The image with some attributes changed, as uint8 RGB of the model's size.
+    """The image with some attributes changed, as pixels of the model's size.
 
     Args:
-      model: one that goes from images to attributes and from attributes to images.
+      model: one that goes from images to attributes and from attributes to images, live or opened.
       image: uint8 RGB `[H, W, 3]`, a path, or encoded bytes.
       changes: new values by attribute, e.g. `{"Smiling": 1, "Eyeglasses": -1}`; 2 or -2 exaggerates.
-      crop: the part that the model sees, which the face must fill as in the training images. `"none"`: the whole
-        middle square; `"center"`: the same part of it as of the aligned pictures of CelebA; `"face"`: that part about
-        the face that OpenCV finds (extra `faces`), for any photograph.
-      attributes: the modality of the attributes; by default the only one whose `entry_names` are known.
-      photograph: the modality of the image; by default the only standardised image.
-      num_steps: of iterated sampling, for models that need it.
-      seed: of iterated sampling.
+      crop: the part that the model sees, which the face must fill as in the training images. `"training"`: the part
+        that was taken of the training pictures; `"none"`: the whole middle; `"center"`: the same part of it as of the
+        aligned pictures of CelebA; `"face"`: that part about the face that OpenCV finds (extra `faces`), for any
+        photograph. An image of exactly the model's size is taken as it is.
+      attributes: the modality of the attributes; by default the only one that images can be edited by.
+      photograph: the modality of the image; by default the only one.
 
     Returns:
       uint8 `[h, w, 3]`, the model's event shape.
@@ -64,100 +64,64 @@ def edit(
     Examples:
       >>> edit(model, "portrait.jpg", {"Smiling": 1, "Eyeglasses": -1})
     """
-    attributes, photograph = _modalities(model, attributes, photograph)
-    indices = [_index(name, model.modalities[attributes].entry_names) for name in changes]
-    x, w = _infer(model, image, crop, attributes, photograph, num_steps, seed)
-    changed = w.copy()
-    changed[:, indices] = list(changes.values())
-    generate = {"latent": "mean", "targets": [photograph], "num_steps": num_steps, "seed": seed}
-    difference = (
-        model.generate({attributes: changed}, **generate)[photograph]
-        - model.generate({attributes: w}, **generate)[photograph]
-    )
-    return model.postprocess({photograph: x + difference})[photograph][0]
+    return _edit(model, image, changes, crop, attributes, photograph)[0]
 
 
 def infer_attributes(
-    model: MultimodalVAE,
+    model: MultimodalVAE | InferenceModel,
     image: Any,
     *,
-    crop: str = "none",
+    crop: str = "training",
     attributes: str | None = None,
     photograph: str | None = None,
-    num_steps: int = 1,
-    seed: int = 0,
 ) -> dict[str, float]:
     """What the model says of an image.
 
     Args:
-      model: one that goes from images to attributes.
+      model: one that goes from images to attributes, and back.
       image: uint8 RGB `[H, W, 3]`, a path, or encoded bytes.
       crop: as for `edit`.
       attributes: as for `edit`.
       photograph: as for `edit`.
-      num_steps: of iterated sampling, for models that need it.
-      seed: of iterated sampling.
 
     Returns:
       The mean of each attribute by name; its sign says whether it is there.
 
     Raises:
-      ValueError: a model without such modalities, or one that lacks this direction.
+      ValueError: a model without such modalities, or one that lacks a direction.
       OSError: `image` cannot be read.
     """
-    attributes, photograph = _modalities(model, attributes, photograph)
-    _, w = _infer(model, image, crop, attributes, photograph, num_steps, seed)
-    return dict(zip(model.modalities[attributes].entry_names, map(float, w[0]), strict=True))
+    return _edit(model, image, {}, crop, attributes, photograph)[1]
 
 
-def cropped(image: Any, crop: str) -> Image.Image:
-    """The square of a photograph that a model sees, RGB, of any size; arguments and errors as for `edit`."""
+def seen(image: Any, spec: ModalitySpec, crop: str = "training") -> np.ndarray:
+    """What a model sees of a photograph, uint8 `[h, w, C]`; arguments and errors as for `edit`."""
     if crop not in CROPS:
         raise ValueError(f"crop must be one of {', '.join(map(repr, CROPS))}; got {crop!r}.")
     picture = images.open_rgb(image)
-    if crop == "none":
-        return images.center_crop(picture)
-    if crop == "center":
-        return images.center_crop(picture, round(min(picture.size) * CENTER_CROP / _ALIGNED_WIDTH))
-    face = crop_face(picture, **_FACE_TO_CENTER)
-    if face is None:
-        raise ValueError("OpenCV finds no face in the image; let a face fill it, and take its middle (crop='center').")
-    return face
-
-
-def _infer(
-    model: MultimodalVAE, image: Any, crop: str, attributes: str, photograph: str, num_steps: int, seed: int
-) -> tuple[tf.Tensor, np.ndarray]:
-    """The image as the model reads it, `[1, h, w, 3]`, and its attributes, `[1, A]`."""
-    square = images.to_array(cropped(image, crop), model.modalities[photograph].event_shape[0])
-    x = model.preprocess({photograph: square[None]})[photograph]
-    inferred = model.generate({photograph: x}, targets=[attributes], latent="mean", num_steps=num_steps, seed=seed)[
-        attributes
-    ]
-    return x, inferred.numpy()
-
-
-def _modalities(model: MultimodalVAE, attributes: str | None, photograph: str | None) -> tuple[str, str]:
-    """The names of the two modalities, found where they are not given."""
-    named = [name for name, modality in model.modalities.items() if modality.entry_names]
-    pictures = [name for name in model.standardizations if model.modalities[name].event_shape[-1:] == (3,)]
-    found = []
-    for option, given, candidates in (("attributes", attributes, named), ("photograph", photograph, pictures)):
-        if given is not None and given not in candidates:
-            raise ValueError(f"{option}={given!r} is none of the modalities that can be edited: {candidates}.")
-        if given is None and len(candidates) != 1:
+    how = spec.preprocessing
+    if crop == "face":
+        picture = crop_face(picture, **_FACE_TO_CENTER)
+        if picture is None:
             raise ValueError(
-                "Editing needs a modality of attributes with entry_names and a standardized image of 3 channels; "
-                f"found {candidates} for {option}. Pass {option}=... if there are several."
+                "OpenCV finds no face in the image; let a face fill it, and take its middle (crop='center')."
             )
-        found.append(given or candidates[0])
-    return found[0], found[1]
+    if crop != "training":
+        how = Preprocessing(PREPROCESSING["center"].crop if crop == "center" else (1, 1), how.kernel, how.range)
+    return images.prepared(picture, spec.event_shape, how)
 
 
-def _index(name: str, names: tuple[str, ...]) -> int:
-    if name in names:
-        return names.index(name)
-    by_lower = {known.lower(): known for known in names}
-    close = [by_lower[match] for match in difflib.get_close_matches(name.lower(), by_lower, n=3)]
-    hint = f"Did you mean {' or '.join(close)}?" if close else f"The attributes are {', '.join(names)}."
-    raise ValueError(f"Unknown attribute {name!r}. {hint}")
+def _edit(
+    model: MultimodalVAE | InferenceModel,
+    image: Any,
+    changes: Mapping[str, float],
+    crop: str,
+    attributes: str | None,
+    photograph: str | None,
+) -> tuple[np.ndarray, dict[str, float]]:
+    opened = open_model(model) if isinstance(model, MultimodalVAE) else model
+    photograph, attributes = opened.editable(photograph, attributes)
+    pixels = seen(image, opened.modalities[photograph], crop)
+    file = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, "PNG")
+    return opened.edit(file.getvalue(), changes, attributes=attributes, photograph=photograph)

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from tf_jmvae import checks, heads, networks
+from tf_jmvae.specs import ModalitySpec, Preprocessing
 
 __all__ = ["Modality"]
 
@@ -26,9 +27,13 @@ class Modality:
       weight: factor of log p(m | z) in the training loss, to balance
         modalities of very different sizes. Metrics are not weighted; with a weight other
         than 1 the loss is no longer the negative objective.
-      standardized: the model reads and generates standardised values, and keeps the statistics: see
-        `set_statistics`, `preprocess` and `postprocess` of the models.
+      standardized: the model works on values of mean 0 and variance 1, entry by entry, and keeps the statistics of the
+        training data: what `fit` gets, if `set_statistics` has not set any. With True, `fit`, `evaluate`, `predict` and
+        estimators take raw values, and other methods what `preprocess` makes of them. With `"before"` the
+        data were standardised before, and are taken as they are everywhere.
       entry_names: what the entries of the last axis mean, such as attributes by name.
+      preprocessing: how pictures of any size become images of this modality, and images pixels. By default the largest
+        middle part, resized by Lanczos's kernel; white is 1, or 255 where the modality is standardised.
 
     Raises:
       ValueError: if the shape, the likelihood, the weight or the names make no sense.
@@ -46,17 +51,34 @@ class Modality:
         encoder: keras.layers.Layer | None = None,
         decoder: keras.layers.Layer | None = None,
         weight: float = 1.0,
-        standardized: bool = False,
+        standardized: bool | str = False,
         entry_names: Sequence[str] = (),
+        preprocessing: Preprocessing | None = None,
     ):
         self.event_shape = _checked_shape(event_shape)
         self.likelihood = likelihood
         self.encoder = networks.mlp() if encoder is None else networks.checked("encoder", encoder)
         self.decoder = networks.mlp() if decoder is None else networks.checked("decoder", decoder)
         self.weight = checks.non_negative_number("weight", weight)
-        self.standardized = bool(standardized)
+        if standardized not in (False, True, "before"):
+            raise ValueError(f"standardized must be True, False or 'before'; got {standardized!r}.")
+        self.standardized = standardized
+        white = 255.0 if standardized else 1.0
+        self.preprocessing = Preprocessing(range=(0.0, white)) if preprocessing is None else preprocessing
         self.entry_names = _checked_entry_names(entry_names, self.event_shape)
         self.head = heads.get(likelihood).with_event_shape(self.event_shape)
+
+    @property
+    def spec(self) -> ModalitySpec:
+        """What is known of the modality without its networks."""
+        return ModalitySpec(
+            event_shape=self.event_shape,
+            likelihood=heads.name_of(self.head),
+            entry_names=self.entry_names,
+            standardized=bool(self.standardized),
+            preprocessing=self.preprocessing,
+            support=self.head.support,
+        )
 
     def get_config(self) -> dict[str, Any]:
         by_name = isinstance(self.likelihood, str)
@@ -69,11 +91,16 @@ class Modality:
             "weight": self.weight,
             "standardized": self.standardized,
             "entry_names": list(self.entry_names),
+            "preprocessing": self.preprocessing.to_json(),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Modality":
         config = dict(config)
+        if "preprocessing" in config:
+            config["preprocessing"] = Preprocessing(**config["preprocessing"])
+        elif config["standardized"]:  # a file of the first version, whose models take values that are standardised
+            config["standardized"] = "before"
         for key in ("likelihood", "encoder", "decoder"):
             if isinstance(config[key], dict):
                 config[key] = keras.saving.deserialize_keras_object(config[key])

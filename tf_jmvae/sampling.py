@@ -9,7 +9,7 @@ from tf_jmvae import replicas, row_noise, seeds
 
 tfd = tfp.distributions
 
-__all__ = ["draw"]
+__all__ = ["draw", "standard_normal"]
 
 # From a distribution, noise `[B, S, ...]`, and a function that gives a parameter's axes those of the noise, to samples.
 _Transform = Callable[[tfd.Distribution, tf.Tensor, Callable[[tf.Tensor], tf.Tensor]], tf.Tensor]
@@ -45,6 +45,28 @@ def draw(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: int | Non
     return tf.transpose(samples, (1, 0, *range(2, samples.shape.rank)))
 
 
+def standard_normal(like: tfd.Distribution, seed: tf.Tensor, num_samples: int | None = None) -> tf.Tensor:
+    """The noise from which `draw` makes samples of a normal distribution.
+
+    Args:
+      like: a distribution with batch shape `[B, ...]`; only its shape counts.
+      seed: as for `draw`.
+      num_samples: as for `draw`.
+
+    Returns:
+      Standard normal numbers, of the shape of the samples.
+    """
+    return draw(_standard(like, like.batch_shape_tensor()), seed, num_samples)
+
+
+def _standard(like: tfd.Distribution, batch_shape: tf.Tensor) -> tfd.Distribution:
+    """Independent standard normal numbers as large as the events of another distribution."""
+    shape = tf.concat([batch_shape, like.event_shape_tensor()], 0)
+    static = [*like.batch_shape, *like.event_shape]
+    zeros, ones = (tf.ensure_shape(tf.fill(shape, tf.constant(x, like.dtype)), [None, *static[1:]]) for x in (0, 1))
+    return tfd.Independent(tfd.Normal(zeros, ones), like.event_shape.rank)
+
+
 def _innermost(distribution: tfd.Distribution) -> tfd.Distribution:
     while isinstance(distribution, tfd.Independent):
         distribution = distribution.distribution
@@ -53,16 +75,9 @@ def _innermost(distribution: tfd.Distribution) -> tfd.Distribution:
 
 def _normal_part(distribution: tfd.Distribution, seed: tf.Tensor, part: replicas.Part) -> tf.Tensor:
     """This replica's rows of the sample that one device would draw for the global batch."""
-
-    def standard(like: tfd.Distribution) -> tfd.Distribution:
-        if isinstance(like, tfd.Independent):
-            return tfd.Independent(standard(like.distribution), like.reinterpreted_batch_ndims)
-        shape = tf.concat([[part.total], tf.shape(like.loc + like.scale)[1:]], 0)
-        return tfd.Normal(tf.zeros(shape, like.dtype), tf.ones(shape, like.dtype))
-
     base = _innermost(distribution)
-    noise = part.of(standard(distribution).sample(seed=seed))
-    return base.loc + base.scale * tf.ensure_shape(noise, base.batch_shape)
+    whole = _standard(distribution, tf.concat([[part.total], distribution.batch_shape_tensor()[1:]], 0))
+    return base.loc + base.scale * tf.ensure_shape(part.of(whole.sample(seed=seed)), base.batch_shape)
 
 
 def _draw_by_row(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: int) -> tf.Tensor:

@@ -183,7 +183,9 @@ def test_sampling_repeats_with_a_seed_and_differs_without(model, batch):
     observed, targets = _least(model, batch), list(model.targets)
     calls = [
         lambda **seed: model.generate(observed, targets=targets, num_steps=3, output="sample", num_samples=4, **seed),
-        lambda **seed: model.generate(observed, targets=targets, num_steps=3, initial="noise", **seed),
+        lambda **seed: model.generate(
+            observed, targets=targets, iterated_sampling=tj.IteratedSampling(3, "noise"), **seed
+        ),
         lambda **seed: model.reconstruct(batch, **seed),
     ]
     if not model.given:
@@ -271,7 +273,7 @@ def test_a_chain_encodes_what_is_observed_once(make, batch, monkeypatch):
     tf.config.run_functions_eagerly(True)
     try:
         observed = {name: value for name, value in batch.items() if name != target}
-        model.posterior(observed, num_steps=5, initial="zeros", seed=1)
+        model.posterior(observed, iterated_sampling=tj.IteratedSampling(5, "zeros"), seed=1)
     finally:
         tf.config.run_functions_eagerly(False)
     assert calls.pop(target) == 5

@@ -33,9 +33,9 @@ def test_it_is_the_share_of_right_signs_of_each_example(model, monkeypatch):
 
 def test_models_that_iterate_say_in_how_many_steps():
     model = portrait_model(tj.JMVAE)
-    first, second = (attribute_accuracy(model, _data(model), num_steps=3, seed=5, verbose=0) for _ in range(2))
+    first, second = (attribute_accuracy(model, _data(model), iterated_sampling=3, seed=5, verbose=0) for _ in range(2))
     np.testing.assert_array_equal(first.values, second.values)
-    assert first.settings == {"num_steps": 3}
+    assert first.settings == {"num_steps": 3, "initial": "zeros"}
 
 
 def test_attributes_other_than_plus_and_minus_one_are_refused(model):

@@ -98,7 +98,7 @@ def test_no_more_ways_down_a_hierarchy_are_walked_at_once_than_allowed_and_none_
             return likelihoods(tf.identity(z), **options)
 
     model.likelihoods = spy
-    options = {"num_samples": 10, "num_steps": 2, "num_chains": num_chains}
+    options = {"num_samples": 10, "iterated_sampling": tj.IteratedSampling(2, num_chains=num_chains)}
     ESTIMATES["bound"](model, small_batch(size=2), max_rows=max_rows, **options)
     rows = [int(np.prod(shape[:-1])) for shape in decoded]
     assert max_rows / 2 < max(rows) <= max_rows
@@ -110,16 +110,16 @@ def test_all_samples_of_a_chain_come_from_its_one_end_in_whatever_chunks():
     exact, model = exact_jmvae()
     draws, draw_latents = [], model.draw_latents
 
-    def latents(q, seed, num_samples=None, **options):
-        z = draw_latents(q, seed, num_samples, **options)
-        if num_samples is None:
+    def latents(q, noise):
+        z = draw_latents(q, noise)
+        if z.shape.rank == 2:
             return z
         record = tf.py_function(lambda mean: draws.append(mean.numpy()), [q.mean()], [])
         with tf.control_dependencies([record]):
             return tf.identity(z)
 
     model.draw_latents = latents
-    options = {"num_samples": 12, "num_steps": 3, "num_chains": 1, "initial": "noise"}
+    options = {"num_samples": 12, "iterated_sampling": tj.IteratedSampling(3, "noise", 1)}
     ESTIMATES["bound"](model, exact.sample(1), max_rows=5, **options)
     assert len(draws) == 3  # of 5, 5 and 2 samples
     np.testing.assert_array_equal(draws[0], draws[1])
@@ -129,7 +129,7 @@ def test_all_samples_of_a_chain_come_from_its_one_end_in_whatever_chunks():
 @pytest.mark.parametrize("num_chains", [1, 4])
 def test_chunks_hold_whole_chains_of_iterated_sampling(num_chains):
     exact, model = exact_jmvae()
-    options = {"num_samples": 12, "num_steps": 3, "num_chains": num_chains}
+    options = {"num_samples": 12, "iterated_sampling": tj.IteratedSampling(3, num_chains=num_chains)}
     whole, chunks = (
         ESTIMATES["bound"](model, exact.sample(200), max_rows=max_rows, **options) for max_rows in (None, 13)
     )

@@ -156,9 +156,9 @@ def test_more_examples_than_a_batch_keep_their_order():
 
 def test_the_settings_of_iterated_sampling_are_recorded():
     model = tj.JMVAE(_modalities(), CLASSES)
-    iterated = _x_from_w(_class_of, model, num_steps=3)
+    iterated = _x_from_w(_class_of, model, iterated_sampling=3)
     assert iterated.settings == {"latent": "sample", "num_steps": 3, "initial": "zeros"}
-    assert _x_from_w(_class_of, latent="mean", num_steps=3).settings == {"latent": "mean"}
+    assert _x_from_w(_class_of, latent="mean", iterated_sampling=3).settings == {"latent": "mean"}
     assert json.loads(json.dumps(iterated.as_dict(), allow_nan=False))["num_examples"] == 60
 
 
@@ -171,7 +171,7 @@ def test_the_settings_of_iterated_sampling_are_recorded():
         ({"given": [], "classifier": _class_of}, "No modality was given"),
         ({"target": ["w"]}, r"target must be the name of one modality, such as 'x'; got \['w'\]"),
         ({"classifier": _class_of, "num_samples": 0}, "num_samples must be a whole number of 1 or more; got 0"),
-        ({"classifier": _class_of, "num_steps": 0}, "num_steps must be a whole number of 1 or more; got 0"),
+        ({"classifier": _class_of, "iterated_sampling": 0}, "num_steps must be a whole number of 1 or more; got 0"),
         ({"classifier": _class_of, "data": {"w": W[:0]}}, "The data hold no example"),
         (
             {"classifier": lambda x: np.ones((len(x), 1))},

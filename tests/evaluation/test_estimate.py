@@ -66,7 +66,8 @@ def test_an_estimate_is_json_without_its_single_values(options):
 @pytest.mark.parametrize("estimator", ["bound", "monte_carlo", "importance"])
 def test_what_an_estimator_returns_is_json(estimator):
     model = tj.JMVAE(small_modalities(), 3)
-    options = {"target": "x", "given": "w", "estimator": estimator, "num_samples": np.int64(4), "num_chains": 2}
+    options = {"target": "x", "given": "w", "estimator": estimator, "num_samples": np.int64(4)}
+    options["iterated_sampling"] = tj.IteratedSampling(num_chains=2)
     estimate = conditional_log_likelihood(model, small_batch(), **options, **QUIET)
     recorded = json.loads(json.dumps(estimate.as_dict(), allow_nan=False))
     assert recorded["num_samples"] == 4
@@ -119,7 +120,7 @@ def test_the_recorded_seed_is_a_whole_number_that_repeats_the_values(kind, seed,
 
 def test_a_number_of_steps_may_be_numpy_s():
     model, batch = tj.JMVAE(small_modalities(), 3), small_batch()
-    first, second = (_conditional(num_steps=steps)(model, batch) for steps in (np.int64(3), 3))
+    first, second = (_conditional(iterated_sampling=steps)(model, batch) for steps in (np.int64(3), 3))
     np.testing.assert_array_equal(first.values, second.values)
     assert json.loads(json.dumps(first.as_dict()))["settings"]["num_steps"] == 3
 
@@ -185,18 +186,19 @@ def _marginal(**options):
         (_conditional(estimator="importance", normalizer_samples=0), r"normalizer_samples must be a whole number of 1"),
         (_conditional(num_samples=0), r"num_samples must be a whole number of 1 or more; got 0"),
         (_conditional(num_samples=2.5), r"num_samples must be a whole number"),
-        (_conditional(num_steps=0), r"num_steps must be a whole number of 1 or more; got 0"),
-        (_conditional(num_steps=1.5), r"num_steps must be a whole number"),
-        (_conditional(num_chains=3), r"num_chains must divide the 10 samples; got 3"),
-        (_conditional(num_chains=0), r"num_chains must be a whole number of 1 or more"),
-        (_conditional(initial="ones"), r"initial must be 'zeros' or 'noise'; got 'ones'"),
+        (_conditional(iterated_sampling=0), r"num_steps must be a whole number of 1 or more; got 0"),
+        (_conditional(iterated_sampling=1.5), r"num_steps must be a whole number"),
+        (
+            _conditional(iterated_sampling=tj.IteratedSampling(num_chains=3)),
+            r"num_chains must divide the 10 samples; got 3",
+        ),
         (_conditional(max_rows=0), r"max_rows must be a whole number of 1 or more"),
         (_conditional(seed=-1), r"seed must lie between 0"),
         (_joint(seed=tf.constant([1, -1])), r"must have entries of 0 or more; got \[1, -1\]"),
         (_joint(num_samples=0), r"num_samples must be a whole number"),
         (_marginal(modality="v"), r"Unknown modality 'v'"),
         (_marginal(proposal="prior"), r"proposal must be one of 'joint', 'own'; got 'prior'"),
-        (_marginal(proposal="own", num_steps=0), r"num_steps must be a whole number"),
+        (_marginal(proposal="own", iterated_sampling=0), r"num_steps must be a whole number"),
     ],
 )
 def test_what_makes_no_sense_is_refused(estimate, message):

@@ -53,11 +53,11 @@ def test_a_cvae_iterates_when_it_is_asked_to_and_says_so():
     case = ExactCVAE(count=30)
     model, batch = case.model, case.batch
     prior = _conditional(model, batch, "x", "w", num_samples=4)
-    iterated = _conditional(model, batch, "x", "w", num_samples=4, initial="zeros", num_steps=3)
+    iterated = _conditional(model, batch, "x", "w", num_samples=4, iterated_sampling=tj.IteratedSampling(3, "zeros"))
     assert prior.settings == {}
     assert iterated.settings == {"num_steps": 3, "initial": "zeros", "num_chains": 4}
     assert prior.mean != iterated.mean
-    noise = _conditional(model, batch, "x", "w", num_samples=4, initial="noise", num_chains=2)
+    noise = _conditional(model, batch, "x", "w", num_samples=4, iterated_sampling=tj.IteratedSampling(1, "noise", 2))
     assert noise.settings == {"num_steps": 1, "initial": "noise", "num_chains": 2}
 
 
@@ -67,7 +67,7 @@ def test_a_cvae_that_iterates_long_enough_forgets_where_it_began():
     model, batch = case.model, case.batch
     batch = {name: np.tile(value, (20, 1)) for name, value in batch.items()}
     prior = _conditional(model, batch, "x", "w", num_samples=10)
-    iterated = _conditional(model, batch, "x", "w", num_samples=10, initial="zeros", num_steps=60)
+    iterated = _conditional(model, batch, "x", "w", num_samples=10, iterated_sampling=tj.IteratedSampling(60, "zeros"))
     error = np.hypot(*(np.std(result.values) for result in (prior, iterated))) / np.sqrt(len(prior.values))
     assert abs(prior.mean - iterated.mean) < 4 * error
 
@@ -80,9 +80,8 @@ def test_the_bound_after_many_steps_is_that_of_the_exact_conditional_however_man
     exact, model = exact_jmvae()
     batch = exact.sample(1500)
     expected = expected_log_prob(exact, batch, "x", *exact.posterior(batch, ["w"]))
-    estimate = _conditional(
-        model, batch, "x", "w", num_samples=num_samples, num_steps=40, num_chains=num_chains, seed=3
-    )
+    iteration = tj.IteratedSampling(40, num_chains=num_chains)
+    estimate = _conditional(model, batch, "x", "w", num_samples=num_samples, iterated_sampling=iteration, seed=3)
     error = np.std(estimate.values - expected) / np.sqrt(1500)
     assert error < 0.2
     assert abs(estimate.mean - expected.mean()) < 4 * error
@@ -102,7 +101,7 @@ def test_one_step_takes_zeros_for_what_is_missing():
 
 def test_nothing_iterates_where_everything_is_given():
     exact, model = exact_jmvae()
-    estimate = _conditional(model, exact.sample(5), "x", ["x", "w"], num_steps=50)
+    estimate = _conditional(model, exact.sample(5), "x", ["x", "w"], iterated_sampling=50)
     assert estimate.settings == {}
 
 
@@ -111,7 +110,7 @@ def test_importance_of_an_iterating_model_is_the_conditional_log_likelihood(norm
     exact, model = exact_jmvae()
     batch = exact.sample(50)
     truth = conditional_log_prob(exact, batch, ["x"], ["w"])
-    options = {"estimator": "importance", "normalizer": normalizer, "normalizer_samples": 5000, "num_steps": 5}
+    options = {"estimator": "importance", "normalizer": normalizer, "normalizer_samples": 5000, "iterated_sampling": 5}
     estimate = _conditional(model, batch, "x", "w", num_samples=10, **options)
     assert estimate.mean == pytest.approx(truth.mean(), abs=0.1)
 

@@ -211,7 +211,7 @@ def test_a_posterior_that_collapsed_has_a_map_with_all_points_in_the_middle(monk
     config = _config("jmvae-kl", None)
     model = build.build_model(config.model)
     monkeypatch.setattr(latents, "_latents", lambda model, test, *_, **__: np.zeros((len(test["x"]), latent_dim)))
-    drawn = latents.latent_map(model, config.data.load(), num_steps=1, seed=0)
+    drawn = latents.latent_map(model, config.data.load(), seed=0)
     assert set(re.findall(r"M(\S+ \S+)h0", "".join(path for _, path in drawn.panels[0].groups))) == {"170 170"}
     assert np.isnan(latents._correlations(np.zeros((4, 2)), np.eye(4) > 0)).all()
 

@@ -125,7 +125,7 @@ def _values(model, plain, inputs, num_steps):
     }
     seed = tf.constant(inputs["seed"]) if "seed" in inputs else NO_SEEDS[size]
     if plain.startswith("encode") or plain == "serving_default":
-        q = model.posterior(observed, num_steps=num_steps, seed=seed)
+        q = model.posterior(observed, iterated_sampling=num_steps, seed=seed)
         return {"mean": q.mean(), "standard_deviation": q.stddev()}
     if plain.startswith("decode"):
         z = tf.constant(inputs["z"])

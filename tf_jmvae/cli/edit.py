@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 import tyro
 
-from tf_jmvae.cli.models import keras_file
 from tf_jmvae.cli.options import Common, metavar
 from tf_jmvae.cli.startup import load_tensorflow, note
 
@@ -26,16 +25,17 @@ class Options(Common):
       tf-jmvae edit runs/celeba-jmvae-kl-gan/model.keras me.jpg --set Smiling=1 Eyeglasses=-1 --crop face
     """
 
-    model: Annotated[Path, tyro.conf.Positional, metavar("MODEL")]
-    """The folder of a run with CelebA, or its model.keras."""
+    model: Annotated[str, tyro.conf.Positional, metavar("MODEL")]
+    """The folder of a run with CelebA, its model.keras, or an exported SavedModel."""
     portrait: Annotated[Path, tyro.conf.Positional, metavar("PORTRAIT")]
     """Any photograph; the face should fill it as in the training images, or use --crop face."""
     set: tuple[str, ...] = ()
     """Changes, NAME=VALUE with 1 or -1; 2 or -2 exaggerates. Without any, the attributes are listed."""
     output: Path = Path("edited.png")
     """Where the edited portrait goes, a PNG of the model's size."""
-    crop: Literal["none", "center", "face"] = "center"
-    """The middle as of CelebA's aligned pictures, that part about the face that OpenCV finds, or the whole square."""
+    crop: Literal["training", "none", "center", "face"] = "training"
+    """The part that was taken of the training pictures, the whole middle, the middle as of CelebA's aligned pictures,
+    or that part about the face that OpenCV finds."""
 
 
 def run(options: Options) -> None:
@@ -48,11 +48,10 @@ def run(options: Options) -> None:
 
     from tf_jmvae import editing
     from tf_jmvae.files import explained, replace_atomically
-    from tf_jmvae.training import run as runs
+    from tf_jmvae.serving.opening import open_model
 
     note("Loading the model ...")
-    file = keras_file(options.model) or options.model
-    model = runs.load_model(file, maker="tf-jmvae train --preset celeba-jmvae-kl-gan-small")
+    model = open_model(options.model)
     edited = editing.edit(model, options.portrait, changes, crop=options.crop)
     inferred = editing.infer_attributes(model, options.portrait, crop=options.crop)
     for name, value in sorted(inferred.items(), key=lambda item: -item[1]):

@@ -55,10 +55,8 @@ def run(options: Options) -> None:
     from tf_jmvae.training import run as runs
 
     record = runs.describe(path.parent)
-    steps_of_run = record.pop("num_steps")
-    num_steps = steps_of_run if options.num_steps is None else options.num_steps
     folder = options.output / name / ("" if options.version is None else str(options.version))
-    settings = {"num_steps": num_steps, "num_samples": options.num_samples, "notes": options.notes}
+    settings = {"num_steps": options.num_steps, "num_samples": options.num_samples, "notes": options.notes}
     note("Loading the model ...")
     model = runs.load_model(path)
     note("Tracing every signature, and trying each one ...")

@@ -2,13 +2,12 @@
 
 import contextlib
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import tf_jmvae
-from tf_jmvae.cli import models
 from tf_jmvae.pretrained import default_model
+from tf_jmvae.specs import ModelSpec
 from tf_jmvae.training import presets
 
 __all__ = ["installation", "of_model"]
@@ -48,27 +47,28 @@ def of_model(handle: str) -> dict[str, Any]:
     """
     if "://" in handle:
         raise ValueError(f"info reads models on this machine; got the URL {handle}. Download and unpack it first.")
+    from tf_jmvae.serving import opening
+
     path = Path(handle).expanduser()
-    if file := models.keras_file(path):
+    if file := opening.keras_file(path):
         return _trained(file)
-    if models.is_exported(path):
+    if opening.is_exported(path):
         return _exported(path)
-    raise models.no_model(path)
+    raise opening.no_model(path)
 
 
 def _trained(file: Path) -> dict[str, Any]:
+    from tf_jmvae.serving.opening import ADVICE
     from tf_jmvae.training import run
     from tf_jmvae.training.evaluate import directions
 
-    model = run.load_model(file, advice=models.ADVICE)
+    model = run.load_model(file, advice=ADVICE)
     record = run.describe(file.parent)
     trainable = sum(int(weight.shape.num_elements()) for weight in _tensors(model.trainable_weights))
     other = sum(int(weight.shape.num_elements()) for weight in _tensors(model.non_trainable_weights))
     return {
         "path": str(file),
-        "kind": type(model).__name__,
-        "latent_dim": model.latent_dim,
-        "modalities": _described(models.describe(model)),
+        **_described(model.spec),
         "parameters": {"trainable": trainable, "other": other},
         "directions": [f"{target} from {', '.join(given)}" for target, given in directions(model)]
         + ([] if model.given else [f"{', '.join(model.modalities)} from the prior"]),
@@ -88,11 +88,10 @@ def _exported(path: Path) -> dict[str, Any]:
     card.verify(folder, content, links=True)
     shapes = tf.train.load_checkpoint(str(folder / "variables" / "variables")).get_variable_to_shape_map()
     count = sum(tf.TensorShape(shape).num_elements() for name, shape in shapes.items() if name.startswith(_WEIGHTS))
-    described = {name: models.of_card(entry) for name, entry in content["modalities"].items()}
-    kept = ("kind", "latent_dim", "num_steps", "training", "metrics", "created")
+    kept = ("training", "metrics", "created")
     return {
         "path": str(folder),
-        "modalities": _described(described),
+        **_described(ModelSpec.from_json(content)),
         "parameters": {"in all": count},
         "directions": _directions(content["signatures"]),
         "signatures": content["signatures"],
@@ -120,8 +119,9 @@ def _directions(signatures: dict[str, Any]) -> list[str]:
     return found + (["everything from the prior"] if "sample" in signatures else [])
 
 
-def _described(modalities: dict[str, models.Described]) -> dict[str, Any]:
-    return {name: asdict(described) for name, described in modalities.items()}
+def _described(spec: ModelSpec) -> dict[str, Any]:
+    found = spec.to_json()
+    return {name: found[name] for name in ("kind", "latent_dim", "num_steps", "modalities")}
 
 
 def _device(device: Any) -> str:

@@ -3,17 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import tyro
 
 from tf_jmvae.cli import given, pictures
-from tf_jmvae.cli.models import Described, Model, load
 from tf_jmvae.cli.options import Common, default, metavar
 from tf_jmvae.cli.startup import load_tensorflow, note
 from tf_jmvae.cli.tables import table
 from tf_jmvae.pretrained import default_model
+from tf_jmvae.specs import ModalitySpec
+
+if TYPE_CHECKING:
+    from tf_jmvae.serving import InferenceModel
 
 __all__ = ["Options", "run"]
 
@@ -29,7 +32,7 @@ class Options(Common):
     mean over the samples. An npz file has everything as arrays [examples, samples, ...].
 
     Of what is given, a name that comes again belongs to the next example. Attributes that are not named are absent.
-    Images are resized and scaled as in the training data: of each, the largest part in the middle of the model's form.
+    Images are cropped, resized and scaled as in the training data.
 
     Examples:
       tf-jmvae generate --given w=3 w=5 --num-samples 8 --output digits.png
@@ -42,7 +45,7 @@ class Options(Common):
     model: Annotated[str | None, tyro.conf.Positional, metavar("[MODEL]"), default("the pre-trained MNIST model")] = (
         None
     )
-    """The folder of a run, a model.keras, or an exported SavedModel."""
+    """The folder of a run, a model.keras, an exported SavedModel, or the address of a served one."""
     given: Annotated[tuple[str, ...], default("nothing")] = ()
     """What is observed: a class, w=3; an image, x=photo.jpg; attributes, Smiling=1; numbers, v=0.5,1."""
     target: Annotated[tuple[str, ...], default("whatever is not given")] = ()
@@ -69,8 +72,10 @@ def run(options: Options) -> None:
             raise ValueError(f"--{name} must be 1 or more; got {value}.")
     handle = str(default_model()) if options.model is None else options.model
     load_tensorflow(debug=options.debug)
+    from tf_jmvae.serving.opening import open_model
+
     note("Loading the model ...")
-    model = load(handle, options.num_steps)
+    model = open_model(handle, iterated_sampling=options.num_steps)
     texts, size = given.parse(options.given, model.modalities)
     targets = _targets(options, model, list(texts))
     if kind == "png" and options.output and not any(model.modalities[name].is_image for name in targets):
@@ -79,7 +84,7 @@ def run(options: Options) -> None:
             "out, or name an .npz file for the arrays."
         )
     note("Generating ...")
-    found = _generated(model, given.read(texts, size, model), targets, options, pixels=kind == "png")
+    found = _generated(model, given.read(texts, size, model.modalities), targets, options, pixels=kind == "png")
 
     written = _write_arrays(output, found) if kind == "npz" else _write_images(output, found, model)
     headings = [_heading(texts, number) for number in range(size)]
@@ -103,12 +108,12 @@ def _output(options: Options) -> tuple[str, Path]:
     return kind, output
 
 
-def _targets(options: Options, model: Model, observed: list[str]) -> list[str]:
-    made = [name for name, described in model.modalities.items() if not described.given]
+def _targets(options: Options, model: "InferenceModel", observed: list[str]) -> list[str]:
+    made = model.spec.targets
     wrong = [name for name in options.target if name not in made]
     if wrong:
         raise ValueError(f"--target: the model generates {', '.join(made)}; got {', '.join(wrong)}.")
-    missing = [name for name, described in model.modalities.items() if described.given and name not in observed]
+    missing = [name for name in model.spec.given if name not in observed]
     if missing:
         raise ValueError(
             f"A {model.kind} generates {', '.join(made)} given {', '.join(missing)} only: add --given {missing[0]}=...."
@@ -120,20 +125,21 @@ def _targets(options: Options, model: Model, observed: list[str]) -> list[str]:
 
 
 def _generated(
-    model: Model, observed: Mapping[str, object], targets: list[str], options: Options, *, pixels: bool
+    model: "InferenceModel", observed: Mapping[str, object], targets: list[str], options: Options, *, pixels: bool
 ) -> dict[str, np.ndarray]:
     """`[examples, samples, *event_shape]` by target."""
-    common = {"seed": options.seed, "pixels": pixels}
+    drawn_images = [name for name in targets if pixels and model.modalities[name].is_image]
+    common = {"seed": options.seed, "images": "uint8" if drawn_images else "float"}
     if not observed:
         if options.latent == "mean":
             raise ValueError("--latent mean needs something --given; the prior's mean is one point.")
         drawn = model.sample(options.num_samples, **common)
         return {name: drawn[name][None] for name in targets}
     common |= {"num_samples": options.num_samples, "latent": options.latent}
-    return {name: model.generate(observed, name, **common) for name in targets}
+    return model.generate(observed, targets=targets, **common)
 
 
-def _write_images(output: Path, found: Mapping[str, np.ndarray], model: Model) -> dict[Path, str]:
+def _write_images(output: Path, found: Mapping[str, np.ndarray], model: "InferenceModel") -> dict[Path, str]:
     """One file for each modality of images; of several, each with its modality's name."""
     images = {name: values for name, values in found.items() if model.modalities[name].is_image}
     written = {}
@@ -169,15 +175,13 @@ def _heading(texts: given.Texts, number: int) -> str:
     return " ".join(words)
 
 
-def _described(name: str, values: np.ndarray, described: Described, headings: list[str]) -> str:
+def _described(name: str, values: np.ndarray, described: ModalitySpec, headings: list[str]) -> str:
     """A table of labels, attributes or numbers: a row for each entry, a column for each example."""
     if headings == [""]:  # from the prior, each sample is an example of its own
         values, headings = values[0][:, None], [f"sample {number}" for number in range(1, values.shape[1] + 1)]
     means = values.mean(axis=1).reshape(len(values), -1)
-    names = described.entry_names
-    if len(names) != means.shape[1]:
-        names = tuple(map(str, range(means.shape[1])))
-    if described.is_label:
+    names = described.names() if len(described.event_shape) == 1 else tuple(map(str, range(means.shape[1])))
+    if described.kind == "label":
         return _labels(name, means, names, headings)
     order = np.argsort(-means[0], kind="stable") if described.entry_names else np.arange(means.shape[1])
     digits = "{:.3f}" if described.likelihood == "bernoulli" else "{:+.3f}"

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from tf_jmvae.cli.models import Described, Model
+from tf_jmvae.specs import ModalitySpec
 
 __all__ = ["parse", "read"]
 
 Texts = dict[str, dict[str, list[str]]]
 
 
-def parse(words: Sequence[str], modalities: Mapping[str, Described]) -> tuple[Texts, int]:
+def parse(words: Sequence[str], modalities: Mapping[str, ModalitySpec]) -> tuple[Texts, int]:
     """Values by modality and, of attributes, by their name (`""` for a whole modality); and the number of examples.
 
     A name that comes again belongs to the next example; one that comes once, to all of them.
@@ -43,8 +43,8 @@ def parse(words: Sequence[str], modalities: Mapping[str, Described]) -> tuple[Te
     return found, next(iter(counts), 1)
 
 
-def read(texts: Texts, size: int, model: Model) -> dict[str, Any]:
-    """The observed modalities as the model takes them, `size` examples of each.
+def read(texts: Texts, size: int, modalities: Mapping[str, ModalitySpec]) -> dict[str, Any]:
+    """The observed modalities as a model takes them, `size` examples of each.
 
     Raises:
       ValueError: a value does not fit its modality.
@@ -52,11 +52,11 @@ def read(texts: Texts, size: int, model: Model) -> dict[str, Any]:
     """
     observed = {}
     for name, values in texts.items():
-        described = model.modalities[name]
+        described = modalities[name]
         if "" in values:
             whole = values[""] * (size if len(values[""]) == 1 else 1)
             if described.is_image:
-                observed[name] = model.read_images(name, [_png(text) for text in whole])
+                observed[name] = [_png(text) for text in whole]
             else:
                 observed[name] = np.stack([_vector(name, text, described) for text in whole])
         else:
@@ -64,14 +64,14 @@ def read(texts: Texts, size: int, model: Model) -> dict[str, Any]:
     return observed
 
 
-def _resolve(name: str, modalities: Mapping[str, Described]) -> tuple[str, str]:
+def _resolve(name: str, modalities: Mapping[str, ModalitySpec]) -> tuple[str, str]:
     """The modality that a name means, and the attribute if it is one's, `Smiling` or `w.Smiling`."""
     if name in modalities:
         return name, ""
     modality, dot, entry = name.partition(".")
     if dot and modality in modalities and entry in modalities[modality].entry_names:
         return modality, entry
-    attributes = {m: d.entry_names for m, d in modalities.items() if not d.is_label}
+    attributes = {m: d.entry_names for m, d in modalities.items() if d.kind != "label"}
     having = [modality for modality, names in attributes.items() if name in names]
     if len(having) == 1:
         return having[0], name
@@ -92,10 +92,10 @@ def _png(path: str) -> bytes:
     return encoded.getvalue()
 
 
-def _vector(name: str, text: str, described: Described) -> np.ndarray:
+def _vector(name: str, text: str, described: ModalitySpec) -> np.ndarray:
     """A class, by number or by name, or numbers with commas."""
     shape = described.event_shape
-    if described.is_label:
+    if described.kind == "label":
         if text in described.entry_names:
             return np.eye(shape[0], dtype=np.float32)[described.entry_names.index(text)]
         if text.isascii() and text.isdigit() and int(text) < shape[0]:
@@ -108,7 +108,7 @@ def _vector(name: str, text: str, described: Described) -> np.ndarray:
     return np.array(numbers, np.float32).reshape(shape)
 
 
-def _attributes(values: Mapping[str, Sequence[str]], size: int, described: Described) -> np.ndarray:
+def _attributes(values: Mapping[str, Sequence[str]], size: int, described: ModalitySpec) -> np.ndarray:
     """`[size, A]`; attributes that are not named are absent: 0 where they are binary, else -1."""
     absent = 0.0 if described.likelihood == "bernoulli" else -1.0
     attributes = np.full((size, *described.event_shape), absent, np.float32)

@@ -82,7 +82,7 @@ def _model(found: dict[str, Any]) -> str:
 def _modalities(modalities: dict[str, Any]) -> str:
     rows = []
     for name, entry in modalities.items():
-        remarks = [word for word in ("given", "standardized") if entry[word]]
+        remarks = ["given"] * (entry["role"] == "given") + ["standardized"] * entry["standardized"]
         if entry["entry_names"]:
             remarks.append(_shortened(entry["entry_names"]))
         rows.append([name, " x ".join(map(str, entry["event_shape"])), entry["likelihood"], "; ".join(remarks)])

@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 
 from tf_jmvae.data import prepared
-from tf_jmvae.data.celeba_arrays import CENTER_CROP, CROPS, Collection, Picture, write
+from tf_jmvae.data.celeba_arrays import CROPS, PREPROCESSING, Collection, Picture, write
 from tf_jmvae.data.celeba_lists import ATTRIBUTES, Files, read_attributes, read_partition
+from tf_jmvae.data.sources import Source
+from tf_jmvae.registry import DATASETS
 
-__all__ = ["ATTRIBUTES", "CENTER_CROP", "CROPS", "CelebA", "read"]
+__all__ = ["ATTRIBUTES", "CROPS", "CelebA", "celeba", "read"]
 
 _VERSION = 1  # of the preparation: another number prepares everything anew
 _NAMED = 5  # in messages
@@ -45,6 +47,50 @@ class CelebA:
     report: dict[str, Any]
 
 
+@DATASETS.register("celeba")
+def celeba(
+    data_dir: str | os.PathLike | None = None,
+    image_size: int = 64,
+    crop: str = "center",
+    mirror: bool = False,
+    strict: bool = False,
+) -> Source:
+    """Photographs x, which stay uint8, and attributes w; the test split is CelebA's own, or else its validation split.
+
+    Args:
+      data_dir: as for `read`; `image_size`, `crop` and `strict` likewise, and errors.
+      image_size: height and width.
+      crop: the middle, or the face that OpenCV finds.
+      mirror: show a random half of the images mirrored, on every pass.
+      strict: whether a broken image is an error.
+    """
+    prepared = read(data_dir, image_size=image_size, crop=crop, strict=strict)
+    held_out = 2 if (prepared.partition == 2).any() else 1
+    train, test = (_rows(prepared.partition == part) for part in (0, held_out))
+    splits = [{"x": prepared.images[rows], "w": prepared.attributes[rows]} for rows in (train, test)]
+    sizes = [len(split["w"]) for split in splits]
+    if 0 in sizes:
+        raise ValueError(
+            "CelebA: the list of partitions must name training images (0) and validation (1) or test images (2) that "
+            f"are there; found {sizes[0]} and {sizes[1]}."
+        )
+    return Source(
+        *splits,
+        mirror=("x",) if mirror else (),
+        preprocessing={"x": PREPROCESSING[crop]},
+        class_names=ATTRIBUTES,
+        report=prepared.report,
+    )
+
+
+def _rows(chosen: np.ndarray) -> slice | np.ndarray:
+    """The chosen rows; a slice if they follow one another, which leaves a memory-mapped array on the disk."""
+    rows = np.flatnonzero(chosen)
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
+
+
 def read(
     data_dir: str | os.PathLike | None = None,
     *,
@@ -60,7 +106,7 @@ def read(
       data_dir: a folder with `list_attr_celeba.txt`, `list_eval_partition.txt` and `img_align_celeba/`, of all
         images or some of them; without it tensorflow-datasets downloads the dataset, once.
       image_size: S, height and width.
-      crop: `"center"`, a square of `CENTER_CROP` pixels; or `"face"`, the face that OpenCV finds (extra `faces`),
+      crop: `"center"`, a square of 148 pixels; or `"face"`, the face that OpenCV finds (extra `faces`),
         without the images in which it finds none.
       strict: a broken image is an error; by default it is named, counted and left out.
       cache_dir: where the prepared copy is kept; see `prepared.cache_folder`.

@@ -13,12 +13,17 @@ import numpy as np
 from tf_jmvae import images
 from tf_jmvae.data import faces
 from tf_jmvae.files import write_json
+from tf_jmvae.specs import Preprocessing
 
-__all__ = ["CENTER_CROP", "CROPS", "Collection", "Picture", "write"]
+__all__ = ["CROPS", "PREPROCESSING", "Collection", "Picture", "write"]
 
-CENTER_CROP = 148
-"""Pixels of the square kept of an aligned 178 x 218 picture: from the hair to the chin, without most of the background;
-the customary crop of generative models of CelebA at 64 x 64."""
+PREPROCESSING = {
+    "center": Preprocessing(crop=(148, 178), range=(0.0, 255.0)),
+    "face": Preprocessing(range=(0.0, 255.0)),
+}
+"""How images are made of pictures, by crop. Of an aligned 178 x 218 picture a square of 148 pixels is kept: from the
+hair to the chin, without most of the background; the customary crop of generative models of CelebA at 64 x 64. Of a
+face that is found, all."""
 
 _LOOK_AHEAD = 64  # images in memory at a time
 
@@ -40,10 +45,7 @@ class Collection(NamedTuple):
     report: dict[str, Any]
 
 
-CROPS: dict[str, Callable] = {
-    "center": lambda image: images.center_crop(image, CENTER_CROP),
-    "face": faces.crop_face,
-}
+CROPS: dict[str, Callable] = {"center": lambda image: image, "face": faces.crop_face}
 
 
 def write(folder: pathlib.Path, collection: Collection, image_size: int, crop: str, strict: bool, verbose: int) -> None:
@@ -57,7 +59,8 @@ def write(folder: pathlib.Path, collection: Collection, image_size: int, crop: s
     def decode(picture: Picture) -> tuple[Picture, np.ndarray | None, Exception | None]:
         try:
             cropped = CROPS[crop](images.open_rgb(picture.source))
-            return picture, None if cropped is None else images.to_array(cropped, image_size), None
+            shape = (image_size, image_size, 3)
+            return picture, None if cropped is None else images.prepared(cropped, shape, PREPROCESSING[crop]), None
         except (OSError, ValueError) as error:
             return picture, None, error
 

@@ -7,7 +7,11 @@ import zlib
 
 import numpy as np
 
-__all__ = ["FILES", "read"]
+from tf_jmvae.data import digits
+from tf_jmvae.data.sources import Source
+from tf_jmvae.registry import DATASETS
+
+__all__ = ["FILES", "mnist", "read"]
 
 # Name and uncompressed size in bytes: a header, then one byte per pixel or label.
 FILES = {
@@ -17,7 +21,18 @@ FILES = {
     "t10k-labels-idx1-ubyte.gz": 8 + 10_000,
 }
 
+_BINARIZE_SEED = 0
+
 Split = tuple[np.ndarray, np.ndarray]
+
+
+@DATASETS.register("mnist")
+def mnist(data_dir: str | os.PathLike | None = None) -> Source:
+    """Images x `[N, 28, 28, 1]`, which training binarises afresh, and labels w; arguments and errors as for `read`."""
+    train, test = (digits.examples(*split) for split in read(data_dir))
+    noise = np.random.default_rng(_BINARIZE_SEED).random(test["x"].shape, dtype=np.float32)
+    test["x"] = (noise < test["x"]).astype(np.float32)
+    return Source(train, test, binarize=("x",), class_names=digits.NAMES)
 
 
 def read(data_dir: str | os.PathLike | None = None) -> tuple[Split, Split]:

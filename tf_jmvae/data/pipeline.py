@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae.data.statistics import Statistics
-
 __all__ = ["Shares", "from_arrays"]
 
 _MIRROR = 1 << 30  # folded into a pass's seed: beyond every number of a batch
@@ -55,7 +53,6 @@ def from_arrays(
     shuffle: bool = False,
     binarize: Iterable[str] = (),
     mirror: Iterable[str] = (),
-    standardize: Mapping[str, Statistics] | None = None,
     seed: int = 0,
     passes: range | None = None,
     shares: Shares | None = None,
@@ -69,7 +66,6 @@ def from_arrays(
       binarize: modalities in [0, 1] whose every value becomes 1 with itself as
         probability, drawn anew on every pass, else 0 (footnote 3 of the paper).
       mirror: images `[N, H, W, C]` of which a random half is mirrored left to right, drawn anew on every pass.
-      standardize: statistics by modality; values stay as small in memory as they came and are standardised by batch.
       seed: of order, binarisation and mirroring.
       passes: which passes, one after the other, e.g. `range(3, 10)`. By default the
         dataset is one pass, and the next one each time it is iterated.
@@ -80,13 +76,13 @@ def from_arrays(
 
     Raises:
       ValueError: no arrays, different lengths, a bad batch size, an unknown name
-        in `binarize`, `mirror` or `standardize`, or values to binarise outside [0, 1].
+        in `binarize` or `mirror`, or values to binarise outside [0, 1].
     """
     arrays = {name: _checked_numbers(name, array) for name, array in arrays.items()}
     gather = {name: _gatherer(array) for name, array in arrays.items()}
-    binarize, mirror, standardize = frozenset(binarize), frozenset(mirror), dict(standardize or {})
+    binarize, mirror = frozenset(binarize), frozenset(mirror)
     size = _checked_size(arrays, batch_size)
-    for option, names in (("binarize", binarize), ("mirror", mirror), ("standardize", standardize)):
+    for option, names in (("binarize", binarize), ("mirror", mirror)):
         _check_known(option, names, arrays)
     _check_binarize(arrays, binarize)
     shares = shares or Shares()
@@ -121,10 +117,7 @@ def from_arrays(
             for name in mirror:
                 image = examples[name]
                 examples[name] = tf.where(mirrored[:, None, None, None], tf.reverse(image, axis=[2]), image)
-        examples = {name: tf.cast(values, tf.float32) for name, values in examples.items()}
-        for name, statistics in standardize.items():
-            examples[name] = (examples[name] - statistics.mean) / statistics.deviation
-        return examples
+        return {name: tf.cast(values, tf.float32) for name, values in examples.items()}
 
     if passes is not None:
         numbers = tf.data.Dataset.range(passes.start, passes.stop, passes.step)

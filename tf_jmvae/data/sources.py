@@ -1,6 +1,6 @@
-"""Known datasets by name: handwritten digits (embedded), MNIST, CelebA."""
+"""Datasets of several modalities, known by name."""
 
-import pathlib
+import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -8,17 +8,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae.data import celeba, mnist
 from tf_jmvae.data.pipeline import Shares, from_arrays
-from tf_jmvae.data.statistics import Statistics
-from tf_jmvae.dataset_names import NAMES
+from tf_jmvae.registry import DATASETS
+from tf_jmvae.specs import Preprocessing
 
-__all__ = ["NAMES", "Source", "load"]
-
-_BINARIZE_SEED = 0
-_DIGITS_SPLIT_SEED = 0
-_DIGITS_TRAIN = 1437  # four fifths of scikit-learn's 1,797 images
-_DIGIT_NAMES = tuple("0123456789")
+__all__ = ["Source", "load"]
 
 
 @dataclass(frozen=True)
@@ -27,11 +21,10 @@ class Source:
 
     Attributes:
       train: arrays `[N, ...]` by modality; grey images are in [0, 1], photographs raw, uint8.
-      test: the same, ready for the model: what training binarises is binarised here once and for all, what it
-        standardises is standardised.
+      test: the same; what training binarises is binarised here once and for all.
       binarize: the modalities to binarise afresh on every training pass.
       mirror: the images of which a random half is mirrored on every training pass.
-      statistics: of the training split, by the modalities that are standardised with them.
+      preprocessing: how the images were made from pictures, by modality.
       class_names: what the entries of w mean.
       report: how the data were prepared.
     """
@@ -40,7 +33,7 @@ class Source:
     test: Mapping[str, np.ndarray]
     binarize: tuple[str, ...] = ()
     mirror: tuple[str, ...] = ()
-    statistics: Mapping[str, Statistics] = field(default_factory=dict)
+    preprocessing: Mapping[str, Preprocessing] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
     report: Mapping[str, Any] = field(default_factory=dict)
 
@@ -67,7 +60,7 @@ class Source:
             test=test,
             binarize=tuple(name for name in self.binarize if name in names),
             mirror=tuple(name for name in self.mirror if name in names),
-            statistics={name: self.statistics[name] for name in names if name in self.statistics},
+            preprocessing={name: self.preprocessing[name] for name in names if name in self.preprocessing},
         )
 
     def num_batches(self, batch_size: int) -> int:
@@ -101,7 +94,6 @@ class Source:
             shuffle=True,
             binarize=self.binarize,
             mirror=self.mirror,
-            standardize=self.statistics,
             seed=seed,
             passes=passes,
             shares=shares,
@@ -120,28 +112,15 @@ class Source:
         return from_arrays(self.test, batch_size=batch_size, passes=range(1), shares=shares)
 
 
-def load(
-    name: str,
-    *,
-    data_dir: str | pathlib.Path | None = None,
-    train_size: int | None = None,
-    image_size: int | None = None,
-    crop: str | None = None,
-    mirror: bool = False,
-    strict: bool = False,
-) -> Source:
+def load(name: str, *, train_size: int | None = None, **options: Any) -> Source:
     """A dataset of images x with labels or attributes w.
 
     Args:
       name: `"digits"`, scikit-learn's 1,797 images of 8x8, which need no download; `"mnist"`, 70,000 of
-        28x28; or `"celeba"`, 202,599 photographs of faces with 40 attributes in {-1, 1}.
-      data_dir: a folder with the original files: MNIST's four `.gz` files, or CelebA's two lists and its
-        images unpacked; without it tensorflow-datasets downloads them, once.
+        28x28; `"celeba"`, 202,599 photographs of faces with 40 attributes in {-1, 1}; or another that is registered.
       train_size: use the first so many training examples, e.g. 50,000 of MNIST's 60,000.
-      image_size: CelebA: height and width; 64 by default.
-      crop: CelebA: `"center"`, the default, or `"face"`, which OpenCV finds (extra `faces`).
-      mirror: CelebA: show a random half of the images mirrored, on every pass.
-      strict: CelebA: a broken image is an error; by default it is named, counted and left out.
+      **options: of the dataset's function in `tf_jmvae.data`, such as `data_dir`, a folder with the original files of
+        MNIST or CelebA, or `image_size` and `crop` of CelebA; None leaves an option as it is.
 
     Returns:
       A `Source` of `"x"`, `[N, H, W, C]`, and `"w"`: one-hot labels `[N, 10]`, or attributes `[N, 40]`.
@@ -151,76 +130,16 @@ def load(
       FileNotFoundError: `data_dir` lacks a file; the message lists which.
       OSError: a file is damaged.
     """
-    if name not in NAMES:
-        raise ValueError(f"Unknown dataset {name!r}. Expected one of {', '.join(map(repr, NAMES))}.")
-    if name == "celeba":
-        source = _celeba(data_dir, image_size or 64, crop or "center", mirror, strict)
-    elif image_size or crop or mirror or strict:
-        raise ValueError(f"image_size, crop, mirror and strict are options of 'celeba', not of {name!r}.")
-    else:
-        source = _digits() if name == "digits" else _mnist(data_dir)
-    available = len(source.train["x"])
+    function = DATASETS.get(name)
+    known = inspect.signature(function).parameters
+    options = {key: value for key, value in options.items() if value is not None and (value or key in known)}
+    wrong = [key for key in options if key not in known]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)}: no option of {name!r}, which has {', '.join(known) or 'none'}.")
+    source = function(**options)
+    available = len(next(iter(source.train.values())))
     if train_size is None:
         return source
     if not 1 <= train_size <= available:
         raise ValueError(f"train_size must lie between 1 and {available} for {name!r}; got {train_size}.")
     return replace(source, train={modality: array[:train_size] for modality, array in source.train.items()})
-
-
-def _digits() -> Source:
-    """Grey throughout: an 8x8 image loses its digit when binarised."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    order = np.random.default_rng(_DIGITS_SPLIT_SEED).permutation(len(digits.target))
-    examples = _examples(digits.images[order, :, :, None] / 16.0, digits.target[order])
-    train, test = np.split(np.arange(len(order)), [_DIGITS_TRAIN])
-    return Source(
-        train={name: array[train] for name, array in examples.items()},
-        test={name: array[test] for name, array in examples.items()},
-        class_names=_DIGIT_NAMES,
-    )
-
-
-def _mnist(data_dir: str | pathlib.Path | None) -> Source:
-    train, test = (_examples(*split) for split in mnist.read(data_dir))
-    noise = np.random.default_rng(_BINARIZE_SEED).random(test["x"].shape, dtype=np.float32)
-    test["x"] = (noise < test["x"]).astype(np.float32)
-    return Source(train, test, binarize=("x",), class_names=_DIGIT_NAMES)
-
-
-def _examples(images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-    return {"x": images.astype(np.float32), "w": np.eye(len(_DIGIT_NAMES), dtype=np.float32)[labels]}
-
-
-def _celeba(data_dir: str | pathlib.Path | None, image_size: int, crop: str, mirror: bool, strict: bool) -> Source:
-    """Photographs stay uint8; the test split is CelebA's own where it is there, else its validation split."""
-    prepared = celeba.read(data_dir, image_size=image_size, crop=crop, strict=strict)
-    held_out = 2 if (prepared.partition == 2).any() else 1
-    train, test = (_rows(prepared.partition == part) for part in (0, held_out))
-    images, attributes = prepared.images[train], prepared.attributes[train]
-    if not len(images) or not len(prepared.partition[test]):
-        raise ValueError(
-            "CelebA: the list of partitions must name training images (0) and validation (1) or test images (2) that "
-            f"are there; found {len(images)} and {len(prepared.partition[test])}."
-        )
-    statistics = Statistics.of(images)
-    return Source(
-        train={"x": images, "w": attributes},
-        test={
-            "x": statistics.standardize(prepared.images[test]),
-            "w": prepared.attributes[test].astype(np.float32),
-        },
-        mirror=("x",) if mirror else (),
-        statistics={"x": statistics},
-        class_names=celeba.ATTRIBUTES,
-        report=prepared.report,
-    )
-
-
-def _rows(chosen: np.ndarray) -> slice | np.ndarray:
-    """The chosen rows; a slice if they follow one another, which leaves a memory-mapped array on the disk."""
-    rows = np.flatnonzero(chosen)
-    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
-        return slice(int(rows[0]), int(rows[-1]) + 1)
-    return rows

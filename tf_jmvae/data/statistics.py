@@ -1,5 +1,6 @@
 """Mean and deviation of every entry over a training split, for standardisation."""
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -26,20 +27,23 @@ class Statistics(NamedTuple):
 
         An entry that never varies has deviation 1.
         """
-        total = np.zeros(values.shape[1:])
-        squares = np.zeros(values.shape[1:])
-        for start in range(0, len(values), _CHUNK):
-            chunk = values[start : start + _CHUNK].astype(np.float64)
-            total += chunk.sum(axis=0)
-            squares += np.square(chunk).sum(axis=0)
-        mean = total / len(values)
-        variance = np.maximum(squares / len(values) - np.square(mean), 0.0)
+        chunks = ({"": values[start : start + _CHUNK]} for start in range(0, len(values), _CHUNK))
+        return cls.of_batches(chunks)[""]
+
+    @classmethod
+    def of_batches(cls, batches: Iterable[Mapping[str, np.ndarray]]) -> dict[str, "Statistics"]:
+        """The same of several modalities that come in batches of dicts."""
+        count, totals = 0, {}
+        for batch in batches:
+            for name, values in batch.items():
+                chunk = np.asarray(values, np.float64)
+                totals[name] = totals.get(name, 0) + np.stack([chunk.sum(axis=0), np.square(chunk).sum(axis=0)])
+            count += len(chunk)
+        return {name: cls._from_sums(*total, count) for name, total in totals.items()}
+
+    @classmethod
+    def _from_sums(cls, total: np.ndarray, squares: np.ndarray, count: int) -> "Statistics":
+        mean = total / count
+        variance = np.maximum(squares / count - np.square(mean), 0.0)
         deviation = np.sqrt(np.where(variance > 1e-9 * (1.0 + np.square(mean)), variance, 1.0))
         return cls(mean.astype(np.float32), deviation.astype(np.float32))
-
-    def standardize(self, values: np.ndarray) -> np.ndarray:
-        """Raw values `[N, *event_shape]` as float32 of mean 0 and deviation 1."""
-        standardized = values.astype(np.float32)
-        standardized -= self.mean
-        standardized /= self.deviation
-        return standardized

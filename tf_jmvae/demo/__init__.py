@@ -1,18 +1,20 @@
 """A web page on this machine to try a model: generate, recognise, edit, walk and interpolate."""
 
 import contextlib
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 from tf_jmvae.pretrained import default_model
 
 __all__ = ["launch"]
 
 
-def launch(model: Path | None = None, *, host: str = "127.0.0.1", port: int = 7860, open_browser: bool = True) -> None:
+def launch(
+    model: str | os.PathLike | None = None, *, host: str = "127.0.0.1", port: int = 7860, open_browser: bool = True
+) -> None:
     """Shows a model on a web page, until Ctrl-C.
 
     The page and its server use this machine only. Uploads are kept in a temporary folder until the server ends.
@@ -48,18 +50,19 @@ def _terminable() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _serving(model: Path | None, *, host: str, port: int, open_browser: bool) -> Iterator:
+def _serving(model: str | os.PathLike | None, *, host: str, port: int, open_browser: bool) -> Iterator:
     """The page, while it is served: its `local_url` says where."""
-    from tf_jmvae.demo.interface import open_model
+    from tf_jmvae.demo.interface import DemoModel
+    from tf_jmvae.serving.opening import open_model
 
     server, make_page = _with_gradio()
     host = host.strip("[]")  # of an IPv6 address as in a URL
-    path = default_model() if model is None else Path(model)
+    path = default_model() if model is None else model
     taken, port = port, server.free_port(host, port)
     if taken not in (port, 0):
         print(f"Port {taken} is taken, so the page is at {port}.")
     print(f"Loading {path} ...")
-    opened = open_model(path)
+    opened = DemoModel(open_model(path))
     with server.environment(host):
         page = make_page(opened)
         try:

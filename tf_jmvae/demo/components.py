@@ -11,7 +11,7 @@ from PIL import Image
 
 from tf_jmvae import editing
 from tf_jmvae.demo.drawings import PictureError
-from tf_jmvae.demo.interface import DemoModel, to_pixels
+from tf_jmvae.demo.interface import DemoModel
 
 __all__ = [
     "PICTURES",
@@ -98,8 +98,13 @@ def first_choices(model: DemoModel) -> tuple[Any, Any]:
 
 def crop() -> gr.Radio:
     """Which part of a photograph the model sees."""
-    words = {"none": "The middle square", "center": "Its middle, as of CelebA", "face": "About the face (OpenCV)"}
-    return gr.Radio([(words[name], name) for name in editing.CROPS], value="none", label="Part of the photograph")
+    words = {
+        "training": "As in training",
+        "none": "The whole middle",
+        "center": "Its middle, as of CelebA",
+        "face": "About the face (OpenCV)",
+    }
+    return gr.Radio([(words[name], name) for name in editing.CROPS], value="training", label="Part of the photograph")
 
 
 def upload(label: str, value: Any = None) -> gr.Image:
@@ -118,4 +123,4 @@ def upload(label: str, value: Any = None) -> gr.Image:
 
 def own_picture(model: DemoModel) -> np.ndarray:
     """A picture to begin with that the model makes itself, at z = 0: uint8 `[H, W, C]`."""
-    return to_pixels(model.decode(np.zeros((1, model.latent_size()), np.float32))[model.picture][0])
+    return model.decode(np.zeros((1, model.model.latent_size), np.float32))[model.picture][0]

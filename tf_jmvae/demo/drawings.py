@@ -15,7 +15,8 @@ __all__ = ["PictureError", "Prepared", "as_mnist", "prepare"]
 _PAPER = 0.25  # of the darkest ink: shadows and the grain of paper are fainter
 _FAINTEST = 32  # grey levels between ink and paper, below which there is nothing to see
 _PARTS = {
-    "none": "The middle square of the picture",
+    "training": "The part of the picture that was taken of the training pictures",
+    "none": "The middle of the picture",
     "center": "The middle of the picture, as of CelebA",
     "face": "The picture about the face",
 }
@@ -39,7 +40,9 @@ class Prepared:
     note: str
 
 
-def prepare(source: str | bytes | os.PathLike | np.ndarray | None, model: DemoModel, crop: str = "none") -> Prepared:
+def prepare(
+    source: str | bytes | os.PathLike | np.ndarray | None, model: DemoModel, crop: str = "training"
+) -> Prepared:
     """A picture as the model's training images were prepared.
 
     Args:
@@ -58,15 +61,15 @@ def prepare(source: str | bytes | os.PathLike | np.ndarray | None, model: DemoMo
         return _binarised(source, model, "A picture of the model's own size, taken as it is")
     try:
         picture = images.open_rgb(source)
-        if channels == 3 and crop != "none":
-            picture = editing.cropped(np.asarray(picture), crop)
+        if channels == 3:
+            return Prepared(
+                editing.seen(np.asarray(picture), field, crop), f"{_PARTS[crop]}, {width} x {height} pixels."
+            )
     except (OSError, ValueError, ImportError) as error:
         raise PictureError(_without_folder(str(error), source)) from error
-    if channels == 3:
-        return Prepared(_middle(picture, width, height), f"{_PARTS[crop]}, {width} x {height} pixels.")
     grey = picture.convert("L")
     if model.dataset not in ("mnist", "digits") or height != width:
-        pixels = _middle(grey, width, height)
+        pixels = images.prepared(grey, field.event_shape, field.preprocessing)[..., 0]
         note = f"The middle of the picture, grey, {width} x {height} pixels"
     elif grey.size == (width, height) and _paper(grey) < 128:
         pixels, note = np.asarray(grey), f"Already {width} x {height} and white on black: taken as it is"
@@ -111,15 +114,6 @@ def as_mnist(grey: Image.Image, size: int, box: float = _BOX) -> np.ndarray:
     )
     canvas[top : top + values.shape[0], left : left + values.shape[1]] = values
     return np.round(255 * np.clip(canvas, 0, 1)).astype(np.uint8)
-
-
-def _middle(picture: Image.Image, width: int, height: int) -> np.ndarray:
-    """The largest part about the middle with the model's proportions, resized with antialiasing."""
-    scale = min(picture.width / width, picture.height / height)
-    cut = [max(1, round(side * scale)) for side in (width, height)]
-    left, top = (picture.width - cut[0]) // 2, (picture.height - cut[1]) // 2
-    part = picture.crop((left, top, left + cut[0], top + cut[1]))
-    return np.asarray(part.resize((width, height), Image.Resampling.LANCZOS))
 
 
 def _paper(grey: Image.Image) -> float:

@@ -13,12 +13,8 @@ TITLE = "Edit"
 
 
 def can(model: DemoModel) -> bool:
-    """Whether the model goes from RGB pictures to attributes and back, as `tf_jmvae.edit` needs it."""
-    if model.picture is None or model.attributes is None:
-        return False
-    field = model.fields[model.picture]
-    rgb = field.event_shape[-1] == 3 and field.standardized
-    return rgb and model.goes(model.picture, model.attributes) and model.goes(model.attributes, model.picture)
+    """Whether the model goes from pictures to attributes and back, as `tf_jmvae.edit` needs it."""
+    return model.can_edit()
 
 
 def edited(model: DemoModel, source, crop: str, more: list[str], less: list[str], strength: float) -> tuple:
@@ -63,7 +59,7 @@ def build(model: DemoModel) -> None:
     names = [(name.replace("_", " "), name) for name in model.fields[model.attributes].entry_names]
     wanted = components.first_choices(model)[1] or [names[0][1]]
     portrait = components.own_picture(model)
-    first = _answer(model, portrait, "none", wanted, [], 1.0)
+    first = _answer(model, portrait, "training", wanted, [], 1.0)
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=290):
             upload = components.upload("Portrait", portrait)

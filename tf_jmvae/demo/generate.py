@@ -4,7 +4,7 @@ import gradio as gr
 import numpy as np
 
 from tf_jmvae.demo import components, questions
-from tf_jmvae.demo.interface import DemoModel, to_pixels
+from tf_jmvae.demo.interface import DemoModel, observed_rows
 
 __all__ = ["build", "can", "pictures"]
 
@@ -15,12 +15,12 @@ _MOST = 36
 def can(model: DemoModel) -> bool:
     """Whether the model makes pictures from labels, from attributes, or, without either, from its prior."""
     if model.meaning is None:
-        return model.picture is not None and not model.given and model.kind != "HierarchicalJMVAE"
+        return model.picture is not None and not model.given
     return model.goes(model.meaning, model.picture)
 
 
 def pictures(model: DemoModel, choice, seed: int, spread: float, count: int) -> np.ndarray:
-    """Grey levels `[count, H, W, C]` of the mean of p(x | z), z = mean + spread * standard deviation * noise.
+    """Pixels `[count, H, W, C]` of the mean of p(x | z), z as the model draws it from `spread` times standard noise.
 
     Args:
       model: the model.
@@ -29,28 +29,22 @@ def pictures(model: DemoModel, choice, seed: int, spread: float, count: int) -> 
       spread: 0 gives the picture at the posterior's mean, 1 what the model says.
       count: of pictures.
     """
-    if model.meaning is None:
-        size = model.latent_size()
-        z, given = spread * questions.noise(seed, count, size), {}
-    else:
-        given = questions.observed(model, choice)
-        mean, deviation = questions.posterior_of(model, given)
-        z = mean + spread * deviation * questions.noise(seed, count, mean.size)
-    repeated = {name: np.repeat(value, count, axis=0) for name, value in given.items()}
-    return model.decode(z.astype(np.float32), repeated)[model.picture]
+    given = {} if model.meaning is None else observed_rows(questions.observed(model, choice), count)
+    z = model.latents(given, spread * questions.noise(seed, count, model.model.latent_size), seed)
+    return model.decode(z, given)[model.picture]
 
 
 def _answer(model: DemoModel, choice, seed, spread, count) -> tuple:
-    levels = pictures(model, choice, int(seed or 0), spread, int(count))
-    text = f"{len(levels)} {'picture' if len(levels) == 1 else 'pictures'}"
+    drawn = pictures(model, choice, int(seed or 0), spread, int(count))
+    text = f"{len(drawn)} {'picture' if len(drawn) == 1 else 'pictures'}"
     if model.meaning:
         text += f" of {questions.named(model, choice)}"
     if model.label and model.goes(model.picture, model.label):
-        z = model.posterior({model.picture: to_pixels(levels)})[0]
-        said = model.decode(z, {model.picture: to_pixels(levels)})[model.label].argmax(axis=1)
+        again = {model.picture: drawn}
+        said = model.decode(model.latents(again), again)[model.label].argmax(axis=1)
         same = int((said == model.class_names().index(choice)).sum())
         text += f"; the model itself reads {same} of them as {choice}"
-    return f"{text}.", [questions.enlarged(picture) for picture in levels]
+    return f"{text}.", [questions.enlarged(picture) for picture in drawn]
 
 
 def build(model: DemoModel) -> None:

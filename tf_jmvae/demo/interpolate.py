@@ -29,18 +29,18 @@ def _modes(model: DemoModel) -> list[tuple[str, str]]:
 
 
 def ends_of_choices(model: DemoModel, first, second) -> np.ndarray:
-    """The means of q(z | w) of two labels, or of two sets of attributes, `[2, D]`."""
-    return np.stack([questions.posterior_of(model, questions.observed(model, w))[0] for w in (first, second)])
+    """Z at the means of q(z | w) of two labels, or of two sets of attributes, `[2, D]`."""
+    return np.concatenate([model.latents(questions.observed(model, w)) for w in (first, second)])
 
 
-def ends_of_pictures(model: DemoModel, first, second, crop: str = "none") -> np.ndarray:
-    """The means of q(z | x) of two pictures, `[2, D]`.
+def ends_of_pictures(model: DemoModel, first, second, crop: str = "training") -> np.ndarray:
+    """Z at the means of q(z | x) of two pictures, `[2, D]`.
 
     Raises:
       PictureError: one of them cannot be read.
     """
     seen = np.stack([prepare(source, model, crop).pixels for source in (first, second)])
-    return model.posterior({model.picture: seen})[0]
+    return model.latents({model.picture: seen})
 
 
 def between(model: DemoModel, ends: np.ndarray, steps: int) -> dict[str, np.ndarray]:
@@ -61,7 +61,7 @@ def _answer(model: DemoModel, mode, first, second, x_first, x_second, steps) -> 
     if model.label:
         best = outputs[model.label].argmax(axis=1)
         captions = [f"{share}: {model.class_names()[k]}" for share, k in zip(captions, best, strict=True)]
-    pictures = [questions.enlarged(levels) for levels in outputs[model.picture]]
+    pictures = [questions.enlarged(picture) for picture in outputs[model.picture]]
     return f"{text} in {int(steps)} steps.", list(zip(pictures, captions, strict=True))
 
 

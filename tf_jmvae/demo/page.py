@@ -5,14 +5,15 @@ import html
 import gradio as gr
 
 from tf_jmvae.demo import edit, generate, interpolate, recognise, walk
-from tf_jmvae.demo.interface import DemoModel, Field
+from tf_jmvae.demo.interface import DemoModel
+from tf_jmvae.specs import ModalitySpec
 
 __all__ = ["page"]
 
 _MISSING = {
     generate: "a direction from labels or attributes to pictures",
     recognise: "a direction from pictures to labels or attributes",
-    edit: "named attributes and standardised RGB pictures, and both directions between them",
+    edit: "named attributes and pictures, and both directions between them",
     walk: "pictures from z alone",
     interpolate: "pictures from z alone, and an encoder of what lies at the ends",
 }
@@ -57,14 +58,12 @@ def _heading(model: DemoModel) -> str:
     parts = " and ".join(f"{html.escape(name)} ({_described(field)})" for name, field in model.fields.items())
     return (
         f"<h1>{html.escape(model.name)}</h1><p>{html.escape(model.kind)} of {parts}{trained}; z has "
-        f"{model.latent_size()} entries. Everything is computed on this machine, and nothing leaves it.</p>"
+        f"{model.model.latent_size} entries. Everything is computed on this machine, and nothing leaves it.</p>"
     )
 
 
-def _described(field: Field) -> str:
+def _described(field: ModalitySpec) -> str:
     size = " x ".join(map(str, field.event_shape))
-    if field.is_picture:
-        return f"pictures, {size}"
-    if field.likelihood == "categorical":
-        return f"{size} labels"
-    return f"{size} attributes" if field.entry_names else f"{size} numbers"
+    return {"image": f"pictures, {size}", "values": f"{size} numbers"}.get(
+        field.kind, f"{size} {field.kind.rstrip('s')}s"
+    )

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image
 
-from tf_jmvae.demo.interface import DemoModel, Field, to_pixels
+from tf_jmvae.demo.interface import DemoModel, observed_rows
+from tf_jmvae.specs import ModalitySpec
 
 __all__ = [
     "Reading",
@@ -19,7 +20,6 @@ __all__ = [
     "named",
     "noise",
     "observed",
-    "posterior_of",
     "read",
 ]
 
@@ -37,7 +37,7 @@ def observed(model: DemoModel, choice: str | Iterable[str]) -> dict[str, np.ndar
     return {model.attributes: np.array([row], np.float32)}
 
 
-def attribute_value(field: Field, strength: float) -> float:
+def attribute_value(field: ModalitySpec, strength: float) -> float:
     """The value of an attribute that is there (strength 1), is not there (-1) or is in between.
 
     Of Bernoulli attributes these are 1 and 0, and nothing lies beyond; CelebA's, as reals, are 1 and -1.
@@ -72,12 +72,6 @@ def noise(seed: int, rows: int, size: int) -> np.ndarray:
     return np.random.default_rng(int(seed)).standard_normal((rows, size)).astype(np.float32)
 
 
-def posterior_of(model: DemoModel, conditions: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of q(z | conditions) of one row, each `[D]`."""
-    mean, deviation = model.posterior(conditions)
-    return mean[0], deviation[0]
-
-
 class Reading:
     """What a model says of a picture.
 
@@ -97,13 +91,12 @@ def read(model: DemoModel, pixels: np.ndarray, seed: int = 0) -> Reading:
     is unsure what z is, it is unsure what it sees. Attributes are those at the mean of q(z | x).
     """
     given = {model.picture: pixels[None]}
-    mean, deviation = posterior_of(model, given)
     if not model.label:
-        said = attribute_probabilities(model, model.decode(mean[None], given)[model.attributes][0])
+        said = attribute_probabilities(model, model.decode(model.latents(given), given)[model.attributes][0])
         found = sorted((name for name, p in said.items() if p > 0.5), key=said.get, reverse=True)
         return Reading(said, f"The model names: {in_words(found) or 'none of the attributes'}.")
-    z = mean + deviation * noise(seed, _SAMPLES, mean.size)
-    repeated = {model.picture: np.repeat(given[model.picture], _SAMPLES, axis=0)}
+    repeated = observed_rows(given, _SAMPLES)
+    z = model.latents(repeated, noise(seed, _SAMPLES, model.model.latent_size), seed)
     probabilities = model.decode(z, repeated)[model.label].astype(np.float64).mean(axis=0)
     probabilities /= probabilities.sum()
     values = dict(zip(model.class_names(), map(float, probabilities), strict=True))
@@ -136,9 +129,8 @@ def bars(probabilities: dict[str, float], most: int = 12) -> str:
     return f'<ul class="bars">{"".join(rows)}</ul>'
 
 
-def enlarged(levels: np.ndarray) -> Image.Image:
-    """A picture, grey levels `[H, W, C]`, with pixels large enough to see."""
-    pixels = to_pixels(levels)
+def enlarged(pixels: np.ndarray) -> Image.Image:
+    """A picture, uint8 `[H, W, C]`, with pixels large enough to see."""
     image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     factor = -(-_SMALLEST // min(image.size))
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)

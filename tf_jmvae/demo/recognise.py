@@ -8,7 +8,7 @@ import numpy as np
 from tf_jmvae.demo import components, questions
 from tf_jmvae.demo.board import board, drawing
 from tf_jmvae.demo.drawings import prepare
-from tf_jmvae.demo.interface import DemoModel, to_pixels
+from tf_jmvae.demo.interface import DemoModel
 
 __all__ = ["answer", "build", "can"]
 
@@ -22,7 +22,7 @@ def can(model: DemoModel) -> bool:
     return model.goes(model.picture, model.meaning)
 
 
-def answer(model: DemoModel, source, crop: str = "none") -> tuple[str, np.ndarray, np.ndarray, questions.Reading]:
+def answer(model: DemoModel, source, crop: str = "training") -> tuple[str, np.ndarray, np.ndarray, questions.Reading]:
     """What the model sees in a picture, what it says of it, and the picture that it would have drawn.
 
     Returns:
@@ -37,11 +37,11 @@ def answer(model: DemoModel, source, crop: str = "none") -> tuple[str, np.ndarra
     given = {model.picture: seen.pixels[None]}
     again = None
     if model.picture not in model.given:
-        again = to_pixels(model.decode(model.posterior(given)[0], given)[model.picture][0])
+        again = model.decode(model.latents(given), given)[model.picture][0]
     return f"{reading.words} {seen.note}".strip(), seen.pixels, again, reading
 
 
-def _shown(model: DemoModel, source, crop: str = "none") -> tuple:
+def _shown(model: DemoModel, source, crop: str = "training") -> tuple:
     text, seen, again, reading = answer(model, source, crop)
     pictures = [(questions.enlarged(seen), "What the model sees")]
     if again is not None:

@@ -5,7 +5,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from tf_jmvae.demo import components, questions
-from tf_jmvae.demo.interface import DemoModel, to_pixels
+from tf_jmvae.demo.interface import DemoModel
 
 __all__ = ["Plane", "build", "can"]
 
@@ -35,7 +35,7 @@ class Plane:
 
     def __init__(self, model: DemoModel):
         self.model = model
-        size = model.latent_size()
+        size = model.model.latent_size
         self.centre = np.zeros(size)
         if size == 2:
             self.across, self.up = _REACH * np.eye(2)
@@ -77,7 +77,7 @@ class Plane:
 
     def _draw(self) -> Image.Image:
         z = np.stack([self.z(a, b) for b in self.coordinates()[::-1] for a in self.coordinates()])
-        pixels = to_pixels(self.model.decode(z)[self.model.picture])
+        pixels = self.model.decode(z)[self.model.picture]
         _, height, width, channels = pixels.shape
         tiles = pixels.reshape(self.cells, self.cells, height, width, channels).transpose(0, 2, 1, 3, 4)
         whole = tiles.reshape(self.cells * height, self.cells * width, channels)
@@ -87,13 +87,13 @@ class Plane:
 
 
 def _means(model: DemoModel) -> np.ndarray:
-    """The mean of q(z | w) for every label, or for every attribute alone, `[K, D]`."""
+    """Z at the mean of q(z | w) for every label, or for every attribute alone, `[K, D]`."""
     if model.label:
         choices = model.class_names()
     else:
         choices = [[], *([name] for name in model.fields[model.attributes].entry_names)]
     rows = [questions.observed(model, choice)[model.meaning] for choice in choices]
-    return model.posterior({model.meaning: np.concatenate(rows)})[0].astype(np.float64)
+    return model.latents({model.meaning: np.concatenate(rows)}).astype(np.float64)
 
 
 def _principal(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

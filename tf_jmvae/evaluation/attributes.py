@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tf_jmvae import checks, seeds
 from tf_jmvae.evaluation.estimate import Estimate, whole_seed
-from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.models import IteratedSampling, MultimodalVAE
 
 __all__ = ["attribute_accuracy"]
 
@@ -22,8 +22,7 @@ def attribute_accuracy(
     *,
     target: str = "w",
     given: str | Iterable[str] = "x",
-    num_steps: int = 1,
-    initial: str | None = None,
+    iterated_sampling: IteratedSampling | int | None = None,
     seed: int = 0,
     verbose: int = 1,
 ) -> Estimate:
@@ -36,8 +35,8 @@ def attribute_accuracy(
       data: arrays `[N, *event_shape]` by name, with the true attributes `[N, A]`.
       target: the modality of the attributes.
       given: the modalities to name them from.
-      num_steps: of iterated sampling, for models that complete missing modalities by it.
-      initial: what a missing modality starts from.
+      iterated_sampling: of models that complete missing modalities: other options than the model's own, or another
+        number of steps.
       seed: of iterated sampling.
       verbose: 1 shows a progress bar, 0 does not.
 
@@ -53,21 +52,20 @@ def attribute_accuracy(
     if not np.isin(truth, (-1, 1)).all():
         raise ValueError(f"Attributes must be -1 or 1; modality {target!r} holds other values.")
     progress = keras.utils.Progbar(-(-len(truth) // _BATCH), verbose=verbose, unit_name="batch")
-    seed = whole_seed(seed)
+    seed, iteration = whole_seed(seed), model.iteration(iterated_sampling)
     base_seed = seeds.to_tensor(seed)
     shares = []
     for number, start in enumerate(range(0, len(truth), _BATCH)):
         rows = slice(start, start + _BATCH)
         means = model.generate(
-            {name: data[name][rows] for name in given},
+            model.read({name: data[name][rows] for name in given}),
             targets=[target],
             latent="mean",
-            num_steps=num_steps,
-            initial=initial,
+            iterated_sampling=iteration,
             seed=tf.random.fold_in(base_seed, number),
         )[target].numpy()
         shares.append(((means > 0) == (truth[rows] > 0)).reshape(len(means), -1).mean(axis=1))
         progress.update(number + 1)
-    settings = {"num_steps": num_steps} if model.iterates(dict.fromkeys(given), initial) else {}
+    settings = iteration.settings() if model.iterates(given, iteration) else {}
     quantity = f"{target} from {', '.join(given)} has the right sign"
     return Estimate(quantity, "attribute accuracy", np.concatenate(shares), 1, seed, None, settings)

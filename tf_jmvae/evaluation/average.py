@@ -166,7 +166,7 @@ def _batches(
     if isinstance(data, tf.data.Dataset):
         return _dataset_batches(model, data, names, batch_size), None
     checks.check_names(model.modalities, data, required=names)
-    tensors = checks.to_tensors(model.modalities, {name: data[name] for name in names})
+    tensors = model.read({name: data[name] for name in names})
     size = len(tensors[names[0]])
     batches = (
         {name: tensor[start : start + batch_size] for name, tensor in tensors.items()}
@@ -182,7 +182,7 @@ def _dataset_batches(
     _check_batched(model, inputs.element_spec)
     for batch in inputs.rebatch(batch_size):
         checks.check_names(model.modalities, batch, required=names)
-        yield checks.to_tensors(model.modalities, {name: batch[name] for name in names})
+        yield model.read({name: batch[name] for name in names})
 
 
 def _check_batched(model: MultimodalVAE, specs: Any) -> None:

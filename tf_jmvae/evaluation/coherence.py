@@ -18,7 +18,7 @@ import tensorflow as tf
 from tf_jmvae import checks, seeds
 from tf_jmvae.evaluation import memory
 from tf_jmvae.evaluation.estimate import Estimate, whole_seed
-from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.models import IteratedSampling, MultimodalVAE
 
 __all__ = ["conditional_coherence", "joint_coherence"]
 
@@ -36,8 +36,7 @@ def conditional_coherence(
     labels: Any = None,
     num_samples: int = 1,
     latent: str = "sample",
-    num_steps: int = 1,
-    initial: str | None = None,
+    iterated_sampling: IteratedSampling | int | None = None,
     seed: int = 0,
     verbose: int = 1,
 ) -> Estimate:
@@ -53,8 +52,8 @@ def conditional_coherence(
       labels: class numbers `[N]`; by default those of the one categorical modality in `data`.
       num_samples: generated targets for each example; no more are decoded at once than keep every tensor in 32 MiB.
       latent: `"sample"` draws z, `"mean"` takes the mean of q(z | given).
-      num_steps: of iterated sampling, for models that complete missing modalities by it.
-      initial: what a missing modality starts from.
+      iterated_sampling: of models that complete missing modalities: other options than the model's own, or another
+        number of steps.
       seed: of all samples.
       verbose: 1 shows a progress bar, 0 does not.
 
@@ -72,8 +71,7 @@ def conditional_coherence(
     checks.check_names(model.modalities, dict.fromkeys(given))
     checks.check_names(model.modalities, data, required=given)
     num_samples = checks.positive_integer("num_samples", num_samples)
-    num_steps = checks.positive_integer("num_steps", num_steps)
-    seed = whole_seed(seed)
+    seed, iteration = whole_seed(seed), model.iteration(iterated_sampling)
     observed = {name: np.asarray(data[name]) for name in given}
     size = len(observed[given[0]])
     if size == 0:
@@ -82,7 +80,7 @@ def conditional_coherence(
     if labels.shape != (size,):
         raise ValueError(f"labels must be class numbers of shape [{size}]; got shape {list(labels.shape)}.")
 
-    iterates = model.iterates(observed, initial)
+    iterates = model.iterates(observed, iteration)
     completed = [name for name in model.targets if iterates and name not in observed]
     rows = memory.max_rows(model, {target, *completed}, encodes=iterates)
     chunks = [min(rows, num_samples - start) for start in range(0, num_samples, rows)]  # of the samples of an example
@@ -95,21 +93,18 @@ def conditional_coherence(
         hits = 0
         for index, chunk in enumerate(chunks, start=number * len(chunks)):
             generated = model.generate(
-                {name: value[batch] for name, value in observed.items()},
+                model.read({name: value[batch] for name, value in observed.items()}),
                 targets=[target],
                 num_samples=chunk,
                 latent=latent,
-                num_steps=num_steps,
-                initial=initial,
+                iterated_sampling=iteration,
                 seed=tf.random.fold_in(base_seed, index),
             )[target].numpy()
             classes = classify(generated.reshape(-1, *generated.shape[2:])).reshape(generated.shape[:2])
             hits += (classes == labels[batch, None]).sum(axis=1)
         shares.append(hits / num_samples)
         progress.update(number + 1)
-    settings = {"latent": latent}
-    if iterates:
-        settings |= {"num_steps": num_steps, "initial": initial or "zeros"}
+    settings = {"latent": latent, **(iteration.settings() if iterates else {})}
     quantity = f"{target} from {', '.join(given)} is of its class"
     return Estimate(quantity, "conditional coherence", np.concatenate(shares), num_samples, seed, None, settings)
 
@@ -194,5 +189,4 @@ def _labels(model: MultimodalVAE, data: Mapping[str, Any]) -> np.ndarray:
 
 
 def _is_label(model: MultimodalVAE, name: str) -> bool:
-    modality = model.modalities[name]
-    return modality.likelihood == "categorical" and len(modality.event_shape) == 1
+    return model.modalities[name].spec.kind == "label"

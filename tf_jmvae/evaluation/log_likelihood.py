@@ -18,6 +18,7 @@ References:
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from tf_jmvae import checks
 from tf_jmvae.evaluation.average import Part, average
 from tf_jmvae.evaluation.estimate import Estimate, whole_seed
 from tf_jmvae.evaluation.samples import Proposal, importance_weights, posterior_terms, prior_terms
-from tf_jmvae.models import CMMA, MultimodalVAE
+from tf_jmvae.models import IteratedSampling, MultimodalVAE
 
 __all__ = ["conditional_log_likelihood", "joint_log_likelihood", "marginal_log_likelihood"]
 
@@ -41,9 +42,7 @@ def conditional_log_likelihood(
     given: str | Iterable[str],
     estimator: str = "bound",
     num_samples: int = 10,
-    num_steps: int = 1,
-    initial: str | None = None,
-    num_chains: int | None = None,
+    iterated_sampling: IteratedSampling | int | None = None,
     normalizer: str = "encoder",
     normalizer_samples: int | None = None,
     seed: int = 0,
@@ -63,11 +62,8 @@ def conditional_log_likelihood(
         with `num_samples` ways down from each of `num_samples` samples of z_L. `"monte_carlo"`, the log of the mean
         density. `"importance"`, the same under the exact posterior's weights: the model's own log p(target | given).
       num_samples: N, samples of z for each example.
-      num_steps: of iterated sampling, for models that complete missing modalities by it.
-      initial: what a missing modality starts from, `"zeros"` or `"noise"`. For a CVAE `None` takes z from its prior.
-      num_chains: chains of iterated sampling for each example, a divisor of N. By default N: each sample ends a
-        chain of its own. Fewer cost less. The expectation of the bound stays the same; the other estimators are logs
-        of means, which dependent samples move further from the truth.
+      iterated_sampling: of models that complete missing modalities: other options than the model's own, or another
+        number of steps.
       normalizer: of the importance estimate, log p^(given): `"encoder"` estimates it with importance weights under
         q(z | given), `"prior"` with samples of the prior. One-way models need none.
       normalizer_samples: samples for it; by default N, or 5000 of the prior.
@@ -94,14 +90,14 @@ def conditional_log_likelihood(
         observed, settings = _importance_observed(model, _union(model, targets, given))
     else:
         observed, settings = given, {}
-    proposal, more = _proposal(model, observed, num_samples, num_steps, initial, num_chains)
+    iteration = model.iteration(iterated_sampling)
+    proposal, more = _proposal(model, observed, num_samples, iteration)
     settings = {**settings, **more}
     options = {"seed": seed, "max_rows": max_rows, "verbose": verbose}
     quantity = f"log p({', '.join(targets)} | {', '.join(given)})"
 
     if estimator != "importance":
-        layers = getattr(model, "num_layers", 1)
-        walks = num_samples if estimator == "bound" and layers > 1 else 1
+        walks = num_samples if estimator == "bound" and model.num_layers > 1 else 1
         draw = posterior_terms(model, targets, proposal, walks)
         (averages,) = average(model, data, [Part(draw, num_samples)], **options)
         if estimator == "bound":
@@ -118,7 +114,7 @@ def conditional_log_likelihood(
     extra = [name for name in given if name in model.targets]  # what the model models too, and must be divided by
     parts = [Part(importance_weights(model, targets + extra, proposal), num_samples)]
     if extra:
-        part, more = _normalizer(model, extra, given, normalizer, normalizer_samples, num_samples, num_steps, initial)
+        part, more = _normalizer(model, extra, given, normalizer, normalizer_samples, num_samples, iteration)
         parts.append(part)
         settings = {**settings, **more}
     joint, *rest = average(model, data, parts, **options)
@@ -162,8 +158,7 @@ def marginal_log_likelihood(
     modality: str | Iterable[str],
     proposal: str = "joint",
     num_samples: int = 1000,
-    num_steps: int = 1,
-    initial: str | None = None,
+    iterated_sampling: IteratedSampling | int | None = None,
     seed: int = 0,
     max_rows: int | None = None,
     verbose: int = 1,
@@ -176,8 +171,8 @@ def marginal_log_likelihood(
       modality: the modality to score, or several together.
       proposal: where z comes from: `"joint"`, q(z | all modalities), or `"own"`, q(z | modality).
       num_samples: samples of z for each example.
-      num_steps: of iterated sampling, for an `"own"` proposal of models that complete what is missing by it.
-      initial: what a missing modality starts from, `"zeros"` or `"noise"`.
+      iterated_sampling: for an `"own"` proposal, of models that complete missing modalities: other options than the
+        model's, or a number of steps.
       seed: of all samples; an integer, a tensor `[2]`, or None for one that is drawn and recorded.
       max_rows: the most z to decode at once; by default as many as keep every tensor, hidden layers too, in 32 MiB.
       verbose: 1 shows a progress bar, 0 does not.
@@ -191,7 +186,7 @@ def marginal_log_likelihood(
     _check_option("proposal", proposal, ("joint", "own"))
     scored = _names(model, modality)
     return _importance(
-        model, data, scored, proposal, num_samples, seed, max_rows, verbose, "marginal", num_steps, initial
+        model, data, scored, proposal, num_samples, seed, max_rows, verbose, "marginal", iterated_sampling
     )
 
 
@@ -202,9 +197,7 @@ _NAMES = {
 }
 
 
-def _importance(
-    model, data, scored, proposal_name, num_samples, seed, max_rows, verbose, kind, num_steps=1, initial=None
-):
+def _importance(model, data, scored, proposal_name, num_samples, seed, max_rows, verbose, kind, iterated_sampling=None):
     if model.given:
         raise ValueError(
             f"A {type(model).__name__} models {', '.join(model.targets)} given {', '.join(model.given)}, and no "
@@ -213,7 +206,8 @@ def _importance(
     seed = whole_seed(seed)
     num_samples = checks.positive_integer("num_samples", num_samples)
     observed = list(model.modalities) if proposal_name == "joint" else scored
-    proposal, settings = _proposal(model, observed, num_samples, num_steps, initial, None)
+    iteration = replace(model.iteration(iterated_sampling), num_chains=None)
+    proposal, settings = _proposal(model, observed, num_samples, iteration)
     parts = [Part(importance_weights(model, scored, proposal), num_samples)]
     (averages,) = average(model, data, parts, seed=seed, max_rows=max_rows, verbose=verbose)
     ess = float(np.mean(averages.effective_sample_size))
@@ -222,7 +216,7 @@ def _importance(
     return Estimate(quantity, f"{kind} importance", averages.log_mean_exp, num_samples, seed, ess, settings)
 
 
-def _normalizer(model, extra, given, kind, samples, num_samples, num_steps, initial):
+def _normalizer(model, extra, given, kind, samples, num_samples, iteration):
     """Log p(extra) or, for one-way models, log p(extra | what they are conditioned on)."""
     _check_option("normalizer", kind, ("encoder", "prior"))
     samples = (num_samples if kind == "encoder" else 5000) if samples is None else samples
@@ -231,31 +225,28 @@ def _normalizer(model, extra, given, kind, samples, num_samples, num_steps, init
     if kind == "prior":
         return Part(prior_terms(model, extra), samples), settings
     observed, _ = _importance_observed(model, given)
-    proposal, more = _proposal(model, observed, samples, num_steps, initial, None)
+    proposal, more = _proposal(model, observed, samples, replace(iteration, num_chains=None))
     more.pop("num_chains", None)  # one for each of its samples
     return Part(importance_weights(model, extra, proposal), samples), {**settings, **more}
 
 
-def _proposal(model, observed, num_samples, num_steps, initial, num_chains):
+def _proposal(model, observed, num_samples, iteration):
     """The proposal, and the settings that matter to it."""
-    num_steps = checks.positive_integer("num_steps", num_steps)
-    num_chains = num_samples if num_chains is None else checks.positive_integer("num_chains", num_chains)
-    if num_samples % num_chains:
-        raise ValueError(f"num_chains must divide the {num_samples} samples; got {num_chains}.")
-    if not model.iterates(dict.fromkeys(observed), initial):
-        return Proposal(observed, initial=initial), {}
-    settings = {"num_steps": num_steps, "initial": initial or "zeros", "num_chains": num_chains}
-    return Proposal(observed, num_steps, initial, num_samples // num_chains), settings
+    num_chains = iteration.chains_of(num_samples)
+    if not model.iterates(observed, iteration):
+        return Proposal(observed, iteration), {}
+    settings = {**iteration.settings(), "num_chains": num_chains}
+    return Proposal(observed, iteration, num_samples // num_chains), settings
 
 
 def _importance_observed(model: MultimodalVAE, observed: list[str]) -> tuple[list[str], dict[str, str]]:
     """What the proposal of importance weights reads, and the setting where that is not all of `observed`.
 
-    Any distribution over z will do. A CMMA has none for some of several targets, and takes p(z | given).
+    Any distribution over z will do: a model that has none for some of several targets takes p(z | given).
     """
-    if isinstance(model, CMMA) and not model.has_posterior(observed):
-        return model.given, {"proposal": f"p(z | {', '.join(model.given)})"}
-    return observed, {}
+    if model.has_posterior(observed):
+        return observed, {}
+    return model.given, {"proposal": f"p(z | {', '.join(model.given)})"}
 
 
 def _names(model: MultimodalVAE, names: str | Iterable[str]) -> list[str]:

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tf_jmvae import sampling
-from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.models import IteratedSampling, MultimodalVAE
 
 tfd = tfp.distributions
 
@@ -52,24 +52,22 @@ class Proposal:
 
     Attributes:
       observed: the modalities that it reads.
-      num_steps: of iterated sampling, for models that complete missing modalities by it.
-      initial: what a missing modality starts from.
+      iterated_sampling: how models that do so complete missing modalities; None is their own way.
       samples_per_chain: z drawn from the end of each chain of iterated sampling.
     """
 
     observed: Sequence[str]
-    num_steps: int = 1
-    initial: str | None = None
+    iterated_sampling: IteratedSampling | None = None
     samples_per_chain: int = 1
 
     def distribution(self, model: MultimodalVAE, batch: Batch, num_chains: int, seed: tf.Tensor) -> tfd.Distribution:
         """Over z, `[B * C, D]` for C chains per example."""
         observed = {name: tf.repeat(batch[name], num_chains, axis=0) for name in self.observed}
-        return model.posterior(observed, num_steps=self.num_steps, initial=self.initial, seed=seed)
+        return model.posterior(observed, iterated_sampling=self.iterated_sampling, seed=seed)
 
     def iterates(self, model: MultimodalVAE) -> bool:
         """Whether it completes missing modalities by iterated sampling."""
-        return model.iterates(dict.fromkeys(self.observed), self.initial)
+        return model.iterates(self.observed, self.iterated_sampling)
 
 
 def posterior_terms(model: MultimodalVAE, targets: Sequence[str], proposal: Proposal, walks: int = 1) -> Draw:
@@ -83,7 +81,7 @@ def posterior_terms(model: MultimodalVAE, targets: Sequence[str], proposal: Prop
     """
 
     def log_terms(batch, distribution, num_samples, seed):
-        z = model.draw_latents(distribution, seed, num_samples)
+        z = model.draw_latents(distribution, model.latent_noise(distribution, seed, num_samples))
         return _log_likelihood(model, targets, _by_example(z, batch, targets), batch)
 
     def points(distribution, num_samples, seed):

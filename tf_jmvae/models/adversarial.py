@@ -23,10 +23,12 @@ from tf_jmvae import checks, networks, replicas, sampling
 from tf_jmvae.distributions import diagonal_gaussian, kl_divergence
 from tf_jmvae.models.jmvae_kl import JMVAEKL
 from tf_jmvae.models.multimodal import Term, log_likelihoods
+from tf_jmvae.registry import MODELS
 
 __all__ = ["JMVAEKLGAN"]
 
 
+@MODELS.register("jmvae-kl-gan")
 @keras.saving.register_keras_serializable("tf_jmvae")
 class JMVAEKLGAN(JMVAEKL):
     """JMVAE-kl whose images are sharp: Eq. (10) of [1] with a GAN, as in VAE-GAN [2].

@@ -28,6 +28,7 @@ from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import ConditionalDecoder, Encoder
 from tf_jmvae.models.joint_encoder import JointEncoderVAE
 from tf_jmvae.models.multimodal import Term, log_likelihoods
+from tf_jmvae.registry import MODELS
 
 tfd = tfp.distributions
 
@@ -61,12 +62,13 @@ class _OneWayVAE(JointEncoderVAE):
         return self.encoder.towers.features(batch)
 
 
+@MODELS.register("cvae")
 @keras.saving.register_keras_serializable("tf_jmvae")
 class CVAE(_OneWayVAE):
     """Conditional VAE [2]: p(x | z, w) with z ~ N(0, I), independent of w.
 
     Given w alone, z comes from the prior, which is p(z | w) in this model. The appendix of [1] instead completes x by
-    iterated sampling, from zeros: ask for that with `initial="zeros"` and `num_steps=100`.
+    iterated sampling, from zeros: ask for that with `iterated_sampling=IteratedSampling(100, initial="zeros")`.
     Every target's decoder reads z and, by a tower of its own, each given modality.
 
     Args:
@@ -95,18 +97,18 @@ class CVAE(_OneWayVAE):
             **log_likelihoods(p, batch),  # + E_q[log p(x|z,w)]
         }
 
-    def posterior(self, observed, *, num_steps=1, initial=None, seed=None, training=False):
+    def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
         """q(z | all modalities); p(z) where only the given ones are observed.
 
-        With `initial="zeros"` or `"noise"`, or where some of several targets are observed, the
-        missing targets are completed by `num_steps - 1` draws of Eq. (6) of [1] instead.
+        Where iterated sampling has an `initial`, `"zeros"` or `"noise"`, or where some of several targets are observed,
+        the missing targets are completed by draws of Eq. (6) of [1] instead.
         """
         observed = checks.to_tensors(self.modalities, observed)
         checks.check_given(self, observed)
-        if not self.iterates(observed, initial) and len(observed) < len(self.modalities):
+        if not self.iterates(observed, iterated_sampling) and len(observed) < len(self.modalities):
             shape = (tf.shape(observed[self.given[0]])[0], self.latent_dim)
             return diagonal_gaussian(tf.zeros(shape), tf.ones(shape))
-        return super().posterior(observed, num_steps=num_steps, initial=initial, seed=seed, training=training)
+        return super().posterior(observed, iterated_sampling=iterated_sampling, seed=seed, training=training)
 
     def likelihoods(self, z, *, given=None, names=None, training=False):
         """p(m | z, given), with `z` `[B, ..., D]`."""
@@ -120,15 +122,17 @@ class CVAE(_OneWayVAE):
         """p(z) = N(0, I), `[D]`."""
         return super().prior()
 
-    def iterates(self, observed, initial):
+    def iterates(self, observed, iterated_sampling=None):
+        initial = self.iteration(iterated_sampling).initial
         starts_from_the_prior = initial is None and not any(name in observed for name in self.targets)
-        return not starts_from_the_prior and super().iterates(observed, initial)
+        return not starts_from_the_prior and super().iterates(observed)
 
     def _make_decoder(self, modality):
         given = {name: self.modalities[name] for name in self.given}
         return ConditionalDecoder(modality.decoder, modality.head, self.latent_dim, given)
 
 
+@MODELS.register("cmma")
 @keras.saving.register_keras_serializable("tf_jmvae")
 class CMMA(_OneWayVAE):
     """Conditional multimodal autoencoder [3]: z ~ p(z | w), a network, and p(x | z).
@@ -175,7 +179,7 @@ class CMMA(_OneWayVAE):
             **log_likelihoods(p, batch),  # + E_q[log p(x|z)]
         }
 
-    def posterior(self, observed, *, num_steps=1, initial=None, seed=None, training=False):
+    def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
         """q(z | all modalities), or p(z | w) where only the given ones are observed; there are no steps to count."""
         observed = checks.to_tensors(self.modalities, observed)
         checks.check_given(self, observed)
@@ -200,7 +204,7 @@ class CMMA(_OneWayVAE):
         """Whether these are all modalities, or just the given ones."""
         return super().has_posterior(observed) and len(set(observed)) in (len(self.given), len(self.modalities))
 
-    def iterates(self, observed, initial):
+    def iterates(self, observed, iterated_sampling=None):
         return False
 
 

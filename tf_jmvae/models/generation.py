@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 
 from tf_jmvae import checks, sampling, seeds
 from tf_jmvae.distributions import diagonal_gaussian
+from tf_jmvae.models.iterated_sampling import IteratedSampling
 
 tfd = tfp.distributions
 
@@ -30,8 +31,8 @@ class Generation:
         num_samples: int | None = None,
         latent: str = "sample",
         output: str = "mean",
-        num_steps: int | tf.Tensor = 1,
-        initial: str | None = None,
+        iterated_sampling: IteratedSampling | int | None = None,
+        num_steps: int | tf.Tensor | None = None,
         seed: int | tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
         """Modalities from other ones: z ~ q(z | observed), then p(m | z).
@@ -42,9 +43,9 @@ class Generation:
           num_samples: S samples of z for each example; None for one without a sample axis.
           latent: `"sample"` draws z, `"mean"` takes the mean of q(z | observed).
           output: `"mean"` gives the mean of p(m | z), `"sample"` draws from it.
-          num_steps: applications of the kernel of Eq. (6), for models that
-            complete missing modalities by iterated sampling (the paper: 100 on MNIST, 40 on CelebA).
-          initial: what a missing modality starts from, `"zeros"` (the default) or `"noise"`.
+          iterated_sampling: of models that complete missing modalities by Eq. (6): other options than the model's own
+            `iterated_sampling`, or another number of steps.
+          num_steps: short for that number.
           seed: integer, or int32 tensor `[2]`, or `[B, 2]`.
 
         Returns:
@@ -68,19 +69,23 @@ class Generation:
         checks.check_targets(self, targets)
         _check_option("latent", latent, ("sample", "mean"))
         seed = seeds.to_tensor(seed)
-        chains = num_samples is not None and self.iterates(observed, initial)
-        if chains:  # each sample is the end of a chain of its own
-            observed = {name: tf.repeat(value, num_samples, axis=0) for name, value in observed.items()}
+        iteration = self.iteration(iterated_sampling if num_steps is None else num_steps)
+        chains, samples = 1, num_samples
+        if num_samples is not None and self.iterates(observed, iteration):  # samples end chains of their own
+            chains = iteration.chains_of(num_samples)
+            samples = None if chains == num_samples else num_samples // chains
+            observed = {name: tf.repeat(value, chains, axis=0) for name, value in observed.items()}
             if seeds.are_by_row(seed):
-                seed = tf.reshape(tf.stack(seeds.split(seed, num_samples), axis=1), (-1, 2))
+                seed = tf.reshape(tf.stack(seeds.split(seed, chains), axis=1), (-1, 2))
         posterior_seed, latent_seed, output_seed = seeds.split(seed, 3)
-        posterior = self.posterior(observed, num_steps=num_steps, initial=initial, seed=posterior_seed)
-        z = self.draw_latents(posterior, latent_seed, None if chains else num_samples, mean=latent == "mean")
-        likelihoods = self.likelihoods(z, given=observed, names=targets)
-        outputs = _emit(likelihoods, output, output_seed)
-        if chains:
-            outputs = {name: tf.reshape(value, (-1, num_samples, *value.shape[1:])) for name, value in outputs.items()}
-        return outputs
+        posterior = self.posterior(observed, iterated_sampling=iteration, seed=posterior_seed)
+        noise = self.latent_noise(posterior, latent_seed, samples)
+        z = self.draw_latents(posterior, tf.zeros_like(noise) if latent == "mean" else noise)
+        outputs = _emit(self.likelihoods(z, given=observed, names=targets), output, output_seed)
+        if num_samples is None or samples == num_samples:
+            return outputs
+        shapes = {name: self.modalities[name].event_shape for name in targets}
+        return {name: tf.reshape(value, (-1, num_samples, *shapes[name])) for name, value in outputs.items()}
 
     def reconstruct(self, observed: Mapping[str, Any], **options: Any) -> dict[str, tf.Tensor]:
         """The observed modalities again, by way of z.
@@ -128,7 +133,8 @@ class Generation:
             )
         latent_seed, output_seed = seeds.split(seeds.to_tensor(seed), 2)
         shape = (num_samples, self.prior().event_shape[-1])
-        z = self.draw_latents(diagonal_gaussian(tf.zeros(shape), tf.ones(shape)), latent_seed)
+        prior = diagonal_gaussian(tf.zeros(shape), tf.ones(shape))
+        z = self.draw_latents(prior, self.latent_noise(prior, latent_seed))
         return _emit(self.likelihoods(z), output, output_seed)
 
     def has_posterior(self, observed: Iterable[str]) -> bool:
@@ -142,41 +148,57 @@ class Generation:
         """
         return set(self.given) <= set(observed)
 
-    def iterates(self, observed: Mapping[str, Any], initial: str | None) -> bool:
+    def iteration(self, override: IteratedSampling | int | None = None) -> IteratedSampling:
+        """The options of iterated sampling for a call.
+
+        Args:
+          override: what the call asks for: options, a number of steps, or None for the model's own.
+
+        Returns:
+          Checked options.
+        """
+        return IteratedSampling.of(override, self.iterated_sampling)
+
+    def iterates(self, observed: Iterable[str], iterated_sampling: IteratedSampling | int | None = None) -> bool:
         """Whether `posterior` completes what is missing here by iterated sampling, Eq. (6).
 
         Args:
-          observed: modalities by name; only the names count.
-          initial: as for `generate`.
+          observed: names of modalities.
+          iterated_sampling: as for `generate`.
 
         Returns:
           True or False; nothing is computed.
         """
         return False
 
-    def draw_latents(
-        self,
-        posterior: tfd.Distribution,
-        seed: tf.Tensor,
-        num_samples: int | None = None,
-        *,
-        mean: bool = False,
-    ) -> tf.Tensor:
-        """Z as generation draws it.
+    def latent_noise(self, posterior: tfd.Distribution, seed: tf.Tensor, num_samples: int | None = None) -> tf.Tensor:
+        """The noise from which `draw_latents` makes z: standard normal numbers.
 
         Args:
-          posterior: q(z | observed), `[B, D]`.
+          posterior: q(z | observed), `[B, D]`; only its shape counts.
           seed: int32 `[2]`, or `[B, 2]`.
           num_samples: S samples for each example; None for one without a sample axis.
-          mean: take the mean in place of every sample.
 
         Returns:
           `[B, D]`, or `[B, S, D]`.
         """
-        if mean:
-            z = posterior.mean()
-            return z if num_samples is None else tf.repeat(z[:, None], num_samples, axis=1)
-        return sampling.draw(posterior, seed, num_samples)
+        return sampling.standard_normal(posterior, seed, num_samples)
+
+    def draw_latents(self, posterior: tfd.Distribution, noise: tf.Tensor) -> tf.Tensor:
+        """Z as generation draws it.
+
+        Args:
+          posterior: q(z | observed), `[B, D]`.
+          noise: `[B, D]` or `[B, S, D]`: standard normal numbers give samples, zeros the mean, and other numbers what
+            lies as many standard deviations from it.
+
+        Returns:
+          z, of the noise's shape.
+        """
+        mean, stddev = posterior.mean(), posterior.stddev()
+        if noise.shape.rank > mean.shape.rank:
+            mean, stddev = mean[:, None], stddev[:, None]
+        return mean + stddev * noise
 
 
 def _emit(likelihoods: Mapping[str, tfd.Distribution], output: str, seed: tf.Tensor) -> dict[str, tf.Tensor]:

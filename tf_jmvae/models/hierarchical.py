@@ -28,12 +28,14 @@ from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Decoder, Towers
 from tf_jmvae.models.joint_encoder import JointEncoderVAE
 from tf_jmvae.models.multimodal import Term, log_likelihoods
+from tf_jmvae.registry import MODELS
 
 tfd = tfp.distributions
 
 __all__ = ["HierarchicalJMVAE"]
 
 
+@MODELS.register("hierarchical-jmvae")
 @keras.saving.register_keras_serializable("tf_jmvae")
 class HierarchicalJMVAE(JointEncoderVAE):
     """Hierarchical JMVAE, Eq. (7)-(9) of [1], of any number of stochastic layers.
@@ -153,14 +155,20 @@ class HierarchicalJMVAE(JointEncoderVAE):
             features.append(networks.flatten(network(features[-1], training=training)))
         return [head(h) for head, h in zip(self.layer_heads, features, strict=True)]
 
-    def draw_latents(self, posterior, seed, num_samples=None, *, mean=False):
-        """z_L from its posterior, then down p(z_{l-1} | z_l): what section 3.4 generates with."""
+    def latent_noise(self, posterior, seed, num_samples=None):
+        """Standard normal numbers for z_L, then for each layer below it, each by a seed of its own."""
         top_seed, *layer_seeds = seeds.split(seed, self.num_layers)
-        top = self.layers_of(super().draw_latents(posterior, top_seed, num_samples, mean=mean))[-1]
-        z = [top]
-        for prior, layer_seed in zip(reversed(self.layer_priors), layer_seeds, strict=True):
+        top = self.layers_of(super().latent_noise(posterior, top_seed, num_samples))[-1]
+        layer = diagonal_gaussian(top, tf.ones_like(top))
+        return tf.concat([top, *(sampling.standard_normal(layer, s) for s in layer_seeds)], axis=-1)
+
+    def draw_latents(self, posterior, noise):
+        """z_L from its posterior, then down p(z_{l-1} | z_l): what section 3.4 generates with."""
+        *noise_below, _ = self.layers_of(noise)
+        z = [self.layers_of(super().draw_latents(posterior, noise))[-1]]
+        for prior, layer_noise in zip(reversed(self.layer_priors), reversed(noise_below), strict=True):
             p = prior(z[-1])
-            z.append(p.mean() if mean else sampling.draw(p, layer_seed))
+            z.append(p.mean() + p.stddev() * layer_noise)
         return tf.concat(z, axis=-1)
 
     def _decode(self, z_1: tf.Tensor, names: Iterable[str], training: bool) -> dict[str, tfd.Distribution]:

@@ -19,10 +19,12 @@ from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Encoder
 from tf_jmvae.models.joint_encoder import JointEncoderVAE
 from tf_jmvae.models.multimodal import Term, log_likelihoods
+from tf_jmvae.registry import MODELS
 
 __all__ = ["JMVAE", "VAE"]
 
 
+@MODELS.register("jmvae")
 @keras.saving.register_keras_serializable("tf_jmvae")
 class JMVAE(JointEncoderVAE):
     """Joint multimodal VAE, Eq. (5) of [1], of two or more modalities.
@@ -70,6 +72,7 @@ class JMVAE(JointEncoderVAE):
         return self.encoder.towers.features(batch)
 
 
+@MODELS.register("vae")
 @keras.saving.register_keras_serializable("tf_jmvae")
 class VAE(JMVAE):
     """Variational autoencoder of one modality, Eq. (1) of [1]: Eq. (5) with K = 1.

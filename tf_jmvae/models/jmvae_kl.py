@@ -23,12 +23,14 @@ from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Encoder
 from tf_jmvae.models.jmvae import JMVAE
 from tf_jmvae.models.multimodal import Term, log_likelihoods
+from tf_jmvae.registry import MODELS
 
 tfd = tfp.distributions
 
 __all__ = ["JMVAEKL"]
 
 
+@MODELS.register("jmvae-kl")
 @keras.saving.register_keras_serializable("tf_jmvae")
 class JMVAEKL(JMVAE):
     """JMVAE-kl, Eq. (10) of [1]: turns any subset into the rest in one pass.
@@ -83,7 +85,7 @@ class JMVAEKL(JMVAE):
             **self._kl_to_subsets(q, batch, training),  # - alpha sum_S KL(q(z|x,w) || q(z|S))
         }
 
-    def posterior(self, observed, *, num_steps=1, initial=None, seed=None, training=False):
+    def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
         """q(z | observed) in one pass, by the encoder of that subset; there are no steps to count."""
         observed = checks.to_tensors(self.modalities, observed)
         if len(observed) == len(self.modalities):
@@ -92,7 +94,7 @@ class JMVAEKL(JMVAE):
             return self.subset_encoders[_join(observed)](observed, training=training)
         return conditional_product([self.subset_encoders[name](observed, training=training) for name in observed])
 
-    def iterates(self, observed, initial):
+    def iterates(self, observed, iterated_sampling=None):
         return False  # there is an encoder for what is observed
 
     def _kl_to_subsets(self, q: tfd.Distribution, batch: Mapping[str, tf.Tensor], training: bool) -> dict[str, Term]:

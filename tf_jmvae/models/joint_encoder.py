@@ -48,17 +48,16 @@ class JointEncoderVAE(MultimodalVAE):
     def get_config(self):
         return {**super().get_config(), "trunk": self._trunk.serialize()}
 
-    def posterior(self, observed, *, num_steps=1, initial=None, seed=None, training=False):
-        """q(z | observed); missing modalities are completed by `num_steps - 1` draws of Eq. (6)."""
-        if isinstance(num_steps, int) and num_steps < 1:
-            raise ValueError(f"num_steps must be 1 or more; got {num_steps}.")
+    def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
+        """q(z | observed); missing modalities are completed by one draw of Eq. (6) less than there are steps."""
+        iteration = self.iteration(iterated_sampling)
         observed = checks.to_tensors(self.modalities, observed)
-        if self.iterates(observed, initial):
-            observed = self._impute(observed, num_steps - 1, initial or "zeros", seed)
+        if self.iterates(observed, iteration):
+            observed = self._impute(observed, iteration.num_steps - 1, iteration.initial or "zeros", seed)
         return self._encode(observed, training)
 
-    def iterates(self, observed, initial):
-        return len(observed) < len(self.modalities)
+    def iterates(self, observed, iterated_sampling=None):
+        return len(set(observed)) < len(self.modalities)
 
     def _encode(
         self, batch: Mapping[str, tf.Tensor], training: bool, known: Mapping[str, tf.Tensor] | None = None
@@ -85,16 +84,19 @@ class JointEncoderVAE(MultimodalVAE):
             if name not in observed
         }
         if draws:
+            # Keyed by its rank, or the traces for one seed and for a seed for each row would be made into one for both.
+            chain_seed = {str(chain_seed.shape.rank): chain_seed}
             missing = self._chain(dict(observed), missing, tf.cast(num_draws, tf.int32), chain_seed)
         return {**observed, **missing}
 
     @tf.function(reduce_retracing=True, autograph=False)
     def _chain(self, observed, missing, num_draws, seed):
-        known = self._features(observed)
+        known, (seed,) = self._features(observed), seed.values()
 
         def draw(step, missing):
             latent_seed, *data_seeds = seeds.split(seeds.fold_in(seed, step), 1 + len(missing))
-            z = self.draw_latents(self._encode(missing, False, known), latent_seed)  # z  ~ q(z | x~, w)
+            q = self._encode(missing, False, known)
+            z = self.draw_latents(q, self.latent_noise(q, latent_seed))  # z  ~ q(z | x~, w)
             p = self.likelihoods(z, given=observed, names=missing)
             drawn = {
                 name: sampling.draw(p[name], data_seed)  # x~ ~ p(x | z)
@@ -108,6 +110,4 @@ class JointEncoderVAE(MultimodalVAE):
 def _start(modality: Modality, batch_size: tf.Tensor, initial: str, seed: tf.Tensor) -> tf.Tensor:
     if initial == "zeros":
         return tf.zeros((batch_size, *modality.event_shape))
-    if initial == "noise":
-        return tf.ensure_shape(sampling.draw(modality.head.noise(batch_size), seed), (None, *modality.event_shape))
-    raise ValueError(f"initial must be 'zeros' or 'noise'; got {initial!r}.")
+    return tf.ensure_shape(sampling.draw(modality.head.noise(batch_size), seed), (None, *modality.event_shape))

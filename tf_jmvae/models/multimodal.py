@@ -20,6 +20,7 @@ import os
 import pathlib
 import random
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import keras
@@ -33,8 +34,10 @@ from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Decoder
 from tf_jmvae.models.distributed_fit import DistributedFit
 from tf_jmvae.models.generation import Generation
+from tf_jmvae.models.iterated_sampling import IteratedSampling
 from tf_jmvae.models.standardization import Standardization, StandardizedModalities
 from tf_jmvae.models.validated_fit import ValidatedFit
+from tf_jmvae.specs import ModelSpec
 
 tfd = tfp.distributions
 
@@ -75,8 +78,10 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
       modalities: `Modality` objects by name; their order is kept.
       latent_dim: D, the size of z.
       given: modalities that the model is conditioned on and does not generate.
+      iterated_sampling: how missing modalities are completed by Eq. (6), of models that do; or the number of its steps.
 
     Attributes:
+      iterated_sampling: the options, which may be set; a call may have others.
       targets: the modalities that the model generates: those that are not `given`.
 
     Raises:
@@ -84,15 +89,23 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
     """
 
     modality_counts: tuple[int, int | None] = (2, None)  # fewest and most; None is no limit
+    num_layers = 1  # of z: stochastic layers between the prior and the data
     extra_metrics: tuple[str, ...] = ()  # besides the loss, the ELBO, the objective and its terms
 
     def __init__(
-        self, modalities: Mapping[str, Modality], latent_dim: int, *, given: Iterable[str] = (), **kwargs: Any
+        self,
+        modalities: Mapping[str, Modality],
+        latent_dim: int,
+        *,
+        given: Iterable[str] = (),
+        iterated_sampling: IteratedSampling | int | None = None,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.autocast = False  # data stay float32 until a network reads them
         self.modalities = checks.checked_modalities(type(self), modalities)
         self.latent_dim = checks.positive_integer("latent_dim", latent_dim)
+        self.iterated_sampling = IteratedSampling.of(iterated_sampling, IteratedSampling())
         given = list(given)
         self.given = [name for name in self.modalities if name in given]
         self.targets = [name for name in self.modalities if name not in given]
@@ -127,8 +140,7 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
         self,
         observed: Mapping[str, Any],
         *,
-        num_steps: int | tf.Tensor = 1,
-        initial: str | None = None,
+        iterated_sampling: IteratedSampling | int | None = None,
         seed: int | tf.Tensor | None = None,
         training: bool = False,
     ) -> tfd.Distribution:
@@ -136,9 +148,8 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
 
         Args:
           observed: arrays or tensors `[B, *event_shape]` by name.
-          num_steps: for models that fill in missing modalities by iterated
-            sampling, Eq. (6): the posterior from which the n-th z is drawn. Others do not use it.
-          initial: what a missing modality starts from, `"zeros"` (the default) or `"noise"`.
+          iterated_sampling: for models that complete missing modalities by Eq. (6): other options than the model's own,
+            or another number n of steps: it is the posterior from which the n-th z is drawn. Others do not use it.
           seed: of the iterated sampling, one for all or one for each row; equal seeds give equal results.
           training: passed to the networks.
 
@@ -189,6 +200,14 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
 
     # What follows from it.
 
+    @property
+    def spec(self) -> ModelSpec:
+        """What is known of the model without its networks."""
+        roles = {name: "given" if name in self.given else "target" for name in self.modalities}
+        modalities = {name: replace(m.spec, role=roles[name]) for name, m in self.modalities.items()}
+        num_steps = int(self.iterated_sampling.num_steps)
+        return ModelSpec(type(self).__name__, modalities, self.latent_dim, num_steps)
+
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> dict[str, tfd.Distribution]:
         """p(m | z) of every target, given any subset of the modalities, at the z of `generate(latent="mean")`.
 
@@ -200,7 +219,7 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
           TFP distributions by target, batch shape `[B]`.
         """
         posterior = self.posterior(inputs, seed=_EVALUATION_SEED, training=training)
-        z = self.draw_latents(posterior, seeds.to_tensor(_EVALUATION_SEED), mean=True)
+        z = self.draw_latents(posterior, tf.zeros_like(posterior.mean()))
         return self.likelihoods(z, given=inputs, training=training)
 
     def elbo(self, batch: Mapping[str, Any], seed: int | tf.Tensor | None = None) -> tf.Tensor:
@@ -239,7 +258,8 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
 
     def predict_step(self, data: Any) -> dict[str, tf.Tensor]:
         observed, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return {name: likelihood.mean() for name, likelihood in self(observed, training=False).items()}
+        likelihoods = self(self.read(observed), training=False)
+        return {name: self._raw(name, likelihood.mean(), (True,)) for name, likelihood in likelihoods.items()}
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -255,7 +275,9 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
 
     def get_config(self) -> dict[str, Any]:
         serialized = {name: keras.saving.serialize_keras_object(m) for name, m in self.modalities.items()}
-        return {**super().get_config(), "modalities": serialized, "latent_dim": self.latent_dim}
+        options = keras.saving.serialize_keras_object(self.iterated_sampling)
+        own = {"modalities": serialized, "latent_dim": self.latent_dim, "iterated_sampling": options}
+        return {**super().get_config(), **own}
 
     def export(self, filepath: str | os.PathLike, **options: Any) -> pathlib.Path:
         """Writes a SavedModel for TF Serving and TF Hub, with a signature for everything that the model can be asked.
@@ -335,7 +357,8 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
         checks.check_no_targets(targets)
         if sample_weight is not None:
             sample_weight = tf.reshape(sample_weight, [-1])  # [B], also from [B, 1]
-        return self._complete(batch), sample_weight
+        checks.check_names(self.modalities, batch, required=self.modalities)
+        return self.read(batch), sample_weight
 
     def _complete(self, batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:
         checks.check_names(self.modalities, batch, required=self.modalities)

@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_jmvae import checks
+from tf_jmvae.data.statistics import Statistics
+from tf_jmvae.images.tensors import to_pixels
 
 __all__ = ["Standardization", "StandardizedModalities"]
 
@@ -30,6 +32,10 @@ class Standardization(keras.layers.Layer):
         """Standardised `[..., *event_shape]` to raw values."""
         return tf.cast(values, tf.float32) * self.deviation + self.mean
 
+    def is_set(self) -> bool:
+        """Whether anything else than a mean of 0 and a deviation of 1 is set."""
+        return bool(np.any(self.mean.numpy() != 0) or np.any(self.deviation.numpy() != 1))
+
 
 class StandardizedModalities:
     """What models do with modalities that are `standardized`; others pass through."""
@@ -43,7 +49,8 @@ class StandardizedModalities:
           deviation: `[*event_shape]`, the standard deviation.
 
         Raises:
-          ValueError: the modality is not `standardized`, or a shape or a deviation does not fit.
+          ValueError: the modality is not `standardized`, a shape or a deviation does not fit, or an image's values are
+            not of the range that its preprocessing says.
         """
         if name not in self.standardizations:
             raise ValueError(f"Modality {name!r} is not standardized: make it with Modality(..., standardized=True).")
@@ -55,8 +62,47 @@ class StandardizedModalities:
                 )
         if not (np.isfinite(mean).all() and np.isfinite(deviation).all() and np.min(deviation) > 0):
             raise ValueError(f"Modality {name!r}: means must be finite, and deviations positive and finite.")
+        black, white = self.modalities[name].preprocessing.range
+        low, high = np.min(mean), np.max(mean)
+        of_other_pixels = low < black or high > white or (white == 255 and high <= 1)
+        if self.modalities[name].spec.is_image and of_other_pixels:
+            raise ValueError(
+                f"Modality {name!r}: its mean lies between {low:g} and {high:g}, but its pixels between {black:g} and "
+                f"{white:g}. Say which values are black and white: Modality(..., "
+                "preprocessing=Preprocessing(range=(0, 1)))."
+            )
         layer.mean.assign(mean)
         layer.deviation.assign(deviation)
+
+    def adapt(self, data: Any) -> None:
+        """Takes the statistics of standardised modalities that have none yet from training data, as `fit` does.
+
+        Args:
+          data: what `fit` takes: arrays by name, or batches of them, which are read once.
+
+        Raises:
+          ValueError: the data are no arrays and never end, or an image's values are not of the range that its
+            preprocessing says.
+        """
+        names = [
+            name
+            for name, layer in self.standardizations.items()
+            if self.modalities[name].standardized is True and not layer.is_set()
+        ]
+        if not names:
+            return
+        if isinstance(data, Mapping):
+            found = {name: Statistics.of(np.asarray(data[name])) for name in names}
+        else:
+            if not isinstance(data, tf.data.Dataset) or data.cardinality() == tf.data.INFINITE_CARDINALITY:
+                raise ValueError(
+                    f"The statistics of {names} are not known, and these data cannot be read before the training: call "
+                    "set_statistics(name, mean, deviation), or adapt(...) with a part of the data that ends."
+                )
+            batches = (keras.utils.unpack_x_y_sample_weight(batch)[0] for batch in data)
+            found = Statistics.of_batches({name: batch[name].numpy() for name in names} for batch in batches)
+        for name, statistics in found.items():
+            self.set_statistics(name, *statistics)
 
     def preprocess(self, raw: Mapping[str, Any]) -> dict[str, tf.Tensor]:
         """Raw modalities, such as uint8 RGB, to what the model reads: standardised where a modality is.
@@ -67,11 +113,7 @@ class StandardizedModalities:
         Returns:
           float32 tensors `[B, *event_shape]` by name.
         """
-        batch = checks.to_tensors(self.modalities, raw)
-        return {
-            name: self.standardizations[name](value) if name in self.standardizations else value
-            for name, value in batch.items()
-        }
+        return self._standardized(checks.to_tensors(self.modalities, raw), (True, "before"))
 
     def postprocess(self, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """What the model generates to what people look at: standardised images to uint8 RGB.
@@ -80,14 +122,38 @@ class StandardizedModalities:
           values: `[..., *event_shape]` by name, such as `generate` gives.
 
         Returns:
-          NumPy arrays; of standardised modalities the raw values, rounded to uint8 where they are images.
+          NumPy arrays; of standardised modalities the raw values, and pixels, uint8, where they are images.
         """
         checks.check_names(self.modalities, values)
-        return {name: self._raw(name, value) for name, value in values.items()}
+        return {
+            name: self.pixels(name, value).numpy()
+            if name in self.standardizations and self.modalities[name].spec.is_image
+            else self._raw(name, value, (True, "before")).numpy()
+            for name, value in values.items()
+        }
 
-    def _raw(self, name: str, values: Any) -> np.ndarray:
-        if name not in self.standardizations:
-            return np.asarray(values)
-        raw = self.standardizations[name].inverse(tf.convert_to_tensor(values)).numpy()
-        is_image = len(self.modalities[name].event_shape) == 3
-        return np.clip(np.round(raw), 0, 255).astype(np.uint8) if is_image else raw
+    def pixels(self, name: str, values: Any) -> tf.Tensor:
+        """Images of a modality, `[..., H, W, C]` in the model's own values, as pixels, uint8."""
+        return to_pixels(self._raw(name, values, (True, "before")), self.modalities[name].preprocessing)
+
+    def read(self, data: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+        """Data as `fit` takes them to what the model reads.
+
+        Args:
+          data: `[B, *event_shape]` by name, any subset; of a standardised modality raw values, unless it says that
+            they were standardised before.
+
+        Returns:
+          float32 tensors `[B, *event_shape]` by name, checked.
+        """
+        return self._standardized(checks.to_tensors(self.modalities, data), (True,))
+
+    def _standardized(self, batch: Mapping[str, tf.Tensor], when: tuple) -> dict[str, tf.Tensor]:
+        return {
+            name: self.standardizations[name](value) if self.modalities[name].standardized in when else value
+            for name, value in batch.items()
+        }
+
+    def _raw(self, name: str, values: Any, when: tuple) -> tf.Tensor:
+        values = tf.convert_to_tensor(values)
+        return self.standardizations[name].inverse(values) if self.modalities[name].standardized in when else values

@@ -1,4 +1,4 @@
-"""Exported models: written by `export`, behind TF Serving by `Client`, in this process by `tf_jmvae.hub.load`."""
+"""Models that answer, live, exported or behind TF Serving: one interface to them, and what writes and serves them."""
 
 from tf_jmvae.serving.client import (
     Client,
@@ -10,10 +10,12 @@ from tf_jmvae.serving.client import (
 )
 from tf_jmvae.serving.deployment import write_deployment_files
 from tf_jmvae.serving.export import export
+from tf_jmvae.serving.inference import InferenceModel
 
 __all__ = [
     "Client",
     "DeadlineError",
+    "InferenceModel",
     "ServingError",
     "UnavailableError",
     "UnknownModelError",

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import pydantic
 
+from tf_jmvae.specs import ModelSpec
+
 __all__ = ["CARD", "FORMAT", "file_checksums", "read", "verify"]
 
 CARD = "model_card.json"
@@ -35,14 +37,6 @@ class _Signature(_Strict):
     outputs: dict[str, _Tensor]
 
 
-class _Modality(_Strict):
-    event_shape: list[_Positive]
-    likelihood: str
-    given: bool
-    standardized: bool
-    entry_names: list[str]
-
-
 class _File(_Strict):
     bytes: _Count
     sha256: Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
@@ -52,7 +46,7 @@ class _Card(_Strict):
     format: Annotated[int, pydantic.Field(ge=FORMAT, le=FORMAT)]
     name: str
     kind: str
-    modalities: dict[str, _Modality]
+    modalities: dict[str, dict[str, Any]]
     latent_dim: _Positive
     signatures: dict[str, _Signature]
     num_steps: _Count
@@ -117,8 +111,11 @@ def read(folder: str | os.PathLike, *, links: bool = False) -> dict[str, Any]:
         )
     try:
         _Card.model_validate(parsed)
-    except pydantic.ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:_MOST_NAMED])
+        ModelSpec.from_json(parsed)
+    except ValueError as error:
+        problems = error
+        if isinstance(error, pydantic.ValidationError):
+            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:_MOST_NAMED])
         raise ValueError(f"{path} is no model card of format {FORMAT}: {_shortened(problems)}. {_ADVICE}") from error
     return parsed
 

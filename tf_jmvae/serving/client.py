@@ -1,18 +1,21 @@
-"""A client of TF Serving with the verbs of `hub.HubModel`: the model may run here or there."""
+"""A client of TF Serving with the verbs of every `InferenceModel`: the model may run here or there."""
 
 import ipaddress
+import json
 import math
 import numbers
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import Message
 
+from tf_jmvae.serving.inference import InferenceModel, Signature, TensorInfo
 from tf_jmvae.serving.transports import CallError, ForeignAnswerError, GrpcTransport, RestTransport, Transport
-from tf_jmvae.serving.verbs import Signature, TensorInfo, Verbs
+from tf_jmvae.specs import ModelSpec
 
 if TYPE_CHECKING:
     import grpc
@@ -52,7 +55,7 @@ class UnknownSignatureError(ServingError):
     """The model on the server has no such signature (any more)."""
 
 
-class _Attempt(Verbs):
+class _Attempt(InferenceModel):
     """A call by a client, which notes whether it got as far as to be sent."""
 
     def __init__(self, client: "Client"):
@@ -68,8 +71,8 @@ class _Attempt(Verbs):
         return self._client._predict(signature, inputs)
 
 
-class Client(Verbs):
-    """An exported model behind TF Serving; see `Verbs` for what it does.
+class Client(InferenceModel):
+    """An exported model behind TF Serving; see `InferenceModel` for what it does.
 
     The client may be shared by threads. Nothing is sent before the first call. The signatures are asked for once, and
     again when a call does not fit them, or the server refuses it: another version may have been loaded.
@@ -126,7 +129,17 @@ class Client(Verbs):
             else GrpcTransport(self.address, model, version, timeout, credentials)
         )
         self._signatures: dict[str, Signature] | None = None
+        self._spec: ModelSpec | None = None
         self._closed = False
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the model says of itself, asked for once; one that was exported by the first version says nothing."""
+        spec = self._spec
+        if spec is None:
+            found = self._call("describe", {"rows": np.zeros(1, np.int32)})["description"][0]
+            self._spec = spec = replace(ModelSpec.from_json(json.loads(found)), name=self.model)
+        return spec
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
@@ -177,8 +190,8 @@ class Client(Verbs):
                 ) from error
             self._fail(error)
 
-    def _find(self, pattern: str, inputs: Iterable[str], wish: str) -> str:
-        return self._with_fresh_signatures(lambda: super(Client, self)._find(pattern, inputs, wish))
+    def _find(self, *args: Any, **kwargs: Any) -> str:
+        return self._with_fresh_signatures(lambda: super(Client, self)._find(*args, **kwargs))
 
     def _targets_from(self, inputs: Iterable[str], observed: Iterable[str]) -> list[str]:
         return self._with_fresh_signatures(lambda: super(Client, self)._targets_from(inputs, observed))
@@ -201,7 +214,7 @@ class Client(Verbs):
 
     def _signatures_changed(self) -> bool:
         try:
-            before, self._signatures = self._signatures, self._signatures_there()
+            before, self._signatures, self._spec = self._signatures, self._signatures_there(), None
         except ServingError:  # what was wrong by the old ones says more
             return False
         return self._signatures != before

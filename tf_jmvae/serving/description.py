@@ -2,13 +2,13 @@
 
 import datetime
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-from tf_jmvae import heads
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.provenance import environment
 from tf_jmvae.serving import card
@@ -19,24 +19,10 @@ __all__ = ["describe"]
 
 def describe(name: str, model: MultimodalVAE, settings: Settings, folder: Path) -> dict[str, Any]:
     """The content of `model_card.json` but for training and metrics, for the files that are in `folder`."""
-    modalities = {
-        key: {
-            "event_shape": list(modality.event_shape),
-            "likelihood": heads.name_of(modality.head),
-            "values": modality.head.support,
-            "given": key in model.given,
-            "standardized": modality.standardized,
-            "entry_names": list(modality.entry_names),
-        }
-        for key, modality in model.modalities.items()
-    }
+    spec = replace(model.spec, name=name, num_steps=int(model.iteration(settings.iterated_sampling).num_steps))
     return {
         "format": card.FORMAT,
-        "name": name,
-        "kind": type(model).__name__,
-        "modalities": modalities,
-        "latent_dim": model.latent_dim,
-        "num_steps": settings.num_steps,
+        **spec.to_json(),
         "num_samples": settings.num_samples,
         "signatures": _signatures(folder),
         **environment(),

@@ -19,7 +19,7 @@ from typing import Any
 import tensorflow as tf
 
 from tf_jmvae.files import explained, remove_if_abandoned, write_json
-from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.serving import card, description, versions, warm_up
 from tf_jmvae.serving.signatures import Endpoint, Settings, endpoints
 
@@ -32,7 +32,8 @@ def export(
     model: MultimodalVAE,
     path: str | os.PathLike,
     *,
-    num_steps: int = 1,
+    iterated_sampling: IteratedSampling | int | None = None,
+    num_steps: int | None = None,
     num_samples: int = 100,
     given: Iterable[Iterable[str]] | None = None,
     training: Mapping[str, Any] | None = None,
@@ -44,7 +45,9 @@ def export(
     Args:
       model: any model of the package.
       path: `NAME`, which gets its next free version, or `NAME/VERSION` with a number.
-      num_steps: of iterated sampling, in every signature that completes missing modalities by it.
+      iterated_sampling: in every signature that completes missing modalities: other options than the model's own, or
+        another number of steps.
+      num_steps: short for that number.
       num_samples: behind each log-likelihood.
       given: subsets of modalities to make signatures for; by default all of them, or, of more than four modalities,
         single ones and all but one.
@@ -63,7 +66,8 @@ def export(
     folder, version = _name_and_version(Path(path).expanduser().resolve())
     described = {"training": dict(training or {}), "metrics": dict(metrics or {}), "notes": str(notes)}
     _check_json(described)
-    settings = Settings(num_steps, num_samples, _subsets(given))
+    iteration = model.iteration(iterated_sampling if num_steps is None else num_steps)
+    settings = Settings(iteration, num_samples, _subsets(given))
     made = endpoints(model, settings)
     if version is not None and (folder / str(version)).exists():
         raise FileExistsError(f"{folder / str(version)} exists; choose another version, or leave it out for the next.")

@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import os
-import re
 import sys
 import tarfile
 import tempfile
@@ -12,14 +11,14 @@ import warnings
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from tf_jmvae import checks, heads
 from tf_jmvae.serving import archives, card, inspection, versions
-from tf_jmvae.serving.verbs import Signature, TensorInfo, Verbs
+from tf_jmvae.serving.inference import Signature, TensorInfo
+from tf_jmvae.serving.local import LocalModel
+from tf_jmvae.specs import ModelSpec
 
 __all__ = ["HubModel", "import_tensorflow_hub", "load"]
 
@@ -28,11 +27,10 @@ _EXPECTED = (
     f"({', '.join(archives.SUFFIXES)}), or the URL of a .tar.gz."
 )
 _MOST_NAMED = 10
-_OLD_NAMES = {"poisson": "counts"}  # of likelihoods, in the first cards
 
 
-class HubModel(Verbs):
-    """An exported model in this process; see `Verbs` for what it does.
+class HubModel(LocalModel):
+    """An exported model in this process; see `InferenceModel` for what it does.
 
     It refuses values that the model could not have been trained on, as its card says.
 
@@ -45,46 +43,15 @@ class HubModel(Verbs):
         self._loaded = loaded
         self.card = content
         self.path = path
-        self._signatures = {name: _signature(function) for name, function in loaded.signatures.items()}
-        self._modalities = {name: _Modality.of(entry["likelihood"]) for name, entry in content["modalities"].items()}
+        signatures = {name: _signature(function) for name, function in loaded.signatures.items()}
+        super().__init__(ModelSpec.from_json(content), signatures)
 
-    @property
-    def signatures(self) -> Mapping[str, Signature]:
-        return self._signatures
-
-    def _predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        specs = self._signatures[signature].inputs
-        tensors = {name: tf.convert_to_tensor(value, specs[name].dtype) for name, value in inputs.items()}
-        try:
-            outputs = self._loaded.signatures[signature](**tensors)
-        except tf.errors.InvalidArgumentError as error:
-            raise ValueError(f"{signature!r} refuses these inputs: {_cause(error)}") from error
-        return {name: value.numpy() for name, value in outputs.items()}
-
-    def _check_value(self, name: str, value: np.ndarray) -> None:
-        if name in self._modalities:
-            checks.check_values(name, self._modalities[name], value)
-        elif not np.isfinite(value).all():
-            raise ValueError(f"{name!r} holds NaN or infinity. Expected finite numbers.")
+    def _run(self, signature: str, tensors: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return self._loaded.signatures[signature](**tensors)
 
     def __repr__(self) -> str:
         modalities = ", ".join(self.card["modalities"])
         return f"<HubModel {self.card['name']!r}: {self.card['kind']} of {modalities}, from {self.path}>"
-
-
-class _Modality(NamedTuple):
-    """As much of a `tf_jmvae.Modality` as checks of values ask for."""
-
-    likelihood: str
-    head: heads.Head
-
-    @classmethod
-    def of(cls, likelihood: str) -> "_Modality":
-        """From the card's name of the likelihood; of a head of the user's own, numbers must only be finite."""
-        try:
-            return cls(likelihood, heads.make(_OLD_NAMES.get(likelihood, likelihood)))
-        except ValueError:
-            return cls(likelihood, heads.Head())
 
 
 def load(handle: str | bytes | os.PathLike, *, allow_unsafe: bool = False) -> HubModel:
@@ -99,7 +66,7 @@ def load(handle: str | bytes | os.PathLike, *, allow_unsafe: bool = False) -> Hu
         that you trust like a program: such a graph may do whatever you may.
 
     Returns:
-      The model, with the verbs of `Verbs` and its `card`.
+      The model, with the verbs of `InferenceModel` and its `card`.
 
     Raises:
       FileNotFoundError: there is no such file or folder, or no exported model in it.
@@ -250,9 +217,3 @@ def _infos(specs: Mapping[str, tf.TensorSpec]) -> dict[str, TensorInfo]:
 def _listed(found: list[inspection.Finding]) -> str:
     more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
     return "; ".join(map(str, found[:_MOST_NAMED])) + more
-
-
-def _cause(error: tf.errors.OpError) -> str:
-    """What the op said, without where in the graph it stands."""
-    place = re.compile(r"Graph execution error|Detected at node|<stack traces|\s*\[\[|\s*$")
-    return " ".join(line for line in error.message.splitlines() if not place.match(line)) or error.message

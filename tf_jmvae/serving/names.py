@@ -2,21 +2,49 @@
 
 from collections.abc import Iterable
 
-__all__ = ["AS_PNG", "AS_UINT8", "BYTES", "encode", "encoded", "from_given", "modality", "plain", "without_format"]
+__all__ = [
+    "AS_PNG",
+    "AS_UINT8",
+    "BYTES",
+    "changed",
+    "edit",
+    "encoded",
+    "from_given",
+    "kept",
+    "modality",
+    "of_given",
+    "plain",
+    "without_format",
+]
 
 BYTES = "_bytes"  # of an encoded image, and of a signature that reads some; TF Serving's REST API asks for this ending
 AS_UINT8 = "_as_uint8"
 AS_PNG = "_as_png"
 
 
-def encode(given: Iterable[str]) -> str:
-    """`encode_from_<given>`."""
-    return f"encode_from_{_joined(given)}"
+def of_given(verb: str, given: Iterable[str]) -> str:
+    """`<verb>_from_<given>`."""
+    return f"{verb}_from_{_joined(given)}"
 
 
 def from_given(verb: str, target: str, given: Iterable[str]) -> str:
     """`<verb>_<target>_from_<given>`."""
     return f"{verb}_{target}_from_{_joined(given)}"
+
+
+def edit(image: str, attributes: str) -> str:
+    """`edit_<image>_by_<attributes>`."""
+    return f"edit_{image}_by_{attributes}"
+
+
+def changed(attributes: str) -> str:
+    """The tensor of new values of attributes."""
+    return f"{attributes}_changed"
+
+
+def kept(attributes: str) -> str:
+    """The tensor of which attributes stay as the model sees them: 1 or 0."""
+    return f"{attributes}_kept"
 
 
 def encoded(modality: str) -> str:

@@ -5,16 +5,19 @@ so that a row's result does not depend on the batch that a server puts it in.
 """
 
 import itertools
+import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import tensorflow as tf
 
 from tf_jmvae import checks, seeds
+from tf_jmvae.distributions import diagonal_gaussian
 from tf_jmvae.evaluation.samples import Proposal, importance_weights
-from tf_jmvae.models import MultimodalVAE
-from tf_jmvae.serving import image_tensors, names
+from tf_jmvae.images import tensors as images
+from tf_jmvae.models import IteratedSampling, MultimodalVAE
+from tf_jmvae.serving import names
 
 __all__ = ["Endpoint", "Settings", "endpoints"]
 
@@ -33,20 +36,23 @@ class Endpoint:
       function: a `tf.function` of a dict of tensors, to one. Endpoints that give the same in another form call
         it, so that the graph holds everything once.
       inputs: their specs by name.
-      targets: the modalities among the outputs.
+      outputs: likewise.
     """
 
     function: Callable[[Tensors], Tensors]
     inputs: Mapping[str, tf.TensorSpec]
-    targets: tuple[str, ...] = ()
+    outputs: Mapping[str, tf.TensorSpec]
 
     @classmethod
     def of(
-        cls, function: Callable[[Tensors], Tensors], inputs: Mapping[str, tf.TensorSpec], targets: Iterable[str] = ()
+        cls,
+        function: Callable[[Tensors], Tensors],
+        inputs: Mapping[str, tf.TensorSpec],
+        outputs: Mapping[str, tf.TensorSpec],
     ) -> "Endpoint":
         """The endpoint of a plain function, which is traced when it is first called or exported."""
         traced = tf.function(function, input_signature=[dict(inputs)], autograph=False)
-        return cls(traced, dict(inputs), tuple(targets))
+        return cls(traced, dict(inputs), dict(outputs))
 
 
 @dataclass(frozen=True)
@@ -54,18 +60,17 @@ class Settings:
     """What is fixed at export, because a scalar input would keep a server from joining requests.
 
     Attributes:
-      num_steps: of iterated sampling.
+      iterated_sampling: how missing modalities are completed; by default as the model has it.
       num_samples: behind a log-likelihood.
       given: subsets of modalities to have signatures; None for all of them, or, of more than four modalities, for
         single ones and for all but one.
     """
 
-    num_steps: int = 1
+    iterated_sampling: IteratedSampling | int | None = None
     num_samples: int = 100
     given: tuple[tuple[str, ...], ...] | None = None
 
     def __post_init__(self):
-        checks.positive_integer("num_steps", self.num_steps)
         checks.positive_integer("num_samples", self.num_samples)
 
 
@@ -75,43 +80,84 @@ def endpoints(model: MultimodalVAE, settings: Settings) -> dict[str, Endpoint]:
     Raises:
       ValueError: `settings.given` names what the model does not have.
     """
+    settings = replace(settings, iterated_sampling=model.iteration(settings.iterated_sampling))
     made = dict(_plain(model, settings))
     made |= dict(_in_formats(model, made))
-    return {**made, "serving_default": made["encode"]}
+    return {**made, "serving_default": made["encode"], "describe": _describe(model, settings)}
 
 
 def _plain(model: MultimodalVAE, settings: Settings) -> Iterator[tuple[str, Endpoint]]:
     """Signatures whose images are in the model's own values, and those which read encoded images."""
-    everything, seeded = tuple(model.modalities), {"seed": _SEED}
+    everything, targets = tuple(model.modalities), _specs(model, model.targets)
+    z, noise = _latent(model, "z"), _latent(model, "noise")
+    seed = {"seed": tf.TensorSpec((None, 2), tf.int32, name="seed")}
+    gaussian = {name: tf.TensorSpec(z.shape, tf.float32, name=name) for name in ("mean", "standard_deviation")}
 
-    def made(name, given, function, more=None, targets=()):
-        plain = Endpoint.of(function, {**_specs(model, given), **(more or {})}, targets)
+    def made(name, given, function, outputs, more=None):
+        plain = Endpoint.of(function, {**_specs(model, given), **(more or {})}, outputs)
         yield name, plain
-        if any(image_tensors.is_image(model.modalities[key]) for key in given):
+        if any(model.modalities[key].spec.is_image for key in given):
             yield name + names.BYTES, _reading_bytes(model, plain)
 
+    def latents(name, given):
+        seeded = seed if model.iterates(given, settings.iterated_sampling) else {}
+        yield from made(name, given, _latents(model, settings), {"z": z}, {"noise": noise, **seeded})
+
     for given in _subsets(model, settings):
-        yield from made(names.encode(given), given, _encode(model, settings))
+        yield from made(names.of_given("encode", given), given, _encode(model, settings), gaussian)
+        if len(given) < len(everything):
+            yield from latents(names.of_given("latents", given), given)
         for target in model.targets:
             if target not in given:
-                for verb, latent, more in (("generate", "mean", None), ("sample", "sample", seeded)):
+                for verb, latent, more in (("generate", "mean", None), ("sample", "sample", seed)):
                     function = _generate(model, settings, [target], latent)
-                    yield from made(names.from_given(verb, target, given), given, function, more, [target])
-    yield from made("encode", everything, _encode(model, settings))
-    yield from made("reconstruct", everything, _generate(model, settings, model.targets, "mean"), None, model.targets)
-    yield from made("log_likelihood", everything, _log_likelihood(model, settings.num_samples), seeded)
-    yield from made("decode", model.given, _decode(model), {"z": _latent(model)}, model.targets)
+                    output = {target: targets[target]}
+                    yield from made(names.from_given(verb, target, given), given, function, output, more)
+    yield from made("encode", everything, _encode(model, settings), gaussian)
+    yield from latents("latents", everything)
+    yield from made("reconstruct", everything, _generate(model, settings, model.targets, "mean"), targets)
+    likelihood = {"log_likelihood": tf.TensorSpec((None,), tf.float32, name="log_likelihood")}
+    yield from made("log_likelihood", everything, _log_likelihood(model, settings.num_samples), likelihood, seed)
+    yield from made("decode", model.given, _decode(model), targets, {"z": z})
     if not model.given:
-        sample = Endpoint.of(lambda inputs: model.sample(_rows(inputs), **inputs), seeded, model.targets)
-        yield "sample", sample
+        yield "sample", Endpoint.of(lambda inputs: model.sample(_rows(inputs), **inputs), seed, targets)
+        yield "latents_from_prior", Endpoint.of(_latents_from_prior(model), {"noise": noise}, {"z": z})
+    for image, attributes in _editable(model):
+        values = tf.TensorSpec((None, *model.modalities[attributes].event_shape))
+        more = {name: tf.TensorSpec(values.shape, tf.float32, name=name)
+                for name in (names.changed(attributes), names.kept(attributes))}  # fmt: skip
+        outputs = {name: targets[name] for name in (image, attributes)}
+        function = _edit(model, settings, image, attributes)
+        yield from made(names.edit(image, attributes), [image], function, outputs, more)
 
 
 def _encode(model: MultimodalVAE, settings: Settings) -> Callable[[Tensors], Tensors]:
     def encode(observed):
-        q = model.posterior(observed, num_steps=settings.num_steps, seed=_no_seeds(observed))
+        iteration = settings.iterated_sampling
+        q = model.posterior(observed, iterated_sampling=iteration, seed=_no_seeds(observed))
         return {"mean": q.mean(), "standard_deviation": q.stddev()}
 
     return encode
+
+
+def _latents(model: MultimodalVAE, settings: Settings) -> Callable[[Tensors], Tensors]:
+    """Z as generation draws it, from noise of the caller's own."""
+
+    def latents(inputs):
+        observed = {name: value for name, value in inputs.items() if name in model.modalities}
+        seed = inputs.get("seed", _no_seeds(observed))
+        q = model.posterior(observed, iterated_sampling=settings.iterated_sampling, seed=seed)
+        return {"z": model.draw_latents(q, inputs["noise"])}
+
+    return latents
+
+
+def _latents_from_prior(model: MultimodalVAE) -> Callable[[Tensors], Tensors]:
+    def latents(inputs):
+        noise = inputs["noise"]
+        return {"z": model.draw_latents(diagonal_gaussian(tf.zeros_like(noise), tf.ones_like(noise)), noise)}
+
+    return latents
 
 
 def _generate(
@@ -119,10 +165,43 @@ def _generate(
 ) -> Callable[[Tensors], Tensors]:
     def generate(inputs):
         observed = {name: value for name, value in inputs.items() if name != "seed"}
-        seed = inputs.get("seed", _no_seeds(observed))
-        return model.generate(observed, targets=targets, latent=latent, num_steps=settings.num_steps, seed=seed)
+        options = {"iterated_sampling": settings.iterated_sampling, "seed": inputs.get("seed", _no_seeds(observed))}
+        return model.generate(observed, targets=targets, latent=latent, **options)
 
     return generate
+
+
+def _edit(model: MultimodalVAE, settings: Settings, image: str, attributes: str) -> Callable[[Tensors], Tensors]:
+    """The image with attributes changed, and those that the model saw in it: see `tf_jmvae.editing`."""
+    attributes_of = _generate(model, settings, [attributes], "mean")
+    mean_image_of = _generate(model, settings, [image], "mean")
+
+    def edit(inputs):
+        w = attributes_of({image: inputs[image]})[attributes]
+        changed = tf.where(inputs[names.kept(attributes)] > 0, w, inputs[names.changed(attributes)])
+        difference = mean_image_of({attributes: changed})[image] - mean_image_of({attributes: w})[image]
+        return {image: inputs[image] + difference, attributes: w}
+
+    return edit
+
+
+def _editable(model: MultimodalVAE) -> list[tuple[str, str]]:
+    """Images and attributes that follow from each other."""
+    kinds = {name: model.modalities[name].spec.kind for name in model.targets if model.has_posterior([name])}
+    images_, attributes = ([name for name in kinds if kinds[name] == kind] for kind in ("image", "attributes"))
+    return list(itertools.product(images_, attributes))
+
+
+def _describe(model: MultimodalVAE, settings: Settings) -> Endpoint:
+    """What the model is, in JSON, for each row: a client need not know more than its address."""
+    spec = replace(model.spec, num_steps=int(settings.iterated_sampling.num_steps))
+    text = json.dumps(spec.to_json())
+
+    def describe(inputs):
+        return {names.encoded("description"): tf.repeat(text, tf.shape(inputs["rows"])[0])}
+
+    output = tf.TensorSpec((None,), tf.string, name=names.encoded("description"))
+    return Endpoint.of(describe, {"rows": tf.TensorSpec((None,), tf.int32, name="rows")}, {output.name: output})
 
 
 def _decode(model: MultimodalVAE) -> Callable[[Tensors], Tensors]:
@@ -156,45 +235,44 @@ def _log_likelihood(model: MultimodalVAE, num_samples: int) -> Callable[[Tensors
 def _in_formats(model: MultimodalVAE, plain: Mapping[str, Endpoint]) -> Iterator[tuple[str, Endpoint]]:
     """Those signatures which give an image, again with pixels as uint8, and with PNG."""
     for name, endpoint in plain.items():
-        images = {target for target in endpoint.targets if image_tensors.is_image(model.modalities[target])}
-        if images:
-            pixels = Endpoint.of(_as_uint8(model, images, endpoint), endpoint.inputs)
+        shown = [key for key in endpoint.outputs if key in model.modalities and model.modalities[key].spec.is_image]
+        if shown:
+            others = {key: spec for key, spec in endpoint.outputs.items() if key not in shown}
+            whole = {key: tf.TensorSpec(endpoint.outputs[key].shape, tf.uint8, name=key) for key in shown}
+            encoded = {names.encoded(key): tf.TensorSpec((None,), tf.string, name=names.encoded(key)) for key in shown}
+            pixels = Endpoint.of(_as_uint8(model, shown, endpoint), endpoint.inputs, {**others, **whole})
             yield name + names.AS_UINT8, pixels
-            yield name + names.AS_PNG, Endpoint.of(_as_png(images, pixels), endpoint.inputs)
+            yield name + names.AS_PNG, Endpoint.of(_as_png(shown, pixels), endpoint.inputs, {**others, **encoded})
 
 
-def _as_uint8(model: MultimodalVAE, images: set[str], plain: Endpoint) -> Callable[[Tensors], Tensors]:
+def _as_uint8(model: MultimodalVAE, shown: list[str], plain: Endpoint) -> Callable[[Tensors], Tensors]:
     def convert(inputs):
-        return {
-            name: image_tensors.to_uint8(model, name, value) if name in images else value
-            for name, value in plain.function(inputs).items()
-        }
+        outputs = plain.function(inputs)
+        return {name: model.pixels(name, value) if name in shown else value for name, value in outputs.items()}
 
     return convert
 
 
-def _as_png(images: set[str], pixels: Endpoint) -> Callable[[Tensors], Tensors]:
+def _as_png(shown: list[str], pixels: Endpoint) -> Callable[[Tensors], Tensors]:
     def convert(inputs):
         outputs = pixels.function(inputs)
-        encoded = {names.encoded(name): image_tensors.to_png(outputs[name]) for name in images}
-        return {**{name: value for name, value in outputs.items() if name not in images}, **encoded}
+        encoded = {names.encoded(name): images.to_png(outputs[name]) for name in shown}
+        return {**{name: value for name, value in outputs.items() if name not in shown}, **encoded}
 
     return convert
 
 
 def _reading_bytes(model: MultimodalVAE, plain: Endpoint) -> Endpoint:
     """The same with encoded images, each of which a client may send as it is."""
-    images = [
-        name for name in plain.inputs if name in model.modalities and image_tensors.is_image(model.modalities[name])
-    ]
-    encoded = {names.encoded(name): tf.TensorSpec((None,), tf.string, name=names.encoded(name)) for name in images}
-    others = {name: spec for name, spec in plain.inputs.items() if name not in images}
+    read = [name for name in plain.inputs if name in model.modalities and model.modalities[name].spec.is_image]
+    encoded = {names.encoded(name): tf.TensorSpec((None,), tf.string, name=names.encoded(name)) for name in read}
+    others = {name: spec for name, spec in plain.inputs.items() if name not in read}
 
     def decode(inputs):
-        decoded = {name: image_tensors.from_bytes(model, name, inputs[names.encoded(name)]) for name in images}
-        return plain.function({**decoded, **{name: inputs[name] for name in others}})
+        raw = {n: images.from_bytes(inputs[names.encoded(n)], model.modalities[n].spec) for n in read}
+        return plain.function({**model.preprocess(raw), **{name: inputs[name] for name in others}})
 
-    return Endpoint.of(decode, {**encoded, **others}, plain.targets)
+    return Endpoint.of(decode, {**encoded, **others}, plain.outputs)
 
 
 def _specs(model: MultimodalVAE, given: Iterable[str]) -> dict[str, tf.TensorSpec]:
@@ -202,9 +280,9 @@ def _specs(model: MultimodalVAE, given: Iterable[str]) -> dict[str, tf.TensorSpe
     return {name: tf.TensorSpec(shape, tf.float32, name=name) for name, shape in shapes.items()}
 
 
-def _latent(model: MultimodalVAE) -> tf.TensorSpec:
-    given = {name: tf.zeros((1, *model.modalities[name].event_shape)) for name in model.given}
-    return tf.TensorSpec((None, model.prior(given).event_shape[-1]), tf.float32, name="z")
+def _latent(model: MultimodalVAE, name: str) -> tf.TensorSpec:
+    given = {key: tf.zeros((1, *model.modalities[key].event_shape)) for key in model.given}
+    return tf.TensorSpec((None, model.prior(given).event_shape[-1]), tf.float32, name=name)
 
 
 def _subsets(model: MultimodalVAE, settings: Settings) -> list[tuple[str, ...]]:

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_jmvae import checks
-from tf_jmvae.directions import columns_of_names, directions
+from tf_jmvae.directions import directions
 from tf_jmvae.tensorboard import projector
 from tf_jmvae.tensorboard.event_files import event_files, keep_before
 from tf_jmvae.tensorboard.generated import Direction
@@ -71,12 +71,12 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
     Args:
       log_dir: the folder; open it with `tensorboard --logdir LOG_DIR`.
-      data: held-out examples, arrays `[N, *event_shape]` by modality; without them there are the curves and the graph.
+      data: held-out examples as `fit` takes them, arrays `[N, *event_shape]` by modality; without them there are the
+        curves and the graph.
       class_names: what the entries of the labels are called.
       pictures_every: epochs between pictures and latents; the first epoch and the last have some, too.
       num_pictures: examples to generate from.
       num_points: examples in the projector.
-      num_steps: of iterated sampling, for models that need it.
       seed: of the samples.
       write_graph: whether to write the graph from a batch to the terms of the bound.
       **options: of `keras.callbacks.TensorBoard`.
@@ -98,7 +98,6 @@ class TensorBoard(keras.callbacks.TensorBoard):
         pictures_every: int = 5,
         num_pictures: int = 10,
         num_points: int = 1000,
-        num_steps: int = 1,
         seed: int = 0,
         write_graph: bool = True,
         **options: Any,
@@ -107,7 +106,6 @@ class TensorBoard(keras.callbacks.TensorBoard):
         self.pictures_every = checks.positive_integer("pictures_every", pictures_every)
         self.num_pictures = checks.positive_integer("num_pictures", num_pictures)
         self.num_points = checks.positive_integer("num_points", num_points)
-        self.num_steps = checks.positive_integer("num_steps", num_steps)
         self.seed, self.class_names = seed, tuple(class_names)
         self._data = data
         self._graph_wanted = write_graph
@@ -131,11 +129,14 @@ class TensorBoard(keras.callbacks.TensorBoard):
         if self._data is None:
             return
         checks.check_names(model.modalities, self._data, required=model.modalities)
-        data = {name: np.asarray(self._data[name][: max(self.num_points, self.num_pictures)]) for name in self._data}
+        examples = {name: values[: max(self.num_points, self.num_pictures)] for name, values in self._data.items()}
+        data = {name: values.numpy() for name, values in model.read(examples).items()}
         self._points = {name: values[: self.num_points] for name, values in data.items()}
-        options = {"count": self.num_pictures, "num_steps": self.num_steps, "seed": self.seed}
-        names = columns_of_names(model.modalities, self.class_names)
-        self._directions = [Direction(model, *direction, data, names, **options) for direction in directions(model)]
+        self._names = {name: m.spec.names(self.class_names) for name, m in model.modalities.items()}
+        options = {"count": self.num_pictures, "seed": self.seed}
+        self._directions = [
+            Direction(model, *direction, data, self._names, **options) for direction in directions(model)
+        ]
 
     @_harmless
     def on_train_begin(self, logs=None):
@@ -153,8 +154,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
             if epoch:
                 keep_before(epoch, self._earlier)
             if self._points:
-                names = columns_of_names(self.model.modalities, self.class_names)
-                projector.write_examples(self._folder("validation"), self.model, self._points, names)
+                projector.write_examples(self._folder("validation"), self.model, self._points, self._names)
         super().on_epoch_begin(epoch, logs)
 
     @_harmless

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_jmvae.directions import kind, named, pixels
+from tf_jmvae.directions import named, pixels
 from tf_jmvae.tensorboard.sheets import sheet
 
 __all__ = ["Direction"]
@@ -23,7 +23,6 @@ class Direction:
       data: arrays `[N, ...]` by modality, real examples.
       names: what the entries of each modality are called.
       count: examples to show.
-      num_steps: of iterated sampling.
       seed: of the samples.
     """
 
@@ -36,18 +35,17 @@ class Direction:
         names: Mapping[str, tuple[str, ...]],
         *,
         count: int,
-        num_steps: int,
         seed: int,
     ):
         self.title = f"{target}_from_{'_and_'.join(given)}"
         self._model, self._target, self._given, self._names = model, target, given, names
         self._examples = {name: values[:count] for name, values in data.items()}
         label = given[0]
-        self._from_labels = len(given) == 1 and kind(model.modalities[label]) == "label"
+        self._from_labels = len(given) == 1 and model.modalities[label].spec.kind == "label"
         if self._from_labels:  # classes once each, the first of many, in place of the classes of some examples
             size = model.modalities[label].event_shape[-1]
             self._examples = {label: np.eye(size, dtype=np.float32)[: max(count, 10)]}
-        self._options = {"targets": [target], "num_steps": num_steps, "seed": seed}
+        self._options = {"targets": [target], "seed": seed}
 
     def draw(self) -> tuple[np.ndarray | None, str]:
         """A uint8 picture `[H, W, 3]`, where an image is on either side, and a Markdown table."""
@@ -97,13 +95,13 @@ class Direction:
 
     def _words(self, name: str, values: np.ndarray) -> list[str]:
         """A label with its probability, the attributes most present, or the first values."""
-        shape = kind(self._model.modalities[name])
-        if shape == "label":
+        kind = self._model.modalities[name].spec.kind
+        if kind == "label":
             ((text, probability),) = named(values, self._names[name], 1)
             return [text if probability == 1 else f"{text} ({probability:.0%})"]
-        if shape == "attributes":
+        if kind == "attributes":
             return [text for text, value in named(values, self._names[name], _LISTED) if value > 0] or ["none"]
         return [f"{value:.2f}" for value in np.ravel(values)[:_LISTED]]
 
     def _is_image(self, name: str) -> bool:
-        return kind(self._model.modalities[name]) == "image"
+        return self._model.modalities[name].spec.is_image

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_jmvae.directions import kind, pixels
+from tf_jmvae.directions import pixels
 from tf_jmvae.files import replace_atomically
 from tf_jmvae.tensorboard.sheets import sprite
 
@@ -32,7 +32,7 @@ def write_examples(
 
     config = projector.ProjectorConfig()
     embedding = config.embeddings.add(tensor_name=f"mean of q(z | {', '.join(model.modalities)})", tensor_path=_TENSOR)
-    images = next((name for name in data if kind(model.modalities[name]) == "image"), None)
+    images = next((name for name in data if model.modalities[name].spec.is_image), None)
     if images is not None:
         pictures = pixels(model, images, data[images])
         replace_atomically(folder / _SPRITE, lambda path: sprite(pictures).save(path, format="PNG"))
@@ -41,7 +41,7 @@ def write_examples(
     columns = {
         column: texts
         for name, values in data.items()
-        for column, texts in _columns(name, kind(model.modalities[name]), values, names[name]).items()
+        for column, texts in _columns(name, model.modalities[name].spec.kind, values, names[name]).items()
     }
     if columns:
         lines = ["\t".join(row) for row in zip(*columns.values(), strict=True)]

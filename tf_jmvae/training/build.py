@@ -1,26 +1,19 @@
 """Models from configurations and presets."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import pydantic
 
 from tf_jmvae import heads, networks
 from tf_jmvae.modality import Modality
-from tf_jmvae.models import CMMA, CVAE, JMVAE, JMVAEKL, JMVAEKLGAN, VAE, HierarchicalJMVAE, MultimodalVAE
+from tf_jmvae.models import IteratedSampling, MultimodalVAE
+from tf_jmvae.registry import MODELS
+from tf_jmvae.specs import Preprocessing
 from tf_jmvae.training.config import ConvolutionConfig, ModalityConfig, ModelConfig
 from tf_jmvae.training.presets import describe, load
 
 __all__ = ["build_model", "from_preset"]
-
-_MODELS = {
-    "vae": VAE,
-    "jmvae": JMVAE,
-    "jmvae-kl": JMVAEKL,
-    "jmvae-kl-gan": JMVAEKLGAN,
-    "hierarchical-jmvae": HierarchicalJMVAE,
-    "cvae": CVAE,
-    "cmma": CMMA,
-}
 
 
 def from_preset(preset: str, **overrides: Any) -> MultimodalVAE:
@@ -31,7 +24,7 @@ def from_preset(preset: str, **overrides: Any) -> MultimodalVAE:
       **overrides: options of the model, e.g. `alpha=0.1` or `latent_dim=2`.
 
     Returns:
-      A model of the preset's kind; of standardised modalities it has no statistics yet, see `set_statistics`.
+      A model of the preset's kind; `fit` takes the statistics of standardised modalities from its data.
 
     Raises:
       ValueError: unknown preset or option, or a value that does not fit.
@@ -39,23 +32,33 @@ def from_preset(preset: str, **overrides: Any) -> MultimodalVAE:
     Examples:
       >>> model = from_preset("mnist-jmvae-kl", alpha=0.1)
     """
-    settings = load(preset).model.model_dump()
+    config = load(preset)
     try:
-        return build_model(ModelConfig.model_validate({**settings, **overrides}))
+        return build_model(ModelConfig.model_validate({**config.model.model_dump(), **overrides}), config.num_steps)
     except pydantic.ValidationError as error:
         raise ValueError(f"from_preset({preset!r}): {describe(error)}") from error
 
 
-def build_model(config: ModelConfig) -> MultimodalVAE:
-    """A new model from its configuration."""
-    modalities = {name: _modality(modality) for name, modality in config.modalities.items()}
+def build_model(
+    config: ModelConfig, num_steps: int = 1, preprocessing: Mapping[str, Preprocessing] | None = None
+) -> MultimodalVAE:
+    """A new model from its configuration.
+
+    Args:
+      config: the model's.
+      num_steps: of its iterated sampling.
+      preprocessing: how the data's images were made, by modality, where that is known.
+    """
+    made = preprocessing or {}
+    modalities = {name: _modality(modality, made.get(name)) for name, modality in config.modalities.items()}
     networks_ = {"trunk": networks.mlp(config.trunk)} if config.trunk else {}
     if config.discriminator is not None:
         networks_["discriminator"] = networks.conv_encoder(config.discriminator.filters, config.discriminator.units)
-    return _MODELS[config.kind](modalities, config.latent_dim, **config.options(), **networks_)
+    options = {"iterated_sampling": IteratedSampling(num_steps), **config.arguments(), **networks_}
+    return MODELS.get(config.kind)(modalities, config.latent_dim, **options)
 
 
-def _modality(config: ModalityConfig) -> Modality:
+def _modality(config: ModalityConfig, preprocessing: Preprocessing | None) -> Modality:
     encoder, decoder, likelihood = config.encoder, config.decoder, config.likelihood
     projection = None
     if isinstance(encoder, ConvolutionConfig):
@@ -80,4 +83,5 @@ def _modality(config: ModalityConfig) -> Modality:
         weight=config.weight,
         standardized=config.standardized,
         entry_names=config.entry_names,
+        preprocessing=preprocessing or config.preprocessing,
     )

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from tf_jmvae.dataset_names import NAMES
+from tf_jmvae.registry import DATASETS, LIKELIHOODS, MODELS, Registry
+from tf_jmvae.specs import Preprocessing
 
 if TYPE_CHECKING:
     from tf_jmvae.data.sources import Source
@@ -30,6 +31,12 @@ PLAYERS_RATES = {
 }
 
 
+def _one_of(registry: Registry) -> Any:
+    """A name that is registered: on the command line a choice between those that are there when it is parsed."""
+    choices = tyro.conf.arg(constructor_factory=lambda: Literal[tuple(registry.names())])
+    return Annotated[str, AfterValidator(registry.checked), choices]
+
+
 class _Schema(BaseModel):
     # allow_inf_nan: "--learning-rate nan" is a mistake wherever it stands.
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -46,7 +53,7 @@ class ModalityConfig(_Schema):
     """One modality; its networks are `mlp`s of the widths given, or convolutional."""
 
     event_shape: tuple[PositiveInt, ...]
-    likelihood: Literal["bernoulli", "categorical", "gaussian", "laplace", "counts"]
+    likelihood: _one_of(LIKELIHOODS)
     variance: PositiveFloat | None = None
     mean_activation: Literal["tanh", "sigmoid", "linear"] | None = None
     encoder: tuple[PositiveInt, ...] | ConvolutionConfig = (512, 512)
@@ -55,6 +62,7 @@ class ModalityConfig(_Schema):
     weight: float = Field(1.0, ge=0)
     standardized: bool = False
     entry_names: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
 
     @model_validator(mode="after")
     def _settings_fit_each_other(self):
@@ -75,7 +83,7 @@ class ModalityConfig(_Schema):
 class ModelConfig(_Schema):
     """Which model."""
 
-    kind: Literal["vae", "jmvae", "jmvae-kl", "jmvae-kl-gan", "hierarchical-jmvae", "cvae", "cmma"]
+    kind: _one_of(MODELS)
     """Objective to maximise."""
     latent_dim: PositiveInt
     """Size of z."""
@@ -96,6 +104,8 @@ class ModelConfig(_Schema):
     """hierarchical-jmvae: number of stochastic layers (the paper: 2)."""
     target: str | None = None
     """cvae, cmma: the modality to generate from all others."""
+    options: Annotated[dict[str, Any], tyro.conf.Suppress] = Field(default_factory=dict)
+    """Of other models: arguments of their constructors."""
 
     @model_validator(mode="after")
     def _options_fit_kind(self):
@@ -111,16 +121,16 @@ class ModelConfig(_Schema):
             raise ValueError(f"target: {self.kind} needs one of {', '.join(self.modalities)}; got {self.target}")
         return self
 
-    def options(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         """The options of this kind that are set, as arguments of the model's constructor."""
         values = {name: getattr(self, name) for names in MODEL_OPTIONS.values() for name in names}
-        return {name: value for name, value in values.items() if value is not None}
+        return {name: value for name, value in values.items() if value is not None} | self.options
 
 
 class DataConfig(_Schema):
     """Which data."""
 
-    dataset: Literal[NAMES]
+    dataset: _one_of(DATASETS)
     """Dataset by name."""
     data_dir: Path | None = None
     """Folder with the dataset's original files; without it, it is downloaded."""

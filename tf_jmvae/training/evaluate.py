@@ -5,6 +5,7 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,9 +92,10 @@ def compute(
     if examples is not None:
         checks.positive_integer("examples", examples)
     config = _config(run_dir, data_dir)
-    steps = config.num_steps if num_steps is None else checks.positive_integer("num_steps", num_steps)
     _say("Loading the model ...", verbose)
     model = load_model(run_dir / "model.keras", advice=f"Delete the folder {run_dir} and train the run anew.")
+    if num_steps is not None:
+        model.iterated_sampling = model.iteration(num_steps)
     _say("Loading the data ...", verbose)
     test = config.data.load().only(model.modalities).test
     available = len(next(iter(test.values())))
@@ -101,7 +103,7 @@ def compute(
         raise ValueError(f"examples must lie between 1 and {available}, the size of the test set; got {examples}.")
     test = {name: values[:examples] for name, values in test.items()}
 
-    planned, rows = _estimates(model, steps, **counts), []
+    planned, rows = _estimates(model, **counts), []
     for number, planned_one in enumerate(planned, start=1):
         _say(f"{number}/{len(planned)}  {planned_one.title}", verbose)
         with _stdout_to_stderr():  # where Keras's progress bar belongs
@@ -110,7 +112,7 @@ def compute(
     return {
         "seed": seed,
         "examples": examples or available,
-        "settings": {**counts, "num_steps": steps},
+        "settings": {**counts, "num_steps": model.iterated_sampling.num_steps},
         "rows": rows,
         **environment(),
     }
@@ -139,16 +141,15 @@ class _Planned(NamedTuple):
     compute: Callable[..., Estimate]
 
 
-def _estimates(model: MultimodalVAE, num_steps: int, num_samples: int, importance_samples: int) -> list[_Planned]:
+def _estimates(model: MultimodalVAE, num_samples: int, importance_samples: int) -> list[_Planned]:
     """All that the model has; one chain of iterated sampling for each example, as in the studies."""
-    steps = {"num_steps": num_steps, "num_chains": 1}
+    options = {"num_samples": num_samples, "iterated_sampling": replace(model.iterated_sampling, num_chains=1)}
     planned = [
-        _planned("bound", conditional_log_likelihood, [target], given, num_samples=num_samples, **steps)
-        for target, given in directions(model)
+        _planned("bound", conditional_log_likelihood, [target], given, **options) for target, given in directions(model)
     ]
     samples = {"num_samples": importance_samples}
     if model.given:
-        options = {"estimator": "importance", "num_steps": num_steps, **samples}
+        options = {"estimator": "importance", **samples}
         planned += [
             _planned("importance", conditional_log_likelihood, [target], given, **options)
             for target, given in directions(model)
@@ -167,7 +168,7 @@ def _estimates(model: MultimodalVAE, num_steps: int, num_samples: int, importanc
 
 def _marginal(model: MultimodalVAE, name: str) -> dict[str, str]:
     """By the modality's own encoder where there is one: q(z | all) is far narrower than p(z | label)."""
-    return {"modality": name, "proposal": "joint" if model.iterates({name: None}, None) else "own"}
+    return {"modality": name, "proposal": "joint" if model.iterates([name]) else "own"}
 
 
 def _planned(kind: str, function: Callable[..., Estimate], target: Any, given: Any, **options: Any) -> _Planned:

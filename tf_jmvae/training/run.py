@@ -14,7 +14,6 @@ import keras
 import numpy as np
 
 from tf_jmvae import callbacks, data
-from tf_jmvae.data.statistics import Statistics
 from tf_jmvae.divergence import non_finite
 from tf_jmvae.evaluation import attribute_accuracy, conditional_coherence
 from tf_jmvae.files import replace_atomically, write_json
@@ -79,9 +78,8 @@ def _train(
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.training.precision)
     with devices.scope():
-        model = build_model(config.model)
-        for name in model.standardizations:
-            model.set_statistics(name, *_statistics(source, name))
+        model = build_model(config.model, config.num_steps, source.preprocessing)
+        model.adapt(source.train)
         _compile(model, config, steps_per_epoch)
         model.optimizer.build(model.trainable_variables)  # by all workers: the chief alone restores its state
     checkpoint = _fit(devices, model, source, config, run_dir, steps_per_epoch, extra_callbacks, verbose)
@@ -112,7 +110,7 @@ def _finish(
     replace_atomically(run_dir / "model.keras", model.save)
     if devices.num_replicas > 1:
         model = load_model(run_dir / "model.keras")  # on one device: what follows is the chief's alone
-    metrics = evaluate(model, source, config.num_steps)
+    metrics = evaluate(model, source)
     if wrong := non_finite(metrics):  # the last update made weights that are finite, and of no use
         (run_dir / "model.keras").unlink()
         checkpoint.reject()
@@ -124,35 +122,28 @@ def _finish(
     return metrics
 
 
-def evaluate(model: MultimodalVAE, source: data.Source, num_steps: int = 1) -> dict[str, float]:
+def evaluate(model: MultimodalVAE, source: data.Source) -> dict[str, float]:
     """Bound terms on the test set, and how often labels and attributes are named from the other modalities.
 
     A label counts as named when it is the argmax of p(w | z) at the mean of q(z | the others), for
-    models without an encoder for them after `num_steps` of iterated sampling from zeros; an attribute when
-    its sign is right.
+    models without an encoder for them after iterated sampling; an attribute when its sign is right.
     """
     metrics = model.evaluate(source.test_batches(), verbose=0, return_dict=True)
     metrics = {name: float(value) for name, value in metrics.items()}
     for name in model.targets:
         others = [other for other in model.modalities if other != name]
-        options = {"target": name, "given": others, "num_steps": num_steps, "verbose": 0}
+        kind, options = model.modalities[name].spec.kind, {"target": name, "given": others, "verbose": 0}
         if not others:
             continue
-        if model.modalities[name].likelihood == "categorical":
+        if kind == "label":
             labels = source.test[name].argmax(-1)
             named = conditional_coherence(model, source.test, labels=labels, latent="mean", **options)
-        elif model.modalities[name].entry_names:
+        elif kind == "attributes":
             named = attribute_accuracy(model, source.test, **options)
         else:
             continue
         metrics[f"accuracy_{name}_from_{'_and_'.join(others)}"] = named.mean
     return metrics
-
-
-def _statistics(source: data.Source, name: str) -> Statistics:
-    if name not in source.statistics:
-        raise ValueError(f"Modality {name!r} is standardized, but the data are not; set standardized to false.")
-    return source.statistics[name]
 
 
 def _compile(model: MultimodalVAE, config: Config, steps_per_epoch: int) -> None:
@@ -250,7 +241,7 @@ def _diverged(problem: str, checkpoint: callbacks.Checkpoint) -> str:
 def _tensorboard(source: data.Source, config: Config, run_dir: Path) -> list[keras.callbacks.Callback]:
     if not config.training.tensorboard:
         return []
-    options = {"class_names": source.class_names, "num_steps": config.num_steps, "seed": config.seed}
+    options = {"class_names": source.class_names, "seed": config.seed}
     return [callbacks.TensorBoard(run_dir / TENSORBOARD, source.test, **options)]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from tf_jmvae.files import explained, write_json
-from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.provenance import environment
 from tf_jmvae.training.config import Config
 from tf_jmvae.training.errors import RunError
@@ -140,16 +140,19 @@ def load_model(path: Path, *, maker: str = "tf-jmvae train", advice: str = "") -
         raise RunError(f"The trained model {path} cannot be loaded ({error}). {advice}".rstrip()) from error
     if not isinstance(model, MultimodalVAE):
         raise RunError(f"{path} holds a {type(model).__name__}; expected a model of tf_jmvae.")
+    recorded = _recorded(path.parent)
+    if model.iterated_sampling == IteratedSampling() and recorded:  # a run of the first version: the folder knows it
+        model.iterated_sampling = IteratedSampling(recorded["config"].get("num_steps", 1))
     return model
 
 
 def describe(run_dir: Path) -> dict[str, Any]:
     """What a model card says of a run: `training`, its configuration and where it was made, and `metrics`.
 
-    A folder that is no run's, such as that of a model saved by hand, gives empty ones; `num_steps` is then 1.
+    A folder that is no run's, such as that of a model saved by hand, gives empty ones.
     """
     if not (run_dir / "metrics.json").is_file():
-        return {"training": {}, "metrics": {}, "num_steps": 1}
+        return {"training": {}, "metrics": {}}
     advice = "Without them, export a copy of model.keras in a folder of its own."
     recorded = read_json(run_dir / "config.json", advice)
     if _recorded(run_dir) is None or not isinstance(recorded["config"], dict):
@@ -159,7 +162,7 @@ def describe(run_dir: Path) -> dict[str, Any]:
         raise RunError(f"{run_dir / 'config.json'} is no run's: its config has no data. {advice}")
     recorded["config"]["data"] = {key: value for key, value in recorded["config"]["data"].items() if key != "data_dir"}
     metrics = read_json(run_dir / "metrics.json", advice)
-    return {"training": recorded, "metrics": metrics, "num_steps": recorded["config"].get("num_steps", 1)}
+    return {"training": recorded, "metrics": metrics}
 
 
 def read_json(path: Path, advice: str) -> Any:

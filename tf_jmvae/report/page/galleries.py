@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tf_jmvae.data import Source
-from tf_jmvae.directions import columns_of_names, directions, kind, named, pixels
+from tf_jmvae.directions import directions, named, pixels
 from tf_jmvae.report.page.numbers import number, percent
 from tf_jmvae.report.page.pictures import Picture, picture, strip
 
@@ -60,16 +60,15 @@ class Gallery:
     layout: str
 
 
-def galleries(model: Any, source: Source | None, *, num_steps: int, seed: int) -> list[Gallery]:
+def galleries(model: Any, source: Source | None, *, seed: int) -> list[Gallery]:
     """Every gallery that the model and the data allow.
 
     Args:
       model: any model of the package.
       source: its data; without them, what needs real examples is left out.
-      num_steps: of iterated sampling.
       seed: of the samples.
     """
-    maker = _Maker(model, source, {"num_steps": num_steps, "seed": seed})
+    maker = _Maker(model, source, {"seed": seed})
     made = [maker.direction(target, given) for target, given in directions(model)]
     return [gallery for gallery in (*made, maker.reconstructions(), maker.prior()) if gallery]
 
@@ -78,8 +77,9 @@ class _Maker:
     def __init__(self, model: Any, source: Source | None, options: Mapping[str, Any]):
         self.model, self.options = model, options
         self.test = source.test if source else {}
-        self.kinds = {name: kind(modality) for name, modality in model.modalities.items()}
-        self.names = columns_of_names(model.modalities, source.class_names if source else ())
+        self.kinds = {name: modality.spec.kind for name, modality in model.modalities.items()}
+        class_names = source.class_names if source else ()
+        self.names = {name: modality.spec.names(class_names) for name, modality in model.modalities.items()}
 
     def direction(self, target: str, given: tuple[str, ...]) -> Gallery | None:
         given_kinds = tuple(self.kinds[name] for name in given)
@@ -135,7 +135,8 @@ class _Maker:
         if given not in self.test or target not in self.test:
             return None
         count = _NAMED if self.kinds[target] == "label" else _FACES
-        images, truth = self.test[given][:count], self.test[target][:count]
+        images = self.model.read({given: self.test[given][:count]})[given].numpy()
+        truth = self.test[target][:count]
         made = self.model.generate({given: images}, targets=[target], latent="mean", **self.options)[target].numpy()
         cards = []
         for image, values, real in zip(pixels(self.model, given, images), made, truth, strict=True):
@@ -157,7 +158,7 @@ class _Maker:
         target = next((name for name in self.model.targets if self.kinds[name] == "image" and name in self.test), None)
         if target is None or not set(self.model.modalities) <= set(self.test):
             return None
-        real = {name: self.test[name][:_FACES] for name in self.model.modalities}
+        real = self.model.read({name: self.test[name][:_FACES] for name in self.model.modalities})
         made = self.model.generate(real, targets=[target], latent="mean", seed=self.options["seed"])[target]
         pairs = zip(pixels(self.model, target, real[target]), pixels(self.model, target, made), strict=True)
         alt = "A test image, and below it the model's reconstruction."

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from sklearn.decomposition import PCA
 
 from tf_jmvae import sampling, seeds
 from tf_jmvae.data import Source
-from tf_jmvae.directions import columns_of_names, kind
 from tf_jmvae.report.page.numbers import percent
 
 __all__ = ["LatentMap", "latent_map"]
@@ -49,7 +49,7 @@ class LatentMap:
         return [0, 5] if len(self.classes) == 2 else [number % 10 for number in range(len(self.classes))]
 
 
-def latent_map(model: Any, source: Source, *, num_steps: int, seed: int) -> LatentMap | None:
+def latent_map(model: Any, source: Source, *, seed: int) -> LatentMap | None:
     """Where test examples lie in z, seen through each modality alone as far as the model answers.
 
     In the first panel the means of the posterior, in the second one draw of z for each example.
@@ -58,7 +58,7 @@ def latent_map(model: Any, source: Source, *, num_steps: int, seed: int) -> Late
     if len(next(iter(test.values()))) < 3:
         return None
     observed = _observed(model)
-    points = [_latents(model, test, names, num_steps, seed, mean=i == 0) for i, names in enumerate(observed)]
+    points = [_latents(model, test, names, seed, mean=i == 0) for i, names in enumerate(observed)]
     text = "Each point is a test example. "
     if points[0].shape[1] == 2:
         text += "z has two numbers, and these are they. "
@@ -91,20 +91,21 @@ def _observed(model: Any) -> list[tuple[str, ...]]:
     everything = tuple(model.modalities)
     if model.given:
         # Where p(z | given) is a network's it is worth a look; N(0, I) is not.
-        learned = type(model).__name__ == "CMMA"
+        given = {name: tf.zeros((1, *model.modalities[name].event_shape)) for name in model.given}
+        learned = model.prior(given).batch_shape.rank > 0
         return [everything, tuple(model.given)] if learned else [everything]
     singles = [(name,) for name in everything if model.has_posterior((name,))]
     return singles[:2] or [everything]
 
 
-def _latents(model: Any, test, names, num_steps: int, seed: int, *, mean: bool) -> np.ndarray:
+def _latents(model: Any, test, names, seed: int, *, mean: bool) -> np.ndarray:
     parts = []
     for number, start in enumerate(range(0, len(test[names[0]]), _BATCH)):
         batch = {name: test[name][start : start + _BATCH] for name in names}
         first, second = seeds.split(seeds.to_tensor(seed + number), 2)
-        posterior = model.posterior(batch, num_steps=num_steps, seed=first)
+        posterior = model.posterior(model.read(batch), seed=first)
         z = posterior.mean() if mean else sampling.draw(posterior, second)
-        if getattr(model, "num_layers", 1) > 1:
+        if model.num_layers > 1:
             z = model.layers_of(z)[-1]  # the top layer, from which generation walks down
         parts.append(z.numpy())
     return np.concatenate(parts)
@@ -112,13 +113,13 @@ def _latents(model: Any, test, names, num_steps: int, seed: int, *, mean: bool) 
 
 def _classes(model: Any, source: Source, test, points: np.ndarray) -> tuple[list[str], list[np.ndarray], str]:
     """What colours the points: the label, else the attribute that is best told apart."""
-    names = columns_of_names(model.modalities, source.class_names)
+    names = {name: modality.spec.names(source.class_names) for name, modality in model.modalities.items()}
     for name, modality in model.modalities.items():
-        if kind(modality) == "label":
+        if modality.spec.kind == "label":
             labels = test[name].argmax(-1)
             return list(names[name]), [labels == c for c in range(len(names[name]))], f"The colour is its {name}."
     for name, modality in model.modalities.items():
-        if kind(modality) == "attributes":
+        if modality.spec.kind == "attributes":
             present = test[name] > 0
             # How much of an attribute the two directions explain; one that nearly all or none have shows little.
             share = present.mean(axis=0)

@@ -39,7 +39,7 @@ def write(run_dir: Path, output: Path | None = None, *, data_dir: Path | None = 
     record = read(run_dir)
     model = record.model()
     source = _source(record, data_dir) if model else None
-    options = {"num_steps": record.config.num_steps, "seed": record.config.seed}
+    options = {"seed": record.config.seed}
     evaluation = _evaluation(record, source, data_dir)
     values = {
         "record": record,

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps
 
-__all__ = ["MAX_PIXELS", "center_crop", "open_rgb", "to_array"]
+__all__ = ["MAX_PIXELS", "open_rgb"]
 
 MAX_PIXELS = 50_000_000
 """More than any camera's photograph of a face needs; a small file may claim to hold far more (a decompression bomb)."""
@@ -61,45 +61,6 @@ def open_rgb(source: str | os.PathLike | bytes | np.ndarray) -> Image.Image:
             raise
         except Exception as error:  # decoders raise whatever the damage makes them stumble over
             raise _damaged(name, error) from error
-
-
-def center_crop(image: Image.Image, side: int | None = None) -> Image.Image:
-    """The square in the middle.
-
-    Args:
-      image: any Pillow image.
-      side: in pixels; the whole shorter side if None or larger than that.
-
-    Returns:
-      A square Pillow image.
-
-    Raises:
-      ValueError: `side` is less than 1.
-    """
-    if side is not None and side < 1:
-        raise ValueError(f"side must be 1 pixel or more; got {side}.")
-    width, height = image.size
-    side = min(width, height, side or width)
-    left, top = (width - side) // 2, (height - side) // 2
-    return image.crop((left, top, left + side, top + side))
-
-
-def to_array(image: Image.Image, size: int) -> np.ndarray:
-    """The image's pixels, resized with antialiasing (Lanczos); what is not square is stretched: crop it first.
-
-    Args:
-      image: any Pillow image.
-      size: height and width in pixels.
-
-    Returns:
-      uint8 `[size, size, 3]`.
-
-    Raises:
-      ValueError: `size` is less than 1.
-    """
-    if size < 1:
-        raise ValueError(f"size must be 1 pixel or more; got {size}.")
-    return np.array(image.convert("RGB").resize((size, size), Image.Resampling.LANCZOS))
 
 
 @contextlib.contextmanager

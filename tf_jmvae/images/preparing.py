@@ -1,0 +1,75 @@
+"""Pictures of any size to pixels as a modality holds them; `tensors` does the same in the graph."""
+
+import numpy as np
+from PIL import Image
+
+from tf_jmvae.specs import Preprocessing
+
+__all__ = ["center_crop", "prepared", "to_array"]
+
+_KERNELS = {"lanczos": Image.Resampling.LANCZOS, "triangle": Image.Resampling.BILINEAR}
+
+
+def prepared(image: Image.Image, event_shape: tuple[int, int, int], preprocessing: Preprocessing) -> np.ndarray:
+    """The part of a picture that a modality shows, of its size: cropped and resized with antialiasing.
+
+    Args:
+      image: any Pillow image; one of exactly the modality's size is taken as it is.
+      event_shape: `(H, W, 1)` for grey or `(H, W, 3)` for RGB.
+      preprocessing: how the modality's images are made.
+
+    Returns:
+      uint8 `[H, W, C]`, from black, 0, to white, 255.
+    """
+    height, width, channels = event_shape
+    image = image.convert("L" if channels == 1 else "RGB")
+    if image.size != (width, height):
+        box = _middle(image.size, width, height, preprocessing.crop)
+        image = image.crop(box).resize((width, height), _KERNELS[preprocessing.kernel])
+    return np.asarray(image).reshape(height, width, channels)
+
+
+def center_crop(image: Image.Image, side: int | None = None) -> Image.Image:
+    """The square in the middle.
+
+    Args:
+      image: any Pillow image.
+      side: in pixels; the whole shorter side if None or larger than that.
+
+    Returns:
+      A square Pillow image.
+
+    Raises:
+      ValueError: `side` is less than 1.
+    """
+    if side is not None and side < 1:
+        raise ValueError(f"side must be 1 pixel or more; got {side}.")
+    shorter = min(image.size)
+    return image.crop(_middle(image.size, 1, 1, (min(shorter, side or shorter), shorter)))
+
+
+def to_array(image: Image.Image, size: int) -> np.ndarray:
+    """The image's pixels, resized with antialiasing (Lanczos); what is not square is stretched: crop it first.
+
+    Args:
+      image: any Pillow image.
+      size: height and width in pixels.
+
+    Returns:
+      uint8 `[size, size, 3]`.
+
+    Raises:
+      ValueError: `size` is less than 1.
+    """
+    if size < 1:
+        raise ValueError(f"size must be 1 pixel or more; got {size}.")
+    return np.array(image.convert("RGB").resize((size, size), Image.Resampling.LANCZOS))
+
+
+def _middle(size: tuple[int, int], width: int, height: int, crop: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the part about the middle: the largest of these proportions, and of it `crop`."""
+    kept, of = crop
+    largest = (min(size[0], size[1] * width // height), min(size[1], size[0] * height // width))
+    part = [max((2 * side * kept + of) // (2 * of), 1) for side in largest]
+    left, top = ((whole - side) // 2 for whole, side in zip(size, part, strict=True))
+    return left, top, left + part[0], top + part[1]

@@ -1,0 +1,91 @@
+"""Images in the graph: encoded ones in, of any size, and pixels or PNG out.
+
+Everything but the codecs themselves runs on any device. Encoded pictures become what `images.prepared` makes of them,
+to within a rounding: Pillow's resizing [1] with a kernel that grows with the reduction, first across, then down, each
+time to whole pixels.
+
+References:
+  [1] Pillow, `src/libImaging/Resample.c`.
+"""
+
+import math
+
+import tensorflow as tf
+
+from tf_jmvae.specs import ModalitySpec, Preprocessing
+
+__all__ = ["from_bytes", "to_pixels", "to_png"]
+
+_WHITE = 255.0
+_LUMINANCE = (19595, 38470, 7471)  # of red, green and blue, in 1 / 65536: Pillow's conversion to grey
+_LOBES = 3.0  # of Lanczos's kernel
+
+
+def from_bytes(encoded: tf.Tensor, spec: ModalitySpec) -> tf.Tensor:
+    """Raw values of a modality, `[B, H, W, C]`, from encoded images, string `[B]`.
+
+    Args:
+      encoded: PNG, JPEG, GIF (its first frame) or BMP.
+      spec: the image's modality, whose preprocessing says how its images are made.
+    """
+    height, width, channels = spec.event_shape
+    black, white = spec.preprocessing.range
+
+    def decode(image: tf.Tensor) -> tf.Tensor:
+        pixels = tf.io.decode_image(image, channels=3, expand_animations=False)
+        pixels = tf.cast(tf.ensure_shape(pixels, (None, None, 3)), tf.int32)
+        if channels == 1:
+            pixels = (tf.reduce_sum(pixels * _LUMINANCE, axis=-1, keepdims=True) + 2**15) // 2**16
+        return _prepared(tf.cast(pixels, tf.float32), height, width, spec.preprocessing)
+
+    pixels = tf.map_fn(decode, encoded, fn_output_signature=tf.TensorSpec((height, width, channels), tf.float32))
+    return black + pixels * ((white - black) / _WHITE)
+
+
+def to_pixels(raw: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
+    """Raw values of an image, `[..., H, W, C]`, as uint8; what is beyond black or white is cut off."""
+    black, white = preprocessing.range
+    pixels = (tf.cast(raw, tf.float32) - black) * (_WHITE / (white - black))
+    return tf.cast(tf.clip_by_value(tf.round(pixels), 0.0, _WHITE), tf.uint8)
+
+
+def to_png(images: tf.Tensor) -> tf.Tensor:
+    """uint8 `[B, H, W, C]` to PNG, string `[B]`."""
+    return tf.map_fn(tf.io.encode_png, images, fn_output_signature=tf.TensorSpec((), tf.string))
+
+
+def _prepared(pixels: tf.Tensor, height: int, width: int, preprocessing: Preprocessing) -> tf.Tensor:
+    """`images.prepared`; weights of an axis that keeps its size are those of the identity."""
+    size = tf.shape(pixels)
+    as_it_is = tf.logical_and(tf.equal(size[0], height), tf.equal(size[1], width))
+    kept, of = (tf.where(as_it_is, 1, number) for number in preprocessing.crop)
+    largest = tf.minimum(size[0], size[1] * height // width), tf.minimum(size[1], size[0] * width // height)
+    part = [tf.maximum((2 * side * kept + of) // (2 * of), 1) for side in largest]
+    top, left = ((size[axis] - part[axis]) // 2 for axis in (0, 1))
+    pixels = pixels[top : top + part[0], left : left + part[1]]
+    across = tf.einsum("wj,hjc->hwc", _resizing(part[1], width, preprocessing.kernel), pixels)
+    return _whole(tf.einsum("hi,iwc->hwc", _resizing(part[0], height, preprocessing.kernel), _whole(across)))
+
+
+def _whole(pixels: tf.Tensor) -> tf.Tensor:
+    return tf.clip_by_value(tf.floor(pixels + 0.5), 0.0, _WHITE)
+
+
+def _resizing(size: tf.Tensor, new_size: int, kernel: str) -> tf.Tensor:
+    """Weights `[new_size, size]`: the kernel about each new pixel's place, over what it reaches."""
+    scale = tf.cast(size, tf.float32) / new_size
+    stretch = tf.maximum(scale, 1.0)
+    centre = (tf.range(new_size, dtype=tf.float32) + 0.5) * scale
+    place = tf.cast(tf.range(size), tf.float32) + 0.5
+    distance = (place[None] - centre[:, None]) / stretch
+    if kernel == "triangle":
+        weights = tf.nn.relu(1.0 - tf.abs(distance))
+    else:
+        weights = tf.where(tf.abs(distance) < _LOBES, _sinc(distance) * _sinc(distance / _LOBES), 0.0)
+    return weights / tf.reduce_sum(weights, axis=1, keepdims=True)
+
+
+def _sinc(x: tf.Tensor) -> tf.Tensor:
+    zero = tf.equal(x, 0.0)
+    angle = math.pi * tf.where(zero, 1.0, x)
+    return tf.where(zero, 1.0, tf.sin(angle) / angle)

@@ -1,0 +1,84 @@
+"""The options of iterated sampling, Eq. (6): how models without an encoder for a subset complete what is missing."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tf_jmvae import checks
+
+__all__ = ["IteratedSampling"]
+
+
+@keras.saving.register_keras_serializable("tf_jmvae")
+@dataclass(frozen=True)
+class IteratedSampling:
+    """How missing modalities are completed by iterated sampling, Eq. (6) of the paper.
+
+    A model has one as `iterated_sampling`; a call may have another. Models with an encoder for what is observed use
+    none of it.
+
+    Args:
+      num_steps: applications of the kernel, 1 or more, or an integer tensor (the paper: 100 on MNIST, 40 on CelebA);
+        z is drawn from the posterior of the last one.
+      initial: what a missing modality starts from: `"zeros"`, `"noise"`, or None for the model's own way, which is
+        zeros but for a CVAE, which then draws z from its prior.
+      num_chains: of each example, a divisor of the number of samples; by default every sample ends a chain of its own.
+        Fewer cost less. The expectation of a mean over samples stays the same; logs of means are moved further from
+        the truth by samples that depend on each other.
+
+    Raises:
+      ValueError: an option makes no sense.
+    """
+
+    num_steps: int | tf.Tensor = 1
+    initial: str | None = None
+    num_chains: int | None = None
+
+    def __post_init__(self):
+        if not tf.is_tensor(self.num_steps):
+            object.__setattr__(self, "num_steps", checks.positive_integer("num_steps", self.num_steps))
+        if self.initial not in (None, "zeros", "noise"):
+            raise ValueError(f"initial must be 'zeros' or 'noise'; got {self.initial!r}.")
+        if self.num_chains is not None:
+            object.__setattr__(self, "num_chains", checks.positive_integer("num_chains", self.num_chains))
+
+    @classmethod
+    def of(cls, value: "IteratedSampling | int | None", default: "IteratedSampling") -> "IteratedSampling":
+        """What an argument means: other options, another number of steps, or, with None, the default ones.
+
+        Raises:
+          TypeError: it is none of these.
+          ValueError: a number of steps that makes no sense.
+        """
+        if value is None:
+            return default
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, str | dict):
+            raise TypeError(f"iterated_sampling must be an IteratedSampling or a number of steps; got {value!r}.")
+        return dataclasses.replace(default, num_steps=value)
+
+    def chains_of(self, num_samples: int) -> int:
+        """Chains for so many samples of an example.
+
+        Raises:
+          ValueError: the samples cannot be divided between them.
+        """
+        chains = num_samples if self.num_chains is None else self.num_chains
+        if num_samples % chains:
+            raise ValueError(f"num_chains must divide the {num_samples} samples; got {chains}.")
+        return chains
+
+    def settings(self) -> dict[str, Any]:
+        """What a result that depends on them says of the steps and their start."""
+        return {"num_steps": int(self.num_steps), "initial": self.initial or "zeros"}
+
+    def get_config(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "IteratedSampling":
+        return cls(**config)

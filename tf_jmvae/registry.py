@@ -1,0 +1,96 @@
+"""Registries: a model, a likelihood, a dataset or an estimator is known by the name that its own file registers."""
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+__all__ = ["DATASETS", "LIKELIHOODS", "MODELS", "Registry"]
+
+Entry = TypeVar("Entry")
+
+_REGISTERED = re.compile(r'^@\w+\.register\(\s*"([^"]+)"', re.MULTILINE)
+
+
+class Registry:
+    """What one kind of thing is called, and what is meant by it.
+
+    Names are to be had without importing the files, which import TensorFlow: the command line lists them in its help.
+
+    Args:
+      what: one of its things, for messages, such as `"model"`.
+      package: the module or package whose files register by `@REGISTRY.register("name")` at the left margin.
+
+    Examples:
+      >>> @MODELS.register("jmvae")
+      ... class JMVAE(MultimodalVAE): ...
+    """
+
+    def __init__(self, what: str, package: str):
+        self.what, self.package = what, package
+        self._entries: dict[str, Any] = {}
+
+    def register(self, name: str) -> Callable[[Entry], Entry]:
+        """Makes a decorator that registers a class or a function under a name.
+
+        Args:
+          name: what configurations and commands call it.
+
+        Raises:
+          ValueError: another one has that name.
+        """
+
+        def decorate(entry: Entry) -> Entry:
+            there = self._entries.setdefault(name, entry)
+            if (there.__module__, there.__qualname__) != (entry.__module__, entry.__qualname__):
+                raise ValueError(f"There is a {self.what} {name!r} already: {there.__module__}.{there.__qualname__}.")
+            self._entries[name] = entry  # of a module that was loaded anew
+            return entry
+
+        return decorate
+
+    def names(self) -> list[str]:
+        """Every name, in alphabetical order: those registered so far, and those in the package's files."""
+        in_files = (name for path in _files(self.package) for name in _REGISTERED.findall(path.read_text("utf-8")))
+        return sorted({*self._entries, *in_files})
+
+    def get(self, name: str) -> Any:
+        """What is registered under a name.
+
+        Raises:
+          ValueError: nothing is; the message lists the names.
+        """
+        if name not in self._entries:
+            module = importlib.import_module(self.package)
+            for file in pkgutil.iter_modules(getattr(module, "__path__", ())):
+                importlib.import_module(f"{self.package}.{file.name}")
+        if name not in self._entries:
+            raise ValueError(f"Unknown {self.what} {name!r}. Expected one of {', '.join(map(repr, self.names()))}.")
+        return self._entries[name]
+
+    def checked(self, name: str) -> str:
+        """The name, if it is known.
+
+        Raises:
+          ValueError: it is not; the message lists the names.
+        """
+        if name not in self._entries and name not in self.names():
+            raise ValueError(f"expected one of {', '.join(map(repr, self.names()))}; got {name!r}")
+        return name
+
+    def name_of(self, entry: Any) -> str | None:
+        """The name under which this very class or function is registered, or None."""
+        return next((name for name, there in self._entries.items() if there is entry), None)
+
+
+def _files(package: str) -> list[Path]:
+    """The source files of a module or package of this one, without importing it."""
+    place = Path(__file__).parent.joinpath(*package.split(".")[1:])
+    return sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+
+
+MODELS = Registry("model", "tf_jmvae.models")
+LIKELIHOODS = Registry("likelihood", "tf_jmvae.heads")
+DATASETS = Registry("dataset", "tf_jmvae.data")

@@ -1,0 +1,537 @@
+"""A model that answers, wherever it runs: in this process, live or exported, or behind TF Serving."""
+
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_jmvae import checks, row_noise, seeds
+from tf_jmvae.serving import names
+from tf_jmvae.specs import ModalitySpec, ModelSpec
+
+__all__ = ["InferenceModel", "Signature", "TensorInfo"]
+
+_FORMATS = {"float": "", "uint8": names.AS_UINT8, "png": names.AS_PNG}
+_IMAGE_AXES = 4  # batch, height, width, channels
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """An input or output of a signature.
+
+    Attributes:
+      dtype: NumPy's name of the type; `"string"` for bytes.
+      shape: with None for the batch axis.
+    """
+
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Inputs and outputs of a signature, by name."""
+
+    inputs: Mapping[str, TensorInfo]
+    outputs: Mapping[str, TensorInfo]
+
+
+class InferenceModel:
+    """What `tf_jmvae.open_model` gives: one interface to a model, wherever it runs.
+
+    `observed` maps modalities to arrays `[B, *event_shape]` in the model's own values. Images may also be uint8 arrays
+    of that shape, from black, 0, to white, 255, or lists of B encoded images (PNG or JPEG, as bytes) of any size, which
+    the model crops, resizes and scales as its training images were made. All methods return NumPy arrays.
+
+    Every verb is a signature that `export` writes; a live model runs the same functions. Names, shapes and types are
+    checked before anything runs; values where the model is in this process. A server computes with NaN.
+    """
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What is known of the model: its kind, its modalities, how it was trained."""
+        raise NotImplementedError(f"{type(self).__name__} must define spec")
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        """Every signature of the model, by name."""
+        raise NotImplementedError(f"{type(self).__name__} must define signatures")
+
+    def _predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        raise NotImplementedError(f"{type(self).__name__} must define _predict()")
+
+    def _check_value(self, name: str, value: np.ndarray) -> None:
+        """Raises ValueError if an input of floats, of the right shape, holds what the model cannot read."""
+
+    def _prepare(self, observed: Iterable[str]) -> None:
+        """Called before what takes these modalities is looked up."""
+
+    @property
+    def kind(self) -> str:
+        """The name of the model's class."""
+        return self.spec.kind
+
+    @property
+    def modalities(self) -> Mapping[str, ModalitySpec]:
+        """Every modality by name, in the model's order."""
+        return self.spec.modalities
+
+    @property
+    def latent_size(self) -> int:
+        """Entries of z, of all layers of a hierarchy together."""
+        return self._signature("decode").inputs["z"].shape[-1]
+
+    def starts_from(self, observed: Iterable[str]) -> bool:
+        """Whether there is q(z | just these modalities).
+
+        Args:
+          observed: their names.
+        """
+        observed = set(observed)
+        self._prepare(observed)
+        return any(
+            _is_of("encode", names.plain(name)) and set(signature.inputs) == observed
+            for name, signature in self.signatures.items()
+        )
+
+    def encode(self, observed: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """q(z | observed).
+
+        Args:
+          observed: arrays or encoded images by name.
+
+        Returns:
+          `{"mean": [B, D], "standard_deviation": [B, D]}`.
+
+        Raises:
+          ValueError: the model has no encoder for these modalities, or a shape is wrong.
+        """
+        inputs = self._as_inputs(observed)
+        return self._call(self._find("encode", inputs, f"encode {_listed(observed)}"), inputs)
+
+    def latents(
+        self, observed: Mapping[str, Any], noise: np.ndarray | None = None, *, seed: int | None = 0
+    ) -> np.ndarray:
+        """Z as the model draws it to generate from: of a hierarchy down from the top layer.
+
+        Args:
+          observed: arrays or encoded images by name; with none, z is drawn from the prior.
+          noise: `[B, D]`. Standard normal numbers give samples, zeros the mean, which is the default, and other numbers
+            what lies as many standard deviations away. Without anything observed it must be given.
+          seed: of iterated sampling, for models that need it.
+
+        Returns:
+          `[B, D]`.
+
+        Raises:
+          ValueError: the model does not start from these modalities, or a shape is wrong.
+        """
+        inputs = self._as_inputs(observed or {})
+        if not inputs and noise is None:
+            raise ValueError("Without anything observed, noise says how many z there are: pass noise, [B, D].")
+        rows = _rows(inputs) if inputs else len(noise)
+        noise = np.zeros((rows, self.latent_size), np.float32) if noise is None else np.asarray(noise, np.float32)
+        return self._latents(observed, inputs, noise, _row_seeds(seed, rows))
+
+    def generate(
+        self,
+        observed: Mapping[str, Any],
+        *,
+        targets: Iterable[str] | None = None,
+        num_samples: int | None = None,
+        latent: str = "sample",
+        images: str = "float",
+        seed: int | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Modalities from other ones, or again: the mean of p(target | z), z from q(z | observed).
+
+        Args:
+          observed: arrays or encoded images by name.
+          targets: what to generate; by default everything that is not observed.
+          num_samples: S samples for each example; None for one, without a sample axis.
+          latent: `"sample"` draws z, `"mean"` takes its mean, and needs no seed.
+          images: `"float"` gives the model's own values, `"uint8"` pixels, `"png"` encoded images, as bytes. What
+            is no image is always given as values.
+          seed: equal seeds give equal results, row by row; None differs every time.
+
+        Returns:
+          `{target: [B, *event_shape]}`, or `[B, S, *event_shape]`.
+
+        Raises:
+          ValueError: the model has no such direction, or an option or a shape is wrong.
+        """
+        _check_option("latent", latent, ("sample", "mean"))
+        suffix = _suffix(images)
+        inputs = self._as_inputs(observed)
+        if targets is None:
+            targets = self._targets_from(inputs, observed)
+        elif isinstance(targets, str):
+            raise TypeError(f"targets must be a list of modalities, such as [{targets!r}]; got a string.")
+        else:
+            targets = list(targets)
+        if num_samples is not None:
+            _check_count(num_samples)
+        copies = 1 if num_samples is None else num_samples
+        row_seeds = _row_seeds(seed, _rows(inputs) * copies) if latent == "sample" else None
+        if any(target in observed for target in targets):
+            outputs = self._by_way_of_z(observed, inputs, targets, copies, row_seeds, suffix)
+        else:
+            verb, outputs = "generate", {}
+            if row_seeds is not None:
+                verb, inputs["seed"] = "sample", row_seeds
+            for target in targets:
+                wish = f"generate {target!r} from {_listed(observed)}"
+                name = self._find(f"{verb}_{target}", inputs, wish, target)
+                outputs |= self._call(self._in_format(name, suffix), inputs, copies)
+        if num_samples is not None:
+            outputs = {name: value.reshape(-1, num_samples, *value.shape[1:]) for name, value in outputs.items()}
+        return outputs
+
+    def reconstruct(self, observed: Mapping[str, Any], *, images: str = "float") -> dict[str, np.ndarray]:
+        """What is observed again, from the mean of q(z | observed).
+
+        Args:
+          observed: arrays or encoded images by name.
+          images: as for `generate`.
+
+        Returns:
+          `{target: [B, *event_shape]}` of the targets that are observed.
+
+        Raises:
+          ValueError: the model does not start from these modalities, generates none of them, or a shape is wrong.
+        """
+        suffix, inputs = _suffix(images), self._as_inputs(observed)
+        if set(map(names.modality, inputs)) == {names.modality(key) for key in self._signature("reconstruct").inputs}:
+            name = self._find("reconstruct", inputs, f"reconstruct from {_listed(observed)}")
+            return self._call(self._in_format(name, suffix), inputs)
+        targets = [name for name in self.spec.targets if name in observed]
+        if not targets:
+            raise ValueError(f"There is no target among {_listed(observed)}, so there is nothing to reconstruct.")
+        return self.generate(observed, targets=targets, latent="mean", images=images)
+
+    def decode(
+        self, z: np.ndarray, given: Mapping[str, Any] | None = None, *, images: str = "float"
+    ) -> dict[str, np.ndarray]:
+        """The mean of p(m | z) for every modality that the model generates.
+
+        Args:
+          z: `[B, D]`.
+          given: what one-way models are conditioned on.
+          images: as for `generate`.
+
+        Returns:
+          `{target: [B, *event_shape]}`.
+        """
+        suffix, inputs = _suffix(images), {"z": np.asarray(z), **self._as_inputs(given or {})}
+        name = self._find("decode", inputs, f"decode z given {_listed(given or {})}")
+        return self._call(self._in_format(name, suffix), inputs)
+
+    def sample(self, num_samples: int, *, images: str = "float", seed: int | None = None) -> dict[str, np.ndarray]:
+        """All modalities together from the prior.
+
+        Args:
+          num_samples: N.
+          images: as for `generate`.
+          seed: as for `generate`.
+
+        Returns:
+          `{modality: [N, *event_shape]}`.
+        """
+        _check_count(num_samples)
+        return self._call(self._in_format("sample", _suffix(images)), {"seed": _row_seeds(seed, num_samples)})
+
+    def log_likelihood(self, observed: Mapping[str, Any], *, seed: int | None = 0) -> np.ndarray:
+        """Log p(all modalities) of each example by importance sampling, with as many samples as were fixed at export.
+
+        One-way models give log p(targets | given).
+
+        Args:
+          observed: arrays or encoded images by name, all modalities.
+          seed: as for `generate`.
+
+        Returns:
+          `[B]`, in nats.
+        """
+        inputs = self._as_inputs(observed)
+        inputs["seed"] = _row_seeds(seed, _rows(inputs))
+        name = self._find("log_likelihood", inputs, f"give the log-likelihood of {_listed(observed)}")
+        return self._call(name, inputs)["log_likelihood"]
+
+    def edit(
+        self,
+        image: Any,
+        changes: Mapping[str, float],
+        *,
+        attributes: str | None = None,
+        photograph: str | None = None,
+        images: str = "uint8",
+    ) -> tuple[np.ndarray, dict[str, float]]:
+        """A picture with attributes changed and the rest kept: see `tf_jmvae.edit`.
+
+        Args:
+          image: an encoded picture, as bytes, or the image `[H, W, C]` as uint8 pixels or in the model's own values.
+          changes: new values by attribute; 2 or -2 exaggerates.
+          attributes: the modality of the attributes; by default the only one that images can be edited by.
+          photograph: the modality of the image; by default the only one.
+          images: as for `generate`.
+
+        Returns:
+          The edited image, and the attributes that the model saw in it, by name.
+
+        Raises:
+          ValueError: an unknown attribute (the message says which may be meant), or a model that cannot edit.
+        """
+        photograph, attributes = self.editable(photograph, attributes)
+        entries = self.modalities[attributes].entry_names
+        new, kept = np.zeros((1, len(entries)), np.float32), np.ones((1, len(entries)), np.float32)
+        for name, value in changes.items():
+            index = checks.entry_index(name, entries)
+            new[0, index], kept[0, index] = value, 0.0
+        batch = [image] if isinstance(image, bytes) else np.asarray(image)[None]
+        inputs = self._as_inputs({photograph: batch})
+        inputs |= {names.changed(attributes): new, names.kept(attributes): kept}
+        name = self._find(names.edit(photograph, attributes), inputs, f"edit {photograph!r} by {attributes!r}")
+        outputs = self._call(self._in_format(name, _suffix(images)), inputs)
+        return outputs[photograph][0], dict(zip(entries, map(float, outputs[attributes][0]), strict=True))
+
+    def editable(self, photograph: str | None, attributes: str | None) -> tuple[str, str]:
+        """The image and the attributes to edit it by, found where they are not given."""
+        plain = {names.plain(name) for name in self.signatures}
+        kinds = {name: spec.kind for name, spec in self.modalities.items()}
+        pairs = [
+            (image, other)
+            for image in kinds
+            for other in kinds
+            if names.edit(image, other) in plain and photograph in (None, image) and attributes in (None, other)
+        ]
+        if len(pairs) != 1:
+            raise ValueError(
+                "Editing needs an image and attributes with entry_names that follow from each other; found "
+                f"{', '.join(f'{image!r} by {other!r}' for image, other in pairs) or 'none'} for "
+                f"photograph={photograph!r} and attributes={attributes!r} among "
+                f"{', '.join(f'{name!r} ({kind})' for name, kind in kinds.items())}."
+            )
+        return pairs[0]
+
+    def _latents(
+        self, observed: Mapping[str, Any], inputs: Mapping[str, Any], noise: np.ndarray, row_seeds: np.ndarray
+    ) -> np.ndarray:
+        wish = f"draw z from {_listed(observed or {})}"
+        if "latents" not in self.signatures:
+            return self._latents_of_first_version(inputs, noise, wish)
+        name = self._find("latents", inputs, wish, optional=("noise", "seed")) if inputs else "latents_from_prior"
+        seeded = {"seed": row_seeds} if "seed" in self._signature(name).inputs else {}
+        return self._call(name, {**inputs, "noise": noise, **seeded})["z"]
+
+    def _latents_of_first_version(self, inputs: Mapping[str, Any], noise: np.ndarray, wish: str) -> np.ndarray:
+        """Z of a model that was exported before it could be asked for: q(z | observed) tells it, but in a hierarchy."""
+        if "Hierarchical" in self.kind:
+            raise ValueError(f"This model cannot {wish}, as it was exported by version 0.1.0. Export it anew.")
+        q = self._call(self._find("encode", inputs, wish), inputs) if inputs else {"mean": 0, "standard_deviation": 1}
+        return q["mean"] + q["standard_deviation"] * noise
+
+    def _by_way_of_z(
+        self,
+        observed: Mapping[str, Any],
+        inputs: Mapping[str, Any],
+        targets: list[str],
+        copies: int,
+        row_seeds: np.ndarray | None,
+        suffix: str,
+    ) -> dict[str, np.ndarray]:
+        """Targets of which some are observed, for which there are no signatures of their own."""
+        wrong = [name for name in targets if name not in self.spec.targets]
+        if wrong:
+            raise ValueError(f"The model generates {_listed(self.spec.targets)}; got {_listed(wrong)}.")
+        rows, size = _rows(inputs) * copies, self.latent_size
+        inputs = {key: np.repeat(value, copies, axis=0) for key, value in inputs.items()}
+        noise, chain_seeds = np.zeros((rows, size), np.float32), np.zeros((rows, 2), np.int32)
+        if row_seeds is not None:
+            chain_seeds, latent_seeds, _ = (part.numpy() for part in seeds.split(tf.constant(row_seeds), 3))
+            noise = row_noise.normal(tf.constant(latent_seeds), size).numpy()
+        decoded = {key: value for key, value in inputs.items() if names.modality(key) in self.spec.given}
+        decoded["z"] = self._latents(observed, inputs, noise, chain_seeds)
+        decode = self._find("decode", decoded, f"decode z given {_listed(self.spec.given)}")
+        outputs = self._call(self._in_format(decode, suffix), decoded)
+        return {target: outputs[target] for target in targets}
+
+    def _call(self, name: str, inputs: Mapping[str, np.ndarray], copies: int = 1) -> dict[str, np.ndarray]:
+        """The outputs of a signature, for `copies` of each row; seeds are for each of the copies already."""
+        signature = self._signature(name)
+        if inputs.keys() != signature.inputs.keys():
+            raise ValueError(f"Signature {name!r} takes {_listed(signature.inputs)}; got {_listed(inputs)}.")
+        checked = {key: _as_tensor(key, value, signature.inputs[key]) for key, value in inputs.items()}
+        for key, value in checked.items():
+            if value.dtype.kind == "f":
+                self._check_value(key, value)
+        if copies != 1:
+            checked = {k: value if k == "seed" else np.repeat(value, copies, axis=0) for k, value in checked.items()}
+        _rows(checked)
+        return {names.modality(key): value for key, value in self._predict(name, checked).items()}
+
+    def _signature(self, name: str) -> Signature:
+        if name not in self.signatures:
+            raise ValueError(f"The model has no signature {name!r}. It has {', '.join(sorted(self.signatures))}.")
+        return self.signatures[name]
+
+    def _find(
+        self, verb: str, inputs: Iterable[str], wish: str, target: str | None = None, optional: Iterable[str] = ()
+    ) -> str:
+        """The signature of a verb that takes just these inputs, with outputs in the model's own values."""
+        wanted, optional = set(inputs), set(optional)
+        self._prepare(map(names.modality, wanted))
+        there = {
+            name: signature
+            for name, signature in self.signatures.items()
+            if _is_of(verb, names.plain(name)) and (target is None or target in map(names.modality, signature.outputs))
+        }
+        for name, signature in there.items():
+            if signature.inputs.keys() - optional == wanted:
+                return names.without_format(name)
+        _check_mixture(wanted, there.values())
+        known = sorted({_described(names.without_format(name), signature) for name, signature in there.items()})
+        raise ValueError(f"The model cannot {wish}. What it can: {'; '.join(known) or 'nothing of the kind'}.")
+
+    def _in_format(self, name: str, suffix: str) -> str:
+        """The signature whose images are in a format; what gives no image has one format only."""
+        if name + suffix in self.signatures:
+            return name + suffix
+        images = [key for key, info in self._signature(name).outputs.items() if len(info.shape) == _IMAGE_AXES]
+        if images:
+            raise ValueError(
+                f"The model gives {_listed(images)} as values only, with images='float': pixels and PNG are for grey "
+                "and RGB images, which have 1 or 3 channels."
+            )
+        return name
+
+    def _targets_from(self, inputs: Iterable[str], observed: Iterable[str]) -> list[str]:
+        self._prepare(map(names.modality, inputs))
+        wanted, there, targets = set(inputs), [], {}
+        for name, signature in self.signatures.items():
+            if names.plain(name).startswith("generate_"):
+                (target,) = map(names.modality, signature.outputs)
+                there.append(signature)
+                if signature.inputs.keys() == wanted:
+                    targets[target] = True
+        if not targets:
+            _check_mixture(wanted, there)
+            raise ValueError(
+                f"The model generates nothing from {_listed(observed)}: see its signatures, or use reconstruct()."
+            )
+        return list(targets)
+
+    def _as_inputs(self, observed: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Arrays by the names of inputs: encoded images go to `<name>_bytes`, pixels become values of their range."""
+        if not isinstance(observed, Mapping):
+            raise TypeError(f"Expected a dict of modalities by name; got {type(observed).__name__}.")
+        inputs = {}
+        for name, value in observed.items():
+            value = np.asarray(value, object) if _holds_bytes(value) else np.asarray(value)
+            if value.dtype == np.uint8 and value.ndim == _IMAGE_AXES:
+                value = self._from_pixels(name, value)
+            inputs[names.encoded(name) if value.dtype == object else name] = value
+        return inputs
+
+    def _from_pixels(self, name: str, pixels: np.ndarray) -> np.ndarray:
+        """Values of an image; of a standardised one PNG, as only the model knows its statistics."""
+        spec = self.modalities.get(name)
+        if spec is None or not spec.is_image or pixels.shape[1:] != spec.event_shape:
+            return pixels
+        if pixels.size and pixels.max() == 1:
+            raise ValueError(
+                f"{name!r}: images as uint8 hold pixels from 0 to 255, and these only 0 and 1. Pass values as floats."
+            )
+        if spec.standardized:
+            return np.array([tf.io.encode_png(image).numpy() for image in pixels], object)
+        black, white = spec.preprocessing.range
+        return (black + pixels * ((white - black) / 255)).astype(np.float32)
+
+
+def _is_of(verb: str, signature: str) -> bool:
+    """Whether a plain signature is the verb, or goes on with what is given."""
+    return signature == verb or signature.startswith(f"{verb}_from_")
+
+
+def _check_mixture(wanted: Iterable[str], signatures: Iterable[Signature]) -> None:
+    """Raises if there are signatures for just these modalities, but not as arrays and encoded images as given."""
+    modalities = set(map(names.modality, wanted))
+    other_forms = (s.inputs for s in signatures if set(map(names.modality, s.inputs)) == modalities)
+    found = sorted({_read(inputs) for inputs in other_forms} - {_read(wanted)})
+    if found:
+        raise ValueError(
+            f"The model cannot read {_read(wanted)} together, where {names.BYTES!r} means encoded images. It reads "
+            f"{'; or '.join(found)}. Give all images as lists of bytes, or all as arrays."
+        )
+
+
+def _described(name: str, signature: Signature) -> str:
+    return name if "_from_" in name else f"{name} of {_read(signature.inputs)}"
+
+
+def _read(inputs: Iterable[str]) -> str:
+    return _listed(sorted(name for name in inputs if name not in ("noise", "seed")))
+
+
+def _holds_bytes(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.dtype.kind in "OS"
+    return isinstance(value, list | tuple) and all(isinstance(v, bytes) for v in value)
+
+
+def _as_tensor(name: str, value: np.ndarray, info: TensorInfo) -> np.ndarray:
+    fits = value.ndim == len(info.shape) and all(
+        size is None or size == length for size, length in zip(info.shape, value.shape, strict=True)
+    )
+    if not fits:
+        expected = ", ".join("batch" if size is None else str(size) for size in info.shape)
+        raise ValueError(f"{name!r}: expected shape [{expected}]; got {list(value.shape)}.")
+    if info.dtype == "string":
+        if not all(isinstance(item, bytes) for item in value.flat):
+            raise TypeError(f"{name!r}: expected encoded images (PNG or JPEG), each as bytes; got other values.")
+        return value
+    if value.dtype.kind not in "biuf":
+        raise TypeError(f"{name!r}: expected numbers; got {value.dtype}.")
+    with np.errstate(over="ignore"):
+        cast = value.astype(info.dtype)
+    overflown = np.isinf(cast) & np.isfinite(value)
+    if overflown.any():
+        raise ValueError(f"{name!r} holds {value[overflown][0]:g}, which is too large for {info.dtype}.")
+    return cast
+
+
+def _rows(inputs: Mapping[str, np.ndarray]) -> int:
+    sizes = {name: len(value) if value.ndim else None for name, value in inputs.items()}
+    if len(set(sizes.values())) != 1 or None in sizes.values():
+        raise ValueError(f"All inputs must have as many examples, along their first axis; got {sizes}.")
+    return next(iter(sizes.values()))
+
+
+def _row_seeds(seed: int | None, rows: int) -> np.ndarray:
+    """A seed for each row, int32 `[rows, 2]`; row i of a call has the same seed whatever the number of rows."""
+    if seed is None:
+        seed = secrets.randbits(62)
+    if isinstance(seed, bool) or not hasattr(seed, "__index__") or seed.__index__() < 0:
+        raise ValueError(f"seed must be a whole number of 0 or more, or None; got {seed!r}.")
+    return np.random.default_rng(seed.__index__()).integers(0, 2**31, size=(rows, 2), dtype=np.int32)
+
+
+def _check_count(num_samples: int) -> None:
+    if isinstance(num_samples, bool) or not hasattr(num_samples, "__index__") or num_samples.__index__() < 1:
+        raise ValueError(f"num_samples must be a whole number of 1 or more; got {num_samples!r}.")
+
+
+def _suffix(images: str) -> str:
+    _check_option("images", images, tuple(_FORMATS))
+    return _FORMATS[images]
+
+
+def _check_option(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}.")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names) or "nothing"

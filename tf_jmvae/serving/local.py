@@ -1,0 +1,120 @@
+"""Models in this process: what they have in common, and a live one, which runs what `export` would write."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_jmvae import checks, heads
+from tf_jmvae.models import IteratedSampling, MultimodalVAE
+from tf_jmvae.serving.inference import InferenceModel, Signature, TensorInfo
+from tf_jmvae.serving.signatures import Settings, endpoints
+from tf_jmvae.specs import ModelSpec
+
+__all__ = ["LiveModel", "LocalModel"]
+
+
+class LocalModel(InferenceModel):
+    """Base of models in this process, which refuse values that no such model can have been trained on."""
+
+    def __init__(self, spec: ModelSpec, signatures: Mapping[str, Signature]):
+        self._spec, self._signatures = spec, dict(signatures)
+        self._heads = {name: _head(modality.likelihood) for name, modality in spec.modalities.items()}
+
+    @property
+    def spec(self) -> ModelSpec:
+        return self._spec
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        return self._signatures
+
+    def _run(self, signature: str, tensors: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        raise NotImplementedError(f"{type(self).__name__} must define _run()")
+
+    def _predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        specs = self._signatures[signature].inputs
+        tensors = {name: tf.convert_to_tensor(value, specs[name].dtype) for name, value in inputs.items()}
+        try:
+            outputs = self._run(signature, tensors)
+        except tf.errors.InvalidArgumentError as error:
+            raise ValueError(f"{signature!r} refuses these inputs: {_cause(error)}") from error
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    def _check_value(self, name: str, value: np.ndarray) -> None:
+        if name in self._heads:
+            likelihood = self._spec.modalities[name].likelihood
+            checks.check_values(name, SimpleNamespace(head=self._heads[name], likelihood=likelihood), value)
+        elif not np.isfinite(value).all():
+            raise ValueError(f"{name!r} holds NaN or infinity. Expected finite numbers.")
+
+
+class LiveModel(LocalModel):
+    """A model of this package in memory, asked by the functions that `export` would write.
+
+    Args:
+      model: the model, with its weights as they are at each call.
+      name: what it is called.
+      training: what is known of its training.
+      iterated_sampling: other options than the model's own, or another number of steps.
+      num_samples: behind a log-likelihood.
+    """
+
+    def __init__(
+        self,
+        model: MultimodalVAE,
+        *,
+        name: str = "",
+        training: Mapping[str, Any] | None = None,
+        iterated_sampling: IteratedSampling | int | None = None,
+        num_samples: int = 100,
+    ):
+        self.model = model
+        self._settings = Settings(model.iteration(iterated_sampling), num_samples)
+        self._functions: dict[str, Callable] = {}
+        steps = int(self._settings.iterated_sampling.num_steps)
+        super().__init__(replace(model.spec, name=name, training=dict(training or {}), num_steps=steps), {})
+        self._heads = {name: modality.head for name, modality in model.modalities.items()}
+        self._add(self._settings)
+
+    def _run(self, signature: str, tensors: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return self._functions[signature](tensors)
+
+    def _prepare(self, observed: Iterable[str]) -> None:
+        """Of many modalities not every subset has its functions from the start."""
+        observed = tuple(name for name in self.model.modalities if name in set(observed))
+        if observed and self.model.has_posterior(observed):
+            known = (signature.inputs.keys() for signature in self._signatures.values())
+            if not any(set(observed) == inputs for inputs in known):
+                self._add(replace(self._settings, given=(observed,)))
+
+    def _add(self, settings: Settings) -> None:
+        for name, endpoint in endpoints(self.model, settings).items():
+            if name not in self._functions:
+                self._functions[name] = endpoint.function
+                self._signatures[name] = Signature(_infos(endpoint.inputs), _infos(endpoint.outputs))
+
+    def __repr__(self) -> str:
+        return f"<LiveModel {self.spec.name!r}: {self.kind} of {', '.join(self.modalities)}>"
+
+
+def _infos(specs: Mapping[str, tf.TensorSpec]) -> dict[str, TensorInfo]:
+    return {name: TensorInfo(spec.dtype.name, tuple(spec.shape)) for name, spec in specs.items()}
+
+
+def _head(likelihood: str) -> heads.Head:
+    """By the likelihood's name; of a head of the user's own that is not registered, numbers must only be finite."""
+    try:
+        return heads.make(likelihood)
+    except ValueError:
+        return heads.Head()
+
+
+def _cause(error: tf.errors.OpError) -> str:
+    """What the op said, without where in the graph it stands."""
+    place = re.compile(r"Graph execution error|Detected at node|<stack traces|\s*\[\[|\s*$")
+    return " ".join(line for line in error.message.splitlines() if not place.match(line)) or error.message

@@ -1,0 +1,103 @@
+"""Any model that somebody may name: a run, a `.keras` file, an exported model, a server."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from tf_jmvae.models import IteratedSampling, MultimodalVAE
+from tf_jmvae.serving import archives, hub, versions
+from tf_jmvae.serving.client import Client
+from tf_jmvae.serving.inference import InferenceModel
+from tf_jmvae.serving.local import LiveModel
+
+__all__ = ["ADVICE", "is_exported", "keras_file", "no_model", "open_model"]
+
+_SERVER = re.compile(r"(grpc://|https?://)([^/]+)/v1/models/([^/:]+)(?:/versions/(\d+))?/?", re.IGNORECASE)
+ADVICE = "Copy the file again, or train the run anew."
+
+
+def open_model(
+    handle: str | os.PathLike | MultimodalVAE,
+    *,
+    iterated_sampling: IteratedSampling | int | None = None,
+    **options: Any,
+) -> InferenceModel:
+    """A model that answers, wherever it is.
+
+    Args:
+      handle: the folder of a run; a `.keras` file; a model of this package in memory; an exported model, as
+        `tf_jmvae.hub.load` takes it (a folder, an archive, the URL of an archive); or a model behind TF Serving,
+        `"grpc://HOST:8500/v1/models/NAME"` or, over REST, `"http://HOST:8501/v1/models/NAME"`, where `/versions/NUMBER`
+        may follow.
+      iterated_sampling: of models that complete missing modalities: other options than their own, or another number of
+        steps. What was exported has had its own fixed.
+      **options: of `tf_jmvae.hub.load` for exported models, and of `tf_jmvae.serving.Client` for served ones.
+
+    Returns:
+      A model with the verbs of `tf_jmvae.serving.InferenceModel`.
+
+    Raises:
+      FileNotFoundError: there is no such model.
+      OSError: it cannot be downloaded or read.
+      RunError: a `.keras` file is damaged, or holds another kind of model.
+      ValueError: an exported model is damaged or unsafe to load, or its iterated sampling cannot be chosen any more.
+
+    Examples:
+      >>> model = open_model("runs/mnist-jmvae-kl")
+      >>> images = model.generate({"w": labels}, num_samples=8, images="png", seed=1)["x"]
+    """
+    if isinstance(handle, MultimodalVAE):
+        return LiveModel(handle, iterated_sampling=iterated_sampling, **options)
+    handle = os.fsdecode(handle)
+    path = Path(handle).expanduser()
+    if server := _SERVER.fullmatch(handle):
+        opened = _client(*server.groups(), **options)
+    elif file := keras_file(path):
+        return _live(file, iterated_sampling, **options)
+    elif "://" in handle or path.name.lower().endswith(archives.SUFFIXES) or is_exported(path):
+        opened = hub.load(handle, **options)
+    else:
+        raise no_model(path)
+    if iterated_sampling is not None and IteratedSampling.of(iterated_sampling, IteratedSampling()) != IteratedSampling(
+        opened.spec.num_steps
+    ):
+        raise ValueError(
+            f"Iterated sampling was fixed at {opened.spec.num_steps} steps when {handle} was exported; name the run or "
+            "its model.keras to choose it."
+        )
+    return opened
+
+
+def keras_file(path: Path) -> Path | None:
+    """The `.keras` file that a path means: itself, or that of a run's folder. None if it means something else."""
+    if path.is_dir():
+        return path / "model.keras" if (path / "model.keras").exists() or (path / "config.json").exists() else None
+    return path if path.suffix == ".keras" else None
+
+
+def is_exported(path: Path) -> bool:
+    """Whether it is a folder of an exported model, or of one of its versions."""
+    return path.is_dir() and ((path / versions.MODEL_FILE).is_file() or versions.newest(path) is not None)
+
+
+def no_model(path: Path) -> FileNotFoundError:
+    """The error to raise where a path leads to no model."""
+    state = "holds none" if path.is_dir() else "is none" if path.exists() else "does not exist"
+    return FileNotFoundError(
+        f"Expected the folder of a run, a model.keras, or the folder of an exported SavedModel; {path} {state}."
+    )
+
+
+def _client(scheme: str, host: str, name: str, version: str | None, **options: Any) -> Client:
+    address = host if scheme.lower() == "grpc://" else f"{scheme}{host}"
+    return Client(address, model=name, version=None if version is None else int(version), **options)
+
+
+def _live(file: Path, iterated_sampling: IteratedSampling | int | None, **options: Any) -> LiveModel:
+    from tf_jmvae.training import run
+
+    model, folder = run.load_model(file, advice=ADVICE), file.resolve().parent
+    name = folder.name if file.name == "model.keras" else file.stem
+    training = run.describe(folder)["training"]
+    return LiveModel(model, name=name, training=training, iterated_sampling=iterated_sampling, **options)

@@ -1,13 +1,17 @@
 """Heads against SciPy's densities, and what all of them promise."""
 
+import pathlib
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 from scipy import special, stats
 
 import tf_jmvae as tj
-from tf_jmvae import heads
+from tf_jmvae import heads, networks
+from tf_jmvae.registry import LIKELIHOODS
 
 FEATURES = tf.constant(np.random.default_rng(0).normal(size=(6, 7)), tf.float32)
 
@@ -148,6 +152,267 @@ def test_a_projection_may_be_any_layer():
     transposed = model.decoders["x"].head.get_weights()
     assert [w.shape for w in transposed] == [(4, 4, 1, 3), (1,)]
     assert model.likelihoods(tf.zeros((3, 5, 2)))["x"].mean().shape == (3, 5, 4, 4, 1)
+
+
+def _shaped(*channels, size=8, activation=None):
+    """A decoder that gives an image in its shape."""
+    return keras.Sequential(
+        [keras.layers.Dense(4 * 4 * 2), keras.layers.Reshape((4, 4, 2))]
+        + [keras.layers.Conv2DTranspose(c, 3, strides=size // 4, padding="same") for c in channels]
+        + ([keras.layers.Activation(activation)] if activation else [])
+    )
+
+
+def _decoder(event_shape, likelihood, decoder):
+    return tj.VAE(
+        {"x": tj.Modality(event_shape, likelihood, encoder=tj.networks.mlp([4]), decoder=decoder)}, 4
+    ).decoders["x"]
+
+
+@pytest.mark.parametrize("size", [8, 64])
+def test_a_decoder_that_gives_the_events_shape_needs_no_projection(size):
+    channels = 1 if size == 8 else 3
+    decoder = _decoder((size, size, channels), "bernoulli", _shaped(channels, size=size))
+    assert decoder.count_params() == (4 + 1) * 32 + 9 * 2 * channels + channels
+    z = tf.constant([[0.1, 0.2, 0.3, 0.4]])
+    np.testing.assert_array_equal(decoder(z).distribution.logits, decoder.network(z))
+    assert decoder(tf.zeros((2, 3, 4))).batch_shape == (2, 3)
+
+
+def test_parameters_stand_side_by_side_along_the_last_axis():
+    decoder = _decoder((8, 8, 3), "gaussian", _shaped(6, size=8))
+    z = tf.constant([[0.1, 0.2, 0.3, 0.4]])
+    features = decoder.network(z).numpy()
+    np.testing.assert_array_equal(decoder(z).mean(), features[..., :3])
+    np.testing.assert_allclose(decoder(z).variance(), np.logaddexp(0, features[..., 3:]), rtol=1e-5)
+
+
+def test_features_that_only_happen_to_be_as_many_get_a_dense_layer():
+    """The features of `mlp([512, 10])` of ten classes have passed a rectifier, and are no logits."""
+    flat = _decoder((8,), "gaussian", tj.networks.mlp([8]))
+    assert flat.count_params() == (4 + 1) * 8 + 2 * (8 + 1) * 8
+    flattened = _decoder((8, 8, 1), "bernoulli", tj.networks.mlp([64]))
+    assert flattened.count_params() == (4 + 1) * 64 + 65 * 64
+    wanted = _decoder((8, 8, 1), heads.Bernoulli(projection=None), _shaped(1))
+    assert wanted.count_params() == (4 + 1) * 32 + 19 + 65 * 64
+
+
+def test_features_in_the_events_shape_are_float32_under_mixed_precision():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    decoder = _decoder((8, 8, 1), "bernoulli", _shaped(1))
+    assert decoder.network.compute_dtype == "bfloat16"
+    assert decoder(tf.zeros((1, 4))).log_prob(tf.zeros((1, 8, 8, 1))).dtype == tf.float32
+
+
+@pytest.mark.parametrize(
+    ("event_shape", "head", "decoder", "message"),
+    [
+        (
+            (8, 8, 1),
+            "bernoulli",
+            _shaped(1, size=4),
+            r"features of shape \(4, 4, 1\).*they must have shape \(8, 8, 1\)",
+        ),
+        ((2, 8, 8), "bernoulli", _shaped(2), r"features of shape \(8, 8, 2\).*they must have shape \(2, 8, 8\)"),
+        (
+            (8, 8, 2),
+            "gaussian",
+            _shaped(2),
+            r"for mean and variance they must have shape \(8, 8, 4\).*of 32,768 weights",
+        ),
+        (
+            (8, 8, 1),
+            "bernoulli",
+            _shaped(1, activation="sigmoid"),
+            r"ends in sigmoid, but a Bernoulli head reads logits",
+        ),
+        (
+            (8, 8, 2),
+            heads.Gaussian(),
+            _shaped(4, activation="tanh"),
+            r"ends in tanh, but a Gaussian head reads mean and",
+        ),
+        (
+            (9, 9, 1),
+            heads.Bernoulli(projection=networks.upsampling(1)),
+            _shaped(2),
+            r"gives \(16, 16, 1\).*is \(9, 9, 1\)",
+        ),
+        (
+            (3, 8, 8),
+            heads.Bernoulli(projection=networks.upsampling(3)),
+            _shaped(2, size=4),
+            r"gives \(8, 8, 3\).*\(3, 8, 8\)",
+        ),
+        ((8, 8, 1), heads.Bernoulli(projection=keras.layers.Dense(9)), _shaped(1), r"gives \(8, 8, 9\).*\(8, 8, 1\)"),
+    ],
+)
+@pytest.mark.parametrize("kind", [tj.VAE, tj.JMVAEKL, tj.CVAE])
+def test_a_decoder_of_another_size_or_layout_is_named_with_what_came_and_what_is_wanted(
+    kind, event_shape, head, decoder, message
+):
+    modalities = {"x": tj.Modality(event_shape, head, decoder=decoder), "w": tj.Modality((2,), "categorical")}
+    if kind is tj.VAE:
+        modalities.pop("w")
+    with pytest.raises(ValueError, match=f"(?s)^The decoder of modality 'x'.*{message}"):
+        kind(modalities, 4, **({"target": "x"} if kind is tj.CVAE else {}))
+
+
+def test_the_activation_of_a_location_is_the_users():
+    decoder = _decoder((8, 8, 1), heads.Gaussian(variance=1.0), _shaped(1, activation="tanh"))
+    assert np.abs(decoder(100 * tf.ones((1, 4))).mean()).max() <= 1
+    assert not decoder.head.weights
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_a_projection_may_leave_out_what_a_shape_does_not_need(flat):
+    projection = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(64)])
+    if not flat:
+        projection.add(keras.layers.Reshape((8, 8)))
+    assert _decoder((8, 8, 1), heads.Bernoulli(projection=projection), _shaped(2))(tf.zeros((1, 4))).event_shape == (
+        8,
+        8,
+        1,
+    )
+
+
+def test_a_file_from_when_every_head_had_a_projection_answers_as_then():
+    model = keras.saving.load_model(pathlib.Path(__file__).parent / "files" / "dense_heads.keras")
+    assert model.count_params() == 793
+    p = model.likelihoods(tf.constant([[0.5, -1.0]]))
+    expected = {"x": [0.54313856, 0.3342546, 0.43085298], "y": [-0.10483927, 0.10621293, 0.6165396]}
+    for name, values in expected.items():
+        np.testing.assert_allclose(p[name].mean().numpy().ravel()[:3], values, rtol=1e-5)
+    again = type(model).from_config(model.get_config())
+    assert again.count_params() == 793
+
+
+def _composite():
+    inner = keras.Sequential([keras.layers.Dense(6, "relu"), keras.layers.LayerNormalization()])
+    return keras.Sequential([inner, _MakesLayers(), keras.layers.Dense(3)])
+
+
+@keras.saving.register_keras_serializable("tests")
+class _MakesLayers(keras.layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.first = keras.layers.Dense(5)
+
+    def build(self, shape):
+        self.first.build(shape)
+        self.second = keras.layers.Dense(4)
+        self.second.build((None, 5))
+
+    def call(self, inputs):
+        return self.second(self.first(inputs))
+
+
+def _functional():
+    inputs = keras.Input((7,))
+    return keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Dense(5, "tanh")(inputs)))
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "bfloat16"])
+@pytest.mark.parametrize("projection", [_composite, _functional])
+def test_every_layer_of_a_projection_computes_in_float32(projection, policy):
+    keras.config.set_dtype_policy(policy)
+    head = _built(heads.Laplace(projection=projection()), (3,))
+    (made,) = head._projections
+    for layer in made._flatten_layers():
+        assert layer.compute_dtype == layer.variable_dtype == "float32", layer.name
+    assert {weight.dtype for weight in made.weights} == {"float32"}
+    location = head(FEATURES).mean()
+    assert location.dtype == tf.float32
+    np.testing.assert_allclose(location, made(FEATURES))
+    assert (location.numpy() != tf.cast(tf.cast(location, tf.bfloat16), tf.float32).numpy()).any()
+    assert keras.config.dtype_policy().name == policy
+
+
+def _unregistered(x):
+    return x
+
+
+@keras.saving.register_keras_serializable("tests")
+def _registered(x):
+    return 3 * tf.tanh(x)
+
+
+@pytest.mark.filterwarnings("ignore:.*includes a `lambda`")
+@pytest.mark.parametrize(
+    "head",
+    [
+        heads.Gaussian(mean_activation=lambda x: 2 * tf.tanh(x)),
+        heads.Gaussian(mean_activation=_unregistered),
+        heads.Laplace(mean_activation=lambda x: x),
+        heads.Bernoulli(projection=keras.layers.Lambda(lambda x: x)),
+        heads.Bernoulli(projection=keras.Sequential([keras.layers.Dense(5, lambda x: x)])),
+    ],
+)
+def test_a_head_that_could_not_be_loaded_is_refused(head):
+    with pytest.raises(ValueError, match=r"The (head|network) .* cannot be made again from its config, .* no lambdas"):
+        tj.VAE({"x": tj.Modality((5,), head)}, 2)
+
+
+def test_registered_functions_and_numbers_of_any_kind_are_loaded(tmp_path):
+    head = heads.Gaussian(mean_activation=_registered, variance=tf.constant(0.5))
+    model = tj.VAE({"x": tj.Modality((5,), head, encoder=tj.networks.mlp([4]), decoder=tj.networks.mlp([4]))}, 2)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    z = 100 * tf.ones((1, 2))
+    np.testing.assert_array_equal(again.likelihoods(z)["x"].mean(), model.likelihoods(z)["x"].mean())
+    np.testing.assert_allclose(again.likelihoods(z)["x"].variance(), 0.5 * np.ones((1, 5)))
+
+
+@pytest.mark.parametrize("outputs", [list, lambda made: dict(zip("ab", made, strict=True))], ids=["list", "dict"])
+@pytest.mark.parametrize("kind", [tj.JMVAE, tj.JMVAEKL, tj.HierarchicalJMVAE])
+def test_an_encoder_with_several_outputs_is_refused_in_a_sentence(kind, outputs):
+    inputs = keras.Input((5,))
+    encoder = keras.Model(inputs, outputs([keras.layers.Dense(4)(inputs), keras.layers.Dense(4)(inputs)]))
+    modalities = {"v": tj.Modality((5,), "gaussian", encoder=encoder), "w": tj.Modality((2,), "categorical")}
+    with pytest.raises(
+        ValueError, match=r"^The encoder of modality 'v' must give one tensor .* got a (list|dict) of 2\."
+    ) as error:
+        kind(modalities, 2)
+    assert "\n" not in str(error.value)
+
+
+def test_a_likelihood_by_name_is_the_head_as_an_object():
+    by_name, as_object = (tj.Modality((10,), likelihood) for likelihood in ("categorical", heads.Categorical()))
+    assert by_name.likelihood == as_object.likelihood == heads.name_of(heads.Categorical()) == "categorical"
+    again = tj.Modality.from_config(as_object.get_config())
+    assert again.get_config() == as_object.get_config()
+    assert again.likelihood == "categorical"
+
+
+def test_a_likelihood_registers_itself():
+    @heads.register("exponential")
+    class Exponential(heads.Head):
+        parameter_names = ("log_rate",)
+        support = "numbers of 0 or more"
+
+        def distribution(self, log_rate):
+            return tfp.distributions.Independent(tfp.distributions.Exponential(tf.exp(log_rate)), len(self.event_shape))
+
+        def in_support(self, values):
+            return values >= 0
+
+    try:
+        assert heads.names() == ("bernoulli", "categorical", "counts", "exponential", "gaussian", "laplace")
+        assert isinstance(heads.make("exponential"), Exponential)
+        modality = tj.Modality((3,), "exponential", encoder=tj.networks.mlp([4]), decoder=tj.networks.mlp([4]))
+        model = tj.VAE({"x": modality}, 2)
+        again = type(model).from_config(model.get_config())  # Keras knows it too
+        assert again.modalities["x"].likelihood == "exponential"
+        with pytest.raises(ValueError, match=r"'exponential' cannot score. Expected numbers of 0 or more"):
+            model.elbo({"x": -np.ones((2, 3), "float32")})
+        with pytest.raises(ValueError, match=r"Expected one of .*'counts', 'exponential', "):
+            heads.make("normal")
+        with pytest.raises(ValueError, match=r"There is a likelihood 'exponential' already: "):
+            heads.register("exponential")(type("Other", (heads.Head,), {}))
+        with pytest.raises(ValueError, match=r"'gaussian' is Gaussian already"):
+            heads.register("normal")(type("Gaussian", (heads.Head,), {}))
+    finally:
+        LIKELIHOODS._entries.pop("exponential")
 
 
 def test_unknown_likelihood_lists_the_known_ones():

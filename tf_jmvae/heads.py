@@ -2,8 +2,8 @@
 
     features [N, F] --projection--> parameters [N, *event_shape] --> p(m | z)
 
-A head gives the event its shape. It computes in float32 under every precision
-policy, because log-densities are sums over hundreds of event dimensions.
+A head gives the event its shape; features that have it already are the parameters themselves. It computes in float32
+under every precision policy, because log-densities are sums over hundreds of event dimensions.
 (`tfp.layers` would do, but it subclasses Keras 2 and cannot live in a Keras 3 model.)
 
 References:
@@ -11,6 +11,7 @@ References:
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -20,12 +21,25 @@ import tensorflow_probability as tfp
 
 from tf_jmvae import networks
 from tf_jmvae.distributions import diagonal_gaussian
+from tf_jmvae.registry import LIKELIHOODS, UnknownNameError
 
 tfd = tfp.distributions
 
-__all__ = ["Bernoulli", "Categorical", "Gaussian", "Head", "Laplace", "Poisson", "get", "make"]
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "Gaussian",
+    "Head",
+    "Laplace",
+    "Poisson",
+    "get",
+    "make",
+    "name_of",
+    "names",
+    "register",
+]
 
-# 2.7e8 counts: beyond it float32 cannot count, and a sampler of infinite rate does not end.
+# A rate of 2.7e8: the sampler of an infinite one does not end. (From 2^24 on, 1.7e7, float32 skips whole numbers.)
 _MAX_LOG_RATE = 19.4
 # Keeps the deviation's gradient finite where softplus underflows to 0.
 _VARIANCE_FLOOR = 1e-8
@@ -37,26 +51,31 @@ class Head(keras.layers.Layer):
     A subclass names its parameters and says how they make a distribution.
 
     Args:
-      projection: Keras layer from features to ONE parameter of the event's shape,
-        copied once per parameter, e.g. a transposed convolution. By
-        default a dense layer. The paper's `f_mu`, `f_sigma2`.
+      projection: Keras layer from features to ONE parameter of the event's shape, copied once per parameter, e.g. a
+        transposed convolution: the paper's `f_mu`, `f_sigma2`. None is a dense layer. `"auto"` is none where the
+        features of an event of two axes or more have its shape, with as many times its last axis as there are
+        parameters, and else a dense layer; `[N, 10]` may be features of 10 classes or their logits, and
+        `projection=keras.layers.Identity()` says the latter.
       event_shape: shape of one event. A `Modality` fills it in.
       dtype: Keras's dtype or policy of the head itself; float32 keeps log-densities exact.
     """
 
+    likelihood = ""  # its name, by which it is registered
     parameter_names: tuple[str, ...] = ()
     support = "finite numbers"
+    is_location = False  # whether its one parameter is a value of the event's own kind, in any range
 
     def __init__(
         self,
         *,
-        projection: keras.layers.Layer | None = None,
+        projection: keras.layers.Layer | str | None = "auto",
         event_shape: tuple[int, ...] | None = None,
         dtype: Any = "float32",
         **kwargs: Any,
     ):
         super().__init__(dtype=dtype, **kwargs)
-        self._projection = networks.Template(projection)
+        by_layer = projection is not None and projection != "auto"
+        self._projection = networks.Template(networks.checked("projection", projection) if by_layer else projection)
         self.event_shape = None if event_shape is None else tuple(event_shape)
         self._projections: list[keras.layers.Layer] = []
 
@@ -68,10 +87,16 @@ class Head(keras.layers.Layer):
 
         Returns:
           A head of the same class with weights of its own.
+
+        Raises:
+          ValueError: if it cannot be made again from its config, as when a model is loaded.
         """
-        config = self.get_config()
-        config.pop("name")
-        return type(self).from_config({**config, "event_shape": tuple(event_shape)})
+        config = networks.serialize(self)
+        settings = {**config["config"], "event_shape": tuple(event_shape)}
+        settings.pop("name")
+        head = networks.remade(f"head {type(self).__name__}", {**config, "config": settings})
+        head._projection = self._projection  # with the weights that it may have
+        return head
 
     def build(self, features_shape: tuple[int | None, ...]) -> None:
         if self.event_shape is None:
@@ -79,15 +104,42 @@ class Head(keras.layers.Layer):
                 f"{type(self).__name__} has no event shape. Pass it to a Modality as its likelihood, "
                 "or call with_event_shape(...)."
             )
-        for name in self.parameter_names:
-            if self._projection.layer is None:
-                layer = keras.layers.Dense(math.prod(self.event_shape), dtype=self.dtype_policy, name=name)
-                features_shape = (None, math.prod(features_shape[1:]))
-            else:
-                layer = networks.clone(self._projection.layer)
-                layer.dtype_policy = self.dtype_policy  # whatever the policy under which the pattern was made
-            layer.build(features_shape)
-            self._projections.append(layer)
+        if self._reads_parameters(tuple(features_shape[1:])):
+            return
+        with networks.default_policy(self.dtype_policy):  # whatever the policy under which the prototype was made
+            self._projections += [self._made_projection(name, features_shape) for name in self.parameter_names]
+
+    @property
+    def reads_features(self) -> bool:
+        """Whether the features are the parameters: known when it is built."""
+        return self.built and not self._projections
+
+    def _reads_parameters(self, shape: tuple[int, ...]) -> bool:
+        """Whether features of this shape are the parameters, side by side along the last axis."""
+        *axes, last = self.event_shape
+        wanted = (*axes, last * len(self.parameter_names))
+        if self._projection.layer != "auto" or not axes or len(shape) != len(wanted):
+            return False
+        if shape != wanted and (shape[-1] in (last, wanted[-1]) or sorted(shape) == sorted(wanted)):
+            size = math.prod(shape) * math.prod(wanted)
+            raise ValueError(
+                f"features of shape {shape} look like an event, but not like one of shape {self.event_shape}: for "
+                f"{' and '.join(self.parameter_names)} they must have shape {wanted}. Change the network, or give the "
+                f"head a projection: a layer, or None for a dense one, here of {size:,} weights."
+            )
+        return shape == wanted
+
+    def _made_projection(self, name: str, features_shape: tuple[int | None, ...]) -> keras.layers.Layer:
+        if self._projection.layer in (None, "auto"):
+            layer = keras.layers.Dense(math.prod(self.event_shape), name=name)
+            layer.build((None, math.prod(features_shape[1:])))
+            return layer
+        layer = networks.clone(self._projection.layer, self.dtype_policy)
+        with tf.init_scope():
+            made = tuple(networks.one_tensor("head's projection", layer(tf.zeros((1, *features_shape[1:])))).shape[1:])
+        if made != (math.prod(self.event_shape),) and _long_axes(made) != _long_axes(self.event_shape):
+            raise ValueError(f"the head's projection gives {made}, but the event's shape is {self.event_shape}.")
+        return layer
 
     def call(self, features: tf.Tensor, batch_shape: tf.Tensor | None = None) -> tfd.Distribution:
         """Features to the distribution over events.
@@ -100,14 +152,15 @@ class Head(keras.layers.Layer):
           A TFP distribution with that batch shape and the head's event shape.
         """
         batch_shape = tf.shape(features)[:1] if batch_shape is None else batch_shape
-        features = networks.flatten(features) if self._projection.layer is None else features
         shape = tf.concat([batch_shape, self.event_shape], axis=0)
         static_shape = [None] * batch_shape.shape[0] + list(self.event_shape)
-        parameters = []
-        for layer in self._projections:
-            raw = tf.cast(layer(features), self.compute_dtype)
-            parameters.append(tf.ensure_shape(tf.reshape(raw, shape), static_shape))
-        return self.distribution(*parameters)
+        if not self._projections:
+            parameters = tf.split(features, len(self.parameter_names), axis=-1)
+        else:
+            features = networks.flatten(features) if self._projection.layer in (None, "auto") else features
+            parameters = [layer(features) for layer in self._projections]
+        parameters = [tf.reshape(tf.cast(raw, self.compute_dtype), shape) for raw in parameters]
+        return self.distribution(*[tf.ensure_shape(raw, static_shape) for raw in parameters])
 
     def distribution(self, *parameters: tf.Tensor) -> tfd.Distribution:
         """Raw parameters to the distribution over events.
@@ -154,7 +207,45 @@ class Head(keras.layers.Layer):
         return super().from_config(config)
 
 
-@keras.saving.register_keras_serializable("tf_jmvae")
+def register(name: str) -> Callable[[type[Head]], type[Head]]:
+    """Adds a likelihood: a class decorator for heads.
+
+    `Modality(.., name)`, `make` and messages then know it by this name, and Keras by its class's when it loads models.
+
+    Args:
+      name: of the likelihood.
+
+    Returns:
+      The decorator.
+
+    Raises:
+      ValueError: the name, or the class's, is that of another likelihood.
+
+    Examples:
+      >>> @heads.register("exponential")
+      ... class Exponential(heads.Head):
+      ...     parameter_names = ("log_rate",)
+      ...     support = "numbers of 0 or more"
+      ...
+      ...     def distribution(self, log_rate):
+      ...         return tfd.Independent(tfd.Exponential(tf.exp(log_rate)), len(self.event_shape))
+      ...
+      ...     def in_support(self, values):
+      ...         return values >= 0
+    """
+
+    def decorate(kind: type[Head]) -> type[Head]:
+        same_class = (other for other in LIKELIHOODS.registered().items() if other[1].__name__ == kind.__name__)
+        for known, other in same_class:
+            if known != name or other.__module__ != kind.__module__:
+                raise ValueError(f"The likelihood {known!r} is {other.__name__} already: choose other names.")
+        kind.likelihood = name
+        return keras.saving.register_keras_serializable("tf_jmvae")(LIKELIHOODS.register(name)(kind))
+
+    return decorate
+
+
+@register("bernoulli")
 class Bernoulli(Head):
     """Binary events, Eq. (3) of [1], from logits.
 
@@ -180,7 +271,7 @@ class _Bernoulli(tfd.Bernoulli):
         return tf.cast(event, logits.dtype) * logits - tf.math.softplus(logits)
 
 
-@keras.saving.register_keras_serializable("tf_jmvae")
+@register("categorical")
 class Categorical(Head):
     """One-hot events over the last axis, Eq. (4) of [1], from logits; further axes are independent."""
 
@@ -204,11 +295,15 @@ class _LocationHead(Head):
         self.mean_activation = mean_activation
         self._activation = keras.activations.get(mean_activation)
 
+    @property
+    def is_location(self) -> bool:
+        return len(self.parameter_names) == 1
+
     def get_config(self):
         return {**super().get_config(), "mean_activation": self.mean_activation}
 
 
-@keras.saving.register_keras_serializable("tf_jmvae")
+@register("gaussian")
 class Gaussian(_LocationHead):
     """Real events with diagonal covariance, Eq. (2) of [1]: softplus gives the VARIANCE.
 
@@ -222,7 +317,7 @@ class Gaussian(_LocationHead):
 
     def __init__(self, *, variance: float | None = None, **kwargs: Any):
         super().__init__(**kwargs)
-        self.variance = _positive("variance", variance)
+        self.variance = None if variance is None else _positive("variance", variance)
         if variance is not None:
             self.parameter_names = ("mean",)
 
@@ -237,7 +332,7 @@ class Gaussian(_LocationHead):
         return {**super().get_config(), "variance": self.variance}
 
 
-@keras.saving.register_keras_serializable("tf_jmvae")
+@register("laplace")
 class Laplace(_LocationHead):
     """Real events with a fixed scale: what multimodal benchmarks use for images.
 
@@ -260,7 +355,7 @@ class Laplace(_LocationHead):
         return {**super().get_config(), "scale": self.scale}
 
 
-@keras.saving.register_keras_serializable("tf_jmvae")
+@register("counts")
 class Poisson(Head):
     """Counts, such as a caption as a bag of words, from log rates."""
 
@@ -275,20 +370,17 @@ class Poisson(Head):
         return (values >= 0) & (values == np.floor(values))
 
 
-_BY_NAME = {
-    "bernoulli": Bernoulli,
-    "categorical": Categorical,
-    "gaussian": Gaussian,
-    "laplace": Laplace,
-    "counts": Poisson,
-}
+def names() -> tuple[str, ...]:
+    """The registered likelihoods' names."""
+    return tuple(LIKELIHOODS.names())
 
 
 def get(likelihood: str | Head) -> Head:
     """The head for a likelihood's name, or the head itself.
 
     Args:
-      likelihood: `"bernoulli"`, `"categorical"`, `"gaussian"`, `"laplace"`, `"counts"`, or a head.
+      likelihood: one of `names()`: `"bernoulli"`, `"categorical"`, `"gaussian"`, `"laplace"`, `"counts"`, and what
+        else is registered; or a head.
 
     Returns:
       A head, which has no event shape yet if it was named.
@@ -312,20 +404,25 @@ def make(name: str, **settings: Any) -> Head:
     Raises:
       ValueError: if the name is unknown; the message lists the known ones.
     """
-    if not isinstance(name, str) or name not in _BY_NAME:
-        raise ValueError(
-            f"Unknown likelihood {name!r}. Expected one of {', '.join(map(repr, _BY_NAME))}, "
-            "or a head such as tf_jmvae.heads.Gaussian(variance=1.0)."
-        )
-    return _BY_NAME[name](**settings)
+    try:
+        return LIKELIHOODS.get(name)(**settings)
+    except UnknownNameError as error:
+        raise ValueError(f"{error} Or pass a head, such as tf_jmvae.heads.Gaussian(variance=1.0).") from None
 
 
 def name_of(head: Head) -> str:
-    """The likelihood's name, or, of a head that has none, its class's."""
-    return next((name for name, kind in _BY_NAME.items() if type(head) is kind), type(head).__name__)
+    """The likelihood's name, or, of a head that is not registered, its class's."""
+    return head.likelihood or type(head).__name__
 
 
-def _positive(name: str, value: float | None) -> float | None:
-    if value is not None and not value > 0:
-        raise ValueError(f"{name} must be positive; got {value}.")
-    return value
+def _long_axes(shape: tuple[int, ...]) -> list[int]:
+    return [size for size in shape if size != 1]
+
+
+def _positive(name: str, value: Any) -> float:
+    try:
+        if 0 < float(value) < math.inf:
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(f"{name} must be positive; got {value!r}.")

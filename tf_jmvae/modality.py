@@ -20,10 +20,11 @@ class Modality:
       likelihood: p(m | z), by name or as a head. Names: `"bernoulli"` (binary),
         `"categorical"` (one-hot), `"gaussian"` (real, variance learned),
         `"laplace"` (real, fixed scale), `"counts"` (Poisson). A head chooses
-        more, e.g. `heads.Gaussian(variance=1.0, mean_activation="tanh")`.
-      encoder: Keras model or layer, `[B, *event_shape]` to features. A pattern:
-        models copy its config, never its weights.
-      decoder: the same from `[B, D]` to the features that the head reads.
+        more, e.g. `heads.Gaussian(variance=1.0, mean_activation="tanh")`; `heads.register` adds another.
+      encoder: Keras model or layer, `[B, *event_shape]` to features. A prototype: models copy it, each copy with
+        weights of its own, which start from those of the prototype if it has any; see `networks`.
+      decoder: the same from `[B, D]` to the features that the head reads, or to the head's parameters, such as the
+        logits of an image, in the event's shape.
       weight: factor of log p(m | z) in the training loss, to balance
         modalities of very different sizes. Metrics are not weighted; with a weight other
         than 1 the loss is no longer the negative objective.
@@ -56,7 +57,6 @@ class Modality:
         preprocessing: Preprocessing | None = None,
     ):
         self.event_shape = _checked_shape(event_shape)
-        self.likelihood = likelihood
         self.encoder = networks.mlp() if encoder is None else networks.checked("encoder", encoder)
         self.decoder = networks.mlp() if decoder is None else networks.checked("decoder", decoder)
         self.weight = checks.non_negative_number("weight", weight)
@@ -66,7 +66,9 @@ class Modality:
         white = 255.0 if standardized else 1.0
         self.preprocessing = Preprocessing(range=(0.0, white)) if preprocessing is None else preprocessing
         self.entry_names = _checked_entry_names(entry_names, self.event_shape)
-        self.head = heads.get(likelihood).with_event_shape(self.event_shape)
+        self._likelihood = heads.get(likelihood)
+        self.head = self._likelihood.with_event_shape(self.event_shape)
+        self.likelihood = heads.name_of(self.head)
 
     @property
     def spec(self) -> ModalitySpec:
@@ -81,13 +83,11 @@ class Modality:
         )
 
     def get_config(self) -> dict[str, Any]:
-        by_name = isinstance(self.likelihood, str)
-        serialize = keras.saving.serialize_keras_object
         return {
             "event_shape": list(self.event_shape),
-            "likelihood": self.likelihood if by_name else serialize(self.likelihood),
-            "encoder": serialize(self.encoder),
-            "decoder": serialize(self.decoder),
+            "likelihood": networks.serialize(self._likelihood),
+            "encoder": networks.serialize(self.encoder),
+            "decoder": networks.serialize(self.decoder),
             "weight": self.weight,
             "standardized": self.standardized,
             "entry_names": list(self.entry_names),
@@ -101,6 +101,8 @@ class Modality:
             config["preprocessing"] = Preprocessing(**config["preprocessing"])
         elif config["standardized"]:  # a file of the first version, whose models take values that are standardised
             config["standardized"] = "before"
+        if isinstance(config["likelihood"], str):  # of a file from when every head had a projection
+            config["likelihood"] = heads.make(config["likelihood"], projection=None)
         for key in ("likelihood", "encoder", "decoder"):
             if isinstance(config[key], dict):
                 config[key] = keras.saving.deserialize_keras_object(config[key])

@@ -1,16 +1,19 @@
 """The paper's network blocks as Keras models: tensor in, tensor out.
 
-What these functions return is a pattern: a `Modality` keeps it, and a model
-makes a fresh copy wherever it needs one (a tower of the joint encoder, a single
-encoder). Any Keras model or layer that can be made again from its config will do
-in their place.
+What these functions return is a prototype: a `Modality` keeps it, and a model makes a copy wherever it needs one (a
+tower of the joint encoder, a single encoder). Any Keras model or layer that can be made again from its config will do
+in their place. A copy has weights of its own. Where the prototype has some already, each copy starts from them: a
+pre-trained network, an adapted `Normalization`, also any functional model, whose weights come with it. Where it has
+none yet, as those made here, each copy starts anew; `keras.models.clone_model(network)` gives one without its weights.
 """
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 __all__ = [
@@ -20,9 +23,15 @@ __all__ = [
     "clone",
     "conv_decoder",
     "conv_encoder",
+    "default_policy",
     "flatten",
+    "last_activation",
+    "make_weights",
     "mlp",
+    "one_tensor",
     "reads_rows_alone",
+    "remade",
+    "serialize",
     "upsampling",
 ]
 
@@ -201,37 +210,128 @@ def checked(role: str, network: Any) -> keras.layers.Layer:
     return network
 
 
-def clone(pattern: keras.layers.Layer) -> keras.layers.Layer:
-    """A fresh, unshared copy of a layer or model from its config, with new weights.
+def clone(network: keras.layers.Layer, policy: keras.DTypePolicy | None = None) -> keras.layers.Layer:
+    """An unshared copy of a layer or model: made from its config, then given the weights that it has by now.
 
     Args:
-      pattern: a Keras layer or model.
+      network: a Keras layer or model.
+      policy: the dtype policy of every layer in the copy; by default those of the network.
 
     Returns:
-      Another one of the same class and settings.
+      Another one of the same class, settings and weights; what is not built yet will start with new weights.
 
     Raises:
       ValueError: if the layer cannot be made again from its config.
     """
-    config = _without_sharing(keras.saving.serialize_keras_object(pattern))
+    config = serialize(network)
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
         config = _synchronized(config)
+    if policy is None:
+        return remade(f"network {network.name!r}", config, network)
+    with default_policy(policy):
+        return remade(f"network {network.name!r}", _with_policy(config, policy.name), network)
+
+
+def serialize(network: Any) -> Any:
+    """The config of a layer or model, without how it was compiled; what is no Keras object stays as it is."""
+    return _without_marks(keras.saving.serialize_keras_object(network))
+
+
+def remade(role: str, config: dict[str, Any], like: keras.layers.Layer | None = None) -> Any:
+    """What Keras makes of the config.
+
+    Args:
+      role: what the message calls it.
+      config: of `serialize`.
+      like: whose weights the new layer gets.
+
+    Raises:
+      ValueError: Keras cannot make it, as when it loads a model.
+    """
     try:
-        return keras.saving.deserialize_keras_object(config)
-    except (TypeError, ValueError) as error:
+        made = keras.saving.deserialize_keras_object(config)
+        if like is not None:
+            _copy_state(like, made)
+            for one, other in zip(like._flatten_layers(), made._flatten_layers(), strict=True):
+                other.trainable = one.trainable  # in this order: what a layer is told, those in it are told
+        return made
+    except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(
-            f"The network {pattern.name!r} cannot be made again from its config, which models do for every copy: "
-            "register its classes with keras.saving.register_keras_serializable, give them get_config, and use no "
-            f"Lambda layers. Keras says: {error}"
+            f"The {role} cannot be made again from its config, which models do for every copy and when they are "
+            "loaded: register its classes and functions with keras.saving.register_keras_serializable, give classes "
+            "get_config, use plain numbers, and no lambdas or Lambda layers. Keras says: "
+            + str(error).rpartition("Exception encountered: ")[2]
         ) from error
 
 
-def _without_sharing(config: Any) -> Any:
-    """The config without the marks by which Keras, while it loads a model, makes two copies one layer."""
+@contextlib.contextmanager
+def default_policy(policy: keras.DTypePolicy) -> Iterator[None]:
+    """Layers that are made inside have this dtype policy, also those that other layers make."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def make_weights(layer: keras.layers.Layer, *examples: Any) -> Any:
+    """Makes the weights of everything that a layer calls, by a pass over one example.
+
+    Keras would run the pass in a graph of its own, and what layers then make in `build` besides weights is lost.
+
+    Args:
+      layer: a layer whose `call` makes no weights of its own.
+      *examples: arguments of its `call`.
+
+    Returns:
+      What it gives.
+    """
+    with keras.name_scope(layer.name):
+        outputs = layer.call(*examples)
+    layer.built = True
+    return outputs
+
+
+def _copy_state(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
+    """Weights and statistics of a layer and of those in it."""
+    if len(source._layers) != len(target._layers):
+        _build_like(source, target)  # which makes the layers in it
+    for one, other in zip(source._layers, target._layers, strict=True):
+        _copy_state(one, other)
+    _build_like(source, target)
+    if source.built:
+        store: dict[str, Any] = {}
+        source.save_own_variables(store)
+        target.load_own_variables({key: np.asarray(value) for key, value in store.items()})
+
+
+def _build_like(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
+    if source.built and not target.built:
+        target.build_from_config(source.get_build_config())
+
+
+# By the first Keras, while it loads a model, makes two copies one layer; the second is of another training.
+_MARKS = ("shared_object_id", "compile_config")
+
+
+def _without_marks(config: Any) -> Any:
     if isinstance(config, dict):
-        return {key: _without_sharing(value) for key, value in config.items() if key != "shared_object_id"}
+        return {key: _without_marks(value) for key, value in config.items() if key not in _MARKS}
     if isinstance(config, list | tuple):
-        return type(config)(_without_sharing(value) for value in config)
+        return type(config)(_without_marks(value) for value in config)
+    return config
+
+
+def _with_policy(config: Any, policy: str) -> Any:
+    """The config with a dtype policy for every layer; inputs keep the dtype of what they are given."""
+    if isinstance(config, list | tuple):
+        return type(config)(_with_policy(value, policy) for value in config)
+    if not isinstance(config, dict):
+        return config
+    config = {key: _with_policy(value, policy) for key, value in config.items()}
+    if "dtype" in (config.get("config") or ()) and config["class_name"] != "InputLayer":
+        config["config"] = {**config["config"], "dtype": policy}
     return config
 
 
@@ -253,29 +353,64 @@ class Template:
     As an attribute of its own the layer would be saved and counted beside its copies.
 
     Args:
-      layer: a Keras layer or model, or None.
+      layer: a Keras layer or model, or a plain value in its place.
     """
 
-    def __init__(self, layer: keras.layers.Layer | None):
+    def __init__(self, layer: Any):
         self.layer = layer
 
-    def serialize(self) -> dict[str, Any] | None:
-        """The layer as a Keras config, or None."""
-        return None if self.layer is None else keras.saving.serialize_keras_object(self.layer)
+    def serialize(self) -> Any:
+        """The layer as a Keras config."""
+        return serialize(self.layer)
 
 
-def flatten(features: tf.Tensor) -> tf.Tensor:
+def one_tensor(role: str, outputs: Any) -> tf.Tensor:
+    """The outputs of a network, if they are one tensor.
+
+    Args:
+      role: what the message calls the network.
+      outputs: anything.
+
+    Returns:
+      The same tensor.
+
+    Raises:
+      ValueError: several tensors, or something else.
+    """
+    if not tf.is_tensor(outputs):
+        several = f" of {len(outputs)}" if isinstance(outputs, list | tuple | dict) else ""
+        raise ValueError(
+            f"The {role} must give one tensor of features, [B, ...]; got a {type(outputs).__name__}{several}. Mean "
+            "and variance are the model's own part: leave out what makes them of the features, for example by "
+            "keras.Model(network.inputs, features)."
+        )
+    return outputs
+
+
+def flatten(features: tf.Tensor, role: str = "network") -> tf.Tensor:
     """Features as rows.
 
     Args:
       features: `[B, ...]`, all but B known.
+      role: what the message calls the network that they come from.
 
     Returns:
       `[B, F]`.
+
+    Raises:
+      ValueError: the features are not one tensor.
     """
-    if features.shape.rank == 2:
+    if one_tensor(role, features).shape.rank == 2:
         return features
     return tf.reshape(features, (tf.shape(features)[0], features.shape[1:].num_elements()))
+
+
+def last_activation(network: keras.layers.Layer) -> str:
+    """The name of the activation that a network ends in, as far as its last layer tells; otherwise `"linear"`."""
+    layers = getattr(network, "layers", None)
+    if layers:
+        return last_activation(layers[-1])
+    return getattr(getattr(network, "activation", None), "__name__", "linear")
 
 
 _BY_ROW = (

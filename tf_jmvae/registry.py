@@ -7,11 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-__all__ = ["DATASETS", "LIKELIHOODS", "MODELS", "Registry"]
+__all__ = ["DATASETS", "LIKELIHOODS", "MODELS", "Registry", "UnknownNameError"]
 
 Entry = TypeVar("Entry")
 
-_REGISTERED = re.compile(r'^@\w+\.register\(\s*"([^"]+)"', re.MULTILINE)
+_REGISTERED = re.compile(r'^@(?:\w+\.)?register\(\s*"([^"]+)"', re.MULTILINE)
+
+
+class UnknownNameError(ValueError):
+    """Nothing is registered under a name."""
 
 
 class Registry:
@@ -56,18 +60,24 @@ class Registry:
         in_files = (name for path in _files(self.package) for name in _REGISTERED.findall(path.read_text("utf-8")))
         return sorted({*self._entries, *in_files})
 
+    def registered(self) -> dict[str, Any]:
+        """What has been registered so far, by name."""
+        return dict(self._entries)
+
     def get(self, name: str) -> Any:
         """What is registered under a name.
 
         Raises:
-          ValueError: nothing is; the message lists the names.
+          UnknownNameError: nothing is; the message lists the names.
         """
-        if name not in self._entries:
+        if not isinstance(name, str) or name not in self._entries:
             module = importlib.import_module(self.package)
             for file in pkgutil.iter_modules(getattr(module, "__path__", ())):
                 importlib.import_module(f"{self.package}.{file.name}")
-        if name not in self._entries:
-            raise ValueError(f"Unknown {self.what} {name!r}. Expected one of {', '.join(map(repr, self.names()))}.")
+        if not isinstance(name, str) or name not in self._entries:
+            raise UnknownNameError(
+                f"Unknown {self.what} {name!r}. Expected one of {', '.join(map(repr, self.names()))}."
+            )
         return self._entries[name]
 
     def checked(self, name: str) -> str:

@@ -214,10 +214,11 @@ class Discriminator(keras.layers.Layer):
         super().__init__()
         self.network = networks.clone(network)
         self.logit = keras.layers.Dense(1, dtype="float32")
-        self(tf.zeros((1, *event_shape)))
+        networks.make_weights(self, tf.zeros((1, *event_shape)))
 
     def call(self, images: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
-        features = tf.cast(networks.flatten(self.network(images, training=training)), tf.float32)
+        features = networks.flatten(self.network(images, training=training), "discriminator")
+        features = tf.cast(features, tf.float32)
         return features, self.logit(features)[:, 0]
 
 

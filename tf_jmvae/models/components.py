@@ -1,6 +1,7 @@
 """The layers that models are put together from; each has its weights from the moment it is made."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,7 +13,7 @@ from tf_jmvae.modality import Modality
 
 tfd = tfp.distributions
 
-__all__ = ["ConditionalDecoder", "Decoder", "Encoder", "Towers"]
+__all__ = ["ConditionalDecoder", "Decoder", "Encoder", "Towers", "is_network", "parts", "places"]
 
 _FEW_CLASSES = 32  # fewer than the rows of any batch that one trains with
 
@@ -29,7 +30,8 @@ class Towers(keras.layers.Layer):
         self.trunk = trunk and networks.clone(trunk)
         self._classes = {name: _classes(modality) for name, modality in modalities.items() if _is_class(modality)}
         # User-made layers may not infer shapes; a pass over one example always makes their weights.
-        features = self({name: tf.zeros((1, *m.event_shape)) for name, m in modalities.items()})
+        example = {name: tf.zeros((1, *m.event_shape)) for name, m in modalities.items()}
+        features = networks.make_weights(self, example)
         self.output_dim = features.shape[-1]
 
     def features(self, batch: Mapping[str, tf.Tensor], training: bool = False) -> dict[str, tf.Tensor]:
@@ -40,7 +42,7 @@ class Towers(keras.layers.Layer):
         """In training the tower of a class reads each class once, and every row gets the features of its own."""
         tower = self.towers[name]
         if not training or name not in self._classes:
-            return networks.flatten(tower(values, training=training))
+            return networks.flatten(tower(values, training=training), f"encoder of modality {name!r}")
         features = networks.flatten(tower(tf.constant(self._classes[name]), training=True))
         values = tf.cast(values, features.dtype)
         rest = 1 - tf.reduce_sum(values, axis=-1, keepdims=True)  # 1 for the zeros of a missing label
@@ -57,7 +59,7 @@ class Towers(keras.layers.Layer):
         # Keras casts arguments to this layer's dtype, which need not be the towers'.
         dtype = features[next(name for name in self.towers if name in batch)].dtype
         joined = tf.concat([tf.cast(features[name], dtype) for name in self.towers], axis=-1)
-        return joined if self.trunk is None else networks.flatten(self.trunk(joined, training=training))
+        return joined if self.trunk is None else networks.flatten(self.trunk(joined, training=training), "trunk")
 
 
 def _is_class(modality: Modality) -> bool:
@@ -94,16 +96,33 @@ class Decoder(keras.layers.Layer):
     """p(m | z), Eq. (2)-(4): a network, then the head. Reads z with any number of leading axes.
 
     Args:
-      network: pattern of the network, `[N, D]` to features.
-      head: pattern of the head, with its event shape.
+      network: prototype of the network, `[N, D]` to features.
+      head: prototype of the head, with its event shape.
       latent_dim: D.
+      role: what messages call it.
+
+    Raises:
+      ValueError: what the network gives does not fit the head.
     """
 
-    def __init__(self, network: keras.layers.Layer, head: heads.Head, latent_dim: int):
+    def __init__(self, network: keras.layers.Layer, head: heads.Head, latent_dim: int, role: str):
         super().__init__()
         self.network = networks.clone(network)
         self.head = head.with_event_shape(head.event_shape)
-        self(tf.zeros((1, latent_dim)))
+        with keras.name_scope(self.name):
+            features = networks.one_tensor(role, self.network(tf.zeros((1, latent_dim))))
+            try:
+                self.head.build(tuple(features.shape))
+            except ValueError as error:
+                raise ValueError(f"The {role}: {error}") from error
+        self.built = True
+        activation = networks.last_activation(network)
+        if activation != "linear" and self.head.reads_features and not self.head.is_location:
+            raise ValueError(
+                f"The {role} ends in {activation}, but a {type(head).__name__} head reads "
+                f"{' and '.join(head.parameter_names)}, which may be any numbers: leave the activation out, or give "
+                "the head a projection."
+            )
 
     def call(self, z: tf.Tensor, training: bool = False) -> tfd.Distribution:
         features = self.network(tf.reshape(z, (-1, z.shape[-1])), training=training)
@@ -114,16 +133,24 @@ class ConditionalDecoder(keras.layers.Layer):
     """p(m | z, given): a decoder that reads z and the features of a tower per given modality.
 
     Args:
-      network: pattern of the network, `[N, D + F]` to features.
-      head: pattern of the head, with its event shape.
+      network: prototype of the network, `[N, D + F]` to features.
+      head: prototype of the head, with its event shape.
       latent_dim: D.
       given: the modalities that it reads, by name; F features in all.
+      role: what messages call it.
     """
 
-    def __init__(self, network: keras.layers.Layer, head: heads.Head, latent_dim: int, given: Mapping[str, Modality]):
+    def __init__(
+        self,
+        network: keras.layers.Layer,
+        head: heads.Head,
+        latent_dim: int,
+        given: Mapping[str, Modality],
+        role: str,
+    ):
         super().__init__()
         self.towers = Towers(given)
-        self.decoder = Decoder(network, head, latent_dim + self.towers.output_dim)
+        self.decoder = Decoder(network, head, latent_dim + self.towers.output_dim, role)
 
     def call(self, z: tf.Tensor, given: Mapping[str, tf.Tensor], training: bool = False) -> tfd.Distribution:
         """`z`: `[B, ..., D]`, with the examples of `given` along its first axis."""
@@ -133,3 +160,47 @@ class ConditionalDecoder(keras.layers.Layer):
             features = tf.expand_dims(features, 1)
         features = tf.broadcast_to(features, tf.concat([tf.shape(z)[:-1], features.shape[-1:]], axis=0))
         return self.decoder(tf.concat([z, features], axis=-1), training=training)
+
+
+# Attributes that lead to one thing only, and need not be said.
+_UNSAID = ("decoder", "head", "network", "towers")
+
+
+def places(owner: keras.layers.Layer, place: str = "", name: str = "") -> Iterator[tuple[str, str, keras.layers.Layer]]:
+    """Every layer that a model is made of, down to the networks that it was given.
+
+    Args:
+      owner: the model.
+      place: by which attributes and keys it is reached, such as `encoder/towers/towers/x`.
+      name: the same in short, `encoder/x`.
+
+    Yields:
+      Place, name and layer, an owner before what it owns.
+    """
+    for attribute, value in vars(owner).items():
+        if attribute.startswith("_") and attribute != "_projections":
+            continue
+        said = [name] if place and attribute in _UNSAID else [name, attribute.strip("_")]
+        members = {(str(key),): layer for key, layer in _items(value)} or {(): value}
+        for key, layer in members.items():
+            if isinstance(layer, keras.layers.Layer):
+                there = ["/".join(filter(None, [*steps, *key])) for steps in ([place, attribute], said)]
+                yield *there, layer
+                if not is_network(layer):
+                    yield from places(layer, *there)
+
+
+def _items(value: Any) -> Iterable[tuple[Any, Any]]:
+    return value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+
+
+def is_network(layer: keras.layers.Layer) -> bool:
+    """Whether it is none of the layers of which the package makes models."""
+    return not isinstance(layer, heads.Head) and not type(layer).__module__.startswith(__package__)
+
+
+def parts(model: keras.layers.Layer) -> Iterator[tuple[str, keras.layers.Layer]]:
+    """Every layer in a model with its place, also those in its networks, by number."""
+    for place, _, layer in places(model):
+        for number, part in enumerate(layer._flatten_layers(recursive=is_network(layer))):
+            yield f"{place}/{number}", part

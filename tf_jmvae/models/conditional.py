@@ -127,9 +127,10 @@ class CVAE(_OneWayVAE):
         starts_from_the_prior = initial is None and not any(name in observed for name in self.targets)
         return not starts_from_the_prior and super().iterates(observed)
 
-    def _make_decoder(self, modality):
-        given = {name: self.modalities[name] for name in self.given}
-        return ConditionalDecoder(modality.decoder, modality.head, self.latent_dim, given)
+    def _make_decoder(self, name):
+        modality, given = self.modalities[name], {name: self.modalities[name] for name in self.given}
+        role = f"decoder of modality {name!r}"
+        return ConditionalDecoder(modality.decoder, modality.head, self.latent_dim, given, role)
 
 
 @MODELS.register("cmma")

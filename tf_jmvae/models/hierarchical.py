@@ -83,7 +83,7 @@ class HierarchicalJMVAE(JointEncoderVAE):
         self.towers = Towers(self.modalities, trunk)  # h_1 = f_1(x, w)
         self.layer_networks = [networks.clone(layer_encoder) for _ in range(num_layers - 1)]  # h_l = f_l(h_{l-1})
         self.layer_heads = [gaussian.with_event_shape((latent_dim,)) for _ in range(num_layers)]  # q(z_l | x, w)
-        self.layer_priors = [Decoder(layer_prior, gaussian, latent_dim) for _ in range(num_layers - 1)]
+        self.layer_priors = [Decoder(layer_prior, gaussian, latent_dim, "layer_prior") for _ in range(num_layers - 1)]
         # A pass over one example makes the weights, whatever layers the user brought.
         self._encode_layers({name: tf.zeros((1, *m.event_shape)) for name, m in self.modalities.items()}, False)
 
@@ -152,7 +152,7 @@ class HierarchicalJMVAE(JointEncoderVAE):
         """`[q(z_1 | x, w), .., q(z_L | x, w)]`."""
         features = [self.towers(batch, training=training, known=known)]
         for network in self.layer_networks:
-            features.append(networks.flatten(network(features[-1], training=training)))
+            features.append(networks.flatten(network(features[-1], training=training), "layer_encoder"))
         return [head(h) for head, h in zip(self.layer_heads, features, strict=True)]
 
     def latent_noise(self, posterior, seed, num_samples=None):

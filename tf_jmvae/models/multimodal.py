@@ -31,7 +31,7 @@ import tensorflow_probability as tfp
 from tf_jmvae import checks, replicas, seeds
 from tf_jmvae.distributions import standard_gaussian
 from tf_jmvae.modality import Modality
-from tf_jmvae.models.components import Decoder
+from tf_jmvae.models.components import Decoder, is_network, parts, places
 from tf_jmvae.models.distributed_fit import DistributedFit
 from tf_jmvae.models.generation import Generation
 from tf_jmvae.models.iterated_sampling import IteratedSampling
@@ -109,7 +109,7 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
         given = list(given)
         self.given = [name for name in self.modalities if name in given]
         self.targets = [name for name in self.modalities if name not in given]
-        self.decoders = {name: self._make_decoder(self.modalities[name]) for name in self.targets}
+        self.decoders = {name: self._make_decoder(name) for name in self.targets}
         self.standardizations = {
             name: Standardization(m.event_shape) for name, m in self.modalities.items() if m.standardized
         }
@@ -195,8 +195,9 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
         """
         return standard_gaussian(self.latent_dim)
 
-    def _make_decoder(self, modality: Modality) -> keras.layers.Layer:
-        return Decoder(modality.decoder, modality.head, self.latent_dim)
+    def _make_decoder(self, name: str) -> keras.layers.Layer:
+        modality = self.modalities[name]
+        return Decoder(modality.decoder, modality.head, self.latent_dim, f"decoder of modality {name!r}")
 
     # What follows from it.
 
@@ -235,6 +236,22 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
           `[B]`: the weighted sum of the terms in the ELBO, without KL warm-up and modality weights.
         """
         return _elbo(self.objective(self._complete(batch), seeds.to_tensor(seed)))
+
+    def networks(self) -> dict[str, keras.layers.Layer]:
+        """The networks that the model is made of, copies of those that it was given, by what they are for.
+
+        What is set of their `trainable`, also of single layers, is saved with the model.
+
+        Returns:
+          Keras layers by name: `"encoder/x"`, which reads modality x in the joint encoder; in that of x and w
+          `"subset_encoders/x_and_w/x"`; in a hierarchical model `"towers/x"`; where w is given `"prior_encoder/w"` and
+          `"decoders/x/w"`; `"decoders/x"`, `"encoder/trunk"`, `"layer_networks/0"`, `"layer_priors/0"`,
+          `"discriminator"`; and of heads `"decoders/x/projections/0"`.
+
+        Examples:
+          >>> model.networks()["encoder/x"].trainable = False
+        """
+        return {name: layer for _, name, layer in places(self) if is_network(layer)}
 
     @replicas.on_part
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
@@ -275,8 +292,12 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
 
     def get_config(self) -> dict[str, Any]:
         serialized = {name: keras.saving.serialize_keras_object(m) for name, m in self.modalities.items()}
-        options = keras.saving.serialize_keras_object(self.iterated_sampling)
-        own = {"modalities": serialized, "latent_dim": self.latent_dim, "iterated_sampling": options}
+        own = {
+            "modalities": serialized,
+            "latent_dim": self.latent_dim,
+            "iterated_sampling": keras.saving.serialize_keras_object(self.iterated_sampling),
+            "frozen": [place for place, layer in parts(self) if not layer.trainable],
+        }
         return {**super().get_config(), **own}
 
     def export(self, filepath: str | os.PathLike, **options: Any) -> pathlib.Path:
@@ -296,7 +317,12 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None):
         with keras.saving.custom_object_scope(custom_objects or {}):
-            return cls(**{key: keras.saving.deserialize_keras_object(value) for key, value in config.items()})
+            settings = {key: keras.saving.deserialize_keras_object(value) for key, value in config.items()}
+            frozen = settings.pop("frozen", None)
+            model = cls(**settings)
+        for place, layer in parts(model) if frozen is not None else ():
+            layer.trainable = place not in frozen  # in this order: what a layer is told, those in it are told
+        return model
 
     def _next_seed(self) -> tf.Tensor:
         """The seed of this training step, int32 `[2]`."""

@@ -274,18 +274,21 @@ OPTIMIZERS = ("optimizer", "decoder_optimizer", "discriminator_optimizer")
 @pytest.mark.parametrize("own", [{}, dict.fromkeys(OPTIMIZERS[1:], "adam")], ids=["by default", "own"])
 def test_every_player_scales_its_loss_under_float16(own, tmp_path):
     keras.config.set_dtype_policy("mixed_float16")
-    model = _wide()
+    model, restored = _wide(), _wide()
     model.compile("adam", **own)
-    model.fit(WIDE, batch_size=6, verbose=0)
+    restored.compile("adam", **own)
+    model.fit(WIDE, batch_size=6, verbose=0, callbacks=[Checkpoint(tmp_path / "checkpoint")])
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert Checkpoint(tmp_path / "checkpoint").restore(restored) == 1
     for name in OPTIMIZERS:
         optimizer = getattr(model, name)
         assert type(optimizer) is keras.optimizers.LossScaleOptimizer
         assert type(optimizer.inner_optimizer) is keras.optimizers.Adam
         assert int(optimizer.step_counter) == 2
-        for ours, theirs in zip(getattr(loaded, name).variables, optimizer.variables, strict=True):
-            np.testing.assert_array_equal(np.array(ours), np.array(theirs))
+        for other in (loaded, restored):
+            for ours, theirs in zip(getattr(other, name).variables, optimizer.variables, strict=True):
+                np.testing.assert_array_equal(np.array(ours), np.array(theirs))
 
 
 @pytest.mark.parametrize("frequency", [None, 2])

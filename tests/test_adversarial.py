@@ -213,9 +213,7 @@ def test_evaluate_reports_the_bounds_terms_as_jmvae_kl_does():
 
 def test_examples_of_weight_zero_move_no_player():
     """Networks without batch normalisation, through which every example counts."""
-    modality = _modalities()["w"]
-    options = {"image": "w", "discriminator": tj.networks.mlp([4])}
-    first, second = (tj.JMVAEKLGAN({"w": modality, "v": modality}, 2, **options) for _ in range(2))
+    first, second = _wide(), _wide()
     second.set_weights(first.get_weights())
     random = np.random.default_rng(0)
     for model in (first, second):
@@ -260,6 +258,103 @@ def test_each_optimizer_keeps_its_settings_and_moves_its_own_weights_once_a_step
     for player, variables in _variables(model).items():
         moved = any((b != v.numpy()).any() for b, v in zip(before[player], variables, strict=True))
         assert moved == (player == "discriminator")
+
+
+def _wide(**options):
+    """Of labels and reals, with nothing that depends on the batch but the weights."""
+    modality = _modalities()["w"]
+    options = {"image": "w", "discriminator": tj.networks.mlp([4]), **options}
+    return tj.JMVAEKLGAN({"w": modality, "v": modality}, 2, **options)
+
+
+WIDE = {"w": BATCH["w"], "v": -BATCH["w"]}
+OPTIMIZERS = ("optimizer", "decoder_optimizer", "discriminator_optimizer")
+
+
+@pytest.mark.parametrize("own", [{}, dict.fromkeys(OPTIMIZERS[1:], "adam")], ids=["by default", "own"])
+def test_every_player_scales_its_loss_under_float16(own, tmp_path):
+    keras.config.set_dtype_policy("mixed_float16")
+    model, restored = _wide(), _wide()
+    model.compile("adam", **own)
+    restored.compile("adam", **own)
+    model.fit(WIDE, batch_size=6, verbose=0, callbacks=[Checkpoint(tmp_path / "checkpoint")])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert Checkpoint(tmp_path / "checkpoint").restore(restored) == 1
+    for name in OPTIMIZERS:
+        optimizer = getattr(model, name)
+        assert type(optimizer) is keras.optimizers.LossScaleOptimizer
+        assert type(optimizer.inner_optimizer) is keras.optimizers.Adam
+        assert int(optimizer.step_counter) == 2
+        for other in (loaded, restored):
+            for ours, theirs in zip(getattr(other, name).variables, optimizer.variables, strict=True):
+                np.testing.assert_array_equal(np.array(ours), np.array(theirs))
+
+
+@pytest.mark.parametrize("frequency", [None, 2])
+def test_averages_take_the_place_of_each_players_own_weights(frequency):
+    """Keras begins with the weights after the first step; after the second they have the share of the momentum."""
+    average, plain = _wide(), _wide()
+    plain.set_weights(average.get_weights())
+    states = [[v.numpy() for v in plain.trainable_variables]]
+    keep = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: states.append([v.numpy() for v in plain.trainable_variables])
+    )
+    plain.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    plain.fit(WIDE, batch_size=6, shuffle=False, verbose=0, callbacks=[keep])
+    averaging = {"use_ema": True, "ema_momentum": 0.75, "ema_overwrite_frequency": frequency}
+    average.compile(keras.optimizers.SGD(0.1, **averaging), run_eagerly=True)
+    average.fit(WIDE, batch_size=6, shuffle=False, verbose=0)
+    assert len(states) == 3
+    for weight, before, first, second in zip(average.trainable_variables, *states, strict=True):
+        assert (before != second).any()
+        np.testing.assert_allclose(weight.numpy(), 0.75 * first + 0.25 * second, rtol=1e-4, atol=1e-6)
+
+
+def test_swapping_averages_is_refused():
+    model = _wide()
+    model.compile(keras.optimizers.Adam(use_ema=True))
+    with pytest.raises(ValueError, match="SwapEMAWeights knows one optimizer, but this model has three"):
+        model.fit(WIDE, callbacks=[keras.callbacks.SwapEMAWeights()])
+
+
+def _rates(model):
+    return [float(getattr(model, name).learning_rate) for name in OPTIMIZERS]
+
+
+def _with_rates(*rates):
+    model, sgd = _wide(), keras.optimizers.SGD
+    first, *others = (sgd(rate) for rate in rates)
+    model.compile(first, **dict(zip(OPTIMIZERS[1:], others, strict=True)), run_eagerly=True)
+    return model
+
+
+def test_learning_rates_of_callbacks_reach_every_player_in_proportion():
+    model = _with_rates(0.1, 0.2, 0.01)
+    seen = []
+    model.fit(
+        WIDE,
+        epochs=4,
+        verbose=0,
+        callbacks=[
+            keras.callbacks.LearningRateScheduler(lambda epoch: [0.1, 0.0, 0.05, 0.02][epoch]),  # one of them 0
+            keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(_rates(model))),
+        ],
+    )
+    np.testing.assert_allclose(seen, [[r, 2 * r, r / 10] for r in (0.1, 0.0, 0.05, 0.02)], rtol=1e-6)
+    plateau = keras.callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=1e6, cooldown=9)
+    model.fit(WIDE, epochs=4, verbose=0, callbacks=[plateau])
+    np.testing.assert_allclose(_rates(model), [0.01, 0.02, 0.001], rtol=1e-6)
+
+
+def test_learning_rates_that_are_set_one_by_one_or_by_a_schedule_stay():
+    model = _with_rates(0.1, 0.2, keras.optimizers.schedules.ExponentialDecay(0.3, 1, 0.5))
+
+    def set_two(epoch, logs):
+        model.optimizer.learning_rate, model.decoder_optimizer.learning_rate = 0.05, 0.4
+
+    model.fit(WIDE, epochs=2, verbose=0, callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=set_two)])
+    np.testing.assert_allclose(_rates(model), [0.05, 0.4, 0.3 * 0.5**2], rtol=1e-6)
 
 
 # Saving and resuming.

@@ -136,7 +136,8 @@ class Checkpoint(keras.callbacks.Callback):
         if not epochs:
             return 0
         done = epochs[-1]
-        model.optimizer.build(model.trainable_variables)
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
         model.load_weights(self._weights_path(done))
         recorded = json.loads(self._history_path(done).read_text())
         self.history = {name: values[:done] for name, values in recorded.items()}

@@ -1,5 +1,6 @@
 """Keras's Adam as one fused kernel per variable."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,7 +14,9 @@ class FusedAdam(keras.optimizers.Adam):
     """The update of `keras.optimizers.Adam`, in one pass over each variable and its two moments.
 
     Keras writes the update as a dozen elementwise operations, each of which reads and writes memory;
-    TensorFlow has one kernel for all of them. Arguments, state and results are Keras's own.
+    TensorFlow has one kernel for all of them. Arguments, state and results are Keras's own for dense gradients.
+    Those of an embedding are made dense, with the parts of a row that occurs several times summed, before they are
+    clipped and squared; Keras squares the parts.
 
     Raises:
       ValueError: with `amsgrad`, for which there is no such kernel.
@@ -24,16 +27,9 @@ class FusedAdam(keras.optimizers.Adam):
         if self.amsgrad:
             raise ValueError("FusedAdam has no amsgrad; use keras.optimizers.Adam(amsgrad=True).")
 
-    sums_before_clipping = True  # over replicas; other optimizers of Keras sum what each replica has clipped
-
-    def _clip_gradients(self, grads: list[tf.Tensor]) -> list[tf.Tensor]:
-        context = tf.distribute.get_replica_context()
-        if context is not None and context.num_replicas_in_sync > 1:
-            grads = context.all_reduce("SUM", grads)
-        return super()._clip_gradients(grads)
-
-    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
-        return grads_and_vars  # they are sums already
+    def apply(self, grads: Sequence[tf.Tensor | None], trainable_variables: Any = None) -> None:
+        dense = [None if gradient is None else tf.convert_to_tensor(gradient) for gradient in grads]
+        super().apply(dense, trainable_variables)
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         index = self._get_variable_index(variable)
@@ -50,5 +46,5 @@ class FusedAdam(keras.optimizers.Adam):
             beta1=beta_1,
             beta2=beta_2,
             epsilon=tf.cast(self.epsilon, dtype),
-            grad=tf.convert_to_tensor(gradient),  # also from IndexedSlices
+            grad=gradient,
         )

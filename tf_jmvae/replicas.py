@@ -90,18 +90,30 @@ def track_mean(tracker: keras.metrics.Mean, value: tf.Tensor, batch_size: tf.Ten
 def apply_gradients(
     optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor | None], variables: Sequence[keras.Variable]
 ) -> None:
-    """`optimizer.apply`, with gradients summed over replicas before they are clipped.
+    """`optimizer.apply`, with gradients summed over replicas before they are looked at for infinities and clipped.
 
-    Keras sums after it has clipped. What is already clipped and divided by the number of replicas is small
-    enough to pass that unchanged; `FusedAdam` sums first by itself, which spares the second sum.
+    Keras sums them last. With loss scaling they are summed twice: scaled, so that the wrapper sees any replica's
+    infinity, and unscaled by the optimizer that it wraps, which gets R-th parts of the sum.
     """
-    clips = any(getattr(optimizer, name, None) for name in ("clipnorm", "global_clipnorm", "clipvalue"))
-    if current_part() is not None and clips and not getattr(optimizer, "sums_before_clipping", False):
-        pairs = optimizer._all_reduce_sum_gradients(list(zip(gradients, variables, strict=True)))
-        pairs = [(gradient, variable) for gradient, variable in pairs if gradient is not None]
-        variables = [variable for _, variable in pairs]
-        gradients = [gradient / count() for gradient in optimizer._clip_gradients([gradient for gradient, _ in pairs])]
+    if current_part() is not None:
+        wrapped = getattr(optimizer, "inner_optimizer", None)  # of a LossScaleOptimizer
+        _sum_before_clipping(wrapped or optimizer)
+        if wrapped is not None:
+            gradients = [None if g is None else total(tf.convert_to_tensor(g)) / count() for g in gradients]
     optimizer.apply(gradients, variables)
+
+
+def _sum_before_clipping(optimizer: keras.optimizers.Optimizer) -> None:
+    """Makes the optimizer sum gradients where Keras has it clip what they are on each replica, and not afterwards."""
+    if "_clip_gradients" in vars(optimizer):
+        return
+    clip = optimizer._clip_gradients
+
+    def clip_sums(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        return clip(tf.distribute.get_replica_context().all_reduce("SUM", gradients) if count() > 1 else gradients)
+
+    optimizer._clip_gradients = clip_sums
+    optimizer._all_reduce_sum_gradients = list
 
 
 def _part(size: tf.Tensor) -> Part:

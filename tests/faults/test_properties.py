@@ -105,7 +105,7 @@ def test_every_model_of_any_modalities(case):
     size = len(next(iter(batch.values())))
     terms = model.objective({name: tf.constant(value) for name, value in batch.items()}, tf.constant([1, 2]))
 
-    # Terms are finite, of shape [B]; KL divergences in closed form are not negative; the ELBO is the sum of those to the prior.
+    # Terms are finite, of shape [B]; KL divergences in closed form are not negative; the ELBO is a sum.
     assert {f"log_p_{name}" for name in model.targets} <= set(terms)
     for name, term in terms.items():
         assert term.value.shape == (size,), name

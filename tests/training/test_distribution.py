@@ -54,7 +54,8 @@ def start():
 
 
 def _start(command, log, **environment):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests"), "CUDA_VISIBLE_DEVICES": "-1", **environment}
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    environment = {**os.environ, "PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": "-1", **environment}
     with log.open("wb") as file:
         return subprocess.Popen(
             [sys.executable, *map(str, command)], cwd=ROOT, env=environment, stdout=file, stderr=file
@@ -86,21 +87,25 @@ def _assert_same(found, expected):
         )  # None, of an epoch that is not validated, is NaN
 
 
-@pytest.fixture
-def mirrored(tmp_path, start):
+@pytest.fixture(scope="module")
+def mirrored(tmp_path_factory):
     """What models are like after training on one device and on two, by a process with two logical devices."""
-    process = start([HERE / "replicas.py", tmp_path / "mirrored"], tmp_path / "mirrored.log")
-    assert process.wait() == 0, (tmp_path / "mirrored.log").read_text()[-3000:]
-    return pickle.loads((tmp_path / "mirrored").read_bytes())
+    folder = tmp_path_factory.mktemp("mirrored")
+    process = _start([HERE / "replicas.py", folder / "results"], folder / "log")
+    assert process.wait() == 0, (folder / "log").read_text()[-3000:]
+    return pickle.loads((folder / "results").read_bytes())
+
+
+def test_two_devices_train_as_one(mirrored):
+    """Uneven batches of which a replica has no row, regularisers, and every kind of clipping with loss scaling."""
+    for name, (on_one, on_two) in mirrored.items():
+        assert np.isfinite(on_two["weights"]).all(), name
+        _assert_same(on_two, on_one)
 
 
 @pytest.mark.timeout(900)  # five processes, each of which loads TensorFlow
-def test_several_devices_and_workers_train_as_one_device(tmp_path, start, mirrored):
+def test_several_workers_train_as_one_device(tmp_path, start, mirrored):
     """Uneven batches of which a replica has no row, clipping, warm-up, validation and prediction are all in it."""
-    for on_one, on_two in mirrored.values():
-        assert np.isfinite(on_two["weights"]).all()
-        _assert_same(on_two, on_one)
-
     (tmp_path / "killed").mkdir()
     (tmp_path / "tiny.toml").write_text(PRESET)
     (tmp_path / "a file").touch()
@@ -140,7 +145,7 @@ def test_several_devices_and_workers_train_as_one_device(tmp_path, start, mirror
     for worker in (chief, other):
         assert "Workers 1 of TF_CONFIG have other settings" in worker["difference"]
     for worker in (chief, other):
-        _assert_same(worker["plain"], {name: mirrored["train_kl"][0][name] for name in worker["plain"]})
+        _assert_same(worker["plain"], {name: mirrored["kl"][0][name] for name in worker["plain"]})
 
 
 def _config(folder, name):

@@ -23,7 +23,8 @@ from tf_jmvae.training import distribution, presets, run
 def plain_fit(strategy):
     keras.utils.set_random_seed(3)
     with strategy.scope():
-        model = tj.JMVAEKL(small_modalities(), 2, alpha=0.1)
+        penalised = keras.layers.Dense(8, kernel_regularizer=keras.regularizers.L2(0.1))
+        model = tj.JMVAEKL(small_modalities(), 2, alpha=0.1, trunk=penalised)
         model.compile(FusedAdam(1e-2, global_clipnorm=1.0))
     batches = tf.data.Dataset.from_tensor_slices(small_batch(size=34)).batch(11)
     warm_up = [tj.callbacks.KLWarmUp(2)]

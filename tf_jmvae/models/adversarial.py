@@ -104,6 +104,9 @@ class JMVAEKLGAN(JMVAEKL):
     ) -> None:
         """As Keras's, with an optimizer for each player.
 
+        Loss scaling and averages of the weights (`use_ema`) are for each player as Keras has them for one. Where a
+        callback sets `optimizer.learning_rate`, the others follow in proportion, unless it sets them too.
+
         Args:
           optimizer: of the encoders and of the decoders of other modalities than the image.
           decoder_optimizer: of the image decoder; by default another one like `optimizer`.
@@ -116,11 +119,15 @@ class JMVAEKLGAN(JMVAEKL):
         super().compile(optimizer=optimizer, **kwargs)
         self.decoder_optimizer = _optimizer(decoder_optimizer, self.optimizer)
         self.discriminator_optimizer = _optimizer(discriminator_optimizer, self.optimizer)
-        if len({id(player.optimizer) for player in self._players()}) < 3:
+        innermost = [getattr(p.optimizer, "inner_optimizer", p.optimizer) for p in self._players()]
+        if len({id(optimizer) for optimizer in innermost}) < 3:
             raise ValueError("Every player needs an optimizer of its own; one and the same was given twice.")
         with self.distribute_strategy.scope():
             for player in self._players():
                 player.optimizer.build(player.variables)
+        # Keras asks the first alone, after training, to put averages in the place of all weights.
+        self.optimizer.finalize_variable_values = self._finalize_variable_values
+        self._learning_rates = _LearningRates(innermost)
 
     def get_compile_config(self):
         config = super().get_compile_config()
@@ -131,6 +138,21 @@ class JMVAEKLGAN(JMVAEKL):
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def fit(self, *args, **kwargs):
+        if any(isinstance(callback, keras.callbacks.SwapEMAWeights) for callback in kwargs.get("callbacks") or ()):
+            raise ValueError(
+                "SwapEMAWeights knows one optimizer, but this model has three. Without it, fit puts the averages of "
+                "each optimizer with use_ema=True in the place of the weights when training ends."
+            )
+        return super().fit(*args, **kwargs)
+
+    def make_train_function(self, force=False):
+        if self.train_function is None or force:
+            super().make_train_function(force)
+            train, follow = self.train_function, self._learning_rates.follow
+            self.train_function = lambda iterator: (follow(), train(iterator))[1]
+        return self.train_function
 
     @replicas.on_part
     def train_step(self, data):
@@ -195,6 +217,10 @@ class JMVAEKLGAN(JMVAEKL):
             + self.adversarial_weight * game.generator_loss,
             regularization + game.discriminator_loss,
         )
+
+    def _finalize_variable_values(self, _: Any) -> None:
+        for player in self._players():
+            type(player.optimizer).finalize_variable_values(player.optimizer, player.variables)
 
     def _players(self) -> tuple["_Player", "_Player", "_Player"]:
         decoder, discriminator = self.decoders[self.image], self.discriminator
@@ -261,8 +287,30 @@ class _Game(NamedTuple):
         )
 
 
+class _LearningRates:
+    """Learning rates that follow the first in the proportion of the beginning, except those of schedules."""
+
+    def __init__(self, optimizers: list[keras.optimizers.Optimizer]):
+        self._optimizers = [o for o in optimizers if isinstance(o.learning_rate, keras.Variable)]
+        self._follows = optimizers[0] in self._optimizers
+        self._seen = self._start = self._now()
+
+    def follow(self) -> None:
+        """Takes over a change of the first by those that have not been set themselves."""
+        now = self._now()
+        if self._follows and now[0] != self._seen[0] and self._start[0] > 0:
+            for optimizer, rate, seen, start in zip(self._optimizers, now, self._seen, self._start, strict=True):
+                if rate == seen:
+                    optimizer.learning_rate = start * now[0] / self._start[0]
+        self._seen = self._now()
+
+    def _now(self) -> list[float]:
+        return [float(keras.ops.convert_to_numpy(optimizer.learning_rate)) for optimizer in self._optimizers]
+
+
 def _optimizer(optimizer: Any, like: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    """The optimizer wanted, or a fresh one of the same settings."""
-    if optimizer is not None:
-        return keras.optimizers.get(optimizer)
-    return type(like).from_config(like.get_config())
+    """The optimizer wanted, with loss scaling if the first has it, or a fresh one of the same settings."""
+    if optimizer is None:
+        return type(like).from_config(like.get_config())
+    optimizer, scaled = keras.optimizers.get(optimizer), keras.optimizers.LossScaleOptimizer
+    return scaled(optimizer) if isinstance(like, scaled) and not isinstance(optimizer, scaled) else optimizer

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_jmvae import checks, seeds
-from tf_jmvae.evaluation.estimate import Estimate, whole_seed
+from tf_jmvae.evaluation.estimate import Estimate, Fingerprint, whole_seed
 from tf_jmvae.models import MultimodalVAE
 
 __all__ = ["attribute_accuracy"]
@@ -70,4 +70,5 @@ def attribute_accuracy(
         progress.update(number + 1)
     settings = {"num_steps": num_steps} if model.iterates(dict.fromkeys(given), initial) else {}
     quantity = f"{target} from {', '.join(given)} has the right sign"
-    return Estimate(quantity, "attribute accuracy", np.concatenate(shares), 1, seed, None, settings)
+    examples = Fingerprint({name: data[name] for name in [*given, target]}).hexdigests()
+    return Estimate(quantity, "attribute accuracy", np.concatenate(shares), 1, seed, None, settings, examples)

@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 
-.PHONY: help setup train test reliability lint format docs reproduce-mnist reproduce-celeba bench bench-quality clean
+.PHONY: help setup train test reliability lint format docs reproduce-mnist reproduce-celeba results bench bench-quality clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -47,6 +47,9 @@ reproduce-mnist: $(STAMP)  ## Run the paper's MNIST experiments and write docs/r
 
 reproduce-celeba: $(STAMP)  ## Run the paper's CelebA experiments (ARGS="--small --data-dir FOLDER" on two cores).
 	$(BIN)/tf-jmvae reproduce celeba $(ARGS)
+
+results: $(STAMP)  ## Write docs/results*.md anew from the records in docs/results, without a training.
+	$(BIN)/python -m tf_jmvae.reproduce.publish docs
 
 $(PEERS_STAMP): benchmarks/peers/requirements.txt
 	$(PYTHON) -m venv $(PEERS)

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import small_batch, small_modalities
+from scipy import stats
 
 import tf_jmvae as tj
 from tf_jmvae.evaluation import (
     Estimate,
+    attribute_accuracy,
     conditional_coherence,
     conditional_log_likelihood,
     joint_log_likelihood,
@@ -60,7 +62,81 @@ def test_an_estimate_is_json_without_its_single_values(options):
         "num_examples": 4,
         "seed": 7,
         "settings": options.get("settings", {}),
+        "examples": {},
     }
+
+
+# Differences of estimates of the same examples.
+
+SAME = {"examples": {"x": "0a", "w": "0b"}}
+
+
+def test_a_difference_has_the_error_of_a_paired_t_test():
+    """Scores of which half the variance is the examples' own, as of two models: scipy knows the error."""
+    shared, own, others = np.random.default_rng(0).normal(size=(3, 500))
+    first, second = (_estimate(values=shared + part, **SAME) for part in (own, others - 0.5))
+    apart = first.difference(second)
+    test = stats.ttest_rel(first.values, second.values)
+    assert apart.mean == pytest.approx(first.mean - second.mean)
+    assert apart.mean / apart.standard_error == pytest.approx(test.statistic)
+    assert apart.standard_error == pytest.approx(math.sqrt(2 / 500), rel=0.1)  # without what they share
+    assert math.hypot(first.standard_error, second.standard_error) == pytest.approx(math.sqrt(4 / 500), rel=0.1)
+    assert (apart.quantity, apart.num_examples, apart.examples) == ("log p(x | w)", 500, SAME["examples"])
+    assert _estimate(**SAME).difference(_estimate(quantity="log p(x)", **SAME)).quantity == "log p(x | w) - log p(x)"
+
+
+def test_a_difference_in_every_example_alike_has_no_error():
+    apart = _estimate(**SAME).difference(_estimate(values=VALUES - 0.25, **SAME))
+    assert (apart.mean, apart.standard_error) == (0.25, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"values": VALUES[:3], **SAME}, r"same examples in the same order; got 4 here and 3 there\. Estimate both on"),
+        ({"examples": {"x": "0c", "w": "0b"}}, r"same order; got others of x\."),
+        ({"examples": {"y": "0a"}}, r"no modality in common"),
+        ({}, r"no modality in common"),
+    ],
+    ids=["fewer", "others", "nothing in common", "unknown"],
+)
+def test_estimates_of_other_examples_have_no_difference(options, message):
+    with pytest.raises(ValueError, match=message):
+        _estimate(**SAME).difference(_estimate(**options))
+    with pytest.raises(ValueError, match=r"same examples"):
+        _estimate(**options).difference(_estimate(**SAME))
+
+
+def test_an_estimate_comes_back_from_json_with_its_values_and_can_be_paired():
+    values = np.random.default_rng(0).normal(-400, 90, 50).astype(np.float32)
+    estimate = _estimate(values=values, effective_sample_size=2.5, settings={"num_steps": 4}, **SAME)
+    back = Estimate.from_dict(json.loads(json.dumps(estimate.as_dict(values=True), allow_nan=False)))
+    np.testing.assert_array_equal(back.values, values)
+    assert back.as_dict() == estimate.as_dict()
+    assert back.difference(estimate).standard_error == 0
+
+
+@pytest.mark.parametrize("kind", ["joint", "bound", "importance", "marginal", "coherence", "attributes"])
+def test_every_estimator_names_its_examples_however_they_are_batched(kind):
+    """Equal examples of two models can be paired, others and those in another order cannot."""
+    names = "xv" if kind == "attributes" else "xw"
+    model, other = (tj.JMVAEKL(small_modalities(names), dim) for dim in (3, 2))
+    batch = small_batch(names)
+    if kind == "attributes":
+        batch["v"] = np.sign(batch["v"])
+    estimate = {
+        "joint": _joint(num_samples=2),
+        "bound": _conditional(num_samples=2),
+        "importance": _conditional(estimator="importance", num_samples=2),
+        "marginal": _marginal(num_samples=2),
+        "coherence": lambda model, batch, **_: conditional_coherence(model, batch, target="w", given="x", **QUIET),
+        "attributes": lambda model, batch, **_: attribute_accuracy(model, batch, target="v", **QUIET),
+    }[kind]
+    first, second = estimate(model, batch), estimate(other, batch, max_rows=3)
+    np.testing.assert_array_equal(first.difference(second).values, first.values.astype(float) - second.values)
+    turned = estimate(model, {name: values[::-1] for name, values in batch.items()})
+    with pytest.raises(ValueError, match=r"same examples in the same order; got others of .*x"):
+        first.difference(turned)
 
 
 @pytest.mark.parametrize("estimator", ["bound", "monte_carlo", "importance"])

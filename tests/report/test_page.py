@@ -166,6 +166,44 @@ def test_metrics_and_likelihoods_are_there_and_rounded(finished):
         assert part in text
 
 
+def _rows(text, number):
+    """The cells of a table of the page, without their padding."""
+    body = re.findall(r"<tbody>(.*?)</tbody>", text, re.DOTALL)[number]
+    rows = [
+        re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)
+        for row in re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
+    ]
+    return [[re.sub(r"<span.*|[\u2007\u2008]", "", cell).strip() for cell in row] for row in rows]
+
+
+def test_each_metric_stands_beside_its_own_name(finished):
+    values = {"log_p_x": -80.5, "loss": 99.25, "accuracy_w_from_x": 0.875, "kl_prior": 18.75, "elbo": -99.5}
+    expected = [("elbo", "−99.50"), ("accuracy_w_from_x", "87.5%"), ("log_p_x", "−80.50"), ("kl_prior", "18.75")]
+    found = [(row["name"], row["value"].rstrip("\u2007\u2008")) for row in tables.metrics(values)]
+    assert found == [*expected, ("loss", "99.25")]
+    assert all(row["meaning"] == curves.meaning(row["name"]) for row in tables.metrics(values))
+    folder, text, _ = finished
+    metrics = json.loads((folder / "metrics.json").read_text())
+    shown = {row[0]: row[1] for row in _rows(text, 1)}
+    assert shown.keys() == metrics.keys()
+    for name, value in metrics.items():
+        text = f"{100 * value:.1f}%" if name.startswith("accuracy") else f"{value:,.2f}".replace("-", "−")
+        assert shown[name] == text, name
+
+
+def test_each_likelihood_has_its_own_error(finished):
+    found = tables.likelihoods(EVALUATION["rows"])
+    assert [row["error"].rstrip("\u2007\u2008") for row in found] == ["0.24", "0.012"]
+    assert [row["ess"] for row in found] == ["12.3", ""]
+    assert [row["samples"] for row in found] == ["100", "10"]
+    joint, label = (" ".join(row) for row in _rows(finished[1], 0))
+    for part in ("log p(x, w)", "−37.13", "0.24", "12.3", "100"):
+        assert part in joint
+    for part in ("log p(w | x)", "−0.089", "0.012", "10"):
+        assert part in label
+    assert "0.012" not in joint
+
+
 @pytest.mark.parametrize(
     ("error", "places"), [(0.244, 2), (8.94, 1), (25.0, 0), (0.0123, 3), (1e-9, 4), (None, 2), (float("nan"), 2)]
 )

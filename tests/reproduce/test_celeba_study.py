@@ -13,12 +13,15 @@ import pytest
 import tensorflow as tf
 from matplotlib import image
 
+from tf_jmvae import data
 from tf_jmvae.data.celeba import ATTRIBUTES
+from tf_jmvae.evaluation import Estimate
 from tf_jmvae.report import faces, plots
-from tf_jmvae.reproduce import celeba
-from tf_jmvae.reproduce.celeba_measurements import JUDGED
+from tf_jmvae.reproduce import attribute_classifier, celeba
+from tf_jmvae.reproduce.celeba_measurements import JUDGED, generate
 from tf_jmvae.reproduce.celeba_plan import SCALES, TRAININGS, UNWEIGHTED
 from tf_jmvae.reproduce.collector import COLUMNS, ROWS
+from tf_jmvae.reproduce.image_quality import frechet_distance
 from tf_jmvae.training.run import RunError
 
 pytestmark = pytest.mark.timeout(600)
@@ -94,6 +97,39 @@ def test_every_number_is_there_and_finite(record):
         assert np.isfinite(measured["mean"])
     assert found["sharpness/real"]["frechet_distance"] == pytest.approx(0, abs=1e-3)
     assert all(0 <= found[name]["mean"] <= 1 for name in expected if name.startswith(("attributes/", "judge/")))
+
+
+def test_frechet_distances_are_between_the_faces_of_each_model_and_real_ones(root, record):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TF_JMVAE_CACHE", str(root / "cache"))
+        source = data.load("celeba", data_dir=root / "celeba", train_size=QUICK.train_size, mirror=True)
+    test = {name: values[: QUICK.test_size] for name, values in source.test.items()}
+    judge = keras.saving.load_model(root / "study" / "judge.keras")
+    found = {}
+    with _eagerly():
+        for name in ("jmvae-kl", "jmvae-kl-gan"):
+            model = keras.saving.load_model(root / "study" / name / "model.keras")
+            made = generate(model, test["w"], latent="sample", seed=3)
+            found[name] = frechet_distance(
+                *(attribute_classifier.features(judge, images) for images in (made, test["x"]))
+            )
+            assert record["measurements"][f"sharpness/{name}"]["frechet_distance"] == pytest.approx(
+                found[name], rel=1e-5
+            )
+    assert min(found.values()) > 1e-3
+    assert found["jmvae-kl"] != pytest.approx(found["jmvae-kl-gan"], rel=1e-4)
+
+
+def test_single_values_are_kept_and_make_the_comparison_a_paired_one(root, record, report):
+    for name, found in record["measurements"].items():
+        if "standard_error" in found:  # an area under the curve has none
+            kept = Estimate.from_dict(json.loads((root / "study" / "measurements" / f"{name}.json").read_text()))
+            assert kept.mean == pytest.approx(found["mean"], rel=1e-5), name
+            assert kept.num_examples == found["num_examples"] == len(kept.values)
+    pair = record["measurements"]["table-2/jmvae/x-given-w"]["paired_errors"]
+    assert pair.keys() == ROWS.keys() - {"jmvae"}
+    assert "over the same examples" in report
+    assert "independent samples" not in report
 
 
 def test_the_majority_guess_is_counted_on_held_out_images(root, record):

@@ -1,5 +1,6 @@
 """The real command in miniature, killed twice: what is finished stays, and the report has every number."""
 
+import itertools
 import json
 import re
 import shutil
@@ -8,12 +9,15 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from matplotlib import image
 
 from tf_jmvae import cli
+from tf_jmvae.evaluation import Estimate
 from tf_jmvae.provenance import environment
 from tf_jmvae.report import results
+from tf_jmvae.report.titles import TITLES
 from tf_jmvae.reproduce.collector import COLUMNS
 from tf_jmvae.reproduce.measurements import ROWS
 from tf_jmvae.reproduce.plan import QUICK, TRAININGS
@@ -125,7 +129,27 @@ def test_every_measurement_is_recorded_with_its_error_seed_and_commit(folder, re
         assert value["num_examples"] in (QUICK.test_size, QUICK.figure_4_size), name
         if not name.startswith("figure-5/"):  # a share of areas has none
             assert value["standard_error"] >= 0, name
-        assert "points" not in value
+        assert not value.keys() & {"points", "values"}
+
+
+def test_single_values_are_kept_in_the_folder_and_make_the_comparison_a_paired_one(folder, record, report):
+    estimates = {}
+    for path in _measurements(folder):
+        measured = json.loads(path.read_text())
+        name = str(path.relative_to(folder / "measurements").with_suffix(""))
+        if not name.startswith("figure-5/"):
+            estimates[name] = Estimate.from_dict(measured)
+            assert estimates[name].mean == pytest.approx(measured["mean"], rel=1e-5, abs=1e-6)
+    for row, other in itertools.permutations(ROWS, 2):
+        for column in COLUMNS:
+            one, two = (estimates.get(f"table-1/{name}/{column}") for name in (row, other))
+            if one and two:
+                apart = one.values.astype(float) - two.values
+                error = np.std(apart, ddof=1) / np.sqrt(QUICK.test_size)
+                found = record["measurements"][f"table-1/{row}/{column}"]["paired_errors"][other]
+                assert found == pytest.approx(error, rel=1e-5, abs=1e-12)
+    assert "over the same examples" in report
+    assert "independent samples" not in report
 
 
 def test_every_cell_of_table_1_is_measured_as_the_plan_says(record):
@@ -180,7 +204,7 @@ def test_the_report_has_our_numbers_beside_the_papers(record, report):
         "-86.86",
     ):
         assert number in paper
-    for title in results.TITLES.values():
+    for title in TITLES.values():
         assert f"| {title} |" in report
     assert report == results.mnist(record)
 
@@ -188,7 +212,7 @@ def test_the_report_has_our_numbers_beside_the_papers(record, report):
 def test_every_table_of_the_report_is_whole(report):
     tables = [block.splitlines() for block in report.split("\n\n") if block.startswith("|")]
     columns = [len(re.split(r"(?<!\\)\|", table[0])) - 2 for table in tables]
-    assert columns == [5, 5, 4, 5]
+    assert columns == [5, 5, 4, 7]
     assert [len(table) - 2 for table in tables] == [len(ROWS), 8, len(ROWS), len(TRAININGS)]
     for table in tables:
         assert len({len(re.split(r"(?<!\\)\|", line)) for line in table}) == 1

@@ -1,7 +1,7 @@
-"""The parts of a study: its plan, its folder, what it says of the time, and the sentences of its report."""
+"""The parts of a study: its plan, its folder, and what it says of the time."""
 
+import functools
 import json
-import re
 from pathlib import Path
 
 import keras
@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tf_jmvae import cli, data
-from tf_jmvae.report import comparison, results
-from tf_jmvae.reproduce import classifier, study
-from tf_jmvae.reproduce.collector import COLUMNS, COMPARED, Models
+from tf_jmvae.report.titles import TITLES
+from tf_jmvae.reproduce import attribute_classifier, classifier, study
+from tf_jmvae.reproduce.collector import COMPARED, Models
 from tf_jmvae.reproduce.measurements import ROWS
 from tf_jmvae.reproduce.plan import FULL, QUICK, TRAININGS, configs
 from tf_jmvae.training import presets
@@ -84,7 +84,7 @@ def test_the_quick_plan_has_the_same_models_in_miniature():
 def test_every_row_of_table_1_has_trainings():
     assert {name for trained, _ in ROWS.values() for name in trained.values()} <= EPOCHS.keys()
     assert {f"{name}{suffix}" for name in COMPARED for suffix in ("", "-2d")} <= EPOCHS.keys()
-    assert ROWS.keys() == results.TITLES.keys()
+    assert ROWS.keys() == TITLES.keys()
 
 
 # The folder.
@@ -151,13 +151,22 @@ def test_a_damaged_model_is_named_with_what_to_do(tmp_path, share):
 
 
 @pytest.mark.parametrize("share", [0, 0.5])
-def test_a_damaged_classifier_is_trained_anew(tmp_path, capsys, share):
+@pytest.mark.parametrize("judge", ["digits", "faces"])
+def test_a_damaged_classifier_is_trained_anew_and_leaves_the_precision_of_others(tmp_path, capsys, judge, share):
     path = tmp_path / "classifier.keras"
     _damaged_model(path, share)
     source = data.load("digits", train_size=64)
-    made = classifier.load_or_train(path, source, epochs=1, seed=0)
+    train, precision = functools.partial(classifier.trained, source, epochs=1), "float32"
+    if judge == "faces":
+        options = {"epochs": 1, "seed": 0, "channels": (4,)}
+        train, precision = functools.partial(attribute_classifier.trained, source, **options), "mixed_bfloat16"
+    others = "mixed_bfloat16" if precision == "float32" else "float32"
+    keras.config.set_dtype_policy(others)
+    made = classifier.load_or_train(path, train, seed=0, precision=precision)
+    assert keras.config.dtype_policy().name == others
     assert f"{path} cannot be loaded" in capsys.readouterr().out
-    loaded = classifier.load_or_train(path, source, epochs=1, seed=0)
+    loaded = classifier.load_or_train(path, train, seed=0, precision=precision)
+    assert {layer.dtype_policy.name for layer in loaded.layers if layer.weights} <= {precision, "float32"}
     for a, b in zip(made.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert capsys.readouterr().out == ""
@@ -269,184 +278,3 @@ def test_the_time_left_is_the_epochs_left_at_the_pace_so_far(tmp_path):
     (tmp_path / "jmvae").mkdir()
     (tmp_path / "jmvae" / "history.json").write_text(json.dumps({"seconds": [30.0, 30.0]}))
     assert study._Pace(tmp_path, made).add("cvae-x", 20, 30) == "10 min"
-
-
-# The report.
-
-
-def _record():
-    """Every measurement a little above the paper's, the models in the paper's order."""
-    measured = {"coherence/classifier": {"mean": 0.99, "standard_error": 0.002, "commit": "fedcba98765432"}}
-    for row in ROWS:
-        paper = comparison.PAPER.get(row, (-500.0, -6.0, -80.0, -6.0))
-        for value, column in zip(paper, COLUMNS, strict=True):
-            measured[f"table-1/{row}/{column}"] = {"mean": value * 0.999, "standard_error": 0.0001}
-        for name in ("x-from-w", "w-from-x", "joint"):
-            measured[f"coherence/{row}/{name}"] = {"mean": 0.5, "standard_error": 0.01}
-    for model in COMPARED:
-        for steps in (1, 64) if model != "jmvae-kl" else (1,):
-            measured[f"figure-4/{model}/x-given-w/{steps}"] = {"mean": -200.0 + steps, "standard_error": 2.5}
-        measured[f"figure-5/{model}-2d"] = {"mean": 0.75}
-    for name in results._IMPORTANCE:
-        measured[f"importance/{name}"] = {"mean": -80.0, "standard_error": 0.1, "effective_sample_size": 12.34}
-    training = {"seconds": 90.0, "seed": 3, "commit": "0123456789abcdef"}
-    metrics = {"kl_prior": 0.125, "kl_prior_2": 2.0, "accuracy_w_from_x": 0.9}
-    scale = {"dataset": "mnist", "num_samples": 10, "num_steps": 100, "test_size": 10_000, "importance_samples": 1000}
-    return {
-        "scale": {**scale, "figure_4_size": 2000},
-        "seed": 3,
-        "trainings": {
-            name: {**training, "training": {"epochs": epochs}, "metrics": dict(metrics)}
-            for name, epochs in EPOCHS.items()
-        },
-        "measurements": measured,
-    }
-
-
-def _lines(record):
-    return [line for line in results.mnist(record).splitlines() if line.startswith("- ")]
-
-
-def _below(row, column, by=10.0):
-    """A record where one cell is below the paper's, and what the report says of it."""
-    record = _record()
-    cell = record["measurements"][f"table-1/{row}/{column}"]
-    cell["mean"] = comparison.PAPER[row][list(COLUMNS).index(column)] - by
-    title = f"- {results.TITLES[row]}"
-    return record, [line for line in _lines(record) if line.startswith((f"{title},", f"{title}:"))]
-
-
-def test_where_every_cell_reaches_the_papers_only_the_orders_are_told():
-    lines = _lines(_record())
-    assert len(lines) == 4
-    assert all(line.endswith("; as in the paper.") for line in lines)
-    assert lines[0] == "- log p(x \\| w): JMVAE-kl > CVAE > CMMA > hierarchical JMVAE > JMVAE; as in the paper."
-    report = results.mnist(_record())
-    assert "Every cell reaches the paper's value." in report
-    assert "Why" not in report
-
-
-def test_a_cell_below_the_papers_is_told_with_the_distance():
-    _, (line, _) = _below("cmma", "w-given-x", by=0.1)
-    assert line == "- CMMA, log p(w \\| x): 0.1 nats below the paper's -0.2971."
-
-
-def test_a_distance_within_the_error_is_told_to_be():
-    record, _ = _below("cmma", "w-given-x", by=0.1)
-    record["measurements"]["table-1/cmma/w-given-x"]["standard_error"] = 0.06
-    line = "- CMMA, log p(w \\| x): 0.1 nats below the paper's -0.2971, which is within two standard errors of ours."
-    assert line in _lines(record)
-
-
-@pytest.mark.parametrize(
-    ("row", "column", "reason"),
-    [
-        ("cvae", "x-given-w", r"the same model has -499\.50 in .*; likely also 25 epochs against the paper's 2000\."),
-        ("cmma", "w-given-xw", r"likely 12 epochs against the paper's 2000; .* z carries 0\.12 nats"),
-        (
-            "jmvae",
-            "x-given-w",
-            r"the collapse that the paper describes.* likely the more a model reconstructs.*-69\.50 in",
-        ),
-        (
-            "jmvae-kl",
-            "x-given-xw",
-            r"with alpha = 0\.1, trained for 200 epochs.* is -79\.92 and .* -499\.50; likely also 60",
-        ),
-        ("hierarchical-jmvae", "x-given-w", r"likely 60 epochs .*w is named from x in 50\.0% of the test images"),
-    ],
-)
-def test_a_reason_is_given_for_a_model_below_the_papers_and_rests_on_the_record(row, column, reason):
-    _, (_, line) = _below(row, column)
-    assert re.search(reason, line)
-
-
-def test_a_jmvae_that_reconstructs_less_than_the_papers_is_not_excused_by_reconstructing_more():
-    record, _ = _below("jmvae", "x-given-w")
-    record["measurements"]["table-1/jmvae/x-given-xw"]["mean"] = -75.0
-    assert "the more a model reconstructs" not in results.mnist(record)
-
-
-def test_another_order_is_told_beside_the_papers():
-    record = _record()
-    record["measurements"]["table-1/jmvae/x-given-w"]["mean"] = -100.0
-    assert _lines(record)[0] == (
-        "- log p(x \\| w): JMVAE > JMVAE-kl > CVAE > CMMA > hierarchical JMVAE; "
-        "in the paper: JMVAE-kl > CVAE > CMMA > hierarchical JMVAE > JMVAE."
-    )
-
-
-@pytest.mark.parametrize(("error", "order"), [(1.4, "CMMA > CVAE"), (1.42, "CMMA ≈ CVAE")], ids=["more", "less"])
-def test_neighbours_within_two_errors_of_their_difference_are_a_tie_and_contradict_nobody(error, order):
-    record = _record()
-    for row, value in (("cvae", -449.0), ("cmma", -445.0)):  # 4 nats; 2 sqrt(2) errors
-        record["measurements"][f"table-1/{row}/x-given-w"] = {"mean": value, "standard_error": error}
-    line = next(line for line in _lines(record) if line.startswith("- log p(x \\| w): "))
-    told = "as in the paper." if "≈" in order else "in the paper: JMVAE-kl > CVAE > CMMA > hierarchical JMVAE > JMVAE."
-    assert line == f"- log p(x \\| w): JMVAE-kl > {order} > hierarchical JMVAE > JMVAE; {told}"
-
-
-def test_the_order_is_told_also_with_the_usual_answer_of_the_cvae():
-    record = _record()
-    for row, value in (("cvae", -600.0), ("cvae-prior", -430.0)):
-        record["measurements"][f"table-1/{row}/x-given-w"]["mean"] = value
-    report = results.mnist(record)
-    assert "- log p(x \\| w): JMVAE-kl > CMMA > hierarchical JMVAE > CVAE > JMVAE; in the paper" in report
-    assert "With it the order in log p(x \\| w) is JMVAE-kl > CVAE > CMMA > hierarchical JMVAE > JMVAE." in report
-    assert "z carries 0.12 nats in the CVAE and 0.12 in the CMMA" in report
-
-
-def test_an_importance_estimate_below_the_papers_is_told_with_the_shorter_training():
-    record = _record()
-    record["measurements"]["importance/jmvae-kl/joint"]["mean"] = -90.0
-    assert _lines(record)[-2:] == [
-        "- JMVAE-kl, alpha 1, log p(x, w) with q(z \\| x, w): 0.72 nats below -89.28.",
-        "- Likely for the shorter training: 60 epochs for JMVAE-kl, alpha 1, against 200 for JMVAE-kl, alpha 0.1, "
-        "which has -80.00.",
-    ]
-    record["trainings"]["jmvae-kl"]["training"]["epochs"] = 200
-    assert "Likely for the shorter training" not in results.mnist(record)
-
-
-def test_the_report_says_what_it_is_of():
-    report = results.mnist(_record())
-    assert "MNIST: 60,000 training images" in report
-    assert "10,000 test images" in report
-    assert "mean nothing" not in report
-    assert "in one chain, whose end all 10 samples share" in report
-    assert "| cvae-x | 25 | 1.5 min | 3 | 0123456789 |" in report
-    assert "log p(x | w) goes from -199.0 ± 2.5 after 1 step to -136.0 ± 2.5 after 64 for JMVAE" in report
-    assert "JMVAE-kl has -199.0 ± 2.5 at once" in report
-    assert "in 50.0% ± 1.0% of JMVAE's images" in report
-    assert "trained on grey images and is right on 99.0% ± 0.2% of the real test images, which are binarised" in report
-    assert "covers 75.0% of the area" in report
-    assert re.search(r"\| JMVAE \| -746\.35 ± 0\.00 \(-747\.1\) \| -0\.2284 ± 0\.0001 \(-0\.2286\)", report)
-
-
-def test_figure_5_is_put_into_words_only_where_the_numbers_bear_them():
-    record = _record()
-    assert "shrinks" not in results.mnist(record)
-    assert "no structure of labels" not in results.mnist(record)
-    record["measurements"]["figure-5/jmvae-2d"]["mean"] = 0.3
-    record["trainings"]["hierarchical-jmvae-2d"]["metrics"].update(accuracy_w_from_x=0.12, kl_prior_2=0.5)
-    assert "JMVAE's shrinks: to a small cluster for each label" in results.mnist(record)
-    assert "carries 0.50 nats of both modalities together, and w is named from x in 12.0%" in results.mnist(record)
-
-
-def test_the_report_names_the_commit_of_the_measurements_and_prints_notes():
-    record = _record()
-    assert results.mnist(record).endswith("\n\nMeasured at commit fedcba9876.\n")
-    assert "differed from its commit" not in results.mnist(record)
-    record["notes"] = ["One thing.", "Another."]
-    record["trainings"]["jmvae"]["dirty"] = True
-    end = (
-        "fedcba9876.\n\nSome of this was made from a working tree that differed from its commit; mnist.json says what."
-    )
-    assert results.mnist(record).endswith(end + "\n\nOne thing.\n\nAnother.\n")
-
-
-def test_the_report_in_the_docs_is_that_of_its_record():
-    docs = Path(__file__).parents[2] / "docs"
-    record = json.loads((docs / "results" / "mnist.json").read_text())
-    assert (docs / "results.md").read_text() == results.mnist(record)
-    assert record["notes"]

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_jmvae import checks, seeds
-from tf_jmvae.evaluation.estimate import Estimate, whole_seed
+from tf_jmvae.evaluation.estimate import Estimate, Fingerprint, whole_seed
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 
 __all__ = ["attribute_accuracy"]
@@ -68,4 +68,5 @@ def attribute_accuracy(
         progress.update(number + 1)
     settings = iteration.settings() if model.iterates(given, iteration) else {}
     quantity = f"{target} from {', '.join(given)} has the right sign"
-    return Estimate(quantity, "attribute accuracy", np.concatenate(shares), 1, seed, None, settings)
+    examples = Fingerprint({name: data[name] for name in [*given, target]}).hexdigests()
+    return Estimate(quantity, "attribute accuracy", np.concatenate(shares), 1, seed, None, settings, examples)

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tf_jmvae import checks, seeds
 from tf_jmvae.evaluation import memory
+from tf_jmvae.evaluation.estimate import Fingerprint
 from tf_jmvae.evaluation.samples import Draw
 from tf_jmvae.models import MultimodalVAE
 
@@ -37,11 +38,13 @@ class Averages(NamedTuple):
       mean: of the log terms.
       log_mean_exp: the log of the mean of their exponentials.
       effective_sample_size: `(sum w)^2 / sum w^2` of those exponentials.
+      examples: of which examples, as an `Estimate` says it.
     """
 
     mean: np.ndarray
     log_mean_exp: np.ndarray
     effective_sample_size: np.ndarray
+    examples: Mapping[str, str]
 
 
 def average(
@@ -83,15 +86,18 @@ def average(
 
     base_seed = seeds.to_tensor(seed)
     progress = keras.utils.Progbar(num_batches, verbose=verbose, unit_name="batch")
-    results = []
+    results, fingerprint = [], Fingerprint()
     for number, batch in enumerate(batches):
+        fingerprint.add(batch)
         computed = compute(batch, tf.random.fold_in(base_seed, number))
         results.append([[value.numpy() for value in averages] for averages in computed])
         progress.update(number + 1, finalize=number + 1 == num_batches)
     if not results:
         raise ValueError("The data hold no example.")
+    examples = fingerprint.hexdigests()
     return [
-        Averages(*map(np.concatenate, zip(*part_results, strict=True))) for part_results in zip(*results, strict=True)
+        Averages(*map(np.concatenate, zip(*part_results, strict=True)), examples)
+        for part_results in zip(*results, strict=True)
     ]
 
 
@@ -103,8 +109,13 @@ class _Sums(NamedTuple):
     log_squares: tf.Tensor
 
 
-def _average_batch(part: Part, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, rows: int) -> Averages:
-    """Over chains, samples of each, and ways down from each sample, no more than `rows` of an example at once."""
+def _average_batch(
+    part: Part, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, rows: int
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Of a batch what `Averages` holds: over chains, samples of each, and ways down from each sample.
+
+    No more than `rows` of an example are decoded at once.
+    """
     draw = part.draw
     per_chain = part.num_samples if draw.samples_per_chain is None else draw.samples_per_chain
 
@@ -123,9 +134,7 @@ def _average_batch(part: Part, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, 
 
     sums = _stream(part.num_samples // per_chain, rows // (per_chain * draw.walks), chains, seed)
     count = tf.cast(part.num_samples * draw.walks, sums.terms.dtype)
-    return Averages(
-        sums.terms / count, sums.log_exp - tf.math.log(count), tf.exp(2.0 * sums.log_exp - sums.log_squares)
-    )
+    return sums.terms / count, sums.log_exp - tf.math.log(count), tf.exp(2.0 * sums.log_exp - sums.log_squares)
 
 
 def _stream(count: int, at_once: int, sums: Callable[[int, tf.Tensor], _Sums], seed: tf.Tensor) -> _Sums:

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from tf_jmvae import checks, seeds
 from tf_jmvae.evaluation import memory
-from tf_jmvae.evaluation.estimate import Estimate, whole_seed
+from tf_jmvae.evaluation.estimate import Estimate, Fingerprint, whole_seed
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 
 __all__ = ["conditional_coherence", "joint_coherence"]
@@ -106,7 +106,8 @@ def conditional_coherence(
         progress.update(number + 1)
     settings = {"latent": latent, **(iteration.settings() if iterates else {})}
     quantity = f"{target} from {', '.join(given)} is of its class"
-    return Estimate(quantity, "conditional coherence", np.concatenate(shares), num_samples, seed, None, settings)
+    shares, examples = np.concatenate(shares), Fingerprint(observed).hexdigests()
+    return Estimate(quantity, "conditional coherence", shares, num_samples, seed, None, settings, examples)
 
 
 def joint_coherence(

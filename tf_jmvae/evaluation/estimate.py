@@ -1,16 +1,18 @@
 """What an estimator returns, and how it prints."""
 
+import base64
 import dataclasses
+import hashlib
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
 
 from tf_jmvae import seeds
 
-__all__ = ["Estimate", "table", "whole_seed"]
+__all__ = ["Estimate", "Fingerprint", "table", "whole_seed"]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,6 +27,7 @@ class Estimate:
       seed: of the samples; it repeats them.
       effective_sample_size: mean over the examples of `(sum w)^2 / sum w^2`, where there are importance weights w.
       settings: whatever else the number depends on.
+      examples: what tells the examples apart from others, by modality; empty where the values are of no examples.
     """
 
     quantity: str
@@ -34,6 +37,7 @@ class Estimate:
     seed: int
     effective_sample_size: float | None = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    examples: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
 
     @property
     def mean(self) -> float:
@@ -52,9 +56,46 @@ class Estimate:
         """N."""
         return len(self.values)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Everything but the single values, as JSON takes it: a number that is not finite becomes None."""
-        return {
+    def difference(self, other: "Estimate") -> "Estimate":
+        """This estimate minus another of the same examples, with the paired standard error.
+
+        What is hard for one model is hard for the next, so the error of the mean of differences is mostly far
+        smaller than the root of the sum of both squares, which is that of independent examples.
+
+        Args:
+          other: say another model's, or another estimator's.
+
+        Returns:
+          An `Estimate` whose values are the differences, example by example, `[N]`.
+
+        Raises:
+          ValueError: the examples are not the same ones in the same order, or it is not known whether they are.
+        """
+        shared = self.examples.keys() & other.examples.keys()
+        if self.num_examples != other.num_examples:
+            found = f"{self.num_examples} here and {other.num_examples} there"
+        elif not shared:
+            found = "no modality in common, by which to tell"
+        elif unlike := sorted(name for name in shared if self.examples[name] != other.examples[name]):
+            found = f"others of {', '.join(unlike)}"
+        else:
+            both = [self.quantity] if self.quantity == other.quantity else [self.quantity, other.quantity]
+            values = np.subtract(self.values, other.values, dtype=np.float64)
+            return Estimate(
+                " - ".join(both), "paired difference", values, self.num_samples, self.seed, examples=self.examples
+            )
+        raise ValueError(
+            f"A paired difference needs estimates of the same examples in the same order; got {found}. Estimate both "
+            "on the same data."
+        )
+
+    def as_dict(self, *, values: bool = False) -> dict[str, Any]:
+        """Everything as JSON takes it: a number that is not finite becomes None.
+
+        Args:
+          values: with the single values, as the base64 of float32; `from_dict` reads them.
+        """
+        recorded = {
             "quantity": self.quantity,
             "estimator": self.estimator,
             "mean": _finite(self.mean),
@@ -64,10 +105,39 @@ class Estimate:
             "num_examples": self.num_examples,
             "seed": self.seed,
             "settings": dict(self.settings),
+            "examples": dict(self.examples),
         }
+        if values:
+            recorded["values"] = base64.b64encode(np.asarray(self.values, "<f4").tobytes()).decode()
+        return recorded
+
+    @classmethod
+    def from_dict(cls, recorded: Mapping[str, Any]) -> Self:
+        """The estimate that `as_dict(values=True)` has recorded; of its values, float32 precision is left."""
+        names = [field.name for field in dataclasses.fields(cls) if field.name != "values"]
+        values = np.frombuffer(base64.b64decode(recorded["values"]), "<f4")
+        return cls(values=values, **{name: recorded[name] for name in names})
 
     def __str__(self) -> str:
         return table([self])
+
+
+class Fingerprint:
+    """Tells a dataset's examples from others', whatever the sizes of the batches that they come in."""
+
+    def __init__(self, examples: Mapping[str, Any] | None = None):
+        self._digests: dict[str, Any] = {}
+        self.add(examples or {})
+
+    def add(self, batch: Mapping[str, Any]) -> None:
+        """The next examples, `[B, ...]` by modality."""
+        for name, values in batch.items():
+            digest = self._digests.setdefault(name, hashlib.blake2b(digest_size=8))
+            digest.update(np.ascontiguousarray(values, np.float32))
+
+    def hexdigests(self) -> dict[str, str]:
+        """Of all examples so far, by modality."""
+        return {name: digest.hexdigest() for name, digest in self._digests.items()}
 
 
 def whole_seed(seed: int | tf.Tensor | None) -> int:

@@ -101,9 +101,12 @@ def conditional_log_likelihood(
         draw = posterior_terms(model, targets, proposal, walks)
         (averages,) = average(model, data, [Part(draw, num_samples)], **options)
         if estimator == "bound":
-            return Estimate(quantity, _NAMES[estimator], averages.mean, num_samples, seed, None, settings)
+            return Estimate(
+                quantity, _NAMES[estimator], averages.mean, num_samples, seed, None, settings, averages.examples
+            )
         ess = float(np.mean(averages.effective_sample_size))
-        return Estimate(quantity, _NAMES[estimator], averages.log_mean_exp, num_samples, seed, ess, settings)
+        values, examples = averages.log_mean_exp, averages.examples
+        return Estimate(quantity, _NAMES[estimator], values, num_samples, seed, ess, settings, examples)
 
     both = sorted(set(targets) & set(given))
     if both:
@@ -120,7 +123,7 @@ def conditional_log_likelihood(
     joint, *rest = average(model, data, parts, **options)
     values = joint.log_mean_exp - (rest[0].log_mean_exp if rest else 0.0)
     ess = float(np.mean(joint.effective_sample_size))
-    return Estimate(quantity, _NAMES[estimator], values, num_samples, seed, ess, settings)
+    return Estimate(quantity, _NAMES[estimator], values, num_samples, seed, ess, settings, joint.examples)
 
 
 def joint_log_likelihood(
@@ -213,7 +216,8 @@ def _importance(model, data, scored, proposal_name, num_samples, seed, max_rows,
     ess = float(np.mean(averages.effective_sample_size))
     settings = {"proposal": f"q(z | {', '.join(observed)})", **settings}
     quantity = f"log p({', '.join(scored)})"
-    return Estimate(quantity, f"{kind} importance", averages.log_mean_exp, num_samples, seed, ess, settings)
+    values, examples = averages.log_mean_exp, averages.examples
+    return Estimate(quantity, f"{kind} importance", values, num_samples, seed, ess, settings, examples)
 
 
 def _normalizer(model, extra, given, kind, samples, num_samples, iteration):

@@ -7,15 +7,14 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
-from tf_jmvae.report.figures import figure_4
-from tf_jmvae.report.plots import show_photograph
+from tf_jmvae.report.figures import figure_3, figure_4
+from tf_jmvae.report.plots import image_grid, show_image
 from tf_jmvae.report.titles import TITLES
 
 __all__ = ["figures"]
 
 _DIRECTION = {"x-given-w": "images from attributes, log p(x | w)"}
 _COLORS = ("#7f8c8d", "#c0392b", "#1f5f99", "#1a7f5a")
-_GRID = {"wspace": 0.04, "hspace": 0.04}
 
 
 def figures(
@@ -28,6 +27,13 @@ def figures(
       drawn: what `reproduce.celeba_pictures.pictures` gave.
       steps: of Figures 6 and 7.
     """
+    panels = {
+        TITLES[model]: (
+            [drawn["examples"], *rows],
+            ["real", *("" if model == "jmvae-kl" else str(step) for step in steps)],
+        )
+        for model, rows in drawn["steps"].items()
+    }
     curves = {
         TITLES[model]: {
             step: measured[f"figure-7/{model}/x-given-w/{step}"]
@@ -37,25 +43,12 @@ def figures(
         for model in drawn["steps"]
     }
     return {
-        "figure-6": lambda path: _figure_6(drawn["examples"], drawn["steps"], steps, path),
+        "figure-6": lambda path: figure_3(panels, path),
         "figure-7": lambda path: figure_4({"x-given-w": curves}, path, _DIRECTION),
         "figure-8": lambda path: _figure_8(drawn["variations"], drawn["latents"], path),
         "figure-9": lambda path: _figure_9(drawn["edits"], path),
         "gan": lambda path: _comparison(drawn["comparison"], path),
     }
-
-
-def _figure_6(examples: np.ndarray, models: Mapping[str, np.ndarray], steps: Sequence[int], path: str) -> None:
-    """Faces from the attributes of real ones (top): a panel per model, a row per number of steps."""
-    figure = Figure(figsize=(4.9 * len(models), 0.62 * (len(steps) + 1) + 0.7), layout="constrained", dpi=100)
-    panels = figure.subfigures(1, len(models), wspace=0.03, squeeze=False)[0]
-    for panel, (model, rows) in zip(panels, models.items(), strict=True):
-        panel.suptitle(TITLES[model], fontsize=12, fontweight="bold")
-        iterates = model != "jmvae-kl"
-        panel.supylabel("steps of iterated sampling" if iterates else "no steps: new samples", fontsize=9)
-        labels = ["real", *(str(step) if iterates else "" for step in steps)]
-        _face_grid(panel, [examples, *rows], labels)
-    figure.savefig(path, format="png")
 
 
 def _figure_8(variations: Mapping[str, np.ndarray], latents: Mapping[str, np.ndarray], path: str) -> None:
@@ -65,7 +58,7 @@ def _figure_8(variations: Mapping[str, np.ndarray], latents: Mapping[str, np.nda
     columns = len(next(iter(variations.values())))
     figure = Figure(figsize=(0.95 * columns + 5.2, 4.4), layout="constrained", dpi=100)
     left, right = figure.subfigures(1, 2, width_ratios=(0.95 * columns + 1.2, 4.0))
-    grid = _face_grid(left, list(variations.values()), list(variations))
+    grid = image_grid(left, list(variations.values()), list(variations))
     grid[0, 0].set_title("mean", fontsize=10)
     grid[0, 1].set_title("random", fontsize=10, loc="left")
     points = PCA(2).fit(np.concatenate(list(latents.values())))
@@ -90,7 +83,7 @@ def _figure_9(portraits: Sequence[Sequence[tuple[str, np.ndarray]]], path: str) 
     grid = figure.subplots(len(portraits), columns, squeeze=False)
     for axes, cells in zip(grid, portraits, strict=True):
         for axis, (title, image) in zip(axes, cells, strict=True):
-            show_photograph(axis, image)
+            show_image(axis, image)
             axis.set_title(title, fontsize=10)
     figure.savefig(path, format="png")
 
@@ -99,14 +92,5 @@ def _comparison(rows: Mapping[str, np.ndarray], path: str) -> None:
     """The same faces and attributes with and without a GAN."""
     columns = len(next(iter(rows.values())))
     figure = Figure(figsize=(1.1 * columns + 1.5, 1.1 * len(rows)), layout="constrained", dpi=100)
-    _face_grid(figure, list(rows.values()), list(rows))
+    image_grid(figure, list(rows.values()), list(rows))
     figure.savefig(path, format="png")
-
-
-def _face_grid(panel: Any, rows: Sequence[np.ndarray], labels: Sequence[str]) -> np.ndarray:
-    grid = panel.subplots(len(rows), len(rows[0]), gridspec_kw=_GRID, squeeze=False)
-    for axes, images, label in zip(grid, rows, labels, strict=True):
-        axes[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
-        for axis, image in zip(axes, images, strict=True):
-            show_photograph(axis, image)
-    return grid

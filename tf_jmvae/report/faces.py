@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from tf_jmvae.models import MultimodalVAE
-from tf_jmvae.report.plots import RIGHT, WRONG, show_photograph
+from tf_jmvae.report.plots import RIGHT, WRONG, draw_directions, image_grid, show_image
 
 __all__ = ["both_directions"]
 
@@ -32,12 +31,8 @@ def both_directions(
       num_steps: of iterated sampling, for models that need it.
       seed: of the samples; equal seeds draw equal pictures.
     """
-    drawn = [draw for target, draw in (("x", _draw_images), ("w", _draw_attributes)) if target in model.targets]
-    figure = Figure(figsize=(7 * len(drawn), 4.8), layout="constrained", dpi=150)
-    panels = figure.subfigures(1, len(drawn), wspace=0.03, squeeze=False)[0]
-    for draw, panel in zip(drawn, panels, strict=True):
-        draw(panel, model, test, names, num_steps=num_steps, seed=seed)
-    figure.savefig(path, format="png")
+    options = {"num_steps": num_steps, "seed": seed}
+    draw_directions(model, {"x": _draw_images, "w": _draw_attributes}, path, test, names, **options)
 
 
 def _draw_images(panel, model, test, names, *, num_steps, seed):
@@ -53,11 +48,7 @@ def _draw_images(panel, model, test, names, *, num_steps, seed):
         "": drawn[:, 1],
     }
     panel.suptitle("Images from the attributes of the real ones: x given w", fontsize=12, fontweight="bold")
-    grid = panel.subplots(len(rows), len(real["x"]), gridspec_kw={"wspace": 0.04, "hspace": 0.04}, squeeze=False)
-    for axes, (label, images) in zip(grid, rows.items(), strict=True):
-        axes[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
-        for axis, image in zip(axes, model.postprocess({"x": images})["x"], strict=True):
-            show_photograph(axis, image)
+    image_grid(panel, [model.postprocess({"x": images})["x"] for images in rows.values()], list(rows))
 
 
 def _draw_attributes(panel, model, test, names, *, num_steps, seed):
@@ -70,7 +61,7 @@ def _draw_attributes(panel, model, test, names, *, num_steps, seed):
         axis.set_axis_off()
     for index, (photograph, values) in enumerate(zip(photographs, named, strict=True)):
         row, column = divmod(index, 2)
-        show_photograph(pairs[row, 2 * column], photograph)
+        show_image(pairs[row, 2 * column], photograph)
         text = pairs[row, 2 * column + 1]
         for line, entry in enumerate(np.argsort(-values)[:_LISTED]):
             right = truth[index, entry] > 0

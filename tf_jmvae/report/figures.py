@@ -8,7 +8,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
-from tf_jmvae.report.plots import show_image
+from tf_jmvae.report.plots import image_grid
 
 __all__ = ["figure_3", "figure_4", "figure_5"]
 
@@ -16,30 +16,25 @@ _COLORS = ("#c0392b", "#1f5f99", "#1a7f5a")
 _DIRECTIONS = {"x-given-w": "images from labels, log p(x | w)", "w-given-x": "labels from images, log p(w | x)"}
 
 
-def figure_3(images: Mapping[str, tuple[np.ndarray, Sequence[str]]], class_names: Sequence[str], path: str) -> None:
-    """Images generated from every label: a panel per model, a row per number of steps of iterated sampling.
+def figure_3(
+    images: Mapping[str, tuple[Sequence[np.ndarray], Sequence[str]]], path: str, titles: Sequence[str] = ()
+) -> None:
+    """Images made from labels or attributes: a panel per model, a row per number of steps of iterated sampling.
 
     Args:
-      images: `[rows, labels, *event_shape]` and the rows' numbers of steps, by the model's title; for a model without
-        steps, empty texts.
-      class_names: the columns' labels.
+      images: by the model's title its rows, each `[columns, H, W, C]`, and their numbers of steps; for a model without
+        steps, other texts.
       path: where to write the PNG.
+      titles: of the columns.
     """
     num_rows = max(len(labels) for _, labels in images.values())
-    figure = Figure(figsize=(4.6 * len(images), 0.44 * num_rows + 0.9), layout="constrained", dpi=150)
+    figure = Figure(figsize=(4.8 * len(images), 0.5 * num_rows + 0.9), layout="constrained", dpi=150)
     panels = figure.subfigures(1, len(images), wspace=0.04, squeeze=False)[0]
-    for panel, (title, (rows, row_labels)) in zip(panels, images.items(), strict=True):
+    for panel, (title, (rows, labels)) in zip(panels, images.items(), strict=True):
         panel.suptitle(title, fontsize=12, fontweight="bold")
-        panel.supylabel("steps of iterated sampling" if any(row_labels) else "no steps: new samples", fontsize=9)
-        grid = panel.subplots(
-            len(row_labels), len(class_names), gridspec_kw={"wspace": 0.04, "hspace": 0.04}, squeeze=False
-        )
-        for row, axes in enumerate(grid):
-            axes[0].set_ylabel(row_labels[row], rotation=0, ha="right", va="center", fontsize=9)
-            for axis, image in zip(axes, rows[row], strict=True):
-                show_image(axis, image)
-        for axis, name in zip(grid[0], class_names, strict=True):
-            axis.set_title(name, fontsize=10)
+        iterates = any(label.isdigit() for label in labels)
+        panel.supylabel("steps of iterated sampling" if iterates else "no steps: new samples", fontsize=9)
+        image_grid(panel, rows, labels, titles)
     figure.savefig(path, format="png")
 
 

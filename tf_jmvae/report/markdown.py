@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["table", "trainings", "value"]
+__all__ = ["findings", "measured_at", "share", "table", "trainings", "value"]
+
+_RATES = ("learning_rate", "decoder_learning_rate", "discriminator_learning_rate")
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -18,16 +20,33 @@ def value(measured: Mapping[str, Any] | None, digits: int) -> str:
     return "" if measured is None else f"{measured['mean']:.{digits}f} ± {measured['standard_error']:.{digits}f}"
 
 
+def share(measured: Mapping[str, Any] | None) -> str:
+    """The same in per cent."""
+    return "" if measured is None else f"{measured['mean']:.2%} ± {measured['standard_error']:.2%}"
+
+
+def findings(page: str | None) -> str:
+    """Where it is written what the numbers mean; nothing without such a page."""
+    return f"What the numbers mean, and why some fall short of the paper's: [findings]({page})." if page else ""
+
+
 def trainings(found: Mapping[str, Any]) -> str:
-    """A row for each training: epochs, time, seed and commit."""
-    rows = [
-        [
-            name,
-            str(training["training"]["epochs"]),
-            f"{training['seconds'] / 60:.1f} min",
-            str(training["seed"]),
-            (training["commit"] or "")[:10],
-        ]
-        for name, training in found.items()
-    ]
-    return table(["training", "epochs", "time", "seed", "commit"], rows)
+    """A row for each training: epochs, warm-up, learning rates, time, seed and commit."""
+    rows = []
+    for name, training in found.items():
+        settings = training["training"]
+        rates = [f"{settings[key]:g}" for key in _RATES if settings.get(key) is not None]
+        minutes, commit = f"{training['seconds'] / 60:.1f} min", (training["commit"] or "")[:10]
+        epochs, warm_up = str(settings["epochs"]), str(settings["kl_warm_up"])
+        rows.append([name, epochs, warm_up, ", ".join(rates), minutes, str(training["seed"]), commit])
+    return table(["training", "epochs", "warm-up", "learning rate", "time", "seed", "commit"], rows)
+
+
+def measured_at(record: Mapping[str, Any]) -> str:
+    """Which commits the measurements are of, and whether anything was made from a working tree that differed."""
+    found = [*record["trainings"].values(), *record["measurements"].values()]
+    commits = sorted({one["commit"][:10] for one in record["measurements"].values() if one.get("commit")})
+    text = f"Measured at commit {' and '.join(commits)}. " if commits else ""
+    if any(one.get("dirty") for one in found):
+        text += "Some of this was made from a working tree that differed from its commit; the record says what."
+    return text.strip()

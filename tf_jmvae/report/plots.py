@@ -1,6 +1,7 @@
 """Pictures of a run: generation in both directions, and the terms of the bound over training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,7 +9,7 @@ from matplotlib.figure import Figure
 
 from tf_jmvae.models import MultimodalVAE
 
-__all__ = ["RIGHT", "WRONG", "both_directions", "history", "show_image", "show_photograph"]
+__all__ = ["RIGHT", "WRONG", "both_directions", "draw_directions", "history", "image_grid", "show_image"]
 
 _ROWS = 11
 _GUESSED = 15
@@ -35,11 +36,27 @@ def both_directions(
       num_steps: of iterated sampling, for models that need it.
       seed: of the samples; equal seeds draw equal pictures.
     """
-    drawn = [draw for name, draw in (("x", _draw_images), ("w", _draw_labels)) if name in model.targets]
-    figure = Figure(figsize=(6 * len(drawn), 6.2), layout="constrained", dpi=150)
+    names, options = class_names, {"num_steps": num_steps, "seed": seed}
+    draw_directions(model, {"x": _draw_images, "w": _draw_labels}, path, test, names, **options)
+
+
+def draw_directions(
+    model: MultimodalVAE, drawers: Mapping[str, Callable[..., None]], path: str, *arguments: Any, **options: Any
+) -> None:
+    """Draws a panel for each modality that the model makes, side by side.
+
+    Args:
+      model: whose targets are drawn.
+      drawers: by modality, functions of a panel and the model.
+      path: where to write the PNG.
+      *arguments: for all drawers.
+      **options: the same.
+    """
+    drawn = [draw for name, draw in drawers.items() if name in model.targets]
+    figure = Figure(figsize=(6.6 * len(drawn), 5.8), layout="constrained", dpi=150)
     panels = figure.subfigures(1, len(drawn), width_ratios=(1.0, 1.15)[: len(drawn)], wspace=0.03, squeeze=False)[0]
     for draw, panel in zip(drawn, panels, strict=True):
-        draw(panel, model, test, class_names, num_steps=num_steps, seed=seed)
+        draw(panel, model, *arguments, **options)
     figure.savefig(path, format="png")
 
 
@@ -49,13 +66,8 @@ def _draw_images(panel, model, test, class_names, *, num_steps, seed):
     images = model.generate({"w": labels}, num_samples=_ROWS - 1, num_steps=num_steps, seed=seed)["x"].numpy()
     mean = model.generate({"w": labels}, latent="mean", num_steps=num_steps, seed=seed)["x"].numpy()
     panel.suptitle("Images from labels: x given w", fontsize=12, fontweight="bold")
-    grid = panel.subplots(_ROWS, num_classes, gridspec_kw={"wspace": 0.05, "hspace": 0.05})
-    for column in range(num_classes):
-        grid[0, column].set_title(class_names[column], fontsize=11)
-        for row in range(_ROWS):
-            show_image(grid[row, column], mean[column] if row == 0 else images[column, row - 1])
-    grid[0, 0].set_ylabel("mean\nof z", rotation=0, ha="right", va="center", fontsize=9)
-    grid[1, 0].set_ylabel("samples\nof z", rotation=0, ha="right", va="center", fontsize=9)
+    rows = [mean, *np.swapaxes(images, 0, 1)]
+    image_grid(panel, rows, ["mean\nof z", "samples\nof z", *[""] * (_ROWS - 2)], class_names)
 
 
 def _draw_labels(panel, model, test, class_names, *, num_steps, seed):
@@ -101,19 +113,30 @@ def history(recorded: Mapping[str, Sequence[float | None]], path: str) -> None:
     figure.savefig(path, format="png")
 
 
+def image_grid(panel: Any, rows: Sequence[np.ndarray], labels: Sequence[str], titles: Sequence[str] = ()) -> np.ndarray:
+    """Shows images close together, and gives the axes.
+
+    Args:
+      panel: a figure or a part of one.
+      rows: images `[columns, H, W, C]`, as `show_image` takes them.
+      labels: to the left of each row.
+      titles: above the columns.
+    """
+    spaces = {"wspace": 0.04, "hspace": 0.04}
+    grid = panel.subplots(len(rows), len(rows[0]), gridspec_kw=spaces, squeeze=False)
+    for axes, images, label in zip(grid, rows, labels, strict=True):
+        axes[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
+        for axis, image in zip(axes, images, strict=True):
+            show_image(axis, image)
+    for axis, title in zip(grid[0], titles, strict=False):
+        axis.set_title(title, fontsize=10)
+    return grid
+
+
 def show_image(axis: Axes, image: np.ndarray) -> None:
-    """Shows one grey image in [0, 1], `[H, W, 1]`, dark on white, without a frame."""
-    axis.imshow(image.squeeze(), cmap="gray_r", vmin=0, vmax=1)
-    _without_frame(axis)
-
-
-def show_photograph(axis: Axes, image: np.ndarray) -> None:
-    """Shows one uint8 RGB image, `[H, W, 3]`, without a frame."""
-    axis.imshow(image)
-    _without_frame(axis)
-
-
-def _without_frame(axis: Axes) -> None:
+    """Shows a grey image in [0, 1], `[H, W, 1]`, dark on white, or a uint8 RGB one, `[H, W, 3]`; without a frame."""
+    grey = {"cmap": "gray_r", "vmin": 0, "vmax": 1} if image.shape[-1] == 1 else {}
+    axis.imshow(image, **grey)
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
 

@@ -1,37 +1,30 @@
 """An independent judge of generated faces: a convolutional classifier of real ones."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import keras
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from tf_jmvae import data
-from tf_jmvae.files import replace_atomically
 
-__all__ = ["aucs", "features", "load_or_train"]
+__all__ = ["aucs", "features", "trained"]
 
 _BATCH = 64
 _FEATURES = "features"
 
 
-def load_or_train(
-    path: Path, source: data.Source, *, epochs: int, seed: int, channels: Sequence[int] = (32, 64, 128, 128)
+def trained(
+    source: data.Source, *, epochs: int, seed: int, channels: Sequence[int] = (32, 64, 128, 128)
 ) -> keras.Model:
-    """The classifier of images x, standardised as the data are, to a logit for each attribute; nothing of the models.
+    """A classifier of images x, standardised as the data are, to a logit for each attribute.
 
     Args:
-      path: its `.keras` file; trained anew if it is not there.
       source: images x and attributes w in {-1, 1}.
       epochs: passes over the training images.
-      seed: of weights, order and dropout.
+      seed: of the order.
       channels: of the convolutions, each followed by pooling.
     """
-    if path.exists():
-        return keras.saving.load_model(path)
-    keras.utils.set_random_seed(seed)
-    keras.config.set_dtype_policy("mixed_bfloat16")
     layers = keras.layers
     stack: list[keras.layers.Layer] = [layers.Input(source.train["x"].shape[1:])]
     for number in channels:
@@ -54,8 +47,6 @@ def load_or_train(
     classifier.compile(keras.optimizers.Adam(rate), loss=keras.losses.BinaryCrossentropy(from_logits=True))
     batches = source.train_batches(_BATCH, seed, passes=range(epochs)).map(lambda b: (b["x"], (b["w"] + 1) / 2))
     classifier.fit(batches, epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=0)
-    keras.config.set_dtype_policy("float32")
-    replace_atomically(path, classifier.save)
     return classifier
 
 

@@ -6,15 +6,14 @@ References:
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from tf_jmvae import data
-from tf_jmvae.files import explained, replace_atomically, write_json
-from tf_jmvae.report import celeba_figures, celeba_results
+from tf_jmvae.report import celeba_figures
 from tf_jmvae.reproduce.celeba_measurements import measurements
 from tf_jmvae.reproduce.celeba_pictures import pictures
 from tf_jmvae.reproduce.celeba_plan import SCALES, configs
 from tf_jmvae.reproduce.collector import Models
+from tf_jmvae.reproduce.publish import publish, recorded
 from tf_jmvae.reproduce.study import Study
 
 __all__ = ["reproduce"]
@@ -46,23 +45,12 @@ def reproduce(folder: Path, output: Path, *, data_dir: Path | None = None, scale
     models = Models(folder)
     measured = study.measure(measurements(size, models, source, folder, seed))
 
-    with explained(output):
-        (output / "images").mkdir(parents=True, exist_ok=True)
-        (output / "results").mkdir(exist_ok=True)
-    record: dict[str, Any] = {
+    record = {
         "scale": {"name": scale, **asdict(size)},
         "seed": seed,
         "data": {"train": len(source.train["x"]), "test": len(source.test["x"]), "report": dict(source.report)},
         "trainings": {name: study.provenance(name) for name in trainings},
-        "measurements": {
-            name: {key: value for key, value in result.items() if key != "versions"}
-            for name, result in sorted(measured.items())
-        },
+        "measurements": recorded(measured),
     }
     drawn = pictures(models, source, size, seed)
-    for name, draw in celeba_figures.figures(record["measurements"], drawn, size.steps).items():
-        replace_atomically(output / "images" / f"celeba-{name}.png", draw)
-    write_json(output / "results" / "celeba.json", record)
-    report = output / "results-celeba.md"
-    replace_atomically(report, lambda path: Path(path).write_text(celeba_results.celeba(record)))
-    return report
+    return publish(output, "celeba", record, celeba_figures.figures(measured, drawn, size.steps))

@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from tf_jmvae import data
-from tf_jmvae.evaluation import Estimate, attribute_accuracy
+from tf_jmvae.evaluation import attribute_accuracy
 from tf_jmvae.models import MultimodalVAE
-from tf_jmvae.reproduce import attribute_classifier
+from tf_jmvae.reproduce import attribute_classifier, classifier
 from tf_jmvae.reproduce.celeba_plan import UNWEIGHTED, Scale
-from tf_jmvae.reproduce.collector import ROWS, Collector, Models
+from tf_jmvae.reproduce.collector import ROWS, Collector, Models, scores
 from tf_jmvae.reproduce.image_quality import frechet_distance, gradient_magnitude
 from tf_jmvae.reproduce.study import Measurement
 
@@ -40,10 +40,9 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
 
     @functools.cache
     def judge() -> keras.Model:
-        path = folder / "judge.keras"
-        return attribute_classifier.load_or_train(
-            path, source, epochs=scale.judge_epochs, seed=seed, channels=scale.judge_channels
-        )
+        options = {"epochs": scale.judge_epochs, "seed": seed, "channels": scale.judge_channels}
+        train = functools.partial(attribute_classifier.trained, source, **options)
+        return classifier.load_or_train(folder / "judge.keras", train, seed=seed, precision="mixed_bfloat16")
 
     def judged(images: Callable[[], np.ndarray], quantity: str) -> Callable[[], dict[str, Any]]:
         def compute() -> dict[str, Any]:
@@ -58,8 +57,9 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
             sharpness = gradient_magnitude(_rgb(source, made))
             real = attribute_classifier.features(judge(), source.test["x"])
             distance = frechet_distance(attribute_classifier.features(judge(), made), real)
-            estimate = Estimate(f"mean gradient magnitude of {quantity}", "grey levels per pixel", sharpness, 1, seed)
-            return {**estimate.as_dict(), "frechet_distance": distance}
+            title = f"mean gradient magnitude of {quantity}"
+            found = scores(title, "grey levels per pixel", sharpness, test, seed)
+            return {**found, "frechet_distance": distance}
 
         return compute
 
@@ -121,12 +121,12 @@ def _rgb(source: data.Source, images: np.ndarray) -> np.ndarray:
 
 def _mean_image(images: np.ndarray, seed: int) -> dict[str, Any]:
     """How likely images are if nothing is known of them: under the mean image, 0, with the models' variance of 1."""
-    scores = -0.5 * (np.square(images) + np.log(2 * np.pi)).reshape(len(images), -1).sum(axis=1, dtype=np.float64)
-    return Estimate("log p(x) under the mean image", "exact", scores, 1, seed).as_dict()
+    values = -0.5 * (np.square(images) + np.log(2 * np.pi)).reshape(len(images), -1).sum(axis=1, dtype=np.float64)
+    return scores("log p(x) under the mean image", "exact", values, {"x": images}, seed)
 
 
 def _majority(source: data.Source, seed: int) -> dict[str, Any]:
     """How often each attribute has the value that most training images have."""
     guess = np.where(source.train["w"].mean(axis=0) > 0, 1, -1)
     shares = (source.test["w"] == guess).mean(axis=1)
-    return Estimate("w is what most training images have", "attribute accuracy", shares, 1, seed).as_dict()
+    return scores("w is what most training images have", "attribute accuracy", shares, source.test, seed)

@@ -1,5 +1,6 @@
-"""An independent judge of generated digits: a small convolutional classifier of real ones."""
+"""Independent judges of generated images: convolutional classifiers of real ones, of digits here."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -7,19 +8,19 @@ import keras
 from tf_jmvae import data
 from tf_jmvae.files import replace_atomically
 
-__all__ = ["load_or_train"]
+__all__ = ["load_or_train", "trained"]
 
 
-def load_or_train(path: Path, source: data.Source, *, epochs: int, seed: int) -> keras.Model:
-    """The classifier of images x, `[n, *event_shape]` to `[n, C]`, from its file or, where that fails, trained anew.
-
-    It sees real images as the dataset has them, and nothing of the models.
+def load_or_train(
+    path: Path, train: Callable[[], keras.Model], *, seed: int, precision: str = "float32"
+) -> keras.Model:
+    """A classifier from its file or, where that fails, trained anew.
 
     Args:
       path: its `.keras` file.
-      source: images x and one-hot labels w.
-      epochs: passes over the training images.
+      train: makes it and trains it, on real images as the dataset has them, and nothing of the models.
       seed: of weights, order and dropout.
+      precision: the policy of its layers; that of the process stays what it is.
     """
     if path.exists():
         try:
@@ -27,7 +28,23 @@ def load_or_train(path: Path, source: data.Source, *, epochs: int, seed: int) ->
         except Exception as error:  # Keras has no error of its own for a file that is damaged
             print(f"{path} cannot be loaded ({error}); the classifier is trained anew.", flush=True)
     keras.utils.set_random_seed(seed)
-    keras.config.set_dtype_policy("float32")
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        classifier = train()
+    finally:
+        keras.config.set_dtype_policy(before)
+    replace_atomically(path, classifier.save)
+    return classifier
+
+
+def trained(source: data.Source, *, epochs: int) -> keras.Model:
+    """A classifier of images x, `[n, *event_shape]` to `[n, C]`.
+
+    Args:
+      source: images x and one-hot labels w.
+      epochs: passes over the training images.
+    """
     layers = keras.layers
     conv = {"kernel_size": 3, "activation": "relu", "padding": "same"}
     classifier = keras.Sequential(
@@ -45,5 +62,4 @@ def load_or_train(path: Path, source: data.Source, *, epochs: int, seed: int) ->
     )
     classifier.compile("adam", loss="categorical_crossentropy", metrics=["accuracy"])
     classifier.fit(source.train["x"], source.train["w"], batch_size=128, epochs=epochs, verbose=0)
-    replace_atomically(path, classifier.save)
     return classifier

@@ -4,12 +4,15 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tf_jmvae.evaluation import Estimate, conditional_log_likelihood
+from tf_jmvae.evaluation.estimate import Fingerprint
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.reproduce.study import Measurement
 from tf_jmvae.training.run import load_model
 
-__all__ = ["COLUMNS", "COMPARED", "ROWS", "Collector", "Models", "Row"]
+__all__ = ["COLUMNS", "COMPARED", "ROWS", "Collector", "Models", "Row", "scores"]
 
 # Columns of Tables 1 and 2: target and given.
 COLUMNS = {"x-given-w": ("x", "w"), "w-given-x": ("w", "x"), "x-given-xw": ("x", "xw"), "w-given-xw": ("w", "xw")}
@@ -26,6 +29,14 @@ ROWS: dict[str, Row] = {
     "jmvae-kl": ({"x": "jmvae-kl", "w": "jmvae-kl"}, None),
     "hierarchical-jmvae": ({"x": "hierarchical-jmvae", "w": "hierarchical-jmvae"}, None),
 }
+
+
+def scores(
+    quantity: str, estimator: str, values: np.ndarray, examples: Mapping[str, np.ndarray], seed: int
+) -> dict[str, Any]:
+    """An estimate as a measurement, of values `[N]` that come from no estimator of `evaluation`."""
+    fingerprint = Fingerprint(examples).hexdigests()
+    return Estimate(quantity, estimator, values, 1, seed, examples=fingerprint).as_dict(values=True)
 
 
 class Models:
@@ -61,7 +72,7 @@ class Collector:
         """One estimate of a model."""
 
         def compute() -> dict[str, Any]:
-            return estimate(self._models(model), examples, seed=self._seed, verbose=0, **options).as_dict()
+            return estimate(self._models(model), examples, seed=self._seed, verbose=0, **options).as_dict(values=True)
 
         passes = options.get("num_samples", 1) + options.get("num_steps", 0)
         self.add_measurement(name, model, compute, len(examples["x"]) * passes)

@@ -1,5 +1,6 @@
 """Every number of the MNIST study, by name."""
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from tf_jmvae.evaluation import (
 )
 from tf_jmvae.models import HierarchicalJMVAE, MultimodalVAE
 from tf_jmvae.reproduce import classifier
-from tf_jmvae.reproduce.collector import COMPARED, Collector, Models
+from tf_jmvae.reproduce.collector import COMPARED, Collector, Models, scores
 from tf_jmvae.reproduce.collector import ROWS as PAPER_ROWS
 from tf_jmvae.reproduce.plan import Scale
 from tf_jmvae.reproduce.study import Measurement
@@ -35,8 +36,10 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
     collector = Collector(models, seed)
     add = collector.add
 
+    @functools.cache
     def judge() -> keras.Model:
-        return classifier.load_or_train(folder / "classifier.keras", source, epochs=scale.classifier_epochs, seed=seed)
+        train = functools.partial(classifier.trained, source, epochs=scale.classifier_epochs)
+        return classifier.load_or_train(folder / "classifier.keras", train, seed=seed)
 
     def judged(model: MultimodalVAE, examples: Mapping[str, Any], **options: Any) -> Estimate:
         return conditional_coherence(model, examples, classifier=judge(), labels=labels, **options)
@@ -73,9 +76,11 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
     options = {"target": "x", "given": "w", "estimator": "importance"}
     add("importance/jmvae-kl-0.1/x-given-w", "jmvae-kl-0.1", conditional_log_likelihood, test, **options, **samples)
 
-    collector.add_measurement(
-        "coherence/classifier", "", lambda: _accuracy(judge(), test["x"], labels, seed), len(labels)
-    )
+    def accuracy() -> dict[str, Any]:
+        right = judge().predict(test["x"], batch_size=500, verbose=0).argmax(-1) == labels
+        return scores("real x is of its class", "accuracy", right.astype(float), test, seed)
+
+    collector.add_measurement("coherence/classifier", "", accuracy, len(labels))
     return collector.measurements()
 
 
@@ -103,8 +108,3 @@ def _latents(
         }
 
     return compute
-
-
-def _accuracy(judge: keras.Model, images: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, Any]:
-    right = judge.predict(images, batch_size=500, verbose=0).argmax(-1) == labels
-    return Estimate("real x is of its class", "accuracy", right.astype(float), 1, seed).as_dict()

@@ -4,6 +4,7 @@ References:
   [1] Suzuki and Matsuo, section 4.5.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from tf_jmvae import data
-from tf_jmvae.files import explained, replace_atomically, write_json
-from tf_jmvae.report import figures, results
+from tf_jmvae.report import figures
+from tf_jmvae.report.titles import TITLES
 from tf_jmvae.reproduce.collector import COMPARED, Models
 from tf_jmvae.reproduce.measurements import measurements
 from tf_jmvae.reproduce.plan import FULL, QUICK, Scale, configs
+from tf_jmvae.reproduce.publish import publish, recorded
 from tf_jmvae.reproduce.study import Study
 
 __all__ = ["reproduce"]
@@ -48,25 +50,18 @@ def reproduce(folder: Path, output: Path, *, data_dir: Path | None = None, quick
     models = Models(folder)
     measured = study.measure(measurements(scale, models, source, folder, seed))
 
-    with explained(output):
-        (output / "images").mkdir(parents=True, exist_ok=True)
-        (output / "results").mkdir(exist_ok=True)
-    _draw(scale, models, source, measured, output / "images", seed)
     record = {
         "scale": asdict(scale),
         "seed": seed,
         "trainings": {name: study.provenance(name) for name in trainings},
-        "measurements": {
-            name: {key: value for key, value in result.items() if key not in ("points", "versions")}
-            for name, result in sorted(measured.items())
-        },
+        "measurements": recorded(measured),
     }
-    write_json(output / "results" / "mnist.json", record)
-    replace_atomically(output / "results.md", lambda path: Path(path).write_text(results.mnist(record)))
-    return output / "results.md"
+    return publish(output, "mnist", record, _figures(scale, models, source, measured, seed))
 
 
-def _draw(scale: Scale, models: Models, source: data.Source, measured: dict[str, Any], folder: Path, seed: int) -> None:
+def _figures(
+    scale: Scale, models: Models, source: data.Source, measured: dict[str, Any], seed: int
+) -> dict[str, Callable[[str], None]]:
     labels = np.eye(len(source.class_names), dtype=np.float32)
     images = {}
     for model in COMPARED:
@@ -75,10 +70,10 @@ def _draw(scale: Scale, models: Models, source: data.Source, measured: dict[str,
             for steps in scale.steps
         ]
         row_labels = [f"{steps}" for steps in scale.steps] if model != "jmvae-kl" else [""] * len(scale.steps)
-        images[results.TITLES[model]] = np.stack(rows), row_labels
+        images[TITLES[model]] = np.stack(rows), row_labels
     curves = {
         direction: {
-            results.TITLES[model]: {
+            TITLES[model]: {
                 steps: measured[f"figure-4/{model}/{direction}/{steps}"]
                 for steps in scale.steps
                 if f"figure-4/{model}/{direction}/{steps}" in measured
@@ -87,10 +82,9 @@ def _draw(scale: Scale, models: Models, source: data.Source, measured: dict[str,
         }
         for direction in ("x-given-w", "w-given-x")
     }
-    latents = {results.TITLES[model]: measured[f"figure-5/{model}-2d"]["points"] for model in COMPARED}
-    for number, draw in (
-        (3, lambda path: figures.figure_3(images, source.class_names, path)),
-        (4, lambda path: figures.figure_4(curves, path)),
-        (5, lambda path: figures.figure_5(latents, source.class_names, path)),
-    ):
-        replace_atomically(folder / f"mnist-figure-{number}.png", draw)
+    latents = {TITLES[model]: measured[f"figure-5/{model}-2d"]["points"] for model in COMPARED}
+    return {
+        "figure-3": lambda path: figures.figure_3(images, path, source.class_names),
+        "figure-4": lambda path: figures.figure_4(curves, path),
+        "figure-5": lambda path: figures.figure_5(latents, source.class_names, path),
+    }

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tf_jmvae import checks
 from tf_jmvae.data.statistics import Statistics
 
 __all__ = ["Shares", "from_arrays"]
@@ -141,6 +142,7 @@ def from_arrays(
 
 def _checked_numbers(name: str, array: Any) -> np.ndarray:
     """The array, with whole numbers of one byte as they are and all others as float32."""
+    array = checks.unmasked(f"Modality {name!r}", array)
     array = array if isinstance(array, np.memmap) else np.asarray(array)
     if array.dtype.kind not in "fiub" or array.ndim == 0:
         raise ValueError(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_jmvae import checks
 from tf_jmvae.serving import names
 
 __all__ = ["Signature", "TensorInfo", "Verbs"]
@@ -269,6 +270,7 @@ def _as_inputs(observed: Mapping[str, Any]) -> dict[str, Any]:
         raise TypeError(f"Expected a dict of modalities by name; got {type(observed).__name__}.")
     inputs = {}
     for name, value in observed.items():
+        value = checks.unmasked(f"Modality {name!r}", value)
         value = np.asarray(value, object) if _holds_bytes(value) else np.asarray(value)
         inputs[names.encoded(name) if value.dtype == object else name] = value
     return inputs

@@ -130,8 +130,8 @@ class TensorBoard(keras.callbacks.TensorBoard):
         self._directions, self._points = [], {}
         if self._data is None:
             return
-        checks.check_names(model.modalities, self._data, required=model.modalities)
-        data = {name: np.asarray(self._data[name][: max(self.num_points, self.num_pictures)]) for name in self._data}
+        arrays = checks.to_arrays(model.modalities, self._data, required=model.modalities)
+        data = {name: np.asarray(value[: max(self.num_points, self.num_pictures)]) for name, value in arrays.items()}
         self._points = {name: values[: self.num_points] for name, values in data.items()}
         options = {"count": self.num_pictures, "num_steps": self.num_steps, "seed": self.seed}
         names = columns_of_names(model.modalities, self.class_names)

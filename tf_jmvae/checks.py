@@ -273,7 +273,7 @@ def _found(chunk: np.ndarray, good: np.ndarray, first_row: int) -> tuple[Any, tu
     wrong = np.argwhere(~good)[0]
     # A mask of size 1 along the last axis judges whole rows.
     index = tuple(int(i) for i in (wrong if good.shape == chunk.shape else wrong[:-1]))
-    return chunk[index], (first_row + index[0], *index[1:]), int((~good).sum())
+    return chunk[index], (int(first_row) + index[0], *index[1:]), int((~good).sum())
 
 
 def _checked(name: str, modality: "Modality", value: Any) -> np.ndarray | tf.Tensor:

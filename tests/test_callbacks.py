@@ -114,6 +114,38 @@ class TestKLWarmUp:
         _fit(model, [KLWarmUp(4)], last=2)
         assert float(model.kl_weight) == 1.0
 
+    def test_validation_scores_the_whole_bound(self):
+        history = _fit(_model(), [KLWarmUp(3)], last=3, validation_data=small_batch())
+        np.testing.assert_allclose(history["val_loss"], -np.array(history["val_elbo"]), rtol=1e-5)
+        assert history["loss"][0] < -history["elbo"][0]
+
+    def test_weights_that_come_back_from_the_warm_up_have_the_whole_bound(self):
+        model = _model()
+        stop = keras.callbacks.EarlyStopping("elbo", mode="min", patience=1, restore_best_weights=True)
+        assert len(_fit(model, [KLWarmUp(50), stop], last=20)["loss"]) < 20
+        assert float(model.kl_weight) == 1.0
+
+    def test_early_stopping_may_begin_after_it(self):
+        stop = keras.callbacks.EarlyStopping("val_elbo", mode="min", patience=0, start_from_epoch=4)
+        history = _fit(_model(), [KLWarmUp(4), stop], last=8, validation_data=small_batch())
+        assert len(history["loss"]) > 4
+
+    @pytest.mark.parametrize("how", ["interrupted", "loaded"])
+    def test_a_fit_without_it_has_the_whole_bound_whatever_was_before(self, tmp_path, how):
+        model = _model()
+
+        def end(epoch, logs):
+            model.save(tmp_path / "model.keras")
+            if epoch == 1 and how == "interrupted":
+                raise KeyboardInterrupt
+
+        with contextlib.suppress(KeyboardInterrupt):
+            _fit(model, [KLWarmUp(10), keras.callbacks.LambdaCallback(on_epoch_end=end)], last=2)
+        if how == "loaded":
+            model = keras.saving.load_model(tmp_path / "model.keras")
+        history = _fit(model, [], last=1)
+        assert history["loss"][0] == pytest.approx(-history["elbo"][0], rel=1e-5)
+
     def test_negative_epochs_are_refused(self):
         with pytest.raises(ValueError, match="epochs must be 0 or more; got -1"):
             KLWarmUp(-1)

@@ -416,7 +416,9 @@ def test_a_likelihood_registers_itself():
 
 
 def test_unknown_likelihood_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"Unknown likelihood 'normal'.*'bernoulli', 'categorical', 'counts', 'gaussian'"):
+    with pytest.raises(
+        ValueError, match=r"Unknown likelihood 'normal'.*'bernoulli', 'categorical', 'counts', 'gaussian'"
+    ):
         tj.Modality((3,), "normal")
 
 

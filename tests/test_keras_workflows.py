@@ -145,11 +145,28 @@ def test_each_sample_of_iterated_sampling_has_a_chain_of_its_own():
 
 
 def test_a_loss_or_metrics_of_the_users_are_refused():
-    for options in ({"loss": "mse"}, {"metrics": ["accuracy"]}):
+    for options in ({"loss": "mse"}, {"metrics": ["accuracy"]}, {"weighted_metrics": ["accuracy"]}):
         model = tj.VAE(small_modalities("x"), 3)
-        model.compile("adam", **options)
         with pytest.raises(ValueError, match="the objective and its metrics are the model's own"):
-            model.fit(small_batch("x"), verbose=0)
+            model.compile("adam", **options)
+        assert not model.compiled
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.HDF5"])
+def test_hdf5_is_refused_with_what_to_do(tmp_path, name):
+    with pytest.raises(ValueError, match=r"Save as \.keras, as in model\.save\('model\.keras'\)"):
+        tj.VAE(small_modalities("x"), 3).save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_export_takes_what_keras_takes(tmp_path, capsys):
+    model = tj.VAE(small_modalities("x"), 3)
+    first = model.export(tmp_path / "model", format="tf_saved_model", verbose=True)
+    assert str(first) in capsys.readouterr().out
+    assert model.export(tmp_path / "model", "tf_saved_model", False, num_samples=3).name == "2"
+    for options in ({"format": "onnx"}, {"input_signature": [1]}):
+        with pytest.raises(ValueError, match="export writes format='tf_saved_model' only"):
+            model.export(tmp_path / "model", **options)
 
 
 def test_class_weights_are_refused():

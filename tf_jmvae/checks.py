@@ -2,13 +2,15 @@
 
 Names, shapes and dtypes are checked always, also while TensorFlow traces, where
 they are static and cost nothing at run time. Values are checked wherever
-they are known: NumPy arrays and eager tensors.
+they are known: NumPy arrays and eager tensors, a few MiB at a time.
 """
 
 import difflib
 import itertools
+import math
 import numbers
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +30,11 @@ __all__ = [
     "entry_index",
     "non_negative_number",
     "positive_integer",
+    "sample_weights",
+    "to_arrays",
     "to_tensors",
+    "unmasked",
+    "warn_of_scale",
 ]
 
 # Names of metrics, and of inputs of signatures.
@@ -36,6 +42,9 @@ _RESERVED = ("noise", "prior", "rows", "seed", "self", "z")
 # Of encoded images, and of signatures that give images in other forms.
 _ENDINGS = ("_bytes", "_as_png", "_as_uint8")
 _MOST_COMBINED = 12  # modalities of which every combination is looked at
+
+_CHUNK = 2**20  # entries whose values are checked at once
+_LARGE = 30.0  # the root mean square from which real values are called unscaled
 
 
 def to_tensors(modalities: Mapping[str, "Modality"], batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:
@@ -50,16 +59,43 @@ def to_tensors(modalities: Mapping[str, "Modality"], batch: Mapping[str, Any]) -
         outside the likelihood's support, or modalities that differ in length.
       TypeError: the batch is no dict, or a dtype is not a number.
     """
-    check_names(modalities, batch)
-    tensors = {}
-    for name in (name for name in modalities if name in batch):
-        tensors[name] = _to_tensor(name, modalities[name], batch[name])
-        if tf.executing_eagerly():
-            check_values(name, modalities[name], tensors[name].numpy())
-    sizes = {name: tensor.shape[0] for name, tensor in tensors.items()}
+    return {
+        name: tf.cast(tf.ensure_shape(array, (None, *modalities[name].event_shape)), tf.float32)
+        for name, array in to_arrays(modalities, batch).items()
+    }
+
+
+def to_arrays(
+    modalities: Mapping[str, "Modality"],
+    batch: Mapping[str, Any],
+    *,
+    required: Iterable[str] | None = None,
+    first_row: int | None = None,
+) -> dict[str, np.ndarray | tf.Tensor]:
+    """A checked batch as it is: nothing is copied but what is neither a NumPy array nor a tensor.
+
+    Args:
+      modalities: the model's, by name.
+      batch: any non-empty subset of them, by name.
+      required: names that must be among them.
+      first_row: of a batch of a pipeline, the number of its first row in the data, for messages.
+
+    Returns:
+      Arrays or tensors `[B, *event_shape]` by name, in the model's order of modalities.
+
+    Raises:
+      ValueError, TypeError: as `to_tensors`, and if one of `required` is missing.
+    """
+    check_names(modalities, batch, required)
+    arrays = {name: _checked(name, modalities[name], batch[name]) for name in modalities if name in batch}
+    for name, array in arrays.items():
+        if isinstance(array, np.ndarray) or tf.executing_eagerly():
+            values = array if isinstance(array, np.ndarray) else array.numpy()
+            check_values(name, modalities[name], values, first_row=first_row)
+    sizes = {name: tf.TensorShape(array.shape).with_rank_at_least(1)[0] for name, array in arrays.items()}
     if len(set(sizes.values()) - {None}) > 1:
         raise ValueError(f"All modalities of a batch must have as many examples; got {sizes}.")
-    return tensors
+    return arrays
 
 
 def check_names(modalities: Mapping[str, "Modality"], names: Any, required: Iterable[str] | None = None) -> None:
@@ -179,38 +215,116 @@ def _check_combinations(names: list[str]) -> None:
         seen.add(combination)
 
 
-def check_values(name: str, modality: "Modality", values: np.ndarray) -> None:
-    """Raises `ValueError` for NaN, infinity, or values outside the likelihood's support."""
-    finite = np.isfinite(values)
-    if not finite.all():
-        index = tuple(int(i) for i in np.argwhere(~finite)[0])
+def unmasked(what: str, value: Any) -> Any:
+    """The value, as a plain array if it is of `numpy.ma`; raises `ValueError` if any of its entries is masked."""
+    if not isinstance(value, np.ma.MaskedArray):
+        return value
+    if masked := int(np.ma.count_masked(value)):
         raise ValueError(
-            f"Modality {name!r} holds {values[index]} at index {index} ({int((~finite).sum())} such in all). "
-            f"Expected {modality.head.support}; remove or replace such values."
+            f"{what}: {masked} of its {value.size} entries are masked, and models would read what lies under the mask. "
+            "Leave those examples out, or fill the entries: value.filled(...)."
         )
-    supported = modality.head.in_support(values)
-    if not supported.all():
-        wrong = np.argwhere(~supported)[0]
-        # A mask of size 1 along the last axis judges whole rows.
-        index = tuple(int(i) for i in (wrong if supported.shape == values.shape else wrong[:-1]))
-        raise ValueError(
-            f"Modality {name!r} holds {values[index]} at index {index} ({int((~supported).sum())} such in all), which "
-            f"its likelihood {modality.likelihood!r} cannot score. Expected {modality.head.support}."
-        )
+    return value.data
 
 
-def _to_tensor(name: str, modality: "Modality", value: Any) -> tf.Tensor:
-    expected = f"numbers of shape [batch, {', '.join(map(str, modality.event_shape))}]"
+def sample_weights(value: Any, size: int, *, first_row: int = 0) -> np.ndarray:
+    """Weights of `size` examples, `[N]`; raises `ValueError` unless they are finite numbers of 0 or more."""
+    value = unmasked("sample_weight", value)
     try:
-        tensor = tf.convert_to_tensor(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"Modality {name!r}: expected {expected}; got {type(value).__name__}.") from error
-    if not (tensor.dtype.is_floating or tensor.dtype.is_integer or tensor.dtype.is_bool):
-        raise TypeError(f"Modality {name!r}: expected {expected}; got dtype {tensor.dtype.name}.")
-    shape = tensor.shape
-    if shape.rank is not None and not shape[1:].is_compatible_with(modality.event_shape):
+        weights = np.asarray(value, np.float32)
+    except (TypeError, ValueError):
+        weights = np.asarray(value, object)
+    if weights.dtype == object or weights.shape not in ((size,), (size, 1)):
+        raise ValueError(
+            f"sample_weight must be one number for each of the {size} examples, of shape [{size}]; got "
+            f"{type(value).__name__} of shape {list(weights.shape)}."
+        )
+    weights = weights.reshape(size)
+    wrong = ~(np.isfinite(weights) & (weights >= 0))
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"sample_weight holds {weights[row]} at index {first_row + row} ({int(wrong.sum())} such in all). "
+            "Expected finite numbers of 0 or more."
+        )
+    return weights
+
+
+def warn_of_scale(name: str, modality: "Modality", values: np.ndarray) -> None:
+    """Warns of real values that a network would have to grow by orders of magnitude to reach."""
+    if modality.likelihood not in ("gaussian", "laplace") or modality.standardized or not len(values):
+        return
+    scale = float(np.sqrt(np.mean(np.square(values, dtype=np.float64), axis=0)).max())
+    if scale > _LARGE:
+        warnings.warn(
+            f"Modality {name!r} has the scale {scale:.3g} (root mean square of its largest entry), and its likelihood "
+            f"{modality.likelihood!r} expects about 1: the loss may explode. Standardise it: subtract the mean of each "
+            "entry over the training data, and divide by its standard deviation.",
+            stacklevel=2,
+        )
+
+
+def check_values(name: str, modality: "Modality", values: np.ndarray, *, first_row: int | None = None) -> None:
+    """Raises `ValueError` for NaN, infinity, or values outside the likelihood's support.
+
+    Args:
+      name: of the modality, for the message.
+      modality: whose likelihood says what it can score.
+      values: `[B, *event_shape]`, of any dtype; a memory-mapped array is read a chunk at a time.
+      first_row: of a batch of a pipeline, the number of its first row in the data.
+    """
+    not_finite, unsupported = [], []
+    for start, chunk in _chunks(values):
+        finite = np.isfinite(chunk)
+        if not finite.all():
+            not_finite.append(_found(chunk, finite, start + (first_row or 0)))
+        elif not (supported := modality.head.in_support(chunk)).all():
+            unsupported.append(_found(chunk, supported, start + (first_row or 0)))
+    if not not_finite and not unsupported:
+        return
+    found = not_finite or unsupported
+    value, index, _ = found[0]
+    message = f"Modality {name!r} holds {value} at index {index} ({sum(number for *_, number in found)} such in all)"
+    if not_finite:
+        message += f". Expected {modality.head.support}; remove or replace such values."
+    else:
+        message += f", which its likelihood {modality.likelihood!r} cannot score. Expected {modality.head.support}."
+    if first_row is not None:
+        message += f" This is of the batch of rows {first_row} to {first_row + len(values) - 1}."
+    raise ValueError(message)
+
+
+def _chunks(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """The first row and the rows, as float32, of parts of an array that are small beside any data."""
+    rows = max(_CHUNK // max(math.prod(values.shape[1:]), 1), 1)
+    for start in range(0, len(values), rows):
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and said to be
+            yield start, np.asarray(values[start : start + rows], np.float32)
+
+
+def _found(chunk: np.ndarray, good: np.ndarray, first_row: int) -> tuple[Any, tuple[int, ...], int]:
+    """The first value that is not good, its index in the data, and the number of such values."""
+    wrong = np.argwhere(~good)[0]
+    # A mask of size 1 along the last axis judges whole rows.
+    index = tuple(int(i) for i in (wrong if good.shape == chunk.shape else wrong[:-1]))
+    return chunk[index], (int(first_row) + index[0], *index[1:]), int((~good).sum())
+
+
+def _checked(name: str, modality: "Modality", value: Any) -> np.ndarray | tf.Tensor:
+    """The value as a NumPy array or tensor whose dtype and shape, as far as it is known, fit the modality."""
+    expected = f"numbers of shape [batch, {', '.join(map(str, modality.event_shape))}]"
+    value = unmasked(f"Modality {name!r}", value)
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
+        try:
+            value = tf.convert_to_tensor(value)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"Modality {name!r}: expected {expected}; got {type(value).__name__}.") from error
+        if not (value.dtype.is_floating or value.dtype.is_integer or value.dtype.is_bool):
+            raise TypeError(f"Modality {name!r}: expected {expected}; got dtype {value.dtype.name}.")
+    shape = tf.TensorShape(value.shape)
+    if shape.rank is not None and not (shape.rank and shape[1:].is_compatible_with(modality.event_shape)):
         raise ValueError(f"Modality {name!r}: expected {expected}; got shape {tuple(shape)}.{_hint(modality, shape)}")
-    return tf.cast(tf.ensure_shape(tensor, (None, *modality.event_shape)), tf.float32)
+    return value
 
 
 def _hint(modality: "Modality", shape: tf.TensorShape) -> str:

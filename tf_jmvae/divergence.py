@@ -68,7 +68,7 @@ class StopAtDivergence(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self.problem is not None and self.restore:
-            for weight, value in zip(self._kept(), self._good, strict=True):
+            for weight, value in zip(self.model.weights, self._good, strict=True):
                 weight.assign(value)
             origin = f"after epoch {self._good_epoch}" if self._good_epoch else "before training"
             self.problem += f" The model has again the weights that it had {origin}. {_ADVICE}"
@@ -81,12 +81,8 @@ class StopAtDivergence(keras.callbacks.Callback):
             self.problem = problem
         self.model.stop_training = True
 
-    def _kept(self) -> list[keras.Variable]:
-        """All but the weight of the KL, which a warm-up sets itself."""
-        return [weight for weight in self.model.weights if weight is not getattr(self.model, "kl_weight", None)]
-
     def _weights(self) -> list[np.ndarray]:
-        return [keras.ops.convert_to_numpy(weight) for weight in self._kept()] if self.restore else []
+        return [keras.ops.convert_to_numpy(weight) for weight in self.model.weights] if self.restore else []
 
 
 def non_finite(logs: Mapping[str, Any] | None) -> str | None:

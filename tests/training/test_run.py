@@ -1,7 +1,9 @@
 """The real command at a tiny size: what it leaves, and what it refuses. tests/faults kills it."""
 
+import contextlib
 import json
 import pathlib
+import random
 import re
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tf_jmvae as tj
 from tf_jmvae import cli
@@ -354,3 +357,35 @@ def test_the_command_needs_a_known_verb(capsys, arguments, message):
 def test_the_default_folder_is_named_after_the_preset(preset):
     assert run.default_run_dir(presets.load(str(preset))) == pathlib.Path("runs") / "tiny"
     assert run.default_run_dir(presets.load("digits-vae")) == pathlib.Path("runs") / "digits-vae"
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["returns", "raises"])
+def test_the_process_keeps_its_seeds_and_its_dtype_policy(preset, tmp_path, monkeypatch, fails):
+    config = presets.load(str(preset))
+    training = config.training.model_copy(update={"precision": "mixed_bfloat16"})
+    config = config.model_copy(update={"run_dir": tmp_path / "run", "training": training})
+    used = []
+
+    def fit(*_):
+        used.append(keras.config.dtype_policy().name)
+        if fails:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "_fit", fit)
+    monkeypatch.setattr(run, "_finish", lambda *_: {})
+    draws = (
+        random.random,
+        np.random.random,
+        lambda: float(tf.random.uniform([])),
+        lambda: float(keras.random.uniform([])),
+    )
+    keras.utils.set_random_seed(11)
+    expected = [draw() for _ in range(2) for draw in draws]
+    keras.utils.set_random_seed(11)
+    before = [draw() for draw in draws]
+    policy = keras.config.dtype_policy().name
+    with contextlib.suppress(KeyboardInterrupt):
+        run.train(config, verbose=0)
+    assert used == ["mixed_bfloat16"]
+    assert keras.config.dtype_policy().name == policy
+    assert before + [draw() for draw in draws] == expected

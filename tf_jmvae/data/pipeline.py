@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tf_jmvae import checks
+
 __all__ = ["Shares", "from_arrays"]
 
 _MIRROR = 1 << 30  # folded into a pass's seed: beyond every number of a batch
@@ -134,6 +136,7 @@ def from_arrays(
 
 def _checked_numbers(name: str, array: Any) -> np.ndarray:
     """The array, with whole numbers of one byte as they are and all others as float32."""
+    array = checks.unmasked(f"Modality {name!r}", array)
     array = array if isinstance(array, np.memmap) else np.asarray(array)
     if array.dtype.kind not in "fiub" or array.ndim == 0:
         raise ValueError(

@@ -48,6 +48,7 @@ def attribute_accuracy(
     """
     given = [given] if isinstance(given, str) else list(given)
     checks.check_names(model.modalities, data, required=[target, *given])
+    data = checks.to_arrays(model.modalities, {name: data[name] for name in {target, *given}})
     truth = np.asarray(data[target])
     if not np.isin(truth, (-1, 1)).all():
         raise ValueError(f"Attributes must be -1 or 1; modality {target!r} holds other values.")

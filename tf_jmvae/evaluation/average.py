@@ -175,10 +175,10 @@ def _batches(
     if isinstance(data, tf.data.Dataset):
         return _dataset_batches(model, data, names, batch_size), None
     checks.check_names(model.modalities, data, required=names)
-    tensors = model.read({name: data[name] for name in names})
-    size = len(tensors[names[0]])
+    arrays = checks.to_arrays(model.modalities, {name: data[name] for name in names})
+    size = len(arrays[names[0]])
     batches = (
-        {name: tensor[start : start + batch_size] for name, tensor in tensors.items()}
+        model.read({name: array[start : start + batch_size] for name, array in arrays.items()})
         for start in range(0, size, batch_size)
     )
     return batches, -(-size // batch_size)

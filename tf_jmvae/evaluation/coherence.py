@@ -72,11 +72,11 @@ def conditional_coherence(
     checks.check_names(model.modalities, data, required=given)
     num_samples = checks.positive_integer("num_samples", num_samples)
     seed, iteration = whole_seed(seed), model.iteration(iterated_sampling)
-    observed = {name: np.asarray(data[name]) for name in given}
+    observed = checks.to_arrays(model.modalities, {name: data[name] for name in given})
     size = len(observed[given[0]])
     if size == 0:
         raise ValueError("The data hold no example.")
-    labels = _labels(model, data) if labels is None else np.asarray(labels)
+    labels = _labels(model, data) if labels is None else np.asarray(checks.unmasked("labels", labels))
     if labels.shape != (size,):
         raise ValueError(f"labels must be class numbers of shape [{size}]; got shape {list(labels.shape)}.")
 
@@ -186,7 +186,7 @@ def _labels(model: MultimodalVAE, data: Mapping[str, Any]) -> np.ndarray:
     names = [name for name in model.modalities if _is_label(model, name) and name in data]
     if len(names) != 1:
         raise ValueError(f"Pass labels=[...], class numbers: the data have {len(names)} categorical modalities.")
-    return np.asarray(data[names[0]]).argmax(-1)
+    return np.asarray(checks.to_arrays(model.modalities, {names[0]: data[names[0]]})[names[0]]).argmax(-1)
 
 
 def _is_label(model: MultimodalVAE, name: str) -> bool:

@@ -136,9 +136,6 @@ class JMVAEKLGAN(JMVAEKL):
                 config[name] = keras.saving.serialize_keras_object(getattr(self, name))
         return config
 
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-
     def fit(self, *args, **kwargs):
         if any(isinstance(callback, keras.callbacks.SwapEMAWeights) for callback in kwargs.get("callbacks") or ()):
             raise ValueError(
@@ -211,9 +208,9 @@ class JMVAEKLGAN(JMVAEKL):
         image = {f"log_p_{self.image}": Term(1.0, game.fit)}
         regularization = self._regularization()  # of every network; each player feels that of its own
         return (
-            regularization - self._weighted_mean({**terms, **image}, sample_weight),
+            regularization - self._weighted_mean({**terms, **image}, sample_weight, self.kl_weight),
             regularization
-            - self.likelihood_weight * self._weighted_mean(image, sample_weight)
+            - self.likelihood_weight * self._weighted_mean(image, sample_weight, self.kl_weight)
             + self.adversarial_weight * game.generator_loss,
             regularization + game.discriminator_loss,
         )

@@ -16,6 +16,7 @@ A model may also take some modalities as given, and be a model of the others onl
 and inherits training, evaluation, prediction, generation and saving.
 """
 
+import inspect
 import os
 import pathlib
 import random
@@ -113,7 +114,7 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
         self.standardizations = {
             name: Standardization(m.event_shape) for name, m in self.modalities.items() if m.standardized
         }
-        # Multiplies the KL to the prior; `callbacks.KLWarmUp` raises it from 0 to 1.
+        # Multiplies the KL to the prior in training; `callbacks.KLWarmUp` raises it from 0 to 1.
         self.kl_weight = self._state("kl_weight", 1.0, "float32")
         # The seed of the training noise and the step: saved with the weights, so a resumed run repeats it.
         self.noise_state = self._state("noise_state", [random.randrange(2**31), 0], "int32")
@@ -259,7 +260,7 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
         seed = self._next_seed()
         with tf.GradientTape() as tape:
             terms = self.objective(batch, seed, training=True)
-            loss = self._loss(terms, sample_weight)
+            loss = self._loss(terms, sample_weight, self.kl_weight)
             scaled_loss = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled_loss, self.trainable_variables)
         replicas.apply_gradients(self.optimizer, gradients, self.trainable_variables)
@@ -277,6 +278,20 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
         observed, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         likelihoods = self(self.read(observed), training=False)
         return {name: self._raw(name, likelihood.mean(), (True,)) for name, likelihood in likelihoods.items()}
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        options = inspect.signature(super().compile).bind(*args, **kwargs).arguments
+        if any(options.get(name) is not None for name in ("loss", "loss_weights", "metrics", "weighted_metrics")):
+            raise ValueError(
+                "compile() got a loss or metrics, but the objective and its metrics are the model's own: "
+                "pass the optimizer only."
+            )
+        super().compile(*args, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -300,19 +315,43 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
         }
         return {**super().get_config(), **own}
 
-    def export(self, filepath: str | os.PathLike, **options: Any) -> pathlib.Path:
+    def save(self, filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
+        """As Keras's, to a `.keras` file; raises `ValueError` for HDF5, which cannot hold such a model."""
+        if str(filepath).lower().endswith((".h5", ".hdf5")):
+            raise ValueError(
+                f"Save as .keras, as in model.save('model.keras'): HDF5 holds no model of this kind; got {filepath}. "
+                "For weights alone there is save_weights('model.weights.h5')."
+            )
+        super().save(filepath, *args, **kwargs)
+
+    def export(
+        self, filepath: str | os.PathLike, format: str = "tf_saved_model", verbose: bool | None = None, **options: Any
+    ) -> pathlib.Path:
         """Writes a SavedModel for TF Serving and TF Hub, with a signature for everything that the model can be asked.
 
         Args:
           filepath: `NAME`, which gets its next free version, or `NAME/VERSION`, with a number.
+          format: `"tf_saved_model"`; of Keras's formats there is no other.
+          verbose: print where the model is.
           **options: see `tf_jmvae.serving.export`.
 
         Returns:
           The version's folder.
+
+        Raises:
+          ValueError: another format, or Keras's `input_signature`; and see `tf_jmvae.serving.export`.
         """
         from tf_jmvae.serving import export
 
-        return export(self, filepath, **options)
+        if format != "tf_saved_model" or options.pop("input_signature", None) is not None:
+            raise ValueError(
+                "export writes format='tf_saved_model' only, and its signatures follow from the modalities and given=, "
+                f"not from an input_signature; got format={format!r}."
+            )
+        folder = export(self, filepath, **options)
+        if verbose:
+            print(f"Exported to {folder}.")
+        return folder
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None):
@@ -330,15 +369,19 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
         self.noise_state.assign_add([0, 1])
         return seed
 
-    def _loss(self, terms: Mapping[str, Term], sample_weight: tf.Tensor | None) -> tf.Tensor:
+    def _loss(
+        self, terms: Mapping[str, Term], sample_weight: tf.Tensor | None, kl_weight: tf.Tensor | float = 1.0
+    ) -> tf.Tensor:
         """The negative weighted mean objective over the batch, plus the networks' regularisers."""
-        return self._regularization() - self._weighted_mean(terms, sample_weight)
+        return self._regularization() - self._weighted_mean(terms, sample_weight, kl_weight)
 
-    def _weighted_mean(self, terms: Mapping[str, Term], sample_weight: tf.Tensor | None) -> tf.Tensor:
+    def _weighted_mean(
+        self, terms: Mapping[str, Term], sample_weight: tf.Tensor | None, kl_weight: tf.Tensor | float
+    ) -> tf.Tensor:
         """The sum of the terms as the loss weighs them, averaged over the batch."""
         factors = {f"log_p_{name}": modality.weight for name, modality in self.modalities.items()}
         objective = sum(
-            (self.kl_weight if term.to_prior else factors.get(name, 1.0)) * (term.coefficient * term.value)
+            (kl_weight if term.to_prior else factors.get(name, 1.0)) * (term.coefficient * term.value)
             for name, term in terms.items()
         )
         if sample_weight is not None:
@@ -367,11 +410,6 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
         return {name: tracker.result() for name, tracker in self._trackers.items() if name in {*values, *others}}
 
     def _make_trackers(self) -> None:
-        if self.loss is not None or self._compile_metrics is not None:
-            raise ValueError(
-                "compile() got a loss or metrics, but the objective and its metrics are the model's own: "
-                "pass the optimizer only."
-            )
         if not self._trackers:
             example = {name: tf.zeros((1, *m.event_shape)) for name, m in self.modalities.items()}
             with self.distribute_strategy.scope():

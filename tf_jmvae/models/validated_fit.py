@@ -1,11 +1,14 @@
-"""Checks of the data that `fit`, `evaluate` and `predict` get, before any step runs."""
+"""Checks of the data that Keras's loops get: of arrays before any step runs, of all other data as they pass."""
 
-from collections.abc import Mapping
+import contextlib
+import inspect
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.trainers.data_adapters import get_data_adapter
 
 from tf_jmvae import checks
 
@@ -15,51 +18,148 @@ __all__ = ["ValidatedFit"]
 class ValidatedFit:
     """Puts a check in front of Keras's loops.
 
-    Arrays are checked whole. Of a `tf.data.Dataset` the first batch is checked; names,
-    shapes and dtypes of every batch are checked while the step is traced.
+    Arrays are checked whole, a few MiB at a time. A `tf.data.Dataset`, `keras.utils.PyDataset`, generator or loader is
+    read once, by Keras, and each batch is checked on its way to the step; one without examples is left out. What a
+    strategy has distributed already is not: `tf.distribute` gives no way in between.
     """
 
-    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        self._check_data(x, y, complete=True)
-        validation = kwargs.get("validation_data")
-        if isinstance(validation, tuple):
-            validation_x, validation_y, weight = keras.utils.unpack_x_y_sample_weight(validation)
-            self._check_data(validation_x, validation_y, complete=True)
-            kwargs["validation_data"] = (validation_x, _keep(weight), weight)
-        elif validation is not None:
-            self._check_data(validation, complete=True)
-        if kwargs.get("class_weight") is not None:
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        options = inspect.signature(super().fit).bind(*args, **kwargs).arguments
+        if options.get("class_weight") is not None:
             raise ValueError("class_weight needs targets, which a multimodal VAE has not; use sample_weight.")
-        if isinstance(x, tf.data.Dataset | tf.distribute.DistributedDataset):
-            kwargs.setdefault("shuffle", False)  # Keras's default, True, is for arrays; here it warns of it
-        return super().fit(x, _keep(kwargs.get("sample_weight")), *args, **kwargs)
+        with self._reasons() as reasons:
+            data = [options.get(name) for name in ("x", "y", "sample_weight")]
+            data = self._watched(*data, reasons, shuffle=options.get("shuffle", True), warns=True)
+            self.adapt(data[0] if isinstance(data[0], Mapping) else options.get("x"))
+            if isinstance(data[0], tf.distribute.DistributedDataset):
+                options.setdefault("shuffle", False)  # Keras's default, True, is for arrays; here it warns of it
+            validation = options.get("validation_data")
+            if validation is not None:
+                validation = keras.utils.unpack_x_y_sample_weight(validation)
+                options["validation_data"] = self._watched(*validation, reasons)
+            options["x"], options["y"], options["sample_weight"] = data
+            self.kl_weight.assign(1.0)  # of a model that was saved, or whose training was interrupted, in a warm-up
+            try:
+                return super().fit(**options)
+            finally:
+                self.kl_weight.assign(1.0)
 
-    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        self._check_data(x, y, complete=True)
-        return super().evaluate(x, _keep(kwargs.get("sample_weight")), *args, **kwargs)
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: Any = None,
+        **options: Any,
+    ) -> Any:
+        with self._reasons() as reasons:
+            if not options.get("_use_cached_eval_dataset"):  # of `fit`, which has seen to its validation data
+                x, y, sample_weight = self._watched(x, y, sample_weight, reasons)
+            return super().evaluate(x, y, batch_size, verbose, sample_weight, **options)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> dict[str, np.ndarray]:
-        self._check_data(x, complete=False)
-        return super().predict(x, *args, **kwargs)
+        with self._reasons() as reasons:
+            return super().predict(self._watched(x, None, None, reasons, complete=False)[0], *args, **kwargs)
 
-    def _check_data(self, x: Any, y: Any = None, *, complete: bool) -> None:
+    def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, *args: Any, **kwargs: Any) -> Any:
+        return super().train_on_batch(*self._arrays(x, y, sample_weight), *args, **kwargs)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, *args: Any, **kwargs: Any) -> Any:
+        return super().test_on_batch(*self._arrays(x, y, sample_weight), *args, **kwargs)
+
+    def predict_on_batch(self, x: Any) -> dict[str, np.ndarray]:
+        return super().predict_on_batch(self._arrays(x, complete=False)[0])
+
+    def _watched(
+        self,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        reasons: list[Exception],
+        *,
+        complete: bool = True,
+        shuffle: bool = False,
+        warns: bool = False,
+    ) -> tuple[Any, Any, Any]:
+        """What Keras gets as x, y and sample_weight: checked arrays, or a pipeline that notes why it fails."""
+        if isinstance(x, Mapping | np.ndarray | list | tuple | None) or tf.is_tensor(x):
+            return self._arrays(x, y, sample_weight, complete=complete, warns=warns)
+        checks.check_no_targets(y)
+        if isinstance(x, tf.distribute.DistributedDataset):
+            return x, y, sample_weight
+        adapter = get_data_adapter(
+            x, sample_weight=sample_weight, shuffle=shuffle and isinstance(x, keras.utils.PyDataset)
+        )
+        unchecked = adapter.get_tf_dataset  # its other facts, such as the number of batches, stay those of the data
+
+        def checked() -> tf.data.Dataset:
+            return self._checked(unchecked(), reasons, complete, warns)
+
+        adapter.get_tf_dataset = checked
+        return adapter, None, None
+
+    def _arrays(
+        self, x: Any, y: Any = None, sample_weight: Any = None, *, complete: bool = True, warns: bool = False
+    ) -> tuple[dict[str, Any], np.ndarray | None, np.ndarray | None]:
         checks.check_no_targets(y)
         if x is None:
             raise ValueError(
                 "No data was given: pass a dict of arrays by modality, or a tf.data.Dataset of such dicts."
             )
-        if isinstance(x, tf.data.Dataset):
-            for batch in x.take(1):
-                self._check_data(keras.utils.unpack_x_y_sample_weight(batch)[0], complete=complete)
-        elif isinstance(x, Mapping) or _is_array(x):
-            checks.check_names(self.modalities, x, required=self.modalities if complete else None)
-            checks.to_tensors(self.modalities, x)
+        arrays = checks.to_arrays(self.modalities, x, required=self.modalities if complete else None)
+        size = len(next(iter(arrays.values())))
+        if size == 0:
+            raise ValueError("The data hold no example.")
+        for name, array in arrays.items() if warns else ():
+            checks.warn_of_scale(name, self.modalities[name], np.asarray(array[:: -(-size // 1000)]))
+        if sample_weight is None:
+            return arrays, None, None
+        # Targets of no columns: where y is None, Keras drops the weights without a word.
+        return arrays, np.zeros((size, 0), np.float32), checks.sample_weights(sample_weight, size)
 
+    def _checked(
+        self, dataset: tf.data.Dataset, reasons: list[Exception], complete: bool, warns: bool
+    ) -> tf.data.Dataset:
+        """The dataset, with a check of every batch by NumPy, beside the step; what it raises is put into `reasons`."""
 
-def _keep(sample_weight: Any) -> np.ndarray | None:
-    """Targets of no columns, for the sample weights' sake: where y is None, Keras drops them without a word."""
-    return None if sample_weight is None else np.zeros((len(sample_weight), 0), np.float32)
+        @tf.autograph.experimental.do_not_convert
+        def pass_on(first_row: tf.Tensor, element: Any) -> tuple[tf.Tensor, Any]:
+            x, y, sample_weight = (
+                None if isinstance(part, tf.experimental.Optional) else part
+                for part in keras.utils.unpack_x_y_sample_weight(element)
+            )
+            checks.check_no_targets(y)
+            batch = checks.to_arrays(self.modalities, x, required=self.modalities if complete else None)
+            weighted = sample_weight is not None
 
+            def check(first_row: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:
+                try:
+                    arrays = dict(zip(batch, values, strict=False))
+                    checks.to_arrays(self.modalities, arrays, first_row=first_row)
+                    for name in arrays if warns and first_row == 0 else ():
+                        checks.warn_of_scale(name, self.modalities[name], arrays[name])
+                    return [checks.sample_weights(values[-1], len(values[0]), first_row=first_row)] if weighted else []
+                except Exception as error:
+                    reasons.append(error)
+                    raise
 
-def _is_array(x: Any) -> bool:
-    return isinstance(x, np.ndarray | list) or tf.is_tensor(x)
+            given = [first_row, *batch.values(), *([sample_weight] if weighted else [])]
+            weights = tf.numpy_function(check, given, [tf.float32] * weighted)
+            if weighted:
+                element = (element[0], element[1], tf.ensure_shape(weights[0], [None]))
+            return first_row + tf.shape(given[1], tf.int64)[0], element
+
+        watched = dataset.scan(tf.constant(0, tf.int64), pass_on)
+        return watched.filter(lambda *element: tf.shape(tf.nest.flatten(element)[0])[0] > 0)
+
+    @contextlib.contextmanager
+    def _reasons(self) -> Iterator[list[Exception]]:
+        """A list for what the checks of a pipeline raise, which is then raised in place of TensorFlow's error."""
+        reasons: list[Exception] = []
+        try:
+            yield reasons
+        except tf.errors.OpError:
+            if not reasons:
+                raise
+            raise reasons[0] from None

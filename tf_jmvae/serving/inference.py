@@ -429,6 +429,7 @@ class InferenceModel:
             raise TypeError(f"Expected a dict of modalities by name; got {type(observed).__name__}.")
         inputs = {}
         for name, value in observed.items():
+            value = checks.unmasked(f"Modality {name!r}", value)
             value = np.asarray(value, object) if _holds_bytes(value) else np.asarray(value)
             if value.dtype == np.uint8 and value.ndim == _IMAGE_AXES:
                 value = self._from_pixels(name, value)

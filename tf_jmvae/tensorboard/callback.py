@@ -128,8 +128,8 @@ class TensorBoard(keras.callbacks.TensorBoard):
         self._directions, self._points = [], {}
         if self._data is None:
             return
-        checks.check_names(model.modalities, self._data, required=model.modalities)
-        examples = {name: values[: max(self.num_points, self.num_pictures)] for name, values in self._data.items()}
+        arrays = checks.to_arrays(model.modalities, self._data, required=model.modalities)
+        examples = {name: values[: max(self.num_points, self.num_pictures)] for name, values in arrays.items()}
         data = {name: values.numpy() for name, values in model.read(examples).items()}
         self._points = {name: values[: self.num_points] for name, values in data.items()}
         self._names = {name: m.spec.names(self.class_names) for name, m in model.modalities.items()}

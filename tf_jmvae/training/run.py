@@ -4,14 +4,21 @@ The folder is, at every moment, either resumable or finished: `metrics.json` is 
 and marks the end.
 """
 
+import contextlib
+import random
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
+from keras.src.backend.common import global_state
+from keras.src.random import seed_generator
+from keras.src.utils import rng_utils
+from tensorflow.python.eager import context
 
 from tf_jmvae import callbacks, data
 from tf_jmvae.divergence import non_finite
@@ -57,7 +64,7 @@ def train(
       ValueError: data and model, or they and the devices, do not fit together.
     """
     devices = connect(config.strategy)
-    with devices.together():
+    with devices.together(), _global_state_kept():
         return _train(devices, config, extra_callbacks, verbose if devices.is_chief else 0)
 
 
@@ -84,6 +91,26 @@ def _train(
         model.optimizer.build(model.trainable_variables)  # by all workers: the chief alone restores its state
     checkpoint = _fit(devices, model, source, config, run_dir, steps_per_epoch, extra_callbacks, verbose)
     return devices.on_chief(lambda: _finish(devices, model, source, checkpoint, run_dir, config)) or {}
+
+
+@contextlib.contextmanager
+def _global_state_kept() -> Iterator[None]:
+    """Gives the process back its dtype policy, and the random state of Python, NumPy, TensorFlow and Keras."""
+    policy, python = keras.config.dtype_policy(), random.getstate()
+    numpy = np.random.get_state()  # noqa: NPY002 - Keras seeds the legacy generator
+    names = (rng_utils.GLOBAL_RANDOM_SEED, seed_generator.GLOBAL_SEED_GENERATOR)
+    of_keras = {name: global_state.get_global_attribute(name) for name in names}
+    seed, operation_seeds = context.global_seed(), getattr(context.context(), "_rng", None)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+        for name, value in of_keras.items():
+            global_state.set_global_attribute(name, value)
+        tf.random.set_seed(seed)
+        context.context()._rng = operation_seeds
 
 
 def _check_steps(config: Config, steps_per_epoch: int, num_replicas: int) -> None:

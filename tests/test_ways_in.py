@@ -1,0 +1,327 @@
+"""Data by whatever way they come: each batch is looked at once, as it passes, and refused as arrays are."""
+
+import subprocess
+import sys
+import types
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import small_batch, small_modalities
+
+import tf_jmvae as tj
+
+SIZE = 12  # three batches of four
+LATER = r"Modality 'x' holds {} at index \(9, 1, 2, 0\).* batch of rows 8 to 11"
+
+
+class _Batches(keras.utils.PyDataset):
+    def __init__(self, data, step=4):
+        super().__init__()
+        self.data, self.step = data, step
+
+    def __len__(self):
+        return -(-len(self.data["x"]) // self.step)
+
+    def __getitem__(self, index):
+        return {name: value[index * self.step : (index + 1) * self.step] for name, value in self.data.items()}
+
+
+def _generator(data):
+    batches = _Batches(data)
+    return ((batches[number],) for number in range(len(batches)))
+
+
+PIPELINES = {
+    "tf.data": lambda data: tf.data.Dataset.from_tensor_slices(data).batch(4),
+    "PyDataset": _Batches,
+    "generator": _generator,
+}
+LOOPS = {
+    "fit": lambda model, data: model.fit(data, verbose=0, shuffle=False),
+    "validation": lambda model, data: model.fit(small_batch(), validation_data=data, verbose=0),
+    "evaluate": lambda model, data: model.evaluate(data, verbose=0),
+    "predict": lambda model, data: model.predict(data, verbose=0),
+}
+by_loop = pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
+by_pipeline = pytest.mark.parametrize("pipeline", PIPELINES.values(), ids=PIPELINES)
+
+
+def _model(names="xw", **options):
+    keras.utils.set_random_seed(1)
+    model = tj.JMVAE(small_modalities(names), 2)
+    model.compile(keras.optimizers.Adam(0.01), **options)
+    return model
+
+
+MODEL = _model()  # for what is refused before anything is traced
+
+
+@by_loop
+@by_pipeline
+def test_a_wrong_value_in_a_later_batch_is_named_with_its_row(loop, pipeline):
+    data = small_batch(size=SIZE)
+    data["x"][9, 1, 2, 0] = 255.0
+    with pytest.raises(ValueError, match=LATER.format(255.0)):
+        loop(_model(), pipeline(data))
+
+
+@pytest.mark.parametrize("options", [{"steps_per_execution": 2}, {"run_eagerly": True}, {"jit_compile": True}], ids=str)
+def test_it_is_named_however_steps_are_run_and_not_called_a_divergence(options):
+    data = small_batch(size=SIZE)
+    data["x"][9, 1, 2, 0] = np.nan
+    watch = tj.callbacks.StopAtDivergence()
+    with pytest.raises(ValueError, match=LATER.format("nan")):
+        _model(**options).fit(PIPELINES["tf.data"](data), verbose=0, callbacks=[watch])
+    assert watch.problem is None
+
+
+@pytest.mark.parametrize("verb", ["train_on_batch", "test_on_batch", "predict_on_batch"])
+def test_a_single_batch_is_checked(verb):
+    data = small_batch()
+    data["x"][9, 1, 2, 0] = 255.0
+    with pytest.raises(ValueError, match=r"Modality 'x' holds 255\.0 at index \(9, 1, 2, 0\)"):
+        getattr(MODEL, verb)(data)
+
+
+def test_a_batch_is_read_once_and_all_are_trained_on():
+    data, read = _Batches(small_batch(size=SIZE)), []
+
+    def stream():
+        for number in range(3):
+            read.append(number)
+            yield data[number]
+
+    source = stream()  # a queue: what was read does not come back
+    spec = {name: tf.TensorSpec((None, *value.shape[1:])) for name, value in data.data.items()}
+    batches = tf.data.Dataset.from_generator(lambda: source, output_signature=spec)
+    model = _model()
+    with warnings.catch_warnings(action="ignore"):  # Keras's, of data of unknown length
+        model.fit(batches, verbose=0)
+    assert read == [0, 1, 2]
+    assert int(model.optimizer.iterations) == 3
+
+
+def test_validation_data_are_opened_once_an_epoch():
+    opened, data = [], small_batch()
+
+    def stream():
+        opened.append(1)
+        yield data
+
+    spec = {name: tf.TensorSpec((None, *value.shape[1:])) for name, value in data.items()}
+    batches = tf.data.Dataset.from_generator(stream, output_signature=spec)
+    with warnings.catch_warnings(action="ignore"):
+        _model().fit(small_batch(), validation_data=batches, epochs=2, verbose=0)
+    assert len(opened) == 2
+
+
+@pytest.mark.parametrize("steps_per_execution", [1, 3])
+def test_an_empty_batch_changes_nothing(steps_per_execution):
+    data = small_batch(size=SIZE)
+    keep = tf.constant([False] * 4 + [True] * 8)
+    whole = tf.data.Dataset.from_tensor_slices({**data, "keep": keep}).batch(4)
+    filtered = whole.map(lambda batch: {name: tf.boolean_mask(batch[name], batch["keep"]) for name in data})
+    without = filtered.skip(1)
+    models = []
+    for batches in (filtered, without):
+        model = _model(steps_per_execution=steps_per_execution)
+        with warnings.catch_warnings(action="ignore"):
+            model.fit(batches, verbose=0)
+        models.append(model)
+        assert np.isfinite(model.evaluate(batches, verbose=0)).all()
+    assert int(models[0].optimizer.iterations) == 2
+    for ours, theirs in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("verb", ["fit", "evaluate", "predict", "train_on_batch"])
+def test_arrays_without_rows_are_refused(verb):
+    with pytest.raises(ValueError, match="The data hold no example"):
+        getattr(MODEL, verb)(small_batch(size=0))
+
+
+def test_the_check_leaves_training_as_it_was():
+    data = small_batch(size=SIZE)
+    by_arrays, by_batches = _model(), _model()
+    expected = by_arrays.fit(data, batch_size=4, shuffle=False, epochs=2, verbose=0).history
+    for batches in (PIPELINES["tf.data"](data), _Batches(data)):
+        model = _model()
+        np.testing.assert_allclose(
+            model.fit(batches, shuffle=False, epochs=2, verbose=0).history["loss"], expected["loss"], rtol=1e-5
+        )
+    by_batches.fit(PIPELINES["tf.data"](data), epochs=2, verbose=0)
+    assert int(by_batches.optimizer.iterations) == int(by_arrays.optimizer.iterations) == 6
+
+
+# Mappings and lists.
+
+MAPPINGS = {
+    "a file of NumPy": lambda data, folder: np.load(folder / "data.npz"),
+    "read-only": lambda data, folder: types.MappingProxyType(data),
+    "lists": lambda data, folder: {name: value.tolist() for name, value in data.items()},
+}
+VERBS = {
+    **LOOPS,
+    "elbo": lambda model, data: model.elbo(data),
+    "reconstruct": lambda model, data: model.reconstruct(data),
+    "train_on_batch": lambda model, data: model.train_on_batch(data),
+    "log_likelihood": lambda model, data: tj.evaluation.joint_log_likelihood(model, data, num_samples=2, verbose=0),
+    "coherence": lambda model, data: tj.evaluation.conditional_coherence(
+        model, data, target="w", given=["x"], verbose=0
+    ),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
+@pytest.mark.parametrize("kind", MAPPINGS.values(), ids=MAPPINGS)
+def test_every_verb_takes_every_mapping(verb, kind, tmp_path):
+    data = small_batch()
+    np.savez(tmp_path / "data.npz", **data)
+    verb(_model(), kind(data, tmp_path))
+
+
+# Masks.
+
+
+def _masked(data):
+    value = np.ma.MaskedArray(data["x"])
+    value[3, 0, 0, 0] = np.ma.masked
+    return {**data, "x": value}
+
+
+@pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
+def test_a_mask_is_refused_everywhere(verb):
+    with pytest.raises(ValueError, match=r"Modality 'x': 1 of its 192 entries are masked.*value\.filled"):
+        verb(MODEL, _masked(small_batch()))
+
+
+def test_a_mask_is_refused_by_pipelines_weights_labels_and_served_models(tmp_path):
+    data, model = small_batch(), _model()
+    masked, ones = _masked(data), np.ma.MaskedArray(np.ones(12), mask=np.arange(12) == 5)
+    served = tj.hub.load(model.export(tmp_path / "model"))
+    score = tj.evaluation.conditional_coherence
+    for what, use in {
+        "Modality 'x'": lambda: tj.data.from_arrays(masked, batch_size=4),
+        "sample_weight": lambda: model.fit(data, sample_weight=ones, verbose=0),
+        "labels": lambda: score(model, data, target="w", given=["x"], labels=ones.astype(int), verbose=0),
+        "Modality 'x'.": lambda: served.generate({"x": masked["x"]}, seed=1),
+    }.items():
+        with pytest.raises(ValueError, match=f"{what}: 1 of its .* masked"):
+            use()
+
+
+def test_an_array_that_masks_nothing_is_an_array():
+    data = small_batch()
+    plain = {name: np.ma.MaskedArray(value) for name, value in data.items()}
+    model = _model()
+    assert model.evaluate(plain, verbose=0) == model.evaluate(data, verbose=0)
+
+
+# Weights of examples.
+
+GOOD_WEIGHT = np.ones(12)
+WEIGHTS = {
+    "nan": (np.where(np.arange(12) == 5, np.nan, 1.0), r"sample_weight holds nan at index 5 \(1 such in all\)"),
+    "infinite": (np.where(np.arange(12) == 5, np.inf, 1.0), "sample_weight holds inf at index 5"),
+    "negative": (-GOOD_WEIGHT, r"sample_weight holds -1\.0 at index 0 \(12 such in all\)"),
+    "columns": (np.ones((12, 2)), r"one number for each of the 12 examples, of shape \[12\]; got .*\[12, 2\]"),
+    "number": (2.0, r"one number for each of the 12 examples, of shape \[12\]; got float"),
+    "short": (np.ones(5), r"one number for each of the 12 examples.*\[5\]"),
+    "ragged": ([[1.0], [1.0, 2.0]], "one number for each of the 12 examples.*got list"),
+    "text": (["heavy"] * 12, "one number for each of the 12 examples.*got list"),
+}
+WITH_WEIGHTS = {
+    "fit": lambda model, data, weight: model.fit(data, sample_weight=weight, verbose=0),
+    "evaluate": lambda model, data, weight: model.evaluate(data, sample_weight=weight, verbose=0),
+    "by position": lambda model, data, weight: model.evaluate(data, None, 4, 0, weight),
+    "train_on_batch": lambda model, data, weight: model.train_on_batch(data, sample_weight=weight),
+    "validation": lambda model, data, weight: model.fit(data, validation_data=(data, None, weight), verbose=0),
+}
+
+
+@pytest.mark.parametrize("use", WITH_WEIGHTS.values(), ids=WITH_WEIGHTS)
+@pytest.mark.parametrize(("weight", "message"), WEIGHTS.values(), ids=WEIGHTS)
+def test_weights_that_are_none_are_refused(use, weight, message):
+    with pytest.raises(ValueError, match=message):
+        use(MODEL, small_batch(), weight)
+
+
+@pytest.mark.parametrize("name", ["nan", "negative", "columns"])
+def test_weights_in_a_pipeline_are_checked(name):
+    weight, _ = WEIGHTS[name]
+    data = small_batch()
+    batches = tf.data.Dataset.from_tensor_slices((data, np.zeros((12, 0), "float32"), weight)).batch(4)
+    message = "one number for each of the 4 examples" if name == "columns" else "sample_weight holds .* at index [05]"
+    with pytest.raises(ValueError, match=message):
+        _model().fit(batches, verbose=0)
+
+
+def test_a_list_or_a_column_of_weights_weighs_as_an_array():
+    data, weight = small_batch(), np.linspace(0.0, 2.0, 12)
+    model = _model()
+    expected = model.evaluate(data, sample_weight=weight, verbose=0)
+    assert expected != model.evaluate(data, verbose=0)
+    for other in (weight.tolist(), weight[:, None], tf.constant(weight)):
+        assert model.evaluate(data, sample_weight=other, verbose=0) == pytest.approx(expected)
+
+
+# Unscaled values.
+
+
+@pytest.mark.parametrize("way", ["arrays", *PIPELINES])
+def test_unscaled_values_under_a_gaussian_are_warned_of_once(way):
+    data = small_batch("xv", size=SIZE)
+    data["v"] = 1e5 + data["v"]
+    with pytest.warns(UserWarning, match=r"Modality 'v' has the scale 1e\+05.*'gaussian' expects about 1") as caught:
+        _model("xv").fit(data if way == "arrays" else PIPELINES[way](data), verbose=0, shuffle=False)
+    assert len([warning for warning in caught if "has the scale" in str(warning.message)]) == 1
+
+
+def test_scaled_values_and_counts_are_not_warned_of():
+    data = small_batch("xcv", size=SIZE)
+    data["c"] = data["c"] + 500.0
+    with warnings.catch_warnings(action="error", category=UserWarning):
+        _model("xcv").fit(data, verbose=0)
+
+
+# Memory.
+
+_PEAK = """
+import resource, numpy as np, keras, tf_jmvae as tj
+mlp = tj.networks.mlp
+x = np.ones((3000, 64, 64, 3), np.uint8)  # 35 MiB
+model = tj.VAE({"x": tj.Modality((64, 64, 3), "bernoulli", encoder=mlp([2]), decoder=mlp([2]))}, 2)
+model.compile("adam")
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def report(*_):
+    raise SystemExit(f"{(peak() - before) / x.nbytes}")
+before = peak()
+model.fit({"x": x}, batch_size=4, verbose=0, callbacks=[keras.callbacks.LambdaCallback(on_train_batch_begin=report)])
+"""
+
+
+def test_arrays_are_checked_without_a_copy_as_floats():
+    run = subprocess.run([sys.executable, "-c", _PEAK], capture_output=True, text=True, check=False)
+    assert 1.0 < float(run.stderr.strip().splitlines()[-1]) < 4.0  # Keras itself takes two copies
+
+
+def test_a_memory_map_stays_on_the_disk_while_it_is_checked(tmp_path):
+    code = f"""
+import resource, numpy as np, tf_jmvae as tj
+from tf_jmvae import checks
+array = np.lib.format.open_memmap({str(tmp_path / "x.npy")!r}, mode="w+", dtype="uint8", shape=(200, 1024, 1024))
+del array
+array = np.load({str(tmp_path / "x.npy")!r}, mmap_mode="r")
+modality = tj.Modality((1024, 1024), "bernoulli")
+anonymous = lambda: int(next(l for l in open("/proc/self/status") if l.startswith("RssAnon")).split()[1]) << 10
+before = anonymous()
+checked = checks.to_arrays({{"x": modality}}, {{"x": array}})["x"]
+print(type(checked).__name__, (anonymous() - before) / array.nbytes)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    kind, copied = run.stdout.split()
+    assert kind == "memmap"
+    assert float(copied) < 0.5

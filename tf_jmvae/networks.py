@@ -9,7 +9,7 @@ none yet, as those made here, each copy starts anew; `keras.models.clone_model(n
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -225,16 +225,16 @@ def clone(network: keras.layers.Layer, policy: keras.DTypePolicy | None = None) 
     """
     config = serialize(network)
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-        config = _synchronized(config)
+        config = _changed(config, _synchronized)
     if policy is None:
         return remade(f"network {network.name!r}", config, network)
     with default_policy(policy):
-        return remade(f"network {network.name!r}", _with_policy(config, policy.name), network)
+        return remade(f"network {network.name!r}", _changed(config, _with_policy(policy.name)), network)
 
 
 def serialize(network: Any) -> Any:
     """The config of a layer or model, without how it was compiled; what is no Keras object stays as it is."""
-    return _without_marks(keras.saving.serialize_keras_object(network))
+    return _changed(keras.saving.serialize_keras_object(network), _without_marks)
 
 
 def remade(role: str, config: dict[str, Any], like: keras.layers.Layer | None = None) -> Any:
@@ -315,36 +315,35 @@ def _build_like(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
 _MARKS = ("shared_object_id", "compile_config")
 
 
-def _without_marks(config: Any) -> Any:
-    if isinstance(config, dict):
-        return {key: _without_marks(value) for key, value in config.items() if key not in _MARKS}
-    if isinstance(config, list | tuple):
-        return type(config)(_without_marks(value) for value in config)
-    return config
+def _without_marks(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key not in _MARKS}
 
 
-def _with_policy(config: Any, policy: str) -> Any:
-    """The config with a dtype policy for every layer; inputs keep the dtype of what they are given."""
+def _synchronized(entry: dict[str, Any]) -> dict[str, Any]:
+    """Batches normalised by the statistics of the global batch, as on one device."""
+    if entry.get("class_name") == "BatchNormalization":
+        return {**entry, "config": {**entry["config"], "synchronized": True}}
+    return entry
+
+
+def _with_policy(policy: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """A dtype policy for every layer; inputs keep the dtype of what they are given."""
+
+    def change(entry: dict[str, Any]) -> dict[str, Any]:
+        if "dtype" in (entry.get("config") or ()) and entry["class_name"] != "InputLayer":
+            return {**entry, "config": {**entry["config"], "dtype": policy}}
+        return entry
+
+    return change
+
+
+def _changed(config: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+    """The config with every dict in it changed."""
     if isinstance(config, list | tuple):
-        return type(config)(_with_policy(value, policy) for value in config)
+        return type(config)(_changed(value, change) for value in config)
     if not isinstance(config, dict):
         return config
-    config = {key: _with_policy(value, policy) for key, value in config.items()}
-    if "dtype" in (config.get("config") or ()) and config["class_name"] != "InputLayer":
-        config["config"] = {**config["config"], "dtype": policy}
-    return config
-
-
-def _synchronized(config: Any) -> Any:
-    """The config with batches normalised by the statistics of the global batch, as on one device."""
-    if isinstance(config, list | tuple):
-        return type(config)(_synchronized(value) for value in config)
-    if not isinstance(config, dict):
-        return config
-    config = {key: _synchronized(value) for key, value in config.items()}
-    if config.get("class_name") == "BatchNormalization":
-        config["config"] = {**config["config"], "synchronized": True}
-    return config
+    return change({key: _changed(value, change) for key, value in config.items()})
 
 
 class Template:

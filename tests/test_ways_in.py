@@ -98,10 +98,11 @@ def test_a_batch_is_read_once_and_all_are_trained_on():
     source = stream()  # a queue: what was read does not come back
     spec = {name: tf.TensorSpec((None, *value.shape[1:])) for name, value in data.data.items()}
     batches = tf.data.Dataset.from_generator(lambda: source, output_signature=spec)
-    model = _model()
+    model, steps = _model(), []
+    count = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: steps.append(batch))
     with warnings.catch_warnings(action="ignore"):  # Keras's, of data of unknown length
-        model.fit(batches, verbose=0)
-    assert read == [0, 1, 2]
+        model.fit(batches, verbose=0, callbacks=[count])
+    assert read == steps == [0, 1, 2]
     assert int(model.optimizer.iterations) == 3
 
 

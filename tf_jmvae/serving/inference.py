@@ -309,8 +309,8 @@ class InferenceModel:
         ]
         if len(pairs) != 1:
             raise ValueError(
-                f"Editing needs an image and attributes with entry_names that follow from each other; this {self.kind} has "
-                f"{', '.join(f'{image!r} by {other!r}' for image, other in pairs) or 'none'} for "
+                f"Editing needs an image and attributes with entry_names that follow from each other; this {self.kind} "
+                f"has {', '.join(f'{image!r} by {other!r}' for image, other in pairs) or 'none'} for "
                 f"photograph={photograph!r} and attributes={attributes!r} among "
                 f"{', '.join(f'{name!r} ({kind})' for name, kind in kinds.items())}."
             )

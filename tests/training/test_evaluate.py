@@ -9,6 +9,7 @@ import pytest
 
 import tf_jmvae as tj
 from tf_jmvae.evaluation import conditional_log_likelihood, joint_log_likelihood, marginal_log_likelihood
+from tf_jmvae.evaluation.planned import directions
 from tf_jmvae.training import build, evaluate, presets
 from tf_jmvae.training.errors import RunError
 from tf_jmvae.training.run import write_json
@@ -99,14 +100,14 @@ def test_a_one_way_model_is_scored_in_its_direction(tmp_path, capsys):
 )
 def test_the_directions_of_a_joint_model(names, expected):
     model = tj.JMVAE(conftest.small_modalities(names), 2)
-    found = evaluate.directions(model)
+    found = directions(model)
     assert {f"{target}|{''.join(given)}" for target, given in found} == expected
     assert len(found) == len(expected)
 
 
 def test_the_directions_of_a_model_that_needs_two_modalities():
     model = tj.CVAE(conftest.small_modalities("xwc"), 2, target="w")
-    assert evaluate.directions(model) == [("w", ("x", "c")), ("w", ("x", "w", "c"))]
+    assert directions(model) == [("w", ("x", "c")), ("w", ("x", "w", "c"))]
 
 
 def test_a_model_of_one_modality_has_its_reconstruction_and_its_likelihood(tmp_path):

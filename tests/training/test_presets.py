@@ -194,7 +194,7 @@ def test_a_toml_file_does_as_well_as_a_name(tiny):
 
 def test_what_is_not_set_has_the_defaults(tiny):
     config = presets.load(str(tiny))
-    assert config.model.options() == {}
+    assert config.model.arguments() == {}
     assert (config.data.batch_size, config.training.kl_warm_up, config.training.decay) == (128, 0, "cosine")
 
 

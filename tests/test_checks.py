@@ -346,7 +346,7 @@ def test_latent_dim_is_a_positive_integer(latent_dim):
     [
         (tj.JMVAEKL, {"alpha": -0.1}, r"alpha must be a finite number of 0 or more; got -0\.1"),
         (tj.JMVAEKL, {"alpha": float("nan")}, "alpha must be a finite number of 0 or more; got nan"),
-        (tj.JMVAEKL, {"subsets": "pairs"}, "subsets must be 'all' or 'single'; got 'pairs'"),
+        (tj.JMVAEKL, {"subsets": "pairs"}, "subsets must be one of 'all', 'single'; got 'pairs'"),
         (tj.HierarchicalJMVAE, {"num_layers": 0}, "num_layers must be a whole number of 1 or more; got 0"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
@@ -358,5 +358,5 @@ def test_options_of_the_models_are_checked(kind, options, message):
 
 def test_iterated_sampling_starts_from_zeros_or_noise():
     model = tj.JMVAE(small_modalities(), 2)
-    with pytest.raises(ValueError, match="initial must be 'zeros' or 'noise'; got 'ones'"):
+    with pytest.raises(ValueError, match="initial must be one of None, 'zeros', 'noise'; got 'ones'"):
         model.generate(small_batch("x"), iterated_sampling=tj.IteratedSampling(initial="ones"))

@@ -11,6 +11,7 @@ References:
 """
 
 import math
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae import networks
+from tf_jmvae import prototypes
 from tf_jmvae.distributions import diagonal_gaussian
 from tf_jmvae.registry import LIKELIHOODS, UnknownNameError
 
@@ -75,7 +76,7 @@ class Head(keras.layers.Layer):
     ):
         super().__init__(dtype=dtype, **kwargs)
         by_layer = projection is not None and projection != "auto"
-        self._projection = networks.Template(networks.checked("projection", projection) if by_layer else projection)
+        self._projection = prototypes.Template(prototypes.checked("projection", projection) if by_layer else projection)
         self.event_shape = None if event_shape is None else tuple(event_shape)
         self._projections: list[keras.layers.Layer] = []
 
@@ -91,10 +92,10 @@ class Head(keras.layers.Layer):
         Raises:
           ValueError: if it cannot be made again from its config, as when a model is loaded.
         """
-        config = networks.serialize(self)
+        config = prototypes.serialize(self)
         settings = {**config["config"], "event_shape": tuple(event_shape)}
         settings.pop("name")
-        head = networks.remade(f"head {type(self).__name__}", {**config, "config": settings})
+        head = prototypes.remade(f"head {type(self).__name__}", {**config, "config": settings})
         head._projection = self._projection  # with the weights that it may have
         return head
 
@@ -106,7 +107,7 @@ class Head(keras.layers.Layer):
             )
         if self._reads_parameters(tuple(features_shape[1:])):
             return
-        with networks.default_policy(self.dtype_policy):  # whatever the policy under which the prototype was made
+        with prototypes.default_policy(self.dtype_policy):  # whatever the policy under which the prototype was made
             self._projections += [self._made_projection(name, features_shape) for name in self.parameter_names]
 
     @property
@@ -134,9 +135,11 @@ class Head(keras.layers.Layer):
             layer = keras.layers.Dense(math.prod(self.event_shape), name=name)
             layer.build((None, math.prod(features_shape[1:])))
             return layer
-        layer = networks.clone(self._projection.layer, self.dtype_policy)
+        layer = prototypes.clone(self._projection.layer, self.dtype_policy)
         with tf.init_scope():
-            made = tuple(networks.one_tensor("head's projection", layer(tf.zeros((1, *features_shape[1:])))).shape[1:])
+            made = tuple(
+                prototypes.one_tensor("head's projection", layer(tf.zeros((1, *features_shape[1:])))).shape[1:]
+            )
         if made != (math.prod(self.event_shape),) and _long_axes(made) != _long_axes(self.event_shape):
             raise ValueError(f"the head's projection gives {made}, but the event's shape is {self.event_shape}.")
         return layer
@@ -157,7 +160,7 @@ class Head(keras.layers.Layer):
         if not self._projections:
             parameters = tf.split(features, len(self.parameter_names), axis=-1)
         else:
-            features = networks.flatten(features) if self._projection.layer in (None, "auto") else features
+            features = prototypes.flatten(features) if self._projection.layer in (None, "auto") else features
             parameters = [layer(features) for layer in self._projections]
         parameters = [tf.reshape(tf.cast(raw, self.compute_dtype), shape) for raw in parameters]
         return self.distribution(*[tf.ensure_shape(raw, static_shape) for raw in parameters])
@@ -420,9 +423,6 @@ def _long_axes(shape: tuple[int, ...]) -> list[int]:
 
 
 def _positive(name: str, value: Any) -> float:
-    try:
-        if 0 < float(value) < math.inf:
-            return float(value)
-    except (TypeError, ValueError):
-        pass
-    raise ValueError(f"{name} must be positive; got {value!r}.")
+    if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
+        raise ValueError(f"{name} must be positive; got {value!r}.")
+    return float(value)

@@ -40,8 +40,7 @@ class IteratedSampling:
     def __post_init__(self):
         if not tf.is_tensor(self.num_steps):
             object.__setattr__(self, "num_steps", checks.positive_integer("num_steps", self.num_steps))
-        if self.initial not in (None, "zeros", "noise"):
-            raise ValueError(f"initial must be 'zeros' or 'noise'; got {self.initial!r}.")
+        checks.check_option("initial", self.initial, (None, "zeros", "noise"))
         if self.num_chains is not None:
             object.__setattr__(self, "num_chains", checks.positive_integer("num_chains", self.num_chains))
 

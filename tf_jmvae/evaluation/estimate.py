@@ -163,32 +163,19 @@ def table(estimates: Iterable[Estimate]) -> str:
       Lines with a header: mean, standard error, effective sample size, samples, examples, seed and settings.
     """
     header = ["quantity", "estimator", "mean", "std. error", "ESS", "samples", "examples", "seed", "settings"]
-    rows = [header]
-    for estimate in estimates:
-        ess = estimate.effective_sample_size
-        rows.append(
-            [
-                estimate.quantity,
-                estimate.estimator,
-                f"{estimate.mean:.4f}",
-                f"{estimate.standard_error:.4f}",
-                "" if ess is None else f"{ess:.1f}",
-                str(estimate.num_samples),
-                str(estimate.num_examples),
-                str(estimate.seed),
-                ", ".join(f"{name}={value}" for name, value in estimate.settings.items()),
-            ]
-        )
+    rows = [header, *map(_row, estimates)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    left = {0, 1, 8}
-    lines = [
-        "  ".join(
-            cell.ljust(width) if column in left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    template = "  ".join(f"{{:{'<' if column in (0, 1, 8) else '>'}{width}}}" for column, width in enumerate(widths))
+    lines = [template.format(*row).rstrip() for row in rows]
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
+def _row(estimate: Estimate) -> list[str]:
+    ess = "" if estimate.effective_sample_size is None else f"{estimate.effective_sample_size:.1f}"
+    counts = map(str, (estimate.num_samples, estimate.num_examples, estimate.seed))
+    settings = ", ".join(f"{name}={value}" for name, value in estimate.settings.items())
+    means = f"{estimate.mean:.4f}", f"{estimate.standard_error:.4f}"
+    return [estimate.quantity, estimate.estimator, *means, ess, *counts, settings]
 
 
 def _finite(number: float | None) -> float | None:

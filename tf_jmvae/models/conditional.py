@@ -132,23 +132,11 @@ class CVAE(_OneWayVAE):
 class CMMA(_OneWayVAE):
     """Conditional multimodal autoencoder [3]: z ~ p(z | w), a network, and p(x | z).
 
-    The bound's only KL divergence is the one to p(z | w).
-
-    Args:
-      modalities: `Modality` objects by name, at least two.
-      latent_dim: D, the size of z.
-      target: the modality to generate, or several.
-      given: the modalities to generate it from; by default all others.
-      trunk: pattern of a network between towers and Gaussian head, in the encoder and in p(z | w).
+    The bound's only KL divergence is the one to p(z | w). Arguments are those of `CVAE`; `trunk` is a pattern for the
+    network of p(z | w) too.
 
     Raises:
       ValueError: if `target` and `given` do not divide the modalities between them.
-
-    Examples:
-      >>> model = CMMA({"x": Modality((28, 28, 1), "bernoulli"), "w": Modality((10,), "categorical")}, 64, target="x")
-      >>> model.compile("adam")
-      >>> model.fit(train, epochs=10)
-      >>> model.generate({"w": labels}, seed=1)["x"]
     """
 
     def _make_encoder(self, trunk):

@@ -253,14 +253,16 @@ def sample_weights(value: Any, size: int, *, first_row: int = 0) -> np.ndarray:
 
 def warn_of_scale(name: str, modality: "Modality", values: np.ndarray) -> None:
     """Warns of real values that a network would have to grow by orders of magnitude to reach."""
-    if modality.likelihood not in ("gaussian", "laplace") or modality.standardized or not len(values):
+    from tf_jmvae import heads
+
+    if not isinstance(modality.head, heads.Gaussian | heads.Laplace) or modality.standardized or not len(values):
         return
     scale = float(np.sqrt(np.mean(np.square(values, dtype=np.float64), axis=0)).max())
     if scale > _LARGE:
         warnings.warn(
             f"Modality {name!r} has the scale {scale:.3g} (root mean square of its largest entry), and its likelihood "
-            f"{modality.likelihood!r} expects about 1: the loss may explode. Standardise it: subtract the mean of each "
-            "entry over the training data, and divide by its standard deviation.",
+            f"{heads.name_of(modality.head)!r} expects about 1: the loss may explode. Standardise it: subtract the "
+            "mean of each entry over the training data, and divide by its standard deviation.",
             stacklevel=2,
         )
 

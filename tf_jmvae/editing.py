@@ -21,7 +21,7 @@ from tf_jmvae.data.celeba_arrays import PREPROCESSING
 from tf_jmvae.data.faces import crop_face
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.serving.inference import InferenceModel
-from tf_jmvae.serving.opening import open_model
+from tf_jmvae.serving.local import LiveModel
 from tf_jmvae.specs import ModalitySpec, Preprocessing
 
 __all__ = ["CROPS", "edit", "infer_attributes", "seen"]
@@ -110,6 +110,14 @@ def seen(image: Any, spec: ModalitySpec, crop: str = "training") -> np.ndarray:
     return images.prepared(picture, spec.event_shape, how)
 
 
+def _opened(model: MultimodalVAE) -> LiveModel:
+    """The live model of the last edit where nothing has changed, so that many edits trace one function."""
+    live = getattr(model, "_opened", None)
+    if live is None or live.iterated_sampling != model.iterated_sampling:
+        model._opened = live = LiveModel(model)
+    return live
+
+
 def _edit(
     model: MultimodalVAE | InferenceModel,
     image: Any,
@@ -118,7 +126,7 @@ def _edit(
     attributes: str | None,
     photograph: str | None,
 ) -> tuple[np.ndarray, dict[str, float]]:
-    opened = open_model(model) if isinstance(model, MultimodalVAE) else model
+    opened = model if isinstance(model, InferenceModel) else _opened(model)
     photograph, attributes = opened.editable(photograph, attributes)
     pixels = seen(image, opened.modalities[photograph], crop)
     file = io.BytesIO()

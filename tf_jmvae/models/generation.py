@@ -79,8 +79,12 @@ class Generation:
                 seed = tf.reshape(tf.stack(seeds.split(seed, chains), axis=1), (-1, 2))
         posterior_seed, latent_seed, output_seed = seeds.split(seed, 3)
         posterior = self.posterior(observed, iterated_sampling=iteration, seed=posterior_seed)
-        noise = self.latent_noise(posterior, latent_seed, samples)
-        z = self.draw_latents(posterior, tf.zeros_like(noise) if latent == "mean" else noise)
+        if latent == "sample":
+            noise = self.latent_noise(posterior, latent_seed, samples)
+        else:
+            zeros = tf.zeros_like(posterior.mean())
+            noise = zeros if samples is None else tf.repeat(zeros[:, None], samples, axis=1)
+        z = self.draw_latents(posterior, noise)
         outputs = _emit(self.likelihoods(z, given=observed, names=targets), output, output_seed)
         if num_samples is None or samples == num_samples:
             return outputs

@@ -241,7 +241,8 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
     def networks(self) -> dict[str, keras.layers.Layer]:
         """The networks that the model is made of, copies of those that it was given, by what they are for.
 
-        What is set of their `trainable`, also of single layers, is saved with the model.
+        What is set of their `trainable`, also of single layers, is saved with the model. Given to another `Modality`,
+        they bring their weights.
 
         Returns:
           Keras layers by name: `"encoder/x"`, which reads modality x in the joint encoder; in that of x and w

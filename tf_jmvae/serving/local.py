@@ -71,10 +71,10 @@ class LiveModel(LocalModel):
         iterated_sampling: IteratedSampling | int | None = None,
         num_samples: int = 100,
     ):
-        self.model = model
-        self._settings = Settings(model.iteration(iterated_sampling), num_samples)
+        self.model, self.iterated_sampling = model, model.iteration(iterated_sampling)
+        self._settings = Settings(self.iterated_sampling, num_samples)
         self._functions: dict[str, Callable] = {}
-        steps = int(self._settings.iterated_sampling.num_steps)
+        steps = int(self.iterated_sampling.num_steps)
         super().__init__(replace(model.spec, name=name, training=dict(training or {}), num_steps=steps), {})
         self._heads = {name: modality.head for name, modality in model.modalities.items()}
         self._add(self._settings)

@@ -278,7 +278,7 @@ def test_an_event_shape_may_be_any_sequence(shape):
 
 @pytest.mark.parametrize("likelihood", ["normal", None, 3])
 def test_an_unknown_likelihood_lists_the_known_ones(likelihood):
-    known = "'bernoulli', 'categorical', 'gaussian', 'laplace', 'counts'"
+    known = "'bernoulli', 'categorical', 'counts', 'gaussian', 'laplace'"
     with pytest.raises(ValueError, match=f"Unknown likelihood {likelihood!r}. Expected one of {known}"):
         tj.Modality((3,), likelihood)
 
@@ -296,12 +296,12 @@ def test_a_network_is_a_keras_layer(role, network):
         tj.Modality((3,), "bernoulli", **{role: network})
 
 
-@pytest.mark.parametrize("name", ["two words", "x/y", "", "prior", "self", "x_and_w", "x_bytes", "_x", "größe", 3])
+@pytest.mark.parametrize("name", ["two words", "x/y", "", "prior", "self", "x_bytes", "_x", "größe", 3])
 def test_a_modality_has_a_name_that_metrics_can_carry(name):
     modalities = small_modalities("xw")
     with pytest.raises(
         ValueError,
-        match=r"must be a Python identifier of ASCII, begin with a letter, be other than 'prior', .*; got ",
+        match=r"must be a Python identifier of ASCII, begin with a letter, be other than 'noise', 'prior', .*; got ",
     ) as error:
         tj.JMVAE({name: modalities["x"], "w": modalities["w"]}, 2)
     assert repr(name) in str(error.value)

@@ -261,7 +261,7 @@ def warn_of_scale(name: str, modality: "Modality", values: np.ndarray) -> None:
     if scale > _LARGE:
         warnings.warn(
             f"Modality {name!r} has the scale {scale:.3g} (root mean square of its largest entry), and its likelihood "
-            f"{heads.name_of(modality.head)!r} expects about 1: the loss may explode. Standardise it: subtract the "
+            f"{modality.likelihood!r} expects about 1: the loss may explode. Standardise it: subtract the "
             "mean of each entry over the training data, and divide by its standard deviation.",
             stacklevel=2,
         )

@@ -35,7 +35,6 @@ __all__ = [
     "Poisson",
     "get",
     "make",
-    "name_of",
     "names",
     "register",
 ]
@@ -411,11 +410,6 @@ def make(name: str, **settings: Any) -> Head:
         return LIKELIHOODS.get(name)(**settings)
     except UnknownNameError as error:
         raise ValueError(f"{error} Or pass a head, such as tf_jmvae.heads.Gaussian(variance=1.0).") from None
-
-
-def name_of(head: Head) -> str:
-    """The likelihood's name, or, of a head that is not registered, its class's."""
-    return head.likelihood or type(head).__name__
 
 
 def _long_axes(shape: tuple[int, ...]) -> list[int]:

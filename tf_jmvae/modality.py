@@ -67,7 +67,7 @@ class Modality:
         self.entry_names = _checked_entry_names(entry_names, self.event_shape)
         self._likelihood = heads.get(likelihood)
         self.head = self._likelihood.with_event_shape(self.event_shape)
-        self.likelihood = heads.name_of(self.head)
+        self.likelihood = self.head.likelihood or type(self.head).__name__
 
     @property
     def spec(self) -> ModalitySpec:

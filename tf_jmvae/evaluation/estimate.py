@@ -90,10 +90,13 @@ class Estimate:
         )
 
     def as_dict(self, *, values: bool = False) -> dict[str, Any]:
-        """Everything as JSON takes it: a number that is not finite becomes None.
+        """Everything as JSON takes it.
 
         Args:
           values: with the single values, as the base64 of float32; `from_dict` reads them.
+
+        Returns:
+          A dict, in which None stands for a number that is not finite.
         """
         recorded = {
             "quantity": self.quantity,
@@ -113,7 +116,14 @@ class Estimate:
 
     @classmethod
     def from_dict(cls, recorded: Mapping[str, Any]) -> Self:
-        """The estimate that `as_dict(values=True)` has recorded; of its values, float32 precision is left."""
+        """An estimate that was recorded.
+
+        Args:
+          recorded: what `as_dict(values=True)` gave.
+
+        Returns:
+          The estimate, whose values have float32 precision.
+        """
         names = [field.name for field in dataclasses.fields(cls) if field.name != "values"]
         values = np.frombuffer(base64.b64decode(recorded["values"]), "<f4")
         return cls(values=values, **{name: recorded[name] for name in names})

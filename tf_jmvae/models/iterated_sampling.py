@@ -46,7 +46,14 @@ class IteratedSampling:
 
     @classmethod
     def of(cls, value: "IteratedSampling | int | None", default: "IteratedSampling") -> "IteratedSampling":
-        """What an argument means: other options, another number of steps, or, with None, the default ones.
+        """What an argument means.
+
+        Args:
+          value: other options, another number of steps, or None.
+          default: the options that None means, and that a number of steps changes.
+
+        Returns:
+          The options.
 
         Raises:
           TypeError: it is none of these.
@@ -61,7 +68,13 @@ class IteratedSampling:
         return dataclasses.replace(default, num_steps=value)
 
     def chains_of(self, num_samples: int) -> int:
-        """Chains for so many samples of an example.
+        """How many chains an example has.
+
+        Args:
+          num_samples: of an example.
+
+        Returns:
+          A divisor of that number.
 
         Raises:
           ValueError: the samples cannot be divided between them.

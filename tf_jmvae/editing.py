@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tf_jmvae import images
+from tf_jmvae import checks, images
 from tf_jmvae.data.celeba_arrays import PREPROCESSING
 from tf_jmvae.data.faces import crop_face
 from tf_jmvae.models import MultimodalVAE
@@ -96,8 +96,7 @@ def infer_attributes(
 
 def seen(image: Any, spec: ModalitySpec, crop: str = "training") -> np.ndarray:
     """What a model sees of a photograph, uint8 `[h, w, C]`; arguments and errors as for `edit`."""
-    if crop not in CROPS:
-        raise ValueError(f"crop must be one of {', '.join(map(repr, CROPS))}; got {crop!r}.")
+    checks.check_option("crop", crop, CROPS)
     picture = images.open_rgb(image)
     how = spec.preprocessing
     if crop == "face":

@@ -48,15 +48,9 @@ def draw(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: int | Non
 
 
 def standard_normal(like: tfd.Distribution, seed: tf.Tensor, num_samples: int | None = None) -> tf.Tensor:
-    """The noise from which `draw` makes samples of a normal distribution.
+    """The noise from which `draw` makes samples of a normal distribution, of their shape.
 
-    Args:
-      like: a distribution with batch shape `[B, ...]`; only its shape counts.
-      seed: as for `draw`.
-      num_samples: as for `draw`.
-
-    Returns:
-      Standard normal numbers, of the shape of the samples.
+    Of the distribution `like`, with batch shape `[B, ...]`, only the shape counts.
     """
     return draw(_standard(like, like.batch_shape_tensor()), seed, num_samples)
 

@@ -281,6 +281,15 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
         return {name: self._raw(name, likelihood.mean(), (True,)) for name, likelihood in likelihoods.items()}
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As Keras's, without a loss or metrics, which are the model's own.
+
+        Args:
+          *args: the optimizer and what else `keras.Model.compile` takes.
+          **kwargs: likewise.
+
+        Raises:
+          ValueError: a loss or metrics.
+        """
         options = inspect.signature(super().compile).bind(*args, **kwargs).arguments
         if any(options.get(name) is not None for name in ("loss", "loss_weights", "metrics", "weighted_metrics")):
             raise ValueError(
@@ -317,7 +326,16 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
         return {**super().get_config(), **own}
 
     def save(self, filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
-        """As Keras's, to a `.keras` file; raises `ValueError` for HDF5, which cannot hold such a model."""
+        """As Keras's, to a `.keras` file.
+
+        Args:
+          filepath: where.
+          *args: as of `keras.Model.save`.
+          **kwargs: likewise.
+
+        Raises:
+          ValueError: HDF5, which cannot hold such a model.
+        """
         if str(filepath).lower().endswith((".h5", ".hdf5")):
             raise ValueError(
                 f"Save as .keras, as in model.save('model.keras'): HDF5 holds no model of this kind; got {filepath}. "

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -47,8 +46,7 @@ class LocalModel(InferenceModel):
 
     def _check_value(self, name: str, value: np.ndarray) -> None:
         if name in self._heads:
-            likelihood = self._spec.modalities[name].likelihood
-            checks.check_values(name, SimpleNamespace(head=self._heads[name], likelihood=likelihood), value)
+            checks.check_values(name, self._heads[name], value)
         elif not np.isfinite(value).all():
             raise ValueError(f"{name!r} holds NaN or infinity. Expected finite numbers.")
 

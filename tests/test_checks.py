@@ -372,3 +372,16 @@ def test_iterated_sampling_starts_from_zeros_or_noise():
     model = tj.JMVAE(small_modalities(), 2)
     with pytest.raises(ValueError, match="initial must be one of None, 'zeros', 'noise'; got 'ones'"):
         model.generate(small_batch("x"), iterated_sampling=tj.IteratedSampling(initial="ones"))
+
+
+@pytest.mark.parametrize("count", [0, -1, 2.0, True, "2"])
+@pytest.mark.parametrize("verb", ["generate", "sample"])
+def test_numbers_of_samples_are_whole_and_positive(verb, count):
+    model = tj.JMVAEKL(small_modalities("xw"), 2)
+    calls = {
+        "generate": lambda number: model.generate(small_batch("w"), num_samples=number),
+        "sample": model.sample,
+    }
+    with pytest.raises(ValueError, match="num_samples must be a whole number of 1 or more; got "):
+        calls[verb](count)
+    calls[verb](np.int64(2))

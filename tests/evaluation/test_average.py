@@ -161,6 +161,14 @@ def test_a_dataset_of_single_examples_is_refused(name):
         ESTIMATES[name](model, dataset)
 
 
+@pytest.mark.parametrize("name", ESTIMATES)
+def test_a_dataset_that_never_ends_is_refused(name):
+    exact, model = exact_jmvae_kl()
+    dataset = tf.data.Dataset.from_tensors(exact.sample(5)).repeat()
+    with pytest.raises(ValueError, match=r"The dataset never ends: pass dataset\.take\(n\)"):
+        ESTIMATES[name](model, dataset)
+
+
 def test_values_keep_the_order_of_the_examples():
     exact, model = exact_jmvae_kl()
     batch = exact.sample(50)

@@ -181,6 +181,8 @@ def _batches(
 def _dataset_batches(
     model: MultimodalVAE, dataset: tf.data.Dataset, names: Sequence[str], batch_size: int
 ) -> Iterator[dict[str, tf.Tensor]]:
+    if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ValueError("The dataset never ends: pass dataset.take(n), with as many batches as are to be scored.")
     inputs = dataset.map(lambda *data: data[0])
     _check_batched(model, inputs.element_spec)
     for batch in inputs.rebatch(batch_size):

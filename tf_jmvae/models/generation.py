@@ -68,6 +68,8 @@ class Generation:
         targets = unobserved if targets is None else list(targets)
         checks.check_targets(self, targets)
         checks.check_option("latent", latent, ("sample", "mean"))
+        if num_samples is not None:
+            num_samples = checks.positive_integer("num_samples", num_samples)
         seed = seeds.to_tensor(seed)
         iteration = self.iteration(iterated_sampling if num_steps is None else num_steps)
         chains, samples = 1, num_samples
@@ -135,6 +137,8 @@ class Generation:
                 f"{type(self).__name__} generates {', '.join(self.targets)} given {', '.join(self.given)} only; "
                 "it has no joint distribution to sample. Use generate(...)."
             )
+        if not tf.is_tensor(num_samples):
+            num_samples = checks.positive_integer("num_samples", num_samples)
         latent_seed, output_seed = seeds.split(seeds.to_tensor(seed), 2)
         shape = (num_samples, self.prior().event_shape[-1])
         prior = diagonal_gaussian(tf.zeros(shape), tf.ones(shape))

@@ -71,7 +71,7 @@ class Settings:
     given: tuple[tuple[str, ...], ...] | None = None
 
     def __post_init__(self):
-        checks.positive_integer("num_samples", self.num_samples)
+        object.__setattr__(self, "num_samples", checks.positive_integer("num_samples", self.num_samples))
 
 
 def endpoints(model: MultimodalVAE, settings: Settings) -> dict[str, Endpoint]:

@@ -10,7 +10,7 @@ __all__ = ["page", "share", "table", "value"]
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("tf_jmvae.report"),
     undefined=jinja2.StrictUndefined,
-    autoescape=False,  # noqa: S701 - Markdown
+    autoescape=False,
 )
 _RATES = ("learning_rate", "decoder_learning_rate", "discriminator_learning_rate")
 
@@ -41,14 +41,11 @@ def page(template: str, record: Mapping[str, Any], findings: str | None, **value
       findings: the page that says what the numbers mean, to link to.
       **values: whatever else the template names.
     """
-    found = (
-        f"What the numbers mean, and why some fall short of the paper's: [findings]({findings})." if findings else ""
-    )
     text = _TEMPLATES.get_template(template).render(
         record=record,
         scale=record["scale"],
         measured=record["measurements"],
-        findings=found,
+        findings=findings,
         value=value,
         share=share,
         trainings=_trainings(record["trainings"]),

@@ -323,7 +323,7 @@ def test_data_that_are_gone_leave_what_needs_none(finished, tmp_path):
 def test_a_folder_that_is_no_run_is_an_error(tmp_path, content):
     if content is not None:
         (tmp_path / "config.json").write_text(content)
-    with pytest.raises(run.RunError, match=r"is no run: it holds no config\.json|is no configuration of a run"):
+    with pytest.raises(run.RunError, match=r"is no run: it holds no config\.json|is no configuration of this version"):
         page.write(tmp_path)
     assert not (tmp_path / "report.html").exists()
 

@@ -26,7 +26,8 @@ setup(
         "tf_jmvae.training": ["presets/*.toml"],
         "tf_jmvae.report": ["templates/*"],
         "tf_jmvae.report.page": ["templates/*"],
-        "tf_jmvae.demo": ["examples/*.png"],
+        "tf_jmvae.demo": ["examples/*.png", "static/*"],
+        "tf_jmvae.serving": ["server_files/*"],
     },
     install_requires=[
         "tensorflow>=2.21,<2.22",

@@ -437,10 +437,10 @@ def test_encoders_of_single_modalities_serve_three():
     ("options", "message"),
     [
         ({"image": "y"}, r"Unknown modality 'y'. This model has 'x', 'w'"),
-        ({"reconstruction": "pixel"}, "reconstruction must be 'pixels' or 'features'; got 'pixel'"),
+        ({"reconstruction": "pixel"}, "reconstruction must be one of 'pixels', 'features'; got 'pixel'"),
         ({"adversarial_weight": -1}, "adversarial_weight must be a finite number of 0 or more; got -1"),
         ({"likelihood_weight": float("nan")}, "likelihood_weight must be a finite number of 0 or more; got nan"),
-        ({"subsets": "pairs"}, "subsets must be 'all' or 'single'; got 'pairs'"),
+        ({"subsets": "pairs"}, "subsets must be one of 'all', 'single'; got 'pairs'"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

@@ -278,7 +278,7 @@ def test_an_event_shape_may_be_any_sequence(shape):
 
 @pytest.mark.parametrize("likelihood", ["normal", None, 3])
 def test_an_unknown_likelihood_lists_the_known_ones(likelihood):
-    known = "'bernoulli', 'categorical', 'gaussian', 'laplace', 'counts'"
+    known = "'bernoulli', 'categorical', 'counts', 'gaussian', 'laplace'"
     with pytest.raises(ValueError, match=f"Unknown likelihood {likelihood!r}. Expected one of {known}"):
         tj.Modality((3,), likelihood)
 
@@ -296,15 +296,27 @@ def test_a_network_is_a_keras_layer(role, network):
         tj.Modality((3,), "bernoulli", **{role: network})
 
 
-@pytest.mark.parametrize("name", ["two words", "x/y", "", "prior", "self", "x_and_w", "x_bytes", "_x", "größe", 3])
+@pytest.mark.parametrize("name", ["two words", "x/y", "", "prior", "noise", "x_as_png", "x_bytes", "_x", "größe", 3])
 def test_a_modality_has_a_name_that_metrics_can_carry(name):
     modalities = small_modalities("xw")
     with pytest.raises(
         ValueError,
-        match=r"must be a Python identifier of ASCII, begin with a letter, be other than 'prior', .*; got ",
+        match=r"must be a Python identifier of ASCII, begin with a letter, be other than 'noise', 'prior', .*; got ",
     ) as error:
         tj.JMVAE({name: modalities["x"], "w": modalities["w"]}, 2)
     assert repr(name) in str(error.value)
+
+
+def test_names_may_hold_words_that_join_others_but_not_stand_for_two_things():
+    x, w, v = small_modalities("xwv").values()
+    assert list(tj.JMVAEKL({"text_and_image": x, "from_camera": w}, 2).subset_encoders) == [
+        "text_and_image",
+        "from_camera",
+    ]
+    with pytest.raises(ValueError, match="'a_and_b' could be two of them"):
+        tj.JMVAE({"a": x, "b": w, "a_and_b": v}, 2)
+    with pytest.raises(ValueError, match="'x_from_y_from_w' could be two of them"):
+        tj.JMVAE({"x": x, "x_from_y": w, "y_from_w": v, "w": small_modalities("w")["w"]}, 2)
 
 
 def test_names_differ_in_more_than_case():
@@ -346,7 +358,7 @@ def test_latent_dim_is_a_positive_integer(latent_dim):
     [
         (tj.JMVAEKL, {"alpha": -0.1}, r"alpha must be a finite number of 0 or more; got -0\.1"),
         (tj.JMVAEKL, {"alpha": float("nan")}, "alpha must be a finite number of 0 or more; got nan"),
-        (tj.JMVAEKL, {"subsets": "pairs"}, "subsets must be 'all' or 'single'; got 'pairs'"),
+        (tj.JMVAEKL, {"subsets": "pairs"}, "subsets must be one of 'all', 'single'; got 'pairs'"),
         (tj.HierarchicalJMVAE, {"num_layers": 0}, "num_layers must be a whole number of 1 or more; got 0"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
@@ -358,5 +370,5 @@ def test_options_of_the_models_are_checked(kind, options, message):
 
 def test_iterated_sampling_starts_from_zeros_or_noise():
     model = tj.JMVAE(small_modalities(), 2)
-    with pytest.raises(ValueError, match="initial must be 'zeros' or 'noise'; got 'ones'"):
+    with pytest.raises(ValueError, match="initial must be one of None, 'zeros', 'noise'; got 'ones'"):
         model.generate(small_batch("x"), iterated_sampling=tj.IteratedSampling(initial="ones"))

@@ -100,7 +100,7 @@ def test_links_of_the_readme_lead_somewhere():
 
 
 # What docs/architecture.md calls downwards, lowest first.
-LAYERS = ["models", "editing", "evaluation", "training", "serving", "report", "reproduce", "demo", "cli"]
+LAYERS = ["models", "evaluation", "training", "serving", "editing", "report", "reproduce", "demo", "cli"]
 
 
 def _imports(path):

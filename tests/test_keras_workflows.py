@@ -283,7 +283,7 @@ def test_options_of_generation_that_do_not_exist_are_refused():
         model.generate({"w": batch["w"]}, latent="mode")
     with pytest.raises(ValueError, match="output must be one of 'mean', 'sample'; got 'mode'"):
         model.generate({"w": batch["w"]}, output="mode")
-    with pytest.raises(ValueError, match="initial must be 'zeros' or 'noise'; got 'ones'"):
+    with pytest.raises(ValueError, match="initial must be one of None, 'zeros', 'noise'; got 'ones'"):
         model.generate({"w": batch["w"]}, iterated_sampling=tj.IteratedSampling(initial="ones"))
     with pytest.raises(ValueError, match="num_steps must be a whole number of 1 or more; got 0"):
         model.generate({"w": batch["w"]}, num_steps=0)

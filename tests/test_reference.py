@@ -127,7 +127,8 @@ def _explained_parameters(member):
 def _of_keras(method):
     """What Keras calls, and users do not: it keeps Keras's meaning."""
     hooks = ("build", "from_config", "get_", "compile_from_config", "make_", "on_", "update_step")
-    steps = ("train_step", "test_step", "predict_step", "fit", "evaluate", "predict")
+    steps = ("train_step", "test_step", "predict_step", "fit", "evaluate", "predict", "apply")
+    steps += ("train_on_batch", "test_on_batch", "predict_on_batch")
     return method.name.startswith(hooks) or method.name in steps
 
 

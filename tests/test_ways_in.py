@@ -1,5 +1,6 @@
 """Data by whatever way they come: each batch is looked at once, as it passes, and refused as arrays are."""
 
+import re
 import subprocess
 import sys
 import types
@@ -97,10 +98,11 @@ def test_a_batch_is_read_once_and_all_are_trained_on():
     source = stream()  # a queue: what was read does not come back
     spec = {name: tf.TensorSpec((None, *value.shape[1:])) for name, value in data.data.items()}
     batches = tf.data.Dataset.from_generator(lambda: source, output_signature=spec)
-    model = _model()
+    model, steps = _model(), []
+    count = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: steps.append(batch))
     with warnings.catch_warnings(action="ignore"):  # Keras's, of data of unknown length
-        model.fit(batches, verbose=0)
-    assert read == [0, 1, 2]
+        model.fit(batches, verbose=0, callbacks=[count])
+    assert read == steps == [0, 1, 2]
     assert int(model.optimizer.iterations) == 3
 
 
@@ -130,8 +132,8 @@ def test_an_empty_batch_changes_nothing(steps_per_execution):
         model = _model(steps_per_execution=steps_per_execution)
         with warnings.catch_warnings(action="ignore"):
             model.fit(batches, verbose=0)
+            assert np.isfinite(model.evaluate(batches, verbose=0)).all()
         models.append(model)
-        assert np.isfinite(model.evaluate(batches, verbose=0)).all()
     assert int(models[0].optimizer.iterations) == 2
     for ours, theirs in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -207,9 +209,9 @@ def test_a_mask_is_refused_by_pipelines_weights_labels_and_served_models(tmp_pat
         "Modality 'x'": lambda: tj.data.from_arrays(masked, batch_size=4),
         "sample_weight": lambda: model.fit(data, sample_weight=ones, verbose=0),
         "labels": lambda: score(model, data, target="w", given=["x"], labels=ones.astype(int), verbose=0),
-        "Modality 'x'.": lambda: served.generate({"x": masked["x"]}, seed=1),
+        "Modality 'x': 1 of its 192": lambda: served.generate({"x": masked["x"]}, seed=1),
     }.items():
-        with pytest.raises(ValueError, match=f"{what}: 1 of its .* masked"):
+        with pytest.raises(ValueError, match=f"{what}.* masked"):
             use()
 
 
@@ -275,9 +277,10 @@ def test_a_list_or_a_column_of_weights_weighs_as_an_array():
 def test_unscaled_values_under_a_gaussian_are_warned_of_once(way):
     data = small_batch("xv", size=SIZE)
     data["v"] = 1e5 + data["v"]
-    with pytest.warns(UserWarning, match=r"Modality 'v' has the scale 1e\+05.*'gaussian' expects about 1") as caught:
+    with warnings.catch_warnings(record=True, action="always") as caught:
         _model("xv").fit(data if way == "arrays" else PIPELINES[way](data), verbose=0, shuffle=False)
-    assert len([warning for warning in caught if "has the scale" in str(warning.message)]) == 1
+    (message,) = [str(warning.message) for warning in caught if "has the scale" in str(warning.message)]
+    assert re.match(r"Modality 'v' has the scale 1e\+05.*'gaussian' expects about 1", message)
 
 
 def test_scaled_values_and_counts_are_not_warned_of():
@@ -290,13 +293,13 @@ def test_scaled_values_and_counts_are_not_warned_of():
 # Memory.
 
 _PEAK = """
-import resource, numpy as np, keras, tf_jmvae as tj
+import numpy as np, keras, tf_jmvae as tj
 mlp = tj.networks.mlp
 x = np.ones((3000, 64, 64, 3), np.uint8)  # 35 MiB
 model = tj.VAE({"x": tj.Modality((64, 64, 3), "bernoulli", encoder=mlp([2]), decoder=mlp([2]))}, 2)
 model.compile("adam")
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-def report(*_):
+peak = lambda: int(next(l for l in open("/proc/self/status") if l.startswith("VmHWM")).split()[1]) << 10
+def report(batch, logs):
     raise SystemExit(f"{(peak() - before) / x.nbytes}")
 before = peak()
 model.fit({"x": x}, batch_size=4, verbose=0, callbacks=[keras.callbacks.LambdaCallback(on_train_batch_begin=report)])
@@ -310,7 +313,7 @@ def test_arrays_are_checked_without_a_copy_as_floats():
 
 def test_a_memory_map_stays_on_the_disk_while_it_is_checked(tmp_path):
     code = f"""
-import resource, numpy as np, tf_jmvae as tj
+import numpy as np, tf_jmvae as tj
 from tf_jmvae import checks
 array = np.lib.format.open_memmap({str(tmp_path / "x.npy")!r}, mode="w+", dtype="uint8", shape=(200, 1024, 1024))
 del array

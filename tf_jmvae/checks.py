@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 if TYPE_CHECKING:
+    from tf_jmvae.heads import Head
     from tf_jmvae.modality import Modality
     from tf_jmvae.models import MultimodalVAE
 
@@ -24,10 +25,12 @@ __all__ = [
     "check_given",
     "check_names",
     "check_no_targets",
+    "check_option",
     "check_targets",
     "check_values",
     "checked_modalities",
     "entry_index",
+    "listed",
     "non_negative_number",
     "positive_integer",
     "sample_weights",
@@ -50,9 +53,7 @@ _LARGE = 30.0  # the root mean square from which real values are called unscaled
 def to_tensors(modalities: Mapping[str, "Modality"], batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:
     """A checked batch as float32 tensors `[B, *event_shape]`, in the model's order of modalities.
 
-    Args:
-      modalities: the model's, by name.
-      batch: any non-empty subset of them, by name, as arrays or tensors.
+    The batch maps any non-empty subset of the modalities to arrays or tensors.
 
     Raises:
       ValueError: unknown or no modality, wrong shape, NaN or infinity, values
@@ -74,24 +75,15 @@ def to_arrays(
 ) -> dict[str, np.ndarray | tf.Tensor]:
     """A checked batch as it is: nothing is copied but what is neither a NumPy array nor a tensor.
 
-    Args:
-      modalities: the model's, by name.
-      batch: any non-empty subset of them, by name.
-      required: names that must be among them.
-      first_row: of a batch of a pipeline, the number of its first row in the data, for messages.
-
-    Returns:
-      Arrays or tensors `[B, *event_shape]` by name, in the model's order of modalities.
-
-    Raises:
-      ValueError, TypeError: as `to_tensors`, and if one of `required` is missing.
+    Errors are those of `to_tensors`, and that one of `required` is missing. Messages say where in the data a batch of a
+    pipeline stands by `first_row`, the number of its first row there.
     """
     check_names(modalities, batch, required)
     arrays = {name: _checked(name, modalities[name], batch[name]) for name in modalities if name in batch}
     for name, array in arrays.items():
         if isinstance(array, np.ndarray) or tf.executing_eagerly():
             values = array if isinstance(array, np.ndarray) else array.numpy()
-            check_values(name, modalities[name], values, first_row=first_row)
+            check_values(name, modalities[name].head, values, first_row=first_row)
     sizes = {name: tf.TensorShape(array.shape).with_rank_at_least(1)[0] for name, array in arrays.items()}
     if len(set(sizes.values()) - {None}) > 1:
         raise ValueError(f"All modalities of a batch must have as many examples; got {sizes}.")
@@ -102,18 +94,16 @@ def check_names(modalities: Mapping[str, "Modality"], names: Any, required: Iter
     """Raises unless `names`, a dict, holds only known modalities, at least one, and all `required` ones."""
     if not isinstance(names, Mapping):
         raise TypeError(
-            f"Expected a dict of modalities such as {{{_listed(modalities)}: ...}}; got {type(names).__name__}."
+            f"Expected a dict of modalities such as {{{listed(modalities)}: ...}}; got {type(names).__name__}."
         )
     unknown = [name for name in names if name not in modalities]
     if unknown:
-        raise ValueError(f"Unknown modality {_listed(unknown)}. This model has {_listed(modalities)}.")
+        raise ValueError(f"Unknown modality {listed(unknown)}. This model has {listed(modalities)}.")
     if not names:
-        raise ValueError(f"No modality was given. Pass at least one of {_listed(modalities)}.")
+        raise ValueError(f"No modality was given. Pass at least one of {listed(modalities)}.")
     missing = [name for name in required or () if name not in names]
     if missing:
-        raise ValueError(
-            f"Modality {_listed(missing)} is missing: expected {_listed(modalities)}, got {_listed(names)}."
-        )
+        raise ValueError(f"Modality {listed(missing)} is missing: expected {listed(modalities)}, got {listed(names)}.")
 
 
 def check_no_targets(targets: Any) -> None:
@@ -126,9 +116,9 @@ def check_given(model: "MultimodalVAE", observed: Iterable[str]) -> None:
     """Raises `ValueError` unless everything that the model is conditioned on is observed."""
     missing = [name for name in model.given if name not in observed]
     if missing:
-        kind, given, targets = type(model).__name__, _listed(model.given), _listed(model.targets)
+        kind, given, targets = type(model).__name__, listed(model.given), listed(model.targets)
         raise ValueError(
-            f"This {kind} goes from {given} to {targets} only, but {_listed(missing)} was not given. For another "
+            f"This {kind} goes from {given} to {targets} only, but {listed(missing)} was not given. For another "
             f"direction train a {kind} with another target, or a JMVAEKL, which has every direction."
         )
 
@@ -139,8 +129,19 @@ def check_targets(model: "MultimodalVAE", targets: Iterable[str]) -> None:
     given = [name for name in targets if name not in model.targets]
     if given:
         raise ValueError(
-            f"This {type(model).__name__} takes {_listed(given)} as given; it generates {_listed(model.targets)} only."
+            f"This {type(model).__name__} takes {listed(given)} as given; it generates {listed(model.targets)} only."
         )
+
+
+def listed(names: Iterable[Any]) -> str:
+    """Names, or other values, as messages list them."""
+    return ", ".join(map(repr, names)) or "nothing"
+
+
+def check_option(name: str, value: Any, allowed: Iterable[Any]) -> None:
+    """Raises `ValueError` unless the value is one of those allowed."""
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {listed(allowed)}; got {value!r}.")
 
 
 def entry_index(name: str, entry_names: Sequence[str]) -> int:
@@ -179,8 +180,8 @@ def checked_modalities(model: "type[MultimodalVAE]", modalities: Any) -> dict[st
         if not isinstance(name, str) or not _names_a_modality(name):
             raise ValueError(
                 "Metrics and signatures are named after modalities, so a name must be a Python identifier of ASCII, "
-                f"begin with a letter, be other than {', '.join(map(repr, _RESERVED))}, and end in none of "
-                f"{', '.join(map(repr, _ENDINGS))}; got {name!r}."
+                f"begin with a letter, be other than {listed(_RESERVED)}, and end in none of "
+                f"{listed(_ENDINGS)}; got {name!r}."
             )
     if len({name.lower() for name in modalities}) < len(modalities):
         raise ValueError(f"Names of modalities must differ in more than their case; got {', '.join(modalities)}.")
@@ -210,7 +211,7 @@ def _check_combinations(names: list[str]) -> None:
         if combination in seen:
             raise ValueError(
                 f"Subsets and directions are named after modalities, and {combination!r} could be two of them. Rename "
-                f"one of {_listed(names)}."
+                f"one of {listed(names)}."
             )
         seen.add(combination)
 
@@ -252,33 +253,31 @@ def sample_weights(value: Any, size: int, *, first_row: int = 0) -> np.ndarray:
 
 def warn_of_scale(name: str, modality: "Modality", values: np.ndarray) -> None:
     """Warns of real values that a network would have to grow by orders of magnitude to reach."""
-    if modality.likelihood not in ("gaussian", "laplace") or modality.standardized or not len(values):
+    from tf_jmvae import heads
+
+    if not isinstance(modality.head, heads.Gaussian | heads.Laplace) or modality.standardized or not len(values):
         return
     scale = float(np.sqrt(np.mean(np.square(values, dtype=np.float64), axis=0)).max())
     if scale > _LARGE:
         warnings.warn(
             f"Modality {name!r} has the scale {scale:.3g} (root mean square of its largest entry), and its likelihood "
-            f"{modality.likelihood!r} expects about 1: the loss may explode. Standardise it: subtract the mean of each "
-            "entry over the training data, and divide by its standard deviation.",
+            f"{modality.likelihood!r} expects about 1: the loss may explode. Standardise it: subtract the "
+            "mean of each entry over the training data, and divide by its standard deviation.",
             stacklevel=2,
         )
 
 
-def check_values(name: str, modality: "Modality", values: np.ndarray, *, first_row: int | None = None) -> None:
-    """Raises `ValueError` for NaN, infinity, or values outside the likelihood's support.
+def check_values(name: str, head: "Head", values: np.ndarray, *, first_row: int | None = None) -> None:
+    """Raises `ValueError` for NaN, infinity, or values `[B, *event_shape]` outside the likelihood's support.
 
-    Args:
-      name: of the modality, for the message.
-      modality: whose likelihood says what it can score.
-      values: `[B, *event_shape]`, of any dtype; a memory-mapped array is read a chunk at a time.
-      first_row: of a batch of a pipeline, the number of its first row in the data.
+    A memory-mapped array is read a chunk at a time. `first_row` is as for `to_arrays`.
     """
     not_finite, unsupported = [], []
     for start, chunk in _chunks(values):
         finite = np.isfinite(chunk)
         if not finite.all():
             not_finite.append(_found(chunk, finite, start + (first_row or 0)))
-        elif not (supported := modality.head.in_support(chunk)).all():
+        elif not (supported := head.in_support(chunk)).all():
             unsupported.append(_found(chunk, supported, start + (first_row or 0)))
     if not not_finite and not unsupported:
         return
@@ -286,9 +285,10 @@ def check_values(name: str, modality: "Modality", values: np.ndarray, *, first_r
     value, index, _ = found[0]
     message = f"Modality {name!r} holds {value} at index {index} ({sum(number for *_, number in found)} such in all)"
     if not_finite:
-        message += f". Expected {modality.head.support}; remove or replace such values."
+        message += f". Expected {head.support}; remove or replace such values."
     else:
-        message += f", which its likelihood {modality.likelihood!r} cannot score. Expected {modality.head.support}."
+        likelihood = head.likelihood or type(head).__name__
+        message += f", which its likelihood {likelihood!r} cannot score. Expected {head.support}."
     if first_row is not None:
         message += f" This is of the batch of rows {first_row} to {first_row + len(values) - 1}."
     raise ValueError(message)
@@ -333,7 +333,3 @@ def _hint(modality: "Modality", shape: tf.TensorShape) -> str:
     if modality.spec.kind == "label" and shape.rank == 1:
         return f" Make class numbers one-hot: keras.utils.to_categorical(value, {modality.event_shape[-1]})."
     return ""
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(repr(name) for name in names)

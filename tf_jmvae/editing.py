@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tf_jmvae import images
+from tf_jmvae import checks, images
 from tf_jmvae.data.celeba_arrays import PREPROCESSING
 from tf_jmvae.data.faces import crop_face
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.serving.inference import InferenceModel
-from tf_jmvae.serving.opening import open_model
+from tf_jmvae.serving.local import LiveModel
 from tf_jmvae.specs import ModalitySpec, Preprocessing
 
 __all__ = ["CROPS", "edit", "infer_attributes", "seen"]
@@ -96,8 +96,7 @@ def infer_attributes(
 
 def seen(image: Any, spec: ModalitySpec, crop: str = "training") -> np.ndarray:
     """What a model sees of a photograph, uint8 `[h, w, C]`; arguments and errors as for `edit`."""
-    if crop not in CROPS:
-        raise ValueError(f"crop must be one of {', '.join(map(repr, CROPS))}; got {crop!r}.")
+    checks.check_option("crop", crop, CROPS)
     picture = images.open_rgb(image)
     how = spec.preprocessing
     if crop == "face":
@@ -111,6 +110,14 @@ def seen(image: Any, spec: ModalitySpec, crop: str = "training") -> np.ndarray:
     return images.prepared(picture, spec.event_shape, how)
 
 
+def _opened(model: MultimodalVAE) -> LiveModel:
+    """The live model of the last edit where nothing has changed, so that many edits trace one function."""
+    live = getattr(model, "_opened", None)
+    if live is None or live.iterated_sampling != model.iterated_sampling:
+        model._opened = live = LiveModel(model)
+    return live
+
+
 def _edit(
     model: MultimodalVAE | InferenceModel,
     image: Any,
@@ -119,7 +126,7 @@ def _edit(
     attributes: str | None,
     photograph: str | None,
 ) -> tuple[np.ndarray, dict[str, float]]:
-    opened = open_model(model) if isinstance(model, MultimodalVAE) else model
+    opened = model if isinstance(model, InferenceModel) else _opened(model)
     photograph, attributes = opened.editable(photograph, attributes)
     pixels = seen(image, opened.modalities[photograph], crop)
     file = io.BytesIO()

@@ -11,6 +11,7 @@ References:
 """
 
 import math
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae import networks
+from tf_jmvae import prototypes
 from tf_jmvae.distributions import diagonal_gaussian
 from tf_jmvae.registry import LIKELIHOODS, UnknownNameError
 
@@ -34,7 +35,6 @@ __all__ = [
     "Poisson",
     "get",
     "make",
-    "name_of",
     "names",
     "register",
 ]
@@ -75,7 +75,7 @@ class Head(keras.layers.Layer):
     ):
         super().__init__(dtype=dtype, **kwargs)
         by_layer = projection is not None and projection != "auto"
-        self._projection = networks.Template(networks.checked("projection", projection) if by_layer else projection)
+        self._projection = prototypes.Template(prototypes.checked("projection", projection) if by_layer else projection)
         self.event_shape = None if event_shape is None else tuple(event_shape)
         self._projections: list[keras.layers.Layer] = []
 
@@ -91,10 +91,10 @@ class Head(keras.layers.Layer):
         Raises:
           ValueError: if it cannot be made again from its config, as when a model is loaded.
         """
-        config = networks.serialize(self)
+        config = prototypes.serialize(self)
         settings = {**config["config"], "event_shape": tuple(event_shape)}
         settings.pop("name")
-        head = networks.remade(f"head {type(self).__name__}", {**config, "config": settings})
+        head = prototypes.remade(f"head {type(self).__name__}", {**config, "config": settings})
         head._projection = self._projection  # with the weights that it may have
         return head
 
@@ -106,7 +106,7 @@ class Head(keras.layers.Layer):
             )
         if self._reads_parameters(tuple(features_shape[1:])):
             return
-        with networks.default_policy(self.dtype_policy):  # whatever the policy under which the prototype was made
+        with prototypes.default_policy(self.dtype_policy):  # whatever the policy under which the prototype was made
             self._projections += [self._made_projection(name, features_shape) for name in self.parameter_names]
 
     @property
@@ -134,9 +134,11 @@ class Head(keras.layers.Layer):
             layer = keras.layers.Dense(math.prod(self.event_shape), name=name)
             layer.build((None, math.prod(features_shape[1:])))
             return layer
-        layer = networks.clone(self._projection.layer, self.dtype_policy)
+        layer = prototypes.clone(self._projection.layer, self.dtype_policy)
         with tf.init_scope():
-            made = tuple(networks.one_tensor("head's projection", layer(tf.zeros((1, *features_shape[1:])))).shape[1:])
+            made = tuple(
+                prototypes.one_tensor("head's projection", layer(tf.zeros((1, *features_shape[1:])))).shape[1:]
+            )
         if made != (math.prod(self.event_shape),) and _long_axes(made) != _long_axes(self.event_shape):
             raise ValueError(f"the head's projection gives {made}, but the event's shape is {self.event_shape}.")
         return layer
@@ -157,7 +159,7 @@ class Head(keras.layers.Layer):
         if not self._projections:
             parameters = tf.split(features, len(self.parameter_names), axis=-1)
         else:
-            features = networks.flatten(features) if self._projection.layer in (None, "auto") else features
+            features = prototypes.flatten(features) if self._projection.layer in (None, "auto") else features
             parameters = [layer(features) for layer in self._projections]
         parameters = [tf.reshape(tf.cast(raw, self.compute_dtype), shape) for raw in parameters]
         return self.distribution(*[tf.ensure_shape(raw, static_shape) for raw in parameters])
@@ -410,19 +412,11 @@ def make(name: str, **settings: Any) -> Head:
         raise ValueError(f"{error} Or pass a head, such as tf_jmvae.heads.Gaussian(variance=1.0).") from None
 
 
-def name_of(head: Head) -> str:
-    """The likelihood's name, or, of a head that is not registered, its class's."""
-    return head.likelihood or type(head).__name__
-
-
 def _long_axes(shape: tuple[int, ...]) -> list[int]:
     return [size for size in shape if size != 1]
 
 
 def _positive(name: str, value: Any) -> float:
-    try:
-        if 0 < float(value) < math.inf:
-            return float(value)
-    except (TypeError, ValueError):
-        pass
-    raise ValueError(f"{name} must be positive; got {value!r}.")
+    if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
+        raise ValueError(f"{name} must be positive; got {value!r}.")
+    return float(value)

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from tf_jmvae import checks, heads, networks
+from tf_jmvae import checks, heads, networks, prototypes
 from tf_jmvae.specs import ModalitySpec, Preprocessing
 
 __all__ = ["Modality"]
@@ -57,25 +57,24 @@ class Modality:
         preprocessing: Preprocessing | None = None,
     ):
         self.event_shape = _checked_shape(event_shape)
-        self.encoder = networks.mlp() if encoder is None else networks.checked("encoder", encoder)
-        self.decoder = networks.mlp() if decoder is None else networks.checked("decoder", decoder)
+        self.encoder = networks.mlp() if encoder is None else prototypes.checked("encoder", encoder)
+        self.decoder = networks.mlp() if decoder is None else prototypes.checked("decoder", decoder)
         self.weight = checks.non_negative_number("weight", weight)
-        if standardized not in (False, True, "before"):
-            raise ValueError(f"standardized must be True, False or 'before'; got {standardized!r}.")
+        checks.check_option("standardized", standardized, (True, False, "before"))
         self.standardized = standardized
         white = 255.0 if standardized else 1.0
         self.preprocessing = Preprocessing(range=(0.0, white)) if preprocessing is None else preprocessing
         self.entry_names = _checked_entry_names(entry_names, self.event_shape)
         self._likelihood = heads.get(likelihood)
         self.head = self._likelihood.with_event_shape(self.event_shape)
-        self.likelihood = heads.name_of(self.head)
+        self.likelihood = self.head.likelihood or type(self.head).__name__
 
     @property
     def spec(self) -> ModalitySpec:
         """What is known of the modality without its networks."""
         return ModalitySpec(
             event_shape=self.event_shape,
-            likelihood=heads.name_of(self.head),
+            likelihood=self.likelihood,
             entry_names=self.entry_names,
             standardized=bool(self.standardized),
             preprocessing=self.preprocessing,
@@ -85,9 +84,9 @@ class Modality:
     def get_config(self) -> dict[str, Any]:
         return {
             "event_shape": list(self.event_shape),
-            "likelihood": networks.serialize(self._likelihood),
-            "encoder": networks.serialize(self.encoder),
-            "decoder": networks.serialize(self.decoder),
+            "likelihood": prototypes.serialize(self._likelihood),
+            "encoder": prototypes.serialize(self.encoder),
+            "decoder": prototypes.serialize(self.decoder),
             "weight": self.weight,
             "standardized": self.standardized,
             "entry_names": list(self.entry_names),

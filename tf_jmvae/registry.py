@@ -90,10 +90,6 @@ class Registry:
             raise ValueError(f"expected one of {', '.join(map(repr, self.names()))}; got {name!r}")
         return name
 
-    def name_of(self, entry: Any) -> str | None:
-        """The name under which this very class or function is registered, or None."""
-        return next((name for name, there in self._entries.items() if there is entry), None)
-
 
 def _files(package: str) -> list[Path]:
     """The source files of a module or package of this one, without importing it."""

@@ -49,7 +49,9 @@ def on_part(step: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     @functools.wraps(step)
     def wrapped(model: Any, data: Any) -> Any:
         if count() == 1 or current_part() is not None:
-            return step(model, data)
+            # Where data run out there is no batch, and a step must not have begun: seeds and optimizers count.
+            with tf.control_dependencies([value for value in tf.nest.flatten(data) if value is not None]):
+                return step(model, data)
         with _active_part(_part(tf.shape(tf.nest.flatten(data)[0])[0])):
             return step(model, data)
 

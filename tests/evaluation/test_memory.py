@@ -29,7 +29,8 @@ def joint(size, num_samples):
     joint_log_likelihood(model, data(size), num_samples=num_samples, verbose=0)
 
 def nested(size, num_samples):
-    options = {"target": "a", "given": "b", "num_samples": num_samples, "iterated_sampling": tj.IteratedSampling(num_chains=1)}
+    options = {"target": "a", "given": "b", "num_samples": num_samples}
+    options["iterated_sampling"] = tj.IteratedSampling(num_chains=1)
     conditional_log_likelihood(hierarchical, data(size), **options, verbose=0)
 
 def coherence(size, num_samples):

@@ -191,7 +191,7 @@ def test_a_missing_key_is_named(folder):
         ({"dirty": "no"}, "dirty"),
         ({"training": []}, "training"),
         ({"modalities": []}, "modalities"),
-        ({"modalities": {"x": {}}}, r"modalities\.x\.event_shape"),
+        ({"modalities": {"x": {}}}, r"modalities\.x: event_shape"),
         ({"signatures": {"encode": {"inputs": {}}}}, r"signatures\.encode\.outputs"),
         ({"signatures": {"e": {"inputs": {"x": {"dtype": "string", "shape": [-1]}}, "outputs": {}}}}, r"signatures\.e"),
         ({"files": {"a": {"bytes": 1}}}, r"files\.a\.sha256"),

@@ -13,6 +13,7 @@ import time
 import warnings
 
 import exported
+import graph_checks
 import keras
 import numpy as np
 import pytest
@@ -170,10 +171,10 @@ def any_folder(request, tmp_path_factory):
 
 
 def test_the_graph_is_fit_for_servers_and_gpus(any_folder):
-    assert inspection.stateful_random_ops(any_folder) == []
+    assert graph_checks.stateful_random_ops(any_folder) == []
     assert inspection.unsafe_ops(any_folder) == []
-    assert inspection.pinned_devices(any_folder) == []
-    assert inspection.ops_without_gpu_kernel(any_folder) == []
+    assert graph_checks.pinned_devices(any_folder) == []
+    assert graph_checks.ops_without_gpu_kernel(any_folder) == []
     for name, signature in card.read(any_folder)["signatures"].items():
         for tensor in (*signature["inputs"].values(), *signature["outputs"].values()):
             assert tensor["shape"][0] is None, name

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import graph_checks
 import numpy as np
 import plain_models
 import pytest
@@ -35,13 +36,13 @@ def plain(tmp_path_factory):
 
 def test_a_plain_model_passes_every_check(plain):
     assert inspection.unsafe_ops(plain) == []
-    assert inspection.stateful_random_ops(plain) == []
-    assert inspection.pinned_devices(plain) == []
-    assert inspection.ops_without_gpu_kernel(plain) == []
+    assert graph_checks.stateful_random_ops(plain) == []
+    assert graph_checks.pinned_devices(plain) == []
+    assert graph_checks.ops_without_gpu_kernel(plain) == []
 
 
 def test_ops_are_listed_with_their_functions(plain):
-    ops = inspection.ops(plain)
+    ops = graph_checks.ops(plain)
     assert ops["Placeholder"] == [""]
     assert len(ops["SaveV2"]) == len(ops["RestoreV2"]) == 1
     assert any("encode" in function for function in ops["Sum"])
@@ -68,7 +69,7 @@ def test_a_model_that_uses_all_that_networks_are_made_of_passes(tmp_path):
 
     folder = save(tmp_path / "1", function, weight=weight, steps=steps)
     assert inspection.unsafe_ops(folder) == []
-    assert found(inspection.stateful_random_ops(folder)) == {"RandomStandardNormal", "RandomUniform"}
+    assert found(graph_checks.stateful_random_ops(folder)) == {"RandomStandardNormal", "RandomUniform"}
 
 
 def _tables(path):
@@ -369,7 +370,7 @@ def test_pinned_devices_are_those_of_the_model_not_of_the_saver(tmp_path):
         with tf.device("/CPU:0"):
             return {"y": tf.exp(x)}
 
-    (finding,) = (f for f in inspection.pinned_devices(save(tmp_path / "1", function)) if f.op == "Exp")
+    (finding,) = (f for f in graph_checks.pinned_devices(save(tmp_path / "1", function)) if f.op == "Exp")
     assert "CPU:0" in finding.reason.upper()
 
 
@@ -388,7 +389,7 @@ def test_pinned_devices_are_those_of_the_model_not_of_the_saver(tmp_path):
 )  # fmt: skip
 def test_arithmetic_without_a_gpu_kernel_is_found_with_its_types(tmp_path, function, dtype, op, reason):
     spec = tf.TensorSpec([3, 3], dtype)
-    findings = inspection.ops_without_gpu_kernel(save(tmp_path / "1", lambda x: {"y": function(x)}, spec))
+    findings = graph_checks.ops_without_gpu_kernel(save(tmp_path / "1", lambda x: {"y": function(x)}, spec))
     assert found(findings) == ({op} if op else set())
     assert all(finding.reason.startswith(reason) for finding in findings)
 
@@ -402,7 +403,7 @@ def test_a_damaged_file_is_named(copy):
             inspection.unsafe_ops(copy)
     path.write_bytes(b"<html>404</html>")
     with pytest.raises(ValueError, match=r"saved_model\.pb is truncated or damaged"):
-        inspection.ops(copy)
+        graph_checks.ops(copy)
 
 
 def test_a_missing_file_is_named(tmp_path):

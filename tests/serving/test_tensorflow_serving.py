@@ -23,7 +23,7 @@ from tensorflow_serving.config import model_server_config_pb2
 from tf_jmvae.serving import client as client_module
 from tf_jmvae.serving import hub
 from tf_jmvae.serving.client import Client
-from tf_jmvae.serving.deployment import METRICS, write_deployment_files
+from tf_jmvae.serving.deployment import write_deployment_files
 from tf_jmvae.serving.transports import CallError
 
 SERVER = os.environ.get("TENSORFLOW_MODEL_SERVER") or shutil.which("tensorflow_model_server")
@@ -289,7 +289,7 @@ def test_a_deadline_ends_a_call(server):
 
 
 def test_monitoring_gives_numbers(server):
-    response = requests.get(f"http://127.0.0.1:{server.ports['rest']}{METRICS}", timeout=10)
+    response = requests.get(f"http://127.0.0.1:{server.ports['rest']}/monitoring/prometheus/metrics", timeout=10)
     assert response.status_code == 200
     assert ":tensorflow:" in response.text
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_jmvae import checks
 from tf_jmvae.data import prepared
 from tf_jmvae.data.celeba_arrays import CROPS, PREPROCESSING, Collection, Picture, write
 from tf_jmvae.data.celeba_lists import ATTRIBUTES, Files, read_attributes, read_partition
@@ -118,8 +119,7 @@ def read(
       OSError: neither a folder nor a network, or the prepared copy cannot be written.
       ValueError: an unknown crop, a bad size, a wrong line in a list, a broken image if `strict`, or no image left.
     """
-    if crop not in CROPS:
-        raise ValueError(f"crop must be one of {', '.join(map(repr, CROPS))}; got {crop!r}.")
+    checks.check_option("crop", crop, CROPS)
     if image_size < 1:
         raise ValueError(f"image_size must be 1 pixel or more; got {image_size}.")
     fingerprint, collect = _from_tfds() if data_dir is None else _from_folder(data_dir)

@@ -6,6 +6,7 @@ import gradio as gr
 
 from tf_jmvae.demo import edit, generate, interpolate, recognise, walk
 from tf_jmvae.demo.interface import DemoModel
+from tf_jmvae.demo.theme import static
 from tf_jmvae.specs import ModalitySpec
 
 __all__ = ["page"]
@@ -18,11 +19,6 @@ _MISSING = {
     interpolate: "pictures from z alone, and an encoder of what lies at the ends",
 }
 _TOGGLE = "() => { document.body.classList.toggle('dark'); }"
-# Gradio gives the pictures of examples no text, which a screen reader needs; they are there soon after their tab is.
-_NAME_EXAMPLES = """() => setTimeout(() => {
-  for (const picture of document.querySelectorAll('.gallery-item img'))
-    picture.alt = 'Example ' + decodeURIComponent(picture.src.split('/').pop());
-}, 300)"""
 
 
 def page(model: DemoModel) -> gr.Blocks:
@@ -46,7 +42,8 @@ def page(model: DemoModel) -> gr.Blocks:
             for tab in shown:
                 with gr.Tab(tab.TITLE, id=tab.TITLE.lower()) as place:
                     tab.build(model, *([recognise.examples(model)] if tab is interpolate else []))
-                place.select(None, js=_NAME_EXAMPLES, api_visibility="private")
+                # Gradio gives the pictures of examples no text, which a screen reader needs.
+                place.select(None, js=static("name_examples.js"), api_visibility="private")
         notes = [f"<b>{t.TITLE}</b> needs {_MISSING[t]}." for t in _MISSING if t not in shown]
         if notes:
             gr.HTML(f"<p class='note'>Not shown for this model: {' '.join(notes)}</p>")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 import gradio as gr
 
-from tf_jmvae.demo.theme import CSS, theme
+from tf_jmvae.demo.theme import static, theme
 
 __all__ = ["environment", "free_port", "serve"]
 
@@ -89,7 +89,7 @@ def serve(page: gr.Blocks, host: str, port: int, *, open_browser: bool) -> str:
         pwa=False,
         mcp_server=False,
         theme=theme(),
-        css=CSS,
+        css=static("page.css"),
     )
     return address
 

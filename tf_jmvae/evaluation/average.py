@@ -58,15 +58,9 @@ def average(
 ) -> list[Averages]:
     """Averages each part's log terms over its samples, for every example.
 
-    Args:
-      model: the model that the draws belong to.
-      data: dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts.
-      parts: what to average.
-      seed: integer; with equal `max_rows` it repeats the result.
-      max_rows: the most z to decode at once, in all examples of a chunk together. By default as many as keep
-        every tensor within 32 MiB: z, the modalities that are scored or completed, and the hidden layers of
-        the networks.
-      verbose: 1 shows a progress bar, 0 does not.
+    Data are a dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts. The seed repeats the
+    result with equal `max_rows`: the most z to decode at once, in all examples of a chunk together. By default they are
+    as many as keep every tensor within 32 MiB: z, what is scored or completed, and the networks' hidden layers.
 
     Raises:
       ValueError: the data lack a modality, or hold what its likelihood cannot score.

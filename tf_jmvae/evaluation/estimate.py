@@ -90,10 +90,13 @@ class Estimate:
         )
 
     def as_dict(self, *, values: bool = False) -> dict[str, Any]:
-        """Everything as JSON takes it: a number that is not finite becomes None.
+        """Everything as JSON takes it.
 
         Args:
           values: with the single values, as the base64 of float32; `from_dict` reads them.
+
+        Returns:
+          A dict, in which None stands for a number that is not finite.
         """
         recorded = {
             "quantity": self.quantity,
@@ -113,7 +116,14 @@ class Estimate:
 
     @classmethod
     def from_dict(cls, recorded: Mapping[str, Any]) -> Self:
-        """The estimate that `as_dict(values=True)` has recorded; of its values, float32 precision is left."""
+        """An estimate that was recorded.
+
+        Args:
+          recorded: what `as_dict(values=True)` gave.
+
+        Returns:
+          The estimate, whose values have float32 precision.
+        """
         names = [field.name for field in dataclasses.fields(cls) if field.name != "values"]
         values = np.frombuffer(base64.b64decode(recorded["values"]), "<f4")
         return cls(values=values, **{name: recorded[name] for name in names})
@@ -163,32 +173,19 @@ def table(estimates: Iterable[Estimate]) -> str:
       Lines with a header: mean, standard error, effective sample size, samples, examples, seed and settings.
     """
     header = ["quantity", "estimator", "mean", "std. error", "ESS", "samples", "examples", "seed", "settings"]
-    rows = [header]
-    for estimate in estimates:
-        ess = estimate.effective_sample_size
-        rows.append(
-            [
-                estimate.quantity,
-                estimate.estimator,
-                f"{estimate.mean:.4f}",
-                f"{estimate.standard_error:.4f}",
-                "" if ess is None else f"{ess:.1f}",
-                str(estimate.num_samples),
-                str(estimate.num_examples),
-                str(estimate.seed),
-                ", ".join(f"{name}={value}" for name, value in estimate.settings.items()),
-            ]
-        )
+    rows = [header, *map(_row, estimates)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    left = {0, 1, 8}
-    lines = [
-        "  ".join(
-            cell.ljust(width) if column in left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    template = "  ".join(f"{{:{'<' if column in (0, 1, 8) else '>'}{width}}}" for column, width in enumerate(widths))
+    lines = [template.format(*row).rstrip() for row in rows]
     return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
+def _row(estimate: Estimate) -> list[str]:
+    ess = "" if estimate.effective_sample_size is None else f"{estimate.effective_sample_size:.1f}"
+    counts = map(str, (estimate.num_samples, estimate.num_examples, estimate.seed))
+    settings = ", ".join(f"{name}={value}" for name, value in estimate.settings.items())
+    means = f"{estimate.mean:.4f}", f"{estimate.standard_error:.4f}"
+    return [estimate.quantity, estimate.estimator, *means, ess, *counts, settings]
 
 
 def _finite(number: float | None) -> float | None:

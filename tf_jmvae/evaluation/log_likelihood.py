@@ -31,7 +31,11 @@ from tf_jmvae.models import IteratedSampling, MultimodalVAE
 
 __all__ = ["conditional_log_likelihood", "joint_log_likelihood", "marginal_log_likelihood"]
 
-ESTIMATORS = ("bound", "monte_carlo", "importance")
+_ESTIMATORS = {
+    "bound": "conditional bound",
+    "monte_carlo": "conditional Monte Carlo",
+    "importance": "conditional importance",
+}
 
 
 def conditional_log_likelihood(
@@ -83,47 +87,40 @@ def conditional_log_likelihood(
     targets, given = _names(model, target), _names(model, given)
     checks.check_targets(model, targets)
     checks.check_given(model, given)
-    _check_option("estimator", estimator, ESTIMATORS)
-    seed = whole_seed(seed)
-    num_samples = checks.positive_integer("num_samples", num_samples)
-    if estimator == "importance":
-        observed, settings = _importance_observed(model, _union(model, targets, given))
-    else:
-        observed, settings = given, {}
-    iteration = model.iteration(iterated_sampling)
-    proposal, more = _proposal(model, observed, num_samples, iteration)
-    settings = {**settings, **more}
-    options = {"seed": seed, "max_rows": max_rows, "verbose": verbose}
-    quantity = f"log p({', '.join(targets)} | {', '.join(given)})"
-
-    if estimator != "importance":
-        walks = num_samples if estimator == "bound" and model.num_layers > 1 else 1
-        draw = posterior_terms(model, targets, proposal, walks)
-        (averages,) = average(model, data, [Part(draw, num_samples)], **options)
-        if estimator == "bound":
-            return Estimate(
-                quantity, _NAMES[estimator], averages.mean, num_samples, seed, None, settings, averages.examples
-            )
-        ess = float(np.mean(averages.effective_sample_size))
-        values, examples = averages.log_mean_exp, averages.examples
-        return Estimate(quantity, _NAMES[estimator], values, num_samples, seed, ess, settings, examples)
-
+    checks.check_option("estimator", estimator, _ESTIMATORS)
+    weighted = estimator == "importance"
     both = sorted(set(targets) & set(given))
-    if both:
+    if weighted and both:
         raise ValueError(
             f"An importance estimate is of the model's own log p(target | given), so {both[0]!r} cannot be on both "
             "sides; for reconstruction take estimator='bound' or 'monte_carlo'."
         )
-    extra = [name for name in given if name in model.targets]  # what the model models too, and must be divided by
-    parts = [Part(importance_weights(model, targets + extra, proposal), num_samples)]
+    seed, num_samples = whole_seed(seed), checks.positive_integer("num_samples", num_samples)
+    iteration = model.iteration(iterated_sampling)
+    observed, settings = _importance_observed(model, _names(model, targets + given)) if weighted else (given, {})
+    proposal, more = _proposal(model, observed, num_samples, iteration)
+    settings |= more
+    # What the model models too, and must be divided by.
+    extra = [name for name in given if name in model.targets] if weighted else []
+    if weighted:
+        draw = importance_weights(model, targets + extra, proposal)
+    else:
+        walks = num_samples if estimator == "bound" and model.num_layers > 1 else 1
+        draw = posterior_terms(model, targets, proposal, walks)
+    parts = [Part(draw, num_samples)]
     if extra:
         part, more = _normalizer(model, extra, given, normalizer, normalizer_samples, num_samples, iteration)
         parts.append(part)
-        settings = {**settings, **more}
-    joint, *rest = average(model, data, parts, **options)
-    values = joint.log_mean_exp - (rest[0].log_mean_exp if rest else 0.0)
-    ess = float(np.mean(joint.effective_sample_size))
-    return Estimate(quantity, _NAMES[estimator], values, num_samples, seed, ess, settings, joint.examples)
+        settings |= more
+    averages, *rest = average(model, data, parts, seed=seed, max_rows=max_rows, verbose=verbose)
+    if estimator == "bound":
+        values, ess = averages.mean, None
+    else:
+        values, ess = averages.log_mean_exp, float(np.mean(averages.effective_sample_size))
+    if rest:
+        values = values - rest[0].log_mean_exp
+    quantity = f"log p({', '.join(targets)} | {', '.join(given)})"
+    return Estimate(quantity, _ESTIMATORS[estimator], values, num_samples, seed, ess, settings, averages.examples)
 
 
 def joint_log_likelihood(
@@ -141,9 +138,9 @@ def joint_log_likelihood(
       model: any model of a joint distribution; CVAE and CMMA have none.
       data: dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts.
       num_samples: samples of z for each example.
-      seed: of all samples; an integer, a tensor `[2]`, or None for one that is drawn and recorded.
-      max_rows: the most z to decode at once; by default as many as keep every tensor, hidden layers too, in 32 MiB.
-      verbose: 1 shows a progress bar, 0 does not.
+      seed: as for `conditional_log_likelihood`.
+      max_rows: likewise.
+      verbose: likewise.
 
     Returns:
       An `Estimate` whose values are in nats, `[N]`.
@@ -151,7 +148,10 @@ def joint_log_likelihood(
     Raises:
       ValueError: a one-way model, options that make no sense, or bad data.
     """
-    return _importance(model, data, list(model.modalities), "joint", num_samples, seed, max_rows, verbose, "joint")
+    options = {"num_samples": num_samples, "seed": seed, "max_rows": max_rows, "verbose": verbose}
+    return replace(
+        marginal_log_likelihood(model, data, modality=model.modalities, **options), estimator="joint importance"
+    )
 
 
 def marginal_log_likelihood(
@@ -176,9 +176,9 @@ def marginal_log_likelihood(
       num_samples: samples of z for each example.
       iterated_sampling: for an `"own"` proposal, of models that complete missing modalities: other options than the
         model's, or a number of steps.
-      seed: of all samples; an integer, a tensor `[2]`, or None for one that is drawn and recorded.
-      max_rows: the most z to decode at once; by default as many as keep every tensor, hidden layers too, in 32 MiB.
-      verbose: 1 shows a progress bar, 0 does not.
+      seed: as for `conditional_log_likelihood`.
+      max_rows: likewise.
+      verbose: likewise.
 
     Returns:
       An `Estimate` whose values are in nats, `[N]`.
@@ -186,43 +186,28 @@ def marginal_log_likelihood(
     Raises:
       ValueError: a one-way model, modalities or options that make no sense, or bad data.
     """
-    _check_option("proposal", proposal, ("joint", "own"))
+    checks.check_option("proposal", proposal, ("joint", "own"))
     scored = _names(model, modality)
-    return _importance(
-        model, data, scored, proposal, num_samples, seed, max_rows, verbose, "marginal", iterated_sampling
-    )
-
-
-_NAMES = {
-    "bound": "conditional bound",
-    "monte_carlo": "conditional Monte Carlo",
-    "importance": "conditional importance",
-}
-
-
-def _importance(model, data, scored, proposal_name, num_samples, seed, max_rows, verbose, kind, iterated_sampling=None):
     if model.given:
         raise ValueError(
             f"A {type(model).__name__} models {', '.join(model.targets)} given {', '.join(model.given)}, and no "
             f"log p({', '.join(scored)}). Use conditional_log_likelihood(..., estimator='importance')."
         )
-    seed = whole_seed(seed)
-    num_samples = checks.positive_integer("num_samples", num_samples)
-    observed = list(model.modalities) if proposal_name == "joint" else scored
+    seed, num_samples = whole_seed(seed), checks.positive_integer("num_samples", num_samples)
+    observed = list(model.modalities) if proposal == "joint" else scored
     iteration = replace(model.iteration(iterated_sampling), num_chains=None)
-    proposal, settings = _proposal(model, observed, num_samples, iteration)
-    parts = [Part(importance_weights(model, scored, proposal), num_samples)]
-    (averages,) = average(model, data, parts, seed=seed, max_rows=max_rows, verbose=verbose)
+    source, settings = _proposal(model, observed, num_samples, iteration)
+    part = Part(importance_weights(model, scored, source), num_samples)
+    (averages,) = average(model, data, [part], seed=seed, max_rows=max_rows, verbose=verbose)
     ess = float(np.mean(averages.effective_sample_size))
     settings = {"proposal": f"q(z | {', '.join(observed)})", **settings}
-    quantity = f"log p({', '.join(scored)})"
-    values, examples = averages.log_mean_exp, averages.examples
-    return Estimate(quantity, f"{kind} importance", values, num_samples, seed, ess, settings, examples)
+    quantity, values = f"log p({', '.join(scored)})", averages.log_mean_exp
+    return Estimate(quantity, "marginal importance", values, num_samples, seed, ess, settings, averages.examples)
 
 
 def _normalizer(model, extra, given, kind, samples, num_samples, iteration):
     """Log p(extra) or, for one-way models, log p(extra | what they are conditioned on)."""
-    _check_option("normalizer", kind, ("encoder", "prior"))
+    checks.check_option("normalizer", kind, ("encoder", "prior"))
     samples = (num_samples if kind == "encoder" else 5000) if samples is None else samples
     samples = checks.positive_integer("normalizer_samples", samples)
     settings = {"normalizer": kind, "normalizer_samples": samples}
@@ -257,12 +242,3 @@ def _names(model: MultimodalVAE, names: str | Iterable[str]) -> list[str]:
     names = [names] if isinstance(names, str) else list(names)
     checks.check_names(model.modalities, dict.fromkeys(names))
     return [name for name in model.modalities if name in names]
-
-
-def _union(model: MultimodalVAE, *groups: Iterable[str]) -> list[str]:
-    return [name for name in model.modalities if any(name in group for group in groups)]
-
-
-def _check_option(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}.")

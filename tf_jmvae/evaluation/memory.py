@@ -18,12 +18,8 @@ _TRACED_ROWS = 7919
 def max_rows(model: MultimodalVAE, decoded: Iterable[str], *, encodes: bool = False) -> int:
     """The most z for which no tensor exceeds 32 MiB: z, modalities, and the networks' hidden layers.
 
-    Networks are traced, not run, so that layers of any kind count with what they give.
-
-    Args:
-      model: whose networks z goes through.
-      decoded: the modalities that are decoded from every z.
-      encodes: whether all modalities are encoded for every z too, as in iterated sampling.
+    Networks are traced, not run, so that layers of any kind count with what they give: the decoders of `decoded`, and
+    the encoders if every z is encoded again, as in iterated sampling.
     """
     decoded = list(decoded)
 

@@ -71,13 +71,9 @@ class Proposal:
 
 
 def posterior_terms(model: MultimodalVAE, targets: Sequence[str], proposal: Proposal, walks: int = 1) -> Draw:
-    """`log p(t | z_i)`, with z_i drawn as the model draws z to generate t.
+    """`log p(t | z_i)`, summed over targets t, with z_i drawn as the model draws z to generate t.
 
-    Args:
-      model: whose p(t | z) scores.
-      targets: t; the log-densities of several are summed.
-      proposal: q(z | observed).
-      walks: ways down from each sample of the hierarchical model's top layer.
+    There are `walks` ways down from each sample of a hierarchical model's top layer.
     """
 
     def log_terms(batch, distribution, num_samples, seed):

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from tf_jmvae import checks, networks, replicas, sampling
+from tf_jmvae import checks, networks, prototypes, replicas, sampling
 from tf_jmvae.distributions import diagonal_gaussian, kl_divergence
 from tf_jmvae.models.jmvae_kl import JMVAEKL
 from tf_jmvae.models.multimodal import Term, log_likelihoods
@@ -80,8 +80,7 @@ class JMVAEKLGAN(JMVAEKL):
         reconstruction: str = "pixels",
         **kwargs: Any,
     ):
-        if reconstruction not in ("pixels", "features"):
-            raise ValueError(f"reconstruction must be 'pixels' or 'features'; got {reconstruction!r}.")
+        checks.check_option("reconstruction", reconstruction, ("pixels", "features"))
         checks.checked_modalities(type(self), modalities)
         checks.check_names(modalities, {image: None})
         super().__init__(modalities, latent_dim, **kwargs)
@@ -90,8 +89,8 @@ class JMVAEKLGAN(JMVAEKL):
         self.adversarial_weight = checks.non_negative_number("adversarial_weight", adversarial_weight)
         self.reconstruction = reconstruction
         default = discriminator is None
-        network = networks.conv_encoder(units=[1024]) if default else networks.checked("discriminator", discriminator)
-        self._discriminator = networks.Template(network)
+        network = networks.conv_encoder(units=[1024]) if default else prototypes.checked("discriminator", discriminator)
+        self._discriminator = prototypes.Template(network)
         self.discriminator = Discriminator(network, self.modalities[image].event_shape)
 
     def compile(
@@ -235,12 +234,12 @@ class Discriminator(keras.layers.Layer):
 
     def __init__(self, network: keras.layers.Layer, event_shape: tuple[int, ...]):
         super().__init__()
-        self.network = networks.clone(network)
+        self.network = prototypes.clone(network)
         self.logit = keras.layers.Dense(1, dtype="float32")
-        networks.make_weights(self, tf.zeros((1, *event_shape)))
+        prototypes.make_weights(self, tf.zeros((1, *event_shape)))
 
     def call(self, images: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
-        features = networks.flatten(self.network(images, training=training), "discriminator")
+        features = prototypes.flatten(self.network(images, training=training), "discriminator")
         features = tf.cast(features, tf.float32)
         return features, self.logit(features)[:, 0]
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae import heads, networks
+from tf_jmvae import heads, prototypes
 from tf_jmvae.modality import Modality
 
 tfd = tfp.distributions
@@ -26,12 +26,12 @@ class Towers(keras.layers.Layer):
 
     def __init__(self, modalities: Mapping[str, Modality], trunk: keras.layers.Layer | None = None):
         super().__init__()
-        self.towers = {name: networks.clone(modality.encoder) for name, modality in modalities.items()}
-        self.trunk = trunk and networks.clone(trunk)
+        self.towers = {name: prototypes.clone(modality.encoder) for name, modality in modalities.items()}
+        self.trunk = trunk and prototypes.clone(trunk)
         self._classes = {name: _classes(modality) for name, modality in modalities.items() if _is_class(modality)}
         # User-made layers may not infer shapes; a pass over one example always makes their weights.
         example = {name: tf.zeros((1, *m.event_shape)) for name, m in modalities.items()}
-        features = networks.make_weights(self, example)
+        features = prototypes.make_weights(self, example)
         self.output_dim = features.shape[-1]
 
     def features(self, batch: Mapping[str, tf.Tensor], training: bool = False) -> dict[str, tf.Tensor]:
@@ -42,8 +42,8 @@ class Towers(keras.layers.Layer):
         """In training the tower of a class reads each class once, and every row gets the features of its own."""
         tower = self.towers[name]
         if not training or name not in self._classes:
-            return networks.flatten(tower(values, training=training), f"encoder of modality {name!r}")
-        features = networks.flatten(tower(tf.constant(self._classes[name]), training=True))
+            return prototypes.flatten(tower(values, training=training), f"encoder of modality {name!r}")
+        features = prototypes.flatten(tower(tf.constant(self._classes[name]), training=True))
         values = tf.cast(values, features.dtype)
         rest = 1 - tf.reduce_sum(values, axis=-1, keepdims=True)  # 1 for the zeros of a missing label
         return tf.concat([values, rest], axis=-1) @ features
@@ -59,14 +59,14 @@ class Towers(keras.layers.Layer):
         # Keras casts arguments to this layer's dtype, which need not be the towers'.
         dtype = features[next(name for name in self.towers if name in batch)].dtype
         joined = tf.concat([tf.cast(features[name], dtype) for name in self.towers], axis=-1)
-        return joined if self.trunk is None else networks.flatten(self.trunk(joined, training=training), "trunk")
+        return joined if self.trunk is None else prototypes.flatten(self.trunk(joined, training=training), "trunk")
 
 
 def _is_class(modality: Modality) -> bool:
     """Whether rows of the modality are one of a few, and its encoder gives equal rows equal features."""
     if not isinstance(modality.head, heads.Categorical) or len(modality.event_shape) > 1:
         return False
-    return modality.event_shape[0] <= _FEW_CLASSES and networks.reads_rows_alone(modality.encoder)
+    return modality.event_shape[0] <= _FEW_CLASSES and prototypes.reads_rows_alone(modality.encoder)
 
 
 def _classes(modality: Modality) -> np.ndarray:
@@ -93,30 +93,24 @@ class Encoder(keras.layers.Layer):
 
 
 class Decoder(keras.layers.Layer):
-    """p(m | z), Eq. (2)-(4): a network, then the head. Reads z with any number of leading axes.
+    """p(m | z), Eq. (2)-(4): a network, `[N, D]` to features, then the head. Reads z with any number of leading axes.
 
-    Args:
-      network: prototype of the network, `[N, D]` to features.
-      head: prototype of the head, with its event shape.
-      latent_dim: D.
-      role: what messages call it.
-
-    Raises:
-      ValueError: what the network gives does not fit the head.
+    Network and head are prototypes; the head has its event shape. Raises `ValueError` if what the network, in messages
+    `role`, gives does not fit the head.
     """
 
     def __init__(self, network: keras.layers.Layer, head: heads.Head, latent_dim: int, role: str):
         super().__init__()
-        self.network = networks.clone(network)
+        self.network = prototypes.clone(network)
         self.head = head.with_event_shape(head.event_shape)
         with keras.name_scope(self.name):
-            features = networks.one_tensor(role, self.network(tf.zeros((1, latent_dim))))
+            features = prototypes.one_tensor(role, self.network(tf.zeros((1, latent_dim))))
             try:
                 self.head.build(tuple(features.shape))
             except ValueError as error:
                 raise ValueError(f"The {role}: {error}") from error
         self.built = True
-        activation = networks.last_activation(network)
+        activation = prototypes.last_activation(network)
         if activation != "linear" and self.head.reads_features and not self.head.is_location:
             raise ValueError(
                 f"The {role} ends in {activation}, but a {type(head).__name__} head reads "
@@ -130,15 +124,7 @@ class Decoder(keras.layers.Layer):
 
 
 class ConditionalDecoder(keras.layers.Layer):
-    """p(m | z, given): a decoder that reads z and the features of a tower per given modality.
-
-    Args:
-      network: prototype of the network, `[N, D + F]` to features.
-      head: prototype of the head, with its event shape.
-      latent_dim: D.
-      given: the modalities that it reads, by name; F features in all.
-      role: what messages call it.
-    """
+    """p(m | z, given): a decoder that reads z and the features of a tower per given modality, `[N, D + F]` in all."""
 
     def __init__(
         self,

@@ -23,6 +23,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tf_jmvae import checks, sampling
+from tf_jmvae.checks import listed
 from tf_jmvae.distributions import diagonal_gaussian, kl_divergence
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import ConditionalDecoder, Encoder
@@ -36,7 +37,7 @@ __all__ = ["CMMA", "CVAE"]
 
 
 class _OneWayVAE(JointEncoderVAE):
-    """What CVAE and CMMA share: their direction and the encoder of all modalities."""
+    """What CVAE and CMMA share: their direction."""
 
     def __init__(
         self,
@@ -50,16 +51,9 @@ class _OneWayVAE(JointEncoderVAE):
     ):
         given = _checked_given(type(self).__name__, checks.checked_modalities(type(self), modalities), target, given)
         super().__init__(modalities, latent_dim, given=given, trunk=trunk, **kwargs)
-        self.encoder = Encoder(self.modalities, self.latent_dim, trunk)
 
     def get_config(self):
         return {**super().get_config(), "target": list(self.targets), "given": list(self.given)}
-
-    def _encode(self, batch, training, known=None):
-        return self.encoder(batch, training=training, known=known)
-
-    def _features(self, batch):
-        return self.encoder.towers.features(batch)
 
 
 @MODELS.register("cvae")
@@ -113,7 +107,7 @@ class CVAE(_OneWayVAE):
     def likelihoods(self, z, *, given=None, names=None, training=False):
         """p(m | z, given), with `z` `[B, ..., D]`."""
         if given is None:
-            raise ValueError(f"The decoders of a CVAE read {_listed(self.given)} besides z: pass given={{...}}.")
+            raise ValueError(f"The decoders of a CVAE read {listed(self.given)} besides z: pass given={{...}}.")
         checks.check_given(self, given)
         names = self.targets if names is None else names
         return {name: self.decoders[name](z, given, training=training) for name in names}
@@ -138,36 +132,15 @@ class CVAE(_OneWayVAE):
 class CMMA(_OneWayVAE):
     """Conditional multimodal autoencoder [3]: z ~ p(z | w), a network, and p(x | z).
 
-    The bound's only KL divergence is the one to p(z | w).
-
-    Args:
-      modalities: `Modality` objects by name, at least two.
-      latent_dim: D, the size of z.
-      target: the modality to generate, or several.
-      given: the modalities to generate it from; by default all others.
-      trunk: pattern of a network between towers and Gaussian head, in the encoder and in p(z | w).
+    The bound's only KL divergence is the one to p(z | w). Arguments are those of `CVAE`; `trunk` is a pattern for the
+    network of p(z | w) too.
 
     Raises:
       ValueError: if `target` and `given` do not divide the modalities between them.
-
-    Examples:
-      >>> model = CMMA({"x": Modality((28, 28, 1), "bernoulli"), "w": Modality((10,), "categorical")}, 64, target="x")
-      >>> model.compile("adam")
-      >>> model.fit(train, epochs=10)
-      >>> model.generate({"w": labels}, seed=1)["x"]
     """
 
-    def __init__(
-        self,
-        modalities: Mapping[str, Modality],
-        latent_dim: int,
-        *,
-        target: str | Iterable[str],
-        given: str | Iterable[str] | None = None,
-        trunk: keras.layers.Layer | None = None,
-        **kwargs: Any,
-    ):
-        super().__init__(modalities, latent_dim, target=target, given=given, trunk=trunk, **kwargs)
+    def _make_encoder(self, trunk):
+        super()._make_encoder(trunk)
         self.prior_encoder = Encoder({name: self.modalities[name] for name in self.given}, self.latent_dim, trunk)
 
     def objective(self, batch, seed, training=False):
@@ -189,7 +162,7 @@ class CMMA(_OneWayVAE):
         if not self.has_posterior(observed):
             raise ValueError(
                 f"A CMMA has q(z | all modalities) and p(z | {', '.join(self.given)}), but nothing for "
-                f"{_listed(observed)} alone: observe all targets, or none. For the log-likelihood of some targets "
+                f"{listed(observed)} alone: observe all targets, or none. For the log-likelihood of some targets "
                 "given others take estimator='importance', normalizer='prior'."
             )
         return self.prior(observed, training=training)
@@ -218,17 +191,13 @@ def _checked_given(
     given = _names(model, "given", given)
     unknown = [name for name in (*targets, *given) if name not in modalities]
     if unknown:
-        raise ValueError(f"{model}: unknown modality {_listed(unknown)}; the modalities are {_listed(modalities)}.")
+        raise ValueError(f"{model}: unknown modality {listed(unknown)}; the modalities are {listed(modalities)}.")
     if not targets or not given or sorted(targets + given) != sorted(modalities):
         raise ValueError(
             f"{model} goes from some modalities to all others: target and given must each name at least one, and "
-            f"every modality of {_listed(modalities)} once; got target={targets}, given={given}."
+            f"every modality of {listed(modalities)} once; got target={targets}, given={given}."
         )
     return given
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(repr(name) for name in names)
 
 
 def _names(model: str, argument: str, value: Any) -> list[str]:

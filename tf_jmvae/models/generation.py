@@ -67,7 +67,7 @@ class Generation:
             )
         targets = unobserved if targets is None else list(targets)
         checks.check_targets(self, targets)
-        _check_option("latent", latent, ("sample", "mean"))
+        checks.check_option("latent", latent, ("sample", "mean"))
         seed = seeds.to_tensor(seed)
         iteration = self.iteration(iterated_sampling if num_steps is None else num_steps)
         chains, samples = 1, num_samples
@@ -79,8 +79,12 @@ class Generation:
                 seed = tf.reshape(tf.stack(seeds.split(seed, chains), axis=1), (-1, 2))
         posterior_seed, latent_seed, output_seed = seeds.split(seed, 3)
         posterior = self.posterior(observed, iterated_sampling=iteration, seed=posterior_seed)
-        noise = self.latent_noise(posterior, latent_seed, samples)
-        z = self.draw_latents(posterior, tf.zeros_like(noise) if latent == "mean" else noise)
+        if latent == "sample":
+            noise = self.latent_noise(posterior, latent_seed, samples)
+        else:
+            zeros = tf.zeros_like(posterior.mean())
+            noise = zeros if samples is None else tf.repeat(zeros[:, None], samples, axis=1)
+        z = self.draw_latents(posterior, noise)
         outputs = _emit(self.likelihoods(z, given=observed, names=targets), output, output_seed)
         if num_samples is None or samples == num_samples:
             return outputs
@@ -105,8 +109,8 @@ class Generation:
         targets = [name for name in self.targets if name in observed]
         if not targets:
             raise ValueError(
-                f"There is no target among {', '.join(map(repr, observed))}, so there is nothing to reconstruct: this "
-                f"{type(self).__name__} generates {', '.join(map(repr, self.targets))} only. Use generate(...)."
+                f"There is no target among {checks.listed(observed)}, so there is nothing to reconstruct: this "
+                f"{type(self).__name__} generates {checks.listed(self.targets)} only. Use generate(...)."
             )
         return self.generate(observed, targets=targets, **options)
 
@@ -202,7 +206,7 @@ class Generation:
 
 
 def _emit(likelihoods: Mapping[str, tfd.Distribution], output: str, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-    _check_option("output", output, ("mean", "sample"))
+    checks.check_option("output", output, ("mean", "sample"))
     if output == "mean":
         return {name: likelihood.mean() for name, likelihood in likelihoods.items()}
     own_seeds = seeds.split(seed, len(likelihoods))
@@ -210,8 +214,3 @@ def _emit(likelihoods: Mapping[str, tfd.Distribution], output: str, seed: tf.Ten
         name: sampling.draw(likelihood, own_seed)
         for (name, likelihood), own_seed in zip(likelihoods.items(), own_seeds, strict=True)
     }
-
-
-def _check_option(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}.")

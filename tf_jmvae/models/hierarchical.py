@@ -22,7 +22,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae import checks, heads, networks, sampling, seeds
+from tf_jmvae import checks, heads, networks, prototypes, sampling, seeds
 from tf_jmvae.distributions import diagonal_gaussian, kl_divergence, standard_gaussian
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Decoder, Towers
@@ -75,13 +75,12 @@ class HierarchicalJMVAE(JointEncoderVAE):
         self.num_layers = num_layers
         layer_encoder = networks.mlp() if layer_encoder is None else layer_encoder
         layer_prior = networks.mlp() if layer_prior is None else layer_prior
-        self._layer_encoder = networks.Template(layer_encoder)
-        self._layer_prior = networks.Template(layer_prior)
+        self._layer_encoder = prototypes.Template(layer_encoder)
+        self._layer_prior = prototypes.Template(layer_prior)
 
         latent_dim = self.latent_dim
         gaussian = heads.Gaussian(event_shape=(latent_dim,))
-        self.towers = Towers(self.modalities, trunk)  # h_1 = f_1(x, w)
-        self.layer_networks = [networks.clone(layer_encoder) for _ in range(num_layers - 1)]  # h_l = f_l(h_{l-1})
+        self.layer_networks = [prototypes.clone(layer_encoder) for _ in range(num_layers - 1)]  # h_l = f_l(h_{l-1})
         self.layer_heads = [gaussian.with_event_shape((latent_dim,)) for _ in range(num_layers)]  # q(z_l | x, w)
         self.layer_priors = [Decoder(layer_prior, gaussian, latent_dim, "layer_prior") for _ in range(num_layers - 1)]
         # A pass over one example makes the weights, whatever layers the user brought.
@@ -136,6 +135,9 @@ class HierarchicalJMVAE(JointEncoderVAE):
             "layer_prior": self._layer_prior.serialize(),
         }
 
+    def _make_encoder(self, trunk):
+        self.towers = Towers(self.modalities, trunk)  # h_1 = f_1(x, w)
+
     def _encode(self, batch, training, known=None):
         """Eq. (8): the layers are independent given the input, so z is one diagonal Gaussian."""
         downwards = self._encode_layers(batch, training, known)[::-1]
@@ -152,7 +154,7 @@ class HierarchicalJMVAE(JointEncoderVAE):
         """`[q(z_1 | x, w), .., q(z_L | x, w)]`."""
         features = [self.towers(batch, training=training, known=known)]
         for network in self.layer_networks:
-            features.append(networks.flatten(network(features[-1], training=training), "layer_encoder"))
+            features.append(prototypes.flatten(network(features[-1], training=training), "layer_encoder"))
         return [head(h) for head, h in zip(self.layer_heads, features, strict=True)]
 
     def latent_noise(self, posterior, seed, num_samples=None):

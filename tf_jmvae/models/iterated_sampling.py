@@ -40,14 +40,20 @@ class IteratedSampling:
     def __post_init__(self):
         if not tf.is_tensor(self.num_steps):
             object.__setattr__(self, "num_steps", checks.positive_integer("num_steps", self.num_steps))
-        if self.initial not in (None, "zeros", "noise"):
-            raise ValueError(f"initial must be 'zeros' or 'noise'; got {self.initial!r}.")
+        checks.check_option("initial", self.initial, (None, "zeros", "noise"))
         if self.num_chains is not None:
             object.__setattr__(self, "num_chains", checks.positive_integer("num_chains", self.num_chains))
 
     @classmethod
     def of(cls, value: "IteratedSampling | int | None", default: "IteratedSampling") -> "IteratedSampling":
-        """What an argument means: other options, another number of steps, or, with None, the default ones.
+        """What an argument means.
+
+        Args:
+          value: other options, another number of steps, or None.
+          default: the options that None means, and that a number of steps changes.
+
+        Returns:
+          The options.
 
         Raises:
           TypeError: it is none of these.
@@ -62,7 +68,13 @@ class IteratedSampling:
         return dataclasses.replace(default, num_steps=value)
 
     def chains_of(self, num_samples: int) -> int:
-        """Chains for so many samples of an example.
+        """How many chains an example has.
+
+        Args:
+          num_samples: of an example.
+
+        Returns:
+          A divisor of that number.
 
         Raises:
           ValueError: the samples cannot be divided between them.

@@ -8,15 +8,10 @@ References:
   [1] Suzuki and Matsuo, sections 3.1 and 3.2.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import keras
 
 from tf_jmvae import sampling
 from tf_jmvae.distributions import kl_divergence
-from tf_jmvae.modality import Modality
-from tf_jmvae.models.components import Encoder
 from tf_jmvae.models.joint_encoder import JointEncoderVAE
 from tf_jmvae.models.multimodal import Term, log_likelihoods
 from tf_jmvae.registry import MODELS
@@ -45,17 +40,6 @@ class JMVAE(JointEncoderVAE):
       >>> model.generate({"x": images}, num_steps=100, seed=1)["w"]
     """
 
-    def __init__(
-        self,
-        modalities: Mapping[str, Modality],
-        latent_dim: int,
-        *,
-        trunk: keras.layers.Layer | None = None,
-        **kwargs: Any,
-    ):
-        super().__init__(modalities, latent_dim, trunk=trunk, **kwargs)
-        self.encoder = Encoder(self.modalities, self.latent_dim, trunk)
-
     def objective(self, batch, seed, training=False):
         """Eq. (5) of [1], with one sample of z."""
         q = self._encode(batch, training)
@@ -64,12 +48,6 @@ class JMVAE(JointEncoderVAE):
             "kl_prior": Term(-1.0, kl_divergence(q, self.prior()), to_prior=True),  # - KL(q(z|x,w) || p(z))
             **log_likelihoods(p, batch),  # + E_q[log p(x|z)] + E_q[log p(w|z)]
         }
-
-    def _encode(self, batch, training, known=None):
-        return self.encoder(batch, training=training, known=known)
-
-    def _features(self, batch):
-        return self.encoder.towers.features(batch)
 
 
 @MODELS.register("vae")

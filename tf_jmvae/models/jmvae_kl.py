@@ -63,8 +63,7 @@ class JMVAEKL(JMVAE):
         **kwargs: Any,
     ):
         alpha = checks.non_negative_number("alpha", alpha)
-        if subsets not in ("all", "single"):
-            raise ValueError(f"subsets must be 'all' or 'single'; got {subsets!r}.")
+        checks.check_option("subsets", subsets, ("all", "single"))
         super().__init__(modalities, latent_dim, trunk=trunk, **kwargs)
         self.alpha = alpha
         self.subsets = subsets

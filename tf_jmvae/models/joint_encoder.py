@@ -15,8 +15,9 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae import checks, networks, sampling, seeds
+from tf_jmvae import checks, prototypes, sampling, seeds
 from tf_jmvae.modality import Modality
+from tf_jmvae.models.components import Encoder
 from tf_jmvae.models.multimodal import MultimodalVAE
 
 tfd = tfp.distributions
@@ -25,7 +26,7 @@ __all__ = ["JointEncoderVAE"]
 
 
 class JointEncoderVAE(MultimodalVAE):
-    """Base of the models whose encoder reads every modality; a subclass defines `_encode` and `_features`.
+    """Base of the models whose encoder reads every modality.
 
     Args:
       modalities: `Modality` objects by name.
@@ -43,7 +44,11 @@ class JointEncoderVAE(MultimodalVAE):
         **kwargs: Any,
     ):
         super().__init__(modalities, latent_dim, **kwargs)
-        self._trunk = networks.Template(trunk)
+        self._trunk = prototypes.Template(trunk)
+        self._make_encoder(trunk)
+
+    def _make_encoder(self, trunk: keras.layers.Layer | None) -> None:
+        self.encoder = Encoder(self.modalities, self.latent_dim, trunk)
 
     def get_config(self):
         return {**super().get_config(), "trunk": self._trunk.serialize()}
@@ -63,11 +68,11 @@ class JointEncoderVAE(MultimodalVAE):
         self, batch: Mapping[str, tf.Tensor], training: bool, known: Mapping[str, tf.Tensor] | None = None
     ) -> tfd.Distribution:
         """q(z | all modalities), `[B, D]`; `known` are `_features` of those that are not in the batch."""
-        raise NotImplementedError(f"{type(self).__name__} must define _encode()")
+        return self.encoder(batch, training=training, known=known)
 
     def _features(self, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """What the towers of the modalities in `batch` give: in a chain, what is observed is encoded once."""
-        raise NotImplementedError(f"{type(self).__name__} must define _features()")
+        return self.encoder.towers.features(batch)
 
     def _impute(
         self, observed: Mapping[str, tf.Tensor], num_draws: int | tf.Tensor, initial: str, seed: Any

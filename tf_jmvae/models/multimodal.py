@@ -241,7 +241,8 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
     def networks(self) -> dict[str, keras.layers.Layer]:
         """The networks that the model is made of, copies of those that it was given, by what they are for.
 
-        What is set of their `trainable`, also of single layers, is saved with the model.
+        What is set of their `trainable`, also of single layers, is saved with the model. Given to another `Modality`,
+        they bring their weights.
 
         Returns:
           Keras layers by name: `"encoder/x"`, which reads modality x in the joint encoder; in that of x and w
@@ -280,6 +281,15 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
         return {name: self._raw(name, likelihood.mean(), (True,)) for name, likelihood in likelihoods.items()}
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As Keras's, without a loss or metrics, which are the model's own.
+
+        Args:
+          *args: the optimizer and what else `keras.Model.compile` takes.
+          **kwargs: likewise.
+
+        Raises:
+          ValueError: a loss or metrics.
+        """
         options = inspect.signature(super().compile).bind(*args, **kwargs).arguments
         if any(options.get(name) is not None for name in ("loss", "loss_weights", "metrics", "weighted_metrics")):
             raise ValueError(
@@ -316,7 +326,16 @@ class MultimodalVAE(Generation, StandardizedModalities, ValidatedFit, Distribute
         return {**super().get_config(), **own}
 
     def save(self, filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
-        """As Keras's, to a `.keras` file; raises `ValueError` for HDF5, which cannot hold such a model."""
+        """As Keras's, to a `.keras` file.
+
+        Args:
+          filepath: where.
+          *args: as of `keras.Model.save`.
+          **kwargs: likewise.
+
+        Raises:
+          ValueError: HDF5, which cannot hold such a model.
+        """
         if str(filepath).lower().endswith((".h5", ".hdf5")):
             raise ValueError(
                 f"Save as .keras, as in model.save('model.keras'): HDF5 holds no model of this kind; got {filepath}. "

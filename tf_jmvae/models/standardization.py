@@ -133,7 +133,15 @@ class StandardizedModalities:
         }
 
     def pixels(self, name: str, values: Any) -> tf.Tensor:
-        """Images of a modality, `[..., H, W, C]` in the model's own values, as pixels, uint8."""
+        """Images of a modality as pixels.
+
+        Args:
+          name: of the modality.
+          values: `[..., H, W, C]`, in the model's own values.
+
+        Returns:
+          uint8, of the same shape.
+        """
         return to_pixels(self._raw(name, values, (True, "before")), self.modalities[name].preprocessing)
 
     def read(self, data: Mapping[str, Any]) -> dict[str, tf.Tensor]:

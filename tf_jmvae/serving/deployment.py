@@ -5,6 +5,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterable
+from importlib import resources
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -16,100 +17,12 @@ from tf_jmvae.serving import versions
 __all__ = ["write_deployment_files"]
 
 MODELS = "models.config"
-BATCHING = "batching_parameters.txt"
-MONITORING = "monitoring.txt"
-COMPOSE = "compose.yaml"
-METRICS = "/monitoring/prometheus/metrics"
+_FIXED = ("batching_parameters.txt", "monitoring.txt", "compose.yaml")
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-
-_BATCHING = """\
-# How TF Serving joins requests that arrive at once. Every signature of an exported model allows it.
-
-# Rows that run together. These models gain little beyond.
-max_execution_batch_size { value: 64 }
-# Rows that one request may have; larger than above, it is split.
-max_batch_size { value: 4096 }
-enable_large_batch_splitting { value: true }
-# How long a row waits for others, in microseconds: about what a small model takes to run.
-batch_timeout_micros { value: 1000 }
-# Batches that run at the same time: as many as the machine has cores.
-num_batch_threads { value: 4 }
-# Batches that wait, four of the largest requests; then the server answers UNAVAILABLE, rather than later and later.
-max_enqueued_batches { value: 256 }
-# Rows of a model have one shape, and encoded images are single strings: there is nothing to pad.
-pad_variable_length_inputs: false
-"""
-
-_MONITORING = f"""\
-# Numbers for Prometheus, at the REST port.
-prometheus_config {{
-  enable: true
-  path: "{METRICS}"
-}}
-"""
-
-_COMPOSE = """\
-# TF Serving for the models in this folder:
-#
-#     docker compose --profile cpu up        or --profile gpu, with the NVIDIA Container Toolkit
-#
-# It loads new versions and entries of models.config by itself. Both ports are open to this machine only.
-
-x-serving: &serving
-  command:
-    - --model_config_file=/models/{models}
-    - --model_config_file_poll_wait_seconds=30
-    - --enable_batching=true
-    - --batching_parameters_file=/models/{batching}
-    - --monitoring_config_file=/models/{monitoring}
-    - --rest_api_timeout_in_ms=60000
-  ports:
-    - "127.0.0.1:8500:8500" # gRPC
-    - "127.0.0.1:8501:8501" # REST and {metrics}
-  volumes:
-    - type: bind
-      source: .
-      target: /models
-      read_only: true
-  healthcheck:
-    test: {healthcheck}
-    interval: 10s
-    timeout: 5s
-    retries: 3
-    start_period: 120s
-  restart: unless-stopped
-
-services:
-  cpu:
-    <<: *serving
-    profiles: ["cpu"]
-    image: tensorflow/serving:${{TF_SERVING_VERSION:-2.19.1}}
-  gpu:
-    <<: *serving
-    profiles: ["gpu"]
-    image: tensorflow/serving:${{TF_SERVING_VERSION:-2.19.1}}-gpu
-    deploy:
-      resources:
-        reservations:
-          devices:
-            - driver: nvidia
-              count: 1
-              capabilities: ["gpu"]
-"""
-
-# Asks for every model that models.config names now. The image has bash, but neither curl nor wget.
-_HEALTH = (
-    f"names=$(sed 's/#.*//' /models/{MODELS} | grep -oE '\\bname *: *[^ ,;}}]+' | sed 's/.*: *//' | "
-    "tr -d '\\042\\047'); test -n \"$names\" || exit 1; "
-    "for name in $names; do exec 3<>/dev/tcp/127.0.0.1/8501 || exit 1; "
-    "printf 'GET /v1/models/%s HTTP/1.0\\r\\n\\r\\n' $name >&3; grep -q AVAILABLE <&3 || exit 1; done"
-)
-_HEAD = """\
-# The newest version of each model is served. For others, or for two at once, add to its entry for example
-#     model_version_policy { specific { versions: 1 versions: 2 } }
-# What is written here stays: exports only add entries that are missing.
-"""
+# What is written, each file under its name. The health check in compose.yaml asks for every model that models.config
+# names by then; the image has bash, but neither curl nor wget.
+_TEXTS = resources.files("tf_jmvae.serving") / "server_files"
 
 
 def write_deployment_files(base_folder: str | os.PathLike, *, seen_as: str = "/models") -> list[Path]:
@@ -146,24 +59,16 @@ def write_deployment_files(base_folder: str | os.PathLike, *, seen_as: str = "/m
     folder, seen_as = Path(base_folder), seen_as.rstrip("/")
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder. Expected the folder that holds exported models.")
-    test = _HEALTH.replace("$", "$$")  # Compose would take $name for its own
-    fixed = {
-        BATCHING: _BATCHING,
-        MONITORING: _MONITORING,
-        COMPOSE: _COMPOSE.format(
-            models=MODELS,
-            batching=BATCHING,
-            monitoring=MONITORING,
-            metrics=METRICS,
-            healthcheck=json.dumps(["CMD", "bash", "-c", test]),
-        ),
-    }
     with locked(folder):  # from the look at what is there until it is written
         _update_models(folder, _models(folder), seen_as)
-        for name, text in fixed.items():
+        for name in _FIXED:
             if not (folder / name).exists():
-                _write(folder / name, text)
-    return [folder / name for name in (MODELS, *fixed)]
+                _write(folder / name, _text(name))
+    return [folder / name for name in (MODELS, *_FIXED)]
+
+
+def _text(name: str) -> str:
+    return (_TEXTS / name).read_text(encoding="utf-8")
 
 
 def _write(path: Path, text: str) -> None:
@@ -202,7 +107,7 @@ def _update_models(folder: Path, names: list[str], seen_as: str) -> None:
     """Writes `models.config`, or adds to it the models that it lacks."""
     path = folder / MODELS
     if not path.exists():
-        _write(path, f"{_HEAD}model_config_list {{\n{_entries(names, seen_as)}}}\n")
+        _write(path, f"{_text(MODELS)}model_config_list {{\n{_entries(names, seen_as)}}}\n")
         return
     text = path.read_text()
     config = _parsed(text)
@@ -250,7 +155,7 @@ def _with_entries(text: str, config: model_server_config_pb2.ModelServerConfig, 
         extended = before + ("" if before.endswith("\n") else "\n") + entries + text[brace:]
         if _parsed(extended) == wanted:
             return extended
-    return _HEAD + text_format.MessageToString(wanted)
+    return _text(MODELS) + text_format.MessageToString(wanted)
 
 
 def _warn(message: str) -> None:

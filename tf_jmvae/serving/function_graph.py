@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from tensorflow.core.framework import attr_value_pb2, node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-__all__ = ["nodes", "saver_functions", "saver_inputs"]
+__all__ = ["nodes", "saver_functions"]
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _SAVING = frozenset(["MergeV2Checkpoints", "SaveV2", "ShardedFilename"])
@@ -48,16 +48,6 @@ def saver_functions(graph: meta_graph_pb2.MetaGraphDef) -> dict[str, frozenset[s
         others |= calls[name]
     candidates -= _reached(others, calls)
     return {name: _SAVING if name in saving else _RESTORING for name in candidates}
-
-
-def saver_inputs(graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
-    """Nodes outside of functions whose only use is to feed the saver."""
-    saver = graph.saver_def
-    ends = {_node_name(name) for name in (saver.save_tensor_name, saver.restore_op_name)} - _used_nodes(graph)
-    feeding, others = set(), set(_listed_nodes(graph))
-    for node in graph.graph_def.node:
-        (feeding if node.name in ends else others).update(map(_node_name, node.input))
-    return (feeding - others) | ends
 
 
 def _references(graph: meta_graph_pb2.MetaGraphDef) -> dict[str, set[str]]:

@@ -309,8 +309,8 @@ class InferenceModel:
         ]
         if len(pairs) != 1:
             raise ValueError(
-                "Editing needs an image and attributes with entry_names that follow from each other; found "
-                f"{', '.join(f'{image!r} by {other!r}' for image, other in pairs) or 'none'} for "
+                f"Editing needs an image and attributes with entry_names that follow from each other; this {self.kind} "
+                f"has {', '.join(f'{image!r} by {other!r}' for image, other in pairs) or 'none'} for "
                 f"photograph={photograph!r} and attributes={attributes!r} among "
                 f"{', '.join(f'{name!r} ({kind})' for name, kind in kinds.items())}."
             )
@@ -427,28 +427,32 @@ class InferenceModel:
         """Arrays by the names of inputs: encoded images go to `<name>_bytes`, pixels become values of their range."""
         if not isinstance(observed, Mapping):
             raise TypeError(f"Expected a dict of modalities by name; got {type(observed).__name__}.")
-        inputs = {}
-        for name, value in observed.items():
-            value = checks.unmasked(f"Modality {name!r}", value)
-            value = np.asarray(value, object) if _holds_bytes(value) else np.asarray(value)
-            if value.dtype == np.uint8 and value.ndim == _IMAGE_AXES:
-                value = self._from_pixels(name, value)
-            inputs[names.encoded(name) if value.dtype == object else name] = value
-        return inputs
+        values = {name: checks.unmasked(f"Modality {name!r}", value) for name, value in observed.items()}
+        values = {n: np.asarray(v, object) if _holds_bytes(v) else np.asarray(v) for n, v in values.items()}
+        pixels = [name for name, value in values.items() if self._are_pixels(name, value)]
+        # Only the model knows the statistics of a standardised image; and signatures read all images as bytes, or none.
+        encode = any(self.modalities[name].standardized for name in pixels)
+        encode = encode or any(value.dtype == object for value in values.values())
+        for name in pixels:
+            black, white = self.modalities[name].preprocessing.range
+            if encode:
+                values[name] = np.array([tf.io.encode_png(image).numpy() for image in values[name]], object)
+            else:
+                values[name] = (black + values[name] * ((white - black) / 255)).astype(np.float32)
+        return {names.encoded(name) if value.dtype == object else name: value for name, value in values.items()}
 
-    def _from_pixels(self, name: str, pixels: np.ndarray) -> np.ndarray:
-        """Values of an image; of a standardised one PNG, as only the model knows its statistics."""
+    def _are_pixels(self, name: str, value: np.ndarray) -> bool:
+        """Whether these are images of the modality as uint8."""
+        if value.dtype != np.uint8 or value.ndim != _IMAGE_AXES:
+            return False
         spec = self.modalities.get(name)
-        if spec is None or not spec.is_image or pixels.shape[1:] != spec.event_shape:
-            return pixels
-        if pixels.size and pixels.max() == 1:
+        if spec is None or not spec.is_image or value.shape[1:] != spec.event_shape:
+            return False
+        if value.size and value.max() == 1:
             raise ValueError(
                 f"{name!r}: images as uint8 hold pixels from 0 to 255, and these only 0 and 1. Pass values as floats."
             )
-        if spec.standardized:
-            return np.array([tf.io.encode_png(image).numpy() for image in pixels], object)
-        black, white = spec.preprocessing.range
-        return (black + pixels * ((white - black) / 255)).astype(np.float32)
+        return True
 
 
 def _is_of(verb: str, signature: str) -> bool:

@@ -6,20 +6,19 @@ are left out, and what else they would do is not.
 
 import os
 import re
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
-from tensorflow.core.framework import node_def_pb2, op_def_pb2
+from tensorflow.core.framework import op_def_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 
-from tf_jmvae.serving import function_graph, gpu_kernels
+from tf_jmvae.serving import function_graph
 from tf_jmvae.serving.versions import MODEL_FILE
 
-__all__ = ["Finding", "ops", "ops_without_gpu_kernel", "pinned_devices", "stateful_random_ops", "unsafe_ops"]
+__all__ = ["Finding", "unsafe_ops"]
 
 _OTHER_FORMS = ("saved_model.cpb", "saved_model.pbtxt")
 
@@ -54,26 +53,14 @@ class Finding(NamedTuple):
         return f"{self.op} {f'in {self.function} ' if self.function else ''}({self.reason})"
 
 
-def ops(folder: str | os.PathLike) -> dict[str, list[str]]:
-    """The functions that each type of op stands in, `""` for the graph outside of functions; of all meta graphs.
-
-    Raises:
-      FileNotFoundError: the folder has no saved_model.pb.
-      ValueError: saved_model.pb is truncated or damaged, or the folder has its content in other forms, too.
-    """
-    found = {}
-    for node, function, _ in _nodes(folder):
-        found.setdefault(node.op, set()).add(function)
-    return {op: sorted(found[op]) for op in sorted(found)}
-
-
 def unsafe_ops(folder: str | os.PathLike) -> list[Finding]:
     """Ops that touch files or the network, run Python, or that this TensorFlow does not know.
 
     That is every op with state that is not known to be harmless, and those without that are known not to be.
 
     Raises:
-      FileNotFoundError, ValueError: as for `ops`.
+      FileNotFoundError: the folder has no saved_model.pb.
+      ValueError: saved_model.pb is truncated or damaged, or the folder has its content in other forms, too.
     """
     found = set()
     for graph in _graphs(folder):
@@ -93,45 +80,6 @@ def unsafe_ops(folder: str | os.PathLike) -> list[Finding]:
     return sorted(found)
 
 
-def stateful_random_ops(folder: str | os.PathLike) -> list[Finding]:
-    """Random ops whose results depend on what was drawn before, so that no seed repeats them.
-
-    Raises:
-      FileNotFoundError, ValueError: as for `ops`.
-    """
-    found = (node for node in _nodes(folder) if _RANDOM.fullmatch(node[0].op))
-    return sorted({Finding(node.op, function, "draws from a state") for node, function, _ in found})
-
-
-def pinned_devices(folder: str | os.PathLike) -> list[Finding]:
-    """Nodes that demand a device, for which TensorFlow would not choose the fastest at hand.
-
-    Raises:
-      FileNotFoundError, ValueError: as for `ops`.
-    """
-    found = (node for node in _nodes(folder) if node[0].device and not node[2])
-    return sorted({Finding(node.op, function, node.device) for node, function, _ in found})
-
-
-def ops_without_gpu_kernel(folder: str | os.PathLike) -> list[Finding]:
-    """Arithmetic that a GPU cannot do, so that tensors would travel to the host and back.
-
-    Ops that take or give strings (among them, those that encode and decode images) belong on the host and do not
-    count, nor do constants, calls and control flow. Types that are open in a function are taken to have a kernel.
-
-    Raises:
-      FileNotFoundError, ValueError: as for `ops`.
-      RuntimeError: this TensorFlow has no GPU kernels at all.
-    """
-    gpu_kernels.require()
-    found = set()
-    for node, function, saver in _nodes(folder):
-        definition = _definition(node.op)
-        if definition is not None and not saver and (lack := gpu_kernels.lacking(node, definition)):
-            found.add(Finding(node.op, function, lack))
-    return sorted(found)
-
-
 def _graphs(folder: str | os.PathLike) -> list:
     """The meta graphs, of which there is at least one."""
     path = Path(folder) / MODEL_FILE
@@ -145,14 +93,6 @@ def _graphs(folder: str | os.PathLike) -> list:
     if not graphs:
         raise ValueError(f"{path} is empty or truncated: it has no graph. Copy, download or export it again.")
     return list(graphs)
-
-
-def _nodes(folder: str | os.PathLike) -> Iterator[tuple[node_def_pb2.NodeDef, str, bool]]:
-    """Each node with its function's name, and whether it serves the saver only."""
-    for graph in _graphs(folder):
-        by_saver, inputs = function_graph.saver_functions(graph), function_graph.saver_inputs(graph)
-        for node, function in function_graph.nodes(graph):
-            yield node, function, function in by_saver if function else node.name in inputs
 
 
 @cache

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -47,8 +46,7 @@ class LocalModel(InferenceModel):
 
     def _check_value(self, name: str, value: np.ndarray) -> None:
         if name in self._heads:
-            likelihood = self._spec.modalities[name].likelihood
-            checks.check_values(name, SimpleNamespace(head=self._heads[name], likelihood=likelihood), value)
+            checks.check_values(name, self._heads[name], value)
         elif not np.isfinite(value).all():
             raise ValueError(f"{name!r} holds NaN or infinity. Expected finite numbers.")
 
@@ -73,10 +71,10 @@ class LiveModel(LocalModel):
         iterated_sampling: IteratedSampling | int | None = None,
         num_samples: int = 100,
     ):
-        self.model = model
-        self._settings = Settings(model.iteration(iterated_sampling), num_samples)
+        self.model, self.iterated_sampling = model, model.iteration(iterated_sampling)
+        self._settings = Settings(self.iterated_sampling, num_samples)
         self._functions: dict[str, Callable] = {}
-        steps = int(self._settings.iterated_sampling.num_steps)
+        steps = int(self.iterated_sampling.num_steps)
         super().__init__(replace(model.spec, name=name, training=dict(training or {}), num_steps=steps), {})
         self._heads = {name: modality.head for name, modality in model.modalities.items()}
         self._add(self._settings)

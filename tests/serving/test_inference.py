@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tf_jmvae.serving import names
-from tf_jmvae.serving.verbs import Signature, TensorInfo, Verbs
+from tf_jmvae.serving.inference import InferenceModel, Signature, TensorInfo
+from tf_jmvae.specs import ModalitySpec, ModelSpec
 
 SHAPES = {"x": (4, 4, 1), "r": (4, 4, 3), "w": (3,), "z": (2,), "h": (4, 4, 5)}
 PNG = [b"one", b"two"]
@@ -22,7 +24,7 @@ def _infos(*tensors):
     return made
 
 
-class Recorder(Verbs):
+class Recorder(InferenceModel):
     """Has signatures as `{"name": ("inputs", "outputs")}`, and remembers which were called."""
 
     def __init__(self, signatures):
@@ -31,6 +33,8 @@ class Recorder(Verbs):
             name: Signature(_infos(*inputs.split()), _infos(*outputs.split()))
             for name, (inputs, outputs) in signatures.items()
         }
+
+    spec = ModelSpec("JMVAEKL", {name: ModalitySpec(shape, "bernoulli") for name, shape in SHAPES.items()}, 2)
 
     @property
     def signatures(self):
@@ -137,8 +141,16 @@ def test_encoded_images_beside_arrays_are_a_clear_error(model):
     assert model.called == []
 
 
+def test_pixels_beside_encoded_images_are_encoded_too(model):
+    """Signatures read all images as bytes, or none."""
+    levels = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3)).astype(np.uint8)
+    model.generate({"x": PNG, "r": levels}, latent="mean")
+    assert model.called == ["generate_w_from_x_and_r_bytes"]
+    np.testing.assert_array_equal(np.stack([tf.io.decode_png(png) for png in model.inputs["r_bytes"]]), levels)
+
+
 def test_what_is_missing_is_told_from_what_there_is(model):
-    with pytest.raises(ValueError, match=r"cannot reconstruct from 'x'\. What it can: reconstruct of 'r', 'w', 'x'; "):
+    with pytest.raises(ValueError, match=r"cannot draw z from 'x'\. What it can: encode of 'r', 'w', 'x'; "):
         model.reconstruct(arrays("x"))
     with pytest.raises(ValueError, match=r"cannot generate 'x' from 'r'\. What it can: generate_x_from_w\."):
         model.generate(arrays("r"), targets=["x"], latent="mean")

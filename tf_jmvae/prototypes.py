@@ -1,0 +1,208 @@
+"""Prototypes of networks: layers that models never call, but copy by their config, each copy with its own weights."""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+__all__ = [
+    "Template",
+    "checked",
+    "clone",
+    "default_policy",
+    "flatten",
+    "last_activation",
+    "make_weights",
+    "one_tensor",
+    "reads_rows_alone",
+    "remade",
+    "serialize",
+]
+
+
+def checked(role: str, network: Any) -> keras.layers.Layer:
+    """The network; raises `TypeError`, in which `role` names it, unless it is a Keras layer."""
+    if not isinstance(network, keras.layers.Layer):
+        raise TypeError(
+            f"{role} must be a Keras layer or model, such as tf_jmvae.networks.mlp([512, 512]); got {network!r}."
+        )
+    return network
+
+
+def clone(network: keras.layers.Layer, policy: keras.DTypePolicy | None = None) -> keras.layers.Layer:
+    """An unshared copy of a layer or model: made from its config, then given the weights that it has by now.
+
+    What is not built yet will start with new weights. Every layer in the copy has the dtype policy, by default its own.
+    Raises `ValueError` if the layer cannot be made again from its config.
+    """
+    config = serialize(network)
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        config = _mapped(config, _synchronized)
+    if policy is None:
+        return remade(f"network {network.name!r}", config, network)
+    with default_policy(policy):
+        config = _mapped(config, functools.partial(_with_policy, policy=policy.name))
+        return remade(f"network {network.name!r}", config, network)
+
+
+def serialize(network: Any) -> Any:
+    """The config of a layer or model, without how it was compiled; what is no Keras object stays as it is."""
+    return _mapped(keras.saving.serialize_keras_object(network), _without_marks)
+
+
+def remade(role: str, config: dict[str, Any], like: keras.layers.Layer | None = None) -> Any:
+    """What Keras makes of the config of `serialize`, with the weights of the layer `like`.
+
+    Raises `ValueError`, in which `role` names it, if Keras cannot make it, as when it loads a model.
+    """
+    try:
+        made = keras.saving.deserialize_keras_object(config)
+        if like is not None:
+            _copy_state(like, made)
+            for one, other in zip(like._flatten_layers(), made._flatten_layers(), strict=True):
+                other.trainable = one.trainable  # in this order: what a layer is told, those in it are told
+        return made
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"The {role} cannot be made again from its config, which models do for every copy and when they are "
+            "loaded: register its classes and functions with keras.saving.register_keras_serializable, give classes "
+            "get_config, use plain numbers, and no lambdas or Lambda layers. Keras says: "
+            + str(error).rpartition("Exception encountered: ")[2]
+        ) from error
+
+
+@contextlib.contextmanager
+def default_policy(policy: keras.DTypePolicy) -> Iterator[None]:
+    """Layers that are made inside have this dtype policy, also those that other layers make."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def make_weights(layer: keras.layers.Layer, *examples: Any) -> Any:
+    """Makes the weights of everything that a layer calls, by a pass over example arguments; gives the outputs.
+
+    Keras would run the pass in a graph of its own, and what layers then make in `build` besides weights is lost.
+    """
+    with keras.name_scope(layer.name):
+        outputs = layer.call(*examples)
+    layer.built = True
+    return outputs
+
+
+def _copy_state(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
+    """Weights and statistics of a layer and of those in it."""
+    if len(source._layers) != len(target._layers):
+        _build_like(source, target)  # which makes the layers in it
+    for one, other in zip(source._layers, target._layers, strict=True):
+        _copy_state(one, other)
+    _build_like(source, target)
+    if source.built:
+        store: dict[str, Any] = {}
+        source.save_own_variables(store)
+        target.load_own_variables({key: np.asarray(value) for key, value in store.items()})
+
+
+def _build_like(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
+    if source.built and not target.built:
+        target.build_from_config(source.get_build_config())
+
+
+# By the first Keras, while it loads a model, makes two copies one layer; the second is of another training.
+_MARKS = ("shared_object_id", "compile_config")
+
+
+def _mapped(config: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
+    """A config with every dict in it changed, from the inside out."""
+    if isinstance(config, list | tuple):
+        return type(config)(_mapped(value, change) for value in config)
+    if not isinstance(config, dict):
+        return config
+    return change({key: _mapped(value, change) for key, value in config.items()})
+
+
+def _without_marks(config: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key not in _MARKS}
+
+
+def _with_policy(config: dict[str, Any], policy: str) -> dict[str, Any]:
+    """With a dtype policy, if it is a layer's; inputs keep the dtype of what they are given."""
+    if "dtype" in (config.get("config") or ()) and config["class_name"] != "InputLayer":
+        return {**config, "config": {**config["config"], "dtype": policy}}
+    return config
+
+
+def _synchronized(config: dict[str, Any]) -> dict[str, Any]:
+    """With batches normalised by the statistics of the global batch, as on one device."""
+    if config.get("class_name") == "BatchNormalization":
+        return {**config, "config": {**config["config"], "synchronized": True}}
+    return config
+
+
+class Template:
+    """Holds a layer that is only ever copied, out of reach of Keras's tracking.
+
+    As an attribute of its own the layer would be saved and counted beside its copies. A plain value may stand in its
+    place.
+    """
+
+    def __init__(self, layer: Any):
+        self.layer = layer
+
+    def serialize(self) -> Any:
+        """The layer as a Keras config."""
+        return serialize(self.layer)
+
+
+def one_tensor(role: str, outputs: Any) -> tf.Tensor:
+    """The outputs of a network; raises `ValueError`, in which `role` names it, unless they are one tensor."""
+    if not tf.is_tensor(outputs):
+        several = f" of {len(outputs)}" if isinstance(outputs, list | tuple | dict) else ""
+        raise ValueError(
+            f"The {role} must give one tensor of features, [B, ...]; got a {type(outputs).__name__}{several}. Mean "
+            "and variance are the model's own part: leave out what makes them of the features, for example by "
+            "keras.Model(network.inputs, features)."
+        )
+    return outputs
+
+
+def flatten(features: tf.Tensor, role: str = "network") -> tf.Tensor:
+    """Features `[B, ...]`, all but B known, as rows `[B, F]`; raises `ValueError` as `one_tensor`."""
+    if one_tensor(role, features).shape.rank == 2:
+        return features
+    return tf.reshape(features, (tf.shape(features)[0], features.shape[1:].num_elements()))
+
+
+def last_activation(network: keras.layers.Layer) -> str:
+    """The name of the activation that a network ends in, as far as its last layer tells; otherwise `"linear"`."""
+    layers = getattr(network, "layers", None)
+    if layers:
+        return last_activation(layers[-1])
+    return getattr(getattr(network, "activation", None), "__name__", "linear")
+
+
+_BY_ROW = (
+    keras.layers.Activation,
+    keras.layers.Dense,
+    keras.layers.Flatten,
+    keras.layers.InputLayer,
+    keras.layers.LeakyReLU,
+    keras.layers.ReLU,
+)
+
+
+def reads_rows_alone(network: keras.layers.Layer) -> bool:
+    """Whether a row's features depend on that row alone: known of chains of `Dense` layers and activations.
+
+    Batch normalisation looks at other rows, dropout draws anew for each, and regularisers of activations count them.
+    """
+    if type(network) is keras.Sequential:
+        return all(reads_rows_alone(layer) for layer in network.layers)
+    return type(network) in _BY_ROW and network.activity_regularizer is None

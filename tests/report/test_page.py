@@ -35,10 +35,10 @@ EVALUATION = {
     "seed": 0,
     "examples": 200,
     "rows": [
-        {"quantity": "log p(x, w)", "estimator": "importance", "target": ["x", "w"], "given": [], "mean": -37.128, "standard_error": 0.244,
-         "effective_sample_size": 12.34, "num_samples": 100},
-        {"quantity": "log p(w | x)", "estimator": "bound", "target": ["w"], "given": ["x"], "mean": -0.08861, "standard_error": 0.0123,
-         "effective_sample_size": None, "num_samples": 10},
+        {"quantity": "log p(x, w)", "estimator": "importance", "target": ["x", "w"], "given": [],
+         "mean": -37.128, "standard_error": 0.244, "effective_sample_size": 12.34, "num_samples": 100},
+        {"quantity": "log p(w | x)", "estimator": "bound", "target": ["w"], "given": ["x"],
+         "mean": -0.08861, "standard_error": 0.0123, "effective_sample_size": None, "num_samples": 10},
     ],
     "commit": None,
     "versions": {},
@@ -323,7 +323,7 @@ def test_data_that_are_gone_leave_what_needs_none(finished, tmp_path):
 def test_a_folder_that_is_no_run_is_an_error(tmp_path, content):
     if content is not None:
         (tmp_path / "config.json").write_text(content)
-    with pytest.raises(run.RunError, match=r"is no run: it holds no config\.json|is no configuration of a run"):
+    with pytest.raises(run.RunError, match=r"is no run: it holds no config\.json|is no configuration of this version"):
         page.write(tmp_path)
     assert not (tmp_path / "report.html").exists()
 

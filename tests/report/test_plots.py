@@ -11,6 +11,7 @@ from matplotlib import colors
 from matplotlib.figure import Figure
 
 import tf_jmvae as tj
+from tf_jmvae.data import Source
 from tf_jmvae.report import celeba_figures, figures, plots
 from tf_jmvae.report.titles import TITLES
 
@@ -36,6 +37,7 @@ def _shown(axis):
     return np.asarray(image.get_array())
 
 
+KINDS = (("Labels", "breed"), ("Attributes", "traits"))
 NAMES = tuple(f"Has_{letter}" for letter in "abcdefghij")
 
 
@@ -68,85 +70,91 @@ def _model(**told):
     return model
 
 
+def _source(**test):
+    return Source(test, test, class_names=tuple("abcd"))
+
+
+def _pairs(panel):
+    return list(zip(panel.axes[::2], panel.axes[1::2], strict=True))
+
+
+def _said(axis):
+    """The lines beside a picture: texts, whether their colour says right or wrong, and the lengths of their bars."""
+    marks = [{RIGHT: True, WRONG: False}.get(colors.to_rgba(text.get_color())) for text in axis.texts]
+    assert [{RIGHT: True, WRONG: False}.get(bar.get_facecolor()) for bar in axis.patches] == marks
+    return [text.get_text() for text in axis.texts], marks, [bar.get_width() for bar in axis.patches]
+
+
 def test_labels_that_are_right_are_green_and_wrong_ones_red_beside_their_image(drawn):
-    random, names = np.random.default_rng(0), [*"abcd"]
+    random = np.random.default_rng(0)
     truth = random.integers(0, 4, 40)
     said = np.where(np.arange(40) % 3 == 1, (truth + 1) % 4, truth)
-    test = {"scan": random.uniform(size=(40, 4, 4, 1)), "breed": np.eye(4)[truth]}
-    probabilities = (0.1 + 0.6 * np.eye(4)[said][:15]).astype(np.float32)
-    plots.both_directions(_model(scan={}, breed={("breed", "scan"): probabilities}), test, names, "labels.png")
+    source = _source(scan=random.uniform(size=(40, 4, 4, 1)), breed=np.eye(4)[truth])
+    probabilities = (0.1 + 0.6 * np.eye(4)[said][:12]).astype(np.float32)
+    plots.both_directions(_model(scan={}, breed={("breed", "scan"): probabilities}), source, "labels.png")
     panel = drawn[0].subfigs[1]
-    assert panel.get_suptitle() == "Labels from unseen images: breed given scan"
-    pictures, bars = panel.axes[::2], panel.axes[1::2]
-    assert len(bars) == 15
-    for index, (picture, axis) in enumerate(zip(pictures, bars, strict=True)):
-        np.testing.assert_allclose(_shown(picture).squeeze(), 255 * (1 - test["scan"][index].squeeze()), atol=0.51)
+    assert panel.get_suptitle() == "Labels from images: breed given scan"
+    assert len(_pairs(panel)) == 12
+    for index, (picture, axis) in enumerate(_pairs(panel)):
+        ink = 255 * (1 - source.test["scan"][index].squeeze())
+        np.testing.assert_allclose(_shown(picture).squeeze(), ink, atol=0.51)
+        texts, marks, lengths = _said(axis)
         right = said[index] == truth[index]
-        color = RIGHT if right else WRONG
-        title = f"{names[said[index]]}  (70%)" + ("" if right else f", is {names[truth[index]]}")
-        assert (axis.get_title(), colors.to_rgba(axis.title.get_color())) == (title, color)
-        for entry, bar in enumerate(axis.patches):
-            assert bar.get_height() == pytest.approx(probabilities[index, entry])
-            assert (bar.get_facecolor() in (RIGHT, WRONG)) == (entry == said[index])
-            assert entry != said[index] or bar.get_facecolor() == color
+        assert (texts[0], marks[0]) == (f"{'abcd'[said[index]]}  70.0%", right)
+        assert lengths == pytest.approx([0.7, 0.1, 0.1])
+        assert axis.get_title(loc="left") == ("" if right else f"It is {'abcd'[truth[index]]}.")
+        assert set(marks[1:]) <= {None, True}
 
 
 def test_attributes_that_are_right_are_green_and_wrong_ones_red_beside_their_face(drawn):
     random = np.random.default_rng(0)
-    test = {
-        "photo": random.integers(0, 256, (20, 4, 4, 3), np.uint8),
-        "traits": random.choice([-1.0, 1.0], (20, 10)),
-    }
-    values = random.normal(size=(6, 10)).astype(np.float32)
-    plots.both_directions(_model(photo={}, traits={("traits", "photo"): values}), test, (), "faces.png")
+    photos = random.integers(0, 256, (20, 4, 4, 3), np.uint8)
+    source = _source(photo=photos, traits=random.choice([-1.0, 1.0], (20, 10)))
+    values = random.normal(size=(8, 10)).astype(np.float32)
+    plots.both_directions(_model(photo={}, traits={("traits", "photo"): values}), source, "faces.png")
     panel = drawn[0].subfigs[1]
-    assert panel.get_suptitle() == "Attributes of unseen images: traits given photo"
-    pictures, texts = panel.axes[::2], panel.axes[1::2]
-    assert len(texts) == 6
-    for index, (picture, axis) in enumerate(zip(pictures, texts, strict=True)):
-        np.testing.assert_array_equal(_shown(picture), test["photo"][-6:][index])
-        best = sorted(range(10), key=lambda entry: -values[index, entry])[:7]
-        for entry, text in zip(best, axis.texts, strict=True):
-            right = test["traits"][-6:][index, entry] == 1
-            assert text.get_text().startswith(NAMES[entry].replace("_", " "))
-            assert text.get_text().endswith("(no)") == (not right)
-            assert colors.to_rgba(text.get_color()) == (RIGHT if right else WRONG)
+    assert panel.get_suptitle() == "Attributes from images: traits given photo"
+    for index, (picture, axis) in enumerate(_pairs(panel)[:8]):
+        np.testing.assert_array_equal(_shown(picture), photos[index])
+        best = [entry for entry in np.argsort(-values[index])[:6] if values[index, entry] > 0]
+        texts, marks, _ = _said(axis)
+        assert [text.split("  ")[0] for text in texts] == [NAMES[entry].replace("_", " ") for entry in best]
+        assert marks == [source.test["traits"][index, entry] == 1 for entry in best]
 
 
-def test_images_are_shown_for_every_label_and_below_the_real_ones_that_have_their_attributes(drawn):
+def test_every_direction_between_images_and_labels_or_attributes_is_drawn_whatever_they_are_called(drawn):
     levels = np.linspace(0, 1, 4, dtype=np.float32)
     made = np.ones((4, 4, 4, 1), np.float32) * levels[:, None, None, None]
-    faces = np.ones((8, 4, 4, 3), np.float32) * np.linspace(-1, 1, 8, dtype=np.float32)[:, None, None, None]
+    faces = np.ones((11, 4, 4, 3), np.float32) * np.linspace(-1, 1, 11, dtype=np.float32)[:, None, None, None]
     told = {"scan": {("scan", "breed"): made}, "photo": {("photo", "traits"): faces}, "breed": {}, "traits": {}}
     random = np.random.default_rng(0)
-    test = {
-        "scan": random.uniform(size=(20, 4, 4, 1)),
-        "breed": np.eye(4)[random.integers(0, 4, 20)],
-        "photo": random.integers(0, 256, (20, 4, 4, 3), np.uint8),
-        "traits": random.choice([-1.0, 1.0], (20, 10)),
-    }
-    plots.both_directions(_model(**told), test, [*"abcd"], "pictures.png")
+    source = _source(
+        scan=random.uniform(size=(20, 4, 4, 1)),
+        breed=np.eye(4)[random.integers(0, 4, 20)],
+        photo=random.integers(0, 256, (20, 4, 4, 3), np.uint8),
+        traits=np.where(np.arange(10) < 3, 1.0, -1.0) * np.ones((20, 1)),
+    )
+    plots.both_directions(_model(**told), source, "pictures.png")
     panels = {panel.get_suptitle(): panel for panel in drawn[0].subfigs}
     assert sorted(panels) == sorted(
-        [f"Images from labels: {image} given breed" for image in ("scan", "photo")]
-        + [f"Images from the attributes of the real ones: {image} given traits" for image in ("scan", "photo")]
-        + [f"Labels from unseen images: breed given {image}" for image in ("scan", "photo")]
-        + [f"Attributes of unseen images: traits given {image}" for image in ("scan", "photo")]
+        [f"{kind} from images: {name} given {image}" for image in ("scan", "photo") for kind, name in KINDS]
+        + [f"Images from {kind.lower()}: {image} given {name}" for image in ("scan", "photo") for kind, name in KINDS]
     )
     axes = panels["Images from labels: scan given breed"].axes
     assert [axis.get_title() for axis in axes[:4]] == [*"abcd"]
-    shown = [_shown(axis).ravel()[0] for axis in axes]
-    assert shown == [255, 170, 85, 0] * 11  # as ink: the mean of z, and ten samples
-    axes = panels["Images from the attributes of the real ones: photo given traits"].axes
-    rows = np.array([_shown(axis) for axis in axes]).reshape(5, 8, 4, 4, 3)
-    np.testing.assert_array_equal(rows[0], test["photo"][:8])
-    for row in rows[2:]:
-        np.testing.assert_allclose(row[:, 0, 0, 0], 100 + 50 * np.linspace(-1, 1, 8), atol=0.51)
+    assert [_shown(axis).ravel()[0] for axis in axes] == [255, 170, 85, 0] * 7  # as ink: the mean of z, and six samples
+    axes = panels["Images from attributes: photo given traits"].axes[:11]
+    assert [axis.get_title() for axis in axes] == [
+        "usual",
+        *(f"{'not ' if number < 3 else ''}{name.replace('_', ' ')}" for number, name in enumerate(NAMES)),
+    ]
+    shown = [_shown(axis)[0, 0, 0] for axis in axes]
+    np.testing.assert_allclose(shown, 100 + 50 * np.linspace(-1, 1, 11), atol=0.51)
 
 
 def test_a_model_without_an_image_and_a_label_or_attributes_has_no_such_picture(tmp_path):
     model = tj.JMVAE(small_modalities("wcv"), 2)
-    plots.both_directions(model, small_batch("wcv"), (), tmp_path / "generated.png")
+    plots.both_directions(model, _source(**small_batch("wcv")), tmp_path / "generated.png")
     assert not list(tmp_path.iterdir())
 
 

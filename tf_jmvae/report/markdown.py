@@ -3,8 +3,15 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["findings", "measured_at", "share", "table", "trainings", "value"]
+import jinja2
 
+__all__ = ["page", "share", "table", "value"]
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("tf_jmvae.report"),
+    undefined=jinja2.StrictUndefined,
+    autoescape=False,
+)
 _RATES = ("learning_rate", "decoder_learning_rate", "discriminator_learning_rate")
 
 
@@ -25,12 +32,30 @@ def share(measured: Mapping[str, Any] | None) -> str:
     return "" if measured is None else f"{measured['mean']:.2%} ± {measured['standard_error']:.2%}"
 
 
-def findings(page: str | None) -> str:
-    """Where it is written what the numbers mean; nothing without such a page."""
-    return f"What the numbers mean, and why some fall short of the paper's: [findings]({page})." if page else ""
+def page(template: str, record: Mapping[str, Any], findings: str | None, **values: Any) -> str:
+    """A study's page.
+
+    Args:
+      template: a file of `templates`.
+      record: what the study has written.
+      findings: the page that says what the numbers mean, to link to.
+      **values: whatever else the template names.
+    """
+    text = _TEMPLATES.get_template(template).render(
+        record=record,
+        scale=record["scale"],
+        measured=record["measurements"],
+        findings=findings,
+        value=value,
+        share=share,
+        trainings=_trainings(record["trainings"]),
+        measured_at=_measured_at(record),
+        **values,
+    )
+    return "\n\n".join(section for section in text.strip().split("\n\n") if section.strip()) + "\n"
 
 
-def trainings(found: Mapping[str, Any]) -> str:
+def _trainings(found: Mapping[str, Any]) -> str:
     """A row for each training: epochs, warm-up, learning rates, time, seed and commit."""
     rows = []
     for name, training in found.items():
@@ -42,7 +67,7 @@ def trainings(found: Mapping[str, Any]) -> str:
     return table(["training", "epochs", "warm-up", "learning rate", "time", "seed", "commit"], rows)
 
 
-def measured_at(record: Mapping[str, Any]) -> str:
+def _measured_at(record: Mapping[str, Any]) -> str:
     """Which commits the measurements are of, and whether anything was made from a working tree that differed."""
     found = [*record["trainings"].values(), *record["measurements"].values()]
     commits = sorted({one["commit"][:10] for one in record["measurements"].values() if one.get("commit")})

@@ -29,46 +29,18 @@ def mnist(record: Mapping[str, Any], findings: str | None = None) -> str:
       record: what the study wrote to `results/mnist.json`.
       findings: the page that says what the numbers mean, to link to.
     """
-    scale, measured = record["scale"], record["measurements"]
-    sections = [
-        "# Results",
-        f"Made by `tf-jmvae reproduce mnist`; every number is in [mnist.json](results/mnist.json). {_data(scale)} "
-        f"Nats per test example, more is better; after ± the standard error over the test set. Seed {record['seed']}.",
-        markdown.findings(findings),
-        "## Table 1: conditional log-likelihoods",
-        f"The bound of Eq. (11) with N = {scale['num_samples']} samples of z and, where a model completes missing "
-        f"modalities by iterated sampling, {scale['num_steps']} steps in one chain, whose end all "
-        f"{scale['num_samples']} samples share. The paper's value follows in brackets. JMVAE-kl in the paper's row has "
-        "alpha = 1, as Eq. (10) is printed. The paper completes the missing input of a CVAE by iterated sampling, "
-        "which starts from an image of zeros here; z ~ p(z), which is p(z | w) in that model, is the usual choice.",
-        TABLE_1.values(measured),
-        TABLE_1.compared(measured),
-        "## Importance estimates of the marginal log-likelihoods",
-        f"{scale['importance_samples']} samples; ESS is the effective sample size. In brackets the values of arXiv "
-        "1611.01891, the earlier English version of the paper.",
-        _importance(measured),
-        "## Figure 3: images from labels",
-        "Rows: steps of iterated sampling; JMVAE-kl needs none, so each of its rows is a new sample.",
-        "![Images generated from each label](images/mnist-figure-3.png)",
-        "## Figure 4: single conditional log-likelihood",
-        f"The bound on the first {scale['figure_4_size']} test images; bands are two standard errors.",
-        "![Log-likelihood over steps](images/mnist-figure-4.png)",
-        over_steps(measured, "figure-4", 1),
-        "## Figure 5: a two-dimensional z",
-        "![Latent spaces](images/mnist-figure-5.png)",
-        _figure_5(measured),
-        "## Coherence",
-        "The share of generated modalities that a classifier finds to be of the class that they should be; images from "
-        "labels and from the prior are judged by a convolutional network. It was trained on grey images and is right "
-        f"on {markdown.share(measured['coherence/classifier'])} of the real test images, which are binarised.",
-        _coherence(measured),
-        "## Trainings",
-        "Networks of section 4.2.1, Adam with cosine decay, batches of 128; the KL to the prior warms up over the "
-        "first tenth of the epochs, the paper's share. The paper trains for 2000 epochs.",
-        markdown.trainings(record["trainings"]),
-        markdown.measured_at(record),
-    ]
-    return "\n\n".join(section for section in sections if section) + "\n"
+    measured = record["measurements"]
+    return markdown.page(
+        "mnist.md",
+        record,
+        findings,
+        table=TABLE_1,
+        over_steps=over_steps,
+        data=_data(record["scale"]),
+        importance=_importance(measured),
+        area=lambda model: f"{measured[f'figure-5/{model}-2d']['mean']:.1%}",
+        coherence=_coherence(measured),
+    )
 
 
 def _data(scale: Mapping[str, Any]) -> str:
@@ -92,16 +64,6 @@ def _importance(measured: Mapping[str, Any]) -> str:
             below.append(f"- {model}, {quantity} with {proposal}: {paper - ours['mean']:.2f} nats below {paper}.")
     table = markdown.table(["model", "quantity", "proposal", "estimate", "ESS"], rows)
     return "\n\n".join(part for part in (table, "\n".join(below)) if part)
-
-
-def _figure_5(measured: Mapping[str, Any]) -> str:
-    jmvae, hierarchy, kl = (
-        f"{measured[f'figure-5/{model}-2d']['mean']:.1%}" for model in ("jmvae", "hierarchical-jmvae", "jmvae-kl")
-    )
-    return (
-        f"z from w alone covers {jmvae} of the area that z from all modalities covers for JMVAE, {hierarchy} for the "
-        f"hierarchical model (its top layer) and {kl} for JMVAE-kl."
-    )
 
 
 def _coherence(measured: Mapping[str, Any]) -> str:

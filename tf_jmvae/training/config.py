@@ -3,6 +3,7 @@
 It does not import TensorFlow, so that the command line can say at once which options there are.
 """
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -147,11 +148,12 @@ class DataConfig(_Schema):
     strict: bool = False
     """CelebA: stop at a broken image in place of leaving it out."""
 
-    def load(self) -> "Source":
-        """The dataset."""
+    def load(self, data_dir: str | os.PathLike | None = None) -> "Source":
+        """The dataset; its files are in `data_dir`, if they are no longer where they were."""
         from tf_jmvae.data.sources import load
 
-        return load(**self.model_dump(exclude={"dataset", "batch_size"}), name=self.dataset)
+        options = self.model_dump(exclude={"dataset", "batch_size"})
+        return load(self.dataset, **options | ({"data_dir": Path(data_dir)} if data_dir else {}))
 
 
 class TrainingConfig(_Schema):

@@ -11,9 +11,8 @@ from tf_jmvae.evaluation import Estimate
 from tf_jmvae.evaluation.planned import Planned, planned
 from tf_jmvae.files import write_json
 from tf_jmvae.provenance import environment
-from tf_jmvae.training.config import Config
 from tf_jmvae.training.errors import RunError
-from tf_jmvae.training.run import load_model, read_json
+from tf_jmvae.training.run_folder import load_model, read_config
 
 __all__ = ["EVALUATION", "compute", "evaluate_run"]
 
@@ -82,13 +81,19 @@ def compute(
     counts = {name: checks.positive_integer(name, value) for name, value in counts.items()}
     if examples is not None:
         checks.positive_integer("examples", examples)
-    config = _config(run_dir, data_dir)
+    if not (run_dir / "metrics.json").is_file():
+        state = "is no finished run" if run_dir.is_dir() else "does not exist"
+        raise RunError(
+            f"{run_dir} {state}. Expected the folder that tf-jmvae train leaves, such as runs/mnist-jmvae-kl."
+        )
+    advice = f"Delete the folder {run_dir} and train the run anew."
+    config = read_config(run_dir, advice)
     _say("Loading the model ...", verbose)
-    model = load_model(run_dir / "model.keras", advice=f"Delete the folder {run_dir} and train the run anew.")
+    model = load_model(run_dir / "model.keras", advice=advice)
     if num_steps is not None:
         model.iterated_sampling = model.iteration(num_steps)
     _say("Loading the data ...", verbose)
-    test = config.data.load().only(model.modalities).test
+    test = config.data.load(data_dir).only(model.modalities).test
     available = len(next(iter(test.values())))
     if examples is not None and examples > available:
         raise ValueError(f"examples must lie between 1 and {available}, the size of the test set; got {examples}.")
@@ -112,24 +117,6 @@ def _row(one: Planned, estimate: Estimate) -> dict[str, Any]:
     found = estimate.as_dict()
     kept = ("estimator", "mean", "standard_error", "effective_sample_size", "num_samples", "quantity", "settings")
     return {"target": one.target, "given": one.given, **{name: found[name] for name in kept}}
-
-
-def _config(run_dir: Path, data_dir: str | os.PathLike | None) -> Config:
-    if not (run_dir / "metrics.json").is_file():
-        state = "is no finished run" if run_dir.is_dir() else "does not exist"
-        raise RunError(
-            f"{run_dir} {state}. Expected the folder that tf-jmvae train leaves, such as runs/mnist-jmvae-kl."
-        )
-    recorded = read_json(run_dir / "config.json", f"Delete the folder {run_dir} and train the run anew.")
-    try:
-        config = Config.model_validate(recorded["config"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(
-            f"{run_dir / 'config.json'} is no configuration of this version of tf_jmvae: {error}."
-        ) from error
-    if data_dir is None:
-        return config
-    return config.model_copy(update={"data": config.data.model_copy(update={"data_dir": Path(data_dir)})})
 
 
 def _say(text: str, verbose: bool) -> None:

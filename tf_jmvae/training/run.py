@@ -288,4 +288,4 @@ def _draw(
     from tf_jmvae.report import plots
 
     replace_atomically(run_dir / "history.png", lambda path: plots.history(history, path))
-    plots.both_directions(model, source.test, source.class_names, run_dir / "generated.png", seed=config.seed)
+    plots.both_directions(model, source, run_dir / "generated.png", seed=config.seed)

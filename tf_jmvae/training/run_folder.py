@@ -22,6 +22,7 @@ __all__ = [
     "is_finished",
     "load_model",
     "prepare",
+    "read_config",
     "read_json",
 ]
 
@@ -97,13 +98,7 @@ def _recorded(run_dir: Path) -> dict[str, Any] | None:
 
 def _require_same(run_dir: Path, config: Config) -> None:
     advice = "Choose another folder with --run-dir, or delete that one (tf-jmvae train does with --overwrite)."
-    try:
-        recorded = Config.model_validate(_recorded(run_dir)["config"])  # what was no option then has its default
-    except ValueError as error:
-        raise RunError(
-            f"{run_dir / 'config.json'} is no configuration of this version of tf_jmvae: {error}. {advice}"
-        ) from error
-    before, now = comparable(recorded), comparable(config)
+    before, now = comparable(read_config(run_dir, advice)), comparable(config)
     changed = [
         f"{key} ({before.get(key)} there, {now.get(key)} here)"
         for key in sorted(before.keys() | now.keys())
@@ -111,6 +106,20 @@ def _require_same(run_dir: Path, config: Config) -> None:
     ]
     if changed:
         raise RunError(f"{run_dir} holds a run with other settings: {', '.join(changed)}. {advice}")
+
+
+def read_config(run_dir: Path, advice: str) -> Config:
+    """The configuration that a run was started with; what was no option then has its default.
+
+    Raises:
+      RunError: the folder's config.json is missing, damaged, or not of this version.
+    """
+    path = run_dir / "config.json"
+    recorded = read_json(path, advice)
+    try:
+        return Config.model_validate(recorded["config"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path} is no configuration of this version of tf_jmvae: {error}. {advice}") from error
 
 
 def load_model(path: Path, *, maker: str = "tf-jmvae train", advice: str = "") -> MultimodalVAE:

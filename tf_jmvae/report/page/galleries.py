@@ -9,9 +9,9 @@ import numpy as np
 from tf_jmvae.data import Source
 from tf_jmvae.directions import directions, named, pixels
 from tf_jmvae.report.page.numbers import number, percent
-from tf_jmvae.report.page.pictures import Picture, picture, strip
+from tf_jmvae.report.page.pictures import Picture, strip
 
-__all__ = ["Bar", "Card", "Gallery", "galleries"]
+__all__ = ["Bar", "Card", "Gallery", "galleries", "of_directions"]
 
 _SAMPLES, _NAMED, _LISTED, _PRIOR, _FACES, _ATTRIBUTES = 6, 12, 3, 24, 8, 6
 
@@ -69,8 +69,15 @@ def galleries(model: Any, source: Source | None, *, seed: int) -> list[Gallery]:
       seed: of the samples.
     """
     maker = _Maker(model, source, {"seed": seed})
+    more = [gallery for gallery in (maker.reconstructions(), maker.prior()) if gallery]
+    return [*of_directions(model, source, seed=seed), *more]
+
+
+def of_directions(model: Any, source: Source | None, *, seed: int) -> list[Gallery]:
+    """A gallery for each direction between an image and a label or attributes; the arguments are as for `galleries`."""
+    maker = _Maker(model, source, {"seed": seed})
     made = [maker.direction(target, given) for target, given in directions(model)]
-    return [gallery for gallery in (*made, maker.reconstructions(), maker.prior()) if gallery]
+    return [gallery for gallery in made if gallery]
 
 
 class _Maker:
@@ -118,11 +125,11 @@ class _Maker:
         options = {**self.options, "seed": np.tile(np.int32([[0, self.options["seed"]]]), (len(changed), 1))}
         made = self.model.generate({given: changed}, targets=[target], latent="mean", **options)[target]
         images = pixels(self.model, target, made)
-        cards = [Card(picture(images[0], "The image made for the usual attributes."), "usual")]
+        cards = [Card(Picture(images[0], "The image made for the usual attributes."), "usual")]
         for entry, (name, value) in enumerate(zip(names, usual, strict=True)):
             words = name.replace("_", " ")
             words = f"not {words}" if value > 0 else words
-            cards.append(Card(picture(images[entry + 1], f"The same with one attribute changed: {words}."), words))
+            cards.append(Card(Picture(images[entry + 1], f"The same with one attribute changed: {words}."), words))
         has = ", ".join(name.replace("_", " ") for name, value in zip(names, usual, strict=True) if value > 0)
         text = (
             f"The model is given a list of {len(names)} attributes {given} and nothing else, and makes an image "
@@ -144,7 +151,7 @@ class _Maker:
             bars = self._classes(target, values, real) if is_label else self._attributes(target, values, real)
             note = self._missed(target, values, real)
             words = ", ".join(f"{bar.name} {bar.value}" for bar in bars)
-            cards.append(Card(picture(image, f"A test image; the model names {words}."), bars=bars, note=note))
+            cards.append(Card(Picture(image, f"A test image; the model names {words}."), bars=bars, note=note))
         what = "how likely it finds each label" if self.kinds[target] == "label" else "which attributes it sees"
         scale = "" if self.kinds[target] == "label" else ", from 0, undecided, to 1"
         text = (
@@ -177,7 +184,7 @@ class _Maker:
         for row, image in enumerate(shown):
             words = [self._words(name, drawn[name][row].numpy()) for name in self.model.targets if name != images[0]]
             caption = ", ".join(filter(None, words))
-            cards.append(Card(picture(image, f"A sample from the prior{caption and f', named {caption}'}."), caption))
+            cards.append(Card(Picture(image, f"A sample from the prior{caption and f', named {caption}'}."), caption))
         others = " and ".join(name for name in self.model.targets if self.kinds[name] in ("label", "attributes"))
         text = "z is drawn from the prior, with nothing given, and all modalities are made from it."
         text += f" Below each image is the {others} made from the same z: the two should agree." if others else ""

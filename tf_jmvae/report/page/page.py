@@ -74,9 +74,7 @@ def write(run_dir: Path, output: Path | None = None, *, data_dir: Path | None = 
 def _source(record: Record, data_dir: Path | None) -> Source | None:
     """The run's data; None, with a note, if they are not there any more."""
     try:
-        data = record.config.data
-        data = data.model_copy(update={"data_dir": data_dir}) if data_dir else data
-        return data.load().only(record.config.model.modalities)
+        return record.config.data.load(data_dir).only(record.config.model.modalities)
     except (OSError, ValueError) as error:
         record.notes.append(f"The data cannot be read, so what needs test examples is left out: {error}")
         return None

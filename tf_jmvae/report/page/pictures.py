@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-__all__ = ["Picture", "picture", "strip"]
+__all__ = ["Picture", "strip"]
 
 
 @dataclass(frozen=True)
@@ -15,34 +15,40 @@ class Picture:
     """An image inside the page.
 
     Attributes:
-      uri: with all its bytes.
+      pixels: uint8 `[H, W, 1]` or `[H, W, 3]`.
       alt: what it shows, in words.
-      width: in pixels.
-      height: in pixels.
-      style: `"ink"`, which is dark on white and may be shown as light on dark, or `"photograph"`.
+      rows: images in it, one below the other.
     """
 
-    uri: str
+    pixels: np.ndarray
     alt: str
-    width: int
-    height: int
-    style: str
+    rows: int = 1
 
+    @property
+    def width(self) -> int:
+        return self.pixels.shape[1]
 
-def picture(image: np.ndarray, alt: str) -> Picture:
-    """One image, uint8 `[H, W, 1]` or `[H, W, 3]`: a PNG, or a JPEG of colours."""
-    grey = image.shape[-1] == 1
-    drawn = Image.fromarray(image[..., 0] if grey else image)
-    buffer = io.BytesIO()
-    if grey:
-        drawn.save(buffer, format="PNG", optimize=True)
-    else:
-        drawn.save(buffer, format="JPEG", quality=92, subsampling=0)
-    encoded = base64.b64encode(buffer.getvalue()).decode()
-    uri = f"data:image/{'png' if grey else 'jpeg'};base64,{encoded}"
-    return Picture(uri, alt, drawn.width, drawn.height, "ink" if grey else "photograph")
+    @property
+    def height(self) -> int:
+        return self.pixels.shape[0]
+
+    @property
+    def style(self) -> str:
+        """`"ink"`, which is dark on white and may be shown as light on dark, or `"photograph"`."""
+        return "ink" if self.pixels.shape[-1] == 1 else "photograph"
+
+    @property
+    def uri(self) -> str:
+        """All its bytes: a PNG, or a JPEG of colours."""
+        buffer = io.BytesIO()
+        if self.style == "ink":
+            Image.fromarray(self.pixels[..., 0]).save(buffer, format="PNG", optimize=True)
+        else:
+            Image.fromarray(self.pixels).save(buffer, format="JPEG", quality=92, subsampling=0)
+        kind = "png" if self.style == "ink" else "jpeg"
+        return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def strip(images: np.ndarray, alt: str) -> Picture:
     """Images one below the other, uint8 `[N, H, W, C]`."""
-    return picture(images.reshape(-1, *images.shape[2:]), alt)
+    return Picture(images.reshape(-1, *images.shape[2:]), alt, len(images))

@@ -9,7 +9,8 @@ from typing import Any
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.training.build import build_model
 from tf_jmvae.training.config import Config
-from tf_jmvae.training.run import RunError, load_model
+from tf_jmvae.training.errors import RunError
+from tf_jmvae.training.run_folder import load_model, read_config
 
 __all__ = ["Record", "read", "read_json"]
 
@@ -78,13 +79,8 @@ def read(folder: Path) -> Record:
             "runs/digits-jmvae-kl; 'tf-jmvae train' makes one."
         )
     notes: list[str] = []
+    config = read_config(folder, "Give the folder of another run, or train it anew.")
     recorded = read_json(folder / "config.json", notes)
-    try:
-        config = Config.model_validate(recorded["config"])
-    except (TypeError, KeyError, ValueError) as error:
-        raise RunError(
-            f"{folder / 'config.json'} is no configuration of a run of this version of tf_jmvae: {error}"
-        ) from error
     finished = (folder / "metrics.json").is_file()
     whole = folder / "history.json"
     history = read_json(whole, notes) if whole.is_file() else _checkpoint(folder, notes)

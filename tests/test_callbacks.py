@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import pathlib
 
 import keras
@@ -367,6 +368,14 @@ class TestFiles:
         assert seen == {"path": str(tmp_path / "weights~.tar.gz"), "target meanwhile": "old"}
         assert target.read_text() == "new"
         assert list(tmp_path.iterdir()) == [target]
+
+    def test_a_file_is_on_the_disk_before_it_has_its_name(self, tmp_path, monkeypatch):
+        events = []
+        monkeypatch.setattr(os, "fsync", lambda descriptor: events.append(os.fstat(descriptor).st_ino))
+        rename = pathlib.Path.replace
+        monkeypatch.setattr(pathlib.Path, "replace", lambda *paths: events.append("renamed") or rename(*paths))
+        write_json(tmp_path / "history.json", [1])
+        assert events == [(tmp_path / "history.json").stat().st_ino, "renamed"]
 
     @pytest.mark.parametrize("old", ["old", None])
     def test_a_write_that_raises_leaves_everything_as_it_was(self, tmp_path, old):

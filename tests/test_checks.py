@@ -296,7 +296,7 @@ def test_a_network_is_a_keras_layer(role, network):
         tj.Modality((3,), "bernoulli", **{role: network})
 
 
-@pytest.mark.parametrize("name", ["two words", "x/y", "", "prior", "self", "x_bytes", "_x", "größe", 3])
+@pytest.mark.parametrize("name", ["two words", "x/y", "", "prior", "noise", "x_as_png", "x_bytes", "_x", "größe", 3])
 def test_a_modality_has_a_name_that_metrics_can_carry(name):
     modalities = small_modalities("xw")
     with pytest.raises(
@@ -305,6 +305,18 @@ def test_a_modality_has_a_name_that_metrics_can_carry(name):
     ) as error:
         tj.JMVAE({name: modalities["x"], "w": modalities["w"]}, 2)
     assert repr(name) in str(error.value)
+
+
+def test_names_may_hold_words_that_join_others_but_not_stand_for_two_things():
+    x, w, v = small_modalities("xwv").values()
+    assert list(tj.JMVAEKL({"text_and_image": x, "from_camera": w}, 2).subset_encoders) == [
+        "text_and_image",
+        "from_camera",
+    ]
+    with pytest.raises(ValueError, match="'a_and_b' could be two of them"):
+        tj.JMVAE({"a": x, "b": w, "a_and_b": v}, 2)
+    with pytest.raises(ValueError, match="'x_from_y_from_w' could be two of them"):
+        tj.JMVAE({"x": x, "x_from_y": w, "y_from_w": v, "w": small_modalities("w")["w"]}, 2)
 
 
 def test_names_differ_in_more_than_case():

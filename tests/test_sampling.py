@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from conftest import small_modalities
 from scipy import stats
 
+import tf_jmvae as tj
 from tf_jmvae import sampling, seeds
 
 tfd = tfp.distributions
@@ -121,3 +123,19 @@ def test_parameters_without_a_batch_axis_belong_to_the_dimensions():
     assert samples.shape == (2, MANY, 3)
     np.testing.assert_allclose(samples.std(axis=1), [[0.1, 1.0, 10.0]] * 2, rtol=0.06)
     assert sampling.draw(distribution, _seeds(2)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("num_chains", [None, 1, 2])
+def test_samples_of_a_row_are_its_own_and_those_that_it_has_alone(num_chains):
+    model = tj.JMVAE(small_modalities(), 2)
+    for weight in model.weights:  # far from each other, so that rows and samples cannot be mistaken
+        weight.assign(tf.random.stateless_normal(weight.shape, [1, 2]))
+    x = np.stack([np.full((4, 4, 1), value, np.float32) for value in (0.0, 0.5, 1.0)])
+    row_seeds = tf.constant([[1, 2], [3, 4], [5, 6]])
+    options = {"num_samples": 4, "iterated_sampling": tj.IteratedSampling(2, num_chains=num_chains)}
+    together = model.generate({"x": x}, seed=row_seeds, **options)["w"].numpy()
+    assert together.shape == (3, 4, 3)
+    for row in range(3):
+        alone = model.generate({"x": x[row : row + 1]}, seed=row_seeds[row : row + 1], **options)["w"].numpy()
+        np.testing.assert_allclose(together[row], alone[0], atol=1e-5)
+    assert len(np.unique(together.reshape(12, 3).round(4), axis=0)) == 12

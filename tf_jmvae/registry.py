@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-__all__ = ["DATASETS", "LIKELIHOODS", "MODELS", "Registry", "UnknownNameError"]
+__all__ = ["DATASETS", "ESTIMATORS", "LIKELIHOODS", "MODELS", "Registry", "UnknownNameError"]
 
 Entry = TypeVar("Entry")
 
@@ -100,3 +100,4 @@ def _files(package: str) -> list[Path]:
 MODELS = Registry("model", "tf_jmvae.models")
 LIKELIHOODS = Registry("likelihood", "tf_jmvae.heads")
 DATASETS = Registry("dataset", "tf_jmvae.data")
+ESTIMATORS = Registry("estimator", "tf_jmvae.evaluation")

@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import tf_jmvae as tj
 from tf_jmvae.evaluation import conditional_coherence, joint_coherence, memory
@@ -162,6 +163,16 @@ def test_the_settings_of_iterated_sampling_are_recorded():
     assert json.loads(json.dumps(iterated.as_dict(), allow_nan=False))["num_examples"] == 60
 
 
+def test_batches_are_generated_by_the_steps_that_are_asked_for_from_seeds_of_their_own(monkeypatch):
+    monkeypatch.setattr("tf_jmvae.evaluation.coherence._BATCH", 25)
+    model, calls = tj.JMVAE(_modalities(), CLASSES), []
+    monkeypatch.setattr(model, "generate", lambda *_, **options: calls.append(options) or {"x": tf.zeros((25, 1, 4))})
+    data = {name: values[:50] for name, values in DATA.items()}
+    _x_from_w(_class_of, model, data, labels=LABELS[:50], iterated_sampling=tj.IteratedSampling(3, "noise"))
+    assert [call["iterated_sampling"] for call in calls] == [tj.IteratedSampling(3, "noise")] * 2
+    assert len({tuple(call["seed"].numpy()) for call in calls}) == 2
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -236,6 +247,14 @@ def test_all_modalities_must_agree_at_once():
     assert estimate.mean == pytest.approx(0.5, abs=0.06)
     assert estimate.standard_error == pytest.approx(0.5 / np.sqrt(2000), rel=0.02)
     assert joint_coherence(model, num_samples=100, **QUIET).mean == 1  # of the two labels
+
+
+def test_joint_coherence_draws_every_batch_anew(monkeypatch):
+    monkeypatch.setattr("tf_jmvae.evaluation.coherence._BATCH", 10)
+    seen = []
+    joint_coherence(_perfect(), classifiers={"x": lambda x: seen.append(x) or _class_of(x)}, num_samples=30, **QUIET)
+    assert len(seen) == 3
+    assert len(np.unique(np.concatenate(seen).round(4), axis=0)) == 30
 
 
 def test_joint_coherence_repeats_with_its_seed():

@@ -10,7 +10,6 @@ import sys
 _PRELOADED = [
     "sklearn.datasets",
     "tf_jmvae.cli",
-    "tf_jmvae.report.faces",
     "tf_jmvae.report.plots",
     "tf_jmvae.serving.deployment",
 ]

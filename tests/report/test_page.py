@@ -35,9 +35,9 @@ EVALUATION = {
     "seed": 0,
     "examples": 200,
     "rows": [
-        {"estimator": "importance", "target": ["x", "w"], "given": [], "mean": -37.128, "standard_error": 0.244,
+        {"quantity": "log p(x, w)", "estimator": "importance", "target": ["x", "w"], "given": [], "mean": -37.128, "standard_error": 0.244,
          "effective_sample_size": 12.34, "num_samples": 100},
-        {"estimator": "bound", "target": ["w"], "given": ["x"], "mean": -0.08861, "standard_error": 0.0123,
+        {"quantity": "log p(w | x)", "estimator": "bound", "target": ["w"], "given": ["x"], "mean": -0.08861, "standard_error": 0.0123,
          "effective_sample_size": None, "num_samples": 10},
     ],
     "commit": None,

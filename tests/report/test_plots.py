@@ -1,21 +1,33 @@
 """Pictures of runs and studies show each thing in its own place, and right and wrong in their own colours."""
 
+import pathlib
+from typing import ClassVar
+
 import numpy as np
 import pytest
+import tensorflow as tf
+from conftest import small_batch, small_modalities
 from matplotlib import colors
 from matplotlib.figure import Figure
 
-from tf_jmvae.report import celeba_figures, faces, figures, plots
+import tf_jmvae as tj
+from tf_jmvae.report import celeba_figures, figures, plots
 from tf_jmvae.report.titles import TITLES
 
 RIGHT, WRONG = (colors.to_rgba(color) for color in (plots.RIGHT, plots.WRONG))
 
 
 @pytest.fixture
-def drawn(monkeypatch):
+def drawn(monkeypatch, tmp_path):
     """The figures that are saved."""
     found = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: found.append(figure))
+    monkeypatch.chdir(tmp_path)
+
+    def keep(figure, path, **_):
+        pathlib.Path(path).touch()
+        found.append(figure)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
     return found
 
 
@@ -24,71 +36,122 @@ def _shown(axis):
     return np.asarray(image.get_array())
 
 
-class _Tensor:
-    def __init__(self, values):
-        self._values = values
-
-    def numpy(self):
-        return self._values
+NAMES = tuple(f"Has_{letter}" for letter in "abcdefghij")
 
 
-class _Namer:
-    """A model that names w from x as it is told to."""
+class _Model(tj.JMVAEKL):
+    """Makes what it is told to, whatever it is given."""
 
-    targets = ("w",)
+    told: ClassVar = {}
 
-    def __init__(self, named):
-        self._named = named
+    def generate(self, observed, *, targets, num_samples=None, **_):
+        (target,) = targets
+        size, shape = len(next(iter(observed.values()))), self.modalities[target].event_shape
+        made = self.told.get((target, *observed), np.zeros((size, *shape), np.float32))
+        assert len(made) == size
+        return {target: tf.constant(made if num_samples is None else np.stack([made] * num_samples, axis=1))}
 
-    def generate(self, given, **_):
-        assert len(given["x"]) == len(self._named)
-        return {"w": _Tensor(self._named)}
 
-    def postprocess(self, images):
-        return images
+def _model(**told):
+    """Two images, a label and attributes under names of their own; `told` is what they are made to be."""
+    small = {"encoder": tj.networks.mlp([4]), "decoder": tj.networks.mlp([4])}
+    modalities = {
+        "scan": tj.Modality((4, 4, 1), "bernoulli", **small),
+        "breed": tj.Modality((4,), "categorical", **small),
+        "photo": tj.Modality((4, 4, 3), tj.heads.Gaussian(variance=1.0), standardized=True, **small),
+        "traits": tj.Modality((10,), tj.heads.Gaussian(variance=1.0), entry_names=NAMES, **small),
+    }
+    model = _Model({name: modalities[name] for name in modalities if name in told}, 2)
+    model.told = {key: values for directions in told.values() for key, values in directions.items()}
+    if "photo" in told:
+        model.set_statistics("photo", np.full((4, 4, 3), 100.0), np.full((4, 4, 3), 50.0))
+    return model
 
 
 def test_labels_that_are_right_are_green_and_wrong_ones_red_beside_their_image(drawn):
     random, names = np.random.default_rng(0), [*"abcd"]
     truth = random.integers(0, 4, 40)
-    named = np.where(np.arange(40) % 3 == 1, (truth + 1) % 4, truth)
-    test = {"x": random.uniform(size=(40, 4, 4, 1)), "w": np.eye(4)[truth]}
-    probabilities = 0.1 + 0.6 * np.eye(4)[named][:15]
-    plots.both_directions(_Namer(probabilities), test, names, "labels.png")
-    pictures, bars = drawn[0].axes[::2], drawn[0].axes[1::2]
+    said = np.where(np.arange(40) % 3 == 1, (truth + 1) % 4, truth)
+    test = {"scan": random.uniform(size=(40, 4, 4, 1)), "breed": np.eye(4)[truth]}
+    probabilities = (0.1 + 0.6 * np.eye(4)[said][:15]).astype(np.float32)
+    plots.both_directions(_model(scan={}, breed={("breed", "scan"): probabilities}), test, names, "labels.png")
+    panel = drawn[0].subfigs[1]
+    assert panel.get_suptitle() == "Labels from unseen images: breed given scan"
+    pictures, bars = panel.axes[::2], panel.axes[1::2]
     assert len(bars) == 15
     for index, (picture, axis) in enumerate(zip(pictures, bars, strict=True)):
-        np.testing.assert_array_equal(_shown(picture).squeeze(), test["x"][index].squeeze())
-        right = named[index] == truth[index]
+        np.testing.assert_allclose(_shown(picture).squeeze(), 255 * (1 - test["scan"][index].squeeze()), atol=0.51)
+        right = said[index] == truth[index]
         color = RIGHT if right else WRONG
-        title = f"{names[named[index]]}  (70%)" + ("" if right else f", is {names[truth[index]]}")
+        title = f"{names[said[index]]}  (70%)" + ("" if right else f", is {names[truth[index]]}")
         assert (axis.get_title(), colors.to_rgba(axis.title.get_color())) == (title, color)
         for entry, bar in enumerate(axis.patches):
             assert bar.get_height() == pytest.approx(probabilities[index, entry])
-            assert (bar.get_facecolor() in (RIGHT, WRONG)) == (entry == named[index])
-            assert entry != named[index] or bar.get_facecolor() == color
+            assert (bar.get_facecolor() in (RIGHT, WRONG)) == (entry == said[index])
+            assert entry != said[index] or bar.get_facecolor() == color
 
 
 def test_attributes_that_are_right_are_green_and_wrong_ones_red_beside_their_face(drawn):
-    random, names = np.random.default_rng(0), [f"Has_{letter}" for letter in "abcdefghij"]
-    test = {"x": random.integers(0, 256, (20, 4, 4, 3), np.uint8), "w": random.choice([-1, 1], (20, 10))}
-    values = random.normal(size=(6, 10))
-    faces.both_directions(_Namer(values), test, names, "faces.png")
-    pictures, texts = drawn[0].axes[::2], drawn[0].axes[1::2]
+    random = np.random.default_rng(0)
+    test = {
+        "photo": random.integers(0, 256, (20, 4, 4, 3), np.uint8),
+        "traits": random.choice([-1.0, 1.0], (20, 10)),
+    }
+    values = random.normal(size=(6, 10)).astype(np.float32)
+    plots.both_directions(_model(photo={}, traits={("traits", "photo"): values}), test, (), "faces.png")
+    panel = drawn[0].subfigs[1]
+    assert panel.get_suptitle() == "Attributes of unseen images: traits given photo"
+    pictures, texts = panel.axes[::2], panel.axes[1::2]
     assert len(texts) == 6
     for index, (picture, axis) in enumerate(zip(pictures, texts, strict=True)):
-        np.testing.assert_array_equal(_shown(picture), test["x"][-6:][index])
+        np.testing.assert_array_equal(_shown(picture), test["photo"][-6:][index])
         best = sorted(range(10), key=lambda entry: -values[index, entry])[:7]
         for entry, text in zip(best, axis.texts, strict=True):
-            right = test["w"][-6:][index, entry] == 1
-            assert text.get_text().startswith(names[entry].replace("_", " "))
+            right = test["traits"][-6:][index, entry] == 1
+            assert text.get_text().startswith(NAMES[entry].replace("_", " "))
             assert text.get_text().endswith("(no)") == (not right)
             assert colors.to_rgba(text.get_color()) == (RIGHT if right else WRONG)
 
 
+def test_images_are_shown_for_every_label_and_below_the_real_ones_that_have_their_attributes(drawn):
+    levels = np.linspace(0, 1, 4, dtype=np.float32)
+    made = np.ones((4, 4, 4, 1), np.float32) * levels[:, None, None, None]
+    faces = np.ones((8, 4, 4, 3), np.float32) * np.linspace(-1, 1, 8, dtype=np.float32)[:, None, None, None]
+    told = {"scan": {("scan", "breed"): made}, "photo": {("photo", "traits"): faces}, "breed": {}, "traits": {}}
+    random = np.random.default_rng(0)
+    test = {
+        "scan": random.uniform(size=(20, 4, 4, 1)),
+        "breed": np.eye(4)[random.integers(0, 4, 20)],
+        "photo": random.integers(0, 256, (20, 4, 4, 3), np.uint8),
+        "traits": random.choice([-1.0, 1.0], (20, 10)),
+    }
+    plots.both_directions(_model(**told), test, [*"abcd"], "pictures.png")
+    panels = {panel.get_suptitle(): panel for panel in drawn[0].subfigs}
+    assert sorted(panels) == sorted(
+        [f"Images from labels: {image} given breed" for image in ("scan", "photo")]
+        + [f"Images from the attributes of the real ones: {image} given traits" for image in ("scan", "photo")]
+        + [f"Labels from unseen images: breed given {image}" for image in ("scan", "photo")]
+        + [f"Attributes of unseen images: traits given {image}" for image in ("scan", "photo")]
+    )
+    axes = panels["Images from labels: scan given breed"].axes
+    assert [axis.get_title() for axis in axes[:4]] == [*"abcd"]
+    shown = [_shown(axis).ravel()[0] for axis in axes]
+    assert shown == [255, 170, 85, 0] * 11  # as ink: the mean of z, and ten samples
+    axes = panels["Images from the attributes of the real ones: photo given traits"].axes
+    rows = np.array([_shown(axis) for axis in axes]).reshape(5, 8, 4, 4, 3)
+    np.testing.assert_array_equal(rows[0], test["photo"][:8])
+    for row in rows[2:]:
+        np.testing.assert_allclose(row[:, 0, 0, 0], 100 + 50 * np.linspace(-1, 1, 8), atol=0.51)
+
+
+def test_a_model_without_an_image_and_a_label_or_attributes_has_no_such_picture(tmp_path):
+    model = tj.JMVAE(small_modalities("wcv"), 2)
+    plots.both_directions(model, small_batch("wcv"), (), tmp_path / "generated.png")
+    assert not list(tmp_path.iterdir())
+
+
 def _images(value, columns=3, channels=1):
-    dtype = np.float32 if channels == 1 else np.uint8
-    return np.stack([np.full((2, 2, channels), value + column, dtype) for column in range(columns)])
+    return np.stack([np.full((2, 2, channels), value + column, np.uint8) for column in range(columns)])
 
 
 def _panels(figure):

@@ -14,8 +14,8 @@ from tf_jmvae.report.titles import TITLES
 from tf_jmvae.reproduce import publish
 from tf_jmvae.reproduce.celeba_plan import TRAININGS as FACES
 from tf_jmvae.reproduce.collector import COLUMNS, COMPARED
-from tf_jmvae.reproduce.measurements import ROWS
-from tf_jmvae.reproduce.plan import TRAININGS
+from tf_jmvae.reproduce.mnist_measurements import ROWS
+from tf_jmvae.reproduce.mnist_plan import TRAININGS
 
 DOCS = Path(__file__).parents[2] / "docs"
 # Suzuki and Matsuo: log p(x | w), log p(w | x), log p(x | w, x), log p(w | w, x).

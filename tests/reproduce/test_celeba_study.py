@@ -16,11 +16,12 @@ from matplotlib import image
 from tf_jmvae import data
 from tf_jmvae.data.celeba import ATTRIBUTES
 from tf_jmvae.evaluation import Estimate
-from tf_jmvae.report import faces, plots
-from tf_jmvae.reproduce import attribute_classifier, celeba
+from tf_jmvae.report import plots
+from tf_jmvae.reproduce import attribute_classifier
 from tf_jmvae.reproduce.celeba_measurements import JUDGED, generate
 from tf_jmvae.reproduce.celeba_plan import SCALES, TRAININGS, UNWEIGHTED
 from tf_jmvae.reproduce.collector import COLUMNS, ROWS
+from tf_jmvae.reproduce.experiments import reproduce
 from tf_jmvae.reproduce.image_quality import frechet_distance
 from tf_jmvae.training.run import RunError
 
@@ -34,9 +35,9 @@ def _reproduce(root, **options):
     arguments = {"data_dir": root / "celeba", "scale": "quick", "seed": 3} | options
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TF_JMVAE_CACHE", str(root / "cache"))
-        for module, name in ((plots, "history"), (faces, "both_directions")):
-            patch.setattr(module, name, lambda *arguments, **_: pathlib.Path(arguments[-1]).touch())
-        return celeba.reproduce(root / "study", root / "docs", **arguments)
+        for name in ("history", "both_directions"):
+            patch.setattr(plots, name, lambda *arguments, **_: pathlib.Path(arguments[-1]).touch())
+        return reproduce("celeba", root / "study", root / "docs", **arguments)
 
 
 @contextlib.contextmanager
@@ -104,7 +105,7 @@ def test_frechet_distances_are_between_the_faces_of_each_model_and_real_ones(roo
         patch.setenv("TF_JMVAE_CACHE", str(root / "cache"))
         source = data.load("celeba", data_dir=root / "celeba", train_size=QUICK.train_size, mirror=True)
     test = {name: values[: QUICK.test_size] for name, values in source.test.items()}
-    judge = keras.saving.load_model(root / "study" / "judge.keras")
+    judge = keras.saving.load_model(root / "study" / "attribute_classifier.keras")
     found = {}
     with _eagerly():
         for name in ("jmvae-kl", "jmvae-kl-gan"):
@@ -170,7 +171,7 @@ def test_a_figure_is_a_picture_with_colours(root, name):
 
 def test_a_second_call_does_nothing_again(root, record, report):
     def finished():
-        paths = [*root.glob("study/*/*.keras"), *root.glob("study/**/*.json"), *root.glob("study/judge.keras")]
+        paths = [*root.glob("study/**/*.keras"), *root.glob("study/**/*.json")]
         return {path: path.stat().st_mtime_ns for path in paths}
 
     before = finished()

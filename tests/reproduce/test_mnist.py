@@ -19,9 +19,10 @@ from tf_jmvae.provenance import environment
 from tf_jmvae.report import results
 from tf_jmvae.report.titles import TITLES
 from tf_jmvae.reproduce.collector import COLUMNS
-from tf_jmvae.reproduce.measurements import ROWS
-from tf_jmvae.reproduce.plan import QUICK, TRAININGS
+from tf_jmvae.reproduce.mnist_measurements import ROWS
+from tf_jmvae.reproduce.mnist_plan import SCALES, TRAININGS
 
+QUICK = SCALES["quick"]
 pytestmark = pytest.mark.timeout(600)
 
 COMMAND = [sys.executable, "-c", "import sys; from tf_jmvae.cli import main; sys.exit(main())"]

@@ -11,9 +11,9 @@ from conftest import small_modalities
 import tf_jmvae as tj
 from tf_jmvae.report import figures
 from tf_jmvae.report.titles import TITLES
-from tf_jmvae.reproduce import celeba_measurements, celeba_pictures, mnist
+from tf_jmvae.reproduce import celeba_measurements, celeba_pictures, mnist_figures
 from tf_jmvae.reproduce.collector import COMPARED
-from tf_jmvae.reproduce.plan import QUICK
+from tf_jmvae.reproduce.mnist_plan import SCALES
 
 
 class _Tensor(types.SimpleNamespace):
@@ -25,10 +25,9 @@ def _drawer(number):
     """A model whose images say which one it is and from which seed they are."""
 
     def generate(given, *, seed, **_):
-        values = np.full((len(given["w"]), 2, 2, 1), 1000 * number) + seed.numpy()[1]
-        return {"x": _Tensor(values=values)}
+        return {"x": np.full((len(given["w"]), 2, 2, 1), 50 * number, np.uint8) + seed.numpy()[1]}
 
-    return types.SimpleNamespace(generate=generate)
+    return types.SimpleNamespace(generate=generate, pixels=lambda name, images: _Tensor(values=255 - images))
 
 
 def test_each_panel_of_figure_3_shows_its_own_model_after_each_number_of_steps(monkeypatch):
@@ -36,12 +35,13 @@ def test_each_panel_of_figure_3_shows_its_own_model_after_each_number_of_steps(m
     monkeypatch.setattr(figures, "figure_3", lambda images, *_: shown.append(images))
     models = {name: _drawer(number) for number, name in enumerate(COMPARED, start=1)}
     measured = {f"figure-5/{name}-2d": {"points": []} for name in COMPARED}
-    scale, source = dataclasses.replace(QUICK, steps=(1, 8, 32)), types.SimpleNamespace(class_names=[*"0123456789"])
-    mnist._figures(scale, models.__getitem__, source, measured, 3)["figure-3"]("figure.png")
+    scale = dataclasses.replace(SCALES["quick"], steps=(1, 8, 32))
+    source = types.SimpleNamespace(class_names=[*"0123456789"])
+    mnist_figures.figures(scale, models.__getitem__, source, measured, 3)["figure-3"]("figure.png")
     (images,) = shown
     for number, name in enumerate(COMPARED, start=1):
         rows, labels = images[TITLES[name]]
-        assert np.unique(rows, axis=1).reshape(3, -1).tolist() == [[1000 * number + steps] * 4 for steps in scale.steps]
+        assert np.unique(rows, axis=1).reshape(3, -1).tolist() == [[50 * number + steps] * 4 for steps in scale.steps]
         assert list(labels) == (["", "", ""] if name == "jmvae-kl" else ["1", "8", "32"])
 
 
@@ -67,9 +67,10 @@ def test_faces_of_figure_8_vary_by_noise_of_the_papers_variance():
     def likelihoods(z, names):
         return {"x": types.SimpleNamespace(mean=lambda: z)}
 
-    model = types.SimpleNamespace(
-        latent_dim=dim, posterior=posterior, likelihoods=likelihoods, postprocess=lambda images: images
-    )
+    def pixels(name, images):
+        return _Tensor(values=images)
+
+    model = types.SimpleNamespace(latent_dim=dim, posterior=posterior, likelihoods=likelihoods, pixels=pixels)
     images, latents = celeba_pictures._variations(model, np.array([1, -1, -1]), names, seed=0)
     means = {"Base": -1, "Not Male": -4, "Bald": 2, "Smiling": 2}  # sums of the attributes
     assert list(latents) == list(means)

@@ -12,11 +12,12 @@ from tf_jmvae import cli, data
 from tf_jmvae.report.titles import TITLES
 from tf_jmvae.reproduce import attribute_classifier, classifier, study
 from tf_jmvae.reproduce.collector import COMPARED, Models
-from tf_jmvae.reproduce.measurements import ROWS
-from tf_jmvae.reproduce.plan import FULL, QUICK, TRAININGS, configs
+from tf_jmvae.reproduce.mnist_measurements import ROWS
+from tf_jmvae.reproduce.mnist_plan import SCALES, TRAININGS, configs
 from tf_jmvae.training import presets
 from tf_jmvae.training.run import RunError
 
+FULL, QUICK = SCALES["full"], SCALES["quick"]
 EPOCHS = {
     "jmvae-kl-0.1": 200,
     "jmvae-kl": 60,

@@ -9,6 +9,7 @@ import pytest
 
 import tf_jmvae as tj
 from tf_jmvae.evaluation import conditional_log_likelihood, joint_log_likelihood, marginal_log_likelihood
+from tf_jmvae.evaluation.planned import directions, planned
 from tf_jmvae.training import build, evaluate, presets
 from tf_jmvae.training.errors import RunError
 from tf_jmvae.training.run import write_json
@@ -90,6 +91,22 @@ def test_a_one_way_model_is_scored_in_its_direction(tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_other_steps_of_iterated_sampling_are_those_of_every_estimate(tmp_path, monkeypatch):
+    model = _run_of(tmp_path / "jmvae", "digits-jmvae")
+    first = planned(model, num_samples=2, importance_samples=3)[:1]
+    monkeypatch.setattr(evaluate, "planned", lambda model, **samples: planned(model, **samples)[:1])
+    assert (first[0][1].target, first[0][1].given) == (["x"], ["w"])
+    found = evaluate.evaluate_run(tmp_path / "jmvae", **FEW, num_steps=3)
+    test = {name: values[:20] for name, values in tj.data.load("digits").test.items()}
+    options = {"target": "x", "given": "w", "num_samples": 2, "seed": 5, "verbose": 0}
+    expected = conditional_log_likelihood(
+        model, test, iterated_sampling=tj.IteratedSampling(3, num_chains=1), **options
+    )
+    (row,) = found["rows"]
+    assert found["settings"]["num_steps"] == row["settings"]["num_steps"] == 3
+    assert row["mean"] == pytest.approx(expected.mean, rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
@@ -99,14 +116,14 @@ def test_a_one_way_model_is_scored_in_its_direction(tmp_path, capsys):
 )
 def test_the_directions_of_a_joint_model(names, expected):
     model = tj.JMVAE(conftest.small_modalities(names), 2)
-    found = evaluate.directions(model)
+    found = directions(model)
     assert {f"{target}|{''.join(given)}" for target, given in found} == expected
     assert len(found) == len(expected)
 
 
 def test_the_directions_of_a_model_that_needs_two_modalities():
     model = tj.CVAE(conftest.small_modalities("xwc"), 2, target="w")
-    assert evaluate.directions(model) == [("w", ("x", "c")), ("w", ("x", "w", "c"))]
+    assert directions(model) == [("w", ("x", "c")), ("w", ("x", "w", "c"))]
 
 
 def test_a_model_of_one_modality_has_its_reconstruction_and_its_likelihood(tmp_path):

@@ -7,7 +7,7 @@ from importlib import resources
 import pytest
 
 import tf_jmvae as tj
-from tf_jmvae.data.sources import NAMES
+from tf_jmvae.registry import DATASETS
 from tf_jmvae.training import presets
 from tf_jmvae.training.config import Config
 
@@ -76,7 +76,7 @@ SHORT = {f"celeba-hierarchical{size}": f"celeba-hierarchical-jmvae{size}" for si
 
 
 def test_there_is_a_preset_for_every_model_that_suits_the_dataset():
-    assert set(SHAPES) == set(NAMES)
+    assert set(SHAPES) == set(DATASETS.names())
     assert presets.names() == sorted([*ALL, *SHORT])
     files = {path.name for path in (resources.files("tf_jmvae.training") / "presets").iterdir()}
     assert files == {f"{name}.toml" for name in presets.names()} | {"_celeba.toml", "_celeba-small.toml"}
@@ -110,7 +110,7 @@ def test_a_preset_makes_the_model_that_it_describes(name):
         assert modality.event_shape == expected.event_shape
         assert type(modality.head) is type(tj.heads.make(expected.likelihood))
         assert modality.weight == expected.weight
-    settings, options = model.get_config(), config.options()
+    settings, options = model.get_config(), config.arguments()
     if "target" in options:
         options["target"] = [options["target"]]  # models may have several
     assert {option: settings[option] for option in options} == options
@@ -194,7 +194,7 @@ def test_a_toml_file_does_as_well_as_a_name(tiny):
 
 def test_what_is_not_set_has_the_defaults(tiny):
     config = presets.load(str(tiny))
-    assert config.model.options() == {}
+    assert config.model.arguments() == {}
     assert (config.data.batch_size, config.training.kl_warm_up, config.training.decay) == (128, 0, "cosine")
 
 
@@ -237,7 +237,7 @@ def test_a_file_that_is_no_text_is_named(tiny):
             "latent_dim = 2\nalpha = 0.5",
             r"alpha: an option of jmvae-kl and jmvae-kl-gan, but the model is jmvae",
         ),
-        ('"jmvae"', '"mvae"', r"model\.kind: Input should be 'vae', .*\(got 'mvae'\)"),
+        ('"jmvae"', '"mvae"', r"model\.kind: expected one of 'cmma', .*'vae'; got 'mvae'"),
         (
             "latent_dim = 2",
             'latent_dim = 2\ntarget = "x"',
@@ -245,8 +245,8 @@ def test_a_file_that_is_no_text_is_named(tiny):
         ),
         ('"jmvae"', '"cvae"', "target: cvae needs one of x, w; got None"),
         ('"jmvae"', '"cmma"\ntarget = "y"', "target: cmma needs one of x, w; got y"),
-        ('"digits"', '"cifar"', r"data\.dataset: .*'digits', 'mnist' or 'celeba' \(got 'cifar'\)"),
-        ('"bernoulli"', '"normal"', r"model\.modalities\.x\.likelihood: .*\(got 'normal'\)"),
+        ('"digits"', '"cifar"', r"data\.dataset: expected one of 'celeba', 'digits', 'mnist'; got 'cifar'"),
+        ('"bernoulli"', '"normal"', r"model\.modalities\.x\.likelihood: expected one of 'bernoulli', .*; got 'normal'"),
         ("encoder = [5]", "encoder = [0]", r"model\.modalities\.x\.encoder\.0: .*greater than 0 \(got 0\)"),
         ("weight = 16.0", "weight = nan", r"model\.modalities\.x\.weight: .*finite number \(got nan\)"),
         ("epochs = 1", 'epochs = "many"', r"training\.epochs: .*valid integer.*\(got 'many'\)"),

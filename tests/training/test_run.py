@@ -1,6 +1,7 @@
 """The real command at a tiny size: what it leaves, and what it refuses. tests/faults kills it."""
 
 import contextlib
+import dataclasses
 import json
 import pathlib
 import random
@@ -357,6 +358,77 @@ def test_the_command_needs_a_known_verb(capsys, arguments, message):
 def test_the_default_folder_is_named_after_the_preset(preset):
     assert run.default_run_dir(presets.load(str(preset))) == pathlib.Path("runs") / "tiny"
     assert run.default_run_dir(presets.load("digits-vae")) == pathlib.Path("runs") / "digits-vae"
+
+
+def _begun(preset, run_dir, monkeypatch, *, seed=0, num_steps=1, training=(), **model):
+    """The model and the first batch of a run that trains nothing."""
+    config = presets.load(str(preset))
+    changes = {
+        "run_dir": run_dir,
+        "seed": seed,
+        "num_steps": num_steps,
+        "model": config.model.model_copy(update=model),
+        "training": config.training.model_copy(update=dict(training)),
+    }
+    begun = []
+    monkeypatch.setattr(tj.MultimodalVAE, "fit", lambda model, data, **_: begun.extend([model, next(iter(data))]))
+    monkeypatch.setattr(run, "_finish", lambda *_: {})
+    run.train(config.model_copy(update=changes), verbose=0)
+    return begun
+
+
+def test_the_order_of_the_data_is_of_the_seed(preset, tmp_path, monkeypatch):
+    seeds = {"first": 3, "again": 3, "other": 4}
+    batches = {name: _begun(preset, tmp_path / name, monkeypatch, seed=seed)[1] for name, seed in seeds.items()}
+    source = tj.data.load("digits", train_size=1200)
+    expected = next(iter(source.train_batches(BATCH_SIZE, 3, passes=range(EPOCHS))))
+    for name in ("x", "w"):
+        np.testing.assert_array_equal(batches["first"][name], expected[name])
+        np.testing.assert_array_equal(batches["again"][name], expected[name])
+    assert (batches["other"]["x"].numpy() != expected["x"].numpy()).any()
+
+
+def test_a_run_has_the_steps_and_the_optimizer_of_its_configuration(preset, tmp_path, monkeypatch):
+    training = {"learning_rate": 0.02, "decay": "constant", "beta_1": 0.6, "clip_norm": 7.0}
+    model, _ = _begun(preset, tmp_path, monkeypatch, num_steps=4, training=training, kind="jmvae")
+    assert model.iterated_sampling.num_steps == 4
+    optimizer = model.optimizer
+    assert float(optimizer.learning_rate) == pytest.approx(0.02)
+    assert (optimizer.beta_1, optimizer.global_clipnorm) == (0.6, 7.0)
+
+
+def test_every_player_has_its_own_rate():
+    config = presets.load("celeba-jmvae-kl-gan-small")
+    rates = {"learning_rate": 0.01, "decoder_learning_rate": 0.02, "discriminator_learning_rate": 0.03}
+    training = config.training.model_copy(update={**rates, "decay": "constant", "beta_1": 0.4, "clip_norm": 5.0})
+
+    class Compiled:
+        distribute_strategy = tf.distribute.get_strategy()
+
+        def compile(self, optimizer, *, decoder_optimizer, discriminator_optimizer, **_):
+            self.optimizers = [optimizer, decoder_optimizer, discriminator_optimizer]
+
+    model = Compiled()
+    run._compile(model, config.model_copy(update={"training": training}), 10)
+    assert [float(one.learning_rate) for one in model.optimizers] == pytest.approx([0.01, 0.02, 0.03])
+    assert {(one.beta_1, one.global_clipnorm) for one in model.optimizers} == {(0.4, 5.0)}
+
+
+def test_a_finished_run_names_labels_by_the_models_own_steps(monkeypatch):
+    source = tj.data.load("digits")
+    source = dataclasses.replace(source, test={name: values[:20] for name, values in source.test.items()})
+    model = tj.from_preset("digits-jmvae", latent_dim=2)
+    model.iterated_sampling = tj.IteratedSampling(4)
+    used, posterior = [], model.posterior
+
+    def spied(observed, *, iterated_sampling=None, **options):
+        used.append((sorted(observed), model.iteration(iterated_sampling).num_steps))
+        return posterior(observed, iterated_sampling=iterated_sampling, **options)
+
+    model.compile("adam", run_eagerly=True)
+    monkeypatch.setattr(model, "posterior", spied)
+    run.evaluate(model, source)
+    assert (["x"], 4) in used
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["returns", "raises"])

@@ -52,12 +52,7 @@ def run(options: Options) -> None:
     output = options.output or (folder / "docs" if options.quick else Path("docs"))
     common = {"data_dir": options.data_dir, "seed": options.seed}
     load_tensorflow(debug=options.debug)
-    if options.experiment == "mnist":
-        from tf_jmvae.reproduce import mnist
+    from tf_jmvae.reproduce.experiments import reproduce
 
-        report = mnist.reproduce(folder, output, quick=options.quick, **common)
-    else:
-        from tf_jmvae.reproduce import celeba
-
-        report = celeba.reproduce(folder, output, scale=scale, **common)
+    report = reproduce(options.experiment, folder, output, scale=scale, **common)
     print(f"\nThe report is {report}.")

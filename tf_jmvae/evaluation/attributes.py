@@ -20,8 +20,8 @@ def attribute_accuracy(
     model: MultimodalVAE,
     data: Mapping[str, Any],
     *,
-    target: str = "w",
-    given: str | Iterable[str] = "x",
+    target: str | None = None,
+    given: str | Iterable[str] | None = None,
     iterated_sampling: IteratedSampling | int | None = None,
     seed: int = 0,
     verbose: int = 1,
@@ -33,8 +33,8 @@ def attribute_accuracy(
     Args:
       model: any model that has this direction.
       data: arrays `[N, *event_shape]` by name, with the true attributes `[N, A]`.
-      target: the modality of the attributes.
-      given: the modalities to name them from.
+      target: the modality of the attributes; by default the only one whose entries have names.
+      given: the modalities to name them from; by default all others.
       iterated_sampling: of models that complete missing modalities: other options than the model's own, or another
         number of steps.
       seed: of iterated sampling.
@@ -44,8 +44,15 @@ def attribute_accuracy(
       An `Estimate` whose values are each example's share of right attributes, `[N]`.
 
     Raises:
-      ValueError: a direction that the model does not have, or true attributes other than -1 and 1.
+      ValueError: a direction that the model does not have, no target where there is no single one, or true attributes
+        other than -1 and 1.
     """
+    if target is None:
+        named = [name for name in model.modalities if model.modalities[name].spec.kind == "attributes"]
+        if len(named) != 1:
+            raise ValueError(f"Pass target=...: the model has {len(named)} modalities of named attributes.")
+        (target,) = named
+    given = [name for name in model.modalities if name != target] if given is None else given
     given = [given] if isinstance(given, str) else list(given)
     checks.check_names(model.modalities, data, required=[target, *given])
     data = checks.to_arrays(model.modalities, {name: data[name] for name in {target, *given}})

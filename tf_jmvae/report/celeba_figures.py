@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
-from tf_jmvae.report.figures import figure_3, figure_4
+from tf_jmvae.report.figures import curves, figure_3, figure_4
 from tf_jmvae.report.plots import image_grid, show_image
 from tf_jmvae.report.titles import TITLES
 
@@ -34,17 +34,10 @@ def figures(
         )
         for model, rows in drawn["steps"].items()
     }
-    curves = {
-        TITLES[model]: {
-            step: measured[f"figure-7/{model}/x-given-w/{step}"]
-            for step in steps
-            if f"figure-7/{model}/x-given-w/{step}" in measured
-        }
-        for model in drawn["steps"]
-    }
+    shown = curves(measured, "figure-7", "x-given-w", list(drawn["steps"]))
     return {
         "figure-6": lambda path: figure_3(panels, path),
-        "figure-7": lambda path: figure_4({"x-given-w": curves}, path, _DIRECTION),
+        "figure-7": lambda path: figure_4({"x-given-w": shown}, path, _DIRECTION),
         "figure-8": lambda path: _figure_8(drawn["variations"], drawn["latents"], path),
         "figure-9": lambda path: _figure_9(drawn["edits"], path),
         "gan": lambda path: _comparison(drawn["comparison"], path),

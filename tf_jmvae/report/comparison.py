@@ -9,7 +9,7 @@ from typing import Any
 from tf_jmvae.report import markdown
 from tf_jmvae.report.titles import COLUMN_TITLES, TITLES
 
-__all__ = ["TABLE_1", "TABLE_2", "Table", "over_steps"]
+__all__ = ["TABLE_1", "TABLE_2", "Table", "by_steps", "over_steps"]
 
 _PAIRED = (
     "> stands between neighbours that differ by more than two standard errors of their difference over the same "
@@ -118,16 +118,22 @@ TABLE_2 = Table(
 )
 
 
+def by_steps(measured: Mapping[str, Any], prefix: str) -> dict[int, Mapping[str, Any]]:
+    """The measurements `PREFIX/STEPS`, by the number of steps from the fewest on."""
+    found = {int(name.rpartition("/")[2]): one for name, one in measured.items() if name.startswith(f"{prefix}/")}
+    return dict(sorted(found.items()))
+
+
 def over_steps(measured: Mapping[str, Any], figure: str, digits: int) -> str:
     """Says log p(x | w) after the fewest steps of iterated sampling and after the most, by model."""
 
     def ends(model: str) -> str:
-        prefix = f"{figure}/{model}/x-given-w/"
-        steps = sorted(int(name.removeprefix(prefix)) for name in measured if name.startswith(prefix))
-        first, last = (markdown.value(measured[f"{prefix}{step}"], digits) for step in (steps[0], steps[-1]))
-        return f"{first} after {steps[0]} step to {last} after {steps[-1]}"
+        found = by_steps(measured, f"{figure}/{model}/x-given-w")
+        first, last = min(found), max(found)
+        before, after = (markdown.value(found[steps], digits) for steps in (first, last))
+        return f"{before} after {first} step to {after} after {last}"
 
-    kl = next(found for name, found in measured.items() if name.startswith(f"{figure}/jmvae-kl/x-given-w/"))
+    (kl,) = by_steps(measured, f"{figure}/jmvae-kl/x-given-w").values()
     return (
         f"log p(x | w) goes from {ends('jmvae')} for JMVAE, and from {ends('hierarchical-jmvae')} for the hierarchical "
         f"model; JMVAE-kl has {markdown.value(kl, digits)} at once."

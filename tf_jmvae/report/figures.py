@@ -8,12 +8,21 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
+from tf_jmvae.report.comparison import by_steps
 from tf_jmvae.report.plots import image_grid
+from tf_jmvae.report.titles import TITLES
 
-__all__ = ["figure_3", "figure_4", "figure_5"]
+__all__ = ["curves", "figure_3", "figure_4", "figure_5"]
 
 _COLORS = ("#c0392b", "#1f5f99", "#1a7f5a")
 _DIRECTIONS = {"x-given-w": "images from labels, log p(x | w)", "w-given-x": "labels from images, log p(w | x)"}
+
+
+def curves(
+    measured: Mapping[str, Any], figure: str, direction: str, models: Sequence[str]
+) -> dict[str, dict[int, Mapping[str, Any]]]:
+    """What `figure_4` draws of one direction: measurements by the model's title, by steps."""
+    return {TITLES[model]: by_steps(measured, f"{figure}/{model}/{direction}") for model in models}
 
 
 def figure_3(

@@ -1,5 +1,6 @@
-"""Pictures of a run: generation in both directions, and the terms of the bound over training."""
+"""Pictures of a run: what it generates in each direction, and the terms of the bound over training."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -7,12 +8,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tf_jmvae.directions import directions, named, pixels
+from tf_jmvae.files import replace_atomically
 from tf_jmvae.models import MultimodalVAE
 
-__all__ = ["RIGHT", "WRONG", "both_directions", "draw_directions", "history", "image_grid", "show_image"]
+__all__ = ["RIGHT", "WRONG", "both_directions", "history", "image_grid", "show_image"]
 
-_ROWS = 11
-_GUESSED = 15
+_SAMPLES, _CLASSES, _FACES = 10, 12, 8
+_GUESSED, _NAMED, _LISTED = 15, 6, 7
 RIGHT, WRONG = "#1a7f5a", "#c0392b"
 _REST = "#b8c4cc"
 
@@ -21,65 +24,102 @@ def both_directions(
     model: MultimodalVAE,
     test: Mapping[str, np.ndarray],
     class_names: Sequence[str],
-    path: str,
+    path: str | os.PathLike,
     *,
-    num_steps: int = 1,
     seed: int = 0,
 ) -> None:
-    """Draws images x generated from every label w, and labels generated from images, as far as the model does.
+    """Draws what the model makes in each direction between an image and a label or attributes, side by side.
+
+    Without such a direction it writes nothing.
 
     Args:
-      model: one with an image modality x and a categorical modality w.
-      test: arrays `[N, ...]` by modality; its first images are those to name.
-      class_names: what the entries of w mean.
-      path: where to write the PNG.
-      num_steps: of iterated sampling, for models that need it.
+      model: any model; its modalities' specs say what is an image, a label or attributes.
+      test: arrays `[N, ...]` by modality, as `fit` takes them; some of its images are those to name.
+      class_names: what the entries of labels are called that have no names of their own.
+      path: where to write the PNG, whole or not at all.
       seed: of the samples; equal seeds draw equal pictures.
     """
-    names, options = class_names, {"num_steps": num_steps, "seed": seed}
-    draw_directions(model, {"x": _draw_images, "w": _draw_labels}, path, test, names, **options)
+    kinds = {name: modality.spec.kind for name, modality in model.modalities.items()}
+    drawers = [
+        (_DRAWERS[kinds[target], kinds[given[0]]], target, given[0])
+        for target, given in directions(model)
+        if len(given) == 1 and (kinds[target], kinds[given[0]]) in _DRAWERS
+    ]
+    if not drawers:
+        return
+    figure = Figure(figsize=(6.6 * len(drawers), 5.8), layout="constrained", dpi=150)
+    widths = [1.0 if kinds[target] == "image" else 1.15 for _, target, _ in drawers]
+    panels = figure.subfigures(1, len(drawers), width_ratios=widths, wspace=0.03, squeeze=False)[0]
+    names = {name: modality.spec.names(class_names) for name, modality in model.modalities.items()}
+    for (draw, target, given), panel in zip(drawers, panels, strict=True):
+
+        def make(observed: Any, target: str = target, **options: Any) -> Any:
+            return model.generate(observed, targets=[target], seed=seed, **options)[target]
+
+        draw(panel, model, test, names, target, given, make)
+    replace_atomically(path, lambda temporary: figure.savefig(temporary, format="png"))
 
 
-def draw_directions(
-    model: MultimodalVAE, drawers: Mapping[str, Callable[..., None]], path: str, *arguments: Any, **options: Any
-) -> None:
-    """Draws a panel for each modality that the model makes, side by side.
-
-    Args:
-      model: whose targets are drawn.
-      drawers: by modality, functions of a panel and the model.
-      path: where to write the PNG.
-      *arguments: for all drawers.
-      **options: the same.
-    """
-    drawn = [draw for name, draw in drawers.items() if name in model.targets]
-    figure = Figure(figsize=(6.6 * len(drawn), 5.8), layout="constrained", dpi=150)
-    panels = figure.subfigures(1, len(drawn), width_ratios=(1.0, 1.15)[: len(drawn)], wspace=0.03, squeeze=False)[0]
-    for draw, panel in zip(drawn, panels, strict=True):
-        draw(panel, model, *arguments, **options)
-    figure.savefig(path, format="png")
+def _images_from_labels(panel, model, test, names, target, given, make):
+    labels = {given: np.eye(len(names[given]), dtype=np.float32)[:_CLASSES]}
+    samples = np.swapaxes(make(labels, num_samples=_SAMPLES), 0, 1)
+    rows = pixels(model, target, np.stack([make(labels, latent="mean"), *samples]))
+    panel.suptitle(f"Images from labels: {target} given {given}", fontsize=12, fontweight="bold")
+    image_grid(panel, rows, ["mean\nof z", "samples\nof z", *[""] * (_SAMPLES - 1)], names[given])
 
 
-def _draw_images(panel, model, test, class_names, *, num_steps, seed):
-    num_classes = len(class_names)
-    labels = np.eye(num_classes, dtype=np.float32)
-    images = model.generate({"w": labels}, num_samples=_ROWS - 1, num_steps=num_steps, seed=seed)["x"].numpy()
-    mean = model.generate({"w": labels}, latent="mean", num_steps=num_steps, seed=seed)["x"].numpy()
-    panel.suptitle("Images from labels: x given w", fontsize=12, fontweight="bold")
-    rows = [mean, *np.swapaxes(images, 0, 1)]
-    image_grid(panel, rows, ["mean\nof z", "samples\nof z", *[""] * (_ROWS - 2)], class_names)
+def _images_from_attributes(panel, model, test, names, target, given, make):
+    real = model.read({name: test[name][:_FACES] for name in model.modalities})
+    observed = {given: real[given]}
+    drawn = make(observed, num_samples=2)
+    rows = {
+        "real": real[target],
+        "recon-\nstructed": make(real, latent="mean"),
+        "mean\nof z": make(observed, latent="mean"),
+        "samples\nof z": drawn[:, 0],
+        "": drawn[:, 1],
+    }
+    panel.suptitle(
+        f"Images from the attributes of the real ones: {target} given {given}", fontsize=12, fontweight="bold"
+    )
+    image_grid(panel, [pixels(model, target, images) for images in rows.values()], list(rows))
 
 
-def _draw_labels(panel, model, test, class_names, *, num_steps, seed):
-    given = test["x"][:_GUESSED]
-    truth = test["w"][:_GUESSED].argmax(-1)
-    guessed = model.generate({"x": given}, latent="mean", num_steps=num_steps, seed=seed)["w"].numpy()
-    panel.suptitle("Labels from unseen images: w given x", fontsize=12, fontweight="bold")
-    pairs = panel.subplots(_GUESSED // 3, 6, width_ratios=(1, 1.7) * 3)
-    for index in range(_GUESSED):
-        row, column = divmod(index, 3)
-        show_image(pairs[row, 2 * column], given[index])
-        _bars(pairs[row, 2 * column + 1], guessed[index], int(truth[index]), class_names)
+def _labels_from_images(panel, model, test, names, target, given, make):
+    images = model.read({given: test[given][:_GUESSED]})
+    guessed = np.asarray(make(images, latent="mean"))
+    panel.suptitle(f"Labels from unseen images: {target} given {given}", fontsize=12, fontweight="bold")
+    pairs = panel.subplots(-(-len(guessed) // 3), 6, width_ratios=(1, 1.7) * 3, squeeze=False).reshape(-1, 2)
+    for axes, image, values, truth in zip(
+        pairs, pixels(model, given, images[given]), guessed, test[target], strict=False
+    ):
+        show_image(axes[0], image)
+        _bars(axes[1], values, int(truth.argmax()), names[target])
+
+
+def _attributes_from_images(panel, model, test, names, target, given, make):
+    images, truth = model.read({given: test[given][-_NAMED:]}), test[target][-_NAMED:]
+    panel.suptitle(f"Attributes of unseen images: {target} given {given}", fontsize=12, fontweight="bold")
+    pairs = panel.subplots(-(-_NAMED // 2), 4, squeeze=False)
+    for axis in pairs.ravel():
+        axis.set_axis_off()
+    shown = zip(pixels(model, given, images[given]), np.asarray(make(images, latent="mean")), truth, strict=True)
+    for axes, (image, values, real) in zip(pairs.reshape(-1, 2), shown, strict=False):
+        show_image(axes[0], image)
+        present = {names[target][entry].replace("_", " ") for entry in np.flatnonzero(real > 0)}
+        for line, (name, value) in enumerate(named(values, names[target], _LISTED)):
+            label, color = f"{name}  {value:+.2f}", RIGHT
+            if name not in present:
+                label, color = f"{label}  (no)", WRONG
+            axes[1].text(0.0, 0.93 - 0.135 * line, label, fontsize=9, color=color, transform=axes[1].transAxes)
+
+
+_DRAWERS: dict[tuple[str, str], Callable[..., None]] = {
+    ("image", "label"): _images_from_labels,
+    ("image", "attributes"): _images_from_attributes,
+    ("label", "image"): _labels_from_images,
+    ("attributes", "image"): _attributes_from_images,
+}
 
 
 def history(recorded: Mapping[str, Sequence[float | None]], path: str) -> None:
@@ -134,8 +174,8 @@ def image_grid(panel: Any, rows: Sequence[np.ndarray], labels: Sequence[str], ti
 
 
 def show_image(axis: Axes, image: np.ndarray) -> None:
-    """Shows a grey image in [0, 1], `[H, W, 1]`, dark on white, or a uint8 RGB one, `[H, W, 3]`; without a frame."""
-    grey = {"cmap": "gray_r", "vmin": 0, "vmax": 1} if image.shape[-1] == 1 else {}
+    """Shows an image as `directions.pixels` gives it, uint8 `[H, W, 1]` or `[H, W, 3]`, without a frame."""
+    grey = {"cmap": "gray", "vmin": 0, "vmax": 255} if image.shape[-1] == 1 else {}
     axis.imshow(image, **grey)
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)

@@ -17,7 +17,7 @@ _FEATURES = "features"
 def trained(
     source: data.Source, *, epochs: int, seed: int, channels: Sequence[int] = (32, 64, 128, 128)
 ) -> keras.Model:
-    """A classifier of images x, standardised as the data are, to a logit for each attribute.
+    """A classifier of images x, RGB from 0 to 255, to a logit for each attribute.
 
     Args:
       source: images x and attributes w in {-1, 1}.
@@ -26,7 +26,10 @@ def trained(
       channels: of the convolutions, each followed by pooling.
     """
     layers = keras.layers
-    stack: list[keras.layers.Layer] = [layers.Input(source.train["x"].shape[1:])]
+    stack: list[keras.layers.Layer] = [
+        layers.Input(source.train["x"].shape[1:]),
+        layers.Rescaling(1 / 127.5, offset=-1.0),
+    ]
     for number in channels:
         stack += [
             layers.Conv2D(number, 3, padding="same", use_bias=False),

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tf_jmvae import data
 from tf_jmvae.evaluation import attribute_accuracy
-from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.reproduce import attribute_classifier, classifier
 from tf_jmvae.reproduce.celeba_plan import UNWEIGHTED, Scale
 from tf_jmvae.reproduce.collector import ROWS, Collector, Models, scores
@@ -42,7 +42,9 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
     def judge() -> keras.Model:
         options = {"epochs": scale.judge_epochs, "seed": seed, "channels": scale.judge_channels}
         train = functools.partial(attribute_classifier.trained, source, **options)
-        return classifier.load_or_train(folder / "judge.keras", train, seed=seed, precision="mixed_bfloat16")
+        return classifier.load_or_train(
+            folder / "attribute_classifier.keras", train, seed=seed, precision="mixed_bfloat16"
+        )
 
     def judged(images: Callable[[], np.ndarray], quantity: str) -> Callable[[], dict[str, Any]]:
         def compute() -> dict[str, Any]:
@@ -54,8 +56,8 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
     def looked_at(images: Callable[[], np.ndarray], quantity: str) -> Callable[[], dict[str, Any]]:
         def compute() -> dict[str, Any]:
             made = images()
-            sharpness = gradient_magnitude(_rgb(source, made))
-            real = attribute_classifier.features(judge(), source.test["x"])
+            sharpness = gradient_magnitude(made)
+            real = attribute_classifier.features(judge(), test["x"])
             distance = frechet_distance(attribute_classifier.features(judge(), made), real)
             title = f"mean gradient magnitude of {quantity}"
             found = scores(title, "grey levels per pixel", sharpness, test, seed)
@@ -65,13 +67,11 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
 
     collector.add_table("table-2", ROWS, test, scale)
     collector.add_steps("figure-7", ("x-given-w",), first, scale)
-    for row, (trained, initial) in ROWS.items():
-        if row != "cvae-prior":
-            options = {"num_steps": scale.num_steps, "initial": initial}
-            collector.add(f"attributes/{row}", trained["w"], attribute_accuracy, test, **options)
-    collector.add("attributes/jmvae-kl-gan", "jmvae-kl-gan", attribute_accuracy, test)
-    if scale.unweighted:
-        collector.add(f"attributes/{UNWEIGHTED}", UNWEIGHTED, attribute_accuracy, test, num_steps=scale.num_steps)
+    named = {row: (trained["w"], initial) for row, (trained, initial) in ROWS.items() if row != "cvae-prior"}
+    named |= {model: (model, None) for model in ("jmvae-kl-gan", *([UNWEIGHTED] if scale.unweighted else []))}
+    for row, (model, initial) in named.items():
+        options = {"iterated_sampling": IteratedSampling(scale.num_steps, initial)}
+        collector.add(f"attributes/{row}", model, attribute_accuracy, test, **options)
 
     for model, iterates in (JUDGED | ({UNWEIGHTED: True} if scale.unweighted else {})).items():
         for steps in (1, scale.num_steps) if iterates else (1,):
@@ -93,14 +93,16 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
     collector.add_measurement("judge/real", "", judged(lambda: test["x"], "AUC of real images"), size)
     collector.add_measurement("sharpness/real", "", looked_at(lambda: test["x"], "real images"), size)
     collector.add_measurement("attributes/majority", "", lambda: _majority(source, seed), size)
-    collector.add_measurement("figure-7/mean-image", "", lambda: _mean_image(first["x"], seed), size)
+    collector.add_measurement(
+        "figure-7/mean-image", "jmvae-kl", lambda: _mean_image(models("jmvae-kl"), first["x"], seed), size
+    )
     return collector.measurements()
 
 
 def generate(
     model: MultimodalVAE, attributes: np.ndarray, *, num_steps: int = 1, latent: str = "mean", seed: int = 0
 ) -> np.ndarray:
-    """Images `[N, H, W, 3]` from attributes `[N, A]`, standardised, a batch at a time."""
+    """Images from attributes `[N, A]` as pixels, uint8 `[N, H, W, 3]`, a batch at a time."""
     batches = [
         model.generate(
             {"w": attributes[start : start + _BATCH]},
@@ -108,19 +110,15 @@ def generate(
             latent=latent,
             num_steps=num_steps,
             seed=tf.constant([seed, start]),
-        )["x"].numpy()
+        )["x"]
         for start in range(0, len(attributes), _BATCH)
     ]
-    return np.concatenate(batches)
+    return np.concatenate([model.pixels("x", images) for images in batches])
 
 
-def _rgb(source: data.Source, images: np.ndarray) -> np.ndarray:
-    statistics = source.statistics["x"]
-    return np.clip(np.round(images * statistics.deviation + statistics.mean), 0, 255).astype(np.uint8)
-
-
-def _mean_image(images: np.ndarray, seed: int) -> dict[str, Any]:
+def _mean_image(model: MultimodalVAE, images: np.ndarray, seed: int) -> dict[str, Any]:
     """How likely images are if nothing is known of them: under the mean image, 0, with the models' variance of 1."""
+    images = model.read({"x": images})["x"].numpy()
     values = -0.5 * (np.square(images) + np.log(2 * np.pi)).reshape(len(images), -1).sum(axis=1, dtype=np.float64)
     return scores("log p(x) under the mean image", "exact", values, {"x": images}, seed)
 

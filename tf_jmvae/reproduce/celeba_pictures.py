@@ -1,6 +1,6 @@
 """The images behind Figures 6, 8 and 9 and behind the comparison with and without a GAN."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,11 +8,12 @@ import numpy as np
 from tf_jmvae import data
 from tf_jmvae.editing import edit, infer_attributes
 from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.report import celeba_figures
 from tf_jmvae.reproduce.celeba_measurements import generate
 from tf_jmvae.reproduce.celeba_plan import Scale
 from tf_jmvae.reproduce.collector import COMPARED, Models
 
-__all__ = ["pictures"]
+__all__ = ["figures", "pictures"]
 
 # One example of each, in this order: what a reader recognises at a glance.
 _EXAMPLES = ("Eyeglasses", "Blond_Hair", "Bald", "Wearing_Hat", "Bangs", "Goatee", "Gray_Hair", "Smiling")
@@ -27,6 +28,13 @@ _PORTRAITS = (
     {"Male": -1, "Smiling": -1, "Eyeglasses": -1, "Wearing_Hat": -1, "Blurry": -1},
 )
 _EDITED = ("Smiling", "Eyeglasses", "Male", "Blond_Hair", "Bald", "Young")
+
+
+def figures(
+    scale: Scale, models: Models, source: data.Source, measured: Mapping[str, Any], seed: int
+) -> dict[str, Callable[[str], None]]:
+    """Functions that draw each figure to a path, by its name."""
+    return celeba_figures.figures(measured, pictures(models, source, scale, seed), scale.steps)
 
 
 def pictures(models: Models, source: data.Source, scale: Scale, seed: int) -> dict[str, Any]:
@@ -44,30 +52,24 @@ def pictures(models: Models, source: data.Source, scale: Scale, seed: int) -> di
     attributes = test["w"][rows]
     found: dict[str, Any] = {"steps": {}}
     for model in COMPARED:
+        options = {"latent": "sample"}
         made = [
-            _rgb(
-                models(model), generate(models(model), attributes, num_steps=steps, latent="sample", seed=seed + steps)
-            )
-            for steps in scale.steps
+            generate(models(model), attributes, num_steps=steps, seed=seed + steps, **options) for steps in scale.steps
         ]
         found["steps"][model] = np.stack(made)
-    kl = models("jmvae-kl")
-    found["examples"] = _rgb(kl, test["x"][rows])
+    found["examples"] = test["x"][rows]
     found["comparison"] = {"real": found["examples"]}
     for title, name in (("JMVAE-kl", "jmvae-kl"), ("JMVAE-kl + GAN", "jmvae-kl-gan")):
         model = models(name)
-        reconstruction = model.reconstruct({"x": test["x"][rows]}, latent="mean")["x"]
         found["comparison"] |= {
-            f"{title}\nreconstruction": _rgb(model, reconstruction),
-            f"{title}\nfrom attributes,\nmean of z": _rgb(model, generate(model, attributes)),
-            f"{title}\nfrom attributes,\nz drawn": _rgb(model, generate(model, attributes, latent="sample", seed=seed)),
+            f"{title}\nreconstruction": _reconstructed(model, found["examples"]),
+            f"{title}\nfrom attributes,\nmean of z": generate(model, attributes),
+            f"{title}\nfrom attributes,\nz drawn": generate(model, attributes, latent="sample", seed=seed),
         }
     gan = models("jmvae-kl-gan")
     base = test["w"][_first(test["w"], names, _PORTRAITS[0] | {"Bald": -1})]
     found["variations"], found["latents"] = _variations(gan, base, names, seed)
-    found["edits"] = [
-        _edits(gan, _rgb(gan, test["x"][_first(test["w"], names, wanted)][None])[0]) for wanted in _PORTRAITS
-    ]
+    found["edits"] = [_edits(gan, test["x"][_first(test["w"], names, wanted)]) for wanted in _PORTRAITS]
     return found
 
 
@@ -79,8 +81,9 @@ def _first(attributes: np.ndarray, names: tuple[str, ...], wanted: dict[str, int
     return int(next(index for index in others if index not in without))
 
 
-def _rgb(model: MultimodalVAE, images: Any) -> np.ndarray:
-    return model.postprocess({"x": images})["x"]
+def _reconstructed(model: MultimodalVAE, images: np.ndarray) -> np.ndarray:
+    made = model.reconstruct(model.read({"x": images}), latent="mean")
+    return model.pixels("x", made["x"]).numpy()
 
 
 def _variations(
@@ -96,7 +99,7 @@ def _variations(
         posterior = model.posterior({"w": attributes[None]})
         mean, deviation = posterior.mean().numpy(), posterior.stddev().numpy()
         z = np.concatenate([mean, mean + deviation * epsilon]).astype(np.float32)
-        images[title] = _rgb(model, model.likelihoods(z[: 1 + _FACES], names=["x"])["x"].mean())
+        images[title] = model.pixels("x", model.likelihoods(z[: 1 + _FACES], names=["x"])["x"].mean()).numpy()
         latents[title] = z
     return images, latents
 
@@ -104,11 +107,7 @@ def _variations(
 def _edits(model: MultimodalVAE, portrait: np.ndarray) -> list[tuple[str, np.ndarray]]:
     """The portrait, its reconstruction, and the portrait with one attribute turned round at a time."""
     inferred = infer_attributes(model, portrait)
-    x = model.preprocess({"x": portrait[None]})
-    cells = [
-        ("portrait", portrait),
-        ("reconstruction", _rgb(model, model.reconstruct(x, latent="mean")["x"])[0]),
-    ]
+    cells = [("portrait", portrait), ("reconstruction", _reconstructed(model, portrait[None])[0])]
     for name in _EDITED:
         value = -2 if inferred[name] > 0 else 2
         title = f"{'not ' if value < 0 else ''}{name.replace('_', ' ')}"

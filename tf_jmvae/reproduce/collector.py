@@ -8,7 +8,7 @@ import numpy as np
 
 from tf_jmvae.evaluation import Estimate, conditional_log_likelihood
 from tf_jmvae.evaluation.estimate import Fingerprint
-from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.reproduce.study import Measurement
 from tf_jmvae.training.run import load_model
 
@@ -74,7 +74,8 @@ class Collector:
         def compute() -> dict[str, Any]:
             return estimate(self._models(model), examples, seed=self._seed, verbose=0, **options).as_dict(values=True)
 
-        passes = options.get("num_samples", 1) + options.get("num_steps", 0)
+        sampling = options.get("iterated_sampling")
+        passes = options.get("num_samples", 1) + (sampling.num_steps if sampling else 0)
         self.add_measurement(name, model, compute, len(examples["x"]) * passes)
 
     def add_measurement(self, name: str, model: str, compute: Callable[[], dict[str, Any]], cost: float) -> None:
@@ -95,9 +96,7 @@ class Collector:
                     target=target,
                     given=[*given],
                     num_samples=scale.num_samples,
-                    num_steps=scale.num_steps,
-                    num_chains=1,
-                    initial=initial,
+                    iterated_sampling=IteratedSampling(scale.num_steps, initial, num_chains=1),
                 )
 
     def add_steps(self, figure: str, columns: Iterable[str], test: Mapping[str, Any], scale: Any) -> None:
@@ -114,8 +113,7 @@ class Collector:
                         target=target,
                         given=given,
                         num_samples=scale.num_samples,
-                        num_steps=steps,
-                        num_chains=1,
+                        iterated_sampling=IteratedSampling(steps, num_chains=1),
                     )
 
     def measurements(self) -> dict[str, Measurement]:

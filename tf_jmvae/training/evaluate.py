@@ -1,32 +1,23 @@
 """A run's log-likelihoods on its test set, by every estimator that its model has, kept in `evaluation.json`."""
 
 import contextlib
-import itertools
 import os
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from tf_jmvae import checks
-from tf_jmvae.evaluation import (
-    Estimate,
-    conditional_log_likelihood,
-    joint_log_likelihood,
-    marginal_log_likelihood,
-)
+from tf_jmvae.evaluation import Estimate
+from tf_jmvae.evaluation.planned import Planned, planned
 from tf_jmvae.files import write_json
-from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.provenance import environment
 from tf_jmvae.training.config import Config
 from tf_jmvae.training.errors import RunError
 from tf_jmvae.training.run import load_model, read_json
 
-__all__ = ["EVALUATION", "compute", "directions", "evaluate_run"]
+__all__ = ["EVALUATION", "compute", "evaluate_run"]
 
 EVALUATION = "evaluation.json"
-_ALL_SUBSETS = 4  # modalities, up to which every subset is a direction
 
 
 def evaluate_run(run_dir: str | os.PathLike, **options: Any) -> dict[str, Any]:
@@ -64,7 +55,7 @@ def compute(
 
     There is the bound of Eq. (11) for every direction, the "single" ones and those that are given everything
     ("multiple"), and importance estimates: of a joint model's log p(all) and log p(m), of a one-way model's
-    log p(target | given).
+    log p(target | given); and whatever other estimators are registered.
 
     Args:
       run_dir: the folder of a finished run.
@@ -103,12 +94,11 @@ def compute(
         raise ValueError(f"examples must lie between 1 and {available}, the size of the test set; got {examples}.")
     test = {name: values[:examples] for name, values in test.items()}
 
-    planned, rows = _estimates(model, **counts), []
-    for number, planned_one in enumerate(planned, start=1):
-        _say(f"{number}/{len(planned)}  {planned_one.title}", verbose)
-        with _stdout_to_stderr():  # where Keras's progress bar belongs
-            estimate = planned_one.compute(model, test, seed=seed, verbose=int(verbose))
-        rows.append(_row(estimate, planned_one))
+    estimates, rows = planned(model, **counts), []
+    for number, (name, one) in enumerate(estimates, start=1):
+        _say(f"{number}/{len(estimates)}  {one.quantity}, {name}", verbose)
+        with contextlib.redirect_stdout(sys.stderr):  # where Keras's progress bar belongs
+            rows.append(_row(one, one.function(model, test, seed=seed, verbose=int(verbose), **one.options)))
     return {
         "seed": seed,
         "examples": examples or available,
@@ -118,74 +108,10 @@ def compute(
     }
 
 
-def directions(model: MultimodalVAE) -> list[tuple[str, tuple[str, ...]]]:
-    """What the model answers: each target with the modalities that are given for it, in the model's order.
-
-    First those without the target, from every subset of up to four modalities, and of more from single ones and from
-    all others; then, with everything given, reconstruction.
-    """
-    found = []
-    for target in model.targets:
-        others = [name for name in model.modalities if name != target]
-        few = len(model.modalities) <= _ALL_SUBSETS
-        sizes = range(1, len(others) + 1) if few else sorted({1, len(others)})
-        subsets = (subset for size in sizes for subset in itertools.combinations(others, size))
-        found.extend((target, subset) for subset in subsets if model.has_posterior(subset))
-    return found + [(target, tuple(model.modalities)) for target in model.targets]
-
-
-class _Planned(NamedTuple):
-    title: str
-    target: list[str]
-    given: list[str]
-    compute: Callable[..., Estimate]
-
-
-def _estimates(model: MultimodalVAE, num_samples: int, importance_samples: int) -> list[_Planned]:
-    """All that the model has; one chain of iterated sampling for each example, as in the studies."""
-    options = {"num_samples": num_samples, "iterated_sampling": replace(model.iterated_sampling, num_chains=1)}
-    planned = [
-        _planned("bound", conditional_log_likelihood, [target], given, **options) for target, given in directions(model)
-    ]
-    samples = {"num_samples": importance_samples}
-    if model.given:
-        options = {"estimator": "importance", **samples}
-        planned += [
-            _planned("importance", conditional_log_likelihood, [target], given, **options)
-            for target, given in directions(model)
-            if target not in given and set(given) == set(model.given)
-        ]
-        return planned
-    every = list(model.modalities)
-    planned.append(_planned("importance", joint_log_likelihood, every, [], **samples))
-    if len(every) > 1:
-        planned += [
-            _planned("importance", marginal_log_likelihood, [name], [], **_marginal(model, name), **samples)
-            for name in every
-        ]
-    return planned
-
-
-def _marginal(model: MultimodalVAE, name: str) -> dict[str, str]:
-    """By the modality's own encoder where there is one: q(z | all) is far narrower than p(z | label)."""
-    return {"modality": name, "proposal": "joint" if model.iterates([name]) else "own"}
-
-
-def _planned(kind: str, function: Callable[..., Estimate], target: Any, given: Any, **options: Any) -> _Planned:
-    if function is conditional_log_likelihood:
-        options.update(target=list(target), given=list(given))
-    condition = f" | {', '.join(given)}" if given else ""
-
-    def compute(model: MultimodalVAE, test: Any, **common: Any) -> Estimate:
-        return function(model, test, **options, **common)
-
-    return _Planned(f"log p({', '.join(target)}{condition}), {kind}", list(target), list(given), compute)
-
-
-def _row(estimate: Estimate, planned: _Planned) -> dict[str, Any]:
+def _row(one: Planned, estimate: Estimate) -> dict[str, Any]:
     found = estimate.as_dict()
     kept = ("estimator", "mean", "standard_error", "effective_sample_size", "num_samples", "quantity", "settings")
-    return {"target": planned.target, "given": planned.given, **{name: found[name] for name in kept}}
+    return {"target": one.target, "given": one.given, **{name: found[name] for name in kept}}
 
 
 def _config(run_dir: Path, data_dir: str | os.PathLike | None) -> Config:
@@ -209,9 +135,3 @@ def _config(run_dir: Path, data_dir: str | os.PathLike | None) -> Config:
 def _say(text: str, verbose: bool) -> None:
     if verbose:
         print(text, file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def _stdout_to_stderr() -> Iterator[None]:
-    with contextlib.redirect_stdout(sys.stderr):
-        yield

@@ -1,6 +1,7 @@
 """Presets: data files with the paper's settings, each saying where they come from. TensorFlow is not needed here."""
 
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -10,7 +11,7 @@ import pydantic
 
 from tf_jmvae.training.config import Config, ConvolutionConfig
 
-__all__ = ["describe", "load", "names"]
+__all__ = ["describe", "load", "merge", "names"]
 
 _OF_ANOTHER_FORM = ("model_type", "tuple_type")  # pydantic's names of these errors
 _FOLDER = resources.files("tf_jmvae.training") / "presets"
@@ -62,12 +63,13 @@ def _read(path: Path | Traversable, below: tuple[str, ...] = ()) -> dict[str, An
     beside = (path.parent if isinstance(path, Path) else _FOLDER) / f"{base}.toml"
     if not beside.is_file():
         raise ValueError(f"{path.name} extends {base!r}, but there is no {base}.toml beside it.")
-    return _merge(_read(beside, (*below, base)), settings)
+    return merge(_read(beside, (*below, base)), settings)
 
 
-def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings laid over others, table by table."""
     nested = {
-        key: _merge(base[key], value)
+        key: merge(base[key], value)
         for key, value in changes.items()
         if isinstance(value, dict) and isinstance(base.get(key), dict)
     }

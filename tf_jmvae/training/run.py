@@ -285,13 +285,7 @@ class _Stopwatch(keras.callbacks.Callback):
 def _draw(
     model: MultimodalVAE, source: data.Source, history: dict[str, list[float]], run_dir: Path, config: Config
 ) -> None:
-    from tf_jmvae.report import faces, plots
+    from tf_jmvae.report import plots
 
     replace_atomically(run_dir / "history.png", lambda path: plots.history(history, path))
-    if {"x", "w"} <= set(model.modalities):
-        both_directions = faces.both_directions if "x" in model.standardizations else plots.both_directions
-        options = {"num_steps": config.num_steps, "seed": config.seed}
-        replace_atomically(
-            run_dir / "generated.png",
-            lambda path: both_directions(model, source.test, source.class_names, path, **options),
-        )
+    plots.both_directions(model, source.test, source.class_names, run_dir / "generated.png", seed=config.seed)

@@ -23,7 +23,8 @@ _LEFT_OUT = {"modalities", "run_dir", "overwrite", "source", "discriminator", "d
 def headline(record: Record) -> str:
     """One sentence: which model, of what, trained on what, for how long."""
     config = record.config
-    kind, dataset = _KINDS[config.model.kind], _DATASETS.get(config.data.dataset, config.data.dataset)
+    kind = _KINDS.get(config.model.kind, f"model {config.model.kind!r}")
+    dataset = _DATASETS.get(config.data.dataset, config.data.dataset)
     parts = [
         f"{name} ({'×'.join(map(str, m.event_shape))}, {m.likelihood})" for name, m in config.model.modalities.items()
     ]

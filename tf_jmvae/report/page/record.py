@@ -56,7 +56,7 @@ class Record:
                 return load_model(path)
             weights = self.folder / "checkpoint" / f"epoch-{self.epochs}.weights.h5"
             if weights.is_file():
-                model = build_model(self.config.model)
+                model = build_model(self.config.model, self.config.num_steps)
                 model.load_weights(weights)
                 return model
         except (RunError, ValueError, OSError) as error:

@@ -30,7 +30,7 @@ def likelihoods(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     errors = aligned([number(row.get("standard_error"), p) for row, p in zip(rows, places, strict=True)])
     return [
         {
-            "quantity": _quantity(row),
+            "quantity": row["quantity"],
             "estimator": _ESTIMATORS.get(row["estimator"], str(row["estimator"]).replace("_", " ")),
             "mean": mean,
             "error": error,
@@ -48,8 +48,3 @@ def metrics(values: Mapping[str, float]) -> list[dict[str, str]]:
         [percent(values[name]) if name.startswith("accuracy") else number(values[name], 2) for name in order]
     )
     return [{"name": name, "value": text, "meaning": meaning(name)} for name, text in zip(order, texts, strict=True)]
-
-
-def _quantity(row: Mapping[str, Any]) -> str:
-    target, given = ", ".join(row["target"]), ", ".join(row.get("given") or ())
-    return f"log p({target} | {given})" if given else f"log p({target})"

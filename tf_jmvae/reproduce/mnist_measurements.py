@@ -17,11 +17,11 @@ from tf_jmvae.evaluation import (
     joint_log_likelihood,
     marginal_log_likelihood,
 )
-from tf_jmvae.models import HierarchicalJMVAE, MultimodalVAE
+from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.reproduce import classifier
 from tf_jmvae.reproduce.collector import COMPARED, Collector, Models, scores
 from tf_jmvae.reproduce.collector import ROWS as PAPER_ROWS
-from tf_jmvae.reproduce.plan import Scale
+from tf_jmvae.reproduce.mnist_plan import Scale
 from tf_jmvae.reproduce.study import Measurement
 
 __all__ = ["ROWS", "measurements"]
@@ -54,7 +54,8 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
     collector.add_table("table-1", ROWS, test, scale)
     for row, (trained, initial) in ROWS.items():
         for target, given in ("xw", "wx"):
-            options = {"target": target, "given": given, "initial": initial, "num_steps": scale.num_steps}
+            iteration = IteratedSampling(scale.num_steps, initial)
+            options = {"target": target, "given": given, "iterated_sampling": iteration}
             if target == "x":
                 add(f"coherence/{row}/x-from-w", trained["x"], judged, test, **options)
             else:
@@ -94,9 +95,9 @@ def _latents(
         batch = {modality: values[:_POINTS] for modality, values in test.items()}
         points = {}
         for number, (key, observed) in enumerate((("all", batch), ("w", {"w": batch["w"]}))):
-            posterior = model.posterior(observed, num_steps=scale.num_steps, seed=seed)
+            posterior = model.posterior(observed, iterated_sampling=scale.num_steps, seed=seed)
             z = posterior.sample(seed=(seed, number))
-            points[key] = (model.layers_of(z)[-1] if isinstance(model, HierarchicalJMVAE) else z).numpy()
+            points[key] = (model.layers_of(z)[-1] if model.num_layers > 1 else z).numpy()
         area = {key: float(np.sqrt(np.linalg.det(np.cov(z.T)))) for key, z in points.items()}
         rounded = {key: np.round(z.astype(float), 4).tolist() for key, z in points.items()}
         return {

@@ -1,0 +1,108 @@
+"""Which estimates a model has: what `tf-jmvae evaluate` computes, writes and shows.
+
+A file of this package adds its own by registering a function that plans them:
+
+    @ESTIMATORS.register("name")
+    def plan(model, *, num_samples, importance_samples): return [Planned(...), ...]
+"""
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from tf_jmvae.evaluation.estimate import Estimate
+from tf_jmvae.evaluation.log_likelihood import conditional_log_likelihood, joint_log_likelihood, marginal_log_likelihood
+from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.registry import ESTIMATORS
+
+__all__ = ["Planned", "directions", "planned"]
+
+_ALL_SUBSETS = 4  # modalities, up to which every subset is a direction
+
+
+class Planned(NamedTuple):
+    """An estimate that a model has.
+
+    Attributes:
+      target: the modalities that are scored.
+      given: those that they are scored from; none of a joint or marginal quantity.
+      function: `function(model, data, *, seed, verbose, **options)`, such as `joint_log_likelihood`.
+      options: of the function.
+    """
+
+    target: list[str]
+    given: list[str]
+    function: Callable[..., Estimate]
+    options: Mapping[str, Any]
+
+    @property
+    def quantity(self) -> str:
+        """What is estimated."""
+        condition = f" | {', '.join(self.given)}" if self.given else ""
+        return f"log p({', '.join(self.target)}{condition})"
+
+
+def planned(model: MultimodalVAE, **samples: int) -> list[tuple[str, Planned]]:
+    """All that the model has, with the names that the estimators are registered by.
+
+    Args:
+      model: any model of the package.
+      **samples: `num_samples`, of z for each example behind each bound, and `importance_samples`, behind each
+        importance estimate.
+    """
+    return [(name, one) for name in ESTIMATORS.names() for one in ESTIMATORS.get(name)(model, **samples)]
+
+
+def directions(model: MultimodalVAE) -> list[tuple[str, tuple[str, ...]]]:
+    """What the model answers: each target with the modalities that are given for it, in the model's order.
+
+    First those without the target, from every subset of up to four modalities, and of more from single ones and from
+    all others; then, with everything given, reconstruction.
+    """
+    found = []
+    for target in model.targets:
+        others = [name for name in model.modalities if name != target]
+        few = len(model.modalities) <= _ALL_SUBSETS
+        sizes = range(1, len(others) + 1) if few else sorted({1, len(others)})
+        subsets = (subset for size in sizes for subset in itertools.combinations(others, size))
+        found.extend((target, subset) for subset in subsets if model.has_posterior(subset))
+    return found + [(target, tuple(model.modalities)) for target in model.targets]
+
+
+@ESTIMATORS.register("bound")
+def _bounds(model: MultimodalVAE, *, num_samples: int, **_: int) -> list[Planned]:
+    """Eq. (11) in every direction; one chain of iterated sampling for each example, as in the studies."""
+    chain = replace(model.iterated_sampling, num_chains=1)
+    return [
+        _conditional(*direction, num_samples=num_samples, iterated_sampling=chain) for direction in directions(model)
+    ]
+
+
+@ESTIMATORS.register("importance")
+def _importance(model: MultimodalVAE, *, importance_samples: int, **_: int) -> list[Planned]:
+    """Log p(all) and log p(m) of a joint model, log p(target | given) of a one-way model."""
+    samples = {"num_samples": importance_samples}
+    if model.given:
+        return [
+            _conditional(target, given, estimator="importance", **samples)
+            for target, given in directions(model)
+            if target not in given and set(given) == set(model.given)
+        ]
+    every = list(model.modalities)
+    marginals = [
+        Planned([name], [], marginal_log_likelihood, {"modality": name, "proposal": _proposal(model, name), **samples})
+        for name in every
+        if len(every) > 1
+    ]
+    return [Planned(every, [], joint_log_likelihood, samples), *marginals]
+
+
+def _conditional(target: str, given: tuple[str, ...], **options: Any) -> Planned:
+    which = {"target": target, "given": list(given)}
+    return Planned([target], list(given), conditional_log_likelihood, {**which, **options})
+
+
+def _proposal(model: MultimodalVAE, name: str) -> str:
+    """The modality's own encoder where there is one: q(z | all) is far narrower than p(z | label)."""
+    return "joint" if model.iterates([name]) else "own"

@@ -1,0 +1,91 @@
+"""The paper's experiments on MNIST, section 4.5, and CelebA, section 4.6: from the trainings to the report.
+
+References:
+  [1] Suzuki and Matsuo.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from tf_jmvae import data
+from tf_jmvae.reproduce import (
+    celeba_measurements,
+    celeba_pictures,
+    celeba_plan,
+    mnist_figures,
+    mnist_measurements,
+    mnist_plan,
+)
+from tf_jmvae.reproduce.collector import Models
+from tf_jmvae.reproduce.publish import publish, recorded
+from tf_jmvae.reproduce.study import Study
+from tf_jmvae.training.config import Config
+
+__all__ = ["reproduce"]
+
+
+@dataclass(frozen=True)
+class _Experiment:
+    """What an experiment trains, measures and draws, and options of its data."""
+
+    scales: dict[str, Any]
+    configs: Callable[..., dict[str, Config]]
+    measurements: Callable[..., dict[str, Any]]
+    figures: Callable[..., dict[str, Callable[[str], None]]]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+_EXPERIMENTS = {
+    "mnist": _Experiment(mnist_plan.SCALES, mnist_plan.configs, mnist_measurements.measurements, mnist_figures.figures),
+    "celeba": _Experiment(
+        celeba_plan.SCALES,
+        celeba_plan.configs,
+        celeba_measurements.measurements,
+        celeba_pictures.figures,
+        {"mirror": True},
+    ),
+}
+
+
+def reproduce(
+    name: str, folder: Path, output: Path, *, data_dir: Path | None = None, scale: str = "full", seed: int = 0
+) -> Path:
+    """Trains, measures, draws and writes the report; what is finished in `folder` is not done again.
+
+    Args:
+      name: `"mnist"` or `"celeba"`.
+      folder: where the trainings and measurements go.
+      output: where the page, `results/NAME.json` and `images/NAME-*.png` go.
+      data_dir: folder with the dataset's original files; without it they are downloaded.
+      scale: `"full"`, the paper's networks; `"quick"`, everything in miniature, of MNIST on scikit-learn's digits; of
+        CelebA also `"small"`, the presets for two cores.
+      seed: of everything.
+
+    Returns:
+      The path of the page.
+
+    Raises:
+      RunError: `folder` holds something else.
+      OSError: the data cannot be had.
+    """
+    experiment = _EXPERIMENTS[name]
+    size = experiment.scales[scale]
+    source = data.load(size.dataset, data_dir=data_dir, train_size=size.train_size, **experiment.options)
+    source = replace(source, test={modality: values[: size.test_size] for modality, values in source.test.items()})
+    which = {"quick": scale == "quick"} if name == "mnist" else {"scale": scale}
+    study = Study(folder, {"study": name, **which, "seed": seed})
+    trainings = experiment.configs(size, folder, data_dir, seed)
+    study.train(trainings)
+    models = Models(folder)
+    measured = study.measure(experiment.measurements(size, models, source, folder, seed))
+    sizes = {"train": len(source.train["x"]), "test": len(source.test["x"])}
+    record = {
+        "scale": {"name": scale, **asdict(size)},
+        "seed": seed,
+        "data": {**sizes, "report": dict(source.report)},
+        "trainings": {training: study.provenance(training) for training in trainings},
+        "measurements": recorded(measured),
+    }
+    return publish(output, name, record, experiment.figures(size, models, source, measured, seed))

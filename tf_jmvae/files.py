@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["explained", "locked", "remove_if_abandoned", "replace_atomically", "require_room", "write_json"]
+__all__ = ["explained", "locked", "remove_abandoned", "replace_atomically", "require_room", "write_json"]
 
 _DAY = 24 * 60 * 60  # seconds
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -42,7 +42,8 @@ def replace_atomically(path: str | os.PathLike, write: Callable[[str], Any]) -> 
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-        _remove_leftovers(path)
+        ending = "".join(f".{suffix}" for suffix in suffixes)
+        remove_abandoned(path.parent, rf"{re.escape(name)}~\d+-[0-9a-f]{{8}}~{re.escape(ending)}")
 
 
 @contextlib.contextmanager
@@ -101,11 +102,17 @@ def require_room(folder: str | os.PathLike, size: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def remove_if_abandoned(folder: pathlib.Path) -> None:
-    """Removes a temporary folder to which nobody has written for a day: what a killed process left behind."""
+def remove_abandoned(folder: pathlib.Path, pattern: str) -> None:
+    """Removes what killed processes left behind: files and folders whose names match, not written to for a day."""
     with contextlib.suppress(OSError):
-        if max(path.stat().st_mtime for path in (folder, *folder.iterdir())) < time.time() - _DAY:
-            shutil.rmtree(folder, ignore_errors=True)
+        for path in folder.iterdir():
+            if re.fullmatch(pattern, path.name):
+                if max(there.stat().st_mtime for there in (path, *path.glob("*"))) > time.time() - _DAY:
+                    continue
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
 
 
 def _error_number(error: BaseException | None) -> int | None:
@@ -119,14 +126,3 @@ def _error_number(error: BaseException | None) -> int | None:
             return named[0]
         error = error.__cause__ or error.__context__
     return None
-
-
-def _remove_leftovers(path: pathlib.Path) -> None:
-    """Temporary files of `path`, under names of their own, to which nobody has written for a day."""
-    name, *suffixes = path.name.split(".")
-    ending = "".join(f".{suffix}" for suffix in suffixes)
-    leftover = re.compile(rf"{re.escape(name)}~\d+-[0-9a-f]{{8}}~{re.escape(ending)}")
-    with contextlib.suppress(OSError):
-        for other in path.parent.iterdir():
-            if leftover.fullmatch(other.name) and other.stat().st_mtime < time.time() - _DAY:
-                other.unlink()

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable
 from typing import TypeVar
 
-from tf_jmvae.files import remove_if_abandoned
+from tf_jmvae.files import remove_abandoned
 
 __all__ = ["cache_folder", "load_or_prepare"]
 
@@ -48,7 +48,8 @@ def load_or_prepare(
         return load(folder)
     temporary = _temporary(folder)
     try:
-        _remove_leftovers(folder)
+        kind = folder.name.split("-")[0]  # this dataset's, whatever its settings
+        remove_abandoned(folder.parent, rf"{re.escape(kind)}-[^~]+~\d+-[0-9a-f]{{8}}")
         temporary.mkdir(parents=True)
         prepare(temporary)
         _move(temporary, folder, load)
@@ -81,13 +82,3 @@ def _move(temporary: pathlib.Path, folder: pathlib.Path, load: Callable[[pathlib
         temporary.rename(folder)
     except OSError:
         load(folder)  # another process was faster after all
-
-
-def _remove_leftovers(folder: pathlib.Path) -> None:
-    """Temporary folders of this dataset, whatever its settings, to which nobody has written for a day."""
-    kind = folder.name.split("-")[0]
-    leftover = re.compile(rf"{re.escape(kind)}-[^~]+~\d+-[0-9a-f]{{8}}")
-    with contextlib.suppress(OSError):
-        for path in folder.parent.iterdir():
-            if leftover.fullmatch(path.name):
-                remove_if_abandoned(path)

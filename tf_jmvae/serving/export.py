@@ -10,6 +10,7 @@ import errno
 import functools
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -18,7 +19,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_jmvae.files import explained, remove_if_abandoned, write_json
+from tf_jmvae.files import explained, remove_abandoned, write_json
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.serving import card, description, versions, warm_up
 from tf_jmvae.serving.signatures import Endpoint, Settings, endpoints
@@ -73,8 +74,7 @@ def export(
         raise FileExistsError(f"{folder / str(version)} exists; choose another version, or leave it out for the next.")
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(f"{_TEMPORARY}*"):
-            remove_if_abandoned(leftover)
+        remove_abandoned(folder, rf"{re.escape(_TEMPORARY)}.*")
         temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=folder))
     try:
         with explained(folder):

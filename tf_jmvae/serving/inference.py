@@ -204,7 +204,8 @@ class InferenceModel:
           ValueError: the model does not start from these modalities, generates none of them, or a shape is wrong.
         """
         suffix, inputs = _suffix(images), self._as_inputs(observed)
-        if set(map(names.modality, inputs)) == {names.modality(key) for key in self._signature("reconstruct").inputs}:
+        whole = self.signatures.get("reconstruct")
+        if whole is None or set(map(names.modality, inputs)) == set(map(names.modality, whole.inputs)):
             name = self._find("reconstruct", inputs, f"reconstruct from {_listed(observed)}")
             return self._call(self._in_format(name, suffix), inputs)
         targets = [name for name in self.spec.targets if name in observed]
@@ -351,7 +352,10 @@ class InferenceModel:
         noise, chain_seeds = np.zeros((rows, size), np.float32), np.zeros((rows, 2), np.int32)
         if row_seeds is not None:
             chain_seeds, latent_seeds, _ = (part.numpy() for part in seeds.split(tf.constant(row_seeds), 3))
-            noise = row_noise.normal(tf.constant(latent_seeds), size).numpy()
+            if "latent_noise" in self.signatures:
+                noise = self._call("latent_noise", {"seed": latent_seeds})["noise"]
+            else:  # of a model of version 0.1.0
+                noise = row_noise.normal(tf.constant(latent_seeds), size).numpy()
         decoded = {key: value for key, value in inputs.items() if names.modality(key) in self.spec.given}
         decoded["z"] = self._latents(observed, inputs, noise, chain_seeds)
         decode = self._find("decode", decoded, f"decode z given {_listed(self.spec.given)}")

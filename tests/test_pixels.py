@@ -151,7 +151,7 @@ def test_commands_prepare_them_so(celeba, handle, tmp_path, capsys):
 
 
 def _effect_of_a_level():
-    """How far attributes move if one pixel in twenty is another by a level, at the most: far less than a level of all."""
+    """How far attributes move, at the most, if one pixel in twenty is another by a level."""
     grey = np.full((SIZE, SIZE, 3), 128.0)
     steps = [attributes_of(grey + step.reshape(grey.shape)) for step in np.eye(grey.size)]
     moved = np.sort(np.abs(np.array(steps) - attributes_of(grey)), axis=0)[::-1]

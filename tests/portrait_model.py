@@ -25,12 +25,12 @@ MEAN = _random.uniform(90, 150, (SIZE, SIZE, 3))
 DEVIATION = _random.uniform(30, 60, (SIZE, SIZE, 3))
 
 
-def portrait_model(cls=tj.JMVAEKL, **options):
+def portrait_model(cls=tj.JMVAEKL, *, preprocessing=None, **options):
     """`cls` over x `[6, 6, 3]`, standardised, and four attributes w; of a JMVAEKL, all parts are those above."""
     linear = {"encoder": tj.networks.mlp([]), "decoder": tj.networks.mlp([])}
     gaussian = tj.heads.Gaussian(variance=1.0)
     modalities = {
-        "x": tj.Modality((SIZE, SIZE, 3), gaussian, standardized=True, **linear),
+        "x": tj.Modality((SIZE, SIZE, 3), gaussian, standardized=True, preprocessing=preprocessing, **linear),
         "w": tj.Modality((len(NAMES),), gaussian, entry_names=NAMES, **linear),
     }
     model = cls(modalities, LATENT, **options)

@@ -11,13 +11,14 @@ from portrait_model import NAMES, SIZE, attributes_of, edited, portrait_model
 
 from tf_jmvae import cli, images
 from tf_jmvae.data.celeba import ATTRIBUTES
+from tf_jmvae.data.celeba_arrays import PREPROCESSING
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with `model.keras` and a cartoon portrait."""
     folder = tmp_path_factory.mktemp("edit")
-    portrait_model().save(folder / "model.keras")
+    portrait_model(preprocessing=PREPROCESSING["center"]).save(folder / "model.keras")
     draw(dict.fromkeys(ATTRIBUTES, False) | {"Male": True}, np.random.default_rng(0)).save(folder / "portrait.png")
     return folder
 
@@ -72,7 +73,7 @@ def test_a_bad_change_is_refused(folder, tmp_path, monkeypatch, capsys, change, 
 def test_a_missing_model_says_how_to_have_one(folder, capsys):
     assert _edit(folder, model="absent.keras") == 1
     assert "There is no model" in (error := capsys.readouterr().err)
-    assert "tf-jmvae train --preset celeba-jmvae-kl-gan" in error
+    assert "A run leaves one in its folder: tf-jmvae train" in error
 
 
 def test_a_keras_model_of_another_kind_is_refused(folder, capsys):

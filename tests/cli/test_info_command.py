@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 
@@ -124,6 +125,13 @@ def test_bash_completes(tmp_path, words, expected):
     asked = ASK.format(script=tmp_path / "script", words=words)
     done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) == expected
+
+
+def test_completions_are_one_line_each():
+    """Bash would offer the second line of an option's help as another option."""
+    (known,) = re.findall(r"^COMPLETION_SPEC = .*", completion.script("bash"), re.MULTILINE)
+    assert "--crop" in known
+    assert "\\n" not in known
 
 
 def test_scripts_for_other_shells_name_every_verb(capsys):

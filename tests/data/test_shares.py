@@ -5,7 +5,6 @@ import pytest
 
 from tf_jmvae.data import from_arrays
 from tf_jmvae.data.pipeline import Shares
-from tf_jmvae.data.statistics import Statistics
 
 SIZE = 23
 RANDOM = np.random.default_rng(0)
@@ -19,7 +18,6 @@ OPTIONS = {
     "shuffle": True,
     "binarize": ["x"],
     "mirror": ["photo"],
-    "standardize": {"photo": Statistics.of(ARRAYS["photo"])},
     "seed": 4,
     "passes": range(1, 3),
 }

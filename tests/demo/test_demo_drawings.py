@@ -2,19 +2,29 @@
 
 import io
 import struct
+import types
 import zlib
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from tf_jmvae.data.celeba_arrays import PREPROCESSING
 from tf_jmvae.demo.drawings import PictureError, as_mnist, prepare
-from tf_jmvae.demo.interface import DemoModel, Field
+from tf_jmvae.demo.interface import DemoModel
+from tf_jmvae.specs import ModalitySpec, ModelSpec
 
-MNIST = DemoModel(
-    "digits", "JMVAEKL", "mnist", {"x": Field((28, 28, 1), "bernoulli"), "w": Field((10,), "categorical")}, ()
+
+def _model(dataset, **modalities):
+    """What the page knows of a model without one."""
+    spec = ModelSpec("JMVAEKL", modalities, 2, training={"config": {"data": {"dataset": dataset}}})
+    return DemoModel(types.SimpleNamespace(spec=spec))
+
+
+MNIST = _model("mnist", x=ModalitySpec((28, 28, 1), "bernoulli"), w=ModalitySpec((10,), "categorical"))
+FACES = _model(
+    "celeba", x=ModalitySpec((16, 16, 3), "gaussian", standardized=True, preprocessing=PREPROCESSING["center"])
 )
-FACES = DemoModel("faces", "JMVAEKL", "celeba", {"x": Field((16, 16, 3), "gaussian", standardized=True)}, ())
 
 
 def _encoded(image, kind="PNG", **options):
@@ -97,7 +107,7 @@ def test_an_image_of_mnist_is_taken_as_it_is_but_for_binarisation():
 
 
 def _grey(dataset, side=8):
-    return DemoModel("grey", "JMVAEKL", dataset, {"x": Field((side, side, 1), "bernoulli")}, ())
+    return _model(dataset, x=ModalitySpec((side, side, 1), "bernoulli"))
 
 
 def test_only_models_of_digits_have_pictures_of_ink():

@@ -15,8 +15,10 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy import special
 
 import tf_jmvae as tj
+from tf_jmvae import sampling, seeds
 
 SIDE = 6
 
@@ -80,6 +82,21 @@ def make(kind):
         random = np.random.default_rng(1)
         model.set_statistics(name, random.uniform(90, 150, shape), random.uniform(40, 70, shape))
     return model
+
+
+def log_likelihood(model, observed, seed, num_samples=100, at_once=25):
+    """Importance sampling written out: the samples come in parts, each with a seed of its own."""
+    batch = {name: tf.constant(value, tf.float32) for name, value in observed.items()}
+    q = model.posterior(batch)
+    weights = []
+    for part in range(num_samples // at_once):
+        z = sampling.draw(q, seeds.fold_in(seed, part), at_once)
+        p = model.likelihoods(z, given=batch, names=model.targets)
+        log_weight = sum(p[name].log_prob(batch[name][:, None]) for name in model.targets)
+        for_samples = tf.transpose(z, (1, 0, 2))
+        log_weight += tf.transpose(model.prior(batch).log_prob(for_samples) - q.log_prob(for_samples))
+        weights.append(log_weight)
+    return special.logsumexp(np.concatenate(weights, axis=1), axis=1) - np.log(num_samples)
 
 
 if __name__ == "__main__":

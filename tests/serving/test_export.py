@@ -21,7 +21,8 @@ import tensorflow as tf
 from PIL import Image
 
 from tf_jmvae import evaluation
-from tf_jmvae.serving import card, hub, image_tensors, inspection, signatures
+from tf_jmvae.images import tensors as image_tensors
+from tf_jmvae.serving import card, hub, inspection, signatures
 
 HERE = pathlib.Path(__file__).parent
 SEEDS = np.array([[1, 2], [3, 4], [5, 6]], np.int32)
@@ -258,7 +259,7 @@ def test_grey_models_read_every_kind_of_image(model, form, mode):
     image = Image.fromarray(grey)
     image = image.convert("RGB").convert(mode) if mode == "CMYK" else image.convert(mode)
     image.save(file, form)
-    found = image_tensors.from_bytes(model, "x", tf.constant([file.getvalue()]))[0, ..., 0]
+    found = image_tensors.from_bytes(tf.constant([file.getvalue()]), model.modalities["x"].spec)[0, ..., 0]
     np.testing.assert_allclose(found, grey[::8, ::8] / 255, atol=0.12)
 
 

@@ -159,7 +159,7 @@ def reader(tmp_path_factory):
         ("w", [1, 1, 0], "Expected one-hot rows"),
         ("c", [0, 1.5, 2], r"'c' holds 1\.5 at index \(1, 1\).*Expected whole numbers of 0 or more"),
         ("c", [0, -1, 2], "'counts' cannot score"),
-        ("p", [0, 0.5, 2], "'poisson' cannot score.* Expected whole numbers of 0 or more"),
+        ("p", [0, 0.5, 2], "'counts' cannot score.* Expected whole numbers of 0 or more"),
         *((name, [0, np.nan, 0], f"'{name}' holds nan at index") for name in LIKELIHOODS),
         *((name, [0, -np.inf, 0], f"'{name}' holds -inf at index") for name in LIKELIHOODS),
         *((name, [0, 1e300, 0], f"'{name}' holds 1e.300, which is too large") for name in LIKELIHOODS),

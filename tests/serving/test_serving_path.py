@@ -1,6 +1,8 @@
 """The serving path: a process exports, another without TensorFlow's Python runs every signature by its tensors."""
 
+import dataclasses
 import io
+import json
 import pathlib
 import pickle
 import re
@@ -12,12 +14,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from scipy import special
 from tensorflow.core.protobuf import config_pb2, saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
 import tf_jmvae as tj
-from tf_jmvae import sampling, seeds
+from tf_jmvae.distributions import diagonal_gaussian
+from tf_jmvae.images import tensors as images
+from tf_jmvae.specs import ModelSpec
 
 HERE = pathlib.Path(__file__).parent
 LIBRARIES = pathlib.Path(tf.__file__).parent
@@ -77,7 +80,9 @@ def _inputs(model, definition, size):
     for name in definition.inputs:
         if name == "seed":
             made[name] = random.integers(-(2**31), 2**31, (size, 2)).astype(np.int32)
-        elif name == "z":
+        elif name == "rows":
+            made[name] = np.arange(size, dtype=np.int32)
+        elif name in ("z", "noise"):
             made[name] = random.normal(size=(size, definition.inputs[name].tensor_shape.dim[1].size)).astype(np.float32)
         elif name.endswith("_bytes"):
             shape = model.modalities[name.removesuffix("_bytes")].event_shape
@@ -88,18 +93,21 @@ def _inputs(model, definition, size):
 
 
 def _decoded(model, name, encoded):
-    """As the documentation says: the middle, resized by TensorFlow with antialiasing, then scaled or standardised."""
-    height, width, channels = model.modalities[name].event_shape
-    images = []
-    for data in encoded:
-        pixels = tf.io.decode_png(data, channels)
-        rows, columns = pixels.shape[0], pixels.shape[1]
+    """As the documentation says: the middle, resized by Lanczos's kernel, to a level of Pillow; then as values."""
+    modality = model.modalities[name]
+    height, width, channels = modality.event_shape
+    raw = images.from_bytes(tf.constant(encoded), modality.spec)
+    black, white = modality.preprocessing.range
+    for data, found in zip(encoded, raw.numpy(), strict=True):
+        picture = Image.open(io.BytesIO(data)).convert("L" if channels == 1 else "RGB")
+        columns, rows = picture.size
         cut_rows, cut_columns = min(rows, columns * height // width), min(columns, rows * width // height)
-        top, left = (rows - cut_rows) // 2, (columns - cut_columns) // 2
-        middle = pixels[top : top + cut_rows, left : left + cut_columns]
-        images.append(tf.image.resize(middle, (height, width), antialias=True).numpy())
-    raw = np.stack(images)
-    return model.preprocess({name: raw})[name] if model.modalities[name].standardized else raw / 255
+        left, top = (columns - cut_columns) // 2, (rows - cut_rows) // 2
+        middle = picture.crop((left, top, left + cut_columns, top + cut_rows))
+        expected = np.asarray(middle.resize((width, height), Image.Resampling.LANCZOS), float)
+        levels = (found - black) * 255 / (white - black)
+        assert np.abs(levels - expected.reshape(height, width, channels)).max() < 1.01
+    return model.preprocess({name: raw})[name]
 
 
 def _expected(model, name, inputs, num_steps, cache):
@@ -121,12 +129,20 @@ def _values(model, plain, inputs, num_steps):
         if key.endswith("_bytes")
         else value
         for key, value in inputs.items()
-        if key not in ("seed", "z")
+        if key not in ("seed", "z", "noise")
     }
     seed = tf.constant(inputs["seed"]) if "seed" in inputs else NO_SEEDS[size]
     if plain.startswith("encode") or plain == "serving_default":
         q = model.posterior(observed, iterated_sampling=num_steps, seed=seed)
         return {"mean": q.mean(), "standard_deviation": q.stddev()}
+    if plain == "latent_noise":
+        shape = (size, model.latent_dim * getattr(model, "num_layers", 1))
+        return {"noise": model.latent_noise(diagonal_gaussian(tf.zeros(shape), tf.ones(shape)), seed)}
+    if plain.startswith("latents"):
+        noise = tf.constant(inputs["noise"])
+        q = diagonal_gaussian(tf.zeros_like(noise), tf.ones_like(noise))
+        q = model.posterior(observed, iterated_sampling=num_steps, seed=seed) if observed else q
+        return {"z": model.draw_latents(q, noise)}
     if plain.startswith("decode"):
         z = tf.constant(inputs["z"])
         return {key: p.mean() for key, p in model.likelihoods(z, given=observed or None).items()}
@@ -135,25 +151,10 @@ def _values(model, plain, inputs, num_steps):
     if plain.startswith("reconstruct"):
         return model.reconstruct(observed, latent="mean", seed=seed)
     if plain.startswith("log_likelihood"):
-        return {"log_likelihood": _log_likelihood(model, observed, seed)}
+        return {"log_likelihood": exported.log_likelihood(model, observed, seed)}
     verb, target = re.match("(generate|sample)_([^_]+)_from", plain).groups()
     latent = "mean" if verb == "generate" else "sample"
     return model.generate(observed, targets=[target], latent=latent, num_steps=num_steps, seed=seed)
-
-
-def _log_likelihood(model, observed, seed, num_samples=100, at_once=25):
-    """Importance sampling written out: the samples come in parts, each with a seed of its own."""
-    batch = {name: tf.constant(value, tf.float32) for name, value in observed.items()}
-    q = model.posterior(batch)
-    weights = []
-    for part in range(num_samples // at_once):
-        z = sampling.draw(q, seeds.fold_in(seed, part), at_once)
-        p = model.likelihoods(z, given=batch, names=model.targets)
-        log_weight = sum(p[name].log_prob(batch[name][:, None]) for name in model.targets)
-        for_samples = tf.transpose(z, (1, 0, 2))
-        log_weight += tf.transpose(model.prior(batch).log_prob(for_samples) - q.log_prob(for_samples))
-        weights.append(log_weight)
-    return special.logsumexp(np.concatenate(weights, axis=1), axis=1) - np.log(num_samples)
 
 
 def _as_pixels(model, name, values):
@@ -195,6 +196,7 @@ def test_every_signature_alone_in_batches_and_as_warm_up(root, kind, tmp_path, m
     folder, model = root / kind / "1", exported.make(kind)
     definitions = _signature_defs(folder)
     calls = [(name, _inputs(model, definitions[name], size)) for name in sorted(definitions) for size in SIZES]
+    num_steps, cache = exported.KINDS[kind][-1].get("num_steps", 1), {}
 
     rows = []
     for name, definition in sorted(definitions.items()):
@@ -210,8 +212,10 @@ def test_every_signature_alone_in_batches_and_as_warm_up(root, kind, tmp_path, m
     ]
 
     results = iter(_run(folder, calls + rows + warm_up, kind in OPTIMIZED, tmp_path))
-    num_steps, cache = exported.KINDS[kind][-1].get("num_steps", 1), {}
     for name, inputs in calls:
+        if name == "describe":
+            _assert_described(next(results), model, num_steps, len(inputs["rows"]))
+            continue
         _assert_close(next(results), _expected(model, name, inputs, num_steps, cache), f"{kind} {name}")
     for start in range(0, len(rows), 1 + len(ROWS)):
         together = next(results)
@@ -221,7 +225,17 @@ def test_every_signature_alone_in_batches_and_as_warm_up(root, kind, tmp_path, m
     assert {request.model_spec.name for request in requests} == {kind}
     monkeypatch.setattr(tj.checks, "check_values", lambda *_: None)  # warm-up rows are all zeros, labels too
     for name, inputs in warm_up:
+        if name == "describe":
+            _assert_described(next(results), model, num_steps, len(inputs["rows"]))
+            continue
         _assert_close(next(results), _expected(model, name, inputs, num_steps, cache), f"{kind} {name}, warm-up")
+
+
+def _assert_described(found, model, num_steps, rows):
+    (texts,) = found.values()
+    assert len(texts) == rows
+    for text in texts:
+        assert ModelSpec.from_json(json.loads(text)) == dataclasses.replace(model.spec, num_steps=num_steps)
 
 
 def _assert_row(alone, together, row, name):

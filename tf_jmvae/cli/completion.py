@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import io
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union
 
@@ -40,7 +41,10 @@ def script(shell: str) -> str:
     text = io.StringIO()
     with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
         tyro.cli(Union[*verbs], prog="tf-jmvae", args=["--tyro-print-completion", shell], config=CONFIG)
-    return text.getvalue()
+    # Bash would offer the second line of a description as another option.
+    return re.sub(
+        r"^COMPLETION_SPEC = .*", lambda spec: spec[0].replace(r"\n", " "), text.getvalue(), flags=re.MULTILINE
+    )
 
 
 def _verb(name: str, summary: str) -> Any:

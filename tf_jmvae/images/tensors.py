@@ -25,14 +25,19 @@ def from_bytes(encoded: tf.Tensor, spec: ModalitySpec) -> tf.Tensor:
     """Raw values of a modality, `[B, H, W, C]`, from encoded images, string `[B]`.
 
     Args:
-      encoded: PNG, JPEG, GIF (its first frame) or BMP.
+      encoded: PNG, JPEG, GIF (its first frame) or BMP. They are neither turned upright by their EXIF data nor laid over
+        white where they are transparent, as `images.open_rgb` does.
       spec: the image's modality, whose preprocessing says how its images are made.
     """
     height, width, channels = spec.event_shape
     black, white = spec.preprocessing.range
 
     def decode(image: tf.Tensor) -> tf.Tensor:
-        pixels = tf.io.decode_image(image, channels=3, expand_animations=False)
+        pixels = tf.cond(
+            tf.io.is_jpeg(image),
+            lambda: tf.io.decode_jpeg(image, channels=3, dct_method="INTEGER_ACCURATE"),  # as Pillow's
+            lambda: tf.io.decode_image(image, channels=3, expand_animations=False),
+        )
         pixels = tf.cast(tf.ensure_shape(pixels, (None, None, 3)), tf.int32)
         if channels == 1:
             pixels = (tf.reduce_sum(pixels * _LUMINANCE, axis=-1, keepdims=True) + 2**15) // 2**16

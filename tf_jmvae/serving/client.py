@@ -134,12 +134,13 @@ class Client(InferenceModel):
 
     @property
     def spec(self) -> ModelSpec:
-        """What the model says of itself, asked for once; one that was exported by the first version says nothing."""
+        """What the model says of itself, asked for once; ValueError if it was exported by version 0.1.0."""
         spec = self._spec
         if spec is None:
             if "describe" not in self.signatures:
                 raise ValueError(
-                    f"{self.model!r} does not say what it is, as it was exported by version 0.1.0. Export it anew."
+                    f"{self.model!r} at {self.address} cannot say what it is, as it was exported by version 0.1.0. "
+                    "Export it anew, or ask for what needs no description: images as values or as bytes."
                 )
             found = self._call("describe", {"rows": np.zeros(1, np.int32)})["description"][0]
             self._spec = spec = replace(ModelSpec.from_json(json.loads(found)), name=self.model)

@@ -204,7 +204,8 @@ class InferenceModel:
           ValueError: the model does not start from these modalities, generates none of them, or a shape is wrong.
         """
         suffix, inputs = _suffix(images), self._as_inputs(observed)
-        if set(map(names.modality, inputs)) == {names.modality(key) for key in self._signature("reconstruct").inputs}:
+        whole = self.signatures.get("reconstruct")
+        if whole is None or set(map(names.modality, inputs)) == set(map(names.modality, whole.inputs)):
             name = self._find("reconstruct", inputs, f"reconstruct from {_listed(observed)}")
             return self._call(self._in_format(name, suffix), inputs)
         targets = [name for name in self.spec.targets if name in observed]
@@ -309,8 +310,8 @@ class InferenceModel:
         ]
         if len(pairs) != 1:
             raise ValueError(
-                f"Editing needs an image and attributes with entry_names that follow from each other; this {self.kind} "
-                f"has {', '.join(f'{image!r} by {other!r}' for image, other in pairs) or 'none'} for "
+                "Editing needs an image and attributes with entry_names that follow from each other; this "
+                f"{self.kind} has {', '.join(f'{image!r} by {other!r}' for image, other in pairs) or 'none'} for "
                 f"photograph={photograph!r} and attributes={attributes!r} among "
                 f"{', '.join(f'{name!r} ({kind})' for name, kind in kinds.items())}."
             )
@@ -348,10 +349,15 @@ class InferenceModel:
             raise ValueError(f"The model generates {_listed(self.spec.targets)}; got {_listed(wrong)}.")
         rows, size = _rows(inputs) * copies, self.latent_size
         inputs = {key: np.repeat(value, copies, axis=0) for key, value in inputs.items()}
-        noise, chain_seeds = np.zeros((rows, size), np.float32), np.zeros((rows, 2), np.int32)
+        # As the model's own `generate` splits the seeds, which are zeros where it takes the mean.
+        whole = np.zeros((rows, 2), np.int32) if row_seeds is None else row_seeds
+        chain_seeds, latent_seeds, _ = (part.numpy() for part in seeds.split(tf.constant(whole), 3))
+        noise = np.zeros((rows, size), np.float32)
         if row_seeds is not None:
-            chain_seeds, latent_seeds, _ = (part.numpy() for part in seeds.split(tf.constant(row_seeds), 3))
-            noise = row_noise.normal(tf.constant(latent_seeds), size).numpy()
+            if "latent_noise" in self.signatures:
+                noise = self._call("latent_noise", {"seed": latent_seeds})["noise"]
+            else:  # of a model of version 0.1.0
+                noise = row_noise.normal(tf.constant(latent_seeds), size).numpy()
         decoded = {key: value for key, value in inputs.items() if names.modality(key) in self.spec.given}
         decoded["z"] = self._latents(observed, inputs, noise, chain_seeds)
         decode = self._find("decode", decoded, f"decode z given {_listed(self.spec.given)}")

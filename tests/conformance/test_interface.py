@@ -1,0 +1,285 @@
+"""One interface: every kind of model gives one answer to every verb, wherever it runs, and that of the Keras model."""
+
+import itertools
+import pathlib
+import pickle
+import subprocess
+import sys
+
+import exported
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from serving_stub import ServingStub, pixels
+from tensorflow.core.protobuf import config_pb2, saved_model_pb2
+
+import tf_jmvae as tj
+from tf_jmvae.registry import MODELS
+
+C_API = pathlib.Path(exported.__file__).with_name("c_api.py")
+ROWS, STEPS = 3, 2
+
+# What each registered kind is tried with: its modalities, and options. x and r are images, w is a label, a attributes.
+KINDS = {
+    "vae": ("r", {}),
+    "jmvae": ("xr", {}),
+    "jmvae-kl": ("ra", {}),
+    "hierarchical-jmvae": ("ra", {"layer_encoder": tj.networks.mlp([8]), "layer_prior": tj.networks.mlp([8])}),
+    "cvae": ("xw", {"target": "x"}),
+    "cmma": ("xaw", {"target": ["x", "a"]}),
+    "jmvae-kl-gan": ("ra", {"image": "r", "discriminator": tj.networks.mlp([8])}),
+}
+
+
+def test_every_registered_kind_is_among_them():
+    assert sorted(KINDS) == MODELS.names()
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def case(request, tmp_path_factory):
+    """The model, what it is asked, and where it is: in memory, in a file, exported, and served."""
+    return Case(request.param, tmp_path_factory.mktemp("interface"))
+
+
+class Case:
+    def __init__(self, kind, folder):
+        names, options = KINDS[kind]
+        keras.utils.set_random_seed(7)
+        self.folder = folder
+        self.model = MODELS.get(kind)(_modalities(names), 4, iterated_sampling=STEPS, **options)
+        for name in self.model.standardizations:
+            shape, random = self.model.modalities[name].event_shape, np.random.default_rng(1)
+            self.model.set_statistics(name, random.uniform(90, 150, shape), random.uniform(40, 70, shape))
+        for variable in self.model.trainable_weights:  # biases too: what is left out anywhere shows
+            variable.assign_add(keras.random.normal(variable.shape, stddev=0.2))
+        self.levels = {
+            name: np.random.default_rng(2).integers(0, 256, (ROWS, *modality.event_shape)).astype(np.uint8)
+            for name, modality in self.model.modalities.items()
+            if modality.spec.is_image
+        }
+        values = exported.batch("w", ROWS) | {"a": np.random.default_rng(3).normal(size=(ROWS, 4)).astype(np.float32)}
+        scaled = {name: levels / np.float32(255) for name, levels in self.levels.items() if name == "x"}
+        raw = {name: levels for name, levels in self.levels.items() if name == "r"}
+        standardised = self.model.preprocess(raw) if raw else {}
+        values |= scaled | {name: value.numpy() for name, value in standardised.items()}
+        self.values = {name: values[name] for name in names}
+        self.png = {name: [_encoded(image) for image in levels] for name, levels in self.levels.items()}
+        self.model.save(folder / "model.keras")
+        self.version = self.model.export(folder / "exported", num_samples=10)
+
+    def subsets(self):
+        """Everything that the model starts from."""
+        names = list(self.values)
+        every = (subset for size in range(1, len(names) + 1) for subset in itertools.combinations(names, size))
+        return [subset for subset in every if self.model.has_posterior(subset)]
+
+    def questions(self):
+        """`(words, a function of an opened model, a function of the Keras model)` for every verb."""
+        model, spec = self.model, self.model.spec
+        z = np.random.default_rng(4).normal(size=(ROWS, int(model.prior(_given(self)).event_shape[-1])))
+        z = z.astype(np.float32)
+        for subset in self.subsets():
+            observed = {name: self.values[name] for name in subset}
+            yield from self._from(subset, observed, z)
+        yield "decode", lambda m: m.decode(z, _given(self)), lambda m: _means(m.likelihoods(z, given=_given(self)))
+        yield (
+            "log_likelihood",
+            lambda m: {"": m.log_likelihood(self.values, seed=6)},
+            lambda m: {"": exported.log_likelihood(m, self.values, _row_seeds(6, ROWS), 10, 5)},
+        )
+        if not spec.given:
+            yield "sample", lambda m: m.sample(4, seed=8), lambda m: m.sample(4, seed=_row_seeds(8, 4))
+            prior = tj.distributions.diagonal_gaussian(tf.zeros(z.shape), tf.ones(z.shape))
+            yield (
+                "latents of the prior",
+                lambda m: {"": m.latents({}, z)},
+                lambda m: {"": m.draw_latents(prior, tf.constant(z))},
+            )
+        if spec.first("attributes") and "r" in spec.modalities:
+            yield "edit", self._edited, self._edited_by_hand
+        yield "spec", _description, lambda m: _description(tj.open_model(m))
+
+    def _from(self, subset, observed, z):
+        model, words = self.model, " and ".join(subset)
+        zeros, seeds = tf.zeros((ROWS, 2), tf.int32), _row_seeds(5, ROWS)
+        yield f"encode {words}", lambda m: m.encode(observed), lambda m: _gaussian(m.posterior(observed, seed=zeros))
+        yield (
+            f"latents of {words}",
+            lambda m: {"": m.latents(observed, z, seed=5)},
+            lambda m: {"": m.draw_latents(m.posterior(observed, seed=seeds), tf.constant(z))},
+        )
+        others = [name for name in model.targets if name not in subset]
+        for targets in filter(None, (others, model.targets)):
+            yield (
+                f"generate the mean {targets} from {words}",
+                lambda m, targets=targets: m.generate(observed, targets=targets, latent="mean"),
+                lambda m, targets=targets: m.generate(observed, targets=targets, latent="mean", seed=zeros),
+            )
+            yield (
+                f"generate {targets} from {words}",
+                lambda m, targets=targets: m.generate(observed, targets=targets, seed=5),
+                lambda m, targets=targets: m.generate(observed, targets=targets, seed=seeds),
+            )
+            yield (
+                f"generate {targets} from {words}, 2 samples",
+                lambda m, targets=targets: m.generate(observed, targets=targets, num_samples=2, seed=5),
+                lambda m, targets=targets: _samples(m, observed, targets, 2, 5),
+            )
+        if any(name in model.targets for name in subset):
+            yield (
+                f"reconstruct {words}",
+                lambda m: m.reconstruct(observed),
+                lambda m: m.reconstruct(observed, latent="mean", seed=zeros),
+            )
+
+    def _edited(self, model):
+        image, seen = model.edit(self.levels["r"][0], {"Male": 1, "Bald": -2}, images="float")
+        return {"image": image, "attributes": np.array(list(seen.values()), np.float32)}
+
+    def _edited_by_hand(self, model):
+        image, seed = {"r": self.values["r"][:1]}, tf.zeros((1, 2), tf.int32)
+        seen = model.generate(image, targets=["a"], latent="mean", seed=seed)["a"].numpy()
+        changed = seen.copy()
+        changed[:, [0, 3]] = -2, 1
+        means = [model.generate({"a": a}, targets=["r"], latent="mean", seed=seed)["r"] for a in (changed, seen)]
+        return {"image": (image["r"] + means[0] - means[1])[0], "attributes": seen[0]}
+
+
+def _modality(shape, likelihood, **options):
+    return tj.Modality(shape, likelihood, encoder=tj.networks.mlp([8]), decoder=tj.networks.mlp([8]), **options)
+
+
+def _modalities(names):
+    gaussian = tj.heads.Gaussian(variance=1.0)
+    known = {
+        "x": lambda: _modality((6, 6, 1), "bernoulli"),
+        "r": lambda: _modality((6, 8, 3), gaussian, standardized=True),
+        "w": lambda: _modality((3,), "categorical"),
+        "a": lambda: _modality((4,), gaussian, entry_names=("Bald", "Eyeglasses", "Smiling", "Male")),
+    }
+    return {name: known[name]() for name in names}
+
+
+def _encoded(image):
+    return tf.io.encode_png(image).numpy()
+
+
+def _row_seeds(seed, rows):
+    return tf.constant(np.random.default_rng(seed).integers(0, 2**31, (rows, 2), np.int32))
+
+
+def _given(case):
+    return {name: case.values[name] for name in case.model.given} or None
+
+
+def _gaussian(q):
+    return {"mean": q.mean(), "standard_deviation": q.stddev()}
+
+
+def _means(likelihoods):
+    return {name: p.mean() for name, p in likelihoods.items()}
+
+
+def _samples(model, observed, targets, count, seed):
+    """Each sample is a row of its own, with a seed of its own."""
+    repeated = {name: np.repeat(value, count, axis=0) for name, value in observed.items()}
+    made = model.generate(repeated, targets=targets, seed=_row_seeds(seed, ROWS * count))
+    return {name: tf.reshape(value, (ROWS, count, *value.shape[1:])) for name, value in made.items()}
+
+
+def _description(opened):
+    """What a model says of itself, as numbers that can be compared."""
+    spec = opened.spec
+    known = spec.to_json()
+    text = repr([known[key] for key in ("kind", "modalities", "latent_dim", "num_steps")])
+    return {"text": np.frombuffer(text.encode(), np.uint8), "z": np.array(opened.latent_size)}
+
+
+def _assert_close(found, expected, words):
+    assert found.keys() == expected.keys(), words
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-5, err_msg=f"{words}: {name}")
+
+
+WAYS = ("keras", "folder", "grpc", "rest")
+
+
+@pytest.fixture
+def opened(case):
+    """Opens the model in one of the ways."""
+    with ServingStub({"served": {1: case.version}}) as stub:
+        handles = {
+            "keras": case.folder / "model.keras",
+            "folder": case.version.parent,
+            "grpc": f"grpc://{stub.grpc}/v1/models/served",
+            "rest": f"{stub.rest}/v1/models/served/versions/1",
+        }
+        yield lambda way: tj.open_model(handles[way], **({"num_samples": 10} if way == "keras" else {}))
+
+
+def test_every_verb_gives_what_the_keras_model_gives(case, opened, caplog):
+    models = {way: opened(way) for way in WAYS}
+    for words, ask, ask_keras in case.questions():
+        expected = ask_keras(case.model)
+        for way, model in models.items():
+            _assert_close(ask(model), expected, f"{way}: {words}")
+    assert "retracing" not in caplog.text  # a warning by which TensorFlow would trouble users
+
+
+def test_pictures_are_one_in_every_form_that_they_are_given_and_shown_in(case, opened):
+    """As values, as pixels and as PNG, the model's inputs and outputs are the same."""
+    shown = [name for name in case.levels if name in case.model.targets]
+    for way in ("keras", "grpc"):
+        model = opened(way)
+        expected = model.reconstruct(case.values)
+        levels = {name: case.model.pixels(name, expected[name]).numpy().astype(int) for name in shown}
+        for form in (case.levels, case.png):
+            _assert_close(model.reconstruct(case.values | form), expected, way)
+        in_pixels, in_png = (model.reconstruct(case.values | case.png, images=images) for images in ("uint8", "png"))
+        for name in shown:
+            assert in_pixels[name].dtype == np.uint8
+            assert np.abs(in_pixels[name] - levels[name]).max() <= 1
+            assert np.abs(np.stack([pixels(data) for data in in_png[name]]) - levels[name]).max() <= 1
+
+
+def test_the_loading_path_of_tf_serving_gives_the_same(case, monkeypatch):
+    """What the verbs ask of an exported model, asked again through TensorFlow's C API, without its Python."""
+    model, asked = tj.open_model(case.version), []
+    predict = type(model)._predict
+
+    def recorded(self, signature, inputs):
+        outputs = predict(self, signature, inputs)
+        asked.append((signature, dict(inputs), outputs))
+        return outputs
+
+    monkeypatch.setattr(type(model), "_predict", recorded)
+    for _, ask, _ in case.questions():
+        ask(model)
+    model.reconstruct(case.values | case.png, images="png")
+    assert len(asked) > 6
+    saved = saved_model_pb2.SavedModel.FromString((case.version / "saved_model.pb").read_bytes())
+    definitions = saved.meta_graphs[0].signature_def
+    calls = [
+        (
+            {definitions[name].inputs[key].name: value for key, value in inputs.items()},
+            {key: info.name for key, info in definitions[name].outputs.items()},
+        )
+        for name, inputs, _ in asked
+    ]
+    config = config_pb2.ConfigProto()
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    (case.folder / "calls").write_bytes(pickle.dumps((str(case.version), config.SerializeToString(), calls)))
+    libraries = pathlib.Path(tf.__file__).parent
+    command = [sys.executable, C_API, libraries, case.folder / "calls", case.folder / "results"]
+    subprocess.run(command, check=True, capture_output=True, timeout=200)
+    results = pickle.loads((case.folder / "results").read_bytes())
+    for (name, _, expected), found in zip(asked, results, strict=True):
+        for key, value in expected.items():
+            if value.dtype == object:
+                found[key], value = (
+                    np.stack([pixels(data) for data in item]).astype(int) for item in (found[key], value)
+                )
+                assert np.abs(found[key] - value).max() <= 1, name
+            else:
+                np.testing.assert_allclose(found[key], value, rtol=1e-5, atol=1e-5, err_msg=f"{name}: {key}")

@@ -12,7 +12,7 @@ import tf_jmvae as tj
 from tf_jmvae.serving import Client
 from tf_jmvae.serving.hub import HubModel
 from tf_jmvae.serving.local import LiveModel
-from tf_jmvae.training import RunError
+from tf_jmvae.training.errors import RunError
 
 LABEL = {"w": np.eye(3, dtype=np.float32)}
 

@@ -79,7 +79,7 @@ def test_whatever_names_a_model_opens_it(places, place):
         ("absent", FileNotFoundError, "Expected the folder of a run, .*absent does not exist"),
         ("empty", FileNotFoundError, "empty holds none"),
         ("text.txt", FileNotFoundError, r"text\.txt is none"),
-        ("absent.keras", FileNotFoundError, r"There is no model .*absent\.keras"),
+        ("absent.keras", RunError, r"There is no model .*absent\.keras"),
         ("broken.keras", RunError, r"broken\.keras cannot be loaded"),
         ("sequential.keras", RunError, "holds a Sequential; expected a model of tf_jmvae"),
         ("absent.tar.gz", FileNotFoundError, r"absent\.tar\.gz does not exist"),

@@ -228,7 +228,7 @@ def test_report_and_demo_pass_on_what_they_were_asked(monkeypatch, tmp_path, cap
     monkeypatch.setitem(sys.modules, "tf_jmvae.demo", demo)
     monkeypatch.setattr("tf_jmvae.demo", demo, raising=False)
     assert cli.main(["demo", str(tmp_path), "--port", "8080", "--no-browser"]) == 0
-    assert calls[-1] == ((tmp_path,), {"host": "127.0.0.1", "port": 8080, "open_browser": False})
+    assert calls[-1] == ((str(tmp_path),), {"host": "127.0.0.1", "port": 8080, "open_browser": False})
 
 
 def test_the_demo_without_its_extra_says_what_to_install(monkeypatch, capsys):
@@ -240,6 +240,8 @@ def test_the_demo_without_its_extra_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setattr("tf_jmvae.demo", demo, raising=False)
     assert cli.main(["demo"]) == 1
     assert capsys.readouterr().err == "tf-jmvae demo: The demo needs gradio: pip install '.[demo]'.\n"
+    assert cli.main(["demo", "grpc://localhost:8500/v1/models/mnist"]) == 1  # an address is no file that is missing
+    assert "The demo needs gradio" in capsys.readouterr().err
     assert cli.main(["demo", "absent.keras"]) == 1
     assert "There is no model absent.keras" in capsys.readouterr().err
     assert cli.main(["demo", "--port", "70000"]) == 1

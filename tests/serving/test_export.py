@@ -75,6 +75,8 @@ def test_every_direction_has_its_signatures(folder):
     expected |= {"encode_bytes", "reconstruct_bytes", "log_likelihood_bytes"}
     expected |= {"encode_from_x_and_w_bytes", "generate_x_from_w", "generate_w_from_x", "generate_w_from_x_bytes"}
     expected |= {"sample_x_from_w", "sample_w_from_x", "sample_w_from_x_bytes"}
+    expected |= {"latents", "latents_bytes", "latents_from_x", "latents_from_x_bytes", "latents_from_w"}
+    expected |= {"latents_from_prior", "latent_noise", "describe"}
     images = ("decode", "sample", "reconstruct", "reconstruct_bytes", "generate_x_from_w", "sample_x_from_w")
     expected |= {f"{name}_as_{form}" for name in images for form in ("uint8", "png")}
     assert card.read(folder)["signatures"].keys() == expected

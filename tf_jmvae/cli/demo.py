@@ -22,10 +22,10 @@ class Options(Common):
       tf-jmvae demo saved_models/mnist_jmvae_kl --host 0.0.0.0 --no-browser
     """
 
-    model: Annotated[Path | None, tyro.conf.Positional, metavar("[MODEL]"), default("the pre-trained MNIST model")] = (
+    model: Annotated[str | None, tyro.conf.Positional, metavar("[MODEL]"), default("the pre-trained MNIST model")] = (
         None
     )
-    """The folder of a run, a model.keras, or an exported SavedModel."""
+    """The folder of a run, a model.keras, an exported SavedModel, or the address of a served one."""
     port: int = 7860
     """Where the page is."""
     host: str = "127.0.0.1"
@@ -38,7 +38,7 @@ def run(options: Options) -> None:
     """Serves the page until it is interrupted."""
     if not 0 <= options.port < 2**16:
         raise ValueError(f"--port must lie between 0 and {2**16 - 1}; got {options.port}.")
-    if options.model is not None and not options.model.exists():
+    if options.model is not None and "://" not in options.model and not Path(options.model).exists():
         raise FileNotFoundError(f"There is no model {options.model}.")
     load_tensorflow(debug=options.debug)
     try:

@@ -2,7 +2,7 @@
 
     python benchmarks/celeba_input.py --celeba-dir FOLDER
 
-The batches alone (gathered, mirrored, standardised), then training steps on them, in turns.
+The batches alone (gathered, mirrored), then training steps on them, in turns.
 """
 
 import resource
@@ -25,6 +25,7 @@ def measure(options: harness.Options) -> dict:
     config = config.model_copy(update={"data": config.data.model_copy(update={"data_dir": options.celeba_dir})})
     source, size = config.data.load(), config.data.batch_size
     model = keras_side.make(PRESET, config.training.precision)
+    model.adapt(source.train)
     model.compile(FusedAdam(config.training.learning_rate))
     batches = source.train_batches(size, harness.SEED, passes=range(1_000_000))
     model.fit(batches, steps_per_epoch=3, verbose=0)

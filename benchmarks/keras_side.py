@@ -38,6 +38,8 @@ def random_arrays(model: tj.models.MultimodalVAE, examples: int) -> dict[str, np
             arrays[name] = np.eye(shape[-1], dtype=np.float32)[random.integers(0, shape[-1], examples)]
         elif modality.likelihood == "bernoulli":
             arrays[name] = random.random(shape, np.float32)
+        elif modality.standardized:
+            arrays[name] = random.integers(0, 256, shape, np.uint8)
         else:
             arrays[name] = random.standard_normal(shape, np.float32)
     return arrays
@@ -63,8 +65,10 @@ class Training:
             FusedAdam(training.learning_rate), jit_compile=training.jit_compile, steps_per_execution=per_execution
         )
         binary = [name for name, m in model.modalities.items() if m.likelihood == "bernoulli"]
+        arrays = random_arrays(model, examples)
+        model.adapt(arrays)
         self._data = pipeline.from_arrays(
-            random_arrays(model, examples),
+            arrays,
             batch_size=batch,
             shuffle=True,
             seed=SEED,

@@ -17,7 +17,7 @@ import report_summary
 from report_names import side
 
 from tf_jmvae.files import replace_atomically
-from tf_jmvae.report.markdown import table
+from tf_jmvae.tables import markdown as table
 
 NAMES = (
     "training",

@@ -7,7 +7,7 @@ from typing import Any
 from report_names import side
 from report_ratios import share
 
-from tf_jmvae.report.markdown import table
+from tf_jmvae.tables import markdown as table
 
 Found = Mapping[str, Any]
 

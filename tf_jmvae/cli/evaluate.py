@@ -8,7 +8,7 @@ import tyro
 
 from tf_jmvae.cli.options import Common, default, metavar
 from tf_jmvae.cli.startup import load_tensorflow, watched
-from tf_jmvae.cli.tables import table
+from tf_jmvae.tables import lines
 
 __all__ = ["Options", "run"]
 
@@ -62,7 +62,7 @@ def run(options: Options) -> None:
     )
     print(f"{options.run}: {found['examples']} test examples, nats per example\n")
     header = ("quantity", "estimator", "mean", "std. error", "ESS", "samples")
-    print(table(header, [_cells(row) for row in found["rows"]], left=2))
+    print(lines(header, [_cells(row) for row in found["rows"]], left=range(2)))
     print("\nESS is the effective sample size; where it is small, more --importance-samples raise the estimate.")
     print(f"{options.run / EVALUATION} has these numbers.")
 

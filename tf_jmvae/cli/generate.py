@@ -11,9 +11,9 @@ import tyro
 from tf_jmvae.cli import given, pictures
 from tf_jmvae.cli.options import Common, default, metavar
 from tf_jmvae.cli.startup import load_tensorflow, note
-from tf_jmvae.cli.tables import table
 from tf_jmvae.pretrained import default_model
 from tf_jmvae.specs import ModalitySpec
+from tf_jmvae.tables import lines
 
 if TYPE_CHECKING:
     from tf_jmvae.serving import InferenceModel
@@ -187,7 +187,7 @@ def _described(name: str, values: np.ndarray, described: ModalitySpec, headings:
     digits = "{:.3f}" if described.likelihood == "bernoulli" else "{:+.3f}"
     what = f"{name}: probability of 1" if described.likelihood == "bernoulli" else f"{name}: mean"
     rows = [[names[entry], *(digits.format(row[entry]) for row in means)] for entry in order]
-    return f"{what}\n{table(['', *headings], rows)}\n"
+    return f"{what}\n{lines(['', *headings], rows)}\n"
 
 
 def _labels(name: str, means: np.ndarray, names: tuple[str, ...], headings: list[str]) -> str:
@@ -198,7 +198,7 @@ def _labels(name: str, means: np.ndarray, names: tuple[str, ...], headings: list
             [heading, names[entry], f"{row[entry]:.3f}"]
             for heading, row, entry in zip(headings, means, best, strict=True)
         ]
-        return f"{name}: likeliest class\n{table(['', 'class', 'probability'], rows, left=2)}\n"
+        return f"{name}: likeliest class\n{lines(['', 'class', 'probability'], rows, left=range(2))}\n"
     order = np.argsort(-means[0], kind="stable")[:_LISTED] if len(means) == 1 else np.arange(means.shape[1])
     rows = [[names[entry], *(f"{row[entry]:.3f}" for row in means)] for entry in order]
-    return f"{name}: probability of each class\n{table(['class', *headings], rows)}\n"
+    return f"{name}: probability of each class\n{lines(['class', *headings], rows)}\n"

@@ -9,7 +9,7 @@ import tyro
 from tf_jmvae.cli import facts
 from tf_jmvae.cli.options import Common, default, metavar
 from tf_jmvae.cli.startup import load_tensorflow
-from tf_jmvae.cli.tables import table
+from tf_jmvae.tables import lines
 
 __all__ = ["Options", "run"]
 
@@ -74,7 +74,7 @@ def _model(found: dict[str, Any]) -> str:
             [name, ", ".join(entry["inputs"]), ", ".join(entry["outputs"])]
             for name, entry in found["signatures"].items()
         ]
-        parts.append(f"\nSignatures\n{table(['name', 'inputs', 'outputs'], signatures, left=3)}")
+        parts.append(f"\nSignatures\n{lines(['name', 'inputs', 'outputs'], signatures, left=range(3))}")
     parts += [f"\n{title}\n{_aligned(rows, indent=2)}" for title, rows in _record(found).items() if rows]
     return "\n".join(parts)
 
@@ -86,7 +86,7 @@ def _modalities(modalities: dict[str, Any]) -> str:
         if entry["entry_names"]:
             remarks.append(_shortened(entry["entry_names"]))
         rows.append([name, " x ".join(map(str, entry["event_shape"])), entry["likelihood"], "; ".join(remarks)])
-    return table(["", "shape", "likelihood", ""], rows, left=4)
+    return lines(["", "shape", "likelihood", ""], rows, left=range(4))
 
 
 def _record(found: dict[str, Any]) -> dict[str, dict[str, str]]:

@@ -6,6 +6,7 @@ from PIL import Image, ImageDraw
 
 from tf_jmvae.demo import components, questions
 from tf_jmvae.demo.interface import DemoModel
+from tf_jmvae.images.grids import grid
 
 __all__ = ["Plane", "build", "can"]
 
@@ -78,12 +79,9 @@ class Plane:
     def _draw(self) -> Image.Image:
         z = np.stack([self.z(a, b) for b in self.coordinates()[::-1] for a in self.coordinates()])
         pixels = self.model.decode(z)[self.model.picture]
-        _, height, width, channels = pixels.shape
-        tiles = pixels.reshape(self.cells, self.cells, height, width, channels).transpose(0, 2, 1, 3, 4)
-        whole = tiles.reshape(self.cells * height, self.cells * width, channels)
-        image = Image.fromarray(whole[..., 0] if channels == 1 else whole).convert("RGB")
-        factor = max(1, round(540 / image.width))
-        return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+        factor = max(1, round(540 / (self.cells * pixels.shape[2])))
+        whole = grid(pixels.reshape(self.cells, self.cells, *pixels.shape[1:]), factor=factor)
+        return Image.fromarray(whole[..., 0] if whole.shape[-1] == 1 else whole).convert("RGB")
 
 
 def _means(model: DemoModel) -> np.ndarray:

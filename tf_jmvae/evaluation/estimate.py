@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae import seeds
+from tf_jmvae import seeds, tables
 
 __all__ = ["Estimate", "Fingerprint", "table", "whole_seed"]
 
@@ -173,11 +173,7 @@ def table(estimates: Iterable[Estimate]) -> str:
       Lines with a header: mean, standard error, effective sample size, samples, examples, seed and settings.
     """
     header = ["quantity", "estimator", "mean", "std. error", "ESS", "samples", "examples", "seed", "settings"]
-    rows = [header, *map(_row, estimates)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    template = "  ".join(f"{{:{'<' if column in (0, 1, 8) else '>'}{width}}}" for column, width in enumerate(widths))
-    lines = [template.format(*row).rstrip() for row in rows]
-    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+    return tables.lines(header, map(_row, estimates), left=(0, 1, 8), indent="")
 
 
 def _row(estimate: Estimate) -> list[str]:

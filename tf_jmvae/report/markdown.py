@@ -1,9 +1,11 @@
 """Pieces of Markdown that reports share."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jinja2
+
+from tf_jmvae.tables import markdown as table
 
 __all__ = ["page", "share", "table", "value"]
 
@@ -13,13 +15,6 @@ _TEMPLATES = jinja2.Environment(
     autoescape=False,
 )
 _RATES = ("learning_rate", "decoder_learning_rate", "discriminator_learning_rate")
-
-
-def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table."""
-    header = list(header)
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def value(measured: Mapping[str, Any] | None, digits: int) -> str:

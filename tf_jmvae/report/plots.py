@@ -35,7 +35,7 @@ def both_directions(model: MultimodalVAE, source: Source, path: str | os.PathLik
     shown = galleries.of_directions(model, source, seed=seed)
     if not shown:
         return
-    figure = Figure(figsize=(6.6 * len(shown), 5.8), layout="constrained", dpi=150)
+    figure = Figure(figsize=(6 * len(shown), 6.2), layout="constrained", dpi=150)
     panels = figure.subfigures(1, len(shown), wspace=0.03, squeeze=False)[0]
     for gallery, panel in zip(shown, panels, strict=True):
         panel.suptitle(gallery.title, fontsize=12, fontweight="bold")

@@ -1,9 +1,12 @@
 """Sheets of captioned pictures, drawn with Pillow."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from tf_jmvae.images.grids import grid
 
 __all__ = ["sheet", "sprite"]
 
@@ -55,13 +58,9 @@ def sprite(images: np.ndarray) -> Image.Image:
     Args:
       images: uint8 `[N, H, W, C]`.
     """
-    count, height, width, _ = images.shape
-    side = int(np.ceil(np.sqrt(count)))
-    canvas = Image.new("RGB", (side * width, side * height), "white")
-    for number, image in enumerate(images):
-        row, column = divmod(number, side)
-        canvas.paste(_picture(image), (column * width, row * height))
-    return canvas
+    side = math.isqrt(len(images) - 1) + 1
+    white = np.full((side**2 - len(images), *images.shape[1:]), 255, np.uint8)
+    return _picture(grid(np.concatenate([images, white]).reshape(side, side, *images.shape[1:])))
 
 
 def _picture(image: np.ndarray) -> Image.Image:

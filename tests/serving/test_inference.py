@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from tf_jmvae.serving import names
-from tf_jmvae.serving.inference import InferenceModel, Signature, TensorInfo
+from tf_jmvae.serving.inference import InferenceModel
+from tf_jmvae.serving.request import Signature, TensorInfo
 from tf_jmvae.specs import ModalitySpec, ModelSpec
 
 SHAPES = {"x": (4, 4, 1), "r": (4, 4, 3), "w": (3,), "z": (2,), "h": (4, 4, 5)}

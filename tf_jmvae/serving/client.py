@@ -13,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import Message
 
-from tf_jmvae.serving.inference import InferenceModel, Signature, TensorInfo
+from tf_jmvae.serving.inference import InferenceModel
+from tf_jmvae.serving.request import Signature, TensorInfo
 from tf_jmvae.serving.transports import CallError, ForeignAnswerError, GrpcTransport, RestTransport, Transport
 from tf_jmvae.specs import ModelSpec
 

@@ -16,8 +16,8 @@ from typing import Any
 import tensorflow as tf
 
 from tf_jmvae.serving import archives, card, inspection, versions
-from tf_jmvae.serving.inference import Signature, TensorInfo
 from tf_jmvae.serving.local import LocalModel
+from tf_jmvae.serving.request import Signature
 from tf_jmvae.specs import ModelSpec
 
 __all__ = ["HubModel", "import_tensorflow_hub", "load"]
@@ -207,11 +207,7 @@ def _checked_card(folder: Path, *, links: bool) -> dict[str, Any]:
 
 
 def _signature(function: Any) -> Signature:
-    return Signature(_infos(function.structured_input_signature[1]), _infos(function.structured_outputs))
-
-
-def _infos(specs: Mapping[str, tf.TensorSpec]) -> dict[str, TensorInfo]:
-    return {name: TensorInfo(spec.dtype.name, tuple(spec.shape)) for name, spec in specs.items()}
+    return Signature.of(function.structured_input_signature[1], function.structured_outputs)
 
 
 def _listed(found: list[inspection.Finding]) -> str:

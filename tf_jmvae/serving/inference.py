@@ -1,42 +1,21 @@
 """A model that answers, wherever it runs: in this process, live or exported, or behind TF Serving."""
 
-import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tf_jmvae import checks, row_noise, seeds
-from tf_jmvae.serving import names
+from tf_jmvae.checks import listed
+from tf_jmvae.serving import names, request
+from tf_jmvae.serving.request import Signature
 from tf_jmvae.specs import ModalitySpec, ModelSpec
 
-__all__ = ["InferenceModel", "Signature", "TensorInfo"]
+__all__ = ["InferenceModel"]
 
 _FORMATS = {"float": "", "uint8": names.AS_UINT8, "png": names.AS_PNG}
 _IMAGE_AXES = 4  # batch, height, width, channels
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """An input or output of a signature.
-
-    Attributes:
-      dtype: NumPy's name of the type; `"string"` for bytes.
-      shape: with None for the batch axis.
-    """
-
-    dtype: str
-    shape: tuple[int | None, ...]
-
-
-@dataclass(frozen=True)
-class Signature:
-    """Inputs and outputs of a signature, by name."""
-
-    inputs: Mapping[str, TensorInfo]
-    outputs: Mapping[str, TensorInfo]
 
 
 class InferenceModel:
@@ -93,7 +72,7 @@ class InferenceModel:
         observed = set(observed)
         self._prepare(observed)
         return any(
-            _is_of("encode", names.plain(name)) and set(signature.inputs) == observed
+            request.is_of("encode", names.plain(name)) and set(signature.inputs) == observed
             for name, signature in self.signatures.items()
         )
 
@@ -110,7 +89,7 @@ class InferenceModel:
           ValueError: the model has no encoder for these modalities, or a shape is wrong.
         """
         inputs = self._as_inputs(observed)
-        return self._call(self._find("encode", inputs, f"encode {_listed(observed)}"), inputs)
+        return self._call(self._find("encode", inputs, f"encode {listed(observed)}"), inputs)
 
     def latents(
         self, observed: Mapping[str, Any], noise: np.ndarray | None = None, *, seed: int | None = 0
@@ -132,9 +111,9 @@ class InferenceModel:
         inputs = self._as_inputs(observed or {})
         if not inputs and noise is None:
             raise ValueError("Without anything observed, noise says how many z there are: pass noise, [B, D].")
-        rows = _rows(inputs) if inputs else len(noise)
+        rows = request.rows_of(inputs) if inputs else len(noise)
         noise = np.zeros((rows, self.latent_size), np.float32) if noise is None else np.asarray(noise, np.float32)
-        return self._latents(observed, inputs, noise, _row_seeds(seed, rows))
+        return self._latents(observed, inputs, noise, request.row_seeds(seed, rows))
 
     def generate(
         self,
@@ -163,7 +142,7 @@ class InferenceModel:
         Raises:
           ValueError: the model has no such direction, or an option or a shape is wrong.
         """
-        _check_option("latent", latent, ("sample", "mean"))
+        checks.check_option("latent", latent, ("sample", "mean"))
         suffix = _suffix(images)
         inputs = self._as_inputs(observed)
         if targets is None:
@@ -173,9 +152,9 @@ class InferenceModel:
         else:
             targets = list(targets)
         if num_samples is not None:
-            _check_count(num_samples)
+            num_samples = checks.positive_integer("num_samples", num_samples)
         copies = 1 if num_samples is None else num_samples
-        row_seeds = _row_seeds(seed, _rows(inputs) * copies) if latent == "sample" else None
+        row_seeds = request.row_seeds(seed, request.rows_of(inputs) * copies) if latent == "sample" else None
         if any(target in observed for target in targets):
             outputs = self._by_way_of_z(observed, inputs, targets, copies, row_seeds, suffix)
         else:
@@ -183,7 +162,7 @@ class InferenceModel:
             if row_seeds is not None:
                 verb, inputs["seed"] = "sample", row_seeds
             for target in targets:
-                wish = f"generate {target!r} from {_listed(observed)}"
+                wish = f"generate {target!r} from {listed(observed)}"
                 name = self._find(f"{verb}_{target}", inputs, wish, target)
                 outputs |= self._call(self._in_format(name, suffix), inputs, copies)
         if num_samples is not None:
@@ -206,11 +185,11 @@ class InferenceModel:
         suffix, inputs = _suffix(images), self._as_inputs(observed)
         whole = self.signatures.get("reconstruct")
         if whole is None or set(map(names.modality, inputs)) == set(map(names.modality, whole.inputs)):
-            name = self._find("reconstruct", inputs, f"reconstruct from {_listed(observed)}")
+            name = self._find("reconstruct", inputs, f"reconstruct from {listed(observed)}")
             return self._call(self._in_format(name, suffix), inputs)
         targets = [name for name in self.spec.targets if name in observed]
         if not targets:
-            raise ValueError(f"There is no target among {_listed(observed)}, so there is nothing to reconstruct.")
+            raise ValueError(f"There is no target among {listed(observed)}, so there is nothing to reconstruct.")
         return self.generate(observed, targets=targets, latent="mean", images=images)
 
     def decode(
@@ -227,7 +206,7 @@ class InferenceModel:
           `{target: [B, *event_shape]}`.
         """
         suffix, inputs = _suffix(images), {"z": np.asarray(z), **self._as_inputs(given or {})}
-        name = self._find("decode", inputs, f"decode z given {_listed(given or {})}")
+        name = self._find("decode", inputs, f"decode z given {listed(given or {})}")
         return self._call(self._in_format(name, suffix), inputs)
 
     def sample(self, num_samples: int, *, images: str = "float", seed: int | None = None) -> dict[str, np.ndarray]:
@@ -241,8 +220,8 @@ class InferenceModel:
         Returns:
           `{modality: [N, *event_shape]}`.
         """
-        _check_count(num_samples)
-        return self._call(self._in_format("sample", _suffix(images)), {"seed": _row_seeds(seed, num_samples)})
+        num_samples = checks.positive_integer("num_samples", num_samples)
+        return self._call(self._in_format("sample", _suffix(images)), {"seed": request.row_seeds(seed, num_samples)})
 
     def log_likelihood(self, observed: Mapping[str, Any], *, seed: int | None = 0) -> np.ndarray:
         """Log p(all modalities) of each example by importance sampling, with as many samples as were fixed at export.
@@ -257,8 +236,8 @@ class InferenceModel:
           `[B]`, in nats.
         """
         inputs = self._as_inputs(observed)
-        inputs["seed"] = _row_seeds(seed, _rows(inputs))
-        name = self._find("log_likelihood", inputs, f"give the log-likelihood of {_listed(observed)}")
+        inputs["seed"] = request.row_seeds(seed, request.rows_of(inputs))
+        name = self._find("log_likelihood", inputs, f"give the log-likelihood of {listed(observed)}")
         return self._call(name, inputs)["log_likelihood"]
 
     def edit(
@@ -320,7 +299,7 @@ class InferenceModel:
     def _latents(
         self, observed: Mapping[str, Any], inputs: Mapping[str, Any], noise: np.ndarray, row_seeds: np.ndarray
     ) -> np.ndarray:
-        wish = f"draw z from {_listed(observed or {})}"
+        wish = f"draw z from {listed(observed or {})}"
         if "latents" not in self.signatures:
             return self._latents_of_first_version(inputs, noise, wish)
         name = self._find("latents", inputs, wish, optional=("noise", "seed")) if inputs else "latents_from_prior"
@@ -346,8 +325,8 @@ class InferenceModel:
         """Targets of which some are observed, for which there are no signatures of their own."""
         wrong = [name for name in targets if name not in self.spec.targets]
         if wrong:
-            raise ValueError(f"The model generates {_listed(self.spec.targets)}; got {_listed(wrong)}.")
-        rows, size = _rows(inputs) * copies, self.latent_size
+            raise ValueError(f"The model generates {listed(self.spec.targets)}; got {listed(wrong)}.")
+        rows, size = request.rows_of(inputs) * copies, self.latent_size
         inputs = {key: np.repeat(value, copies, axis=0) for key, value in inputs.items()}
         # As the model's own `generate` splits the seeds, which are zeros where it takes the mean.
         whole = np.zeros((rows, 2), np.int32) if row_seeds is None else row_seeds
@@ -360,7 +339,7 @@ class InferenceModel:
                 noise = row_noise.normal(tf.constant(latent_seeds), size).numpy()
         decoded = {key: value for key, value in inputs.items() if names.modality(key) in self.spec.given}
         decoded["z"] = self._latents(observed, inputs, noise, chain_seeds)
-        decode = self._find("decode", decoded, f"decode z given {_listed(self.spec.given)}")
+        decode = self._find("decode", decoded, f"decode z given {listed(self.spec.given)}")
         outputs = self._call(self._in_format(decode, suffix), decoded)
         return {target: outputs[target] for target in targets}
 
@@ -368,14 +347,14 @@ class InferenceModel:
         """The outputs of a signature, for `copies` of each row; seeds are for each of the copies already."""
         signature = self._signature(name)
         if inputs.keys() != signature.inputs.keys():
-            raise ValueError(f"Signature {name!r} takes {_listed(signature.inputs)}; got {_listed(inputs)}.")
-        checked = {key: _as_tensor(key, value, signature.inputs[key]) for key, value in inputs.items()}
+            raise ValueError(f"Signature {name!r} takes {listed(signature.inputs)}; got {listed(inputs)}.")
+        checked = {key: request.as_tensor(key, value, signature.inputs[key]) for key, value in inputs.items()}
         for key, value in checked.items():
             if value.dtype.kind == "f":
                 self._check_value(key, value)
         if copies != 1:
             checked = {k: value if k == "seed" else np.repeat(value, copies, axis=0) for k, value in checked.items()}
-        _rows(checked)
+        request.rows_of(checked)
         return {names.modality(key): value for key, value in self._predict(name, checked).items()}
 
     def _signature(self, name: str) -> Signature:
@@ -389,16 +368,13 @@ class InferenceModel:
         """The signature of a verb that takes just these inputs, with outputs in the model's own values."""
         wanted, optional = set(inputs), set(optional)
         self._prepare(map(names.modality, wanted))
-        there = {
-            name: signature
-            for name, signature in self.signatures.items()
-            if _is_of(verb, names.plain(name)) and (target is None or target in map(names.modality, signature.outputs))
-        }
+        there = {name: s for name, s in self.signatures.items() if request.is_of(verb, names.plain(name))}
+        there = {n: s for n, s in there.items() if target is None or target in map(names.modality, s.outputs)}
         for name, signature in there.items():
             if signature.inputs.keys() - optional == wanted:
                 return names.without_format(name)
-        _check_mixture(wanted, there.values())
-        known = sorted({_described(names.without_format(name), signature) for name, signature in there.items()})
+        request.check_mixture(wanted, there.values())
+        known = sorted({request.described(names.without_format(name), signature) for name, signature in there.items()})
         raise ValueError(f"The model cannot {wish}. What it can: {'; '.join(known) or 'nothing of the kind'}.")
 
     def _in_format(self, name: str, suffix: str) -> str:
@@ -408,7 +384,7 @@ class InferenceModel:
         images = [key for key, info in self._signature(name).outputs.items() if len(info.shape) == _IMAGE_AXES]
         if images:
             raise ValueError(
-                f"The model gives {_listed(images)} as values only, with images='float': pixels and PNG are for grey "
+                f"The model gives {listed(images)} as values only, with images='float': pixels and PNG are for grey "
                 "and RGB images, which have 1 or 3 channels."
             )
         return name
@@ -423,9 +399,9 @@ class InferenceModel:
                 if signature.inputs.keys() == wanted:
                     targets[target] = True
         if not targets:
-            _check_mixture(wanted, there)
+            request.check_mixture(wanted, there)
             raise ValueError(
-                f"The model generates nothing from {_listed(observed)}: see its signatures, or use reconstruct()."
+                f"The model generates nothing from {listed(observed)}: see its signatures, or use reconstruct()."
             )
         return list(targets)
 
@@ -434,7 +410,7 @@ class InferenceModel:
         if not isinstance(observed, Mapping):
             raise TypeError(f"Expected a dict of modalities by name; got {type(observed).__name__}.")
         values = {name: checks.unmasked(f"Modality {name!r}", value) for name, value in observed.items()}
-        values = {n: np.asarray(v, object) if _holds_bytes(v) else np.asarray(v) for n, v in values.items()}
+        values = {n: np.asarray(v, object) if request.holds_bytes(v) else np.asarray(v) for n, v in values.items()}
         pixels = [name for name, value in values.items() if self._are_pixels(name, value)]
         # Only the model knows the statistics of a standardised image; and signatures read all images as bytes, or none.
         encode = any(self.modalities[name].standardized for name in pixels)
@@ -461,88 +437,6 @@ class InferenceModel:
         return True
 
 
-def _is_of(verb: str, signature: str) -> bool:
-    """Whether a plain signature is the verb, or goes on with what is given."""
-    return signature == verb or signature.startswith(f"{verb}_from_")
-
-
-def _check_mixture(wanted: Iterable[str], signatures: Iterable[Signature]) -> None:
-    """Raises if there are signatures for just these modalities, but not as arrays and encoded images as given."""
-    modalities = set(map(names.modality, wanted))
-    other_forms = (s.inputs for s in signatures if set(map(names.modality, s.inputs)) == modalities)
-    found = sorted({_read(inputs) for inputs in other_forms} - {_read(wanted)})
-    if found:
-        raise ValueError(
-            f"The model cannot read {_read(wanted)} together, where {names.BYTES!r} means encoded images. It reads "
-            f"{'; or '.join(found)}. Give all images as lists of bytes, or all as arrays."
-        )
-
-
-def _described(name: str, signature: Signature) -> str:
-    return name if "_from_" in name else f"{name} of {_read(signature.inputs)}"
-
-
-def _read(inputs: Iterable[str]) -> str:
-    return _listed(sorted(name for name in inputs if name not in ("noise", "seed")))
-
-
-def _holds_bytes(value: Any) -> bool:
-    if isinstance(value, np.ndarray):
-        return value.dtype.kind in "OS"
-    return isinstance(value, list | tuple) and all(isinstance(v, bytes) for v in value)
-
-
-def _as_tensor(name: str, value: np.ndarray, info: TensorInfo) -> np.ndarray:
-    fits = value.ndim == len(info.shape) and all(
-        size is None or size == length for size, length in zip(info.shape, value.shape, strict=True)
-    )
-    if not fits:
-        expected = ", ".join("batch" if size is None else str(size) for size in info.shape)
-        raise ValueError(f"{name!r}: expected shape [{expected}]; got {list(value.shape)}.")
-    if info.dtype == "string":
-        if not all(isinstance(item, bytes) for item in value.flat):
-            raise TypeError(f"{name!r}: expected encoded images (PNG or JPEG), each as bytes; got other values.")
-        return value
-    if value.dtype.kind not in "biuf":
-        raise TypeError(f"{name!r}: expected numbers; got {value.dtype}.")
-    with np.errstate(over="ignore"):
-        cast = value.astype(info.dtype)
-    overflown = np.isinf(cast) & np.isfinite(value)
-    if overflown.any():
-        raise ValueError(f"{name!r} holds {value[overflown][0]:g}, which is too large for {info.dtype}.")
-    return cast
-
-
-def _rows(inputs: Mapping[str, np.ndarray]) -> int:
-    sizes = {name: len(value) if value.ndim else None for name, value in inputs.items()}
-    if len(set(sizes.values())) != 1 or None in sizes.values():
-        raise ValueError(f"All inputs must have as many examples, along their first axis; got {sizes}.")
-    return next(iter(sizes.values()))
-
-
-def _row_seeds(seed: int | None, rows: int) -> np.ndarray:
-    """A seed for each row, int32 `[rows, 2]`; row i of a call has the same seed whatever the number of rows."""
-    if seed is None:
-        seed = secrets.randbits(62)
-    if isinstance(seed, bool) or not hasattr(seed, "__index__") or seed.__index__() < 0:
-        raise ValueError(f"seed must be a whole number of 0 or more, or None; got {seed!r}.")
-    return np.random.default_rng(seed.__index__()).integers(0, 2**31, size=(rows, 2), dtype=np.int32)
-
-
-def _check_count(num_samples: int) -> None:
-    if isinstance(num_samples, bool) or not hasattr(num_samples, "__index__") or num_samples.__index__() < 1:
-        raise ValueError(f"num_samples must be a whole number of 1 or more; got {num_samples!r}.")
-
-
 def _suffix(images: str) -> str:
-    _check_option("images", images, tuple(_FORMATS))
+    checks.check_option("images", images, _FORMATS)
     return _FORMATS[images]
-
-
-def _check_option(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}; got {value!r}.")
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(repr(name) for name in names) or "nothing"

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from tf_jmvae import checks, heads
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
-from tf_jmvae.serving.inference import InferenceModel, Signature, TensorInfo
+from tf_jmvae.serving.inference import InferenceModel
+from tf_jmvae.serving.request import Signature
 from tf_jmvae.serving.signatures import Settings, endpoints
 from tf_jmvae.specs import ModelSpec
 
@@ -94,14 +95,10 @@ class LiveModel(LocalModel):
         for name, endpoint in endpoints(self.model, settings).items():
             if name not in self._functions:
                 self._functions[name] = endpoint.function
-                self._signatures[name] = Signature(_infos(endpoint.inputs), _infos(endpoint.outputs))
+                self._signatures[name] = Signature.of(endpoint.inputs, endpoint.outputs)
 
     def __repr__(self) -> str:
         return f"<LiveModel {self.spec.name!r}: {self.kind} of {', '.join(self.modalities)}>"
-
-
-def _infos(specs: Mapping[str, tf.TensorSpec]) -> dict[str, TensorInfo]:
-    return {name: TensorInfo(spec.dtype.name, tuple(spec.shape)) for name, spec in specs.items()}
 
 
 def _head(likelihood: str) -> heads.Head:

@@ -23,7 +23,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from tf_jmvae.serving.inference import Signature
+from tf_jmvae.serving.request import Signature
 
 __all__ = ["CallError", "ForeignAnswerError", "GrpcTransport", "RestTransport", "Transport"]
 

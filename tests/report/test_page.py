@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from tf_jmvae.report import page
-from tf_jmvae.report.page import curves, latents, numbers, tables
-from tf_jmvae.training import build, presets, run
+from tf_jmvae.report.page import curves, latents, numbers, record, tables
+from tf_jmvae.training import build, presets, run, run_folder
 from tf_jmvae.training.config import Config
 
 EPOCHS = 3
@@ -317,6 +317,15 @@ def test_data_that_are_gone_leave_what_needs_none(finished, tmp_path):
     _, parsed = _write(part)
     assert "The data cannot be read" in "".join(parsed.text)
     assert len(_check_pictures(parsed)) == 10 + 24  # from labels and from the prior
+
+
+def test_an_unfinished_run_is_shown_after_its_own_number_of_steps(tmp_path):
+    config = _config("jmvae", tmp_path).model_copy(update={"num_steps": 4})
+    run_folder.prepare(tmp_path, config)
+    (tmp_path / "checkpoint").mkdir()
+    build.build_model(config.model).save_weights(tmp_path / "checkpoint" / "epoch-1.weights.h5")
+    (tmp_path / "checkpoint" / "epoch-1.history.json").write_text('{"elbo": [-1.0]}')
+    assert record.read(tmp_path).model().iterated_sampling.num_steps == 4
 
 
 @pytest.mark.parametrize("content", [None, "{}", '{"config": {"preset": 3}, "versions": {}}', "[1]"])

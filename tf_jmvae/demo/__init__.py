@@ -21,7 +21,8 @@ def launch(
 
     Args:
       model: what `tf_jmvae.open_model` opens by its name: the folder or archive of an exported model, a run's folder, a
-        `.keras` file or the address of a served model; by default the pre-trained model of MNIST, `saved_models/mnist_jmvae_kl` here or in the project's folder.
+        `.keras` file or the address of a served model; by default the pre-trained model of MNIST,
+        `saved_models/mnist_jmvae_kl` here or in the project's folder.
       host: the address to listen at; any other than this machine's own, 127.0.0.1, lets others see the page.
       port: where; if it is taken, the next free one. 0 takes any.
       open_browser: show the page in the web browser.

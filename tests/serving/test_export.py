@@ -190,14 +190,16 @@ def test_the_graph_is_fit_for_servers_and_gpus(any_folder):
 @pytest.mark.parametrize("kind", ["jmvae_kl", "hierarchical", "cvae"])
 def test_the_log_likelihood_is_the_importance_estimate(kind):
     model = exported.make(kind)
-    batch = exported.batch(model.modalities, 40)
+    batch = exported.batch(model.modalities, 40)  # in the model's own values, as signatures take them
+    raw = {name: model.standardizations[name].inverse(batch[name]) for name in model.standardizations}
+    raw = batch | {name: value.numpy() for name, value in raw.items()}
     estimate = signatures.endpoints(model, signatures.Settings())["log_likelihood"].function
     found = [
         estimate({**batch, "seed": tf.constant(np.random.default_rng(seed).integers(0, 999, (40, 2)), tf.int32)})
         for seed in range(10)
     ]
     found = np.array([values["log_likelihood"] for values in found])
-    expected = np.array([_importance(model, batch, seed).mean for seed in range(10)])
+    expected = np.array([_importance(model, raw, seed).mean for seed in range(10)])
     spread = found.mean(axis=1).std() + expected.std()
     assert 0 < spread < 1
     assert abs(found.mean() - expected.mean()) < 4 * spread / np.sqrt(10)

@@ -223,7 +223,7 @@ def test_every_signature_alone_in_batches_and_as_warm_up(root, kind, tmp_path, m
             _assert_row(next(results), together, row, rows[start][0])
     assert sorted(name for name, _ in warm_up) == sorted(definitions)
     assert {request.model_spec.name for request in requests} == {kind}
-    monkeypatch.setattr(tj.checks, "check_values", lambda *_: None)  # warm-up rows are all zeros, labels too
+    monkeypatch.setattr(tj.checks, "check_values", lambda *_, **__: None)  # warm-up rows are all zeros, labels too
     for name, inputs in warm_up:
         if name == "describe":
             _assert_described(next(results), model, num_steps, len(inputs["rows"]))

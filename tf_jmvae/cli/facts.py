@@ -58,9 +58,9 @@ def of_model(handle: str) -> dict[str, Any]:
 
 
 def _trained(file: Path) -> dict[str, Any]:
+    from tf_jmvae.evaluation.planned import directions
     from tf_jmvae.serving.opening import ADVICE
     from tf_jmvae.training import run
-    from tf_jmvae.training.evaluate import directions
 
     model = run.load_model(file, advice=ADVICE)
     record = run.describe(file.parent)

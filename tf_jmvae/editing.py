@@ -43,8 +43,7 @@ def edit(
     """The image with some attributes changed, as pixels of the model's size.
 
     Args:
-      model: one that goes from images to attributes and from attributes to images, live or opened; for many images
-        `open_model(model)`, so that it is made ready once.
+      model: one that goes from images to attributes and from attributes to images, live or opened.
       image: uint8 RGB `[H, W, 3]`, a path, or encoded bytes.
       changes: new values by attribute, e.g. `{"Smiling": 1, "Eyeglasses": -1}`; 2 or -2 exaggerates.
       crop: the part that the model sees, which the face must fill as in the training images. `"training"`: the part

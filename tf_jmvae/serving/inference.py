@@ -68,6 +68,9 @@ class InferenceModel:
 
         Args:
           observed: their names.
+
+        Returns:
+          True or False; nothing is computed.
         """
         observed = set(observed)
         self._prepare(observed)

@@ -8,6 +8,7 @@ from PIL import Image
 from portrait_model import NAMES, SIZE, attributes_of, edited, portrait_model
 
 import tf_jmvae as tj
+from tf_jmvae.specs import Preprocessing
 
 PORTRAIT = np.random.default_rng(1).integers(60, 190, (SIZE, SIZE, 3)).astype(np.uint8)
 CHANGES = {"Smiling": 1, "Eyeglasses": -2}
@@ -57,7 +58,7 @@ def test_of_a_wide_portrait_the_middle_square_is_edited(model):
 
 def test_a_larger_portrait_is_brought_to_the_models_size(model):
     large = np.kron(PORTRAIT, np.ones((20, 20, 1), np.uint8))
-    expected = tj.images.to_array(tj.images.open_rgb(large), SIZE)
+    expected = tj.images.prepared(tj.images.open_rgb(large), PORTRAIT.shape, Preprocessing())
     np.testing.assert_array_equal(tj.edit(model, large, {}), expected)
 
 

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tf_jmvae import images
+from tf_jmvae.specs import Preprocessing
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -177,37 +178,29 @@ def test_floating_point_pixels_and_other_things_are_refused():
 
 
 @pytest.mark.parametrize(("height", "width"), [(218, 178), (178, 218), (5, 5), (4, 7), (1, 9)])
-@pytest.mark.parametrize("side", [None, 1, 4, 148, 1000])
-def test_center_crop_leaves_as_much_on_either_side(height, width, side):
+def test_the_part_that_is_kept_has_as_much_on_either_side(height, width):
     rows, columns = np.mgrid[:height, :width].astype(np.uint8)
     image = Image.fromarray(np.stack([rows, columns, columns], axis=-1))
-    cropped = np.asarray(images.center_crop(image, side)).astype(int)
-    expected = min(height, width) if side is None else min(height, width, side)
-    assert cropped.shape == (expected, expected, 3)
-    for channel, length in ((0, height), (1, width)):
-        before, after = cropped[..., channel].min(), length - 1 - cropped[..., channel].max()
-        assert after - before in (0, 1)
+    for side in {1, min(height, width) // 2, min(height, width)} - {0}:
+        how = Preprocessing(crop=(side, min(height, width)))
+        cropped = images.prepared(image, (side, side, 3), how).astype(int)
+        assert cropped.shape == (side, side, 3)
+        for channel, length in ((0, height), (1, width)):
+            before, after = cropped[..., channel].min(), length - 1 - cropped[..., channel].max()
+            assert after - before in (0, 1)
 
 
-def test_to_array_averages_when_it_shrinks():
+def test_a_picture_that_shrinks_is_averaged():
     """Of stripes one pixel wide, antialiasing leaves their mean; picking pixels would leave stripes or one colour."""
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2] = 255
-    result = images.to_array(Image.fromarray(stripes), 8)
+    result = images.prepared(Image.fromarray(stripes), (8, 8, 3), Preprocessing())
     assert result.shape == (8, 8, 3)
     assert result.dtype == np.uint8
     np.testing.assert_allclose(result[:, 1:-1], 127.5, atol=4)
 
 
-def test_to_array_keeps_an_image_of_that_size():
+def test_a_picture_of_that_size_is_kept():
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
-    result = images.to_array(Image.fromarray(pixels), 8)
+    result = images.prepared(Image.fromarray(pixels), (8, 8, 3), Preprocessing(crop=(1, 2)))
     np.testing.assert_array_equal(result, pixels)
-    result[0] = 0  # writable: TensorFlow and PyTorch warn of arrays that are not
-
-
-def test_sizes_must_be_positive():
-    with pytest.raises(ValueError, match="side must be 1 pixel or more; got 0"):
-        images.center_crop(Image.new("RGB", (4, 4)), 0)
-    with pytest.raises(ValueError, match="size must be 1 pixel or more; got 0"):
-        images.to_array(Image.new("RGB", (4, 4)), 0)

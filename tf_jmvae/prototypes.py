@@ -18,7 +18,6 @@ __all__ = [
     "last_activation",
     "make_weights",
     "one_tensor",
-    "reads_rows_alone",
     "remade",
     "serialize",
 ]
@@ -186,23 +185,3 @@ def last_activation(network: keras.layers.Layer) -> str:
     if layers:
         return last_activation(layers[-1])
     return getattr(getattr(network, "activation", None), "__name__", "linear")
-
-
-_BY_ROW = (
-    keras.layers.Activation,
-    keras.layers.Dense,
-    keras.layers.Flatten,
-    keras.layers.InputLayer,
-    keras.layers.LeakyReLU,
-    keras.layers.ReLU,
-)
-
-
-def reads_rows_alone(network: keras.layers.Layer) -> bool:
-    """Whether a row's features depend on that row alone: known of chains of `Dense` layers and activations.
-
-    Batch normalisation looks at other rows, dropout draws anew for each, and regularisers of activations count them.
-    """
-    if type(network) is keras.Sequential:
-        return all(reads_rows_alone(layer) for layer in network.layers)
-    return type(network) in _BY_ROW and network.activity_regularizer is None

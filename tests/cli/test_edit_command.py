@@ -29,7 +29,7 @@ def _edit(folder, *options, model="model.keras", portrait="portrait.png"):
 
 def _read(folder):
     """The portrait as the model sees it."""
-    return images.to_array(images.center_crop(images.open_rgb(folder / "portrait.png"), 148), SIZE)
+    return images.prepared(images.open_rgb(folder / "portrait.png"), (SIZE, SIZE, 3), PREPROCESSING["center"])
 
 
 def test_the_edited_portrait_is_the_one_of_the_closed_form(folder, tmp_path, capsys):
@@ -119,7 +119,8 @@ def test_where_no_face_is_found_it_says_so(folder, capsys):
 def test_a_found_face_is_what_the_model_sees(folder, monkeypatch, capsys):
     monkeypatch.setattr("tf_jmvae.editing.crop_face", lambda image, **options: image.crop((60, 80, 120, 140)))
     assert _edit(folder, "--crop", "face") == 0
-    face = images.to_array(images.open_rgb(folder / "portrait.png").crop((60, 80, 120, 140)), SIZE)
+    picture = images.open_rgb(folder / "portrait.png").crop((60, 80, 120, 140))
+    face = images.prepared(picture, (SIZE, SIZE, 3), PREPROCESSING["face"])
     values = dict(zip(NAMES, attributes_of(face), strict=True))
     words = capsys.readouterr().out.split()
     assert {name: words[words.index(name) + 1] for name in NAMES} == {n: f"{v:+.2f}" for n, v in values.items()}

@@ -5,7 +5,7 @@ from PIL import Image
 
 from tf_jmvae.specs import Preprocessing
 
-__all__ = ["center_crop", "prepared", "to_array"]
+__all__ = ["prepared"]
 
 _KERNELS = {"lanczos": Image.Resampling.LANCZOS, "triangle": Image.Resampling.BILINEAR}
 
@@ -27,43 +27,6 @@ def prepared(image: Image.Image, event_shape: tuple[int, int, int], preprocessin
         box = _middle(image.size, width, height, preprocessing.crop)
         image = image.crop(box).resize((width, height), _KERNELS[preprocessing.kernel])
     return np.asarray(image).reshape(height, width, channels)
-
-
-def center_crop(image: Image.Image, side: int | None = None) -> Image.Image:
-    """The square in the middle.
-
-    Args:
-      image: any Pillow image.
-      side: in pixels; the whole shorter side if None or larger than that.
-
-    Returns:
-      A square Pillow image.
-
-    Raises:
-      ValueError: `side` is less than 1.
-    """
-    if side is not None and side < 1:
-        raise ValueError(f"side must be 1 pixel or more; got {side}.")
-    shorter = min(image.size)
-    return image.crop(_middle(image.size, 1, 1, (min(shorter, side or shorter), shorter)))
-
-
-def to_array(image: Image.Image, size: int) -> np.ndarray:
-    """The image's pixels, resized with antialiasing (Lanczos); what is not square is stretched: crop it first.
-
-    Args:
-      image: any Pillow image.
-      size: height and width in pixels.
-
-    Returns:
-      uint8 `[size, size, 3]`.
-
-    Raises:
-      ValueError: `size` is less than 1.
-    """
-    if size < 1:
-        raise ValueError(f"size must be 1 pixel or more; got {size}.")
-    return np.array(image.convert("RGB").resize((size, size), Image.Resampling.LANCZOS))
 
 
 def _middle(size: tuple[int, int], width: int, height: int, crop: tuple[int, int]) -> tuple[int, int, int, int]:

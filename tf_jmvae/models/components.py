@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -14,8 +13,6 @@ from tf_jmvae.modality import Modality
 tfd = tfp.distributions
 
 __all__ = ["ConditionalDecoder", "Decoder", "Encoder", "Towers", "is_network", "parts", "places"]
-
-_FEW_CLASSES = 32  # fewer than the rows of any batch that one trains with
 
 
 class Towers(keras.layers.Layer):
@@ -28,7 +25,6 @@ class Towers(keras.layers.Layer):
         super().__init__()
         self.towers = {name: prototypes.clone(modality.encoder) for name, modality in modalities.items()}
         self.trunk = trunk and prototypes.clone(trunk)
-        self._classes = {name: _classes(modality) for name, modality in modalities.items() if _is_class(modality)}
         # User-made layers may not infer shapes; a pass over one example always makes their weights.
         example = {name: tf.zeros((1, *m.event_shape)) for name, m in modalities.items()}
         features = prototypes.make_weights(self, example)
@@ -36,17 +32,11 @@ class Towers(keras.layers.Layer):
 
     def features(self, batch: Mapping[str, tf.Tensor], training: bool = False) -> dict[str, tf.Tensor]:
         """What the towers of the modalities in `batch` give, each `[B, F_m]`."""
-        return {name: self._features_of(name, batch[name], training) for name in self.towers if name in batch}
-
-    def _features_of(self, name: str, values: tf.Tensor, training: bool) -> tf.Tensor:
-        """In training the tower of a class reads each class once, and every row gets the features of its own."""
-        tower = self.towers[name]
-        if not training or name not in self._classes:
-            return prototypes.flatten(tower(values, training=training), f"encoder of modality {name!r}")
-        features = prototypes.flatten(tower(tf.constant(self._classes[name]), training=True))
-        values = tf.cast(values, features.dtype)
-        rest = 1 - tf.reduce_sum(values, axis=-1, keepdims=True)  # 1 for the zeros of a missing label
-        return tf.concat([values, rest], axis=-1) @ features
+        return {
+            name: prototypes.flatten(tower(batch[name], training=training), f"encoder of modality {name!r}")
+            for name, tower in self.towers.items()
+            if name in batch
+        }
 
     def call(
         self,
@@ -60,18 +50,6 @@ class Towers(keras.layers.Layer):
         dtype = features[next(name for name in self.towers if name in batch)].dtype
         joined = tf.concat([tf.cast(features[name], dtype) for name in self.towers], axis=-1)
         return joined if self.trunk is None else prototypes.flatten(self.trunk(joined, training=training), "trunk")
-
-
-def _is_class(modality: Modality) -> bool:
-    """Whether rows of the modality are one of a few, and its encoder gives equal rows equal features."""
-    if not isinstance(modality.head, heads.Categorical) or len(modality.event_shape) > 1:
-        return False
-    return modality.event_shape[0] <= _FEW_CLASSES and prototypes.reads_rows_alone(modality.encoder)
-
-
-def _classes(modality: Modality) -> np.ndarray:
-    """`[C + 1, C]`: every class, and the zeros of a missing one."""
-    return np.eye(modality.event_shape[0] + 1, modality.event_shape[0], dtype=np.float32)
 
 
 class Encoder(keras.layers.Layer):

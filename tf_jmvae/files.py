@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["explained", "locked", "remove_abandoned", "replace_atomically", "require_room", "write_json"]
+__all__ = ["explained", "locked", "remove_abandoned", "replace_atomically", "require_room", "write_json", "write_text"]
 
 _DAY = 24 * 60 * 60  # seconds
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -21,7 +21,7 @@ _PROTECTED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def replace_atomically(path: str | os.PathLike, write: Callable[[str], Any]) -> None:
-    """Calls `write` with a temporary path (`name~.suffixes`), then renames it to `path`.
+    """Calls `write` with a temporary path (`name~.suffixes`), then renames it to `path`; makes its folder.
 
     A reader sees the old file or the new one, never half of it; if `write` raises, the old
     file stays and the temporary one is removed. While somebody else writes to the folder, or if
@@ -32,6 +32,8 @@ def replace_atomically(path: str | os.PathLike, write: Callable[[str], Any]) -> 
     """
     path = pathlib.Path(path)
     name, *suffixes = path.name.split(".")
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     with explained(path), locked(path.parent, wait=False) as alone:
         own = "" if alone else f"{os.getpid()}-{secrets.token_hex(4)}~"
         temporary = path.with_name(".".join([f"{name}~{own}", *suffixes]))
@@ -88,8 +90,12 @@ def locked(folder: str | os.PathLike, *, wait: bool = True) -> Iterator[bool]:
 
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Writes `value` as indented JSON, atomically."""
-    text = json.dumps(value, indent=2) + "\n"
-    replace_atomically(path, lambda temporary: pathlib.Path(temporary).write_text(text))
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes a text, atomically."""
+    replace_atomically(path, lambda temporary: pathlib.Path(temporary).write_text(text, encoding="utf-8"))
 
 
 def require_room(folder: str | os.PathLike, size: int) -> None:

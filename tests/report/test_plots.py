@@ -1,6 +1,7 @@
 """Pictures of runs and studies show each thing in its own place, and right and wrong in their own colours."""
 
 import pathlib
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -12,8 +13,9 @@ from matplotlib.figure import Figure
 
 import tf_jmvae as tj
 from tf_jmvae.data import Source
-from tf_jmvae.report import celeba_figures, figures, plots
-from tf_jmvae.report.titles import TITLES
+from tf_jmvae.report import figures, plots
+from tf_jmvae.report.comparison import TITLES
+from tf_jmvae.reproduce import celeba_pictures
 
 RIGHT, WRONG = (colors.to_rgba(color) for color in (plots.RIGHT, plots.WRONG))
 
@@ -183,7 +185,7 @@ def test_each_panel_of_figure_3_has_the_images_of_its_model(drawn):
     assert [axis.get_title() for axis in drawn[0].subfigs[0].axes] == ["a", "b", "c", "", "", ""]
 
 
-def test_each_panel_of_figure_6_has_the_faces_of_its_model_below_the_real_ones(drawn):
+def test_each_panel_of_figure_6_has_the_faces_of_its_model_below_the_real_ones(drawn, monkeypatch):
     steps = {
         name: np.stack([_images(v, channels=3) for v in values])
         for name, values in {"jmvae": (10, 20), "hierarchical-jmvae": (30, 40), "jmvae-kl": (50, 60)}.items()
@@ -196,7 +198,8 @@ def test_each_panel_of_figure_6_has_the_faces_of_its_model_below_the_real_ones(d
         "edits": [],
         "comparison": {},
     }
-    celeba_figures.figures({}, made, (1, 4))["figure-6"]("figure.png")
+    monkeypatch.setattr(celeba_pictures, "pictures", lambda *_: made)
+    celeba_pictures.figures(SimpleNamespace(steps=(1, 4)), None, None, {}, 0)["figure-6"]("figure.png")
     found = _panels(drawn[0])
     assert found[TITLES["jmvae"]][:2] == ([[0, 1, 2], [10, 11, 12], [20, 21, 22]], ["real", "1", "4"])
     assert found[TITLES["hierarchical-jmvae"]][:2] == ([[0, 1, 2], [30, 31, 32], [40, 41, 42]], ["real", "1", "4"])

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tf_jmvae.evaluation import Estimate
-from tf_jmvae.report import celeba_results, results
-from tf_jmvae.report.titles import TITLES
+from tf_jmvae.report import results
+from tf_jmvae.report.comparison import TITLES
 from tf_jmvae.reproduce import publish
 from tf_jmvae.reproduce.celeba_plan import TRAININGS as FACES
 from tf_jmvae.reproduce.collector import COLUMNS, COMPARED
@@ -109,7 +109,7 @@ def _celeba():
     }
 
 
-PAGES = {"table-1": (_mnist, results.mnist), "table-2": (_celeba, celeba_results.celeba)}
+PAGES = {"table-1": (_mnist, results.mnist), "table-2": (_celeba, results.celeba)}
 
 
 def _page(table, change=None):

@@ -17,7 +17,7 @@ from tf_jmvae import data
 from tf_jmvae.data.celeba import ATTRIBUTES
 from tf_jmvae.evaluation import Estimate
 from tf_jmvae.report import plots
-from tf_jmvae.reproduce import attribute_classifier
+from tf_jmvae.reproduce import classifier as judges
 from tf_jmvae.reproduce.celeba_measurements import JUDGED, generate
 from tf_jmvae.reproduce.celeba_plan import SCALES, TRAININGS, UNWEIGHTED
 from tf_jmvae.reproduce.collector import COLUMNS, ROWS
@@ -111,9 +111,7 @@ def test_frechet_distances_are_between_the_faces_of_each_model_and_real_ones(roo
         for name in ("jmvae-kl", "jmvae-kl-gan"):
             model = keras.saving.load_model(root / "study" / name / "model.keras")
             made = generate(model, test["w"], latent="sample", seed=3)
-            found[name] = frechet_distance(
-                *(attribute_classifier.features(judge, images) for images in (made, test["x"]))
-            )
+            found[name] = frechet_distance(*(judges.features(judge, images) for images in (made, test["x"])))
             assert record["measurements"][f"sharpness/{name}"]["frechet_distance"] == pytest.approx(
                 found[name], rel=1e-5
             )

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tf_jmvae.reproduce import attribute_classifier
+from tf_jmvae.reproduce import classifier as judges
 from tf_jmvae.reproduce.image_quality import frechet_distance, gradient_magnitude
 
 
@@ -59,7 +59,7 @@ def test_areas_under_the_curve_are_shares_of_pairs_in_the_right_order():
     images = np.random.default_rng(0).normal(size=(20, 2, 2, 1)).astype(np.float32)
     attributes = np.random.default_rng(1).choice([-1, 1], (20, 3))
     attributes[:, 1] = 1  # does not vary
-    found = attribute_classifier.aucs(classifier, images, attributes, ("a", "b", "c"))
+    found = judges.aucs(classifier, images, attributes, ("a", "b", "c"))
     assert list(found) == ["a", "c"]
     logits = classifier(images).numpy()
     for name, column in (("a", 0), ("c", 2)):

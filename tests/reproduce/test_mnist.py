@@ -17,7 +17,7 @@ from tf_jmvae import cli
 from tf_jmvae.evaluation import Estimate
 from tf_jmvae.provenance import environment
 from tf_jmvae.report import results
-from tf_jmvae.report.titles import TITLES
+from tf_jmvae.report.comparison import TITLES
 from tf_jmvae.reproduce.collector import COLUMNS
 from tf_jmvae.reproduce.mnist_measurements import ROWS
 from tf_jmvae.reproduce.mnist_plan import SCALES, TRAININGS

@@ -10,7 +10,7 @@ from conftest import small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae.report import figures
-from tf_jmvae.report.titles import TITLES
+from tf_jmvae.report.comparison import TITLES
 from tf_jmvae.reproduce import celeba_measurements, celeba_pictures, mnist_figures
 from tf_jmvae.reproduce.collector import COMPARED
 from tf_jmvae.reproduce.mnist_plan import SCALES

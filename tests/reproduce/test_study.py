@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tf_jmvae import cli, data
-from tf_jmvae.report.titles import TITLES
-from tf_jmvae.reproduce import attribute_classifier, classifier, study
+from tf_jmvae.report.comparison import TITLES
+from tf_jmvae.reproduce import classifier, study
 from tf_jmvae.reproduce.collector import COMPARED, Models
 from tf_jmvae.reproduce.mnist_measurements import ROWS
 from tf_jmvae.reproduce.mnist_plan import SCALES, TRAININGS, configs
@@ -157,10 +157,10 @@ def test_a_damaged_classifier_is_trained_anew_and_leaves_the_precision_of_others
     path = tmp_path / "classifier.keras"
     _damaged_model(path, share)
     source = data.load("digits", train_size=64)
-    train, precision = functools.partial(classifier.trained, source, epochs=1), "float32"
+    train, precision = functools.partial(classifier.of_digits, source, epochs=1), "float32"
     if judge == "faces":
         options = {"epochs": 1, "seed": 0, "channels": (4,)}
-        train, precision = functools.partial(attribute_classifier.trained, source, **options), "mixed_bfloat16"
+        train, precision = functools.partial(classifier.of_attributes, source, **options), "mixed_bfloat16"
     others = "mixed_bfloat16" if precision == "float32" else "float32"
     keras.config.set_dtype_policy(others)
     made = classifier.load_or_train(path, train, seed=0, precision=precision)

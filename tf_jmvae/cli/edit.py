@@ -47,7 +47,7 @@ def run(options: Options) -> None:
     from PIL import Image
 
     from tf_jmvae import editing
-    from tf_jmvae.files import explained, replace_atomically
+    from tf_jmvae.files import replace_atomically
     from tf_jmvae.serving.opening import open_model
 
     note("Loading the model ...")
@@ -57,8 +57,6 @@ def run(options: Options) -> None:
     for name, value in sorted(inferred.items(), key=lambda item: -item[1]):
         print(f"  {name:<20} {value:+.2f}" + (f" -> {changes[name]:+g}" if name in changes else ""))
     if changes:
-        with explained(options.output.parent):
-            options.output.parent.mkdir(parents=True, exist_ok=True)
         replace_atomically(options.output, lambda path: Image.fromarray(edited).save(path, format="PNG"))
         print(f"The edited portrait is {options.output}.")
 

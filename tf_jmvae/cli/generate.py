@@ -153,14 +153,12 @@ def _write_images(output: Path, found: Mapping[str, np.ndarray], model: "Inferen
 
 
 def _write_arrays(output: Path, found: Mapping[str, np.ndarray]) -> dict[Path, str]:
-    from tf_jmvae.files import explained, replace_atomically
+    from tf_jmvae.files import replace_atomically
 
     def write(path: str) -> None:
         with Path(path).open("wb") as file:  # NumPy would add .npz to another name
             np.savez_compressed(file, **found)
 
-    with explained(output.parent):
-        output.parent.mkdir(parents=True, exist_ok=True)
     replace_atomically(output, write)
     return {output: ", ".join(f"{name} {list(values.shape)}" for name, values in found.items())}
 

@@ -20,9 +20,7 @@ def write_png(path: Path, sheet: np.ndarray) -> None:
     """Writes it, atomically; one channel is grey."""
     from PIL import Image
 
-    from tf_jmvae.files import explained, replace_atomically
+    from tf_jmvae.files import replace_atomically
 
     image = Image.fromarray(sheet[..., 0] if sheet.shape[-1] == 1 else sheet)
-    with explained(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
     replace_atomically(path, lambda temporary: image.save(temporary, format="PNG"))

@@ -2,7 +2,7 @@
 
 import html
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -17,10 +17,12 @@ __all__ = [
     "PICTURES",
     "QUICK",
     "answer",
+    "answers",
     "bars",
     "choice",
     "crop",
     "first_choices",
+    "gallery",
     "own_picture",
     "seed",
     "status",
@@ -63,6 +65,30 @@ def answer(doing: str, function: Callable[..., tuple], outputs: int) -> Callable
             yield status_text(f"{text} ({time.perf_counter() - start:.2f} s)"), *values
 
     return handler
+
+
+def answers(
+    handler: Callable[..., Iterator[tuple]],
+    inputs: Sequence[gr.Component],
+    outputs: Sequence[gr.Component],
+    triggers: Iterable[Callable[..., Any]],
+    newest: Iterable[Callable[..., Any]] = (),
+    queue: Mapping[str, Any] = PICTURES,
+) -> None:
+    """Has what `answer` gave answer every event of `triggers`, such as `button.click`, and the latest of `newest`."""
+    for trigger in triggers:
+        trigger(handler, inputs, outputs, **queue)
+    for trigger in newest:
+        trigger(handler, inputs, outputs, trigger_mode="always_last", **queue)
+
+
+def gallery(pictures: list, label: str, columns: int, **options: Any) -> gr.Gallery:
+    """A place for pictures, with captions or without; `options` are of Gradio's gallery."""
+    options = {"elem_classes": "pixels", "buttons": ["download", "fullscreen"]} | options
+    return gr.Gallery(
+        pictures, label=label, columns=columns, height="auto", format="png", object_fit="contain", interactive=False,
+        **options,
+    )  # fmt: skip
 
 
 def bars(content: str, *, render: bool = True) -> gr.HTML:

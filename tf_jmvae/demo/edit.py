@@ -70,14 +70,7 @@ def build(model: DemoModel) -> None:
             button = gr.Button("Edit", variant="primary")
         with gr.Column(scale=3, min_width=290):
             status = components.status(f"For a start, a face of the model's own. {first[0]}")
-            gallery = gr.Gallery(
-                first[1], label="Before and after", columns=2, height="auto", format="png", object_fit="contain",
-                interactive=False, elem_classes="pixels", buttons=["download", "fullscreen"],
-            )  # fmt: skip
+            gallery = components.gallery(first[1], "Before and after", 2)
     handler = components.answer("Editing the portrait ...", lambda *a: _answer(model, *a), 1)
-    event = {"fn": handler, "inputs": [upload, crop, more, less, strength], "outputs": [status, gallery]}
-    button.click(**event, **components.PICTURES)
-    upload.upload(**event, **components.PICTURES)
-    strength.release(**event, trigger_mode="always_last", **components.PICTURES)
-    for control in (crop, more, less):
-        control.input(**event, trigger_mode="always_last", **components.PICTURES)
+    inputs, newest = [upload, crop, more, less, strength], (strength.release, crop.input, more.input, less.input)
+    components.answers(handler, inputs, [status, gallery], (button.click, upload.upload), newest)

@@ -64,17 +64,10 @@ def build(model: DemoModel) -> None:
         with gr.Column(scale=3, min_width=280):
             first = _answer(model, chosen[0].value if chosen else None, 0, 1, 16)
             status = components.status(first[0])
-            gallery = gr.Gallery(
-                first[1], label="Generated pictures", columns=4, height="auto", format="png", elem_classes="pixels",
-                buttons=["download", "fullscreen"], object_fit="contain", interactive=False,
-            )  # fmt: skip
+            gallery = components.gallery(first[1], "Generated pictures", 4)
     function = (lambda *a: _answer(model, *a)) if chosen else (lambda *a: _answer(model, None, *a))
     doing = f"Drawing {{{2 + len(chosen)}}} pictures ..."
-    event = {"fn": components.answer(doing, function, 1), "inputs": [*chosen, seed, spread, count]}
-    event["outputs"] = [status, gallery]
-    button.click(**event, **components.QUICK)
-    seed.submit(**event, **components.QUICK)
-    for control in chosen:
-        control.input(**event, trigger_mode="always_last", **components.QUICK)
-    for control in (spread, count):
-        control.release(**event, trigger_mode="always_last", **components.QUICK)
+    handler, inputs = components.answer(doing, function, 1), [*chosen, seed, spread, count]
+    newest = (*(control.input for control in chosen), spread.release, count.release)
+    triggers = (button.click, seed.submit)
+    components.answers(handler, inputs, [status, gallery], triggers, newest, components.QUICK)

@@ -91,18 +91,11 @@ def build(model: DemoModel, examples: list[str]) -> None:
             button = gr.Button("Interpolate", variant="primary")
         with gr.Column(scale=3, min_width=290):
             status = components.status(first[0])
-            strip = gr.Gallery(
-                first[1], label="From one to the other", columns=5, height="auto", format="png", object_fit="contain",
-                interactive=False, elem_classes=["pixels", "strip"], buttons=["download", "fullscreen"],
-            )  # fmt: skip
+            strip = components.gallery(first[1], "From one to the other", 5, elem_classes=["pixels", "strip"])
     handler = components.answer("Walking from one to the other ...", lambda *a: _answer(model, *a), 1)
-    event = {"fn": handler, "inputs": [mode, *ends, *uploads, steps], "outputs": [status, strip]}
-    button.click(**event, **components.PICTURES)
-    steps.release(**event, trigger_mode="always_last", **components.PICTURES)
-    for control in (mode, *ends) if by_choice else ():
-        control.input(**event, trigger_mode="always_last", **components.PICTURES)
-    for control in uploads:
-        control.upload(**event, **components.PICTURES)
+    triggers = (button.click, *(upload.upload for upload in uploads))
+    newest = (steps.release, *(control.input for control in ((mode, *ends) if by_choice else ())))
+    components.answers(handler, [mode, *ends, *uploads, steps], [status, strip], triggers, newest)
 
     def switch(chosen):
         return gr.update(visible=chosen == _CHOICES), gr.update(visible=chosen == _PICTURES)

@@ -67,10 +67,8 @@ def build(model: DemoModel) -> None:
         first = (f"For a start, a picture of the model's own. {text}", *rest)
     status = components.status(first[0], render=False)
     bars = components.bars(first[1], render=False)
-    seen = gr.Gallery(
-        first[2], label="What the model sees, and its reconstruction", columns=2, height="auto", format="png",
-        object_fit="contain", interactive=False, allow_preview=False, elem_classes="pixels", buttons=[], render=False,
-    )  # fmt: skip
+    label = "What the model sees, and its reconstruction"
+    seen = components.gallery(first[2], label, 2, buttons=[], allow_preview=False, render=False)
     outputs = [status, bars, seen]
     handler = components.answer(_DOING, lambda *a: _shown(model, *a), 2)
     if grey:  # on a telephone the answer stands right below the board
@@ -78,7 +76,7 @@ def build(model: DemoModel) -> None:
             with gr.Column(scale=2, min_width=290):
                 place = board("Draw a digit" if given else "Draw")
                 drawn = components.answer(_DOING, lambda text: _shown(model, drawing(text)), 2)
-                place.change(drawn, place, outputs, trigger_mode="always_last", **components.PICTURES)
+                components.answers(drawn, [place], outputs, (), (place.change,))
             with gr.Column(scale=3, min_width=290):
                 status.render()
                 bars.render()
@@ -97,8 +95,5 @@ def build(model: DemoModel) -> None:
         with gr.Column(scale=3, min_width=290):
             for component in [seen] if grey else outputs:
                 component.render()
-    uploaded = {"fn": handler, "inputs": [upload, *crop], "outputs": outputs}
-    button.click(**uploaded, **components.PICTURES)
-    upload.upload(**uploaded, **components.PICTURES)
-    for control in crop:
-        control.input(**uploaded, **components.PICTURES)
+    triggers = (button.click, upload.upload, *(control.input for control in crop))
+    components.answers(handler, [upload, *crop], outputs, triggers)

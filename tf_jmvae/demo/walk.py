@@ -147,5 +147,5 @@ def build(model: DemoModel) -> None:
         return plane.place(*event.index)
 
     grid.select(place, outputs=[a, b], **components.QUICK)
-    for slider in (a, b):
-        slider.change(handler, [a, b], [status, grid, picture, bars], trigger_mode="always_last", **components.QUICK)
+    outputs = [status, grid, picture, bars]
+    components.answers(handler, [a, b], outputs, (), (a.change, b.change), components.QUICK)

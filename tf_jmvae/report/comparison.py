@@ -7,9 +7,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from tf_jmvae.report import markdown
-from tf_jmvae.report.titles import COLUMN_TITLES, TITLES
 
-__all__ = ["TABLE_1", "TABLE_2", "Table", "by_steps", "over_steps"]
+__all__ = ["COLUMN_TITLES", "TABLE_1", "TABLE_2", "TITLES", "Table", "by_steps", "over_steps"]
+
+# What reports and figures call the models and the columns.
+TITLES = {
+    "cvae": "CVAE, x completed by iterated sampling",
+    "cvae-prior": "CVAE, z ~ p(z)",
+    "cmma": "CMMA",
+    "jmvae": "JMVAE",
+    "jmvae-kl": "JMVAE-kl",
+    "jmvae-kl-0.1": "JMVAE-kl, alpha 0.1",
+    "hierarchical-jmvae": "hierarchical JMVAE",
+}
+COLUMN_TITLES = {
+    "x-given-w": "log p(x \\| w)",
+    "w-given-x": "log p(w \\| x)",
+    "x-given-xw": "log p(x \\| w, x)",
+    "w-given-xw": "log p(w \\| w, x)",
+}
 
 _PAIRED = (
     "> stands between neighbours that differ by more than two standard errors of their difference over the same "

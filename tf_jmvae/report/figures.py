@@ -1,4 +1,4 @@
-"""Figures 3 to 5 of Suzuki and Matsuo."""
+"""Figures 3 to 9 of Suzuki and Matsuo, and faces with and without a GAN side by side."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,13 +7,14 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+from sklearn.decomposition import PCA
 
-from tf_jmvae.report.comparison import by_steps
-from tf_jmvae.report.plots import image_grid
-from tf_jmvae.report.titles import TITLES
+from tf_jmvae.report.comparison import TITLES, by_steps
+from tf_jmvae.report.plots import image_grid, show_image
 
-__all__ = ["curves", "figure_3", "figure_4", "figure_5"]
+__all__ = ["comparison", "curves", "figure_3", "figure_4", "figure_5", "figure_8", "figure_9"]
 
+_GREY = "#7f8c8d"
 _COLORS = ("#c0392b", "#1f5f99", "#1a7f5a")
 _DIRECTIONS = {"x-given-w": "images from labels, log p(x | w)", "w-given-x": "labels from images, log p(w | x)"}
 
@@ -112,4 +113,49 @@ def figure_5(latents: Mapping[str, Mapping[str, Any]], class_names: Sequence[str
         for color, name in zip(colors, class_names, strict=True)
     ]
     figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=10)
+    figure.savefig(path, format="png")
+
+
+def figure_8(variations: Mapping[str, np.ndarray], latents: Mapping[str, np.ndarray], path: str) -> None:
+    """Mean face and random faces for each change of attributes, and where their z lie by their first two
+    principal components.
+    """
+    columns = len(next(iter(variations.values())))
+    figure = Figure(figsize=(0.95 * columns + 5.2, 4.4), layout="constrained", dpi=100)
+    left, right = figure.subfigures(1, 2, width_ratios=(0.95 * columns + 1.2, 4.0))
+    grid = image_grid(left, list(variations.values()), list(variations))
+    grid[0, 0].set_title("mean", fontsize=10)
+    grid[0, 1].set_title("random", fontsize=10, loc="left")
+    points = PCA(2).fit(np.concatenate(list(latents.values())))
+    axis = right.subplots()
+    for color, (title, z) in zip((_GREY, *_COLORS), latents.items(), strict=True):
+        placed = points.transform(z)
+        axis.scatter(*placed[1:].T, s=9, alpha=0.5, linewidths=0, color=color, label=title)
+        axis.scatter(*placed[0], s=130, marker="*", color=color, edgecolors="black", linewidths=0.8, zorder=3)
+    axis.set_title("z: random faces, and mean faces (stars)", fontsize=10)
+    axis.set_xlabel("first principal component", fontsize=9)
+    axis.set_ylabel("second principal component", fontsize=9)
+    axis.tick_params(labelsize=8)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(fontsize=9, frameon=False)
+    figure.savefig(path, format="png")
+
+
+def figure_9(portraits: Sequence[Sequence[tuple[str, np.ndarray]]], path: str) -> None:
+    """Unseen portraits, their reconstructions, and edits of single attributes."""
+    columns = len(portraits[0])
+    figure = Figure(figsize=(1.35 * columns, 1.6 * len(portraits)), layout="constrained", dpi=100)
+    grid = figure.subplots(len(portraits), columns, squeeze=False)
+    for axes, cells in zip(grid, portraits, strict=True):
+        for axis, (title, image) in zip(axes, cells, strict=True):
+            show_image(axis, image)
+            axis.set_title(title, fontsize=10)
+    figure.savefig(path, format="png")
+
+
+def comparison(rows: Mapping[str, np.ndarray], path: str) -> None:
+    """The same faces and attributes with and without a GAN."""
+    columns = len(next(iter(rows.values())))
+    figure = Figure(figsize=(1.1 * columns + 1.5, 1.1 * len(rows)), layout="constrained", dpi=100)
+    image_grid(figure, list(rows.values()), list(rows))
     figure.savefig(path, format="png")

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tf_jmvae import data
 from tf_jmvae.evaluation import attribute_accuracy
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
-from tf_jmvae.reproduce import attribute_classifier, classifier
+from tf_jmvae.reproduce import classifier
 from tf_jmvae.reproduce.celeba_plan import UNWEIGHTED, Scale
 from tf_jmvae.reproduce.collector import ROWS, Collector, Models, scores
 from tf_jmvae.reproduce.image_quality import frechet_distance, gradient_magnitude
@@ -41,14 +41,14 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
     @functools.cache
     def judge() -> keras.Model:
         options = {"epochs": scale.judge_epochs, "seed": seed, "channels": scale.judge_channels}
-        train = functools.partial(attribute_classifier.trained, source, **options)
+        train = functools.partial(classifier.of_attributes, source, **options)
         return classifier.load_or_train(
             folder / "attribute_classifier.keras", train, seed=seed, precision="mixed_bfloat16"
         )
 
     def judged(images: Callable[[], np.ndarray], quantity: str) -> Callable[[], dict[str, Any]]:
         def compute() -> dict[str, Any]:
-            found = attribute_classifier.aucs(judge(), images(), test["w"], names)
+            found = classifier.aucs(judge(), images(), test["w"], names)
             return {"quantity": quantity, "by_attribute": found, "mean": float(np.mean(list(found.values())))}
 
         return compute
@@ -57,8 +57,8 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
         def compute() -> dict[str, Any]:
             made = images()
             sharpness = gradient_magnitude(made)
-            real = attribute_classifier.features(judge(), test["x"])
-            distance = frechet_distance(attribute_classifier.features(judge(), made), real)
+            real = classifier.features(judge(), test["x"])
+            distance = frechet_distance(classifier.features(judge(), made), real)
             title = f"mean gradient magnitude of {quantity}"
             found = scores(title, "grey levels per pixel", sharpness, test, seed)
             return {**found, "frechet_distance": distance}

@@ -8,13 +8,15 @@ import numpy as np
 from tf_jmvae import data
 from tf_jmvae.editing import edit, infer_attributes
 from tf_jmvae.models import MultimodalVAE
-from tf_jmvae.report import celeba_figures
+from tf_jmvae.report import figures as drawing
+from tf_jmvae.report.comparison import TITLES
 from tf_jmvae.reproduce.celeba_measurements import generate
 from tf_jmvae.reproduce.celeba_plan import Scale
 from tf_jmvae.reproduce.collector import COMPARED, Models
 
 __all__ = ["figures", "pictures"]
 
+_DIRECTION = {"x-given-w": "images from attributes, log p(x | w)"}
 # One example of each, in this order: what a reader recognises at a glance.
 _EXAMPLES = ("Eyeglasses", "Blond_Hair", "Bald", "Wearing_Hat", "Bangs", "Goatee", "Gray_Hair", "Smiling")
 # Figure 8: the rows of the paper, and what they change.
@@ -34,7 +36,22 @@ def figures(
     scale: Scale, models: Models, source: data.Source, measured: Mapping[str, Any], seed: int
 ) -> dict[str, Callable[[str], None]]:
     """Functions that draw each figure to a path, by its name."""
-    return celeba_figures.figures(measured, pictures(models, source, scale, seed), scale.steps)
+    drawn = pictures(models, source, scale, seed)
+    panels = {
+        TITLES[model]: (
+            [drawn["examples"], *rows],
+            ["real", *("" if model == "jmvae-kl" else str(step) for step in scale.steps)],
+        )
+        for model, rows in drawn["steps"].items()
+    }
+    shown = drawing.curves(measured, "figure-7", "x-given-w", list(drawn["steps"]))
+    return {
+        "figure-6": lambda path: drawing.figure_3(panels, path),
+        "figure-7": lambda path: drawing.figure_4({"x-given-w": shown}, path, _DIRECTION),
+        "figure-8": lambda path: drawing.figure_8(drawn["variations"], drawn["latents"], path),
+        "figure-9": lambda path: drawing.figure_9(drawn["edits"], path),
+        "gan": lambda path: drawing.comparison(drawn["comparison"], path),
+    }
 
 
 def pictures(models: Models, source: data.Source, scale: Scale, seed: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tf_jmvae import data
 from tf_jmvae.directions import pixels
 from tf_jmvae.report import figures as drawing
-from tf_jmvae.report.titles import TITLES
+from tf_jmvae.report.comparison import TITLES
 from tf_jmvae.reproduce.collector import COMPARED, Models
 from tf_jmvae.reproduce.mnist_plan import Scale
 

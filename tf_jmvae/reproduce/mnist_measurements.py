@@ -38,7 +38,7 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
 
     @functools.cache
     def judge() -> keras.Model:
-        train = functools.partial(classifier.trained, source, epochs=scale.classifier_epochs)
+        train = functools.partial(classifier.of_digits, source, epochs=scale.classifier_epochs)
         return classifier.load_or_train(folder / "classifier.keras", train, seed=seed)
 
     def judged(model: MultimodalVAE, examples: Mapping[str, Any], **options: Any) -> Estimate:

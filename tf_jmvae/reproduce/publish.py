@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from tf_jmvae.evaluation import Estimate
-from tf_jmvae.files import explained, replace_atomically, write_json
-from tf_jmvae.report import celeba_results, results
+from tf_jmvae.files import replace_atomically, write_json, write_text
+from tf_jmvae.report import results
 
 __all__ = ["PAGES", "publish", "recorded", "write_page"]
 
 # The page of each study, and what makes it from the record.
 PAGES: dict[str, tuple[str, Callable[..., str]]] = {
     "mnist": ("results.md", results.mnist),
-    "celeba": ("results-celeba.md", celeba_results.celeba),
+    "celeba": ("results-celeba.md", results.celeba),
 }
 _NOT_RECORDED = ("points", "values", "versions")
 
@@ -35,9 +35,6 @@ def publish(output: Path, study: str, record: Mapping[str, Any], figures: Mappin
     Returns:
       The path of the page.
     """
-    with explained(output):
-        for folder in ("images", "results"):
-            (output / folder).mkdir(parents=True, exist_ok=True)
     for name, draw in figures.items():
         replace_atomically(output / "images" / f"{study}-{name}.png", draw)
     write_json(output / "results" / f"{study}.json", record)
@@ -50,7 +47,7 @@ def write_page(output: Path, study: str) -> Path:
     record = json.loads((output / "results" / f"{study}.json").read_text())
     findings = f"findings-{study}.md"
     text = made(record, findings if (output / findings).is_file() else None)
-    replace_atomically(output / name, lambda path: Path(path).write_text(text))
+    write_text(output / name, text)
     return output / name
 
 

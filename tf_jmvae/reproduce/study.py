@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import keras
 
-from tf_jmvae.files import explained, write_json
+from tf_jmvae.files import write_json
 from tf_jmvae.provenance import environment
 from tf_jmvae.training import run
 from tf_jmvae.training.config import Config
@@ -77,10 +77,7 @@ class Study:
                     left = (time.monotonic() - started) / computed * (pending - computed)
                     title += f"; {_duration(left)} left"
                 print(title, flush=True)
-                path = self._path(name)
-                with explained(path.parent):
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                write_json(path, {**measurement.compute(), **environment()})
+                write_json(self._path(name), {**measurement.compute(), **environment()})
                 computed += measurement.cost
             results[name] = self._measured(name)
         return results
@@ -137,9 +134,8 @@ class Study:
                     "Choose another folder with --run-dir, or delete that one."
                 )
             return
-        with explained(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-        if any(entry.name != "study~.json" for entry in self.folder.iterdir()):  # which a kill may have left
+        # A kill may have left the temporary file.
+        if self.folder.exists() and any(entry.name != "study~.json" for entry in self.folder.iterdir()):
             raise run.RunError(f"{self.folder} holds files that are no study's; choose another folder with --run-dir.")
         write_json(path, settings)
 

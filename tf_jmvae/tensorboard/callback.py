@@ -46,6 +46,11 @@ def _harmless(hook: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
+def _if_wanted(hook: Callable[..., None]) -> Callable[..., None]:
+    """A hook on batches that does nothing where batches are not logged."""
+    return lambda self, batch, logs=None: hook(self, batch, logs) if self._by_batch else None
+
+
 def _graph_of_the_bound(model: Any) -> tf.Graph:
     """From a batch to the terms of the bound; Keras's own train function cannot be had as a graph."""
 
@@ -144,10 +149,6 @@ class TensorBoard(keras.callbacks.TensorBoard):
         super().on_train_begin(logs)
 
     @_harmless
-    def on_train_end(self, logs=None):
-        super().on_train_end(logs)
-
-    @_harmless
     def on_epoch_begin(self, epoch, logs=None):
         if not self._begun:
             self._begun = True
@@ -172,27 +173,14 @@ class TensorBoard(keras.callbacks.TensorBoard):
             writer.flush()
 
     @_harmless
-    def on_test_begin(self, logs=None):
-        super().on_test_begin(logs)
-
-    @_harmless
     def on_test_end(self, logs=None):
         self._pop_writer()  # and no scalars of their own for evaluations: on_epoch_end has them as val_*
 
-    @_harmless
-    def on_train_batch_begin(self, batch, logs=None):
-        if self._by_batch:
-            super().on_train_batch_begin(batch, logs)
-
-    @_harmless
-    def on_train_batch_end(self, batch, logs=None):
-        if self._by_batch:
-            super().on_train_batch_end(batch, logs)
-
-    @_harmless
-    def on_test_batch_begin(self, batch, logs=None):
-        if self._by_batch:
-            super().on_test_batch_begin(batch, logs)
+    on_train_end = _harmless(keras.callbacks.TensorBoard.on_train_end)
+    on_test_begin = _harmless(keras.callbacks.TensorBoard.on_test_begin)
+    on_train_batch_begin = _harmless(_if_wanted(keras.callbacks.TensorBoard.on_train_batch_begin))
+    on_train_batch_end = _harmless(_if_wanted(keras.callbacks.TensorBoard.on_train_batch_end))
+    on_test_batch_begin = _harmless(_if_wanted(keras.callbacks.TensorBoard.on_test_batch_begin))
 
     def _log_generated(self, epoch: int) -> None:
         with self._val_writer.as_default():

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tf_jmvae.directions import pixels
-from tf_jmvae.files import replace_atomically
+from tf_jmvae.files import replace_atomically, write_text
 from tf_jmvae.tensorboard.sheets import sprite
 
 __all__ = ["write_examples", "write_latents"]
@@ -47,15 +47,15 @@ def write_examples(
         lines = ["\t".join(row) for row in zip(*columns.values(), strict=True)]
         # The projector takes a first line for names only where there are several columns.
         lines = lines if len(columns) == 1 else ["\t".join(columns), *lines]
-        _write_text(folder / _METADATA, "\n".join(lines) + "\n")
+        write_text(folder / _METADATA, "\n".join(lines) + "\n")
         embedding.metadata_path = _METADATA
-    _write_text(folder / PROJECTOR_FILENAME, text_format.MessageToString(config))
+    write_text(folder / PROJECTOR_FILENAME, text_format.MessageToString(config))
 
 
 def write_latents(folder: Path, model: Any, data: Mapping[str, np.ndarray]) -> None:
     """The means of q(z | all modalities), a row of tab-separated numbers for each example."""
     means = model.posterior(dict(data)).mean().numpy()
-    _write_text(folder / _TENSOR, "\n".join("\t".join(f"{value:.5g}" for value in row) for row in means) + "\n")
+    write_text(folder / _TENSOR, "\n".join("\t".join(f"{value:.5g}" for value in row) for row in means) + "\n")
 
 
 def _columns(name: str, shown_as: str, values: np.ndarray, names: tuple[str, ...]) -> dict[str, list[str]]:
@@ -65,7 +65,3 @@ def _columns(name: str, shown_as: str, values: np.ndarray, names: tuple[str, ...
     if shown_as == "attributes":
         return {entry: ["yes" if value > 0 else "no" for value in values[:, i]] for i, entry in enumerate(names)}
     return {}
-
-
-def _write_text(path: Path, text: str) -> None:
-    replace_atomically(path, lambda temporary: Path(temporary).write_text(text))

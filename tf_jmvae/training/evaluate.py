@@ -14,32 +14,12 @@ from tf_jmvae.provenance import environment
 from tf_jmvae.training.errors import RunError
 from tf_jmvae.training.run_folder import load_model, read_config
 
-__all__ = ["EVALUATION", "compute", "evaluate_run"]
+__all__ = ["EVALUATION", "evaluate_run"]
 
 EVALUATION = "evaluation.json"
 
 
-def evaluate_run(run_dir: str | os.PathLike, **options: Any) -> dict[str, Any]:
-    """Estimates log-likelihoods on the test set, and writes `evaluation.json` to the run's folder.
-
-    Args:
-      run_dir: the folder of a finished run.
-      **options: of `compute`.
-
-    Returns:
-      What the file holds, as `compute` says.
-
-    Raises:
-      RunError: no finished run is there, or its model is damaged.
-      ValueError: an option that makes no sense, or data that do not fit the model.
-      OSError: the dataset is not to be had, or the file cannot be written.
-    """
-    content = compute(run_dir, **options)
-    write_json(Path(run_dir) / EVALUATION, content)
-    return content
-
-
-def compute(
+def evaluate_run(
     run_dir: str | os.PathLike,
     *,
     num_samples: int = 10,
@@ -49,8 +29,9 @@ def compute(
     seed: int = 0,
     data_dir: str | os.PathLike | None = None,
     verbose: bool = True,
+    keep: bool = True,
 ) -> dict[str, Any]:
-    """Estimates log-likelihoods on the test set, and writes nothing.
+    """Estimates log-likelihoods on the test set, and writes `evaluation.json` to the run's folder.
 
     There is the bound of Eq. (11) for every direction, the "single" ones and those that are given everything
     ("multiple"), and importance estimates: of a joint model's log p(all) and log p(m), of a one-way model's
@@ -65,6 +46,7 @@ def compute(
       seed: of all samples.
       data_dir: the dataset's original files, if they are elsewhere than they were for the run.
       verbose: show progress on stderr.
+      keep: write the file.
 
     Returns:
       What `evaluation.json` holds: `seed`, `examples`, `settings`, `versions`, `commit`, `dirty` and `rows`, each a
@@ -74,7 +56,7 @@ def compute(
     Raises:
       RunError: no finished run is there, or its model is damaged.
       ValueError: an option that makes no sense, or data that do not fit the model.
-      OSError: the dataset is not to be had.
+      OSError: the dataset is not to be had, or the file cannot be written.
     """
     run_dir = Path(run_dir)
     counts = {"num_samples": num_samples, "importance_samples": importance_samples}
@@ -104,13 +86,16 @@ def compute(
         _say(f"{number}/{len(estimates)}  {one.quantity}, {name}", verbose)
         with contextlib.redirect_stdout(sys.stderr):  # where Keras's progress bar belongs
             rows.append(_row(one, one.function(model, test, seed=seed, verbose=int(verbose), **one.options)))
-    return {
+    content = {
         "seed": seed,
         "examples": examples or available,
         "settings": {**counts, "num_steps": model.iterated_sampling.num_steps},
         "rows": rows,
         **environment(),
     }
+    if keep:
+        write_json(run_dir / EVALUATION, content)
+    return content
 
 
 def _row(one: Planned, estimate: Estimate) -> dict[str, Any]:

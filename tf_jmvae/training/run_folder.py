@@ -77,8 +77,6 @@ def prepare(run_dir: Path, config: Config) -> None:
             shutil.rmtree(discarded)
     elif run_dir.exists() and not _is_empty(run_dir):
         raise RunError(f"{run_dir} holds files that are no run's; choose another folder with --run-dir.")
-    with explained(run_dir):
-        run_dir.mkdir(parents=True, exist_ok=True)
     write_json(run_dir / "config.json", {"config": config.model_dump(mode="json"), **environment()})
 
 

@@ -6,10 +6,10 @@ from typing import Any
 import jinja2
 
 from tf_jmvae.data import Source
-from tf_jmvae.files import explained, replace_atomically
+from tf_jmvae.files import write_text
 from tf_jmvae.report.page import curves, facts, galleries, latents, tables
 from tf_jmvae.report.page.record import Record, read, read_json
-from tf_jmvae.training.evaluate import EVALUATION, compute
+from tf_jmvae.training.evaluate import EVALUATION, evaluate_run
 from tf_jmvae.training.run import RunError
 
 __all__ = ["write"]
@@ -65,9 +65,7 @@ def write(run_dir: Path, output: Path | None = None, *, data_dir: Path | None = 
         lstrip_blocks=True,
     )
     text = environment.get_template("page.html").render(values)
-    with explained(output.parent):
-        output.parent.mkdir(parents=True, exist_ok=True)
-    replace_atomically(output, lambda path: Path(path).write_text(text, encoding="utf-8"))
+    write_text(output, text)
     return output
 
 
@@ -89,7 +87,7 @@ def _evaluation(record: Record, source: Source | None, data_dir: Path | None) ->
     if not record.finished or source is None:
         return {}
     try:
-        return compute(
+        return evaluate_run(
             record.folder,
             num_samples=_NUM_SAMPLES,
             importance_samples=_IMPORTANCE_SAMPLES,
@@ -97,6 +95,7 @@ def _evaluation(record: Record, source: Source | None, data_dir: Path | None) ->
             seed=record.config.seed,
             data_dir=data_dir,
             verbose=False,
+            keep=False,
         )
     except (RunError, OSError, ValueError) as error:
         record.notes.append(f"The likelihoods could not be estimated: {error}")

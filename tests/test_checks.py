@@ -319,6 +319,18 @@ def test_names_may_hold_words_that_join_others_but_not_stand_for_two_things():
         tj.JMVAE({"x": x, "x_from_y": w, "y_from_w": v, "w": small_modalities("w")["w"]}, 2)
 
 
+@pytest.mark.parametrize("name", ["traits_kept", "traits_changed"])
+def test_images_are_not_called_what_edits_call_their_changes(name):
+    x, w, v = small_modalities("xwv").values()
+    traits = tj.Modality((2,), v.head, encoder=v.encoder, decoder=v.decoder, entry_names=("Bald", "Male"))
+    with pytest.raises(ValueError, match=rf"an image beside it cannot be called '{name}'"):
+        tj.JMVAE({"traits": traits, name: x}, 2)
+    tj.JMVAE({"traits": traits, name: w}, 2)  # a label, which nothing edits
+    other = tj.Modality((2,), v.head, encoder=v.encoder, decoder=v.decoder, entry_names=("Bald", "Male"))
+    with pytest.raises(ValueError, match="'x_by_a_by_b' could be two of them"):
+        tj.JMVAE({"x": x, "a_by_b": traits, "x_by_a": small_modalities("x")["x"], "b": other}, 2)
+
+
 def test_names_differ_in_more_than_case():
     modalities = small_modalities("xw")
     with pytest.raises(ValueError, match="must differ in more than their case; got x, X"):

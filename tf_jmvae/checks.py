@@ -186,6 +186,7 @@ def checked_modalities(model: "type[MultimodalVAE]", modalities: Any) -> dict[st
     if len({name.lower() for name in modalities}) < len(modalities):
         raise ValueError(f"Names of modalities must differ in more than their case; got {', '.join(modalities)}.")
     _check_combinations(list(modalities))
+    _check_editing({name: modality.spec.kind for name, modality in modalities.items()})
     fewest, most = model.modality_counts
     if not fewest <= len(modalities) <= (most or len(modalities)):
         wanted = f"exactly {fewest}" if fewest == most else f"at least {fewest}"
@@ -214,6 +215,22 @@ def _check_combinations(names: list[str]) -> None:
                 f"one of {listed(names)}."
             )
         seen.add(combination)
+
+
+def _check_editing(kinds: Mapping[str, str]) -> None:
+    """Raises `ValueError` if two inputs of an edit, or two edits, of an image by attributes had one name."""
+    images, attributes = ([name for name in kinds if kinds[name] == kind] for kind in ("image", "attributes"))
+    for image, other in itertools.product(images, attributes):
+        if image in (f"{other}_changed", f"{other}_kept"):
+            raise ValueError(
+                f"Changes of {other!r} are called {other}_changed and {other}_kept, so an image beside it cannot be "
+                f"called {image!r}. Rename one of them."
+            )
+    edits = [f"{image}_by_{other}" for image, other in itertools.product(images, attributes)]
+    if twice := sorted({edit for edit in edits if edits.count(edit) > 1}):
+        raise ValueError(
+            f"Edits are named after modalities, and {twice[0]!r} could be two of them. Rename one of {listed(kinds)}."
+        )
 
 
 def unmasked(what: str, value: Any) -> Any:

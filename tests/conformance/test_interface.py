@@ -109,11 +109,17 @@ class Case:
     def _from(self, subset, observed, z):
         model, words = self.model, " and ".join(subset)
         zeros, seeds = tf.zeros((ROWS, 2), tf.int32), _row_seeds(5, ROWS)
+        chain_seeds = tj.seeds.split(seeds, 3)[0]
         yield f"encode {words}", lambda m: m.encode(observed), lambda m: _gaussian(m.posterior(observed, seed=zeros))
         yield (
             f"latents of {words}",
             lambda m: {"": m.latents(observed, z, seed=5)},
-            lambda m: {"": m.draw_latents(m.posterior(observed, seed=seeds), tf.constant(z))},
+            lambda m: {"": m.draw_latents(m.posterior(observed, seed=chain_seeds), tf.constant(z))},
+        )
+        yield (
+            f"decode the latents of {words}",
+            lambda m: m.decode(m.latents(observed), _given(self)),
+            lambda m: m.generate(observed, targets=model.targets, latent="mean", seed=zeros),
         )
         others = [name for name in model.targets if name not in subset]
         for targets in (others, model.targets) if others not in ([], model.targets) else (model.targets,):

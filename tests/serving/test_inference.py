@@ -1,9 +1,11 @@
 """Verbs find the signature that reads what is given and gives what is wished for, or say what there is."""
 
+import exported
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import tf_jmvae as tj
 from tf_jmvae.serving import names
 from tf_jmvae.serving.inference import InferenceModel
 from tf_jmvae.serving.request import Signature, TensorInfo
@@ -191,6 +193,17 @@ def test_a_number_beyond_float32_is_refused(model):
     for value in (1e300, -1e39):
         with pytest.raises(ValueError, match=r"'w' holds -?1e\+3.*, which is too large for float32"):
             model.encode({**arrays("x", "r"), "w": np.full((2, 3), value)})
+
+
+@pytest.mark.parametrize("kind", ["jmvae", "hierarchical"])
+def test_the_mean_is_what_its_latents_decode_to(kind):
+    """Also where chains of draws complete what is missing."""
+    model = tj.open_model(exported.make(kind), iterated_sampling=3)
+    for name, value in exported.batch(model.modalities, 3).items():
+        mean = model.generate({name: value}, latent="mean")
+        decoded = model.decode(model.latents({name: value}))
+        for target, expected in mean.items():
+            np.testing.assert_array_equal(decoded[target], expected)
 
 
 def test_names_of_signatures():

@@ -103,7 +103,8 @@ class InferenceModel:
           observed: arrays or encoded images by name; with none, z is drawn from the prior.
           noise: `[B, D]`. Standard normal numbers give samples, zeros the mean, which is the default, and other numbers
             what lies as many standard deviations away. Without anything observed it must be given.
-          seed: of iterated sampling, for models that need it.
+          seed: of iterated sampling, for models that need it: the chains are those of `generate` with this seed.
+            Without noise it counts for nothing: z is what `generate(latent="mean")` decodes.
 
         Returns:
           `[B, D]`.
@@ -114,9 +115,11 @@ class InferenceModel:
         inputs = self._as_inputs(observed or {})
         if not inputs and noise is None:
             raise ValueError("Without anything observed, noise says how many z there are: pass noise, [B, D].")
-        rows = request.rows_of(inputs) if inputs else len(noise)
-        noise = np.zeros((rows, self.latent_size), np.float32) if noise is None else np.asarray(noise, np.float32)
-        return self._latents(observed, inputs, noise, request.row_seeds(seed, rows))
+        if noise is None:
+            return self._mean_latents(observed, inputs)
+        noise = np.asarray(noise, np.float32)
+        chain_seeds, _ = _split(request.row_seeds(seed, request.rows_of(inputs) if inputs else len(noise)))
+        return self._latents(observed, inputs, noise, chain_seeds)
 
     def generate(
         self,
@@ -299,6 +302,12 @@ class InferenceModel:
             )
         return pairs[0]
 
+    def _mean_latents(self, observed: Mapping[str, Any], inputs: Mapping[str, Any]) -> np.ndarray:
+        """Z that `generate(latent="mean")` decodes: by chains whose seeds come from zeros."""
+        rows = request.rows_of(inputs)
+        chain_seeds, _ = _split(np.zeros((rows, 2), np.int32))
+        return self._latents(observed, inputs, np.zeros((rows, self.latent_size), np.float32), chain_seeds)
+
     def _latents(
         self, observed: Mapping[str, Any], inputs: Mapping[str, Any], noise: np.ndarray, row_seeds: np.ndarray
     ) -> np.ndarray:
@@ -329,19 +338,17 @@ class InferenceModel:
         wrong = [name for name in targets if name not in self.spec.targets]
         if wrong:
             raise ValueError(f"The model generates {listed(self.spec.targets)}; got {listed(wrong)}.")
-        rows, size = request.rows_of(inputs) * copies, self.latent_size
         inputs = {key: np.repeat(value, copies, axis=0) for key, value in inputs.items()}
-        # As the model's own `generate` splits the seeds, which are zeros where it takes the mean.
-        whole = np.zeros((rows, 2), np.int32) if row_seeds is None else row_seeds
-        chain_seeds, latent_seeds, _ = (part.numpy() for part in seeds.split(tf.constant(whole), 3))
-        noise = np.zeros((rows, size), np.float32)
-        if row_seeds is not None:
+        decoded = {key: value for key, value in inputs.items() if names.modality(key) in self.spec.given}
+        if row_seeds is None:
+            decoded["z"] = self._mean_latents(observed, inputs)
+        else:
+            chain_seeds, latent_seeds = _split(row_seeds)
             if "latent_noise" in self.signatures:
                 noise = self._call("latent_noise", {"seed": latent_seeds})["noise"]
             else:  # of a model of version 0.1.0
-                noise = row_noise.normal(tf.constant(latent_seeds), size).numpy()
-        decoded = {key: value for key, value in inputs.items() if names.modality(key) in self.spec.given}
-        decoded["z"] = self._latents(observed, inputs, noise, chain_seeds)
+                noise = row_noise.normal(tf.constant(latent_seeds), self.latent_size).numpy()
+            decoded["z"] = self._latents(observed, inputs, noise, chain_seeds)
         decode = self._find("decode", decoded, f"decode z given {listed(self.spec.given)}")
         outputs = self._call(self._in_format(decode, suffix), decoded)
         return {target: outputs[target] for target in targets}
@@ -443,3 +450,8 @@ class InferenceModel:
 def _suffix(images: str) -> str:
     checks.check_option("images", images, _FORMATS)
     return _FORMATS[images]
+
+
+def _split(row_seeds: np.ndarray) -> list[np.ndarray]:
+    """Seeds of iterated sampling and of z, as the model's own `generate` makes them of its own."""
+    return [part.numpy() for part in seeds.split(tf.constant(row_seeds), 3)[:2]]

@@ -284,7 +284,18 @@ class InferenceModel:
         return outputs[photograph][0], dict(zip(entries, map(float, outputs[attributes][0]), strict=True))
 
     def editable(self, photograph: str | None, attributes: str | None) -> tuple[str, str]:
-        """The image and the attributes to edit it by, found where they are not given."""
+        """The image and the attributes to edit it by, found where they are not given.
+
+        Args:
+          photograph: the modality of the image, or None.
+          attributes: the modality of the attributes, or None.
+
+        Returns:
+          Both names.
+
+        Raises:
+          ValueError: there is no such pair, or more than one.
+        """
         plain = {names.plain(name) for name in self.signatures}
         kinds = {name: spec.kind for name, spec in self.modalities.items()}
         pairs = [

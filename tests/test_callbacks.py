@@ -205,7 +205,7 @@ class TestDiscriminatorCollapse:
         assert callback.collapsed is None
 
     def test_no_patience_is_refused(self):
-        with pytest.raises(ValueError, match="patience must be 1 or more; got 0"):
+        with pytest.raises(ValueError, match="patience must be a whole number of 1 or more; got 0"):
             DiscriminatorCollapse(patience=0)
 
 

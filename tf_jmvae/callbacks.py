@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from tf_jmvae import checks
 from tf_jmvae.divergence import StopAtDivergence, non_finite, weights_are_finite
 from tf_jmvae.files import explained, replace_atomically, require_room, write_json
 from tf_jmvae.tensorboard import TensorBoard
@@ -57,9 +58,7 @@ class DiscriminatorCollapse(keras.callbacks.Callback):
 
     def __init__(self, patience: int = 3, *, right: float = 0.995, chance: float = 0.02):
         super().__init__()
-        if patience < 1:
-            raise ValueError(f"patience must be 1 or more; got {patience}.")
-        self.patience, self.right, self.chance = patience, right, chance
+        self.patience, self.right, self.chance = checks.positive_integer("patience", patience), right, chance
         self.collapsed: str | None = None
         self._state: str | None = None
         self._epochs = 0

@@ -26,18 +26,7 @@ from tf_jmvae.registry import LIKELIHOODS, UnknownNameError
 
 tfd = tfp.distributions
 
-__all__ = [
-    "Bernoulli",
-    "Categorical",
-    "Gaussian",
-    "Head",
-    "Laplace",
-    "Poisson",
-    "get",
-    "make",
-    "names",
-    "register",
-]
+__all__ = ["Bernoulli", "Categorical", "Gaussian", "Head", "Laplace", "Poisson", "get", "make", "names", "register"]
 
 # A rate of 2.7e8: the sampler of an infinite one does not end. (From 2^24 on, 1.7e7, float32 skips whole numbers.)
 _MAX_LOG_RATE = 19.4
@@ -417,6 +406,6 @@ def _long_axes(shape: tuple[int, ...]) -> list[int]:
 
 
 def _positive(name: str, value: Any) -> float:
-    if not isinstance(value, numbers.Real) or not 0 < value < math.inf:
+    if not (isinstance(value, numbers.Real) or tf.is_tensor(value)) or not 0 < value < math.inf:
         raise ValueError(f"{name} must be positive; got {value!r}.")
     return float(value)

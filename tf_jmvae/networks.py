@@ -134,14 +134,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     Keras writes the mean, the variance and the normalisation as operations of their own, in float32; each reads the
     images anew. Arguments, state and results are Keras's.
-
-    Args:
-      *args: as of `keras.layers.BatchNormalization`.
-      **kwargs: likewise.
     """
-
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **kwargs)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
         """Normalises a batch.

@@ -37,14 +37,7 @@ class Registry:
         self._entries: dict[str, Any] = {}
 
     def register(self, name: str) -> Callable[[Entry], Entry]:
-        """Makes a decorator that registers a class or a function under a name.
-
-        Args:
-          name: what configurations and commands call it.
-
-        Raises:
-          ValueError: another one has that name.
-        """
+        """Makes a decorator that registers a class or a function; a `ValueError` says if another has the name."""
 
         def decorate(entry: Entry) -> Entry:
             there = self._entries.setdefault(name, entry)

@@ -6,10 +6,9 @@ draws the noise of the global batch and takes its own rows of it. So the results
 R is and however the rows are spread; a replica may also have none. On one device nothing here costs anything.
 """
 
-import contextlib
 import functools
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -27,9 +26,9 @@ class Part(NamedTuple):
     size: tf.Tensor
     total: tf.Tensor
 
-    def of(self, values: tf.Tensor, axis: int = 0) -> tf.Tensor:
-        """This replica's rows of what has all rows along the axis."""
-        return tf.gather(values, self.start + tf.range(self.size), axis=axis)
+    def of(self, values: tf.Tensor) -> tf.Tensor:
+        """This replica's rows of what has all rows."""
+        return tf.gather(values, self.start + tf.range(self.size))
 
 
 def count() -> int:
@@ -52,8 +51,11 @@ def on_part(step: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
             # Where data run out there is no batch, and a step must not have begun: seeds and optimizers count.
             with tf.control_dependencies([value for value in tf.nest.flatten(data) if value is not None]):
                 return step(model, data)
-        with _active_part(_part(tf.shape(tf.nest.flatten(data)[0])[0])):
+        _active.part = _part(tf.shape(tf.nest.flatten(data)[0])[0])
+        try:
             return step(model, data)
+        finally:
+            _active.part = None
 
     return wrapped
 
@@ -124,12 +126,3 @@ def _part(size: tf.Tensor) -> Part:
     replica = tf.cast(0 if replica is None else replica, tf.int32)
     sizes = context.all_reduce("SUM", tf.one_hot(replica, count(), dtype=tf.int32) * size)
     return Part(tf.reduce_sum(sizes * tf.cast(tf.range(count()) < replica, tf.int32)), size, tf.reduce_sum(sizes))
-
-
-@contextlib.contextmanager
-def _active_part(part: Part) -> Iterator[None]:
-    _active.part = part
-    try:
-        yield
-    finally:
-        _active.part = None

@@ -14,24 +14,18 @@ __all__ = ["draw", "standard_normal"]
 # From a distribution, noise `[B, S, ...]`, and a function that gives a parameter's axes those of the noise, to samples.
 _Transform = Callable[[tfd.Distribution, tf.Tensor, Callable[[tf.Tensor], tf.Tensor]], tf.Tensor]
 
-_LARGE_RATE = (
-    1e4  # beyond, a rounded normal distribution's function is within 6.7e-4 of a Poisson one's, 0.067 / sqrt(rate)
-)
+# Beyond, a rounded normal distribution's function is within 6.7e-4 of a Poisson one's, 0.067 / sqrt(rate).
+_LARGE_RATE = 1e4
 _MOST_HALVINGS = 16  # of what lies between no count at all and the largest that _LARGE_RATE makes likely
 
 
 def draw(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: int | None = None) -> tf.Tensor:
     """Samples of a distribution with batch shape `[B, ...]`.
 
-    Args:
-      distribution: TFP's, possibly inside `tfd.Independent`.
-      seed: int32 `[2]`, or `[B, 2]`: a row's samples then depend on its own seed only. Distributions other than
-        those of the package's heads are then sampled one row after another.
-      num_samples: S for each row; None for one, without a sample axis.
-
-    Returns:
-      `[B, ..., *event_shape]`, or `[B, S, ..., *event_shape]`. Within a training step on several replicas, these are
-      the rows that one device would draw; of distributions that are not normal, rows with seeds of their own.
+    One for each row, `[B, ..., *event_shape]`, or S of them, `[B, S, ..., *event_shape]`. The seed is int32 `[2]`, or
+    `[B, 2]`: a row's samples then depend on its own seed only, and distributions other than those of the package's
+    heads are sampled one row after another. Within a training step on several replicas, these are the rows that one
+    device would draw; of distributions that are not normal, rows with seeds of their own.
     """
     part = replicas.current_part()
     if part is not None and not seeds.are_by_row(seed):
@@ -136,10 +130,6 @@ def _poisson(distribution, noise, parameter):
     return tf.where(rate < _LARGE_RATE, count, normal)
 
 
-def _deterministic(distribution, noise, parameter):
-    return parameter(distribution.loc) + tf.zeros_like(noise)
-
-
 def _one_row_after_another(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: int) -> tf.Tensor:
     def row(index):
         return distribution[index : index + 1].sample(num_samples, seed=seed[index])[:, 0]
@@ -154,5 +144,4 @@ _BY_KIND: dict[type[tfd.Distribution], tuple[Callable, _Transform]] = {
     tfd.OneHotCategorical: (row_noise.uniform, _categorical),
     tfd.Laplace: (row_noise.uniform, _laplace),
     tfd.Poisson: (row_noise.uniform, _poisson),
-    tfd.Deterministic: (row_noise.uniform, _deterministic),
 }

@@ -13,8 +13,7 @@ __all__ = ["are_by_row", "fold_in", "split", "to_tensor"]
 def to_tensor(seed: int | tf.Tensor | None) -> tf.Tensor:
     """A seed for stateless sampling, int32 `[2]`, or one for each row of a batch, `[B, 2]`.
 
-    Args:
-      seed: an integer from 0 to 2^62 - 1; a tensor or array `[2]` or `[B, 2]`; or None for one that differs every time.
+    From an integer from 0 to 2^62 - 1; a tensor or array `[2]` or `[B, 2]`; or None for one that differs every time.
 
     Raises:
       ValueError: if an integer is out of range, or None comes while TensorFlow traces a function.

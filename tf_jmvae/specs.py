@@ -197,14 +197,7 @@ class ModelSpec:
     def to_json(self) -> dict[str, Any]:
         """What `from_json` reads, of plain lists, texts and numbers."""
         modalities = {name: spec.to_json() for name, spec in self.modalities.items()}
-        return {
-            "kind": self.kind,
-            "modalities": modalities,
-            "latent_dim": self.latent_dim,
-            "num_steps": self.num_steps,
-            "name": self.name,
-            "training": dict(self.training),
-        }
+        return {**dataclasses.asdict(self), "modalities": modalities}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "ModelSpec":

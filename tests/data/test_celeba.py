@@ -290,7 +290,7 @@ def test_a_list_that_is_no_text_is_named(folder, read):
     ("options", "message"),
     [
         ({"crop": "centre"}, "crop must be one of 'center', 'face'; got 'centre'"),
-        ({"image_size": 0}, "image_size must be 1 pixel or more; got 0"),
+        ({"image_size": 0}, "image_size must be a whole number of 1 or more; got 0"),
     ],
 )
 def test_a_wrong_option_is_refused(read, options, message):

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +18,12 @@ import numpy as np
 
 from tf_jmvae import checks
 from tf_jmvae.data import prepared
-from tf_jmvae.data.celeba_arrays import CROPS, PREPROCESSING, Collection, Picture, write
+from tf_jmvae.data.celeba_arrays import PREPROCESSING, Collection, Picture, write
 from tf_jmvae.data.celeba_lists import ATTRIBUTES, Files, read_attributes, read_partition
 from tf_jmvae.data.sources import Source
 from tf_jmvae.registry import DATASETS
 
-__all__ = ["ATTRIBUTES", "CROPS", "CelebA", "celeba", "read"]
+__all__ = ["ATTRIBUTES", "CelebA", "celeba", "read"]
 
 _VERSION = 1  # of the preparation: another number prepares everything anew
 _NAMED = 5  # in messages
@@ -33,18 +33,14 @@ _NAMED = 5  # in messages
 class CelebA:
     """The prepared dataset, in the order of the list of attributes (with tensorflow-datasets, of its files).
 
-    Attributes:
-      images: uint8 `[N, S, S, 3]`, memory-mapped, read-only.
-      attributes: int8 `[N, 40]` in {-1, 1}, in the order of `ATTRIBUTES`.
-      partition: int8 `[N]`: 0 train, 1 validation, 2 test.
-      report: how it came about: `listed` images, those `missing` (their number; `missing_names` has the first
-        few), those `broken` (all names), `faces_found` among the others (None for the center crop), `prepared`
-        (N), `unpaired` (images in one list only, which are ignored), `crop`, `image_size`.
+    The report says how it came about: `listed` images, those `missing` (their number; `missing_names` has the first
+    few), those `broken` (all names), `faces_found` among the others (None for the center crop), `prepared` (N),
+    `unpaired` (images in one list only, which are ignored), `crop`, `image_size`.
     """
 
-    images: np.ndarray
-    attributes: np.ndarray
-    partition: np.ndarray
+    images: np.ndarray  # uint8 [N, S, S, 3], memory-mapped, read-only
+    attributes: np.ndarray  # int8 [N, 40] in {-1, 1}, in the order of ATTRIBUTES
+    partition: np.ndarray  # int8 [N]: 0 train, 1 validation, 2 test
     report: dict[str, Any]
 
 
@@ -58,12 +54,7 @@ def celeba(
 ) -> Source:
     """Photographs x, which stay uint8, and attributes w; the test split is CelebA's own, or else its validation split.
 
-    Args:
-      data_dir: as for `read`; `image_size`, `crop` and `strict` likewise, and errors.
-      image_size: height and width.
-      crop: the middle, or the face that OpenCV finds.
-      mirror: show a random half of the images mirrored, on every pass.
-      strict: whether a broken image is an error.
+    `mirror` shows a random half of the images mirrored, on every pass; other arguments and errors are those of `read`.
     """
     prepared = read(data_dir, image_size=image_size, crop=crop, strict=strict)
     held_out = 2 if (prepared.partition == 2).any() else 1
@@ -119,9 +110,8 @@ def read(
       OSError: neither a folder nor a network, or the prepared copy cannot be written.
       ValueError: an unknown crop, a bad size, a wrong line in a list, a broken image if `strict`, or no image left.
     """
-    checks.check_option("crop", crop, CROPS)
-    if image_size < 1:
-        raise ValueError(f"image_size must be 1 pixel or more; got {image_size}.")
+    checks.check_option("crop", crop, PREPROCESSING)
+    checks.positive_integer("image_size", image_size)
     fingerprint, collect = _from_tfds() if data_dir is None else _from_folder(data_dir)
 
     def prepare(temporary: pathlib.Path) -> None:
@@ -131,8 +121,9 @@ def read(
 
     folder = prepared.cache_folder(cache_dir) / f"celeba-{image_size}-{crop}-{fingerprint}"
     result = prepared.load_or_prepare(folder, prepare, lambda path: _load(path, image_size))
-    if strict and result.report["broken"]:
-        raise ValueError(f"CelebA: {_named(result.report['broken'], 'broken')}; strict admits none.")
+    broken = result.report["broken"]
+    if strict and broken:
+        raise ValueError(f"CelebA: {_counted(len(broken), 'broken', broken)}; strict admits none.")
     if verbose:
         _print_left_out(result.report)
     return result
@@ -153,16 +144,9 @@ def _from_folder(data_dir: str | os.PathLike) -> tuple[str, Callable[[], Collect
                 f"{len(files.sizes)} others. Expected names as in the lists, e.g. 000001.jpg."
             )
         missing = [name for name in listed if name not in files.sizes]
-        return Collection(
-            (Picture(name, files.image_folder / name, attributes[name], partition[name]) for name in present),
-            len(present),
-            {
-                "listed": len(listed),
-                "missing": len(missing),
-                "missing_names": missing[:_NAMED],
-                "unpaired": len(attributes.keys() ^ partition.keys()),
-            },
-        )
+        unpaired = len(attributes.keys() ^ partition.keys())
+        pictures = (Picture(name, files.image_folder / name, attributes[name], partition[name]) for name in present)
+        return pictures, len(present), _listed(len(listed), missing, unpaired)
 
     return fingerprint, collect
 
@@ -195,8 +179,14 @@ def _from_tfds() -> tuple[str, Callable[[], Collection]]:
             for name, source, attributes in examples.as_numpy_iterator():
                 yield Picture(name.decode(), source, np.where(attributes, 1, -1).astype(np.int8), partition)
 
-    report = {"listed": size, "missing": 0, "missing_names": [], "unpaired": 0}
-    return _fingerprint(builder.info.full_name.encode(), b"", records), lambda: Collection(pictures(), size, report)
+    fingerprint = _fingerprint(builder.info.full_name.encode(), b"", records)
+    return fingerprint, lambda: (pictures(), size, _listed(size))
+
+
+def _listed(listed: int, missing: Sequence[str] = (), unpaired: int = 0) -> dict[str, Any]:
+    """What the report says of the lists."""
+    names = list(missing[:_NAMED])
+    return {"listed": listed, "missing": len(missing), "missing_names": names, "unpaired": unpaired}
 
 
 def _fingerprint(first: bytes, second: bytes, sizes: dict[str, int]) -> str:
@@ -218,20 +208,20 @@ def _load(folder: pathlib.Path, image_size: int) -> CelebA:
     return CelebA(pixels, attributes, partition, report)
 
 
-def _named(names: list[str], what: str, count: int | None = None) -> str:
-    count = len(names) if count is None else count
-    more = ", ..." if count > _NAMED else ""
-    return f"{count} {what}" + (f" ({', '.join(names[:_NAMED])}{more})" if names else "")
-
-
 def _print_left_out(report: dict[str, Any]) -> None:
+    missing, broken = report["missing"], report["broken"]
     left_out = [
-        _named(report["missing_names"], "missing", report["missing"]) if report["missing"] else "",
-        _named(report["broken"], "broken") if report["broken"] else "",
-        f"{report['unpaired']} in one list only" if report["unpaired"] else "",
+        (missing, "missing", report["missing_names"]),
+        (len(broken), "broken", broken),
+        (report["unpaired"], "in one list only", []),
     ]
     if report["faces_found"] is not None:
-        without = report["listed"] - report["missing"] - len(report["broken"]) - report["faces_found"]
-        left_out.append(f"{without} without a face" if without else "")
-    if any(left_out):
-        print(f"CelebA: {report['prepared']} images; left out: {', '.join(filter(None, left_out))}.", flush=True)
+        left_out.append((report["listed"] - missing - len(broken) - report["faces_found"], "without a face", []))
+    said = ", ".join(_counted(*reason) for reason in left_out if reason[0])
+    if said:
+        print(f"CelebA: {report['prepared']} images; left out: {said}.", flush=True)
+
+
+def _counted(count: int, what: str, names: list[str]) -> str:
+    more = ", ..." if count > _NAMED else ""
+    return f"{count} {what}" + (f" ({', '.join(names[:_NAMED])}{more})" if names else "")

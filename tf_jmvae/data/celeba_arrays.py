@@ -15,7 +15,7 @@ from tf_jmvae.data import faces
 from tf_jmvae.files import write_json
 from tf_jmvae.specs import Preprocessing
 
-__all__ = ["CROPS", "PREPROCESSING", "Collection", "Picture", "write"]
+__all__ = ["PREPROCESSING", "Collection", "Picture", "write"]
 
 PREPROCESSING = {
     "center": Preprocessing(crop=(148, 178), range=(0.0, 255.0)),
@@ -37,15 +37,8 @@ class Picture(NamedTuple):
     partition: int
 
 
-class Collection(NamedTuple):
-    """The pictures one by one, their number, and what the report says of them."""
-
-    pictures: Iterable[Picture]
-    size: int
-    report: dict[str, Any]
-
-
-CROPS: dict[str, Callable] = {"center": lambda image: image, "face": faces.crop_face}
+Collection = tuple[Iterable[Picture], int, dict[str, Any]]
+"""The pictures one by one, their number, and what the report says of them."""
 
 
 def write(folder: pathlib.Path, collection: Collection, image_size: int, crop: str, strict: bool, verbose: int) -> None:
@@ -58,18 +51,20 @@ def write(folder: pathlib.Path, collection: Collection, image_size: int, crop: s
 
     def decode(picture: Picture) -> tuple[Picture, np.ndarray | None, Exception | None]:
         try:
-            cropped = CROPS[crop](images.open_rgb(picture.source))
+            seen = images.open_rgb(picture.source)
+            seen = faces.crop_face(seen) if crop == "face" else seen
             shape = (image_size, image_size, 3)
-            return picture, None if cropped is None else images.prepared(cropped, shape, PREPROCESSING[crop]), None
+            return picture, None if seen is None else images.prepared(seen, shape, PREPROCESSING[crop]), None
         except (OSError, ValueError) as error:
             return picture, None, error
 
+    pictures, size, report = collection
     kept, broken, first_error = [], [], None
-    progress = keras.utils.Progbar(collection.size, verbose=verbose, unit_name="image")
+    progress = keras.utils.Progbar(size, verbose=verbose, unit_name="image")
     # Written as a file and not through a memory map: on a full disk that would kill the process.
     with (folder / "images.npy").open("wb") as file:
-        _write_header(file, (collection.size, image_size, image_size, 3))
-        for done, (picture, pixels, error) in enumerate(_parallel(decode, collection.pictures), start=1):
+        _write_header(file, (size, image_size, image_size, 3))
+        for done, (picture, pixels, error) in enumerate(_parallel(decode, pictures), start=1):
             if error is not None:
                 if strict:
                     raise ValueError(f"CelebA: {picture.name} is broken: {error}") from error
@@ -78,12 +73,11 @@ def write(folder: pathlib.Path, collection: Collection, image_size: int, crop: s
             elif pixels is not None:
                 kept.append(picture)
                 file.write(pixels.tobytes())
-            if done % _LOOK_AHEAD == 0 or done == collection.size:
+            if done % _LOOK_AHEAD == 0 or done == size:
                 progress.update(done)
         if not kept:
             raise ValueError(
-                f"CelebA: none of {collection.size} images is left: {len(broken)} are broken, "
-                f"{collection.size - len(broken)} without a face."
+                f"CelebA: none of {size} images is left: {len(broken)} are broken, {size - len(broken)} without a face."
             ) from first_error
         file.seek(0)
         _write_header(file, (len(kept), image_size, image_size, 3))
@@ -93,7 +87,7 @@ def write(folder: pathlib.Path, collection: Collection, image_size: int, crop: s
     np.save(folder / "partition.npy", np.array([picture.partition for picture in kept], np.int8))
     faces_found = len(kept) if crop == "face" else None
     outcome = {"prepared": len(kept), "broken": broken, "faces_found": faces_found}
-    write_json(folder / "info.json", collection.report | outcome | {"crop": crop, "image_size": image_size})
+    write_json(folder / "info.json", report | outcome | {"crop": crop, "image_size": image_size})
 
 
 def _parallel(function: Callable[[Picture], Any], pictures: Iterable[Picture]) -> Iterator[Any]:

@@ -27,19 +27,12 @@ _SUFFIXES = (".jpg", ".jpeg", ".png")
 
 @dataclass(frozen=True)
 class Files:
-    """Where everything is.
-
-    Attributes:
-      attribute_list: path of `list_attr_celeba.txt`.
-      partition_list: path of `list_eval_partition.txt`.
-      image_folder: the folder of the images.
-      sizes: bytes of every image there, by name.
-    """
+    """Where everything is."""
 
     attribute_list: pathlib.Path
     partition_list: pathlib.Path
     image_folder: pathlib.Path
-    sizes: dict[str, int]
+    sizes: dict[str, int]  # bytes of every image there, by name
 
     @classmethod
     def find(cls, data_dir: str | os.PathLike) -> "Files":

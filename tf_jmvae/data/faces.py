@@ -19,18 +19,10 @@ _threads = threading.local()  # a cascade must not be used by two threads at onc
 
 
 def crop_face(image: Image.Image, *, enlarge: float = ENLARGE, shift: float = 0.0) -> Image.Image | None:
-    """A square around the largest frontal face.
+    """A square around the largest frontal face of an RGB image; None if none is as high as `MIN_HEIGHT` of it.
 
-    The found square is enlarged about its centre; where it would leave the picture it is moved
-    inside, and made as small as the picture if it must be.
-
-    Args:
-      image: RGB.
-      enlarge: factor of the found square.
-      shift: how far its centre is moved down first, as a share of the found square; negative is up.
-
-    Returns:
-      The cut-out, or None if there is no face as high as `MIN_HEIGHT` of the picture.
+    The found square is moved down by `shift` of its height (negative is up) and enlarged about its centre; where it
+    would leave the picture it is moved inside, and made as small as the picture if it must be.
 
     Raises:
       ImportError: OpenCV 4 is missing.

@@ -24,9 +24,7 @@ _MIRROR = 1 << 30  # folded into a pass's seed: beyond every number of a batch
 class Shares:
     """Which shares of every batch to make, where each is cut into `total` runs of rows that differ by one at most.
 
-    Attributes:
-      which: numbers of shares; each is an element of the dataset of its own, `[B / total, ...]`, or empty.
-      total: how many shares a batch has.
+    Each of those in `which` is an element of the dataset of its own, `[B / total, ...]`, or empty.
 
     Raises:
       ValueError: shares that there are not.
@@ -83,10 +81,8 @@ def from_arrays(
     arrays = {name: _checked_numbers(name, array) for name, array in arrays.items()}
     gather = {name: _gatherer(array) for name, array in arrays.items()}
     binarize, mirror = frozenset(binarize), frozenset(mirror)
-    size = _checked_size(arrays, batch_size)
-    for option, names in (("binarize", binarize), ("mirror", mirror)):
-        _check_known(option, names, arrays)
-    _check_binarize(arrays, binarize)
+    _check(arrays, batch_size, binarize, mirror)
+    size = len(next(iter(arrays.values())))
     shares = shares or Shares()
     num_elements = -(-size // batch_size) * len(shares)
 
@@ -158,22 +154,14 @@ def _gatherer(array: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
     return gather
 
 
-def _check_known(option: str, names: Iterable[str], arrays: Mapping[str, np.ndarray]) -> None:
-    unknown = sorted(set(names) - set(arrays))
-    if unknown:
-        raise ValueError(f"{option} names {unknown}, but the arrays are {list(arrays)}.")
-
-
-def _checked_size(arrays: Mapping[str, np.ndarray], batch_size: int) -> int:
+def _check(arrays: Mapping[str, np.ndarray], batch_size: int, binarize: frozenset[str], mirror: frozenset[str]) -> None:
     sizes = {name: len(array) for name, array in arrays.items()}
     if len(set(sizes.values())) != 1 or 0 in sizes.values():
         raise ValueError(f"Expected arrays with one common number of examples, at least 1; got {sizes}.")
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be 1 or more; got {batch_size}.")
-    return next(iter(sizes.values()))
-
-
-def _check_binarize(arrays: Mapping[str, np.ndarray], binarize: frozenset[str]) -> None:
+    checks.positive_integer("batch_size", batch_size)
+    for option, names in (("binarize", binarize), ("mirror", mirror)):
+        if unknown := sorted(names - set(arrays)):
+            raise ValueError(f"{option} names {unknown}, but the arrays are {list(arrays)}.")
     for name in binarize:
         low, high = float(arrays[name].min()), float(arrays[name].max())
         if not 0 <= low <= high <= 1:

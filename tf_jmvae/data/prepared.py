@@ -32,14 +32,10 @@ def load_or_prepare(
 ) -> T:
     """Loads the prepared copy; makes it first if it is not there or damaged.
 
-    It is written to a temporary folder beside `folder` (`NAME~PROCESS-RANDOM`) and renamed. Of processes that
-    prepare at once, the first to finish wins and the others use its copy. What a killed process left behind
-    is removed a day later.
-
-    Args:
-      folder: the copy's; its name tells everything that the content depends on.
-      prepare: writes the files into the empty folder that it is given.
-      load: reads the copy; raises OSError, ValueError or KeyError if it is not there, not whole or not consistent.
+    Everything that the content depends on is in the folder's name. `prepare` writes into an empty temporary folder
+    beside it (`NAME~PROCESS-RANDOM`), which is renamed; `load` raises OSError, ValueError or KeyError if the copy is
+    not there, not whole or not consistent. Of processes that prepare at once, the first to finish wins and the others
+    use its copy. What a killed process left behind is removed a day later.
 
     Raises:
       OSError: the copy could not be written; nothing of it is left.

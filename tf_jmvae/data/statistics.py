@@ -39,11 +39,10 @@ class Statistics(NamedTuple):
                 chunk = np.asarray(values, np.float64)
                 totals[name] = totals.get(name, 0) + np.stack([chunk.sum(axis=0), np.square(chunk).sum(axis=0)])
             count += len(chunk)
-        return {name: cls._from_sums(*total, count) for name, total in totals.items()}
-
-    @classmethod
-    def _from_sums(cls, total: np.ndarray, squares: np.ndarray, count: int) -> "Statistics":
-        mean = total / count
-        variance = np.maximum(squares / count - np.square(mean), 0.0)
-        deviation = np.sqrt(np.where(variance > 1e-9 * (1.0 + np.square(mean)), variance, 1.0))
-        return cls(mean.astype(np.float32), deviation.astype(np.float32))
+        found = {}
+        for name, total in totals.items():
+            mean, mean_square = total / count
+            variance = np.maximum(mean_square - np.square(mean), 0.0)
+            deviation = np.sqrt(np.where(variance > 1e-9 * (1.0 + np.square(mean)), variance, 1.0))
+            found[name] = cls(mean.astype(np.float32), deviation.astype(np.float32))
+        return found

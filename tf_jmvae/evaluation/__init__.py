@@ -3,11 +3,7 @@
 from tf_jmvae.evaluation.attributes import attribute_accuracy
 from tf_jmvae.evaluation.coherence import conditional_coherence, joint_coherence
 from tf_jmvae.evaluation.estimate import Estimate, table
-from tf_jmvae.evaluation.log_likelihood import (
-    conditional_log_likelihood,
-    joint_log_likelihood,
-    marginal_log_likelihood,
-)
+from tf_jmvae.evaluation.log_likelihood import conditional_log_likelihood, joint_log_likelihood, marginal_log_likelihood
 
 __all__ = [
     "Estimate",

@@ -35,8 +35,7 @@ def attribute_accuracy(
       data: arrays `[N, *event_shape]` by name, with the true attributes `[N, A]`.
       target: the modality of the attributes; by default the only one whose entries have names.
       given: the modalities to name them from; by default all others.
-      iterated_sampling: of models that complete missing modalities: other options than the model's own, or another
-        number of steps.
+      iterated_sampling: other options than the model's own, or a number of steps; see `MultimodalVAE.generate`.
       seed: of iterated sampling.
       verbose: 1 shows a progress bar, 0 does not.
 

@@ -5,7 +5,6 @@ hierarchy. Every level is streamed, so that memory grows with none of the three 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
@@ -22,29 +21,17 @@ __all__ = ["Averages", "Part", "average"]
 
 _MAX_BATCH = 1000
 
-
-@dataclass(frozen=True)
-class Part:
-    """A draw and how many samples to average for each example."""
-
-    draw: Draw
-    num_samples: int
+Part = tuple[Draw, int]
+"""A draw and how many samples to average for each example."""
 
 
 class Averages(NamedTuple):
-    """Over the samples of each example, `[N]`.
-
-    Attributes:
-      mean: of the log terms.
-      log_mean_exp: the log of the mean of their exponentials.
-      effective_sample_size: `(sum w)^2 / sum w^2` of those exponentials.
-      examples: of which examples, as an `Estimate` says it.
-    """
+    """Of the log terms t of each example's samples, `[N]`."""
 
     mean: np.ndarray
-    log_mean_exp: np.ndarray
-    effective_sample_size: np.ndarray
-    examples: Mapping[str, str]
+    log_mean_exp: np.ndarray  # log of the mean of exp(t)
+    effective_sample_size: np.ndarray  # (sum w)^2 / sum w^2 of w = exp(t)
+    examples: Mapping[str, str]  # which ones, as an `Estimate` says it
 
 
 def average(
@@ -65,9 +52,12 @@ def average(
     Raises:
       ValueError: the data lack a modality, or hold what its likelihood cannot score.
     """
-    names = sorted({name for part in parts for name in part.draw.names})
-    max_rows = _default_max_rows(model, parts) if max_rows is None else checks.positive_integer("max_rows", max_rows)
-    most = max(part.num_samples * part.draw.walks for part in parts)
+    names = sorted({name for draw, _ in parts for name in draw.names})
+    if max_rows is None:
+        decoded = {name for draw, _ in parts for name in draw.decoded}
+        max_rows = memory.max_rows(model, decoded, encodes=any(draw.samples_per_chain for draw, _ in parts))
+    max_rows = checks.positive_integer("max_rows", max_rows)
+    most = max(num_samples * draw.walks for draw, num_samples in parts)
     batch_size = min(max(max_rows // most, 1), _MAX_BATCH)
     batches, num_batches = _batches(model, data, names, batch_size)
     signature = {name: tf.TensorSpec((None, *model.modalities[name].event_shape)) for name in names}
@@ -76,7 +66,9 @@ def average(
     def compute(batch, batch_seed):
         part_seeds = tf.unstack(tf.random.split(batch_seed, len(parts)))
         rows = max(max_rows // batch_size, 1)
-        return [_average_batch(part, batch, part_seed, rows) for part, part_seed in zip(parts, part_seeds, strict=True)]
+        return [
+            _average_batch(*part, batch, part_seed, rows) for part, part_seed in zip(parts, part_seeds, strict=True)
+        ]
 
     base_seed = seeds.to_tensor(seed)
     progress = keras.utils.Progbar(num_batches, verbose=verbose, unit_name="batch")
@@ -104,14 +96,13 @@ class _Sums(NamedTuple):
 
 
 def _average_batch(
-    part: Part, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, rows: int
+    draw: Draw, num_samples: int, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, rows: int
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Of a batch what `Averages` holds: over chains, samples of each, and ways down from each sample.
 
     No more than `rows` of an example are decoded at once.
     """
-    draw = part.draw
-    per_chain = part.num_samples if draw.samples_per_chain is None else draw.samples_per_chain
+    per_chain = num_samples if draw.samples_per_chain is None else draw.samples_per_chain
 
     def chains(number, seed):
         chain_seed, latent_seed = tf.unstack(tf.random.split(seed, 2))
@@ -126,8 +117,8 @@ def _average_batch(
         points = draw.points(distribution, number, point_seed)
         return _stream(draw.walks, rows, lambda *chunk: _sums(draw.log_terms(batch, points, *chunk)), walk_seed)
 
-    sums = _stream(part.num_samples // per_chain, rows // (per_chain * draw.walks), chains, seed)
-    count = tf.cast(part.num_samples * draw.walks, sums.terms.dtype)
+    sums = _stream(num_samples // per_chain, rows // (per_chain * draw.walks), chains, seed)
+    count = tf.cast(num_samples * draw.walks, sums.terms.dtype)
     return sums.terms / count, sums.log_exp - tf.math.log(count), tf.exp(2.0 * sums.log_exp - sums.log_squares)
 
 
@@ -158,14 +149,10 @@ def _add(a: _Sums, b: _Sums) -> _Sums:
     )
 
 
-def _default_max_rows(model: MultimodalVAE, parts: Sequence[Part]) -> int:
-    decoded = {name for part in parts for name in part.draw.decoded}
-    return memory.max_rows(model, decoded, encodes=any(part.draw.samples_per_chain for part in parts))
-
-
 def _batches(
     model: MultimodalVAE, data: Any, names: Sequence[str], batch_size: int
 ) -> tuple[Iterator[dict[str, tf.Tensor]], int | None]:
+    """Batches of what the model reads, and their number, if that is known."""
     if isinstance(data, tf.data.Dataset):
         return _dataset_batches(model, data, names, batch_size), None
     checks.check_names(model.modalities, data, required=names)
@@ -184,14 +171,7 @@ def _dataset_batches(
     if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError("The dataset never ends: pass dataset.take(n), with as many batches as are to be scored.")
     inputs = dataset.map(lambda *data: data[0])
-    _check_batched(model, inputs.element_spec)
-    for batch in inputs.rebatch(batch_size):
-        checks.check_names(model.modalities, batch, required=names)
-        yield model.read({name: batch[name] for name in names})
-
-
-def _check_batched(model: MultimodalVAE, specs: Any) -> None:
-    """Raises `ValueError` for a dataset of single examples."""
+    specs = inputs.element_spec
     for name, spec in specs.items() if isinstance(specs, Mapping) else ():
         if name in model.modalities and spec.shape.rank == len(model.modalities[name].event_shape):
             raise ValueError(
@@ -199,3 +179,6 @@ def _check_batched(model: MultimodalVAE, specs: Any) -> None:
                 f"{', '.join(map(str, model.modalities[name].event_shape))}]; it gives single examples of shape "
                 f"{spec.shape.as_list()}. Pass dataset.batch(100)."
             )
+    for batch in inputs.rebatch(batch_size):
+        checks.check_names(model.modalities, batch, required=names)
+        yield model.read({name: batch[name] for name in names})

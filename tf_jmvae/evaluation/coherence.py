@@ -52,8 +52,7 @@ def conditional_coherence(
       labels: class numbers `[N]`; by default those of the one categorical modality in `data`.
       num_samples: generated targets for each example; no more are decoded at once than keep every tensor in 32 MiB.
       latent: `"sample"` draws z, `"mean"` takes the mean of q(z | given).
-      iterated_sampling: of models that complete missing modalities: other options than the model's own, or another
-        number of steps.
+      iterated_sampling: other options than the model's own, or a number of steps; see `MultimodalVAE.generate`.
       seed: of all samples.
       verbose: 1 shows a progress bar, 0 does not.
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from tf_jmvae import checks
-from tf_jmvae.evaluation.average import Part, average
+from tf_jmvae.evaluation.average import average
 from tf_jmvae.evaluation.estimate import Estimate, whole_seed
 from tf_jmvae.evaluation.samples import Proposal, importance_weights, posterior_terms, prior_terms
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
@@ -66,8 +66,7 @@ def conditional_log_likelihood(
         with `num_samples` ways down from each of `num_samples` samples of z_L. `"monte_carlo"`, the log of the mean
         density. `"importance"`, the same under the exact posterior's weights: the model's own log p(target | given).
       num_samples: N, samples of z for each example.
-      iterated_sampling: of models that complete missing modalities: other options than the model's own, or another
-        number of steps.
+      iterated_sampling: other options than the model's own, or a number of steps; see `MultimodalVAE.generate`.
       normalizer: of the importance estimate, log p^(given): `"encoder"` estimates it with importance weights under
         q(z | given), `"prior"` with samples of the prior. One-way models need none.
       normalizer_samples: samples for it; by default N, or 5000 of the prior.
@@ -107,7 +106,7 @@ def conditional_log_likelihood(
     else:
         walks = num_samples if estimator == "bound" and model.num_layers > 1 else 1
         draw = posterior_terms(model, targets, proposal, walks)
-    parts = [Part(draw, num_samples)]
+    parts = [(draw, num_samples)]
     if extra:
         part, more = _normalizer(model, extra, given, normalizer, normalizer_samples, num_samples, iteration)
         parts.append(part)
@@ -174,8 +173,7 @@ def marginal_log_likelihood(
       modality: the modality to score, or several together.
       proposal: where z comes from: `"joint"`, q(z | all modalities), or `"own"`, q(z | modality).
       num_samples: samples of z for each example.
-      iterated_sampling: for an `"own"` proposal, of models that complete missing modalities: other options than the
-        model's, or a number of steps.
+      iterated_sampling: of an `"own"` proposal, as for `conditional_log_likelihood`.
       seed: as for `conditional_log_likelihood`.
       max_rows: likewise.
       verbose: likewise.
@@ -197,7 +195,7 @@ def marginal_log_likelihood(
     observed = list(model.modalities) if proposal == "joint" else scored
     iteration = replace(model.iteration(iterated_sampling), num_chains=None)
     source, settings = _proposal(model, observed, num_samples, iteration)
-    part = Part(importance_weights(model, scored, source), num_samples)
+    part = (importance_weights(model, scored, source), num_samples)
     (averages,) = average(model, data, [part], seed=seed, max_rows=max_rows, verbose=verbose)
     ess = float(np.mean(averages.effective_sample_size))
     settings = {"proposal": f"q(z | {', '.join(observed)})", **settings}
@@ -212,11 +210,11 @@ def _normalizer(model, extra, given, kind, samples, num_samples, iteration):
     samples = checks.positive_integer("normalizer_samples", samples)
     settings = {"normalizer": kind, "normalizer_samples": samples}
     if kind == "prior":
-        return Part(prior_terms(model, extra), samples), settings
+        return (prior_terms(model, extra), samples), settings
     observed, _ = _importance_observed(model, given)
     proposal, more = _proposal(model, observed, samples, replace(iteration, num_chains=None))
     more.pop("num_chains", None)  # one for each of its samples
-    return Part(importance_weights(model, extra, proposal), samples), {**settings, **more}
+    return (importance_weights(model, extra, proposal), samples), {**settings, **more}
 
 
 def _proposal(model, observed, num_samples, iteration):

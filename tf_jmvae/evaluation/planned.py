@@ -22,17 +22,10 @@ _ALL_SUBSETS = 4  # modalities, up to which every subset is a direction
 
 
 class Planned(NamedTuple):
-    """An estimate that a model has.
+    """An estimate that a model has: `function(model, data, seed=..., verbose=..., **options)`."""
 
-    Attributes:
-      target: the modalities that are scored.
-      given: those that they are scored from; none of a joint or marginal quantity.
-      function: `function(model, data, *, seed, verbose, **options)`, such as `joint_log_likelihood`.
-      options: of the function.
-    """
-
-    target: list[str]
-    given: list[str]
+    target: list[str]  # the modalities that are scored
+    given: list[str]  # those that they are scored from; none of a joint or marginal quantity
     function: Callable[..., Estimate]
     options: Mapping[str, Any]
 
@@ -46,10 +39,7 @@ class Planned(NamedTuple):
 def planned(model: MultimodalVAE, **samples: int) -> list[tuple[str, Planned]]:
     """All that the model has, with the names that the estimators are registered by.
 
-    Args:
-      model: any model of the package.
-      **samples: `num_samples`, of z for each example behind each bound, and `importance_samples`, behind each
-        importance estimate.
+    Each bound takes `num_samples` of z for each example, each importance estimate `importance_samples`.
     """
     return [(name, one) for name in ESTIMATORS.names() for one in ESTIMATORS.get(name)(model, **samples)]
 
@@ -73,10 +63,8 @@ def directions(model: MultimodalVAE) -> list[tuple[str, tuple[str, ...]]]:
 @ESTIMATORS.register("bound")
 def _bounds(model: MultimodalVAE, *, num_samples: int, **_: int) -> list[Planned]:
     """Eq. (11) in every direction; one chain of iterated sampling for each example, as in the studies."""
-    chain = replace(model.iterated_sampling, num_chains=1)
-    return [
-        _conditional(*direction, num_samples=num_samples, iterated_sampling=chain) for direction in directions(model)
-    ]
+    options = {"num_samples": num_samples, "iterated_sampling": replace(model.iterated_sampling, num_chains=1)}
+    return [_conditional(*direction, **options) for direction in directions(model)]
 
 
 @ESTIMATORS.register("importance")

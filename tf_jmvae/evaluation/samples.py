@@ -14,60 +14,37 @@ import tensorflow_probability as tfp
 
 from tf_jmvae import sampling
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
+from tf_jmvae.models.terms import Batch
 
 tfd = tfp.distributions
 
 __all__ = ["Draw", "Proposal", "importance_weights", "posterior_terms", "prior_terms"]
 
-Batch = dict[str, tf.Tensor]
-
 
 @dataclass(frozen=True)
 class Draw:
-    """How to draw log terms.
+    """How to draw log terms."""
 
-    Attributes:
-      distribution: `(batch, num_chains, seed)` to a distribution over z, `[B * num_chains, D]`.
-      log_terms: `(batch, distribution, num_samples, seed)` to `[B, num_chains * num_samples]`.
-      names: the modalities that a batch must have.
-      decoded: the modalities that are decoded from z, in chains too.
-      samples_per_chain: of iterated sampling; None without chains, where all samples are of one distribution.
-      points: where every sample has several ways down, `(distribution, num_samples, seed)` to the samples,
-        as a distribution `[B * num_chains * num_samples, D]` from which each way starts.
-      walks: their number.
-    """
-
+    # (batch, num_chains, seed) to a distribution over z, [B * num_chains, D]
     distribution: Callable[[Batch, int, tf.Tensor], tfd.Distribution]
+    # (batch, distribution, num_samples, seed) to [B, num_chains * num_samples]
     log_terms: Callable[[Batch, tfd.Distribution, int, tf.Tensor], tf.Tensor]
-    names: Sequence[str]
-    decoded: Sequence[str]
-    samples_per_chain: int | None = None
+    names: Sequence[str]  # the modalities that a batch must have
+    decoded: Sequence[str]  # the modalities that are decoded from z, in chains too
+    samples_per_chain: int | None = None  # None without chains, where all samples are of one distribution
+    # Where every sample has several ways down, (distribution, num_samples, seed) to the samples, as a distribution
+    # [B * num_chains * num_samples, D] from which each way starts; `walks` is their number.
     points: Callable[[tfd.Distribution, int, tf.Tensor], tfd.Distribution] | None = None
     walks: int = 1
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """q(z | observed), the distribution that z comes from.
-
-    Attributes:
-      observed: the modalities that it reads.
-      iterated_sampling: how models that do so complete missing modalities; None is their own way.
-      samples_per_chain: z drawn from the end of each chain of iterated sampling.
-    """
+    """q(z | observed), the distribution that z comes from; `samples_per_chain` are z from one chain's end."""
 
     observed: Sequence[str]
     iterated_sampling: IteratedSampling | None = None
     samples_per_chain: int = 1
-
-    def distribution(self, model: MultimodalVAE, batch: Batch, num_chains: int, seed: tf.Tensor) -> tfd.Distribution:
-        """Over z, `[B * C, D]` for C chains per example."""
-        observed = {name: tf.repeat(batch[name], num_chains, axis=0) for name in self.observed}
-        return model.posterior(observed, iterated_sampling=self.iterated_sampling, seed=seed)
-
-    def iterates(self, model: MultimodalVAE) -> bool:
-        """Whether it completes missing modalities by iterated sampling."""
-        return model.iterates(self.observed, self.iterated_sampling)
 
 
 def posterior_terms(model: MultimodalVAE, targets: Sequence[str], proposal: Proposal, walks: int = 1) -> Draw:
@@ -93,9 +70,10 @@ def importance_weights(model: MultimodalVAE, scored: Sequence[str], proposal: Pr
 
     def log_terms(batch, distribution, num_samples, seed):
         z = sampling.draw(distribution, seed, num_samples)  # [B * C, S, D]
-        log_q = _log_prob_of_samples(distribution, z)
-        log_q, z = _by_example(log_q, batch, scored), _by_example(z, batch, scored)
-        return _log_likelihood(model, scored, z, batch) + _log_prior(model, z, batch) - log_q
+        log_q = _by_example(_log_prob_of_samples(distribution, z), batch, scored)
+        z, prior = _by_example(z, batch, scored), model.prior(batch)
+        log_prior = prior.log_prob(z) if prior.batch_shape.rank == 0 else _log_prob_of_samples(prior, z)
+        return _log_likelihood(model, scored, z, batch) + log_prior - log_q
 
     return _draw(model, proposal, scored, log_terms)
 
@@ -116,12 +94,13 @@ def prior_terms(model: MultimodalVAE, scored: Sequence[str]) -> Draw:
 def _draw(model, proposal, scored, log_terms, **options) -> Draw:
     names = sorted({*scored, *proposal.observed, *model.given})
     decoded, samples_per_chain = list(scored), None
-    if proposal.iterates(model):
+    if model.iterates(proposal.observed, proposal.iterated_sampling):
         decoded += [name for name in model.targets if name not in (*scored, *proposal.observed)]
         samples_per_chain = proposal.samples_per_chain
 
     def distribution(batch, num_chains, seed):
-        return proposal.distribution(model, batch, num_chains, seed)
+        observed = {name: tf.repeat(batch[name], num_chains, axis=0) for name in proposal.observed}
+        return model.posterior(observed, iterated_sampling=proposal.iterated_sampling, seed=seed)
 
     return Draw(distribution, log_terms, names, decoded, samples_per_chain, **options)
 
@@ -130,11 +109,6 @@ def _log_likelihood(model: MultimodalVAE, names: Sequence[str], z: tf.Tensor, ba
     """Sum over `names` of log p(m | z), `[B, R]`, for z `[B, R, D]`."""
     p = model.likelihoods(z, given=batch, names=names)
     return tf.add_n([p[name].log_prob(batch[name][:, None]) for name in names])
-
-
-def _log_prior(model: MultimodalVAE, z: tf.Tensor, batch: Batch) -> tf.Tensor:
-    prior = model.prior(batch)
-    return prior.log_prob(z) if prior.batch_shape.rank == 0 else _log_prob_of_samples(prior, z)
 
 
 def _log_prob_of_samples(distribution: tfd.Distribution, z: tf.Tensor) -> tf.Tensor:

@@ -24,10 +24,8 @@ _LOBES = 3.0  # of Lanczos's kernel
 def from_bytes(encoded: tf.Tensor, spec: ModalitySpec) -> tf.Tensor:
     """Raw values of a modality, `[B, H, W, C]`, from encoded images, string `[B]`.
 
-    Args:
-      encoded: PNG, JPEG, GIF (its first frame) or BMP. They are neither turned upright by their EXIF data nor laid over
-        white where they are transparent, as `images.open_rgb` does.
-      spec: the image's modality, whose preprocessing says how its images are made.
+    Those are PNG, JPEG, GIF (the first frame) or BMP. They are neither turned upright by their EXIF data nor laid over
+    white where they are transparent, as `images.open_rgb` does.
     """
     height, width, channels = spec.event_shape
     black, white = spec.preprocessing.range

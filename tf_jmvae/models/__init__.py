@@ -6,7 +6,8 @@ from tf_jmvae.models.hierarchical import HierarchicalJMVAE
 from tf_jmvae.models.iterated_sampling import IteratedSampling
 from tf_jmvae.models.jmvae import JMVAE, VAE
 from tf_jmvae.models.jmvae_kl import JMVAEKL
-from tf_jmvae.models.multimodal import MultimodalVAE, Term
+from tf_jmvae.models.multimodal import MultimodalVAE
+from tf_jmvae.models.terms import Term
 
 __all__ = [
     "CMMA",

@@ -14,15 +14,16 @@ References:
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tf_jmvae import checks, networks, prototypes, replicas, sampling
-from tf_jmvae.distributions import diagonal_gaussian, kl_divergence
+from tf_jmvae.distributions import diagonal_gaussian
 from tf_jmvae.models.jmvae_kl import JMVAEKL
-from tf_jmvae.models.multimodal import Term, log_likelihoods
+from tf_jmvae.models.naming import checked_modalities
+from tf_jmvae.models.terms import Batch, Term
 from tf_jmvae.registry import MODELS
 
 __all__ = ["JMVAEKLGAN"]
@@ -81,7 +82,7 @@ class JMVAEKLGAN(JMVAEKL):
         **kwargs: Any,
     ):
         checks.check_option("reconstruction", reconstruction, ("pixels", "features"))
-        checks.checked_modalities(type(self), modalities)
+        checked_modalities(type(self), modalities)
         checks.check_names(modalities, {image: None})
         super().__init__(modalities, latent_dim, **kwargs)
         self.image = image
@@ -118,22 +119,21 @@ class JMVAEKLGAN(JMVAEKL):
         super().compile(optimizer=optimizer, **kwargs)
         self.decoder_optimizer = _optimizer(decoder_optimizer, self.optimizer)
         self.discriminator_optimizer = _optimizer(discriminator_optimizer, self.optimizer)
-        innermost = [getattr(p.optimizer, "inner_optimizer", p.optimizer) for p in self._players()]
+        players = self._players()
+        innermost = [getattr(optimizer, "inner_optimizer", optimizer) for optimizer, _ in players]
         if len({id(optimizer) for optimizer in innermost}) < 3:
             raise ValueError("Every player needs an optimizer of its own; one and the same was given twice.")
         with self.distribute_strategy.scope():
-            for player in self._players():
-                player.optimizer.build(player.variables)
+            for player, variables in players:
+                player.build(variables)
         # Keras asks the first alone, after training, to put averages in the place of all weights.
         self.optimizer.finalize_variable_values = self._finalize_variable_values
         self._learning_rates = _LearningRates(innermost)
 
     def get_compile_config(self):
+        own = {name: getattr(self, name, None) for name in ("decoder_optimizer", "discriminator_optimizer")}
         config = super().get_compile_config()
-        for name in ("decoder_optimizer", "discriminator_optimizer"):
-            if config:
-                config[name] = keras.saving.serialize_keras_object(getattr(self, name))
-        return config
+        return config and {**config, **keras.saving.serialize_keras_object(own)}
 
     def fit(self, *args, **kwargs):
         if any(isinstance(callback, keras.callbacks.SwapEMAWeights) for callback in kwargs.get("callbacks") or ()):
@@ -156,15 +156,15 @@ class JMVAEKLGAN(JMVAEKL):
         seed = self._next_seed()
         players = self._players()
         with tf.GradientTape(persistent=True) as tape:
-            terms, game = self._play(batch, seed, sample_weight)
-            losses = self._minimised(terms, game, sample_weight)
-            scaled = [player.optimizer.scale_loss(loss) for player, loss in zip(players, losses, strict=True)]
+            terms, fit, logits = self._play(batch, seed)
+            game = _game(*logits, sample_weight)
+            losses = self._minimised(terms, fit, game, sample_weight)
+            scaled = [optimizer.scale_loss(loss) for (optimizer, _), loss in zip(players, losses, strict=True)]
         # All gradients before any update, so that each is taken at the weights that were played with.
-        gradients = [tape.gradient(loss, player.variables) for player, loss in zip(players, scaled, strict=True)]
-        for player, own in zip(players, gradients, strict=True):
-            replicas.apply_gradients(player.optimizer, own, player.variables)
-        others = {name: getattr(game, name) for name in self.extra_metrics}
-        return self._track(terms, losses[0], sample_weight, others)
+        gradients = [tape.gradient(loss, variables) for (_, variables), loss in zip(players, scaled, strict=True)]
+        for (optimizer, variables), own in zip(players, gradients, strict=True):
+            replicas.apply_gradients(optimizer, own, variables)
+        return self._track(terms, losses[0], sample_weight, game)
 
     def get_config(self):
         return {
@@ -176,20 +176,14 @@ class JMVAEKLGAN(JMVAEKL):
             "reconstruction": self.reconstruction,
         }
 
-    def _play(
-        self, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, sample_weight: tf.Tensor | None
-    ) -> tuple[dict[str, Term], "_Game"]:
-        """The bound's terms, and what the discriminator makes of x, x~ and x_p."""
+    def _play(self, batch: Batch, seed: tf.Tensor) -> tuple[dict[str, Term], tf.Tensor, list[tf.Tensor]]:
+        """The bound's terms, the fit of x~ to x, `[B]`, and the logits of x, x~ and x_p, each `[B]`."""
         latent_seed, prior_seed = tf.unstack(tf.random.split(seed, 2))
         q = self._encode(batch, True)
         z = sampling.draw(q, latent_seed)
         z_prior = sampling.draw(diagonal_gaussian(tf.zeros_like(z), tf.ones_like(z)), prior_seed)
         p = self.likelihoods(z, training=True)
-        terms = {  # Eq. (10), as `objective` has it
-            "kl_prior": Term(-1.0, kl_divergence(q, self.prior()), to_prior=True),
-            **log_likelihoods(p, batch),
-            **self._kl_to_subsets(q, batch, training=True),
-        }
+        terms = self._terms(batch, q, p, training=True)
         reconstructed = p[self.image].mean()
         sampled = self.decoders[self.image](z_prior, training=True).mean()
         judged = tf.concat([batch[self.image], reconstructed, sampled], axis=0)
@@ -198,35 +192,36 @@ class JMVAEKLGAN(JMVAEKL):
         if self.reconstruction == "features":
             real, similar, _ = tf.split(features, 3)
             fit = diagonal_gaussian(similar, tf.ones_like(similar)).log_prob(real)
-        return terms, _Game.of(fit, *tf.split(logits, 3), sample_weight)
+        return terms, fit, tf.split(logits, 3)
 
     def _minimised(
-        self, terms: Mapping[str, Term], game: "_Game", sample_weight: tf.Tensor | None
+        self, terms: Mapping[str, Term], fit: tf.Tensor, game: Mapping[str, tf.Tensor], sample_weight: tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """What each player minimises, in the order of `_players`."""
-        image = {f"log_p_{self.image}": Term(1.0, game.fit)}
+        image = {f"log_p_{self.image}": Term(1.0, fit)}
         regularization = self._regularization()  # of every network; each player feels that of its own
         return (
             regularization - self._weighted_mean({**terms, **image}, sample_weight, self.kl_weight),
             regularization
             - self.likelihood_weight * self._weighted_mean(image, sample_weight, self.kl_weight)
-            + self.adversarial_weight * game.generator_loss,
-            regularization + game.discriminator_loss,
+            + self.adversarial_weight * game["generator_loss"],
+            regularization + game["discriminator_loss"],
         )
 
     def _finalize_variable_values(self, _: Any) -> None:
-        for player in self._players():
-            type(player.optimizer).finalize_variable_values(player.optimizer, player.variables)
+        for optimizer, variables in self._players():
+            type(optimizer).finalize_variable_values(optimizer, variables)
 
-    def _players(self) -> tuple["_Player", "_Player", "_Player"]:
+    def _players(self) -> list[tuple[keras.optimizers.Optimizer, list[keras.Variable]]]:
+        """Each one's optimizer and the weights that it moves."""
         decoder, discriminator = self.decoders[self.image], self.discriminator
         theirs = {id(variable) for layer in (decoder, discriminator) for variable in layer.trainable_variables}
         rest = [variable for variable in self.trainable_variables if id(variable) not in theirs]
-        return (
-            _Player(self.optimizer, rest),
-            _Player(self.decoder_optimizer, decoder.trainable_variables),
-            _Player(self.discriminator_optimizer, discriminator.trainable_variables),
-        )
+        return [
+            (self.optimizer, rest),
+            (self.decoder_optimizer, decoder.trainable_variables),
+            (self.discriminator_optimizer, discriminator.trainable_variables),
+        ]
 
 
 class Discriminator(keras.layers.Layer):
@@ -244,43 +239,20 @@ class Discriminator(keras.layers.Layer):
         return features, self.logit(features)[:, 0]
 
 
-class _Player(NamedTuple):
-    """Who moves which weights."""
-
-    optimizer: keras.optimizers.Optimizer
-    variables: list[keras.Variable]
-
-
-class _Game(NamedTuple):
-    """What one batch gives: the image's fit `[B]`, and means over the batch."""
-
-    fit: tf.Tensor
-    generator_loss: tf.Tensor
-    discriminator_loss: tf.Tensor
-    accuracy_real: tf.Tensor
-    accuracy_reconstructed: tf.Tensor
-    accuracy_sampled: tf.Tensor
-
-    @classmethod
-    def of(
-        cls,
-        fit: tf.Tensor,
-        real: tf.Tensor,
-        reconstructed: tf.Tensor,
-        sampled: tf.Tensor,
-        sample_weight: tf.Tensor | None = None,
-    ) -> "_Game":
-        """From the logits `[B]` of real images, reconstructions, and decodings of z ~ p(z); weights are of losses."""
-        softplus = tf.nn.softplus  # softplus(-l) = -log D, softplus(l) = -log(1 - D)
-        weight = 1.0 if sample_weight is None else tf.cast(sample_weight, tf.float32)
-        return cls(
-            fit=fit,
-            generator_loss=replicas.mean(weight * (softplus(-reconstructed) + softplus(-sampled))),
-            discriminator_loss=replicas.mean(weight * (softplus(-real) + softplus(reconstructed) + softplus(sampled))),
-            accuracy_real=replicas.mean(tf.cast(real > 0, tf.float32)),
-            accuracy_reconstructed=replicas.mean(tf.cast(reconstructed < 0, tf.float32)),
-            accuracy_sampled=replicas.mean(tf.cast(sampled < 0, tf.float32)),
-        )
+def _game(
+    real: tf.Tensor, reconstructed: tf.Tensor, sampled: tf.Tensor, sample_weight: tf.Tensor | None
+) -> dict[str, tf.Tensor]:
+    """`extra_metrics`, means over the batch, from the logits `[B]` of x, x~ and x_p; weights are of losses."""
+    softplus = tf.nn.softplus  # softplus(-l) = -log D, softplus(l) = -log(1 - D)
+    weight = 1.0 if sample_weight is None else tf.cast(sample_weight, tf.float32)
+    values = {
+        "generator_loss": weight * (softplus(-reconstructed) + softplus(-sampled)),
+        "discriminator_loss": weight * (softplus(-real) + softplus(reconstructed) + softplus(sampled)),
+        "accuracy_real": tf.cast(real > 0, tf.float32),
+        "accuracy_reconstructed": tf.cast(reconstructed < 0, tf.float32),
+        "accuracy_sampled": tf.cast(sampled < 0, tf.float32),
+    }
+    return {name: replicas.mean(value) for name, value in values.items()}
 
 
 class _LearningRates:

@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 
 from tf_jmvae import heads, prototypes
 from tf_jmvae.modality import Modality
+from tf_jmvae.models.terms import Batch
 
 tfd = tfp.distributions
 
@@ -30,7 +31,7 @@ class Towers(keras.layers.Layer):
         features = prototypes.make_weights(self, example)
         self.output_dim = features.shape[-1]
 
-    def features(self, batch: Mapping[str, tf.Tensor], training: bool = False) -> dict[str, tf.Tensor]:
+    def features(self, batch: Batch, training: bool = False) -> dict[str, tf.Tensor]:
         """What the towers of the modalities in `batch` give, each `[B, F_m]`."""
         return {
             name: prototypes.flatten(tower(batch[name], training=training), f"encoder of modality {name!r}")
@@ -38,12 +39,7 @@ class Towers(keras.layers.Layer):
             if name in batch
         }
 
-    def call(
-        self,
-        batch: Mapping[str, tf.Tensor],
-        training: bool = False,
-        known: Mapping[str, tf.Tensor] | None = None,
-    ) -> tf.Tensor:
+    def call(self, batch: Batch, training: bool = False, known: Batch | None = None) -> tf.Tensor:
         """Of all modalities; of those whose features are `known` the values are not needed."""
         features = {**(known or {}), **self.features(batch, training)}
         # Keras casts arguments to this layer's dtype, which need not be the towers'.
@@ -61,12 +57,7 @@ class Encoder(keras.layers.Layer):
         self.head = heads.Gaussian(event_shape=(latent_dim,))
         self.head.build((None, self.towers.output_dim))
 
-    def call(
-        self,
-        batch: Mapping[str, tf.Tensor],
-        training: bool = False,
-        known: Mapping[str, tf.Tensor] | None = None,
-    ) -> tfd.Distribution:
+    def call(self, batch: Batch, training: bool = False, known: Batch | None = None) -> tfd.Distribution:
         return self.head(self.towers(batch, training=training, known=known))
 
 
@@ -104,19 +95,12 @@ class Decoder(keras.layers.Layer):
 class ConditionalDecoder(keras.layers.Layer):
     """p(m | z, given): a decoder that reads z and the features of a tower per given modality, `[N, D + F]` in all."""
 
-    def __init__(
-        self,
-        network: keras.layers.Layer,
-        head: heads.Head,
-        latent_dim: int,
-        given: Mapping[str, Modality],
-        role: str,
-    ):
+    def __init__(self, modality: Modality, latent_dim: int, given: Mapping[str, Modality], role: str):
         super().__init__()
         self.towers = Towers(given)
-        self.decoder = Decoder(network, head, latent_dim + self.towers.output_dim, role)
+        self.decoder = Decoder(modality.decoder, modality.head, latent_dim + self.towers.output_dim, role)
 
-    def call(self, z: tf.Tensor, given: Mapping[str, tf.Tensor], training: bool = False) -> tfd.Distribution:
+    def call(self, z: tf.Tensor, given: Batch, training: bool = False) -> tfd.Distribution:
         """`z`: `[B, ..., D]`, with the examples of `given` along its first axis."""
         # A model that is loaded under another precision policy keeps that of its networks.
         features = tf.cast(self.towers(given, training=training), z.dtype)
@@ -131,15 +115,10 @@ _UNSAID = ("decoder", "head", "network", "towers")
 
 
 def places(owner: keras.layers.Layer, place: str = "", name: str = "") -> Iterator[tuple[str, str, keras.layers.Layer]]:
-    """Every layer that a model is made of, down to the networks that it was given.
+    """Every layer that a model is made of, down to the networks that it was given, an owner before what it owns.
 
-    Args:
-      owner: the model.
-      place: by which attributes and keys it is reached, such as `encoder/towers/towers/x`.
-      name: the same in short, `encoder/x`.
-
-    Yields:
-      Place, name and layer, an owner before what it owns.
+    Its place says by which attributes and keys it is reached, as in `encoder/towers/towers/x`; its name is the same in
+    short, `encoder/x`.
     """
     for attribute, value in vars(owner).items():
         if attribute.startswith("_") and attribute != "_projections":

@@ -28,7 +28,8 @@ from tf_jmvae.distributions import diagonal_gaussian, kl_divergence
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import ConditionalDecoder, Encoder
 from tf_jmvae.models.joint_encoder import JointEncoderVAE
-from tf_jmvae.models.multimodal import Term, log_likelihoods
+from tf_jmvae.models.naming import checked_modalities
+from tf_jmvae.models.terms import Term, log_likelihoods
 from tf_jmvae.registry import MODELS
 
 tfd = tfp.distributions
@@ -46,11 +47,10 @@ class _OneWayVAE(JointEncoderVAE):
         *,
         target: str | Iterable[str],
         given: str | Iterable[str] | None = None,
-        trunk: keras.layers.Layer | None = None,
         **kwargs: Any,
     ):
-        given = _checked_given(type(self).__name__, checks.checked_modalities(type(self), modalities), target, given)
-        super().__init__(modalities, latent_dim, given=given, trunk=trunk, **kwargs)
+        given = _checked_given(type(self).__name__, checked_modalities(type(self), modalities), target, given)
+        super().__init__(modalities, latent_dim, given=given, **kwargs)
 
     def get_config(self):
         return {**super().get_config(), "target": list(self.targets), "given": list(self.given)}
@@ -112,19 +112,14 @@ class CVAE(_OneWayVAE):
         names = self.targets if names is None else names
         return {name: self.decoders[name](z, given, training=training) for name in names}
 
-    def prior(self, given=None, training=False):
-        """p(z) = N(0, I), `[D]`."""
-        return super().prior()
-
     def iterates(self, observed, iterated_sampling=None):
         initial = self.iteration(iterated_sampling).initial
         starts_from_the_prior = initial is None and not any(name in observed for name in self.targets)
         return not starts_from_the_prior and super().iterates(observed)
 
     def _make_decoder(self, name):
-        modality, given = self.modalities[name], {name: self.modalities[name] for name in self.given}
-        role = f"decoder of modality {name!r}"
-        return ConditionalDecoder(modality.decoder, modality.head, self.latent_dim, given, role)
+        given = {other: self.modalities[other] for other in self.given}
+        return ConditionalDecoder(self.modalities[name], self.latent_dim, given, f"decoder of modality {name!r}")
 
 
 @MODELS.register("cmma")

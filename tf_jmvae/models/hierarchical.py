@@ -15,7 +15,7 @@ References:
   [2] Gulrajani et al., PixelVAE, 2016: the factorisation of Eq. (8).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -27,7 +27,7 @@ from tf_jmvae.distributions import diagonal_gaussian, kl_divergence, standard_ga
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Decoder, Towers
 from tf_jmvae.models.joint_encoder import JointEncoderVAE
-from tf_jmvae.models.multimodal import Term, log_likelihoods
+from tf_jmvae.models.terms import Batch, Term, log_likelihoods
 from tf_jmvae.registry import MODELS
 
 tfd = tfp.distributions
@@ -93,7 +93,7 @@ class HierarchicalJMVAE(JointEncoderVAE):
         z = [sampling.draw(q_l, layer_seed) for q_l, layer_seed in zip(q, layer_seeds, strict=True)]
         p_z = [prior(z_above, training=training) for prior, z_above in zip(self.layer_priors, z[1:], strict=True)]
         p_z.append(standard_gaussian(self.latent_dim))
-        p = self._decode(z[0], self.modalities, training)
+        p = super().likelihoods(z[0], training=training)
         layers = enumerate(zip(q, p_z, strict=True), start=1)
         return {
             # - sum_l E_{q(z_{l+1}|x,w)}[KL(q(z_l|x,w) || p(z_l|z_{l+1}))]
@@ -103,8 +103,7 @@ class HierarchicalJMVAE(JointEncoderVAE):
 
     def likelihoods(self, z, *, given=None, names=None, training=False):
         """p(m | z_1), with z_1 the last D entries of z, `[..., L * D]`."""
-        names = self.targets if names is None else names
-        return self._decode(self.layers_of(z)[0], names, training)
+        return super().likelihoods(self.layers_of(z)[0], names=names, training=training)
 
     def prior(self, given=None, training=False):
         """p(z_1, .., z_L) of Eq. (7), over `[L * D]`."""
@@ -148,9 +147,7 @@ class HierarchicalJMVAE(JointEncoderVAE):
     def _features(self, batch):
         return self.towers.features(batch)
 
-    def _encode_layers(
-        self, batch: Mapping[str, tf.Tensor], training: bool, known: Mapping[str, tf.Tensor] | None = None
-    ) -> list[tfd.Distribution]:
+    def _encode_layers(self, batch: Batch, training: bool, known: Batch | None = None) -> list[tfd.Distribution]:
         """`[q(z_1 | x, w), .., q(z_L | x, w)]`."""
         features = [self.towers(batch, training=training, known=known)]
         for network in self.layer_networks:
@@ -172,6 +169,3 @@ class HierarchicalJMVAE(JointEncoderVAE):
             p = prior(z[-1])
             z.append(p.mean() + p.stddev() * layer_noise)
         return tf.concat(z, axis=-1)
-
-    def _decode(self, z_1: tf.Tensor, names: Iterable[str], training: bool) -> dict[str, tfd.Distribution]:
-        return super().likelihoods(z_1, names=names, training=training)

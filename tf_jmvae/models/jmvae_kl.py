@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
-import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tf_jmvae import checks, sampling
@@ -22,7 +21,7 @@ from tf_jmvae.distributions import conditional_product, kl_divergence
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Encoder
 from tf_jmvae.models.jmvae import JMVAE
-from tf_jmvae.models.multimodal import Term, log_likelihoods
+from tf_jmvae.models.terms import Batch, Term, log_likelihoods
 from tf_jmvae.registry import MODELS
 
 tfd = tfp.distributions
@@ -77,11 +76,18 @@ class JMVAEKL(JMVAE):
     def objective(self, batch, seed, training=False):
         """Eq. (10) of [1], with one sample of z."""
         q = self._encode(batch, training)
-        p = self.likelihoods(sampling.draw(q, seed), training=training)
+        return self._terms(batch, q, self.likelihoods(sampling.draw(q, seed), training=training), training)
+
+    def _terms(
+        self, batch: Batch, q: tfd.Distribution, p: Mapping[str, tfd.Distribution], training: bool
+    ) -> dict[str, Term]:
+        subsets = {name: encoder(batch, training=training) for name, encoder in self.subset_encoders.items()}
         return {
             "kl_prior": Term(-1.0, kl_divergence(q, self.prior()), to_prior=True),  # - KL(q(z|x,w) || p(z))
             **log_likelihoods(p, batch),  # + E_q[log p(x|z)] + E_q[log p(w|z)]
-            **self._kl_to_subsets(q, batch, training),  # - alpha sum_S KL(q(z|x,w) || q(z|S))
+            **{  # - alpha sum_S KL(q(z|x,w) || q(z|S))
+                f"kl_{name}": Term(-self.alpha, kl_divergence(q, q_s), in_elbo=False) for name, q_s in subsets.items()
+            },
         }
 
     def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
@@ -95,12 +101,6 @@ class JMVAEKL(JMVAE):
 
     def iterates(self, observed, iterated_sampling=None):
         return False  # there is an encoder for what is observed
-
-    def _kl_to_subsets(self, q: tfd.Distribution, batch: Mapping[str, tf.Tensor], training: bool) -> dict[str, Term]:
-        return {
-            f"kl_{subset}": Term(-self.alpha, kl_divergence(q, encoder(batch, training=training)), in_elbo=False)
-            for subset, encoder in self.subset_encoders.items()
-        }
 
     def get_config(self):
         return {**super().get_config(), "alpha": self.alpha, "subsets": self.subsets}

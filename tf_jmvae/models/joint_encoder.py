@@ -19,6 +19,7 @@ from tf_jmvae import checks, prototypes, sampling, seeds
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Encoder
 from tf_jmvae.models.multimodal import MultimodalVAE
+from tf_jmvae.models.terms import Batch
 
 tfd = tfp.distributions
 
@@ -28,11 +29,7 @@ __all__ = ["JointEncoderVAE"]
 class JointEncoderVAE(MultimodalVAE):
     """Base of the models whose encoder reads every modality.
 
-    Args:
-      modalities: `Modality` objects by name.
-      latent_dim: D, the size of z.
-      trunk: Keras model or layer between the concatenated towers and the Gaussian
-        head, as a pattern; none by default.
+    `trunk` is the pattern of a Keras layer between the concatenated towers and the Gaussian head; none by default.
     """
 
     def __init__(
@@ -64,19 +61,15 @@ class JointEncoderVAE(MultimodalVAE):
     def iterates(self, observed, iterated_sampling=None):
         return len(set(observed)) < len(self.modalities)
 
-    def _encode(
-        self, batch: Mapping[str, tf.Tensor], training: bool, known: Mapping[str, tf.Tensor] | None = None
-    ) -> tfd.Distribution:
+    def _encode(self, batch: Batch, training: bool, known: Batch | None = None) -> tfd.Distribution:
         """q(z | all modalities), `[B, D]`; `known` are `_features` of those that are not in the batch."""
         return self.encoder(batch, training=training, known=known)
 
-    def _features(self, batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def _features(self, batch: Batch) -> dict[str, tf.Tensor]:
         """What the towers of the modalities in `batch` give: in a chain, what is observed is encoded once."""
         return self.encoder.towers.features(batch)
 
-    def _impute(
-        self, observed: Mapping[str, tf.Tensor], num_draws: int | tf.Tensor, initial: str, seed: Any
-    ) -> dict[str, tf.Tensor]:
+    def _impute(self, observed: Batch, num_draws: int | tf.Tensor, initial: str, seed: Any) -> dict[str, tf.Tensor]:
         """All modalities, the missing ones drawn `num_draws` times from the kernel of Eq. (6)."""
         batch_size = tf.shape(next(iter(observed.values())))[0]
         draws = not (isinstance(num_draws, int) and num_draws == 0)

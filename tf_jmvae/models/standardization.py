@@ -10,6 +10,7 @@ import tensorflow as tf
 from tf_jmvae import checks
 from tf_jmvae.data.statistics import Statistics
 from tf_jmvae.images.tensors import to_pixels
+from tf_jmvae.models.terms import Batch
 
 __all__ = ["Standardization", "StandardizedModalities"]
 
@@ -156,7 +157,7 @@ class StandardizedModalities:
         """
         return self._standardized(checks.to_tensors(self.modalities, data), (True,))
 
-    def _standardized(self, batch: Mapping[str, tf.Tensor], when: tuple) -> dict[str, tf.Tensor]:
+    def _standardized(self, batch: Batch, when: tuple) -> dict[str, tf.Tensor]:
         return {
             name: self.standardizations[name](value) if self.modalities[name].standardized in when else value
             for name, value in batch.items()

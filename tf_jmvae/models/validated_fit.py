@@ -92,11 +92,7 @@ class ValidatedFit:
             x, sample_weight=sample_weight, shuffle=shuffle and isinstance(x, keras.utils.PyDataset)
         )
         unchecked = adapter.get_tf_dataset  # its other facts, such as the number of batches, stay those of the data
-
-        def checked() -> tf.data.Dataset:
-            return self._checked(unchecked(), reasons, complete, warns)
-
-        adapter.get_tf_dataset = checked
+        adapter.get_tf_dataset = lambda: self._checked(unchecked(), reasons, complete, warns)
         return adapter, None, None
 
     def _arrays(

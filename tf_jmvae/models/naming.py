@@ -1,0 +1,75 @@
+"""Which modalities a model can be made of: metrics, subsets and signatures are named after them."""
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from tf_jmvae.checks import listed
+from tf_jmvae.modality import Modality
+
+__all__ = ["checked_modalities"]
+
+# Names of metrics, and of inputs of signatures.
+_RESERVED = ("noise", "prior", "rows", "seed", "self", "z")
+# Of encoded images, and of signatures that give images in other forms.
+_ENDINGS = ("_bytes", "_as_png", "_as_uint8")
+_MOST_COMBINED = 12  # modalities of which every combination is looked at
+
+
+def checked_modalities(model: Any, modalities: Any) -> dict[str, Modality]:
+    """The modalities as a dict; raises `ValueError` unless the class `model` can be made of them."""
+    if not isinstance(modalities, Mapping) or not modalities:
+        raise ValueError(f"modalities must be a non-empty dict of Modality by name; got {modalities!r}.")
+    for name, modality in modalities.items():
+        if not isinstance(modality, Modality):
+            raise ValueError(f"Modality {name!r}: expected a tf_jmvae.Modality; got {modality!r}.")
+        plain = isinstance(name, str) and name.isidentifier() and name.isascii() and not name.startswith("_")
+        if not plain or name in _RESERVED or name.endswith(_ENDINGS):
+            raise ValueError(
+                "Metrics and signatures are named after modalities, so a name must be a Python identifier of ASCII, "
+                f"begin with a letter, be other than {listed(_RESERVED)}, and end in none of "
+                f"{listed(_ENDINGS)}; got {name!r}."
+            )
+    if len({name.lower() for name in modalities}) < len(modalities):
+        raise ValueError(f"Names of modalities must differ in more than their case; got {', '.join(modalities)}.")
+    _check_combinations(list(modalities))
+    _check_editing({name: modality.spec.kind for name, modality in modalities.items()})
+    fewest, most = model.modality_counts
+    if not fewest <= len(modalities) <= (most or len(modalities)):
+        wanted = f"exactly {fewest}" if fewest == most else f"at least {fewest}"
+        raise ValueError(f"{model.__name__} takes {wanted} modalities; got {len(modalities)}: {', '.join(modalities)}.")
+    return dict(modalities)
+
+
+def _check_combinations(names: list[str]) -> None:
+    """Raises `ValueError` if two subsets or two directions had one name, such as that of a and b, and of a_and_b."""
+    if not any({"and", "from"} & set(name.split("_")) for name in names):
+        return
+    if len(names) > _MOST_COMBINED:
+        raise ValueError(f"Names of more than {_MOST_COMBINED} modalities must be without the words 'and' and 'from'.")
+    sizes = range(1, len(names) + 1)
+    subsets = ["_and_".join(subset) for size in sizes for subset in itertools.combinations(names, size)]
+    seen: set[str] = set()
+    for combination in (*subsets, *(f"{target}_from_{subset}" for target in names for subset in subsets)):
+        if combination in seen:
+            raise ValueError(
+                f"Subsets and directions are named after modalities, and {combination!r} could be two of them. Rename "
+                f"one of {listed(names)}."
+            )
+        seen.add(combination)
+
+
+def _check_editing(kinds: Mapping[str, str]) -> None:
+    """Raises `ValueError` if two inputs of an edit, or two edits, of an image by attributes had one name."""
+    images, attributes = ([name for name in kinds if kinds[name] == kind] for kind in ("image", "attributes"))
+    for image, other in itertools.product(images, attributes):
+        if image in (f"{other}_changed", f"{other}_kept"):
+            raise ValueError(
+                f"Changes of {other!r} are called {other}_changed and {other}_kept, so an image beside it cannot be "
+                f"called {image!r}. Rename one of them."
+            )
+    edits = [f"{image}_by_{other}" for image, other in itertools.product(images, attributes)]
+    if twice := sorted({edit for edit in edits if edits.count(edit) > 1}):
+        raise ValueError(
+            f"Edits are named after modalities, and {twice[0]!r} could be two of them. Rename one of {listed(kinds)}."
+        )

@@ -1,0 +1,135 @@
+"""The one `train_step` of models, with `test_step`, `predict_step` and the metrics."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tf_jmvae import checks, replicas, seeds
+from tf_jmvae.models.terms import Term, elbo, total
+
+__all__ = ["EVALUATION_SEED", "Steps"]
+
+EVALUATION_SEED = 0
+
+
+class Steps:
+    """What Keras's loops do with a batch: the model's `objective` and its terms as metrics."""
+
+    @replicas.on_part
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        batch, sample_weight = self._unpack(data)
+        seed = self._next_seed()
+        with tf.GradientTape() as tape:
+            terms = self.objective(batch, seed, training=True)
+            loss = self._loss(terms, sample_weight, self.kl_weight)
+            scaled_loss = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled_loss, self.trainable_variables)
+        replicas.apply_gradients(self.optimizer, gradients, self.trainable_variables)
+        return self._track(terms, loss, sample_weight)
+
+    @replicas.on_part
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        batch, sample_weight = self._unpack(data)
+        # The same noise at every evaluation, another for every batch: equal weights give equal numbers.
+        seen = tf.cast(replicas.total(tf.convert_to_tensor(self._trackers["loss"].count)), tf.int32)
+        terms = self.objective(batch, tf.random.fold_in(seeds.to_tensor(EVALUATION_SEED), seen))
+        return self._track(terms, self._loss(terms, sample_weight), sample_weight)
+
+    def predict_step(self, data: Any) -> dict[str, tf.Tensor]:
+        observed, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        likelihoods = self(self.read(observed), training=False)
+        return {name: self._raw(name, likelihood.mean(), (True,)) for name, likelihood in likelihoods.items()}
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As Keras's, without a loss or metrics, which are the model's own.
+
+        Args:
+          *args: the optimizer and what else `keras.Model.compile` takes.
+          **kwargs: likewise.
+
+        Raises:
+          ValueError: a loss or metrics.
+        """
+        options = inspect.signature(super().compile).bind(*args, **kwargs).arguments
+        if any(options.get(name) is not None for name in ("loss", "loss_weights", "metrics", "weighted_metrics")):
+            raise ValueError(
+                "compile() got a loss or metrics, but the objective and its metrics are the model's own: "
+                "pass the optimizer only."
+            )
+        super().compile(*args, **kwargs)
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return list(self._trackers.values())
+
+    def make_train_function(self, force: bool = False):
+        self._make_trackers()
+        return super().make_train_function(force=force)
+
+    def make_test_function(self, force: bool = False):
+        self._make_trackers()
+        return super().make_test_function(force=force)
+
+    def _next_seed(self) -> tf.Tensor:
+        """The seed of this training step, int32 `[2]`."""
+        seed = tf.identity(tf.convert_to_tensor(self.noise_state))
+        self.noise_state.assign_add([0, 1])
+        return seed
+
+    def _loss(
+        self, terms: Mapping[str, Term], sample_weight: tf.Tensor | None, kl_weight: tf.Tensor | float = 1.0
+    ) -> tf.Tensor:
+        """The negative weighted mean objective over the batch, plus the networks' regularisers."""
+        return self._regularization() - self._weighted_mean(terms, sample_weight, kl_weight)
+
+    def _weighted_mean(
+        self, terms: Mapping[str, Term], sample_weight: tf.Tensor | None, kl_weight: tf.Tensor | float
+    ) -> tf.Tensor:
+        """The sum of the terms as the loss weighs them, averaged over the batch."""
+        factors = {f"log_p_{name}": modality.weight for name, modality in self.modalities.items()}
+        objective = sum(
+            (kl_weight if term.to_prior else factors.get(name, 1.0)) * (term.coefficient * term.value)
+            for name, term in terms.items()
+        )
+        if sample_weight is not None:
+            objective = objective * tf.cast(sample_weight, objective.dtype)
+        return replicas.mean(objective)
+
+    def _regularization(self) -> tf.Tensor:
+        return replicas.share(sum((tf.cast(loss, tf.float32) for loss in self.losses), tf.constant(0.0)))
+
+    def _track(
+        self,
+        terms: Mapping[str, Term],
+        loss: tf.Tensor,
+        sample_weight: tf.Tensor | None,
+        others: Mapping[str, tf.Tensor] | None = None,
+    ) -> dict[str, tf.Tensor]:
+        """Means so far of the loss, the ELBO, the objective, its terms, and `others`, each one number for the batch."""
+        values = {"elbo": elbo(terms), "objective": total(terms.values())}
+        values |= {name: term.value for name, term in terms.items()}
+        batch_size = tf.shape(values["elbo"])[0]
+        for name, value in values.items():
+            self._trackers[name].update_state(value, sample_weight=sample_weight)
+        others = {"loss": loss, **(others or {})}
+        for name, value in others.items():
+            replicas.track_mean(self._trackers[name], value, batch_size)
+        return {name: tracker.result() for name, tracker in self._trackers.items() if name in {*values, *others}}
+
+    def _make_trackers(self) -> None:
+        if not self._trackers:
+            example = {name: tf.zeros((1, *m.event_shape)) for name, m in self.modalities.items()}
+            with self.distribute_strategy.scope():
+                names = ["loss", "elbo", "objective", *self.objective(example, seeds.to_tensor(0)), *self.extra_metrics]
+                self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
+
+    def _unpack(self, data: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:
+        batch, targets, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        checks.check_no_targets(targets)
+        if sample_weight is not None:
+            sample_weight = tf.reshape(sample_weight, [-1])  # [B], also from [B, 1]
+        checks.check_names(self.modalities, batch, required=self.modalities)
+        return self.read(batch), sample_weight

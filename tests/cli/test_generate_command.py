@@ -9,7 +9,8 @@ from portrait_model import NAMES, portrait_model
 
 import tf_jmvae as tj
 from tf_jmvae import cli, pretrained
-from tf_jmvae.cli import given, pictures
+from tf_jmvae.cli import given
+from tf_jmvae.cli.generate import sheet as sheet_of
 from tf_jmvae.specs import ModalitySpec
 
 
@@ -94,7 +95,7 @@ def test_attributes_by_name_and_those_not_named_are_absent(tmp_path):
     attributes[:, NAMES.index("Male")] = 1
     made = model.generate({"w": attributes}, targets=["x"], seed=_row_seeds(0, 2))
     sheet = np.asarray(Image.open(tmp_path / "out.png"))
-    np.testing.assert_array_equal(sheet, pictures.grid(model.postprocess(made)["x"][:, None]))
+    np.testing.assert_array_equal(sheet, sheet_of(model.postprocess(made)["x"][:, None]))
 
 
 def test_the_pre_trained_model_is_found_and_its_images_are_those_of_the_hub(tmp_path, monkeypatch):
@@ -104,7 +105,7 @@ def test_the_pre_trained_model_is_found_and_its_images_are_those_of_the_hub(tmp_
         {"w": np.eye(10)[[3]]}, targets=["x"], num_samples=2, seed=1, images="uint8"
     )
     sheet = np.asarray(Image.open(tmp_path / "generated.png"))
-    np.testing.assert_array_equal(sheet, pictures.grid(made["x"])[..., 0])
+    np.testing.assert_array_equal(sheet, sheet_of(made["x"])[..., 0])
     assert made["x"].std() > 50  # digits, not grey
 
 
@@ -129,7 +130,7 @@ def test_an_exported_model_reconstructs_what_is_given(tmp_path, monkeypatch):
 
 def test_a_grid_enlarges_small_images_only():
     large = np.arange(120 * 90 * 3, dtype=np.uint32).astype(np.uint8).reshape(1, 1, 120, 90, 3)
-    np.testing.assert_array_equal(pictures.grid(large)[2:-2, 2:-2], large[0, 0])
+    np.testing.assert_array_equal(sheet_of(large)[2:-2, 2:-2], large[0, 0])
 
 
 @pytest.mark.parametrize(

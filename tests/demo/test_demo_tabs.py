@@ -17,8 +17,7 @@ import tf_jmvae as tj
 pytest.importorskip("gradio", reason="needs Gradio: pip install '.[demo]'")
 
 from tf_jmvae.demo import edit, generate, interpolate, questions, recognise, walk
-from tf_jmvae.demo.board import drawing
-from tf_jmvae.demo.components import answer
+from tf_jmvae.demo.components import answer, drawing
 from tf_jmvae.demo.drawings import PictureError
 from tf_jmvae.demo.interface import DemoModel
 from tf_jmvae.demo.page import page

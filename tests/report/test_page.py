@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tf_jmvae.report import page
-from tf_jmvae.report.page import curves, latents, numbers, record, tables
+from tf_jmvae.report.page import curves, facts, latents, numbers, record
 from tf_jmvae.training import build, presets, run, run_folder
 from tf_jmvae.training.config import Config
 
@@ -146,13 +146,13 @@ def test_curves_have_as_many_points_as_epochs(finished):
 def test_a_chart_is_linear_in_its_values():
     values = [-200.0, -120.0, None, -100.0]
     (chart,) = curves.charts({"elbo": values, "val_elbo": [None, -130.0]})
-    points = np.array([point.split(",") for point in chart.train.split()], float)
+    points = np.array(chart.train)
     tops = {float(label.replace("−", "-")): y for y, label in chart.y_ticks}
     (first, low), (second, high) = sorted(tops.items())[:2]
     slope = (high - low) / (second - first)
     np.testing.assert_allclose(points[:, 1], [low + slope * (v - first) for v in values if v is not None], atol=0.2)
     np.testing.assert_allclose(np.diff(points[:, 0])[1] / np.diff(points[:, 0])[0], 2, rtol=0.01)  # a gap of an epoch
-    assert chart.marks == [(points[1, 0], pytest.approx(low + slope * (-130 - first), abs=0.2))]
+    assert chart.validation == [(points[1, 0], pytest.approx(low + slope * (-130 - first), abs=0.2))]
 
 
 def test_metrics_and_likelihoods_are_there_and_rounded(finished):
@@ -179,9 +179,9 @@ def _rows(text, number):
 def test_each_metric_stands_beside_its_own_name(finished):
     values = {"log_p_x": -80.5, "loss": 99.25, "accuracy_w_from_x": 0.875, "kl_prior": 18.75, "elbo": -99.5}
     expected = [("elbo", "−99.50"), ("accuracy_w_from_x", "87.5%"), ("log_p_x", "−80.50"), ("kl_prior", "18.75")]
-    found = [(row["name"], row["value"].rstrip("\u2007\u2008")) for row in tables.metrics(values)]
+    found = [(row["name"], row["value"].rstrip("\u2007\u2008")) for row in facts.metrics(values)]
     assert found == [*expected, ("loss", "99.25")]
-    assert all(row["meaning"] == curves.meaning(row["name"]) for row in tables.metrics(values))
+    assert all(row["meaning"] == curves.meaning(row["name"]) for row in facts.metrics(values))
     folder, text, _ = finished
     metrics = json.loads((folder / "metrics.json").read_text())
     shown = {row[0]: row[1] for row in _rows(text, 1)}
@@ -192,7 +192,7 @@ def test_each_metric_stands_beside_its_own_name(finished):
 
 
 def test_each_likelihood_has_its_own_error(finished):
-    found = tables.likelihoods(EVALUATION["rows"])
+    found = facts.likelihoods(EVALUATION["rows"])
     assert [row["error"].rstrip("\u2007\u2008") for row in found] == ["0.24", "0.012"]
     assert [row["ess"] for row in found] == ["12.3", ""]
     assert [row["samples"] for row in found] == ["100", "10"]
@@ -212,7 +212,7 @@ def test_a_mean_is_rounded_to_its_error(error, places):
 
 
 def test_points_stand_below_one_another():
-    rows = tables.likelihoods([*EVALUATION["rows"], {**EVALUATION["rows"][0], "mean": -1234.0, "standard_error": 31.0}])
+    rows = facts.likelihoods([*EVALUATION["rows"], {**EVALUATION["rows"][0], "mean": -1234.0, "standard_error": 31.0}])
     from_right = {len(row["mean"]) - row["mean"].find(".") for row in rows if "." in row["mean"]}
     assert len(from_right) == 1
     assert len({len(row["mean"]) - len(row["mean"].lstrip("−0123456789,")) for row in rows}) > 1
@@ -250,7 +250,7 @@ def test_a_posterior_that_collapsed_has_a_map_with_all_points_in_the_middle(monk
     model = build.build_model(config.model)
     monkeypatch.setattr(latents, "_latents", lambda model, test, *_, **__: np.zeros((len(test["x"]), latent_dim)))
     drawn = latents.latent_map(model, config.data.load(), seed=0)
-    assert set(re.findall(r"M(\S+ \S+)h0", "".join(path for _, path in drawn.panels[0].groups))) == {"170 170"}
+    assert {tuple(point) for _, points, _ in drawn.panels[0].groups for point in points} == {(170, 170)}
     assert np.isnan(latents._correlations(np.zeros((4, 2)), np.eye(4) > 0)).all()
 
 

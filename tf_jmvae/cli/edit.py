@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from tf_jmvae.cli import given
 from tf_jmvae.cli.options import Common, metavar
 from tf_jmvae.cli.startup import load_tensorflow, note
 
@@ -63,10 +64,7 @@ def run(options: Options) -> None:
 
 def _change(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
-    try:
-        number = float(value)
-    except ValueError:
-        number = math.nan
+    number = given.number(value)
     if not math.isfinite(number):
         raise ValueError(f"--set takes NAME=VALUE, such as Smiling=1; got {text!r}.")
     return name, number

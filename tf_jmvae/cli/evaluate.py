@@ -50,16 +50,8 @@ def run(options: Options) -> None:
     load_tensorflow(debug=options.debug)
     from tf_jmvae.training.evaluate import EVALUATION, evaluate_run
 
-    found = evaluate_run(
-        options.run,
-        num_samples=options.num_samples,
-        importance_samples=options.importance_samples,
-        num_steps=options.num_steps,
-        examples=options.examples,
-        seed=options.seed,
-        data_dir=options.data_dir,
-        verbose=watched(),
-    )
+    settings = {name: value for name, value in vars(options).items() if name not in ("run", "debug")}
+    found = evaluate_run(options.run, **settings, verbose=watched())
     print(f"{options.run}: {found['examples']} test examples, nats per example\n")
     header = ("quantity", "estimator", "mean", "std. error", "ESS", "samples")
     print(lines(header, [_cells(row) for row in found["rows"]], left=range(2)))
@@ -71,15 +63,6 @@ def _cells(row: dict[str, Any]) -> list[str]:
     estimator = row["estimator"]
     if estimator == "conditional bound":
         estimator += ", multiple" if set(row["target"]) & set(row["given"]) else ", single"
-    numbers = (_number(row[name], digits) for name, digits in (("mean", 3), ("standard_error", 3)))
-    return [
-        row["quantity"],
-        estimator,
-        *numbers,
-        _number(row["effective_sample_size"], 1),
-        str(row["num_samples"]),
-    ]
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
+    digits = {"mean": 3, "standard_error": 3, "effective_sample_size": 1}
+    numbers = ("" if row[name] is None else f"{row[name]:.{places}f}" for name, places in digits.items())
+    return [row["quantity"], estimator, *numbers, str(row["num_samples"])]

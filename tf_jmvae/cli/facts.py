@@ -1,6 +1,7 @@
 """What `info` says, as data."""
 
 import contextlib
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -64,12 +65,11 @@ def _trained(file: Path) -> dict[str, Any]:
 
     model = run.load_model(file, advice=ADVICE)
     record = run.describe(file.parent)
-    trainable = sum(int(weight.shape.num_elements()) for weight in _tensors(model.trainable_weights))
-    other = sum(int(weight.shape.num_elements()) for weight in _tensors(model.non_trainable_weights))
+    weights = {"trainable": model.trainable_weights, "other": model.non_trainable_weights}
     return {
         "path": str(file),
         **_described(model.spec),
-        "parameters": {"trainable": trainable, "other": other},
+        "parameters": {name: sum(math.prod(one.shape) for one in found) for name, found in weights.items()},
         "directions": [f"{target} from {', '.join(given)}" for target, given in directions(model)]
         + ([] if model.given else [f"{', '.join(model.modalities)} from the prior"]),
         "signatures": {},
@@ -88,7 +88,6 @@ def _exported(path: Path) -> dict[str, Any]:
     card.verify(folder, content, links=True)
     shapes = tf.train.load_checkpoint(str(folder / "variables" / "variables")).get_variable_to_shape_map()
     count = sum(tf.TensorShape(shape).num_elements() for name, shape in shapes.items() if name.startswith(_WEIGHTS))
-    kept = ("training", "metrics", "created")
     return {
         "path": str(folder),
         **_described(ModelSpec.from_json(content)),
@@ -96,10 +95,8 @@ def _exported(path: Path) -> dict[str, Any]:
         "directions": _directions(content["signatures"]),
         "signatures": content["signatures"],
         "bytes": sum(entry["bytes"] for entry in content["files"].values()),
-        **{name: content[name] for name in kept},
+        **{name: content[name] for name in ("training", "metrics", "created", "versions", "commit")},
         "notes": content.get("notes", ""),
-        "versions": content["versions"],
-        "commit": content["commit"],
     }
 
 
@@ -132,7 +129,3 @@ def _device(device: Any) -> str:
         return f"{name} ({len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores)"
     details = tf.config.experimental.get_device_details(device)
     return f"{name} ({details['device_name']})" if "device_name" in details else name
-
-
-def _tensors(weights: Any) -> Any:
-    return (weight.value for weight in weights)

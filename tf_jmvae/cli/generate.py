@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 import tyro
 
-from tf_jmvae.cli import given, pictures
+from tf_jmvae.cli import given
 from tf_jmvae.cli.options import Common, default, metavar
 from tf_jmvae.cli.startup import load_tensorflow, note
 from tf_jmvae.pretrained import default_model
@@ -18,10 +18,11 @@ from tf_jmvae.tables import lines
 if TYPE_CHECKING:
     from tf_jmvae.serving import InferenceModel
 
-__all__ = ["Options", "run"]
+__all__ = ["Options", "run", "sheet"]
 
 _FORMATS = {".png": "png", ".npz": "npz"}
 _LISTED = 10  # classes
+_SHOWN = 112  # pixels: small images are enlarged to about that, so that a viewer need not blur them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,16 +141,29 @@ def _generated(
 
 
 def _write_images(output: Path, found: Mapping[str, np.ndarray], model: "InferenceModel") -> dict[Path, str]:
-    """One file for each modality of images; of several, each with its modality's name."""
+    """One PNG for each modality of images; of several, each with its modality's name."""
+    from PIL import Image
+
+    from tf_jmvae.files import replace_atomically
+
     images = {name: values for name, values in found.items() if model.modalities[name].is_image}
     written = {}
     for name, values in images.items():
         path = output if len(images) == 1 else output.with_name(f"{output.stem}-{name}{output.suffix}")
-        pictures.write_png(path, pictures.grid(values))
+        pixels = sheet(values)
+        image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+        replace_atomically(path, lambda temporary, image=image: image.save(temporary, format="PNG"))
         rows, columns = values.shape[:2]
         shape = f"{rows} row{'s' * (rows > 1)} of {columns} image{'s' * (columns > 1)}"
         written[path] = f"{shape} {name} of {values.shape[2]} x {values.shape[3]} pixels"
     return written
+
+
+def sheet(images: np.ndarray) -> np.ndarray:
+    """uint8 `[rows, columns, H, W, C]` to one image, `[.., .., C]`, with gaps; small images are enlarged."""
+    from tf_jmvae.images import grids
+
+    return grids.grid(images, factor=max(_SHOWN // max(images.shape[2:4]), 1), gap=2)
 
 
 def _write_arrays(output: Path, found: Mapping[str, np.ndarray]) -> dict[Path, str]:
@@ -179,24 +193,14 @@ def _described(name: str, values: np.ndarray, described: ModalitySpec, headings:
         values, headings = values[0][:, None], [f"sample {number}" for number in range(1, values.shape[1] + 1)]
     means = values.mean(axis=1).reshape(len(values), -1)
     names = described.names() if len(described.event_shape) == 1 else tuple(map(str, range(means.shape[1])))
-    if described.kind == "label":
-        return _labels(name, means, names, headings)
-    order = np.argsort(-means[0], kind="stable") if described.entry_names else np.arange(means.shape[1])
-    digits = "{:.3f}" if described.likelihood == "bernoulli" else "{:+.3f}"
-    what = f"{name}: probability of 1" if described.likelihood == "bernoulli" else f"{name}: mean"
-    rows = [[names[entry], *(digits.format(row[entry]) for row in means)] for entry in order]
-    return f"{what}\n{lines(['', *headings], rows)}\n"
-
-
-def _labels(name: str, means: np.ndarray, names: tuple[str, ...], headings: list[str]) -> str:
-    """The probability of each class, the likeliest of the first example first; of many examples, the likeliest."""
-    if len(means) > 4:
-        best = means.argmax(axis=1)
-        rows = [
-            [heading, names[entry], f"{row[entry]:.3f}"]
-            for heading, row, entry in zip(headings, means, best, strict=True)
-        ]
+    is_label, probable = described.kind == "label", described.kind == "label" or described.likelihood == "bernoulli"
+    if is_label and len(means) > 4:  # of many examples, the likeliest class
+        best = zip(headings, means, means.argmax(axis=1), strict=True)
+        rows = [[heading, names[entry], f"{row[entry]:.3f}"] for heading, row, entry in best]
         return f"{name}: likeliest class\n{lines(['', 'class', 'probability'], rows, left=range(2))}\n"
-    order = np.argsort(-means[0], kind="stable")[:_LISTED] if len(means) == 1 else np.arange(means.shape[1])
-    rows = [[names[entry], *(f"{row[entry]:.3f}" for row in means)] for entry in order]
-    return f"{name}: probability of each class\n{lines(['class', *headings], rows)}\n"
+    order = np.arange(means.shape[1])
+    if (len(means) == 1) if is_label else described.entry_names:  # what the first example has most of comes first
+        order = np.argsort(-means[0], kind="stable")[: _LISTED if is_label else None]
+    what = "probability of each class" if is_label else "probability of 1" if probable else "mean"
+    rows = [[names[entry], *(f"{row[entry]:{'' if probable else '+'}.3f}" for row in means)] for entry in order]
+    return f"{name}: {what}\n{lines(['class' if is_label else '', *headings], rows)}\n"

@@ -11,7 +11,7 @@ import numpy as np
 
 from tf_jmvae.specs import ModalitySpec
 
-__all__ = ["parse", "read"]
+__all__ = ["number", "parse", "read"]
 
 Texts = dict[str, dict[str, list[str]]]
 
@@ -102,7 +102,7 @@ def _vector(name: str, text: str, described: ModalitySpec) -> np.ndarray:
             return np.eye(shape[0], dtype=np.float32)[int(text)]
         names = f", or one of {', '.join(described.entry_names)}" if described.entry_names else ""
         raise ValueError(f"--given {name}=... takes a class from 0 to {shape[0] - 1}{names}; got {text!r}.")
-    numbers = [_number(part) for part in text.split(",")]
+    numbers = [number(part) for part in text.split(",")]
     if math.prod(shape) != len(numbers) or not all(map(math.isfinite, numbers)):
         raise ValueError(f"--given {name}=... takes {math.prod(shape)} numbers with commas; got {text!r}.")
     return np.array(numbers, np.float32).reshape(shape)
@@ -113,7 +113,7 @@ def _attributes(values: Mapping[str, Sequence[str]], size: int, described: Modal
     absent = 0.0 if described.likelihood == "bernoulli" else -1.0
     attributes = np.full((size, *described.event_shape), absent, np.float32)
     for entry, texts in values.items():
-        numbers = [_number(text) for text in texts]
+        numbers = [number(text) for text in texts]
         if not all(map(math.isfinite, numbers)):
             raise ValueError(f"--given {entry}=... takes a number, such as 1 or -1; got {', '.join(texts)}.")
         attributes[..., described.entry_names.index(entry)] = np.array(numbers).reshape(
@@ -122,7 +122,8 @@ def _attributes(values: Mapping[str, Sequence[str]], size: int, described: Modal
     return attributes
 
 
-def _number(text: str) -> float:
+def number(text: str) -> float:
+    """What a text says; NaN if it is no number."""
     try:
         return float(text)
     except ValueError:

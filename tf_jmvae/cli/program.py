@@ -10,7 +10,6 @@ import importlib
 import os
 import signal
 import sys
-import threading
 import types
 import warnings
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import tf_jmvae
+from tf_jmvae._command import terminable
 from tf_jmvae.training.errors import RunError
 
 __all__ = ["VERBS", "main"]
@@ -95,7 +95,7 @@ def _run(verb: str, argv: list[str], prog: str) -> int:
     """Runs a verb; mistakes and interruptions end in a message, and in a traceback only if that was asked for."""
     debug, module = "--debug" in argv, None
     try:
-        with _terminable(), _quiet_warnings(debug):
+        with terminable(_terminate), _quiet_warnings(debug):
             module = importlib.import_module(f"tf_jmvae.cli.{verb}")
             module.run(_parse(module, argv, prog))
             sys.stdout.flush()
@@ -155,21 +155,8 @@ def _quiet_warnings(debug: bool) -> Iterator[None]:
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which Kubernetes and batch systems send before they kill."""
+    """SIGTERM: it ends a command as Ctrl-C does, so that no half-written file stays."""
 
 
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends a command as Ctrl-C does, so that no half-written file stays."""
-
-    def terminate(number: int, frame: Any) -> None:
-        raise _Terminated
-
-    if threading.current_thread() is not threading.main_thread():  # where no signal arrives
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _terminate(number: int, frame: Any) -> None:
+    raise _Terminated

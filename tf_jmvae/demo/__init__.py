@@ -4,9 +4,9 @@ import contextlib
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 
+from tf_jmvae._command import terminable
 from tf_jmvae.pretrained import default_model
 
 __all__ = ["launch"]
@@ -33,21 +33,9 @@ def launch(
       RunError: the `.keras` file is damaged.
       ValueError: the model is damaged or has no pictures, or the host or port cannot be used.
     """
-    with _terminable(), _serving(model, host=host, port=port, open_browser=open_browser) as page:
+    ended = terminable(lambda *_: sys.exit(128 + signal.SIGTERM))  # or the temporary folder would stay
+    with ended, _serving(model, host=host, port=port, open_browser=open_browser) as page:
         page.block_thread()
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends the page as Ctrl-C does, or the temporary folder would stay."""
-    if threading.current_thread() is not threading.main_thread():  # where no signal arrives
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
-"""Parts of the page that several tabs use."""
+"""Parts of the page: its tabs are made of them."""
 
+import base64
 import html
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from PIL import Image
 from tf_jmvae import editing
 from tf_jmvae.demo.drawings import PictureError
 from tf_jmvae.demo.interface import DemoModel
+from tf_jmvae.demo.theme import static
 
 __all__ = [
     "PICTURES",
@@ -19,8 +21,10 @@ __all__ = [
     "answer",
     "answers",
     "bars",
+    "board",
     "choice",
     "crop",
+    "drawing",
     "first_choices",
     "gallery",
     "own_picture",
@@ -32,6 +36,8 @@ __all__ = [
 
 # One model and two cores: more at once would only wait for each other. Pictures take memory, so they come one by one.
 QUICK = {"show_progress": "hidden", "api_visibility": "private", "concurrency_id": "answers", "concurrency_limit": 2}
+_LARGEST = 500_000  # characters; the board's own drawings have a few thousand
+_PREFIX = "data:image/png;base64,"
 PICTURES = {**QUICK, "concurrency_id": "pictures", "concurrency_limit": 1}
 
 
@@ -48,10 +54,8 @@ def status_text(text: str) -> str:
 def answer(doing: str, function: Callable[..., tuple], outputs: int) -> Callable[..., Iterator[tuple]]:
     """A handler that says what it does, does it, and says how it went.
 
-    Args:
-      doing: for the status, with `{}` for the arguments of `function`.
-      function: gives a text for the status, then the values of the other outputs.
-      outputs: how many others there are; a picture that cannot be read empties them.
+    `doing` is for the status, with `{}` for the arguments of `function`, which gives another text for it, then the
+    values of so many other outputs; a picture that cannot be read empties them.
     """
 
     def handler(*arguments: Any) -> Iterator[tuple]:
@@ -150,3 +154,37 @@ def upload(label: str, value: Any = None) -> gr.Image:
 def own_picture(model: DemoModel) -> np.ndarray:
     """A picture to begin with that the model makes itself, at z = 0: uint8 `[H, W, C]`."""
     return model.decode(np.zeros((1, model.model.latent_size), np.float32))[model.picture][0]
+
+
+def board(label: str) -> gr.HTML:
+    """A board to draw on with mouse, pen, finger or keys; handlers get its drawing as text, for `drawing` to decode.
+
+    Gradio's own editor does not draw until a tool is chosen.
+    """
+    return gr.HTML(
+        value="",
+        label=label,
+        show_label=True,
+        container=True,
+        padding=True,
+        html_template=static("board.html"),
+        css_template=static("board.css"),
+        js_on_load=static("board.js"),
+        elem_classes="board",
+    )
+
+
+def drawing(text: str | None) -> bytes | None:
+    """The drawing as an encoded image, transparent where there is no ink; None if the board was not touched.
+
+    Raises:
+      PictureError: it is nothing that the board has sent.
+    """
+    if not text:
+        return None
+    try:
+        if not text.startswith(_PREFIX) or len(text) > _LARGEST:
+            raise ValueError("no drawing")
+        return base64.b64decode(text[len(_PREFIX) :], validate=True)
+    except ValueError as error:
+        raise PictureError("That is no drawing of the board's.") from error

@@ -45,10 +45,8 @@ def prepare(
 ) -> Prepared:
     """A picture as the model's training images were prepared.
 
-    Args:
-      source: a file or its content, where transparent parts are paper; or uint8 pixels `[H, W, C]` of the model's size.
-      model: whose picture it is to be.
-      crop: of photographs, one of `tf_jmvae.editing.CROPS`.
+    It comes as a file or its content, where transparent parts are paper, or as uint8 pixels `[H, W, C]` of the model's
+    size. The crop of photographs is one of `tf_jmvae.editing.CROPS`.
 
     Raises:
       PictureError: there is no picture, it is empty or damaged, or too large.

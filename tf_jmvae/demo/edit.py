@@ -18,18 +18,10 @@ def can(model: DemoModel) -> bool:
 
 
 def edited(model: DemoModel, source, crop: str, more: list[str], less: list[str], strength: float) -> tuple:
-    """A portrait before and after.
+    """What the model sees of a portrait, a file, its content or pixels, and that edited, both uint8 `[H, W, 3]`.
 
-    Args:
-      model: the model.
-      source: a file, its content or pixels.
-      crop: the part that the model sees.
-      more: attributes that it shall have.
-      less: attributes that it shall not have.
-      strength: 1 sets them to 1 and -1, 2 exaggerates.
-
-    Returns:
-      What the model sees, and that edited, both uint8 `[H, W, 3]`.
+    Attributes that it shall have are `more`, those that it shall not `less`: strength 1 sets them to 1 and -1, 2
+    exaggerates.
 
     Raises:
       PictureError: the picture cannot be read, or an attribute is both wanted and not.

@@ -22,12 +22,8 @@ def can(model: DemoModel) -> bool:
 def pictures(model: DemoModel, choice, seed: int, spread: float, count: int) -> np.ndarray:
     """Pixels `[count, H, W, C]` of the mean of p(x | z), z as the model draws it from `spread` times standard noise.
 
-    Args:
-      model: the model.
-      choice: a label, or names of attributes; without either z is around the prior's mean.
-      seed: of the noise; picture i does not depend on how many there are.
-      spread: 0 gives the picture at the posterior's mean, 1 what the model says.
-      count: of pictures.
+    A choice is a label, or names of attributes; without either z is around the prior's mean. Spread 0 gives the
+    picture at the posterior's mean, 1 what the model says. Picture i does not depend on how many there are.
     """
     given = {} if model.meaning is None else observed_rows(questions.observed(model, choice), count)
     z = model.latents(given, spread * questions.noise(seed, count, model.model.latent_size), seed)

@@ -47,11 +47,9 @@ class DemoModel:
         return self.model.latents(observed, noise, seed=seed)
 
     def decode(self, z: np.ndarray, given: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
-        """The mean of p(m | z) for every target, `[B, *event_shape]`; pictures as pixels.
+        """The mean of p(m | z) for every target, `[B, *event_shape]`, of z `[B, D]`; pictures as pixels.
 
-        Args:
-          z: `[B, D]`.
-          given: what is observed; of it a one-way model reads what it is conditioned on, and a joint model nothing.
+        Of what is given a one-way model reads what it is conditioned on, and a joint model nothing.
         """
         conditions = {name: (given or {})[name] for name in self.given}
         shown = "uint8" if self.picture in self.model.spec.targets else "float"

@@ -66,12 +66,7 @@ def _answer(model: DemoModel, mode, first, second, x_first, x_second, steps) -> 
 
 
 def build(model: DemoModel, examples: list[str]) -> None:
-    """Lays the tab out, within Gradio's context, and fills it with its first answer.
-
-    Args:
-      model: the model.
-      examples: files of pictures to begin with.
-    """
+    """Lays the tab out, within Gradio's context, and fills it with its first answer, from files of examples if any."""
     modes = _modes(model)
     by_choice = modes[0][1] == _CHOICES
     choices = components.first_choices(model) if by_choice else ("", "")

@@ -3,6 +3,7 @@
 import html
 import math
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -72,7 +73,7 @@ def noise(seed: int, rows: int, size: int) -> np.ndarray:
     return np.random.default_rng(int(seed)).standard_normal((rows, size)).astype(np.float32)
 
 
-class Reading:
+class Reading(NamedTuple):
     """What a model says of a picture.
 
     Attributes:
@@ -80,8 +81,8 @@ class Reading:
       words: how sure it is, in a sentence.
     """
 
-    def __init__(self, values: dict[str, float], words: str):
-        self.values, self.words = values, words
+    values: dict[str, float]
+    words: str
 
 
 def read(model: DemoModel, pixels: np.ndarray, seed: int = 0) -> Reading:

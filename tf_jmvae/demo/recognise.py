@@ -6,7 +6,6 @@ import gradio as gr
 import numpy as np
 
 from tf_jmvae.demo import components, questions
-from tf_jmvae.demo.board import board, drawing
 from tf_jmvae.demo.drawings import prepare
 from tf_jmvae.demo.interface import DemoModel
 
@@ -74,8 +73,8 @@ def build(model: DemoModel) -> None:
     if grey:  # on a telephone the answer stands right below the board
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=290):
-                place = board("Draw a digit" if given else "Draw")
-                drawn = components.answer(_DOING, lambda text: _shown(model, drawing(text)), 2)
+                place = components.board("Draw a digit" if given else "Draw")
+                drawn = components.answer(_DOING, lambda text: _shown(model, components.drawing(text)), 2)
                 components.answers(drawn, [place], outputs, (), (place.change,))
             with gr.Column(scale=3, min_width=290):
                 status.render()

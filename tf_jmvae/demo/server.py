@@ -6,7 +6,7 @@ import ipaddress
 import os
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import gradio as gr
 
@@ -15,6 +15,7 @@ from tf_jmvae.demo.theme import static, theme
 __all__ = ["environment", "free_port", "serve"]
 
 _TRIES = 20  # ports after the one that was asked for
+_DIRECT = ("NO_PROXY", "no_proxy")
 _MAX_UPLOAD = "20mb"
 _MAX_WAITING = 32  # requests; more are told that the page is busy
 
@@ -28,15 +29,20 @@ def environment(host: str) -> Iterator[None]:
     """
     with tempfile.TemporaryDirectory(prefix="tf_jmvae-demo-") as folder:
         direct = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1", "localhost", host]))
-        with _changed(
-            {
-                "GRADIO_ANALYTICS_ENABLED": "False",
-                "GRADIO_TEMP_DIR": folder,
-                "NO_PROXY": direct,
-                "no_proxy": direct,
-            }
-        ):
+        values = {
+            "GRADIO_ANALYTICS_ENABLED": "False",
+            "GRADIO_TEMP_DIR": folder,
+            "NO_PROXY": direct,
+            "no_proxy": direct,
+        }
+        before = {name: os.environ[name] for name in values if name in os.environ}
+        os.environ.update(values)
+        try:
             yield
+        finally:
+            for name in values:
+                os.environ.pop(name, None)
+            os.environ.update(before)
 
 
 def free_port(host: str, port: int) -> int:
@@ -100,17 +106,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-@contextlib.contextmanager
-def _changed(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -31,11 +31,8 @@ def figure_3(
 ) -> None:
     """Images made from labels or attributes: a panel per model, a row per number of steps of iterated sampling.
 
-    Args:
-      images: by the model's title its rows, each `[columns, H, W, C]`, and their numbers of steps; for a model without
-        steps, other texts.
-      path: where to write the PNG.
-      titles: of the columns.
+    `images` has by the model's title its rows, each `[columns, H, W, C]`, and their numbers of steps; for a model
+    without steps, other texts. `titles` are the columns'.
     """
     num_rows = max(len(labels) for _, labels in images.values())
     figure = Figure(figsize=(4.8 * len(images), 0.5 * num_rows + 0.9), layout="constrained", dpi=150)
@@ -55,10 +52,7 @@ def figure_4(
 ) -> None:
     """Single conditional log-likelihood over the number of steps; one measurement makes a flat dashed line.
 
-    Args:
-      curves: measurements with a mean and a standard error by direction, by the model's title, by steps.
-      path: where to write the PNG.
-      titles: of the directions.
+    `curves` are measurements with a mean and a standard error by direction, by the model's title, by steps.
     """
     figure = Figure(figsize=(5.6 * len(curves), 3.8), layout="constrained", dpi=150)
     for axis, (direction, models) in zip(
@@ -90,10 +84,7 @@ def figure_4(
 def figure_5(latents: Mapping[str, Mapping[str, Any]], class_names: Sequence[str], path: str) -> None:
     """A two-dimensional z coloured by label: from all modalities (left) and from w alone (right).
 
-    Args:
-      latents: points `all` and `w`, each `[N, 2]`, and their `labels` `[N]`, by the model's title.
-      class_names: what the labels mean.
-      path: where to write the PNG.
+    `latents` has, by the model's title, points `all` and `w`, each `[N, 2]`, and their `labels` `[N]`.
     """
     figure = Figure(figsize=(8.6, 4.0 * len(latents)), layout="constrained", dpi=130)
     colors = colormaps["tab10"](np.arange(len(class_names)) % 10)

@@ -28,13 +28,9 @@ def share(measured: Mapping[str, Any] | None) -> str:
 
 
 def page(template: str, record: Mapping[str, Any], findings: str | None, **values: Any) -> str:
-    """A study's page.
+    """A study's page: a file of `templates`, filled with the record, `value`, `share` and whatever else it names.
 
-    Args:
-      template: a file of `templates`.
-      record: what the study has written.
-      findings: the page that says what the numbers mean, to link to.
-      **values: whatever else the template names.
+    `findings` is the page that says what the numbers mean, to link to.
     """
     text = _TEMPLATES.get_template(template).render(
         record=record,

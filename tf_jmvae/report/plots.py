@@ -76,11 +76,9 @@ def _named(panel: Any, cards: Sequence[galleries.Card]) -> None:
 
 
 def history(recorded: Mapping[str, Sequence[float | None]], path: str) -> None:
-    """Draws each term of the bound over the epochs, in nats per example, training and test.
+    """Draws each term of the bound over the epochs, in nats per example, training and test, as a PNG.
 
-    Args:
-      recorded: values per epoch by name, as `callbacks.Checkpoint` keeps them; `val_` marks the test set.
-      path: where to write the PNG.
+    What is recorded are values per epoch by name, as `callbacks.Checkpoint` keeps them; `val_` marks the test set.
     """
     names = [name for name in recorded if name != "seconds" and not name.startswith("val_")]
     columns = min(4, len(names))
@@ -107,13 +105,9 @@ def history(recorded: Mapping[str, Sequence[float | None]], path: str) -> None:
 
 
 def image_grid(panel: Any, rows: Sequence[np.ndarray], labels: Sequence[str], titles: Sequence[str] = ()) -> np.ndarray:
-    """Shows images close together, and gives the axes.
+    """Shows rows of images `[columns, H, W, C]` close together in a figure or a part of one, and gives the axes.
 
-    Args:
-      panel: a figure or a part of one.
-      rows: images `[columns, H, W, C]`, as `show_image` takes them.
-      labels: to the left of each row.
-      titles: above the columns.
+    `labels` stand to the left of each row, `titles` above the columns.
     """
     spaces = {"wspace": 0.04, "hspace": 0.04}
     grid = panel.subplots(len(rows), len(rows[0]), gridspec_kw=spaces, squeeze=False)

@@ -36,12 +36,7 @@ _NAMED = ("Male", "Smiling", "Eyeglasses", "Bald", "Blond_Hair")
 
 
 def mnist(record: Mapping[str, Any], findings: str | None = None) -> str:
-    """The report of the MNIST study.
-
-    Args:
-      record: what it wrote to `results/mnist.json`.
-      findings: the page that says what the numbers mean, to link to.
-    """
+    """The report of the MNIST study, from `results/mnist.json`, with a link to findings, what the numbers mean."""
     measured = record["measurements"]
     return markdown.page(
         "mnist.md",

@@ -21,14 +21,8 @@ from tf_jmvae.reproduce.study import Measurement
 __all__ = ["JUDGED", "generate", "measurements"]
 
 # The models whose images the judge sees, each with whether it needs steps.
-JUDGED = {
-    "jmvae-kl": False,
-    "jmvae-kl-gan": False,
-    "cmma-x": False,
-    "cvae-x": False,
-    "jmvae": True,
-    "hierarchical-jmvae": True,
-}
+JUDGED = dict.fromkeys(("jmvae-kl", "jmvae-kl-gan", "cmma-x", "cvae-x"), False)
+JUDGED |= dict.fromkeys(("jmvae", "hierarchical-jmvae"), True)
 _BATCH = 200
 
 
@@ -46,24 +40,22 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
             folder / "attribute_classifier.keras", train, seed=seed, precision="mixed_bfloat16"
         )
 
-    def judged(images: Callable[[], np.ndarray], quantity: str) -> Callable[[], dict[str, Any]]:
-        def compute() -> dict[str, Any]:
-            found = classifier.aucs(judge(), images(), test["w"], names)
-            return {"quantity": quantity, "by_attribute": found, "mean": float(np.mean(list(found.values())))}
+    def judged(images: Callable[[], np.ndarray], quantity: str) -> dict[str, Any]:
+        found = classifier.aucs(judge(), images(), test["w"], names)
+        return {"quantity": f"AUC of {quantity}", "by_attribute": found, "mean": float(np.mean(list(found.values())))}
 
-        return compute
+    def looked_at(images: Callable[[], np.ndarray], quantity: str) -> dict[str, Any]:
+        made = images()
+        real = classifier.features(judge(), test["x"])
+        title = f"mean gradient magnitude of {quantity}"
+        found = scores(title, "grey levels per pixel", gradient_magnitude(made), test, seed)
+        return {**found, "frechet_distance": frechet_distance(classifier.features(judge(), made), real)}
 
-    def looked_at(images: Callable[[], np.ndarray], quantity: str) -> Callable[[], dict[str, Any]]:
-        def compute() -> dict[str, Any]:
-            made = images()
-            sharpness = gradient_magnitude(made)
-            real = classifier.features(judge(), test["x"])
-            distance = frechet_distance(classifier.features(judge(), made), real)
-            title = f"mean gradient magnitude of {quantity}"
-            found = scores(title, "grey levels per pixel", sharpness, test, seed)
-            return {**found, "frechet_distance": distance}
+    def generated(model: str, **options: Any) -> np.ndarray:
+        return generate(models(model), test["w"], seed=seed, **options)
 
-        return compute
+    def add(name: str, model: str, compute: Callable[..., dict[str, Any]], *arguments: Any, cost: float = size) -> None:
+        collector.add_measurement(name, model, functools.partial(compute, *arguments), cost)
 
     collector.add_table("table-2", ROWS, test, scale)
     collector.add_steps("figure-7", ("x-given-w",), first, scale)
@@ -75,27 +67,17 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
 
     for model, iterates in (JUDGED | ({UNWEIGHTED: True} if scale.unweighted else {})).items():
         for steps in (1, scale.num_steps) if iterates else (1,):
-
-            def images(model: str = model, steps: int = steps, latent: str = "mean") -> np.ndarray:
-                return generate(models(model), test["w"], num_steps=steps, latent=latent, seed=seed)
-
+            images = functools.partial(generated, model, num_steps=steps)
             quantity = f"images of {model} from attributes, " + (f"{steps} steps" if iterates else "z at its mean")
-            cost = size * steps
-            collector.add_measurement(f"judge/{model}/{steps}", model, judged(images, f"AUC of {quantity}"), cost)
+            add(f"judge/{model}/{steps}", model, judged, images, quantity, cost=size * steps)
     for model in ("jmvae-kl", "jmvae-kl-gan"):
+        images = functools.partial(generated, model, latent="sample")
+        add(f"sharpness/{model}", model, looked_at, images, f"images of {model} from attributes, z ~ q(z | w)")
 
-        def samples(model: str = model) -> np.ndarray:
-            return generate(models(model), test["w"], latent="sample", seed=seed)
-
-        quantity = f"images of {model} from attributes, z ~ q(z | w)"
-        collector.add_measurement(f"sharpness/{model}", model, looked_at(samples, quantity), size)
-
-    collector.add_measurement("judge/real", "", judged(lambda: test["x"], "AUC of real images"), size)
-    collector.add_measurement("sharpness/real", "", looked_at(lambda: test["x"], "real images"), size)
-    collector.add_measurement("attributes/majority", "", lambda: _majority(source, seed), size)
-    collector.add_measurement(
-        "figure-7/mean-image", "jmvae-kl", lambda: _mean_image(models("jmvae-kl"), first["x"], seed), size
-    )
+    add("judge/real", "", judged, lambda: test["x"], "real images")
+    add("sharpness/real", "", looked_at, lambda: test["x"], "real images")
+    add("attributes/majority", "", _majority, source, seed)
+    add("figure-7/mean-image", "jmvae-kl", lambda: _mean_image(models("jmvae-kl"), first["x"], seed))
     return collector.measurements()
 
 

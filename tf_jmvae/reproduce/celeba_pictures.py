@@ -69,10 +69,8 @@ def pictures(models: Models, source: data.Source, scale: Scale, seed: int) -> di
     attributes = test["w"][rows]
     found: dict[str, Any] = {"steps": {}}
     for model in COMPARED:
-        options = {"latent": "sample"}
-        made = [
-            generate(models(model), attributes, num_steps=steps, seed=seed + steps, **options) for steps in scale.steps
-        ]
+        varied = ({"num_steps": steps, "seed": seed + steps} for steps in scale.steps)
+        made = [generate(models(model), attributes, latent="sample", **options) for options in varied]
         found["steps"][model] = np.stack(made)
     found["examples"] = test["x"][rows]
     found["comparison"] = {"real": found["examples"]}

@@ -44,12 +44,7 @@ def load_or_train(
 
 
 def of_digits(source: data.Source, *, epochs: int) -> keras.Model:
-    """A classifier of images x, `[n, *event_shape]` to `[n, C]`.
-
-    Args:
-      source: images x and one-hot labels w.
-      epochs: passes over the training images.
-    """
+    """A classifier of images x, `[n, *event_shape]` to `[n, C]`, by their one-hot labels w."""
     layers = keras.layers
     conv = {"kernel_size": 3, "activation": "relu", "padding": "same"}
     classifier = keras.Sequential(
@@ -73,13 +68,9 @@ def of_digits(source: data.Source, *, epochs: int) -> keras.Model:
 def of_attributes(
     source: data.Source, *, epochs: int, seed: int, channels: Sequence[int] = (32, 64, 128, 128)
 ) -> keras.Model:
-    """A classifier of images x, RGB from 0 to 255, to a logit for each attribute.
+    """A classifier of images x, RGB from 0 to 255, to a logit for each attribute w in {-1, 1}.
 
-    Args:
-      source: images x and attributes w in {-1, 1}.
-      epochs: passes over the training images.
-      seed: of the order.
-      channels: of the convolutions, each followed by pooling.
+    `seed` is of the order of the images; `channels` are of the convolutions, each followed by pooling.
     """
     layers = keras.layers
     stack: list[keras.layers.Layer] = [

@@ -25,9 +25,7 @@ ROWS: dict[str, Row] = {
     "cvae": ({"x": "cvae-x", "w": "cvae-w"}, "zeros"),
     "cvae-prior": ({"x": "cvae-x", "w": "cvae-w"}, None),
     "cmma": ({"x": "cmma-x", "w": "cmma-w"}, None),
-    "jmvae": ({"x": "jmvae", "w": "jmvae"}, None),
-    "jmvae-kl": ({"x": "jmvae-kl", "w": "jmvae-kl"}, None),
-    "hierarchical-jmvae": ({"x": "hierarchical-jmvae", "w": "hierarchical-jmvae"}, None),
+    **{model: ({"x": model, "w": model}, None) for model in ("jmvae", "jmvae-kl", "hierarchical-jmvae")},
 }
 
 
@@ -55,12 +53,7 @@ class Models:
 
 
 class Collector:
-    """Collects measurements, and gives them in an order that loads each model once.
-
-    Args:
-      models: the study's.
-      seed: of every estimate.
-    """
+    """Collects measurements of a study's models, each with the same seed, in an order that loads each model once."""
 
     def __init__(self, models: Models, seed: int):
         self._models, self._seed = models, seed
@@ -85,36 +78,24 @@ class Collector:
     def add_table(self, table: str, rows: Mapping[str, Row], test: Mapping[str, Any], scale: Any) -> None:
         """The conditional bounds of every row in every column, Eq. (11)."""
         for row, (trained, initial) in rows.items():
+            sampling = IteratedSampling(scale.num_steps, initial, num_chains=1)
             for column, (target, given) in COLUMNS.items():
                 if row == "cvae-prior" and target in given:
                     continue  # with the target given, both rows of CVAE are one
-                self.add(
-                    f"{table}/{row}/{column}",
-                    trained[target],
-                    conditional_log_likelihood,
-                    test,
-                    target=target,
-                    given=[*given],
-                    num_samples=scale.num_samples,
-                    iterated_sampling=IteratedSampling(scale.num_steps, initial, num_chains=1),
-                )
+                self._add_bound(f"{table}/{row}/{column}", trained[target], column, test, scale, sampling)
 
     def add_steps(self, figure: str, columns: Iterable[str], test: Mapping[str, Any], scale: Any) -> None:
         """The bounds over the steps of iterated sampling; of JMVAE-kl, which needs none, one."""
         for model in COMPARED:
             for steps in scale.steps if model != "jmvae-kl" else scale.steps[:1]:
+                sampling = IteratedSampling(steps, num_chains=1)
                 for column in columns:
-                    target, given = COLUMNS[column]
-                    self.add(
-                        f"{figure}/{model}/{column}/{steps}",
-                        model,
-                        conditional_log_likelihood,
-                        test,
-                        target=target,
-                        given=given,
-                        num_samples=scale.num_samples,
-                        iterated_sampling=IteratedSampling(steps, num_chains=1),
-                    )
+                    self._add_bound(f"{figure}/{model}/{column}/{steps}", model, column, test, scale, sampling)
+
+    def _add_bound(self, name: str, model: str, column: str, test: Mapping[str, Any], scale: Any, sampling) -> None:
+        target, given = COLUMNS[column]
+        options = {"target": target, "given": [*given], "num_samples": scale.num_samples}
+        self.add(name, model, conditional_log_likelihood, test, iterated_sampling=sampling, **options)
 
     def measurements(self) -> dict[str, Measurement]:
         """All of them by name."""

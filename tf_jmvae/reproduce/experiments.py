@@ -4,8 +4,7 @@ References:
   [1] Suzuki and Matsuo.
 """
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +20,14 @@ from tf_jmvae.reproduce import (
 from tf_jmvae.reproduce.collector import Models
 from tf_jmvae.reproduce.publish import publish, recorded
 from tf_jmvae.reproduce.study import Study
-from tf_jmvae.training.config import Config
 
 __all__ = ["reproduce"]
 
 
-@dataclass(frozen=True)
-class _Experiment:
-    """What an experiment trains, measures and draws, and options of its data."""
-
-    scales: dict[str, Any]
-    configs: Callable[..., dict[str, Config]]
-    measurements: Callable[..., dict[str, Any]]
-    figures: Callable[..., dict[str, Callable[[str], None]]]
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-_EXPERIMENTS = {
-    "mnist": _Experiment(mnist_plan.SCALES, mnist_plan.configs, mnist_measurements.measurements, mnist_figures.figures),
-    "celeba": _Experiment(
-        celeba_plan.SCALES,
-        celeba_plan.configs,
-        celeba_measurements.measurements,
-        celeba_pictures.figures,
-        {"mirror": True},
-    ),
+# What each trains, measures and draws, and options of its data.
+_EXPERIMENTS: dict[str, tuple[Any, Any, Any, dict[str, Any]]] = {
+    "mnist": (mnist_plan, mnist_measurements, mnist_figures, {}),
+    "celeba": (celeba_plan, celeba_measurements, celeba_pictures, {"mirror": True}),
 }
 
 
@@ -70,16 +52,16 @@ def reproduce(
       RunError: `folder` holds something else.
       OSError: the data cannot be had.
     """
-    experiment = _EXPERIMENTS[name]
-    size = experiment.scales[scale]
-    source = data.load(size.dataset, data_dir=data_dir, train_size=size.train_size, **experiment.options)
+    plan, numbers, pictures, options = _EXPERIMENTS[name]
+    size = plan.SCALES[scale]
+    source = data.load(size.dataset, data_dir=data_dir, train_size=size.train_size, **options)
     source = replace(source, test={modality: values[: size.test_size] for modality, values in source.test.items()})
     which = {"quick": scale == "quick"} if name == "mnist" else {"scale": scale}
     study = Study(folder, {"study": name, **which, "seed": seed})
-    trainings = experiment.configs(size, folder, data_dir, seed)
+    trainings = plan.configs(size, folder, data_dir, seed)
     study.train(trainings)
     models = Models(folder)
-    measured = study.measure(experiment.measurements(size, models, source, folder, seed))
+    measured = study.measure(numbers.measurements(size, models, source, folder, seed))
     sizes = {"train": len(source.train["x"]), "test": len(source.test["x"])}
     record = {
         "scale": {"name": scale, **asdict(size)},
@@ -88,4 +70,4 @@ def reproduce(
         "trainings": {training: study.provenance(training) for training in trainings},
         "measurements": recorded(measured),
     }
-    return publish(output, name, record, experiment.figures(size, models, source, measured, seed))
+    return publish(output, name, record, pictures.figures(size, models, source, measured, seed))

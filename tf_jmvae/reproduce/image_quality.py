@@ -12,23 +12,14 @@ __all__ = ["frechet_distance", "gradient_magnitude"]
 
 
 def gradient_magnitude(images: np.ndarray) -> np.ndarray:
-    """The mean length of the brightness gradient of each image, `[N]`, in grey levels per pixel.
-
-    Args:
-      images: uint8 RGB `[N, H, W, 3]`.
-    """
+    """The mean length of the brightness gradient of each image, uint8 RGB `[N, H, W, 3]`, in grey levels per pixel."""
     grey = images.astype(np.float64).mean(axis=-1)
     down, right = np.diff(grey, axis=1)[:, :, :-1], np.diff(grey, axis=2)[:, :-1]
     return np.hypot(down, right).mean(axis=(1, 2))
 
 
 def frechet_distance(features: np.ndarray, others: np.ndarray) -> float:
-    """`|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2))` of the means and covariances of two sets of features [1].
-
-    Args:
-      features: `[N, F]`.
-      others: `[M, F]`.
-    """
+    """`|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2))` of the means and covariances of features `[N, F]` and `[M, F]` [1]."""
     mean, other_mean = features.mean(axis=0), others.mean(axis=0)
     covariance, other_covariance = np.cov(features.T), np.cov(others.T)
     # The eigenvalues of C C' are real and not negative but for rounding.

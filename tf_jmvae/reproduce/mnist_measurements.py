@@ -1,7 +1,7 @@
 """Every number of the MNIST study, by name."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,8 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
     collector.add_steps("figure-4", ("x-given-w", "w-given-x"), first, scale)
     for model in COMPARED:
         name, cost = f"{model}-2d", _POINTS * scale.num_steps
-        collector.add_measurement(f"figure-5/{name}", name, _latents(models, name, test, scale, seed), cost)
+        latents = functools.partial(_latents, models, name, test, scale, seed)
+        collector.add_measurement(f"figure-5/{name}", name, latents, cost)
 
     for model in ("jmvae", "jmvae-kl", "jmvae-kl-0.1"):
         add(f"importance/{model}/joint", model, joint_log_likelihood, test, **samples)
@@ -85,27 +86,21 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
     return collector.measurements()
 
 
-def _latents(
-    models: Models, name: str, test: Mapping[str, np.ndarray], scale: Scale, seed: int
-) -> Callable[[], dict[str, Any]]:
+def _latents(models: Models, name: str, test: Mapping[str, np.ndarray], scale: Scale, seed: int) -> dict[str, Any]:
     """Figure 5: z from all modalities and from w alone; of a hierarchy the top layer."""
-
-    def compute() -> dict[str, Any]:
-        model = models(name)
-        batch = {modality: values[:_POINTS] for modality, values in test.items()}
-        points = {}
-        for number, (key, observed) in enumerate((("all", batch), ("w", {"w": batch["w"]}))):
-            posterior = model.posterior(observed, iterated_sampling=scale.num_steps, seed=seed)
-            z = posterior.sample(seed=(seed, number))
-            points[key] = (model.layers_of(z)[-1] if model.num_layers > 1 else z).numpy()
-        area = {key: float(np.sqrt(np.linalg.det(np.cov(z.T)))) for key, z in points.items()}
-        rounded = {key: np.round(z.astype(float), 4).tolist() for key, z in points.items()}
-        return {
-            "quantity": "area of z from w alone, as a share of that from all modalities (root of det cov)",
-            "mean": area["w"] / area["all"],
-            "num_examples": len(batch["w"]),
-            "seed": seed,
-            "points": {**rounded, "labels": batch["w"].argmax(-1).tolist()},
-        }
-
-    return compute
+    model = models(name)
+    batch = {modality: values[:_POINTS] for modality, values in test.items()}
+    points = {}
+    for number, (key, observed) in enumerate((("all", batch), ("w", {"w": batch["w"]}))):
+        posterior = model.posterior(observed, iterated_sampling=scale.num_steps, seed=seed)
+        z = posterior.sample(seed=(seed, number))
+        points[key] = (model.layers_of(z)[-1] if model.num_layers > 1 else z).numpy()
+    area = {key: float(np.sqrt(np.linalg.det(np.cov(z.T)))) for key, z in points.items()}
+    rounded = {key: np.round(z.astype(float), 4).tolist() for key, z in points.items()}
+    return {
+        "quantity": "area of z from w alone, as a share of that from all modalities (root of det cov)",
+        "mean": area["w"] / area["all"],
+        "num_examples": len(batch["w"]),
+        "seed": seed,
+        "points": {**rounded, "labels": batch["w"].argmax(-1).tolist()},
+    }

@@ -24,16 +24,9 @@ _NOT_RECORDED = ("points", "values", "versions")
 
 
 def publish(output: Path, study: str, record: Mapping[str, Any], figures: Mapping[str, Callable[[str], Any]]) -> Path:
-    """Draws the figures, and writes the record and its page.
+    """Draws the figures, each by its function of a path, and writes the record and its page; returns the page's path.
 
-    Args:
-      output: the folder where `results/STUDY.json`, `images/STUDY-*.png` and the page go.
-      study: its name.
-      record: what the page is made from.
-      figures: what draws each of them to a path, by name.
-
-    Returns:
-      The path of the page.
+    Into `output` go `results/STUDY.json`, `images/STUDY-*.png` and the page.
     """
     for name, draw in figures.items():
         replace_atomically(output / "images" / f"{study}-{name}.png", draw)

@@ -58,13 +58,9 @@ class Study:
             run.train(config, extra_callbacks=[_Progress(title, config.training.epochs, pace)], verbose=0)
 
     def measure(self, measurements: dict[str, Measurement]) -> dict[str, dict[str, Any]]:
-        """Every measurement by name; those that are not finished yet, or whose files are damaged, are computed.
+        """What every measurement gave, by name, with the versions and the commit that it was computed with.
 
-        Args:
-          measurements: by name.
-
-        Returns:
-          What they gave, with the versions and the commit that they were computed with.
+        Those that are not finished yet, or whose files are damaged, are computed.
         """
         results = {}
         finished = {name: self._measured(name) for name in measurements}

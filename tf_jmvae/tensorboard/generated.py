@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tf_jmvae.directions import named, pixels
+from tf_jmvae.tables import markdown
 from tf_jmvae.tensorboard.sheets import sheet
 
 __all__ = ["Direction"]
@@ -14,16 +15,10 @@ _LISTED = 3
 
 
 class Direction:
-    """One direction: the examples that it is shown for, drawn anew whenever asked.
+    """One direction, `target` from `given`: the examples that it is shown for, drawn anew whenever asked.
 
-    Args:
-      model: any model of the package.
-      target: the modality to generate.
-      given: the modalities to generate it from.
-      data: arrays `[N, ...]` by modality, real examples.
-      names: what the entries of each modality are called.
-      count: examples to show.
-      seed: of the samples.
+    `data` are real examples, arrays `[N, ...]` by modality, of which `count` are shown; `names` are what the entries of
+    each modality are called.
     """
 
     def __init__(
@@ -59,7 +54,7 @@ class Direction:
             for name, values in observed.items()
             if self._is_image(name)
         }
-        shown = {name: values for name, values in observed.items() if name not in rows and not self._is_image(name)}
+        shown = {name: values for name, values in observed.items() if not self._is_image(name)}
         if self._is_image(self._target):
             drawn = self._model.generate(observed, **self._options)[self._target]
             rows[f"{self._target} (from the mean of z)"] = pixels(self._model, self._target, mean)
@@ -70,10 +65,9 @@ class Direction:
             shown[self._target] = mean
         if not rows:
             return None
-        count = len(mean)
         captions = [
             [line for name, values in shown.items() for line in self._words(name, values[number])]
-            for number in range(count)
+            for number in range(len(mean))
         ]
         return sheet(list(rows.values()), captions, list(rows))
 
@@ -87,11 +81,11 @@ class Direction:
             columns[f"{self._target} (generated)"] = (self._target, mean)
         if not columns:
             return ""
-        lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-        for number in range(len(mean)):
-            cells = (", ".join(self._words(name, values[number])) for name, values in columns.values())
-            lines.append(f"| {number + 1} | " + " | ".join(cells) + " |")
-        return "\n".join(lines)
+        rows = (
+            [str(number + 1), *(", ".join(self._words(name, values[number])) for name, values in columns.values())]
+            for number in range(len(mean))
+        )
+        return markdown(["", *columns], rows)
 
     def _words(self, name: str, values: np.ndarray) -> list[str]:
         """A label with its probability, the attributes most present, or the first values."""

@@ -20,11 +20,8 @@ def write_examples(
 ) -> None:
     """What does not change while a model is trained: labels, pictures and the projector's configuration.
 
-    Args:
-      folder: of the event files; the projector finds `projector_config.pbtxt` there.
-      model: any model of the package.
-      data: arrays `[N, ...]` by modality.
-      names: what the entries of each modality are called.
+    The folder is that of the event files; the projector finds `projector_config.pbtxt` there. `data` are arrays
+    `[N, ...]` by modality, and `names` what the entries of each are called.
     """
     from google.protobuf import text_format
     from tensorboard.plugins import projector

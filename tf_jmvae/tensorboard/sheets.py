@@ -11,40 +11,27 @@ from tf_jmvae.images.grids import grid
 __all__ = ["sheet", "sprite"]
 
 _TILE = 84  # pixels, at least: small digits are enlarged by a whole factor
-_GAP, _LINE = 6, 13
+_GAP, _LINE, _TITLE = 6, 13, 15
 _INK = (30, 30, 30)
 
 
-def sheet(rows: Sequence[np.ndarray], captions: Sequence[Sequence[str]], titles: Sequence[str] = ()) -> np.ndarray:
-    """A grid of pictures on white, with a caption of some lines below each column and a title above each row.
+def sheet(rows: Sequence[np.ndarray], captions: Sequence[Sequence[str]], titles: Sequence[str]) -> np.ndarray:
+    """A grid of pictures on white, uint8 `[H, W, 3]`, with lines of text below each column and a title above each row.
 
-    Args:
-      rows: uint8 images `[N, H, W, C]` each, N the same in all.
-      captions: the lines below each column, N.
-      titles: of the rows.
-
-    Returns:
-      uint8 `[H, W, 3]`.
+    Each row has uint8 images `[N, H, W, C]`, N the same in all, and there are N captions.
     """
     font = ImageFont.load_default(size=10)
     factor = max(1, -(-_TILE // rows[0].shape[2]))
     width = rows[0].shape[2] * factor
-    heights = [row.shape[1] * factor + (_LINE + 2 if titles else 0) for row in rows]
+    strips = [_picture(grid(row[None], factor=factor, gap=_GAP)) for row in rows]
     lines = max(map(len, captions), default=0)
-    size = (
-        len(captions) * (width + _GAP) + _GAP,
-        sum(heights) + _GAP * (len(rows) + 1) + lines * _LINE,
-    )
-    canvas = Image.new("RGB", size, "white")
-    pen = ImageDraw.Draw(canvas)
-    top = _GAP
-    for number, row in enumerate(rows):
-        if titles:
-            pen.text((_GAP, top - 2), titles[number], fill=_INK, font=font)
-        for column, picture in enumerate(row):
-            place = (_GAP + column * (width + _GAP), top + (_LINE + 2 if titles else 0))
-            canvas.paste(_picture(picture).resize((width, picture.shape[0] * factor), Image.Resampling.NEAREST), place)
-        top += heights[number] + _GAP
+    height = sum(strip.height + _TITLE for strip in strips) + lines * _LINE
+    canvas = Image.new("RGB", (strips[0].width, height), "white")
+    pen, top = ImageDraw.Draw(canvas), 0
+    for title, strip in zip(titles, strips, strict=True):
+        pen.text((_GAP, top + 4), title, fill=_INK, font=font)
+        canvas.paste(strip, (0, top + _TITLE))
+        top += _TITLE + strip.height
     for column, texts in enumerate(captions):
         for line, text in enumerate(texts):
             place = (_GAP + column * (width + _GAP), top - 4 + line * _LINE)
@@ -53,11 +40,7 @@ def sheet(rows: Sequence[np.ndarray], captions: Sequence[Sequence[str]], titles:
 
 
 def sprite(images: np.ndarray) -> Image.Image:
-    """Small pictures in a square grid, row by row, as the embedding projector cuts them out.
-
-    Args:
-      images: uint8 `[N, H, W, C]`.
-    """
+    """Small pictures, uint8 `[N, H, W, C]`, in a square grid, row by row, as the embedding projector cuts them out."""
     side = math.isqrt(len(images) - 1) + 1
     white = np.full((side**2 - len(images), *images.shape[1:]), 255, np.uint8)
     return _picture(grid(np.concatenate([images, white]).reshape(side, side, *images.shape[1:])))
@@ -68,8 +51,8 @@ def _picture(image: np.ndarray) -> Image.Image:
 
 
 def _fitting(text: str, width: int, font: ImageFont.FreeTypeFont) -> str:
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
+    shown = text
+    while text and font.getlength(shown) > width:
         text = text[:-1]
-    return text + "…"
+        shown = f"{text}…"
+    return shown

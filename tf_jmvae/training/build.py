@@ -42,12 +42,9 @@ def from_preset(preset: str, **overrides: Any) -> MultimodalVAE:
 def build_model(
     config: ModelConfig, num_steps: int = 1, preprocessing: Mapping[str, Preprocessing] | None = None
 ) -> MultimodalVAE:
-    """A new model from its configuration.
+    """A new model from its configuration, with so many steps of iterated sampling.
 
-    Args:
-      config: the model's.
-      num_steps: of its iterated sampling.
-      preprocessing: how the data's images were made, by modality, where that is known.
+    `preprocessing` is how the data's images were made, by modality, where that is known.
     """
     made = preprocessing or {}
     modalities = {name: _modality(modality, made.get(name)) for name, modality in config.modalities.items()}

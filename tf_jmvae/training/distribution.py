@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -27,14 +27,10 @@ _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.Cancelled
 
 
 class Devices:
-    """The devices that share a run's work, as this process sees them.
-
-    Args:
-      strategy: of `tf.distribute`; None for one device.
-      cluster: the workers; None for this process alone.
+    """The devices that share a run's work, as this process sees them; without a cluster, it is alone.
 
     Attributes:
-      strategy: as given.
+      strategy: of `tf.distribute`; None for one device.
       num_replicas: into so many parts every global batch is divided.
       is_chief: whether this process writes and prints; the only process always does.
     """
@@ -52,8 +48,7 @@ class Devices:
     def batches(self, make: Callable[[Shares | None], tf.data.Dataset]) -> Any:
         """A dataset for `fit`, of which each replica gets its share of every global batch, and makes no other.
 
-        Args:
-          make: makes the dataset of those shares; `from_arrays` with all but `shares` set.
+        `make` makes the dataset of those shares: `from_arrays` with all but `shares` set.
         """
         if self.num_replicas == 1:
             return make(None)
@@ -165,8 +160,9 @@ def connect(name: str) -> Devices:
         raise ValueError("--strategy multi-worker needs the environment variable TF_CONFIG; see docs/scaling.md.")
     if cluster is not None and len(cluster.workers) > 1:
         return _workers(cluster)
-    devices = _local_devices()
-    if name == "mirrored" or (name != "none" and len(devices) > 1 and "GPU" in devices[0]):
+    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    devices = [device.name for device in tf.config.list_logical_devices(kind)]
+    if name == "mirrored" or (name != "none" and len(devices) > 1 and kind == "GPU"):
         return Devices(tf.distribute.MirroredStrategy(devices))
     return Devices()
 
@@ -181,11 +177,6 @@ def _workers(cluster: Cluster) -> Devices:
             "A process can become one of several workers only before TensorFlow has run anything in it; "
             f"start a new one. TensorFlow says: {error}"
         ) from error
-
-
-def _local_devices() -> Sequence[str]:
-    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
-    return [device.name for device in tf.config.list_logical_devices(kind)]
 
 
 def _state(model: keras.Model) -> list[keras.Variable]:

@@ -30,14 +30,11 @@ def foreign_names(path: str | os.PathLike) -> list[str]:
 
 def _foreign(entry: dict[str, Any]) -> Iterator[str]:
     module, name = entry.get("module") or "builtins", entry.get("class_name")
+    registered = str(entry.get("registered_name") or name)
     if name in _CODE:
         yield f"{module}.{name}"
-    elif str(module).split(".")[0] not in _KNOWN and keras.saving.get_registered_object(_registered(entry)) is None:
+    elif str(module).split(".")[0] not in _KNOWN and keras.saving.get_registered_object(registered) is None:
         yield f"{module}.{entry.get('config') if name == 'function' else name}"
-
-
-def _registered(entry: dict[str, Any]) -> str:
-    return str(entry.get("registered_name") or entry.get("class_name"))
 
 
 def _entries(value: Any) -> Iterator[dict[str, Any]]:

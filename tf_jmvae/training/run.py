@@ -10,7 +10,6 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -28,7 +27,7 @@ from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.optimizers import FusedAdam
 from tf_jmvae.provenance import environment
 from tf_jmvae.training.build import build_model
-from tf_jmvae.training.config import PLAYERS_RATES, Config, TrainingConfig
+from tf_jmvae.training.config import PLAYERS_RATES, Config
 from tf_jmvae.training.distribution import Devices, connect
 from tf_jmvae.training.errors import RunError
 from tf_jmvae.training.run_folder import (
@@ -177,8 +176,9 @@ def _compile(model: MultimodalVAE, config: Config, steps_per_epoch: int) -> None
     training = config.training
 
     def optimizer(rate: float) -> FusedAdam:
-        schedule = _schedule(rate, training, steps_per_epoch)
-        return FusedAdam(schedule, beta_1=training.beta_1, global_clipnorm=training.clip_norm)
+        cosine = keras.optimizers.schedules.CosineDecay(rate, training.epochs * steps_per_epoch)
+        rates = cosine if training.decay == "cosine" else rate
+        return FusedAdam(rates, beta_1=training.beta_1, global_clipnorm=training.clip_norm)
 
     players = {
         player: optimizer(rate)
@@ -203,12 +203,6 @@ def steps_in_one_call(steps_per_epoch: int) -> int:
     return max(steps for steps in range(1, 17) if steps_per_epoch % steps == 0)
 
 
-def _schedule(rate: float, training: TrainingConfig, steps_per_epoch: int) -> Any:
-    if training.decay == "cosine":
-        return keras.optimizers.schedules.CosineDecay(rate, training.epochs * steps_per_epoch)
-    return rate
-
-
 def _fit(
     devices: Devices,
     model: MultimodalVAE,
@@ -228,12 +222,10 @@ def _fit(
         devices.share_state(model)
         if verbose:
             print(f"Continuing {run_dir} after epoch {done} of {training.epochs}.")
-    of_chief = [
-        callbacks.DiscriminatorCollapse(),
-        *_tensorboard(source, config, run_dir),
-        checkpoint,
-        *extra_callbacks,
-    ]
+    of_chief = [callbacks.DiscriminatorCollapse(), checkpoint, *extra_callbacks]
+    if training.tensorboard:  # before the checkpoint: an epoch that counts as done has then been logged
+        options = {"class_names": source.class_names, "seed": config.seed}
+        of_chief.insert(1, callbacks.TensorBoard(run_dir / TENSORBOARD, source.test, **options))
     if not done and devices.is_chief:  # what a run that was killed in its first epoch logged, it logs again
         shutil.rmtree(run_dir / TENSORBOARD, ignore_errors=True)
     if done < training.epochs:
@@ -263,13 +255,6 @@ def _diverged(problem: str, checkpoint: callbacks.Checkpoint) -> str:
     reached = checkpoint.epochs_done()
     kept = f" The weights of epoch {reached} are kept in {checkpoint.directory}." if reached else ""
     return f"{problem}{kept} Train anew with --overwrite and a lower --learning-rate, or with --clip-norm 100."
-
-
-def _tensorboard(source: data.Source, config: Config, run_dir: Path) -> list[keras.callbacks.Callback]:
-    if not config.training.tensorboard:
-        return []
-    options = {"class_names": source.class_names, "seed": config.seed}
-    return [callbacks.TensorBoard(run_dir / TENSORBOARD, source.test, **options)]
 
 
 class _Stopwatch(keras.callbacks.Callback):

@@ -75,14 +75,10 @@ def prepare(run_dir: Path, config: Config) -> None:
         with explained(run_dir):
             run_dir.rename(discarded)
             shutil.rmtree(discarded)
-    elif run_dir.exists() and not _is_empty(run_dir):
+    # A first file whose writing was cut off is nothing.
+    elif run_dir.is_file() or (run_dir.is_dir() and any(path.name != "config~.json" for path in run_dir.iterdir())):
         raise RunError(f"{run_dir} holds files that are no run's; choose another folder with --run-dir.")
     write_json(run_dir / "config.json", {"config": config.model_dump(mode="json"), **environment()})
-
-
-def _is_empty(run_dir: Path) -> bool:
-    """Whether nothing is there but a first file whose writing was cut off."""
-    return run_dir.is_dir() and all(path.name == "config~.json" for path in run_dir.iterdir())
 
 
 def _recorded(run_dir: Path) -> dict[str, Any] | None:
@@ -161,15 +157,15 @@ def describe(run_dir: Path) -> dict[str, Any]:
     if not (run_dir / "metrics.json").is_file():
         return {"training": {}, "metrics": {}}
     advice = "Without them, export a copy of model.keras in a folder of its own."
-    recorded = read_json(run_dir / "config.json", advice)
-    if _recorded(run_dir) is None or not isinstance(recorded["config"], dict):
-        raise RunError(f"{run_dir / 'config.json'} is no run's: it has no config, or no versions. {advice}")
-    recorded["config"] = {key: value for key, value in recorded["config"].items() if key not in _NOT_DESCRIBED}
-    if not isinstance(recorded["config"].get("data"), dict):
-        raise RunError(f"{run_dir / 'config.json'} is no run's: its config has no data. {advice}")
-    recorded["config"]["data"] = {key: value for key, value in recorded["config"]["data"].items() if key != "data_dir"}
-    metrics = read_json(run_dir / "metrics.json", advice)
-    return {"training": recorded, "metrics": metrics}
+    path = run_dir / "config.json"
+    recorded = read_json(path, advice)
+    if _recorded(run_dir) is None or not isinstance(config := recorded["config"], dict):
+        raise RunError(f"{path} is no run's: it has no config, or no versions. {advice}")
+    if not isinstance(config.get("data"), dict):
+        raise RunError(f"{path} is no run's: its config has no data. {advice}")
+    config["data"].pop("data_dir", None)
+    recorded["config"] = {key: value for key, value in config.items() if key not in _NOT_DESCRIBED}
+    return {"training": recorded, "metrics": read_json(run_dir / "metrics.json", advice)}
 
 
 def read_json(path: Path, advice: str) -> Any:

@@ -1,4 +1,4 @@
-"""Small charts, one for each term of the bound, as data for inline SVG."""
+"""Small charts, one for each term of the bound: the numbers that the page's template draws."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -30,20 +30,17 @@ class Chart:
     Attributes:
       name: the term's.
       meaning: what it says, a sentence.
-      train: SVG points of every epoch, `x,y x,y ..`.
+      train: points `(x, y)` of every epoch.
       validation: the same of the epochs that were evaluated.
-      marks: the single points of `validation`.
-      x_ticks: positions and labels.
-      y_ticks: positions and labels.
+      x_ticks, y_ticks: positions and labels.
       last: the last values, as text.
       alt: all of it in words.
     """
 
     name: str
     meaning: str
-    train: str
-    validation: str
-    marks: list[tuple[float, float]]
+    train: list[tuple[float, float]]
+    validation: list[tuple[float, float]]
     x_ticks: list[tuple[float, str]]
     y_ticks: list[tuple[float, str]]
     last: dict[str, str]
@@ -110,9 +107,8 @@ def _chart(name: str, train: Sequence[float | None], validation: Sequence[float 
     return Chart(
         name=name,
         meaning=meaning(name),
-        train=" ".join(f"{x(e)},{y(v)}" for e, v in points),
-        validation=" ".join(f"{x(e)},{y(v)}" for e, v in checked),
-        marks=[(x(e), y(v)) for e, v in checked] if len(checked) <= 40 else [],
+        train=[(x(e), y(v)) for e, v in points],
+        validation=[(x(e), y(v)) for e, v in checked],
         x_ticks=[(x(e), str(e)) for e in x_values],
         y_ticks=[(y(v), number(v, places)) for v in y_values],
         last=last,

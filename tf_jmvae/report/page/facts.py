@@ -1,11 +1,13 @@
-"""What a run was: its headline in words, and its settings in groups."""
+"""What a run was: its headline in words, its numbers with their errors, and its settings in groups."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tf_jmvae.report.page.numbers import duration, number, percent
+from tf_jmvae.report.page.curves import meaning
+from tf_jmvae.report.page.numbers import aligned, decimals, duration, number, percent
 from tf_jmvae.report.page.record import Record
 
-__all__ = ["headline", "key_numbers", "settings", "sources"]
+__all__ = ["headline", "key_numbers", "likelihoods", "metrics", "settings"]
 
 _KINDS = {
     "vae": "VAE",
@@ -18,6 +20,17 @@ _KINDS = {
 }
 _DATASETS = {"mnist": "MNIST", "celeba": "CelebA", "digits": "scikit-learn's digits"}
 _LEFT_OUT = {"modalities", "run_dir", "overwrite", "source", "discriminator", "data_dir"}
+
+_ESTIMATORS = {
+    "bound": "lower bound, Eq. (11)",
+    "conditional bound": "lower bound, Eq. (11)",
+    "monte_carlo": "Monte Carlo",
+    "conditional Monte Carlo": "Monte Carlo",
+    "importance": "importance sampling",
+    "conditional importance": "importance sampling",
+    "joint importance": "importance sampling",
+    "marginal importance": "importance sampling",
+}
 
 
 def headline(record: Record) -> str:
@@ -53,6 +66,36 @@ def key_numbers(record: Record) -> list[tuple[str, str]]:
     return found[:4]
 
 
+def likelihoods(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Rows of an evaluation as texts: quantity, estimator, mean, error, ess and samples.
+
+    The mean is rounded to the place of the second digit of its standard error.
+    """
+    places = [decimals(row.get("standard_error")) for row in rows]
+    means = aligned([number(row.get("mean"), p) for row, p in zip(rows, places, strict=True)])
+    errors = aligned([number(row.get("standard_error"), p) for row, p in zip(rows, places, strict=True)])
+    return [
+        {
+            "quantity": row["quantity"],
+            "estimator": _ESTIMATORS.get(row["estimator"], str(row["estimator"]).replace("_", " ")),
+            "mean": mean,
+            "error": error,
+            "ess": "" if row.get("effective_sample_size") is None else number(row["effective_sample_size"], 1),
+            "samples": f"{row['num_samples']:,}",
+        }
+        for row, mean, error in zip(rows, means, errors, strict=True)
+    ]
+
+
+def metrics(values: Mapping[str, float]) -> list[dict[str, str]]:
+    """Rows of name, value and meaning: the bound first, shares in per cent."""
+    order = sorted(values, key=lambda name: (name != "elbo", not name.startswith("accuracy"), name == "loss"))
+    texts = aligned(
+        [percent(values[name]) if name.startswith("accuracy") else number(values[name], 2) for name in order]
+    )
+    return [{"name": name, "value": text, "meaning": meaning(name)} for name, text in zip(order, texts, strict=True)]
+
+
 def settings(record: Record) -> list[tuple[str, list[tuple[str, str]]]]:
     """Groups of names and values: what was set, and where it ran."""
     config = record.config.model_dump(mode="json")
@@ -69,11 +112,6 @@ def settings(record: Record) -> list[tuple[str, list[tuple[str, str]]]]:
     groups.append(("Run", _rows(run)))
     groups.append(("Versions", _rows(record.versions)))
     return [(title, rows) for title, rows in groups if rows]
-
-
-def sources(record: Record) -> str:
-    """Where the preset's numbers come from."""
-    return " ".join(record.config.source.split())
 
 
 def _rows(values: dict[str, Any]) -> list[tuple[str, str]]:

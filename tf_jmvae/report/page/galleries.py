@@ -1,19 +1,52 @@
 """What the model makes, in both directions, as captioned pictures."""
 
+import base64
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from tf_jmvae.data import Source
 from tf_jmvae.directions import directions, named, pixels
 from tf_jmvae.report.page.numbers import number, percent
-from tf_jmvae.report.page.pictures import Picture, strip
 
 __all__ = ["Bar", "Card", "Gallery", "galleries", "of_directions"]
 
 _SAMPLES, _NAMED, _LISTED, _PRIOR, _FACES, _ATTRIBUTES = 6, 12, 3, 24, 8, 6
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image inside the page.
+
+    Attributes:
+      pixels: uint8 `[H, W, 1]` or `[H, W, 3]`.
+      alt: what it shows, in words.
+      rows: images in it, one below the other.
+    """
+
+    pixels: np.ndarray
+    alt: str
+    rows: int = 1
+
+    @property
+    def style(self) -> str:
+        """`"ink"`, which is dark on white and may be shown as light on dark, or `"photograph"`."""
+        return "ink" if self.pixels.shape[-1] == 1 else "photograph"
+
+    @property
+    def uri(self) -> str:
+        """All its bytes: a PNG, or a JPEG of colours."""
+        buffer = io.BytesIO()
+        if self.style == "ink":
+            Image.fromarray(self.pixels[..., 0]).save(buffer, format="PNG", optimize=True)
+        else:
+            Image.fromarray(self.pixels).save(buffer, format="JPEG", quality=92, subsampling=0)
+        kind = "png" if self.style == "ink" else "jpeg"
+        return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 @dataclass(frozen=True)
@@ -61,13 +94,7 @@ class Gallery:
 
 
 def galleries(model: Any, source: Source | None, *, seed: int) -> list[Gallery]:
-    """Every gallery that the model and the data allow.
-
-    Args:
-      model: any model of the package.
-      source: its data; without them, what needs real examples is left out.
-      seed: of the samples.
-    """
+    """Every gallery that the model and the data allow; without data, what needs real examples is left out."""
     maker = _Maker(model, source, {"seed": seed})
     more = [gallery for gallery in (maker.reconstructions(), maker.prior()) if gallery]
     return [*of_directions(model, source, seed=seed), *more]
@@ -78,6 +105,11 @@ def of_directions(model: Any, source: Source | None, *, seed: int) -> list[Galle
     maker = _Maker(model, source, {"seed": seed})
     made = [maker.direction(target, given) for target, given in directions(model)]
     return [gallery for gallery in made if gallery]
+
+
+def _strip(images: np.ndarray, alt: str) -> Picture:
+    """Images one below the other, uint8 `[N, H, W, C]`."""
+    return Picture(images.reshape(-1, *images.shape[2:]), alt, len(images))
 
 
 class _Maker:
@@ -104,7 +136,7 @@ class _Maker:
         mean = self.model.generate(labels, targets=[target], latent="mean", **self.options)[target].numpy()
         images = pixels(self.model, target, np.concatenate([mean[:, None], drawn], axis=1))
         cards = [
-            Card(strip(column, f"Images made for the label {name}: the mean, then {_SAMPLES} samples."), name)
+            Card(_strip(column, f"Images made for the label {name}: the mean, then {_SAMPLES} samples."), name)
             for name, column in zip(self.names[given], images, strict=True)
         ]
         text = (
@@ -141,25 +173,25 @@ class _Maker:
     def named_from_images(self, target: str, given: str) -> Gallery | None:
         if given not in self.test or target not in self.test:
             return None
-        count = _NAMED if self.kinds[target] == "label" else _FACES
+        is_label = self.kinds[target] == "label"
+        count = _NAMED if is_label else _FACES
         images = self.model.read({given: self.test[given][:count]})[given].numpy()
         truth = self.test[target][:count]
         made = self.model.generate({given: images}, targets=[target], latent="mean", **self.options)[target].numpy()
         cards = []
         for image, values, real in zip(pixels(self.model, given, images), made, truth, strict=True):
-            is_label = self.kinds[target] == "label"
             bars = self._classes(target, values, real) if is_label else self._attributes(target, values, real)
             note = self._missed(target, values, real)
             words = ", ".join(f"{bar.name} {bar.value}" for bar in bars)
             cards.append(Card(Picture(image, f"A test image; the model names {words}."), bars=bars, note=note))
-        what = "how likely it finds each label" if self.kinds[target] == "label" else "which attributes it sees"
-        scale = "" if self.kinds[target] == "label" else ", from 0, undecided, to 1"
+        what = "how likely it finds each label" if is_label else "which attributes it sees, from 0, undecided, to 1"
         text = (
-            f"Images {given} that the model never saw in training, the first of the test set, and {what}{scale}. "
+            f"Images {given} that the model never saw in training, the first of the test set, and {what}. "
             "✓ marks what is right, ✗ what is not."
         )
-        title = "Labels" if self.kinds[target] == "label" else "Attributes"
-        return Gallery(f"{title} from images: {target} given {given}", text, cards, "cards")
+        return Gallery(
+            f"{'Labels' if is_label else 'Attributes'} from images: {target} given {given}", text, cards, "cards"
+        )
 
     def reconstructions(self) -> Gallery | None:
         target = next((name for name in self.model.targets if self.kinds[name] == "image" and name in self.test), None)
@@ -169,7 +201,7 @@ class _Maker:
         made = self.model.generate(real, targets=[target], latent="mean", seed=self.options["seed"])[target]
         pairs = zip(pixels(self.model, target, real[target]), pixels(self.model, target, made), strict=True)
         alt = "A test image, and below it the model's reconstruction."
-        cards = [Card(strip(np.stack(pair), alt)) for pair in pairs]
+        cards = [Card(_strip(np.stack(pair), alt)) for pair in pairs]
         size = f"{self.model.latent_dim} numbers{' a layer' if getattr(self.model, 'num_layers', 1) > 1 else ''}"
         text = f"Above, test images; below, what is left of them after they went through z, {size}."
         return Gallery(f"Reconstruction of {target}", text, cards, "columns")

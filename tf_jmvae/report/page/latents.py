@@ -24,14 +24,12 @@ class Panel:
 
     Attributes:
       title: which z.
-      groups: the number of each class that occurs, in `LatentMap.classes`, and an SVG path of its points.
-      labels: `(x, y, text)` at the middle of each class.
+      groups: the number of each class that occurs, in `LatentMap.classes`, its points and their middle, `(x, y)` each.
       alt: in words.
     """
 
     title: str
-    groups: list[tuple[int, str]]
-    labels: list[tuple[float, float, str]]
+    groups: list[tuple[int, list[list[float]], list[float]]]
     alt: str
 
 
@@ -113,26 +111,20 @@ def _latents(model: Any, test, names, seed: int, *, mean: bool) -> np.ndarray:
 
 def _classes(model: Any, source: Source, test, points: np.ndarray) -> tuple[list[str], list[np.ndarray], str]:
     """What colours the points: the label, else the attribute that is best told apart."""
-    names = {name: modality.spec.names(source.class_names) for name, modality in model.modalities.items()}
-    for name, modality in model.modalities.items():
-        if modality.spec.kind == "label":
-            labels = test[name].argmax(-1)
-            return list(names[name]), [labels == c for c in range(len(names[name]))], f"The colour is its {name}."
-    for name, modality in model.modalities.items():
-        if modality.spec.kind == "attributes":
-            present = test[name] > 0
-            # How much of an attribute the two directions explain; one that nearly all or none have shows little.
-            share = present.mean(axis=0)
-            explained = np.square(np.nan_to_num(_correlations(points, present))).sum(axis=0)
-            entry = int(np.where((share > 0.2) & (share < 0.8), explained, explained - 2).argmax())
-            words = names[name][entry].replace("_", " ")
-            members = [present[:, entry], ~present[:, entry]]
-            return (
-                [words, f"not {words}"],
-                members,
-                f"The colour is the attribute {words}, which differs most along them of those that many have.",
-            )
-    return ["test examples"], [np.ones(len(points), bool)], ""
+    label, attributes = map(model.spec.first, ("label", "attributes"))
+    if label:
+        names, labels = model.modalities[label].spec.names(source.class_names), test[label].argmax(-1)
+        return list(names), [labels == c for c in range(len(names))], f"The colour is its {label}."
+    if not attributes:
+        return ["test examples"], [np.ones(len(points), bool)], ""
+    present = test[attributes] > 0
+    # How much of an attribute the two directions explain; one that nearly all or none have shows little.
+    share = present.mean(axis=0)
+    explained = np.square(np.nan_to_num(_correlations(points, present))).sum(axis=0)
+    entry = int(np.where((share > 0.2) & (share < 0.8), explained, explained - 2).argmax())
+    words = model.modalities[attributes].spec.names(source.class_names)[entry].replace("_", " ")
+    text = f"The colour is the attribute {words}, which differs most along them of those that many have."
+    return [words, f"not {words}"], [present[:, entry], ~present[:, entry]], text
 
 
 def _correlations(points: np.ndarray, present: np.ndarray) -> np.ndarray:
@@ -145,12 +137,9 @@ def _correlations(points: np.ndarray, present: np.ndarray) -> np.ndarray:
 
 def _panel(title: str, z: np.ndarray, reach: float, classes: list[str], members: list[np.ndarray]) -> Panel:
     places = np.round((z * [1, -1] / reach + 1) / 2 * SIZE, 1)
-    groups, labels = [], []
-    for number, (name, own) in enumerate(zip(classes, members, strict=True)):
-        if not own.any():
-            continue
-        groups.append((number, "".join(f"M{x:g} {y:g}h0" for x, y in places[own])))
-        if len(classes) > 2:
-            x, y = np.median(places[own], axis=0)
-            labels.append((round(float(x), 1), round(float(y), 1), name))
-    return Panel(title, groups, labels, f"Map of z, {title}, of {len(z)} test examples in {len(classes)} classes.")
+    groups = [
+        (number, places[own].tolist(), np.median(places[own], axis=0).round(1).tolist())
+        for number, own in enumerate(members)
+        if own.any()
+    ]
+    return Panel(title, groups, f"Map of z, {title}, of {len(z)} test examples in {len(classes)} classes.")

@@ -7,7 +7,7 @@ import jinja2
 
 from tf_jmvae.data import Source
 from tf_jmvae.files import write_text
-from tf_jmvae.report.page import curves, facts, galleries, latents, tables
+from tf_jmvae.report.page import curves, facts, galleries, latents
 from tf_jmvae.report.page.record import Record, read, read_json
 from tf_jmvae.training.evaluate import EVALUATION, evaluate_run
 from tf_jmvae.training.run import RunError
@@ -46,16 +46,16 @@ def write(run_dir: Path, output: Path | None = None, *, data_dir: Path | None = 
         "title": run_dir.resolve().name,
         "headline": facts.headline(record),
         "key_numbers": facts.key_numbers(record),
-        "metrics": tables.metrics(record.metrics),
+        "metrics": facts.metrics(record.metrics),
         "evaluation": evaluation,
-        "likelihoods": tables.likelihoods(evaluation.get("rows", [])),
+        "likelihoods": facts.likelihoods(evaluation.get("rows", [])),
         "charts": curves.charts(record.history),
         "chart_size": (curves.WIDTH, curves.HEIGHT),
         "galleries": galleries.galleries(model, source, **options) if model else [],
         "latent_map": latents.latent_map(model, source, **options) if model and source else None,
         "map_size": latents.SIZE,
         "settings": facts.settings(record),
-        "sources": facts.sources(record),
+        "sources": " ".join(record.config.source.split()),
     }
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tf_jmvae.report.page"),

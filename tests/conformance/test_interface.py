@@ -2,10 +2,6 @@
 
 import functools
 import itertools
-import pathlib
-import pickle
-import subprocess
-import sys
 
 import exported
 import keras
@@ -13,12 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from serving_stub import ServingStub, pixels
-from tensorflow.core.protobuf import config_pb2, saved_model_pb2
 
 import tf_jmvae as tj
 from tf_jmvae.registry import MODELS
 
-C_API = pathlib.Path(exported.__file__).with_name("c_api.py")
 ROWS, STEPS = 3, 2
 
 # What each registered kind is tried with: its modalities, and options. x and r are images, w is a label, a attributes.
@@ -40,14 +34,18 @@ def test_every_registered_kind_is_among_them():
 @pytest.fixture(scope="module", params=KINDS)
 def case(request, tmp_path_factory):
     """The model, what it is asked, and where it is: in memory, in a file, exported, and served."""
-    return Case(request.param, tmp_path_factory.mktemp("interface"))
+    with exported.optimizers(request.param in exported.OPTIMIZED):
+        case = Case(request.param, tmp_path_factory.mktemp("interface"))
+        with ServingStub({"served": {1: case.version}}) as stub:
+            case.stub = stub
+            yield case
 
 
 class Case:
     def __init__(self, kind, folder):
         names, options = KINDS[kind]
         keras.utils.set_random_seed(7)
-        self.folder = folder
+        self.folder, self._opened = folder, {}
         self.model = MODELS.get(kind)(_modalities(names), 4, iterated_sampling=STEPS, **options)
         for name in self.model.standardizations:
             shape, random = self.model.modalities[name].event_shape, np.random.default_rng(1)
@@ -68,6 +66,18 @@ class Case:
         self.png = {name: [_encoded(image) for image in levels] for name, levels in self.levels.items()}
         self.model.save(folder / "model.keras")
         self.version = self.model.export(folder / "exported", num_samples=10)
+
+    def opened(self, way):
+        """The model, opened once in each of the ways."""
+        handles = {
+            "keras": self.folder / "model.keras",
+            "folder": self.version.parent,
+            "grpc": f"grpc://{self.stub.grpc}/v1/models/served",
+            "rest": f"{self.stub.rest}/v1/models/served/versions/1",
+        }
+        if way not in self._opened:
+            self._opened[way] = tj.open_model(handles[way], **({"num_samples": 10} if way == "keras" else {}))
+        return self._opened[way]
 
     @functools.cached_property
     def answers(self):
@@ -214,35 +224,19 @@ def _assert_close(found, expected, words):
         np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-5, err_msg=f"{words}: {name}")
 
 
-WAYS = ("keras", "folder", "grpc", "rest")
-
-
-@pytest.fixture
-def opened(case):
-    """Opens the model in one of the ways."""
-    with ServingStub({"served": {1: case.version}}) as stub:
-        handles = {
-            "keras": case.folder / "model.keras",
-            "folder": case.version.parent,
-            "grpc": f"grpc://{stub.grpc}/v1/models/served",
-            "rest": f"{stub.rest}/v1/models/served/versions/1",
-        }
-        yield lambda way: tj.open_model(handles[way], **({"num_samples": 10} if way == "keras" else {}))
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_every_verb_gives_what_the_keras_model_gives(case, opened, way, caplog):
-    model = opened(way)
+@pytest.mark.parametrize("way", ["keras", "folder", "grpc", "rest"])
+def test_every_verb_gives_what_the_keras_model_gives(case, way, caplog):
+    model = case.opened(way)
     for (words, ask, _), expected in zip(case.questions(), case.answers, strict=True):
         _assert_close(ask(model), expected, f"{way}: {words}")
     assert "retracing" not in caplog.text  # a warning by which TensorFlow would trouble users
 
 
-def test_pictures_are_one_in_every_form_that_they_are_given_and_shown_in(case, opened):
+def test_pictures_are_one_in_every_form_that_they_are_given_and_shown_in(case):
     """As values, as pixels and as PNG, the model's inputs and outputs are the same."""
     shown = [name for name in case.levels if name in case.model.targets]
     for way in ("keras", "grpc"):
-        model = opened(way)
+        model = case.opened(way)
         expected = model.reconstruct(case.values)
         levels = {name: case.model.pixels(name, expected[name]).numpy().astype(int) for name in shown}
         for form in (case.levels, case.png):
@@ -252,45 +246,3 @@ def test_pictures_are_one_in_every_form_that_they_are_given_and_shown_in(case, o
             assert in_pixels[name].dtype == np.uint8
             assert np.abs(in_pixels[name] - levels[name]).max() <= 1
             assert np.abs(np.stack([pixels(data) for data in in_png[name]]) - levels[name]).max() <= 1
-
-
-def test_the_loading_path_of_tf_serving_gives_the_same(case, monkeypatch):
-    """What the verbs ask of an exported model, asked again through TensorFlow's C API, without its Python."""
-    model, asked = tj.open_model(case.version), []
-    predict = type(model)._predict
-
-    def recorded(self, signature, inputs):
-        outputs = predict(self, signature, inputs)
-        asked.append((signature, dict(inputs), outputs))
-        return outputs
-
-    monkeypatch.setattr(type(model), "_predict", recorded)
-    for _, ask, _ in case.questions():
-        ask(model)
-    model.reconstruct(case.values | case.png, images="png")
-    assert len(asked) > 6
-    saved = saved_model_pb2.SavedModel.FromString((case.version / "saved_model.pb").read_bytes())
-    definitions = saved.meta_graphs[0].signature_def
-    calls = [
-        (
-            {definitions[name].inputs[key].name: value for key, value in inputs.items()},
-            {key: info.name for key, info in definitions[name].outputs.items()},
-        )
-        for name, inputs, _ in asked
-    ]
-    config = config_pb2.ConfigProto()
-    config.graph_options.rewrite_options.disable_meta_optimizer = True
-    (case.folder / "calls").write_bytes(pickle.dumps((str(case.version), config.SerializeToString(), calls)))
-    libraries = pathlib.Path(tf.__file__).parent
-    command = [sys.executable, C_API, libraries, case.folder / "calls", case.folder / "results"]
-    subprocess.run(command, check=True, capture_output=True, timeout=200)
-    results = pickle.loads((case.folder / "results").read_bytes())
-    for (name, _, expected), found in zip(asked, results, strict=True):
-        for key, value in expected.items():
-            if value.dtype == object:
-                found[key], value = (
-                    np.stack([pixels(data) for data in item]).astype(int) for item in (found[key], value)
-                )
-                assert np.abs(found[key] - value).max() <= 1, name
-            else:
-                np.testing.assert_allclose(found[key], value, rtol=1e-5, atol=1e-5, err_msg=f"{name}: {key}")

@@ -1,11 +1,9 @@
 """Models of every kind, exported in a process of its own, for the tests of serving.
 
-    python exported.py FOLDER [KIND ..]
-
-TensorFlow's graph optimizers, slow to start, work in the exported functions of the kinds that are named only; without
-names, in all.
+python exported.py FOLDER
 """
 
+import contextlib
 import os
 import pathlib
 import sys
@@ -21,6 +19,7 @@ import tf_jmvae as tj
 from tf_jmvae import sampling, seeds
 
 SIDE = 6
+OPTIMIZED = ("vae",)  # kinds whose tests run with TensorFlow's graph optimizers, which are slow to start
 
 
 def _mlp():
@@ -32,13 +31,14 @@ def _modality(shape, likelihood, **options):
 
 
 def modalities(names):
-    """A grey image x, a standardised RGB image r, a label w, a caption c of word counts and reals v."""
+    """A grey image x, a standardised RGB image r, a label w, a caption c of word counts, reals v and attributes a."""
     known = {
         "x": lambda: _modality((SIDE, SIDE, 1), "bernoulli"),
         "r": lambda: _modality((SIDE, SIDE + 2, 3), tj.heads.Gaussian(variance=1.0), standardized=True),
         "w": lambda: _modality((3,), "categorical"),
         "c": lambda: _modality((5,), "counts"),
         "v": lambda: _modality((2,), "laplace"),
+        "a": lambda: _modality((2,), "gaussian", entry_names=("Bald", "Male")),
     }
     return {name: known[name]() for name in names}
 
@@ -51,6 +51,7 @@ def batch(names, size, seed=0):
         "w": np.eye(3)[random.integers(0, 3, size)],
         "c": random.poisson(1.0, (size, 5)),
         "v": random.normal(size=(size, 2)),
+        "a": random.normal(size=(size, 2)),
     }
     return {name: known[name].astype(np.float32) for name in names}
 
@@ -68,8 +69,18 @@ KINDS = {
     ),
     "cvae": (tj.CVAE, "xw", {"target": "x"}, {}),
     "cmma": (tj.CMMA, "xwv", {"target": ["x", "v"]}, {}),
-    "gan": (tj.JMVAEKLGAN, "rw", {"image": "r", "discriminator": _mlp()}, {}),
+    "gan": (tj.JMVAEKLGAN, "ra", {"image": "r", "discriminator": _mlp()}, {}),
 }
+
+
+@contextlib.contextmanager
+def optimizers(work):
+    """Whether TensorFlow's graph optimizers work in what is traced and exported here."""
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not work})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
 
 
 def make(kind):
@@ -101,6 +112,4 @@ def log_likelihood(model, observed, seed, num_samples=100, at_once=25):
 
 if __name__ == "__main__":
     for kind, (*_, options) in KINDS.items():
-        unoptimized = len(sys.argv) > 2 and kind not in sys.argv[2:]
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": unoptimized})
         make(kind).export(pathlib.Path(sys.argv[1]) / kind, **options)

@@ -51,9 +51,9 @@ def _save_echo(folder, *names):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(exports):
     """A model of an image x and a label w."""
-    return exported.make("jmvae_kl").export(tmp_path_factory.mktemp("models") / "pair")
+    return exports("jmvae_kl")
 
 
 @pytest.fixture(scope="module")

@@ -29,8 +29,8 @@ SEEDS = np.array([[1, 2], [3, 4], [5, 6]], np.int32)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return exported.make("jmvae_kl").export(tmp_path_factory.mktemp("models") / "small")
+def folder(exports):
+    return exports("jmvae_kl")
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_versions_count_up_and_may_be_named(model, tmp_path):
 def test_the_card_describes_the_model_and_its_files(folder):
     content = card.read(folder)
     card.verify(folder, content)
-    assert (content["name"], content["kind"], content["latent_dim"]) == ("small", "JMVAEKL", 4)
+    assert (content["name"], content["kind"], content["latent_dim"]) == ("jmvae_kl", "JMVAEKL", 4)
     assert content["modalities"]["x"]["event_shape"] == [6, 6, 1]
     assert content["modalities"]["w"]["likelihood"] == "categorical"
     assert content["signatures"]["sample_x_from_w"]["inputs"] == {
@@ -165,12 +165,8 @@ def test_two_exports_at_once_write_two_versions(tmp_path):
 
 
 @pytest.fixture(scope="module", params=exported.KINDS)
-def any_folder(request, tmp_path_factory):
-    """Every kind, with signatures from each single modality, or from what it takes as given."""
-    model = exported.make(request.param)
-    given = [model.given] if model.given else [[name] for name in model.modalities]
-    num_steps = exported.KINDS[request.param][-1].get("num_steps", 1)
-    return model.export(tmp_path_factory.mktemp("models") / request.param, given=given, num_steps=num_steps)
+def any_folder(request, exports):
+    return exports(request.param)
 
 
 def test_the_graph_is_fit_for_servers_and_gpus(any_folder):

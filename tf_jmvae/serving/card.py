@@ -1,17 +1,23 @@
 """The model card: what a version folder says of itself, and whether its files are those that were exported."""
 
+import dataclasses
+import datetime
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import pydantic
+from tensorflow.core.protobuf import saved_model_pb2
 
+from tf_jmvae.provenance import environment
+from tf_jmvae.serving.request import Signature
+from tf_jmvae.serving.versions import MODEL_FILE
 from tf_jmvae.specs import ModelSpec
 
-__all__ = ["CARD", "FORMAT", "file_checksums", "read", "verify"]
+__all__ = ["CARD", "FORMAT", "describe", "file_checksums", "first_of", "read", "verify"]
 
 CARD = "model_card.json"
 FORMAT = 1
@@ -58,6 +64,30 @@ class _Card(_Strict):
     dirty: bool | None
     created: str
     files: dict[str, _File]
+
+
+def describe(spec: ModelSpec, num_samples: int, folder: Path) -> dict[str, Any]:
+    """The content of `model_card.json` but for training and metrics, for the files that are in `folder`.
+
+    Args:
+      spec: what is known of the model, with its name and the steps that were fixed.
+      num_samples: behind a log-likelihood.
+      folder: the version's.
+    """
+    saved = saved_model_pb2.SavedModel.FromString((folder / MODEL_FILE).read_bytes())
+    return {
+        "format": FORMAT,
+        **spec.to_json(),
+        "num_samples": num_samples,
+        "signatures": {
+            name: dataclasses.asdict(Signature.of_definition(definition))
+            for name, definition in sorted(saved.meta_graphs[0].signature_def.items())
+            if not name.startswith("__")  # TensorFlow's own initialisation
+        },
+        **environment(),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "files": file_checksums(folder),
+    }
 
 
 def file_checksums(folder: str | os.PathLike, *, links: bool = False) -> dict[str, dict[str, Any]]:
@@ -144,11 +174,15 @@ def verify(folder: str | os.PathLike, card: Mapping[str, Any], *, links: bool = 
             problems.append(f"{name} was changed")
     problems += [f"{name} is additional" for name in sorted(found.keys() - expected.keys())]
     if problems:
-        more = f"; and {len(problems) - _MOST_NAMED} more" if len(problems) > _MOST_NAMED else ""
         raise ValueError(
-            f"{folder} is not what was exported: {'; '.join(problems[:_MOST_NAMED])}{more}. "
-            f"{CARD} has the checksums. {_ADVICE}"
+            f"{folder} is not what was exported: {first_of(problems)}. {CARD} has the checksums. {_ADVICE}"
         )
+
+
+def first_of(problems: Sequence[Any]) -> str:
+    """The first of many in a message, and how many more there are."""
+    more = f"; and {len(problems) - _MOST_NAMED} more" if len(problems) > _MOST_NAMED else ""
+    return "; ".join(map(str, problems[:_MOST_NAMED])) + more
 
 
 def _files(folder: Path, links: bool) -> dict[str, Path]:

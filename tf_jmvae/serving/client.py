@@ -10,12 +10,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
-import tensorflow as tf
 from google.protobuf.message import Message
 
 from tf_jmvae.serving.inference import InferenceModel
-from tf_jmvae.serving.request import Signature, TensorInfo
-from tf_jmvae.serving.transports import CallError, ForeignAnswerError, GrpcTransport, RestTransport, Transport
+from tf_jmvae.serving.request import Signature
+from tf_jmvae.serving.transports import CallError, ForeignAnswerError, GrpcTransport, RestTransport
 from tf_jmvae.specs import ModelSpec
 
 if TYPE_CHECKING:
@@ -124,7 +123,7 @@ class Client(InferenceModel):
         self.timeout = timeout
         if protocol == "rest" and credentials is not None:
             raise ValueError("credentials are for gRPC; REST uses TLS with an address that starts with https://.")
-        self._transport: Transport = (
+        self._transport = (
             RestTransport(self.address, model, version, timeout)
             if protocol == "rest"
             else GrpcTransport(self.address, model, version, timeout, credentials)
@@ -232,7 +231,7 @@ class Client(InferenceModel):
         except CallError as error:
             self._fail(error)
         return {
-            name: Signature(_tensors(definition.inputs), _tensors(definition.outputs))
+            name: Signature.of_definition(definition)
             for name, definition in sorted(found.items())
             if not name.startswith("__")  # TensorFlow's own initialisation
         }
@@ -297,16 +296,6 @@ def _is_ipv6(address: str) -> bool:
         return bool(ipaddress.IPv6Address(address))
     except ValueError:
         return False
-
-
-def _tensors(infos: Mapping[str, Message]) -> dict[str, TensorInfo]:
-    return {
-        name: TensorInfo(
-            tf.dtypes.as_dtype(info.dtype).name,
-            tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim),
-        )
-        for name, info in sorted(infos.items())
-    }
 
 
 def _states(found: Message) -> dict[int, str]:

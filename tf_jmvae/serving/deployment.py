@@ -80,7 +80,7 @@ def _models(folder: Path) -> list[str]:
     names = []
     for path in sorted(folder.iterdir()):
         try:
-            exported = path.is_dir() and any(map(_is_version, path.iterdir()))
+            exported = path.is_dir() and versions.newest(path) is not None
         except OSError as error:
             _warn(f"{path} cannot be read ({error.strerror or error}), so {MODELS} is written without it.")
             continue
@@ -97,10 +97,6 @@ def _models(folder: Path) -> list[str]:
             f"model.export({str(folder / 'NAME')!r}) writes it."
         )
     return names
-
-
-def _is_version(path: Path) -> bool:
-    return versions.version_of(path.name) is not None and (path / versions.MODEL_FILE).is_file()
 
 
 def _update_models(folder: Path, names: list[str], seen_as: str) -> None:

@@ -14,6 +14,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import tensorflow as tf
 
 from tf_jmvae.files import explained, remove_abandoned, write_json
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
-from tf_jmvae.serving import card, description, versions, warm_up
+from tf_jmvae.serving import card, versions, warm_up
 from tf_jmvae.serving.signatures import Endpoint, Settings, endpoints
 
 __all__ = ["export"]
@@ -80,7 +81,8 @@ def export(
         with explained(folder):
             _save(model, made, temporary)
             warm_up.write(temporary, folder.name, made)
-        content = description.describe(folder.name, model, settings, temporary)
+        spec = replace(model.spec, name=folder.name, num_steps=int(iteration.num_steps))
+        content = card.describe(spec, settings.num_samples, temporary)
         write_json(temporary / card.CARD, {**content, **described})
         temporary.chmod(0o755)  # mkdtemp's own mode would keep a server of another user out
         return _publish(temporary, folder, version)

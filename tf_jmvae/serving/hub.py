@@ -43,7 +43,10 @@ class HubModel(LocalModel):
         self._loaded = loaded
         self.card = content
         self.path = path
-        signatures = {name: _signature(function) for name, function in loaded.signatures.items()}
+        signatures = {
+            name: Signature.of(function.structured_input_signature[1], function.structured_outputs)
+            for name, function in loaded.signatures.items()
+        }
         super().__init__(ModelSpec.from_json(content), signatures)
 
     def _run(self, signature: str, tensors: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -93,8 +96,8 @@ def load(handle: str | bytes | os.PathLike, *, allow_unsafe: bool = False) -> Hu
         found = [] if allow_unsafe else inspection.unsafe_ops(folder)
         if found:
             raise ValueError(
-                f"{handle} is not loaded, since it could touch files or the network, or run Python: {_listed(found)}. "
-                "If you trust whoever made it, call load(.., allow_unsafe=True)."
+                f"{handle} is not loaded, since it could touch files or the network, or run Python: "
+                f"{card.first_of(found)}. If you trust whoever made it, call load(.., allow_unsafe=True)."
             )
         loaded = tf.saved_model.load(str(folder))
     return HubModel(loaded, content, handle if Path(handle).is_file() else str(folder))
@@ -204,12 +207,3 @@ def _checked_card(folder: Path, *, links: bool) -> dict[str, Any]:
     content = card.read(folder, links=links)
     card.verify(folder, content, links=links)
     return content
-
-
-def _signature(function: Any) -> Signature:
-    return Signature.of(function.structured_input_signature[1], function.structured_outputs)
-
-
-def _listed(found: list[inspection.Finding]) -> str:
-    more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-    return "; ".join(map(str, found[:_MOST_NAMED])) + more

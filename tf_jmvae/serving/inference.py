@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae import checks, row_noise, seeds
+from tf_jmvae import checks, row_noise
 from tf_jmvae.checks import listed
 from tf_jmvae.serving import names, request
 from tf_jmvae.serving.request import Signature
@@ -15,7 +15,6 @@ from tf_jmvae.specs import ModalitySpec, ModelSpec
 __all__ = ["InferenceModel"]
 
 _FORMATS = {"float": "", "uint8": names.AS_UINT8, "png": names.AS_PNG}
-_IMAGE_AXES = 4  # batch, height, width, channels
 
 
 class InferenceModel:
@@ -74,10 +73,7 @@ class InferenceModel:
         """
         observed = set(observed)
         self._prepare(observed)
-        return any(
-            request.is_of("encode", names.plain(name)) and set(signature.inputs) == observed
-            for name, signature in self.signatures.items()
-        )
+        return any(set(signature.inputs) == observed for signature in self._all_of("encode").values())
 
     def encode(self, observed: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """q(z | observed).
@@ -91,7 +87,7 @@ class InferenceModel:
         Raises:
           ValueError: the model has no encoder for these modalities, or a shape is wrong.
         """
-        inputs = self._as_inputs(observed)
+        inputs = request.as_inputs(self, observed)
         return self._call(self._find("encode", inputs, f"encode {listed(observed)}"), inputs)
 
     def latents(
@@ -112,14 +108,13 @@ class InferenceModel:
         Raises:
           ValueError: the model does not start from these modalities, or a shape is wrong.
         """
-        inputs = self._as_inputs(observed or {})
+        inputs = request.as_inputs(self, observed or {})
         if not inputs and noise is None:
             raise ValueError("Without anything observed, noise says how many z there are: pass noise, [B, D].")
         if noise is None:
-            return self._mean_latents(observed, inputs)
-        noise = np.asarray(noise, np.float32)
-        chain_seeds, _ = _split(request.row_seeds(seed, request.rows_of(inputs) if inputs else len(noise)))
-        return self._latents(observed, inputs, noise, chain_seeds)
+            return self._latents(inputs)
+        row_seeds = request.row_seeds(seed, request.rows_of(inputs) if inputs else len(noise))
+        return self._latents(inputs, np.asarray(noise, np.float32), row_seeds)
 
     def generate(
         self,
@@ -150,7 +145,7 @@ class InferenceModel:
         """
         checks.check_option("latent", latent, ("sample", "mean"))
         suffix = _suffix(images)
-        inputs = self._as_inputs(observed)
+        inputs = request.as_inputs(self, observed)
         if targets is None:
             targets = self._targets_from(inputs, observed)
         elif isinstance(targets, str):
@@ -162,7 +157,7 @@ class InferenceModel:
         copies = 1 if num_samples is None else num_samples
         row_seeds = request.row_seeds(seed, request.rows_of(inputs) * copies) if latent == "sample" else None
         if any(target in observed for target in targets):
-            outputs = self._by_way_of_z(observed, inputs, targets, copies, row_seeds, suffix)
+            outputs = self._by_way_of_z(inputs, targets, copies, row_seeds, images)
         else:
             verb, outputs = "generate", {}
             if row_seeds is not None:
@@ -188,13 +183,12 @@ class InferenceModel:
         Raises:
           ValueError: the model does not start from these modalities, generates none of them, or a shape is wrong.
         """
-        suffix, inputs = _suffix(images), self._as_inputs(observed)
+        suffix, inputs = _suffix(images), request.as_inputs(self, observed)
         whole = self.signatures.get("reconstruct")
         if whole is None or set(map(names.modality, inputs)) == set(map(names.modality, whole.inputs)):
             name = self._find("reconstruct", inputs, f"reconstruct from {listed(observed)}")
             return self._call(self._in_format(name, suffix), inputs)
-        targets = [name for name in self.spec.targets if name in observed]
-        if not targets:
+        if not (targets := [name for name in self.spec.targets if name in observed]):
             raise ValueError(f"There is no target among {listed(observed)}, so there is nothing to reconstruct.")
         return self.generate(observed, targets=targets, latent="mean", images=images)
 
@@ -211,7 +205,7 @@ class InferenceModel:
         Returns:
           `{target: [B, *event_shape]}`.
         """
-        suffix, inputs = _suffix(images), {"z": np.asarray(z), **self._as_inputs(given or {})}
+        suffix, inputs = _suffix(images), {"z": np.asarray(z), **request.as_inputs(self, given or {})}
         name = self._find("decode", inputs, f"decode z given {listed(given or {})}")
         return self._call(self._in_format(name, suffix), inputs)
 
@@ -241,7 +235,7 @@ class InferenceModel:
         Returns:
           `[B]`, in nats.
         """
-        inputs = self._as_inputs(observed)
+        inputs = request.as_inputs(self, observed)
         inputs["seed"] = request.row_seeds(seed, request.rows_of(inputs))
         name = self._find("log_likelihood", inputs, f"give the log-likelihood of {listed(observed)}")
         return self._call(name, inputs)["log_likelihood"]
@@ -276,8 +270,7 @@ class InferenceModel:
         for name, value in changes.items():
             index = checks.entry_index(name, entries)
             new[0, index], kept[0, index] = value, 0.0
-        batch = [image] if isinstance(image, bytes) else np.asarray(image)[None]
-        inputs = self._as_inputs({photograph: batch})
+        inputs = request.as_inputs(self, {photograph: [image] if isinstance(image, bytes) else np.asarray(image)[None]})
         inputs |= {names.changed(attributes): new, names.kept(attributes): kept}
         name = self._find(names.edit(photograph, attributes), inputs, f"edit {photograph!r} by {attributes!r}")
         outputs = self._call(self._in_format(name, _suffix(images)), inputs)
@@ -296,7 +289,7 @@ class InferenceModel:
         Raises:
           ValueError: there is no such pair, or more than one.
         """
-        plain = {names.plain(name) for name in self.signatures}
+        plain = set(map(names.plain, self.signatures))
         kinds = {name: spec.kind for name, spec in self.modalities.items()}
         pairs = [
             (image, other)
@@ -306,27 +299,25 @@ class InferenceModel:
         ]
         if len(pairs) != 1:
             raise ValueError(
-                "Editing needs an image and attributes with entry_names that follow from each other; this "
-                f"{self.kind} has {', '.join(f'{image!r} by {other!r}' for image, other in pairs) or 'none'} for "
-                f"photograph={photograph!r} and attributes={attributes!r} among "
+                f"Editing needs an image and attributes with entry_names that follow from each other; this {self.kind} "
+                f"has {', '.join(f'{image!r} by {other!r}' for image, other in pairs) or 'none'} for photograph="
+                f"{photograph!r} and attributes={attributes!r} among "
                 f"{', '.join(f'{name!r} ({kind})' for name, kind in kinds.items())}."
             )
         return pairs[0]
 
-    def _mean_latents(self, observed: Mapping[str, Any], inputs: Mapping[str, Any]) -> np.ndarray:
-        """Z that `generate(latent="mean")` decodes: by chains whose seeds come from zeros."""
-        rows = request.rows_of(inputs)
-        chain_seeds, _ = _split(np.zeros((rows, 2), np.int32))
-        return self._latents(observed, inputs, np.zeros((rows, self.latent_size), np.float32), chain_seeds)
-
     def _latents(
-        self, observed: Mapping[str, Any], inputs: Mapping[str, Any], noise: np.ndarray, row_seeds: np.ndarray
+        self, inputs: Mapping[str, np.ndarray], noise: np.ndarray | None = None, row_seeds: np.ndarray | None = None
     ) -> np.ndarray:
-        wish = f"draw z from {listed(observed or {})}"
+        """Z by noise and seeds; without, the mean, by chains whose seeds come from zeros as the model's own do."""
+        if noise is None:
+            rows = request.rows_of(inputs)
+            noise, row_seeds = np.zeros((rows, self.latent_size), np.float32), np.zeros((rows, 2), np.int32)
+        wish = f"draw z from {listed(map(names.modality, inputs))}"
         if "latents" not in self.signatures:
             return self._latents_of_first_version(inputs, noise, wish)
         name = self._find("latents", inputs, wish, optional=("noise", "seed")) if inputs else "latents_from_prior"
-        seeded = {"seed": row_seeds} if "seed" in self._signature(name).inputs else {}
+        seeded = {"seed": request.split_seeds(row_seeds)[0]} if "seed" in self._signature(name).inputs else {}
         return self._call(name, {**inputs, "noise": noise, **seeded})["z"]
 
     def _latents_of_first_version(self, inputs: Mapping[str, Any], noise: np.ndarray, wish: str) -> np.ndarray:
@@ -336,32 +327,23 @@ class InferenceModel:
         q = self._call(self._find("encode", inputs, wish), inputs) if inputs else {"mean": 0, "standard_deviation": 1}
         return q["mean"] + q["standard_deviation"] * noise
 
+    def _noise(self, row_seeds: np.ndarray) -> np.ndarray:
+        """What the model's own `generate` draws z from."""
+        latent_seeds = request.split_seeds(row_seeds)[1]
+        if "latent_noise" in self.signatures:
+            return self._call("latent_noise", {"seed": latent_seeds})["noise"]
+        return row_noise.normal(tf.constant(latent_seeds), self.latent_size).numpy()  # of a model of version 0.1.0
+
     def _by_way_of_z(
-        self,
-        observed: Mapping[str, Any],
-        inputs: Mapping[str, Any],
-        targets: list[str],
-        copies: int,
-        row_seeds: np.ndarray | None,
-        suffix: str,
+        self, inputs: dict[str, np.ndarray], targets: list[str], copies: int, row_seeds: np.ndarray | None, images: str
     ) -> dict[str, np.ndarray]:
         """Targets of which some are observed, for which there are no signatures of their own."""
-        wrong = [name for name in targets if name not in self.spec.targets]
-        if wrong:
+        if wrong := [name for name in targets if name not in self.spec.targets]:
             raise ValueError(f"The model generates {listed(self.spec.targets)}; got {listed(wrong)}.")
         inputs = {key: np.repeat(value, copies, axis=0) for key, value in inputs.items()}
-        decoded = {key: value for key, value in inputs.items() if names.modality(key) in self.spec.given}
-        if row_seeds is None:
-            decoded["z"] = self._mean_latents(observed, inputs)
-        else:
-            chain_seeds, latent_seeds = _split(row_seeds)
-            if "latent_noise" in self.signatures:
-                noise = self._call("latent_noise", {"seed": latent_seeds})["noise"]
-            else:  # of a model of version 0.1.0
-                noise = row_noise.normal(tf.constant(latent_seeds), self.latent_size).numpy()
-            decoded["z"] = self._latents(observed, inputs, noise, chain_seeds)
-        decode = self._find("decode", decoded, f"decode z given {listed(self.spec.given)}")
-        outputs = self._call(self._in_format(decode, suffix), decoded)
+        z = self._latents(inputs, None if row_seeds is None else self._noise(row_seeds), row_seeds)
+        given = {names.modality(k): value for k, value in inputs.items() if names.modality(k) in self.spec.given}
+        outputs = self.decode(z, given, images=images)
         return {target: outputs[target] for target in targets}
 
     def _call(self, name: str, inputs: Mapping[str, np.ndarray], copies: int = 1) -> dict[str, np.ndarray]:
@@ -389,7 +371,7 @@ class InferenceModel:
         """The signature of a verb that takes just these inputs, with outputs in the model's own values."""
         wanted, optional = set(inputs), set(optional)
         self._prepare(map(names.modality, wanted))
-        there = {name: s for name, s in self.signatures.items() if request.is_of(verb, names.plain(name))}
+        there = self._all_of(verb)
         there = {n: s for n, s in there.items() if target is None or target in map(names.modality, s.outputs)}
         for name, signature in there.items():
             if signature.inputs.keys() - optional == wanted:
@@ -398,11 +380,14 @@ class InferenceModel:
         known = sorted({request.described(names.without_format(name), signature) for name, signature in there.items()})
         raise ValueError(f"The model cannot {wish}. What it can: {'; '.join(known) or 'nothing of the kind'}.")
 
+    def _all_of(self, verb: str) -> dict[str, Signature]:
+        return {name: s for name, s in self.signatures.items() if request.is_of(verb, names.plain(name))}
+
     def _in_format(self, name: str, suffix: str) -> str:
         """The signature whose images are in a format; what gives no image has one format only."""
         if name + suffix in self.signatures:
             return name + suffix
-        images = [key for key, info in self._signature(name).outputs.items() if len(info.shape) == _IMAGE_AXES]
+        images = [key for key, info in self._signature(name).outputs.items() if len(info.shape) == request.IMAGE_AXES]
         if images:
             raise ValueError(
                 f"The model gives {listed(images)} as values only, with images='float': pixels and PNG are for grey "
@@ -412,57 +397,17 @@ class InferenceModel:
 
     def _targets_from(self, inputs: Iterable[str], observed: Iterable[str]) -> list[str]:
         self._prepare(map(names.modality, inputs))
-        wanted, there, targets = set(inputs), [], {}
-        for name, signature in self.signatures.items():
-            if names.plain(name).startswith("generate_"):
-                (target,) = map(names.modality, signature.outputs)
-                there.append(signature)
-                if signature.inputs.keys() == wanted:
-                    targets[target] = True
+        there = [s for name, s in self.signatures.items() if name.startswith("generate_")]
+        fitting = [signature.outputs for signature in there if signature.inputs.keys() == set(inputs)]
+        targets = dict.fromkeys(names.modality(target) for outputs in fitting for target in outputs)
         if not targets:
-            request.check_mixture(wanted, there)
+            request.check_mixture(inputs, there)
             raise ValueError(
                 f"The model generates nothing from {listed(observed)}: see its signatures, or use reconstruct()."
             )
         return list(targets)
 
-    def _as_inputs(self, observed: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Arrays by the names of inputs: encoded images go to `<name>_bytes`, pixels become values of their range."""
-        if not isinstance(observed, Mapping):
-            raise TypeError(f"Expected a dict of modalities by name; got {type(observed).__name__}.")
-        values = {name: checks.unmasked(f"Modality {name!r}", value) for name, value in observed.items()}
-        values = {n: np.asarray(v, object) if request.holds_bytes(v) else np.asarray(v) for n, v in values.items()}
-        pixels = [name for name, value in values.items() if self._are_pixels(name, value)]
-        # Only the model knows the statistics of a standardised image; and signatures read all images as bytes, or none.
-        encode = any(self.modalities[name].standardized for name in pixels)
-        encode = encode or any(value.dtype == object for value in values.values())
-        for name in pixels:
-            black, white = self.modalities[name].preprocessing.range
-            if encode:
-                values[name] = np.array([tf.io.encode_png(image).numpy() for image in values[name]], object)
-            else:
-                values[name] = (black + values[name] * ((white - black) / 255)).astype(np.float32)
-        return {names.encoded(name) if value.dtype == object else name: value for name, value in values.items()}
-
-    def _are_pixels(self, name: str, value: np.ndarray) -> bool:
-        """Whether these are images of the modality as uint8."""
-        if value.dtype != np.uint8 or value.ndim != _IMAGE_AXES:
-            return False
-        spec = self.modalities.get(name)
-        if spec is None or not spec.is_image or value.shape[1:] != spec.event_shape:
-            return False
-        if value.size and value.max() == 1:
-            raise ValueError(
-                f"{name!r}: images as uint8 hold pixels from 0 to 255, and these only 0 and 1. Pass values as floats."
-            )
-        return True
-
 
 def _suffix(images: str) -> str:
     checks.check_option("images", images, _FORMATS)
     return _FORMATS[images]
-
-
-def _split(row_seeds: np.ndarray) -> list[np.ndarray]:
-    """Seeds of iterated sampling and of z, as the model's own `generate` makes them of its own."""
-    return [part.numpy() for part in seeds.split(tf.constant(row_seeds), 3)[:2]]

@@ -9,7 +9,6 @@ __all__ = [
     "changed",
     "edit",
     "encoded",
-    "from_given",
     "kept",
     "modality",
     "of_given",
@@ -24,12 +23,7 @@ AS_PNG = "_as_png"
 
 def of_given(verb: str, given: Iterable[str]) -> str:
     """`<verb>_from_<given>`."""
-    return f"{verb}_from_{_joined(given)}"
-
-
-def from_given(verb: str, target: str, given: Iterable[str]) -> str:
-    """`<verb>_<target>_from_<given>`."""
-    return f"{verb}_{target}_from_{_joined(given)}"
+    return f"{verb}_from_{'_and_'.join(given)}"
 
 
 def edit(image: str, attributes: str) -> str:
@@ -65,7 +59,3 @@ def without_format(signature: str) -> str:
 def plain(signature: str) -> str:
     """The signature that gives the same in the model's own values, and reads them."""
     return without_format(signature).removesuffix(BYTES)
-
-
-def _joined(names: Iterable[str]) -> str:
-    return "_and_".join(names)

@@ -3,25 +3,35 @@
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import Message
 
+from tf_jmvae import checks, seeds
 from tf_jmvae.checks import listed
 from tf_jmvae.serving import names
+from tf_jmvae.specs import ModalitySpec
 
 __all__ = [
+    "IMAGE_AXES",
     "Signature",
     "TensorInfo",
+    "as_inputs",
     "as_tensor",
     "check_mixture",
     "described",
-    "holds_bytes",
     "is_of",
     "row_seeds",
     "rows_of",
+    "split_seeds",
 ]
+
+IMAGE_AXES = 4  # batch, height, width, channels
+
+if TYPE_CHECKING:
+    from tf_jmvae.serving.inference import InferenceModel
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,22 @@ class Signature:
         infos = ({n: TensorInfo(s.dtype.name, tuple(s.shape)) for n, s in specs.items()} for specs in (inputs, outputs))
         return cls(*infos)
 
+    @classmethod
+    def of_definition(cls, definition: Message) -> "Signature":
+        """The signature of a `SignatureDef`, as files and servers have it."""
+        return cls(
+            *(
+                {
+                    name: TensorInfo(
+                        tf.dtypes.as_dtype(info.dtype).name,
+                        tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim),
+                    )
+                    for name, info in sorted(infos.items())
+                }
+                for infos in (definition.inputs, definition.outputs)
+            )
+        )
+
 
 def is_of(verb: str, signature: str) -> bool:
     """Whether a plain signature is the verb, or goes on with what is given."""
@@ -77,11 +103,46 @@ def _read(inputs: Iterable[str]) -> str:
     return listed(sorted(name for name in inputs if name not in ("noise", "seed")))
 
 
-def holds_bytes(value: Any) -> bool:
+def as_inputs(model: "InferenceModel", observed: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Arrays by the names of inputs: encoded images go to `<name>_bytes`, pixels become values of their range.
+
+    The model is asked for its modalities only where there may be pixels, since not every server can tell them.
+    """
+    if not isinstance(observed, Mapping):
+        raise TypeError(f"Expected a dict of modalities by name; got {type(observed).__name__}.")
+    values = {name: checks.unmasked(f"Modality {name!r}", value) for name, value in observed.items()}
+    values = {name: np.asarray(value, object if _holds_bytes(value) else None) for name, value in values.items()}
+    may_be = [name for name, value in values.items() if value.dtype == np.uint8 and value.ndim == IMAGE_AXES]
+    specs = {name: spec for name, spec in model.modalities.items() if name in may_be} if may_be else {}
+    pixels = {name: spec for name, spec in specs.items() if _are_pixels(name, values[name], spec)}
+    # Only the model knows the statistics of a standardised image; and signatures read all images as bytes, or none.
+    encode = any(spec.standardized for spec in pixels.values())
+    encode = encode or any(value.dtype == object for value in values.values())
+    for name, spec in pixels.items():
+        black, white = spec.preprocessing.range
+        if encode:
+            values[name] = np.array([tf.io.encode_png(image).numpy() for image in values[name]], object)
+        else:
+            values[name] = (black + values[name] * ((white - black) / 255)).astype(np.float32)
+    return {names.encoded(name) if value.dtype == object else name: value for name, value in values.items()}
+
+
+def _holds_bytes(value: Any) -> bool:
     """Whether these are encoded images."""
     if isinstance(value, np.ndarray):
         return value.dtype.kind in "OS"
     return isinstance(value, list | tuple) and all(isinstance(v, bytes) for v in value)
+
+
+def _are_pixels(name: str, value: np.ndarray, spec: ModalitySpec) -> bool:
+    """Whether these uint8 numbers are images of the modality."""
+    if not spec.is_image or value.shape[1:] != spec.event_shape:
+        return False
+    if value.size and value.max() == 1:
+        raise ValueError(
+            f"{name!r}: images as uint8 hold pixels from 0 to 255, and these only 0 and 1. Pass values as floats."
+        )
+    return True
 
 
 def as_tensor(name: str, value: np.ndarray, info: TensorInfo) -> np.ndarray:
@@ -121,3 +182,8 @@ def row_seeds(seed: int | None, rows: int) -> np.ndarray:
     if isinstance(seed, bool) or not hasattr(seed, "__index__") or seed.__index__() < 0:
         raise ValueError(f"seed must be a whole number of 0 or more, or None; got {seed!r}.")
     return np.random.default_rng(seed.__index__()).integers(0, 2**31, size=(rows, 2), dtype=np.int32)
+
+
+def split_seeds(row_seeds: np.ndarray) -> list[np.ndarray]:
+    """Seeds of iterated sampling and of z, as the model's own `generate` makes them of its own."""
+    return [part.numpy() for part in seeds.split(tf.constant(row_seeds), 3)[:2]]

@@ -10,8 +10,10 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tf_jmvae import checks, seeds
 from tf_jmvae.distributions import diagonal_gaussian
@@ -21,6 +23,8 @@ from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.serving import names
 
 __all__ = ["Endpoint", "Settings", "endpoints"]
+
+tfd = tfp.distributions
 
 Tensors = dict[str, tf.Tensor]
 
@@ -85,16 +89,23 @@ def endpoints(model: MultimodalVAE, settings: Settings) -> dict[str, Endpoint]:
     """
     settings = replace(settings, iterated_sampling=model.iteration(settings.iterated_sampling))
     made = dict(_plain(model, settings))
+    whole = names.of_given("encode", model.modalities)
+    for form in ("", names.BYTES):  # one function, which is traced once
+        if whole + form in made:
+            made[whole + form] = made["encode" + form]
     made |= dict(_in_formats(model, made))
-    return {**made, "serving_default": made["encode"], "describe": _describe(model, settings)}
+    return {**made, "serving_default": made["encode"]}
 
 
 def _plain(model: MultimodalVAE, settings: Settings) -> Iterator[tuple[str, Endpoint]]:
     """Signatures whose images are in the model's own values, and those which read encoded images."""
     everything, targets = tuple(model.modalities), _specs(model, model.targets)
-    z, noise = _latent(model, "z"), _latent(model, "noise")
-    seed = {"seed": tf.TensorSpec((None, 2), tf.int32, name="seed")}
-    gaussian = {name: tf.TensorSpec(z.shape, tf.float32, name=name) for name in ("mean", "standard_deviation")}
+    size = _latent_size(model)
+    of, seed = _Functions(model, settings, size), {"seed": _SEED}
+    z, noise, mean, stddev = (
+        {name: tf.TensorSpec((None, size), tf.float32, name=name)}
+        for name in ("z", "noise", "mean", "standard_deviation")
+    )
 
     def made(name, given, function, outputs, more=None):
         plain = Endpoint.of(function, {**_specs(model, given), **(more or {})}, outputs)
@@ -104,134 +115,92 @@ def _plain(model: MultimodalVAE, settings: Settings) -> Iterator[tuple[str, Endp
 
     def latents(name, given):
         seeded = seed if model.iterates(given, settings.iterated_sampling) else {}
-        yield from made(name, given, _latents(model, settings), {"z": z}, {"noise": noise, **seeded})
+        yield from made(name, given, of.latents, z, {**noise, **seeded})
 
-    yield "latent_noise", Endpoint.of(_latent_noise(model, z.shape[-1]), seed, {"noise": noise})
+    yield "latent_noise", Endpoint.of(of.latent_noise, seed, noise)
     for given in _subsets(model, settings):
-        yield from made(names.of_given("encode", given), given, _encode(model, settings), gaussian)
+        yield from made(names.of_given("encode", given), given, of.encode, mean | stddev)
         if len(given) < len(everything):
             yield from latents(names.of_given("latents", given), given)
         for target in model.targets:
             if target not in given:
                 for verb, latent, more in (("generate", "mean", None), ("sample", "sample", seed)):
-                    function = _generate(model, settings, [target], latent)
-                    output = {target: targets[target]}
-                    yield from made(names.from_given(verb, target, given), given, function, output, more)
-    yield from made("encode", everything, _encode(model, settings), gaussian)
+                    name, function = names.of_given(f"{verb}_{target}", given), of.generating(target, latent=latent)
+                    yield from made(name, given, function, {target: targets[target]}, more)
+    yield from made("encode", everything, of.encode, mean | stddev)
     yield from latents("latents", everything)
-    yield from made("reconstruct", everything, _generate(model, settings, model.targets, "mean"), targets)
+    yield from made("reconstruct", everything, of.generating(*model.targets), targets)
     likelihood = {"log_likelihood": tf.TensorSpec((None,), tf.float32, name="log_likelihood")}
-    yield from made("log_likelihood", everything, _log_likelihood(model, settings.num_samples), likelihood, seed)
-    yield from made("decode", model.given, _decode(model), targets, {"z": z})
+    yield from made("log_likelihood", everything, of.log_likelihood, likelihood, seed)
+    yield from made("decode", model.given, of.decode, targets, z)
     if not model.given:
-        yield "sample", Endpoint.of(lambda inputs: model.sample(_rows(inputs), **inputs), seed, targets)
-        yield "latents_from_prior", Endpoint.of(_latents_from_prior(model), {"noise": noise}, {"z": z})
+        yield "sample", Endpoint.of(of.sample, seed, targets)
+        yield "latents_from_prior", Endpoint.of(of.latents_from_prior, noise, z)
     for image, attributes in _editable(model):
-        values = tf.TensorSpec((None, *model.modalities[attributes].event_shape))
-        more = {name: tf.TensorSpec(values.shape, tf.float32, name=name)
-                for name in (names.changed(attributes), names.kept(attributes))}  # fmt: skip
+        shape = (None, *model.modalities[attributes].event_shape)
+        inputs = (names.changed(attributes), names.kept(attributes))
+        more = {name: tf.TensorSpec(shape, tf.float32, name=name) for name in inputs}
         outputs = {name: targets[name] for name in (image, attributes)}
-        function = _edit(model, settings, image, attributes)
-        yield from made(names.edit(image, attributes), [image], function, outputs, more)
+        yield from made(names.edit(image, attributes), [image], of.editing(image, attributes), outputs, more)
+    rows = tf.TensorSpec((None,), tf.int32, name="rows")
+    text = tf.TensorSpec((None,), tf.string, name=names.encoded("description"))
+    yield "describe", Endpoint.of(of.describe, {"rows": rows}, {text.name: text})
 
 
-def _encode(model: MultimodalVAE, settings: Settings) -> Callable[[Tensors], Tensors]:
-    def encode(observed):
-        iteration = settings.iterated_sampling
-        q = model.posterior(observed, iterated_sampling=iteration, seed=_no_seeds(observed))
+@dataclass(frozen=True)
+class _Functions:
+    """What signatures compute: functions of a dict of named tensors, to one."""
+
+    model: MultimodalVAE
+    settings: Settings
+    latent_size: int
+
+    def encode(self, inputs: Tensors) -> Tensors:
+        q = self._posterior(inputs)
         return {"mean": q.mean(), "standard_deviation": q.stddev()}
 
-    return encode
+    def latents(self, inputs: Tensors) -> Tensors:
+        """Z as generation draws it, from noise of the caller's own."""
+        return {"z": self.model.draw_latents(self._posterior(inputs), inputs["noise"])}
 
-
-def _latents(model: MultimodalVAE, settings: Settings) -> Callable[[Tensors], Tensors]:
-    """Z as generation draws it, from noise of the caller's own."""
-
-    def latents(inputs):
-        observed = {name: value for name, value in inputs.items() if name in model.modalities}
-        seed = inputs.get("seed", _no_seeds(observed))
-        q = model.posterior(observed, iterated_sampling=settings.iterated_sampling, seed=seed)
-        return {"z": model.draw_latents(q, inputs["noise"])}
-
-    return latents
-
-
-def _latent_noise(model: MultimodalVAE, size: int) -> Callable[[Tensors], Tensors]:
-    """The noise that the model's own `generate` draws from the same seeds."""
-
-    def latent_noise(inputs):
-        shape = (_rows(inputs), size)
-        return {"noise": model.latent_noise(diagonal_gaussian(tf.zeros(shape), tf.ones(shape)), inputs["seed"])}
-
-    return latent_noise
-
-
-def _latents_from_prior(model: MultimodalVAE) -> Callable[[Tensors], Tensors]:
-    def latents(inputs):
+    def latents_from_prior(self, inputs: Tensors) -> Tensors:
         noise = inputs["noise"]
-        return {"z": model.draw_latents(diagonal_gaussian(tf.zeros_like(noise), tf.ones_like(noise)), noise)}
+        return {"z": self.model.draw_latents(diagonal_gaussian(tf.zeros_like(noise), tf.ones_like(noise)), noise)}
 
-    return latents
+    def latent_noise(self, inputs: Tensors) -> Tensors:
+        """The noise that the model's own `generate` draws from the same seeds."""
+        shape = (_rows(inputs), self.latent_size)
+        return {"noise": self.model.latent_noise(diagonal_gaussian(tf.zeros(shape), tf.ones(shape)), inputs["seed"])}
 
+    def generate(self, inputs: Tensors, targets: Iterable[str], latent: str = "mean") -> Tensors:
+        return self.model.generate(**self._observed(inputs), targets=targets, latent=latent)
 
-def _generate(
-    model: MultimodalVAE, settings: Settings, targets: Iterable[str], latent: str
-) -> Callable[[Tensors], Tensors]:
-    def generate(inputs):
-        observed = {name: value for name, value in inputs.items() if name != "seed"}
-        options = {"iterated_sampling": settings.iterated_sampling, "seed": inputs.get("seed", _no_seeds(observed))}
-        return model.generate(observed, targets=targets, latent=latent, **options)
+    def generating(self, *targets: str, latent: str = "mean") -> Callable[[Tensors], Tensors]:
+        return lambda inputs: self.generate(inputs, targets, latent)
 
-    return generate
+    def editing(self, image: str, attributes: str) -> Callable[[Tensors], Tensors]:
+        """The image with attributes changed, and those that the model saw in it: see `tf_jmvae.editing`."""
 
+        def edit(inputs):
+            w = self.generate({image: inputs[image]}, [attributes])[attributes]
+            changed = tf.where(inputs[names.kept(attributes)] > 0, w, inputs[names.changed(attributes)])
+            mean, old = (self.generate({attributes: value}, [image])[image] for value in (changed, w))
+            return {image: inputs[image] + (mean - old), attributes: w}
 
-def _edit(model: MultimodalVAE, settings: Settings, image: str, attributes: str) -> Callable[[Tensors], Tensors]:
-    """The image with attributes changed, and those that the model saw in it: see `tf_jmvae.editing`."""
-    attributes_of = _generate(model, settings, [attributes], "mean")
-    mean_image_of = _generate(model, settings, [image], "mean")
+        return edit
 
-    def edit(inputs):
-        w = attributes_of({image: inputs[image]})[attributes]
-        changed = tf.where(inputs[names.kept(attributes)] > 0, w, inputs[names.changed(attributes)])
-        difference = mean_image_of({attributes: changed})[image] - mean_image_of({attributes: w})[image]
-        return {image: inputs[image] + difference, attributes: w}
+    def sample(self, inputs: Tensors) -> Tensors:
+        return self.model.sample(_rows(inputs), **inputs)
 
-    return edit
-
-
-def _editable(model: MultimodalVAE) -> list[tuple[str, str]]:
-    """Images and attributes that follow from each other."""
-    kinds = {name: model.modalities[name].spec.kind for name in model.targets if model.has_posterior([name])}
-    images_, attributes = ([name for name in kinds if kinds[name] == kind] for kind in ("image", "attributes"))
-    return list(itertools.product(images_, attributes))
-
-
-def _describe(model: MultimodalVAE, settings: Settings) -> Endpoint:
-    """What the model is, in JSON, for each row: a client need not know more than its address."""
-    spec = replace(model.spec, num_steps=int(settings.iterated_sampling.num_steps))
-    text = json.dumps(spec.to_json())
-
-    def describe(inputs):
-        return {names.encoded("description"): tf.repeat(text, tf.shape(inputs["rows"])[0])}
-
-    output = tf.TensorSpec((None,), tf.string, name=names.encoded("description"))
-    return Endpoint.of(describe, {"rows": tf.TensorSpec((None,), tf.int32, name="rows")}, {output.name: output})
-
-
-def _decode(model: MultimodalVAE) -> Callable[[Tensors], Tensors]:
-    def decode(inputs):
+    def decode(self, inputs: Tensors) -> Tensors:
         given = {name: value for name, value in inputs.items() if name != "z"}
-        return {name: p.mean() for name, p in model.likelihoods(inputs["z"], given=given or None).items()}
+        return {name: p.mean() for name, p in self.model.likelihoods(inputs["z"], given=given or None).items()}
 
-    return decode
-
-
-def _log_likelihood(model: MultimodalVAE, num_samples: int) -> Callable[[Tensors], Tensors]:
-    """The log of the mean importance weight, a few samples at a time."""
-    draw = importance_weights(model, model.targets, Proposal(list(model.modalities)))
-    chunk = math.gcd(num_samples, _CHUNK)
-
-    def log_likelihood(inputs):
+    def log_likelihood(self, inputs: Tensors) -> Tensors:
+        """The log of the mean importance weight, a few samples at a time."""
+        draw = importance_weights(self.model, self.model.targets, Proposal(list(self.model.modalities)))
+        num_samples = self.settings.num_samples
+        chunk = math.gcd(num_samples, _CHUNK)
         batch = {name: value for name, value in inputs.items() if name != "seed"}
         posterior = draw.distribution(batch, 1, inputs["seed"])
 
@@ -243,7 +212,26 @@ def _log_likelihood(model: MultimodalVAE, num_samples: int) -> Callable[[Tensors
         total = tf.while_loop(lambda index, _: index < num_samples // chunk, more, (0, nothing))[1]
         return {"log_likelihood": total - math.log(num_samples)}
 
-    return log_likelihood
+    def describe(self, inputs: Tensors) -> Tensors:
+        """What the model is, in JSON, for each row: a client need not know more than its address."""
+        spec = replace(self.model.spec, num_steps=int(self.settings.iterated_sampling.num_steps))
+        return {names.encoded("description"): tf.repeat(json.dumps(spec.to_json()), _rows(inputs))}
+
+    def _observed(self, inputs: Tensors) -> dict[str, Any]:
+        observed = {name: value for name, value in inputs.items() if name in self.model.modalities}
+        # The same seed for every row: what is deterministic but for iterated sampling is deterministic.
+        seed = inputs.get("seed", tf.zeros((_rows(observed), 2), tf.int32))
+        return {"observed": observed, "iterated_sampling": self.settings.iterated_sampling, "seed": seed}
+
+    def _posterior(self, inputs: Tensors) -> tfd.Distribution:
+        return self.model.posterior(**self._observed(inputs))
+
+
+def _editable(model: MultimodalVAE) -> list[tuple[str, str]]:
+    """Images and attributes that follow from each other."""
+    kinds = {name: model.modalities[name].spec.kind for name in model.targets if model.has_posterior([name])}
+    images_, attributes = ([name for name in kinds if kinds[name] == kind] for kind in ("image", "attributes"))
+    return list(itertools.product(images_, attributes))
 
 
 def _in_formats(model: MultimodalVAE, plain: Mapping[str, Endpoint]) -> Iterator[tuple[str, Endpoint]]:
@@ -251,29 +239,25 @@ def _in_formats(model: MultimodalVAE, plain: Mapping[str, Endpoint]) -> Iterator
     for name, endpoint in plain.items():
         shown = [key for key in endpoint.outputs if key in model.modalities and model.modalities[key].spec.is_image]
         if shown:
-            others = {key: spec for key, spec in endpoint.outputs.items() if key not in shown}
             whole = {key: tf.TensorSpec(endpoint.outputs[key].shape, tf.uint8, name=key) for key in shown}
-            encoded = {names.encoded(key): tf.TensorSpec((None,), tf.string, name=names.encoded(key)) for key in shown}
-            pixels = Endpoint.of(_as_uint8(model, shown, endpoint), endpoint.inputs, {**others, **whole})
+            encoded = {key: tf.TensorSpec((None,), tf.string, name=names.encoded(key)) for key in shown}
+            pixels = _converted(endpoint, whole, model.pixels)
             yield name + names.AS_UINT8, pixels
-            yield name + names.AS_PNG, Endpoint.of(_as_png(shown, pixels), endpoint.inputs, {**others, **encoded})
+            yield name + names.AS_PNG, _converted(pixels, encoded, lambda _, value: images.to_png(value))
 
 
-def _as_uint8(model: MultimodalVAE, shown: list[str], plain: Endpoint) -> Callable[[Tensors], Tensors]:
-    def convert(inputs):
-        outputs = plain.function(inputs)
-        return {name: model.pixels(name, value) if name in shown else value for name, value in outputs.items()}
+def _converted(
+    endpoint: Endpoint, specs: Mapping[str, tf.TensorSpec], convert: Callable[[str, tf.Tensor], tf.Tensor]
+) -> Endpoint:
+    """The same with those outputs converted of which there are specs, and called as these are."""
+    specs = {**endpoint.outputs, **specs}
 
-    return convert
+    def converted(inputs):
+        outputs = endpoint.function(inputs)
+        changed = {key: convert(key, value) for key, value in outputs.items() if specs[key] != endpoint.outputs[key]}
+        return {specs[key].name: changed.get(key, value) for key, value in outputs.items()}
 
-
-def _as_png(shown: list[str], pixels: Endpoint) -> Callable[[Tensors], Tensors]:
-    def convert(inputs):
-        outputs = pixels.function(inputs)
-        encoded = {names.encoded(name): images.to_png(outputs[name]) for name in shown}
-        return {**{name: value for name, value in outputs.items() if name not in shown}, **encoded}
-
-    return convert
+    return Endpoint.of(converted, endpoint.inputs, {spec.name: spec for spec in specs.values()})
 
 
 def _reading_bytes(model: MultimodalVAE, plain: Endpoint) -> Endpoint:
@@ -294,9 +278,9 @@ def _specs(model: MultimodalVAE, given: Iterable[str]) -> dict[str, tf.TensorSpe
     return {name: tf.TensorSpec(shape, tf.float32, name=name) for name, shape in shapes.items()}
 
 
-def _latent(model: MultimodalVAE, name: str) -> tf.TensorSpec:
+def _latent_size(model: MultimodalVAE) -> int:
     given = {key: tf.zeros((1, *model.modalities[key].event_shape)) for key in model.given}
-    return tf.TensorSpec((None, model.prior(given).event_shape[-1]), tf.float32, name=name)
+    return int(model.prior(given).event_shape[-1])
 
 
 def _subsets(model: MultimodalVAE, settings: Settings) -> list[tuple[str, ...]]:
@@ -315,8 +299,3 @@ def _subsets(model: MultimodalVAE, settings: Settings) -> list[tuple[str, ...]]:
 
 def _rows(tensors: Tensors) -> tf.Tensor:
     return tf.shape(next(iter(tensors.values())))[0]
-
-
-def _no_seeds(tensors: Tensors) -> tf.Tensor:
-    """The same seed for every row: what is deterministic but for iterated sampling is deterministic."""
-    return tf.zeros((_rows(tensors), 2), tf.int32)

@@ -1,4 +1,9 @@
-"""How the client reaches TF Serving: gRPC or REST. Both take and give NumPy arrays and TF Serving's own messages."""
+"""How the client reaches TF Serving: gRPC or REST. Both take and give NumPy arrays and TF Serving's own messages.
+
+A transport is a model on a server: `predict` gives a signature's outputs, `metadata` the model's signatures, `status`
+the state of a version, or of all, and `close` ends the connection. Every method raises CallError, after `timeout`
+seconds at the latest.
+"""
 
 import base64
 import contextlib
@@ -7,7 +12,7 @@ import re
 import time
 import urllib.parse
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 import numpy as np
@@ -25,7 +30,7 @@ from tensorflow_serving.apis import (
 
 from tf_jmvae.serving.request import Signature
 
-__all__ = ["CallError", "ForeignAnswerError", "GrpcTransport", "RestTransport", "Transport"]
+__all__ = ["CallError", "ForeignAnswerError", "GrpcTransport", "RestTransport"]
 
 SIGNATURE_DEF = "signature_def"
 
@@ -61,22 +66,6 @@ class ForeignAnswerError(CallError):
     def __init__(self, details: str):
         super().__init__("UNKNOWN", details)
         self.args = (details,)
-
-
-class Transport(Protocol):
-    """A model on a server. Every method raises CallError, after `timeout` seconds at the latest."""
-
-    def predict(self, name: str, signature: Signature, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The signature's outputs."""
-
-    def metadata(self) -> get_model_metadata_pb2.SignatureDefMap:
-        """The model's signatures."""
-
-    def status(self, version: int | None) -> get_model_status_pb2.GetModelStatusResponse:
-        """The state of a version, or of all."""
-
-    def close(self) -> None:
-        """Ends the connection."""
 
 
 class GrpcTransport:

@@ -212,3 +212,12 @@ def test_statistics_that_do_not_fit_are_refused(name, mean, deviation, message):
 def test_entry_names_name_each_entry_of_the_last_axis_once(names):
     with pytest.raises(ValueError, match=r"entry_names must name each of the 3 entries of the last axis once; got \["):
         tj.Modality((3,), "gaussian", entry_names=names)
+
+
+def test_values_of_a_pipeline_are_checked_before_statistics_are_taken_of_them():
+    model = tj.VAE({"v": tj.Modality((2,), "gaussian", standardized=True)}, 2)
+    model.compile("adam")
+    values = np.random.default_rng(0).normal(5, 2, (20, 2)).astype(np.float32)
+    values[13, 1] = np.nan
+    with pytest.raises(ValueError, match=r"Modality 'v' holds nan at index \(13, 1\)"):
+        model.fit(tf.data.Dataset.from_tensor_slices({"v": values}).batch(5), verbose=0)

@@ -4,7 +4,7 @@
 values of a modality asks it, and nothing else, what they are.
 """
 
-import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,18 +38,12 @@ class Preprocessing:
     def __post_init__(self):
         object.__setattr__(self, "crop", tuple(self.crop))
         object.__setattr__(self, "range", tuple(map(float, self.range)))
-        if (
-            len(self.crop) != 2
-            or not all(type(size) is int for size in self.crop)
-            or not 1 <= self.crop[0] <= self.crop[1]
-        ):
+        if [type(size) for size in self.crop] != [int, int] or not 1 <= self.crop[0] <= self.crop[1]:
             raise ValueError(f"crop must be two whole numbers, kept of so many, such as (148, 178); got {self.crop}.")
         if self.kernel not in KERNELS:
             raise ValueError(f"kernel must be one of {', '.join(map(repr, KERNELS))}; got {self.kernel!r}.")
-        if len(self.range) != 2 or not self.range[0] < self.range[1] < float("inf") or self.range[0] == -float("inf"):
-            raise ValueError(
-                f"range must be two finite numbers, black's and white's, such as (0, 1); got {self.range}."
-            )
+        if len(self.range) != 2 or not -math.inf < self.range[0] < self.range[1] < math.inf:
+            raise ValueError(f"range must be two finite numbers, of black and white, as (0, 1); got {self.range}.")
 
     def to_json(self) -> dict[str, Any]:
         """The settings as plain lists, texts and numbers."""
@@ -100,11 +94,6 @@ class ModalitySpec:
         """Whether its values can be shown as a picture."""
         return self.kind == "image"
 
-    @property
-    def is_given(self) -> bool:
-        """Whether the model takes it as given."""
-        return self.role == "given"
-
     def names(self, class_names: tuple[str, ...] = ()) -> tuple[str, ...]:
         """What the entries of the last axis are called: by their names, by those of a dataset's classes, or by number.
 
@@ -117,13 +106,8 @@ class ModalitySpec:
 
     def to_json(self) -> dict[str, Any]:
         """What `from_json` reads, of plain lists, texts and numbers; with the kind, for other programs."""
-        return {
-            **dataclasses.asdict(self),
-            "event_shape": list(self.event_shape),
-            "entry_names": list(self.entry_names),
-            "preprocessing": self.preprocessing.to_json(),
-            "kind": self.kind,
-        }
+        lists = {"event_shape": list(self.event_shape), "entry_names": list(self.entry_names)}
+        return {**vars(self), **lists, "preprocessing": self.preprocessing.to_json(), "kind": self.kind}
 
     @classmethod
     def from_json(cls, entry: Any) -> "ModalitySpec":
@@ -137,8 +121,8 @@ class ModalitySpec:
         likelihood = {"poisson": "counts"}.get(entry.get("likelihood"), entry.get("likelihood"))
         role = entry.get("role", "given" if entry.get("given") is True else "target")
         shape, names, standardized = (entry.get(key) for key in ("event_shape", "entry_names", "standardized"))
-        _require(isinstance(shape, list) and shape and all(type(size) is int and size > 0 for size in shape),
-                 "event_shape", "a list of positive whole numbers")  # fmt: skip
+        sizes = isinstance(shape, list) and shape and all(type(size) is int and size > 0 for size in shape)
+        _require(sizes, "event_shape", "a list of positive whole numbers")
         _require(isinstance(likelihood, str), "likelihood", "a text")
         _require(role in ("target", "given") and type(entry.get("given", False)) is bool, "role", "'target' or 'given'")
         _require(isinstance(names, list) and all(isinstance(name, str) for name in names), "entry_names", "texts")
@@ -176,12 +160,12 @@ class ModelSpec:
     @property
     def given(self) -> list[str]:
         """The modalities that a one-way model is conditioned on."""
-        return [name for name, spec in self.modalities.items() if spec.is_given]
+        return [name for name, spec in self.modalities.items() if spec.role == "given"]
 
     @property
     def targets(self) -> list[str]:
         """The modalities that the model generates."""
-        return [name for name, spec in self.modalities.items() if not spec.is_given]
+        return [name for name, spec in self.modalities.items() if spec.role == "target"]
 
     @property
     def dataset(self) -> str:
@@ -197,7 +181,7 @@ class ModelSpec:
     def to_json(self) -> dict[str, Any]:
         """What `from_json` reads, of plain lists, texts and numbers."""
         modalities = {name: spec.to_json() for name, spec in self.modalities.items()}
-        return {**dataclasses.asdict(self), "modalities": modalities}
+        return {**vars(self), "modalities": modalities, "training": dict(self.training)}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "ModelSpec":

@@ -1,6 +1,6 @@
 """Standardised modalities: raw values in, standardised values to the model, and the way back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
@@ -100,10 +100,17 @@ class StandardizedModalities:
                     f"The statistics of {names} are not known, and these data cannot be read before the training: call "
                     "set_statistics(name, mean, deviation), or adapt(...) with a part of the data that ends."
                 )
-            batches = (keras.utils.unpack_x_y_sample_weight(batch)[0] for batch in data)
-            found = Statistics.of_batches({name: batch[name].numpy() for name in names} for batch in batches)
+            found = Statistics.of_batches(self._checked_batches(data, names))
         for name, statistics in found.items():
             self.set_statistics(name, *statistics)
+
+    def _checked_batches(self, data: tf.data.Dataset, names: list[str]) -> Iterator[dict[str, np.ndarray]]:
+        first_row = 0
+        for element in data:
+            batch = keras.utils.unpack_x_y_sample_weight(element)[0]
+            arrays = checks.to_arrays(self.modalities, batch, required=names, first_row=first_row)
+            first_row += len(arrays[names[0]])
+            yield {name: np.asarray(arrays[name]) for name in names}
 
     def preprocess(self, raw: Mapping[str, Any]) -> dict[str, tf.Tensor]:
         """Raw modalities, such as uint8 RGB, to what the model reads: standardised where a modality is.

@@ -13,7 +13,7 @@ import pydantic
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_jmvae.provenance import environment
-from tf_jmvae.serving.request import Signature
+from tf_jmvae.serving.request import signatures_of
 from tf_jmvae.serving.versions import MODEL_FILE
 from tf_jmvae.specs import ModelSpec
 
@@ -75,15 +75,12 @@ def describe(spec: ModelSpec, num_samples: int, folder: Path) -> dict[str, Any]:
       folder: the version's.
     """
     saved = saved_model_pb2.SavedModel.FromString((folder / MODEL_FILE).read_bytes())
+    signatures = signatures_of(saved.meta_graphs[0].signature_def)
     return {
         "format": FORMAT,
         **spec.to_json(),
         "num_samples": num_samples,
-        "signatures": {
-            name: dataclasses.asdict(Signature.of_definition(definition))
-            for name, definition in sorted(saved.meta_graphs[0].signature_def.items())
-            if not name.startswith("__")  # TensorFlow's own initialisation
-        },
+        "signatures": {name: dataclasses.asdict(signature) for name, signature in signatures.items()},
         **environment(),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "files": file_checksums(folder),

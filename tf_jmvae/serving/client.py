@@ -13,7 +13,7 @@ import numpy as np
 from google.protobuf.message import Message
 
 from tf_jmvae.serving.inference import InferenceModel
-from tf_jmvae.serving.request import Signature
+from tf_jmvae.serving.request import Signature, signatures_of
 from tf_jmvae.serving.transports import CallError, ForeignAnswerError, GrpcTransport, RestTransport
 from tf_jmvae.specs import ModelSpec
 
@@ -227,14 +227,9 @@ class Client(InferenceModel):
     def _signatures_there(self) -> dict[str, Signature]:
         self._require_open()
         try:
-            found = self._transport.metadata().signature_def
+            return signatures_of(self._transport.metadata().signature_def)
         except CallError as error:
             self._fail(error)
-        return {
-            name: Signature.of_definition(definition)
-            for name, definition in sorted(found.items())
-            if not name.startswith("__")  # TensorFlow's own initialisation
-        }
 
     def _fail(self, error: CallError) -> NoReturn:
         """Says in a user's words why a call failed."""

@@ -25,6 +25,7 @@ __all__ = [
     "is_of",
     "row_seeds",
     "rows_of",
+    "signatures_of",
     "split_seeds",
 ]
 
@@ -60,21 +61,24 @@ class Signature:
         infos = ({n: TensorInfo(s.dtype.name, tuple(s.shape)) for n, s in specs.items()} for specs in (inputs, outputs))
         return cls(*infos)
 
-    @classmethod
-    def of_definition(cls, definition: Message) -> "Signature":
-        """The signature of a `SignatureDef`, as files and servers have it."""
-        return cls(
-            *(
-                {
-                    name: TensorInfo(
-                        tf.dtypes.as_dtype(info.dtype).name,
-                        tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim),
-                    )
-                    for name, info in sorted(infos.items())
-                }
-                for infos in (definition.inputs, definition.outputs)
-            )
+
+def signatures_of(definitions: Mapping[str, Message]) -> dict[str, Signature]:
+    """The signatures of `SignatureDef` messages, as files and servers have them, in order."""
+    return {
+        name: Signature(_infos(definition.inputs), _infos(definition.outputs))
+        for name, definition in sorted(definitions.items())
+        if not name.startswith("__")  # TensorFlow's own initialisation
+    }
+
+
+def _infos(tensors: Mapping[str, Message]) -> dict[str, TensorInfo]:
+    shapes = {name: info.tensor_shape.dim for name, info in sorted(tensors.items())}
+    return {
+        name: TensorInfo(
+            tf.dtypes.as_dtype(tensors[name].dtype).name, tuple(None if dim.size < 0 else dim.size for dim in shape)
         )
+        for name, shape in shapes.items()
+    }
 
 
 def is_of(verb: str, signature: str) -> bool:

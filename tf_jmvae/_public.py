@@ -1,16 +1,6 @@
 """Everything that `import tf_jmvae` offers. Importing it tells Keras of every class, so that it loads them."""
 
-from tf_jmvae import (
-    callbacks,
-    data,
-    distributions,
-    evaluation,
-    heads,
-    images,
-    networks,
-    optimizers,
-    serving,
-)
+from tf_jmvae import callbacks, data, distributions, evaluation, heads, images, networks, optimizers, serving
 from tf_jmvae.editing import edit, infer_attributes
 from tf_jmvae.modality import Modality
 from tf_jmvae.models import (

@@ -35,13 +35,7 @@ class Averages(NamedTuple):
 
 
 def average(
-    model: MultimodalVAE,
-    data: Any,
-    parts: Sequence[Part],
-    *,
-    seed: int,
-    max_rows: int | None = None,
-    verbose: int = 1,
+    model: MultimodalVAE, data: Any, parts: Sequence[Part], *, seed: int, max_rows: int | None = None, verbose: int = 1
 ) -> list[Averages]:
     """Averages each part's log terms over its samples, for every example.
 

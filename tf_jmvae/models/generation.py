@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 
 from tf_jmvae import checks, sampling, seeds
 from tf_jmvae.distributions import diagonal_gaussian
-from tf_jmvae.models.iterated_sampling import IteratedSampling
+from tf_jmvae.models.iterated_sampling import IteratedSampling, options_of
 
 tfd = tfp.distributions
 
@@ -165,7 +165,7 @@ class Generation:
         Returns:
           Checked options.
         """
-        return IteratedSampling.of(override, self.iterated_sampling)
+        return options_of(override, self.iterated_sampling)
 
     def iterates(self, observed: Iterable[str], iterated_sampling: IteratedSampling | int | None = None) -> bool:
         """Whether `posterior` completes what is missing here by iterated sampling, Eq. (6).

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tf_jmvae import checks
 
-__all__ = ["IteratedSampling"]
+__all__ = ["IteratedSampling", "options_of"]
 
 
 @keras.saving.register_keras_serializable("tf_jmvae")
@@ -44,29 +44,6 @@ class IteratedSampling:
         if self.num_chains is not None:
             object.__setattr__(self, "num_chains", checks.positive_integer("num_chains", self.num_chains))
 
-    @classmethod
-    def of(cls, value: "IteratedSampling | int | None", default: "IteratedSampling") -> "IteratedSampling":
-        """What an argument means.
-
-        Args:
-          value: other options, another number of steps, or None.
-          default: the options that None means, and that a number of steps changes.
-
-        Returns:
-          The options.
-
-        Raises:
-          TypeError: it is none of these.
-          ValueError: a number of steps that makes no sense.
-        """
-        if value is None:
-            return default
-        if isinstance(value, cls):
-            return value
-        if isinstance(value, str | dict):
-            raise TypeError(f"iterated_sampling must be an IteratedSampling or a number of steps; got {value!r}.")
-        return dataclasses.replace(default, num_steps=value)
-
     def chains_of(self, num_samples: int) -> int:
         """How many chains an example has.
 
@@ -94,3 +71,15 @@ class IteratedSampling:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "IteratedSampling":
         return cls(**config)
+
+
+def options_of(value: IteratedSampling | int | None, default: IteratedSampling) -> IteratedSampling:
+    """What an argument means: options, another number of steps than the default's, or, with None, the default.
+
+    Raises `TypeError` for anything else, and `ValueError` for a number of steps that makes no sense.
+    """
+    if value is None or isinstance(value, IteratedSampling):
+        return value or default
+    if isinstance(value, str | dict):
+        raise TypeError(f"iterated_sampling must be an IteratedSampling or a number of steps; got {value!r}.")
+    return dataclasses.replace(default, num_steps=value)

@@ -32,7 +32,7 @@ from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Decoder, is_network, places
 from tf_jmvae.models.distributed_fit import DistributedFit
 from tf_jmvae.models.generation import Generation
-from tf_jmvae.models.iterated_sampling import IteratedSampling
+from tf_jmvae.models.iterated_sampling import IteratedSampling, options_of
 from tf_jmvae.models.naming import checked_modalities
 from tf_jmvae.models.saving import Saving
 from tf_jmvae.models.standardization import Standardization, StandardizedModalities
@@ -84,7 +84,7 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
         self.autocast = False  # data stay float32 until a network reads them
         self.modalities = checked_modalities(type(self), modalities)
         self.latent_dim = checks.positive_integer("latent_dim", latent_dim)
-        self.iterated_sampling = IteratedSampling.of(iterated_sampling, IteratedSampling())
+        self.iterated_sampling = options_of(iterated_sampling, IteratedSampling())
         given = list(given)
         self.given = [name for name in self.modalities if name in given]
         self.targets = [name for name in self.modalities if name not in given]

@@ -10,9 +10,7 @@ from tf_jmvae.tables import markdown as table
 __all__ = ["page", "share", "table", "value"]
 
 _TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("tf_jmvae.report"),
-    undefined=jinja2.StrictUndefined,
-    autoescape=False,
+    loader=jinja2.PackageLoader("tf_jmvae.report"), undefined=jinja2.StrictUndefined, autoescape=False
 )
 _RATES = ("learning_rate", "decoder_learning_rate", "discriminator_learning_rate")
 

@@ -20,14 +20,7 @@ from tf_jmvae.specs import ModelSpec
 if TYPE_CHECKING:
     import grpc
 
-__all__ = [
-    "Client",
-    "DeadlineError",
-    "ServingError",
-    "UnavailableError",
-    "UnknownModelError",
-    "UnknownSignatureError",
-]
+__all__ = ["Client", "DeadlineError", "ServingError", "UnavailableError", "UnknownModelError", "UnknownSignatureError"]
 
 _PORTS = {"grpc": 8500, "rest": 8501}
 _UNKNOWN_SIGNATURE = re.compile(r"serving signature .*not found", re.IGNORECASE | re.DOTALL)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
+from tf_jmvae.models.iterated_sampling import options_of
 from tf_jmvae.serving import archives, hub, versions
 from tf_jmvae.serving.client import Client
 from tf_jmvae.serving.inference import InferenceModel
@@ -59,9 +60,8 @@ def open_model(
         opened = hub.load(handle, **options)
     else:
         raise no_model(path)
-    if iterated_sampling is not None and IteratedSampling.of(iterated_sampling, IteratedSampling()) != IteratedSampling(
-        opened.spec.num_steps
-    ):
+    fixed = IteratedSampling(opened.spec.num_steps)
+    if options_of(iterated_sampling, fixed) != fixed:
         raise ValueError(
             f"Iterated sampling was fixed at {opened.spec.num_steps} steps when {handle} was exported; name the run or "
             "its model.keras to choose it."

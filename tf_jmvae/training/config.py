@@ -26,10 +26,7 @@ MODEL_OPTIONS = {
     ("cvae", "cmma"): ("target",),
 }
 # Which optimizer of jmvae-kl-gan has which learning rate.
-PLAYERS_RATES = {
-    "decoder_learning_rate": "decoder_optimizer",
-    "discriminator_learning_rate": "discriminator_optimizer",
-}
+PLAYERS_RATES = {"decoder_learning_rate": "decoder_optimizer", "discriminator_learning_rate": "discriminator_optimizer"}
 
 
 def _one_of(registry: Registry) -> Any:

@@ -58,11 +58,7 @@ class Registry:
         return dict(self._entries)
 
     def get(self, name: str) -> Any:
-        """What is registered under a name.
-
-        Raises:
-          UnknownNameError: nothing is; the message lists the names.
-        """
+        """What is registered under a name; raises `UnknownNameError`, which lists the names, if nothing is."""
         if not isinstance(name, str) or name not in self._entries:
             module = importlib.import_module(self.package)
             for file in pkgutil.iter_modules(getattr(module, "__path__", ())):
@@ -74,11 +70,7 @@ class Registry:
         return self._entries[name]
 
     def checked(self, name: str) -> str:
-        """The name, if it is known.
-
-        Raises:
-          ValueError: it is not; the message lists the names.
-        """
+        """The name, if it is known; raises `ValueError`, which lists the names, if it is not."""
         if name not in self._entries and name not in self.names():
             raise ValueError(f"expected one of {', '.join(map(repr, self.names()))}; got {name!r}")
         return name

@@ -185,7 +185,7 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "ModelSpec":
-        """The spec of a JSON object, such as a model card; raises `ValueError`, which says what is wrong of which key."""
+        """The spec of a JSON object, such as a model card; raises `ValueError`, which names what is wrong."""
         modalities = {}
         for name, entry in content["modalities"].items():
             try:

@@ -1,5 +1,6 @@
 """Small models and data that many tests share."""
 
+import functools
 import gc
 import os
 
@@ -50,3 +51,18 @@ def _reproducible():
     keras.config.set_dtype_policy("float32")
     yield
     keras.config.set_dtype_policy("float32")  # for fixtures of the next module, which are made before this one
+
+
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory):
+    """The version's folder of a kind of tests/serving, `KIND/1`, exported when a test first asks for it."""
+    import exported
+
+    folder = tmp_path_factory.mktemp("exports")
+
+    @functools.cache
+    def version(kind):
+        with exported.optimizers(kind in exported.OPTIMIZED):
+            return exported.make(kind).export(folder / kind, **exported.KINDS[kind][-1])
+
+    return version

@@ -124,6 +124,8 @@ def _checked_shape(event_shape: Any) -> tuple[int, ...]:
 
 def _checked_entry_names(names: Sequence[str], event_shape: tuple[int, ...]) -> tuple[str, ...]:
     names = tuple(names)
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"entry_names must be texts; got {list(names)}.")
     if names and (len(names) != event_shape[-1] or len(set(names)) != len(names)):
         raise ValueError(
             f"entry_names must name each of the {event_shape[-1]} entries of the last axis once; got {list(names)}."

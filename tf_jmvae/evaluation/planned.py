@@ -93,4 +93,4 @@ def _conditional(target: str, given: tuple[str, ...], **options: Any) -> Planned
 
 def _proposal(model: MultimodalVAE, name: str) -> str:
     """The modality's own encoder where there is one: q(z | all) is far narrower than p(z | label)."""
-    return "joint" if model.iterates([name]) else "own"
+    return "own" if model.has_posterior([name]) and not model.iterates([name]) else "joint"

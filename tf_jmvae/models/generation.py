@@ -71,7 +71,7 @@ class Generation:
         if num_samples is not None:
             num_samples = checks.positive_integer("num_samples", num_samples)
         seed = seeds.to_tensor(seed)
-        iteration = self.iteration(iterated_sampling if num_steps is None else num_steps)
+        iteration = self.iteration(iterated_sampling, num_steps)
         chains, samples = 1, num_samples
         if num_samples is not None and self.iterates(observed, iteration):  # samples end chains of their own
             chains = iteration.chains_of(num_samples)
@@ -156,16 +156,19 @@ class Generation:
         """
         return set(self.given) <= set(observed)
 
-    def iteration(self, override: IteratedSampling | int | None = None) -> IteratedSampling:
+    def iteration(
+        self, override: IteratedSampling | int | None = None, num_steps: int | tf.Tensor | None = None
+    ) -> IteratedSampling:
         """The options of iterated sampling for a call.
 
         Args:
           override: what the call asks for: options, a number of steps, or None for the model's own.
+          num_steps: another number of steps than these, or None.
 
         Returns:
           Checked options.
         """
-        return options_of(override, self.iterated_sampling)
+        return options_of(num_steps, options_of(override, self.iterated_sampling))
 
     def iterates(self, observed: Iterable[str], iterated_sampling: IteratedSampling | int | None = None) -> bool:
         """Whether `posterior` completes what is missing here by iterated sampling, Eq. (6).

@@ -66,7 +66,7 @@ class IteratedSampling:
         return {"num_steps": int(self.num_steps), "initial": self.initial or "zeros"}
 
     def get_config(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        return {**vars(self), "num_steps": int(self.num_steps)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "IteratedSampling":

@@ -84,7 +84,7 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
         self.autocast = False  # data stay float32 until a network reads them
         self.modalities = checked_modalities(type(self), modalities)
         self.latent_dim = checks.positive_integer("latent_dim", latent_dim)
-        self.iterated_sampling = options_of(iterated_sampling, IteratedSampling())
+        self.iterated_sampling = iterated_sampling
         given = list(given)
         self.given = [name for name in self.modalities if name in given]
         self.targets = [name for name in self.modalities if name not in given]
@@ -179,6 +179,15 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
         return Decoder(modality.decoder, modality.head, self.latent_dim, f"decoder of modality {name!r}")
 
     # What follows from it.
+
+    @property
+    def iterated_sampling(self) -> IteratedSampling:
+        """How missing modalities are completed; may be set, also to the number of steps."""
+        return self._iterated_sampling
+
+    @iterated_sampling.setter
+    def iterated_sampling(self, value: IteratedSampling | int | None) -> None:
+        self._iterated_sampling = options_of(value, IteratedSampling())
 
     @property
     def spec(self) -> ModelSpec:

@@ -10,7 +10,7 @@ from tf_jmvae.modality import Modality
 __all__ = ["checked_modalities"]
 
 # Names of metrics, and of inputs of signatures.
-_RESERVED = ("noise", "prior", "rows", "seed", "self", "z")
+_RESERVED = ("as_png", "as_uint8", "bytes", "noise", "prior", "rows", "seed", "self", "z")
 # Of encoded images, and of signatures that give images in other forms.
 _ENDINGS = ("_bytes", "_as_png", "_as_uint8")
 _MOST_COMBINED = 12  # modalities of which every combination is looked at

@@ -122,8 +122,12 @@ class Steps:
     def _make_trackers(self) -> None:
         if not self._trackers:
             example = {name: tf.zeros((1, *m.event_shape)) for name, m in self.modalities.items()}
+            terms: list[str] = []
             with self.distribute_strategy.scope():
-                names = ["loss", "elbo", "objective", *self.objective(example, seeds.to_tensor(0)), *self.extra_metrics]
+                # Traced, as values that are no data would be refused where they are known.
+                trace = tf.function(lambda: terms.extend(self.objective(example, seeds.to_tensor(0))), autograph=False)
+                trace.get_concrete_function()
+                names = ["loss", "elbo", "objective", *terms, *self.extra_metrics]
                 self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
     def _unpack(self, data: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:

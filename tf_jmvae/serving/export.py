@@ -9,6 +9,7 @@ import contextlib
 import errno
 import functools
 import json
+import keyword
 import os
 import re
 import shutil
@@ -68,8 +69,10 @@ def export(
     folder, version = _name_and_version(Path(path).expanduser().resolve())
     described = {"training": dict(training or {}), "metrics": dict(metrics or {}), "notes": str(notes)}
     _check_json(described)
-    iteration = model.iteration(iterated_sampling if num_steps is None else num_steps)
+    iteration = model.iteration(iterated_sampling, num_steps)
     settings = Settings(iteration, num_samples, _subsets(given))
+    if keywords := [name for name in model.modalities if keyword.iskeyword(name)]:
+        raise ValueError(f"A SavedModel has no input that is called by a word of Python's own; rename {keywords}.")
     made = endpoints(model, settings)
     if version is not None and (folder / str(version)).exists():
         raise FileExistsError(f"{folder / str(version)} exists; choose another version, or leave it out for the next.")

@@ -85,17 +85,19 @@ class LiveModel(LocalModel):
 
     def _prepare(self, observed: Iterable[str]) -> None:
         """Of many modalities not every subset has its functions from the start."""
-        observed = tuple(name for name in self.model.modalities if name in set(observed))
+        names = set(observed)
+        observed = tuple(name for name in self.model.modalities if name in names)
         if observed and self.model.has_posterior(observed):
             known = (signature.inputs.keys() for signature in self._signatures.values())
             if not any(set(observed) == inputs for inputs in known):
                 self._add(replace(self._settings, given=(observed,)))
 
     def _add(self, settings: Settings) -> None:
-        for name, endpoint in endpoints(self.model, settings).items():
-            if name not in self._functions:
-                self._functions[name] = endpoint.function
-                self._signatures[name] = Signature.of(endpoint.inputs, endpoint.outputs)
+        made = endpoints(self.model, settings)
+        signatures = {name: Signature.of(endpoint.inputs, endpoint.outputs) for name, endpoint in made.items()}
+        # New dicts, as other threads may be reading those that there are.
+        self._functions = {name: endpoint.function for name, endpoint in made.items()} | self._functions
+        self._signatures = {**signatures, **self._signatures}
 
     def __repr__(self) -> str:
         return f"<LiveModel {self.spec.name!r}: {self.kind} of {', '.join(self.modalities)}>"
@@ -111,5 +113,5 @@ def _head(likelihood: str) -> heads.Head:
 
 def _cause(error: tf.errors.OpError) -> str:
     """What the op said, without where in the graph it stands."""
-    place = re.compile(r"Graph execution error|Detected at node|<stack traces|\s*\[\[|\s*$")
+    place = re.compile(r"Graph execution error|Detected at node|<stack traces|\s*\[\[|\s+File |\s*$")
     return " ".join(line for line in error.message.splitlines() if not place.match(line)) or error.message

@@ -15,6 +15,7 @@ from tf_jmvae.serving.local import LiveModel
 __all__ = ["ADVICE", "is_exported", "keras_file", "no_model", "open_model"]
 
 _SERVER = re.compile(r"(grpc://|https?://)([^/]+)/v1/models/([^/:]+)(?:/versions/(\d+))?/?", re.IGNORECASE)
+_ONE = IteratedSampling()
 ADVICE = "Copy the file again, or train the run anew."
 
 
@@ -41,7 +42,7 @@ def open_model(
     Raises:
       FileNotFoundError: there is no such model.
       OSError: it cannot be downloaded or read.
-      RunError: a `.keras` file is damaged, or holds another kind of model.
+      RunError: a `.keras` file is not there or damaged, or holds another kind of model.
       ValueError: an exported model is damaged or unsafe to load, or its iterated sampling cannot be chosen any more.
 
     Examples:
@@ -50,6 +51,8 @@ def open_model(
     """
     if isinstance(handle, MultimodalVAE):
         return LiveModel(handle, iterated_sampling=iterated_sampling, **options)
+    if not isinstance(handle, str | os.PathLike):
+        raise TypeError(f"Expected a path, an address or a model of tf_jmvae; got {type(handle).__name__}.")
     handle = os.fsdecode(handle)
     path = Path(handle).expanduser()
     if server := _SERVER.fullmatch(handle):
@@ -60,8 +63,10 @@ def open_model(
         opened = hub.load(handle, **options)
     else:
         raise no_model(path)
-    fixed = IteratedSampling(opened.spec.num_steps)
-    if options_of(iterated_sampling, fixed) != fixed:
+    if (
+        iterated_sampling is not None
+        and opened.spec.num_steps != options_of(iterated_sampling, IteratedSampling()).num_steps
+    ):
         raise ValueError(
             f"Iterated sampling was fixed at {opened.spec.num_steps} steps when {handle} was exported; name the run or "
             "its model.keras to choose it."
@@ -99,5 +104,5 @@ def _live(file: Path, iterated_sampling: IteratedSampling | int | None, **option
 
     model, folder = run.load_model(file, advice=ADVICE), file.resolve().parent
     name = folder.name if file.name == "model.keras" else file.stem
-    training = run.describe(folder)["training"]
-    return LiveModel(model, name=name, training=training, iterated_sampling=iterated_sampling, **options)
+    options = {"name": name, "training": run.describe(folder)["training"], **options}
+    return LiveModel(model, iterated_sampling=iterated_sampling, **options)

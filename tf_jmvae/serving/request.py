@@ -114,6 +114,11 @@ def as_inputs(model: "InferenceModel", observed: Mapping[str, Any]) -> dict[str,
     """
     if not isinstance(observed, Mapping):
         raise TypeError(f"Expected a dict of modalities by name; got {type(observed).__name__}.")
+    for name, value in observed.items():
+        if value is None or isinstance(value, str | bytes):
+            raise TypeError(
+                f"{name!r}: expected an array, or a list of encoded images as bytes; got {type(value).__name__}."
+            )
     values = {name: checks.unmasked(f"Modality {name!r}", value) for name, value in observed.items()}
     values = {name: np.asarray(value, object if _holds_bytes(value) else None) for name, value in values.items()}
     may_be = [name for name, value in values.items() if value.dtype == np.uint8 and value.ndim == IMAGE_AXES]
@@ -135,7 +140,7 @@ def _holds_bytes(value: Any) -> bool:
     """Whether these are encoded images."""
     if isinstance(value, np.ndarray):
         return value.dtype.kind in "OS"
-    return isinstance(value, list | tuple) and all(isinstance(v, bytes) for v in value)
+    return isinstance(value, list | tuple) and len(value) > 0 and all(isinstance(v, bytes) for v in value)
 
 
 def _are_pixels(name: str, value: np.ndarray, spec: ModalitySpec) -> bool:

@@ -21,6 +21,7 @@ from tf_jmvae.evaluation.samples import Proposal, importance_weights
 from tf_jmvae.images import tensors as images
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.serving import names
+from tf_jmvae.serving.request import IMAGE_AXES
 
 __all__ = ["Endpoint", "Settings", "endpoints"]
 
@@ -237,7 +238,10 @@ def _editable(model: MultimodalVAE) -> list[tuple[str, str]]:
 def _in_formats(model: MultimodalVAE, plain: Mapping[str, Endpoint]) -> Iterator[tuple[str, Endpoint]]:
     """Those signatures which give an image, again with pixels as uint8, and with PNG."""
     for name, endpoint in plain.items():
-        shown = [key for key in endpoint.outputs if key in model.modalities and model.modalities[key].spec.is_image]
+        made = {
+            key: spec for key, spec in endpoint.outputs.items() if spec.shape.rank == IMAGE_AXES
+        }  # z may share a name
+        shown = [key for key in made if key in model.modalities and model.modalities[key].spec.is_image]
         if shown:
             whole = {key: tf.TensorSpec(endpoint.outputs[key].shape, tf.uint8, name=key) for key in shown}
             encoded = {key: tf.TensorSpec((None,), tf.string, name=names.encoded(key)) for key in shown}

@@ -226,10 +226,9 @@ def register(name: str) -> Callable[[type[Head]], type[Head]]:
     """
 
     def decorate(kind: type[Head]) -> type[Head]:
-        same_class = (other for other in LIKELIHOODS.registered().items() if other[1].__name__ == kind.__name__)
-        for known, other in same_class:
-            if known != name or other.__module__ != kind.__module__:
-                raise ValueError(f"The likelihood {known!r} is {other.__name__} already: choose other names.")
+        other = keras.saving.get_registered_object(f"tf_jmvae>{kind.__name__}")
+        if other is not None and (other.likelihood, other.__module__) != (name, kind.__module__):
+            raise ValueError(f"The likelihood {other.likelihood!r} is {kind.__name__} already: choose other names.")
         kind.likelihood = name
         return keras.saving.register_keras_serializable("tf_jmvae")(LIKELIHOODS.register(name)(kind))
 

@@ -26,10 +26,6 @@ class Registry:
     Args:
       what: one of its things, for messages, such as `"model"`.
       package: the module or package whose files register by `@REGISTRY.register("name")` at the left margin.
-
-    Examples:
-      >>> @MODELS.register("jmvae")
-      ... class JMVAE(MultimodalVAE): ...
     """
 
     def __init__(self, what: str, package: str):
@@ -52,10 +48,6 @@ class Registry:
         """Every name, in alphabetical order: those registered so far, and those in the package's files."""
         in_files = (name for path in _files(self.package) for name in _REGISTERED.findall(path.read_text("utf-8")))
         return sorted({*self._entries, *in_files})
-
-    def registered(self) -> dict[str, Any]:
-        """What has been registered so far, by name."""
-        return dict(self._entries)
 
     def get(self, name: str) -> Any:
         """What is registered under a name; raises `UnknownNameError`, which lists the names, if nothing is."""

@@ -49,13 +49,6 @@ class Preprocessing:
         """The settings as plain lists, texts and numbers."""
         return {"crop": list(self.crop), "kernel": self.kernel, "range": list(self.range)}
 
-    # Keras's names of the same.
-    get_config = to_json
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> "Preprocessing":
-        return cls(**config)
-
 
 @dataclass(frozen=True)
 class ModalitySpec:

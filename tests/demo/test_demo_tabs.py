@@ -189,7 +189,7 @@ def test_an_attribute_cannot_be_added_and_taken_away(live):
 
 def test_both_interfaces_decode_and_encode_the_same(live, exported):
     pictures, z = {"x": PORTRAIT[None]}, questions.noise(0, 5, 2)
-    np.testing.assert_allclose(exported.latents(pictures), live.latents(pictures), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(exported.model.latents(pictures), live.model.latents(pictures), rtol=1e-4, atol=1e-5)
     assert np.abs(exported.decode(z)["x"].astype(int) - live.decode(z)["x"]).max() <= 1
     np.testing.assert_allclose(exported.decode(z)["w"], live.decode(z)["w"], rtol=1e-4, atol=1e-5)
 

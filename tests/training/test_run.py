@@ -16,6 +16,7 @@ import tensorflow as tf
 
 import tf_jmvae as tj
 from tf_jmvae import cli
+from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.training import presets, run, run_folder
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -422,7 +423,7 @@ def test_a_finished_run_names_labels_by_the_models_own_steps(monkeypatch):
     used, posterior = [], model.posterior
 
     def spied(observed, *, iterated_sampling=None, **options):
-        used.append((sorted(observed), model.iteration(iterated_sampling).num_steps))
+        used.append((sorted(observed), iteration_of(model, iterated_sampling).num_steps))
         return posterior(observed, iterated_sampling=iterated_sampling, **options)
 
     model.compile("adam", run_eagerly=True)

@@ -4,7 +4,7 @@ import gradio as gr
 import numpy as np
 
 from tf_jmvae.demo import components, questions
-from tf_jmvae.demo.interface import DemoModel, observed_rows
+from tf_jmvae.demo.interface import DemoModel
 
 __all__ = ["build", "can", "pictures"]
 
@@ -25,8 +25,9 @@ def pictures(model: DemoModel, choice, seed: int, spread: float, count: int) -> 
     A choice is a label, or names of attributes; without either z is around the prior's mean. Spread 0 gives the
     picture at the posterior's mean, 1 what the model says. Picture i does not depend on how many there are.
     """
-    given = {} if model.meaning is None else observed_rows(questions.observed(model, choice), count)
-    z = model.latents(given, spread * questions.noise(seed, count, model.model.latent_size), seed)
+    one = {} if model.meaning is None else questions.observed(model, choice)
+    given = {name: np.repeat(value, count, axis=0) for name, value in one.items()}
+    z = model.model.latents(given, spread * questions.noise(seed, count, model.model.latent_size), seed=seed)
     return model.decode(z, given)[model.picture]
 
 
@@ -37,7 +38,7 @@ def _answer(model: DemoModel, choice, seed, spread, count) -> tuple:
         text += f" of {questions.named(model, choice)}"
     if model.label and model.goes(model.picture, model.label):
         again = {model.picture: drawn}
-        said = model.decode(model.latents(again), again)[model.label].argmax(axis=1)
+        said = model.decode(model.model.latents(again), again)[model.label].argmax(axis=1)
         same = int((said == model.class_names().index(choice)).sum())
         text += f"; the model itself reads {same} of them as {choice}"
     return f"{text}.", [questions.enlarged(picture) for picture in drawn]

@@ -1,13 +1,13 @@
 """A model, and which of its modalities the page shows. Pictures are uint8 pixels on the way in and on the way out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from tf_jmvae import editing
 from tf_jmvae.serving import InferenceModel
 
-__all__ = ["DemoModel", "observed_rows"]
+__all__ = ["DemoModel"]
 
 
 class DemoModel:
@@ -42,10 +42,6 @@ class DemoModel:
         """Whether the model goes from one modality to another."""
         return None not in (source, target) and target not in self.given and self.model.starts_from([source])
 
-    def latents(self, observed: Mapping[str, np.ndarray], noise: np.ndarray | None = None, seed: int = 0) -> np.ndarray:
-        """Z as the model draws it from what is observed, or from its prior; see `InferenceModel.latents`."""
-        return self.model.latents(observed, noise, seed=seed)
-
     def decode(self, z: np.ndarray, given: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
         """The mean of p(m | z) for every target, `[B, *event_shape]`, of z `[B, D]`; pictures as pixels.
 
@@ -65,8 +61,3 @@ class DemoModel:
             return bool(self.model.editable(self.picture, self.attributes))
         except ValueError:
             return False
-
-
-def observed_rows(observed: Mapping[str, Iterable], count: int) -> dict[str, np.ndarray]:
-    """One row of what is observed, `count` times."""
-    return {name: np.repeat(value, count, axis=0) for name, value in observed.items()}

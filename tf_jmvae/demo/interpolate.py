@@ -30,7 +30,7 @@ def _modes(model: DemoModel) -> list[tuple[str, str]]:
 
 def ends_of_choices(model: DemoModel, first, second) -> np.ndarray:
     """Z at the means of q(z | w) of two labels, or of two sets of attributes, `[2, D]`."""
-    return np.concatenate([model.latents(questions.observed(model, w)) for w in (first, second)])
+    return np.concatenate([model.model.latents(questions.observed(model, w)) for w in (first, second)])
 
 
 def ends_of_pictures(model: DemoModel, first, second, crop: str = "training") -> np.ndarray:
@@ -40,7 +40,7 @@ def ends_of_pictures(model: DemoModel, first, second, crop: str = "training") ->
       PictureError: one of them cannot be read.
     """
     seen = np.stack([prepare(source, model, crop).pixels for source in (first, second)])
-    return model.latents({model.picture: seen})
+    return model.model.latents({model.picture: seen})
 
 
 def between(model: DemoModel, ends: np.ndarray, steps: int) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from tf_jmvae.demo.interface import DemoModel, observed_rows
+from tf_jmvae.demo.interface import DemoModel
 from tf_jmvae.specs import ModalitySpec
 
 __all__ = [
@@ -93,11 +93,11 @@ def read(model: DemoModel, pixels: np.ndarray, seed: int = 0) -> Reading:
     """
     given = {model.picture: pixels[None]}
     if not model.label:
-        said = attribute_probabilities(model, model.decode(model.latents(given), given)[model.attributes][0])
+        said = attribute_probabilities(model, model.decode(model.model.latents(given), given)[model.attributes][0])
         found = sorted((name for name, p in said.items() if p > 0.5), key=said.get, reverse=True)
         return Reading(said, f"The model names: {in_words(found) or 'none of the attributes'}.")
-    repeated = observed_rows(given, _SAMPLES)
-    z = model.latents(repeated, noise(seed, _SAMPLES, model.model.latent_size), seed)
+    repeated = {model.picture: np.repeat(given[model.picture], _SAMPLES, axis=0)}
+    z = model.model.latents(repeated, noise(seed, _SAMPLES, model.model.latent_size), seed=seed)
     probabilities = model.decode(z, repeated)[model.label].astype(np.float64).mean(axis=0)
     probabilities /= probabilities.sum()
     values = dict(zip(model.class_names(), map(float, probabilities), strict=True))

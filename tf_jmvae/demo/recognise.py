@@ -36,7 +36,7 @@ def answer(model: DemoModel, source, crop: str = "training") -> tuple[str, np.nd
     given = {model.picture: seen.pixels[None]}
     again = None
     if model.picture not in model.given:
-        again = model.decode(model.latents(given), given)[model.picture][0]
+        again = model.decode(model.model.latents(given), given)[model.picture][0]
     return f"{reading.words} {seen.note}".strip(), seen.pixels, again, reading
 
 

@@ -91,7 +91,7 @@ def _means(model: DemoModel) -> np.ndarray:
     else:
         choices = [[], *([name] for name in model.fields[model.attributes].entry_names)]
     rows = [questions.observed(model, choice)[model.meaning] for choice in choices]
-    return model.latents({model.meaning: np.concatenate(rows)}).astype(np.float64)
+    return model.model.latents({model.meaning: np.concatenate(rows)}).astype(np.float64)
 
 
 def _principal(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tf_jmvae import checks, seeds
 from tf_jmvae.evaluation.estimate import Estimate, Fingerprint, whole_seed
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
+from tf_jmvae.models.iterated_sampling import iteration_of
 
 __all__ = ["attribute_accuracy"]
 
@@ -59,7 +60,7 @@ def attribute_accuracy(
     if not np.isin(truth, (-1, 1)).all():
         raise ValueError(f"Attributes must be -1 or 1; modality {target!r} holds other values.")
     progress = keras.utils.Progbar(-(-len(truth) // _BATCH), verbose=verbose, unit_name="batch")
-    seed, iteration = whole_seed(seed), model.iteration(iterated_sampling)
+    seed, iteration = whole_seed(seed), iteration_of(model, iterated_sampling)
     base_seed = seeds.to_tensor(seed)
     shares = []
     for number, start in enumerate(range(0, len(truth), _BATCH)):

@@ -19,6 +19,7 @@ from tf_jmvae import checks, seeds
 from tf_jmvae.evaluation import memory
 from tf_jmvae.evaluation.estimate import Estimate, Fingerprint, whole_seed
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
+from tf_jmvae.models.iterated_sampling import iteration_of
 
 __all__ = ["conditional_coherence", "joint_coherence"]
 
@@ -70,7 +71,7 @@ def conditional_coherence(
     checks.check_names(model.modalities, dict.fromkeys(given))
     checks.check_names(model.modalities, data, required=given)
     num_samples = checks.positive_integer("num_samples", num_samples)
-    seed, iteration = whole_seed(seed), model.iteration(iterated_sampling)
+    seed, iteration = whole_seed(seed), iteration_of(model, iterated_sampling)
     observed = checks.to_arrays(model.modalities, {name: data[name] for name in given})
     size = len(observed[given[0]])
     if size == 0:

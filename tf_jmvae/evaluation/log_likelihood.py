@@ -28,6 +28,7 @@ from tf_jmvae.evaluation.average import average
 from tf_jmvae.evaluation.estimate import Estimate, whole_seed
 from tf_jmvae.evaluation.samples import Proposal, importance_weights, posterior_terms, prior_terms
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
+from tf_jmvae.models.iterated_sampling import chains_of, iteration_of
 
 __all__ = ["conditional_log_likelihood", "joint_log_likelihood", "marginal_log_likelihood"]
 
@@ -95,7 +96,7 @@ def conditional_log_likelihood(
             "sides; for reconstruction take estimator='bound' or 'monte_carlo'."
         )
     seed, num_samples = whole_seed(seed), checks.positive_integer("num_samples", num_samples)
-    iteration = model.iteration(iterated_sampling)
+    iteration = iteration_of(model, iterated_sampling)
     observed, settings = _importance_observed(model, _names(model, targets + given)) if weighted else (given, {})
     proposal, more = _proposal(model, observed, num_samples, iteration)
     settings |= more
@@ -193,7 +194,7 @@ def marginal_log_likelihood(
         )
     seed, num_samples = whole_seed(seed), checks.positive_integer("num_samples", num_samples)
     observed = list(model.modalities) if proposal == "joint" else scored
-    iteration = replace(model.iteration(iterated_sampling), num_chains=None)
+    iteration = replace(iteration_of(model, iterated_sampling), num_chains=None)
     source, settings = _proposal(model, observed, num_samples, iteration)
     part = (importance_weights(model, scored, source), num_samples)
     (averages,) = average(model, data, [part], seed=seed, max_rows=max_rows, verbose=verbose)
@@ -219,7 +220,7 @@ def _normalizer(model, extra, given, kind, samples, num_samples, iteration):
 
 def _proposal(model, observed, num_samples, iteration):
     """The proposal, and the settings that matter to it."""
-    num_chains = iteration.chains_of(num_samples)
+    num_chains = chains_of(iteration, num_samples)
     if not model.iterates(observed, iteration):
         return Proposal(observed, iteration), {}
     settings = {**iteration.settings(), "num_chains": num_chains}

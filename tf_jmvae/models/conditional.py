@@ -27,6 +27,7 @@ from tf_jmvae.checks import listed
 from tf_jmvae.distributions import diagonal_gaussian, kl_divergence
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import ConditionalDecoder, Encoder
+from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.models.joint_encoder import JointEncoderVAE
 from tf_jmvae.models.naming import checked_modalities
 from tf_jmvae.models.terms import Term, log_likelihoods
@@ -113,7 +114,7 @@ class CVAE(_OneWayVAE):
         return {name: self.decoders[name](z, given, training=training) for name in names}
 
     def iterates(self, observed, iterated_sampling=None):
-        initial = self.iteration(iterated_sampling).initial
+        initial = iteration_of(self, iterated_sampling).initial
         starts_from_the_prior = initial is None and not any(name in observed for name in self.targets)
         return not starts_from_the_prior and super().iterates(observed)
 

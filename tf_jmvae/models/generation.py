@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 
 from tf_jmvae import checks, sampling, seeds
 from tf_jmvae.distributions import diagonal_gaussian
-from tf_jmvae.models.iterated_sampling import IteratedSampling, options_of
+from tf_jmvae.models.iterated_sampling import IteratedSampling, chains_of, iteration_of
 
 tfd = tfp.distributions
 
@@ -71,10 +71,10 @@ class Generation:
         if num_samples is not None:
             num_samples = checks.positive_integer("num_samples", num_samples)
         seed = seeds.to_tensor(seed)
-        iteration = self.iteration(iterated_sampling, num_steps)
+        iteration = iteration_of(self, iterated_sampling, num_steps)
         chains, samples = 1, num_samples
         if num_samples is not None and self.iterates(observed, iteration):  # samples end chains of their own
-            chains = iteration.chains_of(num_samples)
+            chains = chains_of(iteration, num_samples)
             samples = None if chains == num_samples else num_samples // chains
             observed = {name: tf.repeat(value, chains, axis=0) for name, value in observed.items()}
             if seeds.are_by_row(seed):
@@ -155,20 +155,6 @@ class Generation:
           True or False; nothing is computed.
         """
         return set(self.given) <= set(observed)
-
-    def iteration(
-        self, override: IteratedSampling | int | None = None, num_steps: int | tf.Tensor | None = None
-    ) -> IteratedSampling:
-        """The options of iterated sampling for a call.
-
-        Args:
-          override: what the call asks for: options, a number of steps, or None for the model's own.
-          num_steps: another number of steps than these, or None.
-
-        Returns:
-          Checked options.
-        """
-        return options_of(num_steps, options_of(override, self.iterated_sampling))
 
     def iterates(self, observed: Iterable[str], iterated_sampling: IteratedSampling | int | None = None) -> bool:
         """Whether `posterior` completes what is missing here by iterated sampling, Eq. (6).

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tf_jmvae import checks
 
-__all__ = ["IteratedSampling", "options_of"]
+__all__ = ["IteratedSampling", "chains_of", "iteration_of", "options_of"]
 
 
 @keras.saving.register_keras_serializable("tf_jmvae")
@@ -17,8 +17,7 @@ __all__ = ["IteratedSampling", "options_of"]
 class IteratedSampling:
     """How missing modalities are completed by iterated sampling, Eq. (6) of the paper.
 
-    A model has one as `iterated_sampling`; a call may have another. Models with an encoder for what is observed use
-    none of it.
+    A model has one as `iterated_sampling`; a call may have another. Models with an encoder for all subsets use none.
 
     Args:
       num_steps: applications of the kernel, 1 or more, or an integer tensor (the paper: 100 on MNIST, 40 on CelebA);
@@ -44,23 +43,6 @@ class IteratedSampling:
         if self.num_chains is not None:
             object.__setattr__(self, "num_chains", checks.positive_integer("num_chains", self.num_chains))
 
-    def chains_of(self, num_samples: int) -> int:
-        """How many chains an example has.
-
-        Args:
-          num_samples: of an example.
-
-        Returns:
-          A divisor of that number.
-
-        Raises:
-          ValueError: the samples cannot be divided between them.
-        """
-        chains = num_samples if self.num_chains is None else self.num_chains
-        if num_samples % chains:
-            raise ValueError(f"num_chains must divide the {num_samples} samples; got {chains}.")
-        return chains
-
     def settings(self) -> dict[str, Any]:
         """What a result that depends on them says of the steps and their start."""
         return {"num_steps": int(self.num_steps), "initial": self.initial or "zeros"}
@@ -83,3 +65,16 @@ def options_of(value: IteratedSampling | int | None, default: IteratedSampling) 
     if isinstance(value, str | dict):
         raise TypeError(f"iterated_sampling must be an IteratedSampling or a number of steps; got {value!r}.")
     return dataclasses.replace(default, num_steps=value)
+
+
+def iteration_of(model: Any, override: Any = None, num_steps: Any = None) -> IteratedSampling:
+    """The options for a call: the model's own, others that override them, or either with another number of steps."""
+    return options_of(num_steps, options_of(override, model.iterated_sampling))
+
+
+def chains_of(iteration: IteratedSampling, num_samples: int) -> int:
+    """How many chains an example with so many samples has; raises `ValueError` if they do not divide the samples."""
+    chains = num_samples if iteration.num_chains is None else iteration.num_chains
+    if num_samples % chains:
+        raise ValueError(f"num_chains must divide the {num_samples} samples; got {chains}.")
+    return chains

@@ -18,6 +18,7 @@ import tensorflow_probability as tfp
 from tf_jmvae import checks, prototypes, sampling, seeds
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Encoder
+from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.models.multimodal import MultimodalVAE
 from tf_jmvae.models.terms import Batch
 
@@ -52,7 +53,7 @@ class JointEncoderVAE(MultimodalVAE):
 
     def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
         """q(z | observed); missing modalities are completed by one draw of Eq. (6) less than there are steps."""
-        iteration = self.iteration(iterated_sampling)
+        iteration = iteration_of(self, iterated_sampling)
         observed = checks.to_tensors(self.modalities, observed)
         if self.iterates(observed, iteration):
             observed = self._impute(observed, iteration.num_steps - 1, iteration.initial or "zeros", seed)

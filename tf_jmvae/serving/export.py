@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from tf_jmvae.files import explained, remove_abandoned, write_json
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
+from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.serving import card, versions, warm_up
 from tf_jmvae.serving.signatures import Endpoint, Settings, endpoints
 
@@ -69,7 +70,7 @@ def export(
     folder, version = _name_and_version(Path(path).expanduser().resolve())
     described = {"training": dict(training or {}), "metrics": dict(metrics or {}), "notes": str(notes)}
     _check_json(described)
-    iteration = model.iteration(iterated_sampling, num_steps)
+    iteration = iteration_of(model, iterated_sampling, num_steps)
     settings = Settings(iteration, num_samples, _subsets(given))
     if keywords := [name for name in model.modalities if keyword.iskeyword(name)]:
         raise ValueError(f"A SavedModel has no input that is called by a word of Python's own; rename {keywords}.")

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tf_jmvae import checks, heads
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
+from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.serving.inference import InferenceModel
 from tf_jmvae.serving.request import Signature
 from tf_jmvae.serving.signatures import Settings, endpoints
@@ -72,7 +73,7 @@ class LiveModel(LocalModel):
         iterated_sampling: IteratedSampling | int | None = None,
         num_samples: int = 100,
     ):
-        self.model, self.iterated_sampling = model, model.iteration(iterated_sampling)
+        self.model, self.iterated_sampling = model, iteration_of(model, iterated_sampling)
         self._settings = Settings(self.iterated_sampling, num_samples)
         self._functions: dict[str, Callable] = {}
         steps = int(self.iterated_sampling.num_steps)

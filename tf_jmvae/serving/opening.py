@@ -15,7 +15,6 @@ from tf_jmvae.serving.local import LiveModel
 __all__ = ["ADVICE", "is_exported", "keras_file", "no_model", "open_model"]
 
 _SERVER = re.compile(r"(grpc://|https?://)([^/]+)/v1/models/([^/:]+)(?:/versions/(\d+))?/?", re.IGNORECASE)
-_ONE = IteratedSampling()
 ADVICE = "Copy the file again, or train the run anew."
 
 
@@ -63,10 +62,8 @@ def open_model(
         opened = hub.load(handle, **options)
     else:
         raise no_model(path)
-    if (
-        iterated_sampling is not None
-        and opened.spec.num_steps != options_of(iterated_sampling, IteratedSampling()).num_steps
-    ):
+    asked = options_of(iterated_sampling, IteratedSampling())
+    if iterated_sampling is not None and asked.num_steps != opened.spec.num_steps:
         raise ValueError(
             f"Iterated sampling was fixed at {opened.spec.num_steps} steps when {handle} was exported; name the run or "
             "its model.keras to choose it."

@@ -20,6 +20,7 @@ from tf_jmvae.distributions import diagonal_gaussian
 from tf_jmvae.evaluation.samples import Proposal, importance_weights
 from tf_jmvae.images import tensors as images
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
+from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.serving import names
 from tf_jmvae.serving.request import IMAGE_AXES
 
@@ -88,7 +89,7 @@ def endpoints(model: MultimodalVAE, settings: Settings) -> dict[str, Endpoint]:
     Raises:
       ValueError: `settings.given` names what the model does not have.
     """
-    settings = replace(settings, iterated_sampling=model.iteration(settings.iterated_sampling))
+    settings = replace(settings, iterated_sampling=iteration_of(model, settings.iterated_sampling))
     made = dict(_plain(model, settings))
     whole = names.of_given("encode", model.modalities)
     for form in ("", names.BYTES):  # one function, which is traced once

@@ -10,6 +10,7 @@ from tf_jmvae import checks
 from tf_jmvae.evaluation import Estimate
 from tf_jmvae.evaluation.planned import Planned, planned
 from tf_jmvae.files import write_json
+from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.provenance import environment
 from tf_jmvae.training.errors import RunError
 from tf_jmvae.training.run_folder import load_model, read_config
@@ -73,7 +74,7 @@ def evaluate_run(
     _say("Loading the model ...", verbose)
     model = load_model(run_dir / "model.keras", advice=advice)
     if num_steps is not None:
-        model.iterated_sampling = model.iteration(num_steps)
+        model.iterated_sampling = iteration_of(model, num_steps)
     _say("Loading the data ...", verbose)
     test = config.data.load(data_dir).only(model.modalities).test
     available = len(next(iter(test.values())))

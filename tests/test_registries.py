@@ -110,11 +110,11 @@ def _register():
 def experts():
     """The registered model's class; afterwards everything is as it was."""
     registries = (MODELS, LIKELIHOODS, DATASETS, ESTIMATORS)
-    before = [registry.registered() for registry in registries]
+    before = [dict(registry._entries) for registry in registries]
     of_keras = dict(keras.saving.get_custom_objects())
     yield _register()
     for registry, entries in zip(registries, before, strict=True):
-        for name in registry.registered().keys() - entries.keys():
+        for name in registry._entries.keys() - entries.keys():
             if name in ("experts", "exponential", "pets", "counting"):
                 del registry._entries[name]
     for name in keras.saving.get_custom_objects().keys() - of_keras.keys():

@@ -1,5 +1,7 @@
 """What one replica draws and averages is its part of what one device does; training itself is in tests/training."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -13,8 +15,11 @@ BATCH = 7
 PARTS = [(0, 3), (3, 0), (3, 4)]  # start and size; one replica has no row
 
 
+@contextlib.contextmanager
 def _as_replica(start, size):
-    return replicas._active_part(replicas.Part(*map(tf.constant, (start, size, BATCH))))
+    replicas._active.part = replicas.Part(*map(tf.constant, (start, size, BATCH)))
+    yield
+    replicas._active.part = None
 
 
 def _in_parts(make):

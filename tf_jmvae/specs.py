@@ -111,7 +111,7 @@ class ModalitySpec:
         """
         if not isinstance(entry, Mapping):
             raise ValueError(f"expected an object, got {type(entry).__name__}")
-        likelihood = {"poisson": "counts"}.get(entry.get("likelihood"), entry.get("likelihood"))
+        likelihood = "counts" if entry.get("likelihood") == "poisson" else entry.get("likelihood")
         role = entry.get("role", "given" if entry.get("given") is True else "target")
         shape, names, standardized = (entry.get(key) for key in ("event_shape", "entry_names", "standardized"))
         sizes = isinstance(shape, list) and shape and all(type(size) is int and size > 0 for size in shape)
@@ -124,7 +124,7 @@ class ModalitySpec:
         default = Preprocessing(range=(0.0, 255.0) if standardized else (0.0, 1.0))
         try:
             preprocessing = Preprocessing(**entry["preprocessing"]) if "preprocessing" in entry else default
-        except (TypeError, ValueError) as error:
+        except (OverflowError, TypeError, ValueError) as error:
             raise ValueError(f"preprocessing: {error}") from error
         support = entry.get("support", entry.get("values", cls.support))
         return cls(tuple(shape), likelihood, role, tuple(names), standardized, preprocessing, support)

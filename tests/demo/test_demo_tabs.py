@@ -148,9 +148,6 @@ def test_a_log_probability_that_would_round_to_nothing_is_bounded(p, words):
 )
 def test_words_say_how_sure_the_model_is(p, words):
     class Fixed(DemoModel):
-        def latents(self, observed, noise=None, seed=0):
-            return noise
-
         def decode(self, z, given=None):
             w = np.full((len(z), 10), (1 - p) / 9)
             w[:, 4] = p
@@ -158,6 +155,7 @@ def test_words_say_how_sure_the_model_is(p, words):
 
     modalities = {"x": ModalitySpec((28, 28, 1), "bernoulli"), "w": ModalitySpec((10,), "categorical")}
     known = types.SimpleNamespace(spec=ModelSpec("JMVAEKL", modalities, 2), latent_size=2)
+    known.latents = lambda observed, noise=None, *, seed=0: noise
     reading = questions.read(Fixed(known), np.zeros((28, 28, 1), np.uint8))
     assert words in reading.words
     assert f"{np.log(p):.3f}" in reading.words
@@ -294,4 +292,5 @@ WITHOUT_ATTRIBUTES = ["Generate", "Recognise", "Walk", "Interpolate"]
 def test_the_page_of_every_kind_of_model_is_built(kind, monkeypatch, tmp_path):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     expected = {"vae": ["Generate", "Walk", "Interpolate"], "cvae": ["Generate"], "cmma": ["Generate"]}
+    expected["gan"] = [tab.TITLE for tab in TABS]  # with attributes
     assert _tabs(open_model(make(kind), name=kind, iterated_sampling=2)) == expected.get(kind, WITHOUT_ATTRIBUTES)

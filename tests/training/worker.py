@@ -50,7 +50,7 @@ if __name__ == "__main__":
     models = []
     run.connect = lambda name: devices
     build_model = run.build_model
-    run.build_model = lambda config, *_: models.append(build_model(config)) or models[-1]
+    run.build_model = lambda *arguments: models.append(build_model(*arguments)) or models[-1]
     config = presets.load(preset).model_copy(update={"run_dir": pathlib.Path(run_dir), "seed": 3})
     result["metrics"] = run.train(config)
     result["weights"] = [weight.tobytes() for weight in models[0].get_weights()]

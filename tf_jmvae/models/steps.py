@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_jmvae import checks, replicas, seeds
+from tf_jmvae import checks, replicas, sampling, seeds
 from tf_jmvae.models.terms import Term, elbo, total
 
 __all__ = ["EVALUATION_SEED", "Steps"]
@@ -121,13 +121,10 @@ class Steps:
 
     def _make_trackers(self) -> None:
         if not self._trackers:
-            example = {name: tf.zeros((1, *m.event_shape)) for name, m in self.modalities.items()}
-            terms: list[str] = []
+            seed = seeds.to_tensor(0)  # noise is data of the right kind, which every check of values takes
+            example = {name: sampling.draw(m.head.noise(1), seed) for name, m in self.modalities.items()}
             with self.distribute_strategy.scope():
-                # Traced, as values that are no data would be refused where they are known.
-                trace = tf.function(lambda: terms.extend(self.objective(example, seeds.to_tensor(0))), autograph=False)
-                trace.get_concrete_function()
-                names = ["loss", "elbo", "objective", *terms, *self.extra_metrics]
+                names = ["loss", "elbo", "objective", *self.objective(example, seed), *self.extra_metrics]
                 self._trackers = {name: keras.metrics.Mean(name=name) for name in names}
 
     def _unpack(self, data: Any) -> tuple[dict[str, tf.Tensor], tf.Tensor | None]:

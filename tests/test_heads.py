@@ -422,6 +422,7 @@ def test_a_likelihood_registers_itself():
             heads.register("normal")(type("Gaussian", (heads.Head,), {}))
     finally:
         LIKELIHOODS._entries.pop("exponential")
+        keras.saving.get_custom_objects().pop("tf_jmvae>Exponential")
 
 
 def test_unknown_likelihood_lists_the_known_ones():

@@ -140,7 +140,7 @@ def _holds_bytes(value: Any) -> bool:
     """Whether these are encoded images."""
     if isinstance(value, np.ndarray):
         return value.dtype.kind in "OS"
-    return isinstance(value, list | tuple) and len(value) > 0 and all(isinstance(v, bytes) for v in value)
+    return isinstance(value, list | tuple) and all(isinstance(v, bytes) for v in value)
 
 
 def _are_pixels(name: str, value: np.ndarray, spec: ModalitySpec) -> bool:

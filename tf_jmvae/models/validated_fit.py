@@ -147,7 +147,8 @@ class ValidatedFit:
             return first_row + tf.shape(given[1], tf.int64)[0], element
 
         watched = dataset.scan(tf.constant(0, tf.int64), pass_on)
-        return watched.filter(lambda *element: tf.shape(tf.nest.flatten(element)[0])[0] > 0)
+        # The next batch is checked while the step computes.
+        return watched.filter(lambda *element: tf.shape(tf.nest.flatten(element)[0])[0] > 0).prefetch(2)
 
     @contextlib.contextmanager
     def _reasons(self) -> Iterator[list[Exception]]:

@@ -18,8 +18,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tf_jmvae.files import write_json
-from tf_jmvae.provenance import environment
+from tf_jmvae._utils.files import write_json
+from tf_jmvae._utils.provenance import environment
 
 SEED = 0
 HERE = pathlib.Path(__file__).resolve().parent

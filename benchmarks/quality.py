@@ -20,8 +20,8 @@ import numpy as np
 
 import tf_jmvae as tj
 from tf_jmvae import callbacks, data
+from tf_jmvae._utils.files import replace_atomically
 from tf_jmvae.evaluation.estimate import Estimate
-from tf_jmvae.files import replace_atomically
 from tf_jmvae.optimizers import FusedAdam
 from tf_jmvae.training import presets
 from tf_jmvae.training.run import steps_in_one_call

@@ -16,8 +16,8 @@ import report_sections
 import report_summary
 from report_names import side
 
-from tf_jmvae.files import replace_atomically
-from tf_jmvae.tables import markdown as table
+from tf_jmvae._utils.files import replace_atomically
+from tf_jmvae._utils.tables import markdown as table
 
 NAMES = (
     "training",

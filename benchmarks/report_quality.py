@@ -7,7 +7,7 @@ from typing import Any
 from report_names import side
 from report_ratios import share
 
-from tf_jmvae.tables import markdown as table
+from tf_jmvae._utils.tables import markdown as table
 
 Found = Mapping[str, Any]
 

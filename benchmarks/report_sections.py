@@ -6,7 +6,7 @@ from typing import Any
 from report_names import NETWORKS, batch_name, side, work_name
 from report_ratios import OURS, Summary, best, share, speed
 
-from tf_jmvae.tables import markdown as table
+from tf_jmvae._utils.tables import markdown as table
 
 Found = Mapping[str, Any]
 

@@ -6,7 +6,7 @@ from typing import Any
 from report_names import batch_name, side, work_name
 from report_ratios import OURS, Ratio, against
 
-from tf_jmvae.tables import markdown as table
+from tf_jmvae._utils.tables import markdown as table
 
 Found = Mapping[str, Any]
 PEERS = ("MultiVae", "Pixyz", "PyTorch", "PyTorch, best")

@@ -23,8 +23,10 @@ import tensorflow as tf
 from harness import SEED
 
 from tf_jmvae.data import pipeline
+from tf_jmvae.distribute import devices as distribution
+from tf_jmvae.distribute.shards import Shares
 from tf_jmvae.optimizers import FusedAdam
-from tf_jmvae.training import build, distribution
+from tf_jmvae.training import build
 
 EXAMPLES = 10_240
 EPOCHS = 6  # the first is not counted: it traces
@@ -83,7 +85,7 @@ def measure(batches: list[int]) -> dict:
             model = build.from_preset(PRESET)
             model.compile(FusedAdam(1e-3))
 
-        def make(shares: pipeline.Shares | None, batch_size: int = batch_size) -> tf.data.Dataset:
+        def make(shares: Shares | None, batch_size: int = batch_size) -> tf.data.Dataset:
             options = {"shuffle": True, "binarize": ["x"], "seed": SEED, "passes": range(EPOCHS), "shares": shares}
             return pipeline.from_arrays(arrays, batch_size=batch_size, **options)
 

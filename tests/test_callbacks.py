@@ -11,8 +11,8 @@ import pytest
 from conftest import small_batch, small_modalities
 
 import tf_jmvae as tj
+from tf_jmvae._utils.files import replace_atomically, write_json
 from tf_jmvae.callbacks import Checkpoint, DiscriminatorCollapse, KLWarmUp
-from tf_jmvae.files import replace_atomically, write_json
 
 EPOCHS = 4
 

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from tf_jmvae import provenance
+from tf_jmvae._utils import provenance
 
 
 def test_the_environment_says_whether_the_working_tree_differs_from_its_commit(tmp_path, monkeypatch):
@@ -13,7 +13,7 @@ def test_the_environment_says_whether_the_working_tree_differs_from_its_commit(t
         )
         return done.stdout.strip()
 
-    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "tf_jmvae" / "provenance.py"))
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "tf_jmvae" / "_utils" / "provenance.py"))
     found = provenance.environment()
     assert (found["commit"], found["dirty"]) == (None, None)
     git("init")

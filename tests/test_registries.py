@@ -11,11 +11,11 @@ import tensorflow_probability as tfp
 import tf_jmvae as tj
 from tf_jmvae import cli, heads
 from tf_jmvae.data.sources import Source
-from tf_jmvae.directions import directions
 from tf_jmvae.distributions import conditional_product, kl_divergence
 from tf_jmvae.evaluation import Estimate
 from tf_jmvae.evaluation.planned import Planned
 from tf_jmvae.models.components import Encoder
+from tf_jmvae.models.directions import directions
 from tf_jmvae.registry import DATASETS, ESTIMATORS, LIKELIHOODS, MODELS
 from tf_jmvae.training import presets, run
 from tf_jmvae.training.config import Config

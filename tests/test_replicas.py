@@ -7,8 +7,9 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae import replicas, sampling, seeds
+from tf_jmvae.distribute import replicas
 from tf_jmvae.distributions import diagonal_gaussian
+from tf_jmvae.random import sampling, seeds
 
 tfd = tfp.distributions
 BATCH = 7

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_jmvae import row_noise
+from tf_jmvae.random import row_noise
 
 SEEDS = np.array([[0, 0], [1, 2], [-1, 5], [2**31 - 1, -(2**31)], [7, 123456789]], np.int32)
 

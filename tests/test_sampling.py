@@ -8,7 +8,7 @@ from conftest import small_modalities
 from scipy import stats
 
 import tf_jmvae as tj
-from tf_jmvae import sampling, seeds
+from tf_jmvae.random import sampling, seeds
 
 tfd = tfp.distributions
 ROWS = 3

@@ -314,7 +314,7 @@ def test_arrays_are_checked_without_a_copy_as_floats():
 def test_a_memory_map_stays_on_the_disk_while_it_is_checked(tmp_path):
     code = f"""
 import numpy as np, tf_jmvae as tj
-from tf_jmvae import checks
+from tf_jmvae._utils import checks
 array = np.lib.format.open_memmap({str(tmp_path / "x.npy")!r}, mode="w+", dtype="uint8", shape=(200, 1024, 1024))
 del array
 array = np.load({str(tmp_path / "x.npy")!r}, mmap_mode="r")

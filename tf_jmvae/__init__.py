@@ -1,6 +1,7 @@
 """Joint multimodal variational autoencoders for Keras: any modality into any other."""
 
-from tf_jmvae import _backend, _command
+from tf_jmvae._utils import backend as _backend
+from tf_jmvae._utils import command as _command
 
 __version__ = "0.1.0"
 

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tf_jmvae import checks, images
-from tf_jmvae.data.celeba_arrays import PREPROCESSING
-from tf_jmvae.data.faces import crop_face
+from tf_jmvae import images
+from tf_jmvae._utils import checks
+from tf_jmvae.data.celeba.arrays import PREPROCESSING
+from tf_jmvae.data.celeba.faces import crop_face
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.serving.inference import InferenceModel
 from tf_jmvae.serving.local import LiveModel

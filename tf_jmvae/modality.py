@@ -5,7 +5,9 @@ from typing import Any
 
 import keras
 
-from tf_jmvae import checks, heads, networks, prototypes
+from tf_jmvae import heads, networks
+from tf_jmvae._utils import checks
+from tf_jmvae.networks import prototypes
 from tf_jmvae.specs import ModalitySpec, Preprocessing
 
 __all__ = ["Modality"]

@@ -71,7 +71,7 @@ class Registry:
 def _files(package: str) -> list[Path]:
     """The source files of a module or package of this one, without importing it."""
     place = Path(__file__).parent.joinpath(*package.split(".")[1:])
-    return sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+    return sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
 
 
 MODELS = Registry("model", "tf_jmvae.models")

@@ -10,7 +10,7 @@ import pytest
 import quality
 import report_ratios
 
-from tf_jmvae.files import write_json
+from tf_jmvae._utils.files import write_json
 
 
 @pytest.fixture

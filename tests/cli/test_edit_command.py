@@ -11,7 +11,7 @@ from portrait_model import NAMES, SIZE, attributes_of, edited, portrait_model
 
 from tf_jmvae import cli, images
 from tf_jmvae.data.celeba import ATTRIBUTES
-from tf_jmvae.data.celeba_arrays import PREPROCESSING
+from tf_jmvae.data.celeba.arrays import PREPROCESSING
 
 
 @pytest.fixture(scope="module")

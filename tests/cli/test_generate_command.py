@@ -8,7 +8,8 @@ from PIL import Image
 from portrait_model import NAMES, portrait_model
 
 import tf_jmvae as tj
-from tf_jmvae import cli, pretrained
+from tf_jmvae import cli
+from tf_jmvae._utils import pretrained
 from tf_jmvae.cli import given
 from tf_jmvae.cli.generate import sheet as sheet_of
 from tf_jmvae.specs import ModalitySpec

@@ -12,7 +12,8 @@ import warnings
 import pytest
 
 import tf_jmvae
-from tf_jmvae import _command, cli
+from tf_jmvae import cli
+from tf_jmvae._utils import command as _command
 from tf_jmvae.cli import info, program, report
 from tf_jmvae.registry import DATASETS
 

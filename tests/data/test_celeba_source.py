@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tf_jmvae import data
-from tf_jmvae.data import celeba
+from tf_jmvae.data.celeba import dataset as celeba
 from tf_jmvae.specs import Preprocessing
 
 COUNT, SIZE = 40, 8

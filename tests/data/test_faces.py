@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_jmvae.data import faces
+from tf_jmvae.data.celeba import faces
 
 CELEBA_IMAGES = pathlib.Path(__file__).resolve().parents[2].parent / "shared/data/celeba/img_align_celeba"
 

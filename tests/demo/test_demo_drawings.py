@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from tf_jmvae.data.celeba_arrays import PREPROCESSING
+from tf_jmvae.data.celeba.arrays import PREPROCESSING
 from tf_jmvae.demo.drawings import PictureError, as_mnist, prepare
 from tf_jmvae.demo.interface import DemoModel
 from tf_jmvae.specs import ModalitySpec, ModelSpec

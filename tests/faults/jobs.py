@@ -7,7 +7,7 @@ import sys
 from record import WRITES
 
 from tf_jmvae import cli
-from tf_jmvae.training.errors import RunError
+from tf_jmvae._utils.errors import RunError
 
 EPOCHS = 8
 _PRESET = """
@@ -88,7 +88,7 @@ def measure(folder, study):
 
 def _measure(folder, study):
     from tf_jmvae import data, evaluation
-    from tf_jmvae.reproduce.study import Measurement, Study
+    from tf_jmvae.studies.study import Measurement, Study
     from tf_jmvae.training import run
 
     test = {name: values[:50] for name, values in data.load("digits").test.items()}
@@ -114,7 +114,7 @@ def prepare(source, cache):
 
 
 def read(source, cache, image_size=16):
-    from tf_jmvae.data import celeba
+    from tf_jmvae.data.celeba import dataset as celeba
 
     return celeba.read(source, image_size=image_size, cache_dir=cache, verbose=0)
 
@@ -143,7 +143,7 @@ def report(folder, output):
 
 def _report(folder, output):
     from tf_jmvae import data
-    from tf_jmvae.files import explained
+    from tf_jmvae._utils.files import explained
     from tf_jmvae.training import presets, run
 
     with explained(output):

@@ -6,8 +6,8 @@ import pathlib
 import platform
 import re
 
-from tf_jmvae.files import locked, replace_atomically, write_json
-from tf_jmvae.provenance import environment
+from tf_jmvae._utils.files import locked, replace_atomically, write_json
+from tf_jmvae._utils.provenance import environment
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE, RECORD = ROOT / "docs/reliability.md", ROOT / "docs/results/reliability.json"

@@ -13,7 +13,7 @@ import jobs
 import pytest
 from record import record
 
-from tf_jmvae import files
+from tf_jmvae._utils import files
 
 NOBODY = 65534
 # What each job says of the folder that cannot be written, whichever file it stumbles over.

@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 
 import tf_jmvae as tj
 from tf_jmvae.data import Source
-from tf_jmvae.report import figures, plots
-from tf_jmvae.report.comparison import TITLES
-from tf_jmvae.reproduce import celeba_pictures
+from tf_jmvae.report import plots
+from tf_jmvae.studies import figures
+from tf_jmvae.studies.celeba import figures as celeba_pictures
+from tf_jmvae.studies.comparison import TITLES
 
 RIGHT, WRONG = (colors.to_rgba(color) for color in (plots.RIGHT, plots.WRONG))
 

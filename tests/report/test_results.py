@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from tf_jmvae.evaluation import Estimate
-from tf_jmvae.report import results
-from tf_jmvae.report.comparison import TITLES
-from tf_jmvae.reproduce import publish
-from tf_jmvae.reproduce.celeba_plan import TRAININGS as FACES
-from tf_jmvae.reproduce.collector import COLUMNS, COMPARED
-from tf_jmvae.reproduce.mnist_measurements import ROWS
-from tf_jmvae.reproduce.mnist_plan import TRAININGS
+from tf_jmvae.studies import pages as results
+from tf_jmvae.studies import publish
+from tf_jmvae.studies.celeba.plan import TRAININGS as FACES
+from tf_jmvae.studies.collector import COLUMNS, COMPARED
+from tf_jmvae.studies.comparison import TITLES
+from tf_jmvae.studies.mnist.measurements import ROWS
+from tf_jmvae.studies.mnist.plan import TRAININGS
 
 DOCS = Path(__file__).parents[2] / "docs"
 # Suzuki and Matsuo: log p(x | w), log p(w | x), log p(x | w, x), log p(w | w, x).

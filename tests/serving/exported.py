@@ -16,7 +16,7 @@ import tensorflow as tf
 from scipy import special
 
 import tf_jmvae as tj
-from tf_jmvae import sampling, seeds
+from tf_jmvae.random import sampling, seeds
 
 SIDE = 6
 OPTIMIZED = ("vae",)  # kinds whose tests run with TensorFlow's graph optimizers, which are slow to start

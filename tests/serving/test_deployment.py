@@ -14,7 +14,7 @@ import serving_stub
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from tf_jmvae import files
+from tf_jmvae._utils import files
 from tf_jmvae.serving.deployment import write_deployment_files
 
 # Fields of BatchingParameters in TF Serving's session_bundle_config.proto, and of MonitoringConfig in

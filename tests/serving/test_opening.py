@@ -9,10 +9,10 @@ import pytest
 from serving_stub import ServingStub
 
 import tf_jmvae as tj
+from tf_jmvae._utils.errors import RunError
 from tf_jmvae.serving import Client
 from tf_jmvae.serving.hub import HubModel
 from tf_jmvae.serving.local import LiveModel
-from tf_jmvae.training.errors import RunError
 
 LABEL = {"w": np.eye(3, dtype=np.float32)}
 

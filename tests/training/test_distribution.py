@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_jmvae.training import distribution, presets, run, run_folder
-from tf_jmvae.training.cluster import Cluster
+from tf_jmvae.distribute import devices as distribution
+from tf_jmvae.distribute.cluster import Cluster
+from tf_jmvae.training import presets, run, run_folder
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

@@ -16,8 +16,9 @@ import tensorflow as tf
 from conftest import small_batch, small_modalities
 
 import tf_jmvae as tj
+from tf_jmvae.distribute import devices as distribution
 from tf_jmvae.optimizers import FusedAdam
-from tf_jmvae.training import distribution, presets, run
+from tf_jmvae.training import presets, run
 
 
 def plain_fit(strategy):

@@ -48,7 +48,7 @@ def run(options: Options) -> None:
     from PIL import Image
 
     from tf_jmvae import editing
-    from tf_jmvae.files import replace_atomically
+    from tf_jmvae._utils.files import replace_atomically
     from tf_jmvae.serving.opening import open_model
 
     note("Loading the model ...")

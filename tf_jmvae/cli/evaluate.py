@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import tyro
 
+from tf_jmvae._utils.tables import lines
 from tf_jmvae.cli.options import Common, default, metavar
 from tf_jmvae.cli.startup import load_tensorflow, watched
-from tf_jmvae.tables import lines
 
 __all__ = ["Options", "run"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import tf_jmvae
-from tf_jmvae.pretrained import default_model
+from tf_jmvae._utils.pretrained import default_model
 from tf_jmvae.specs import ModelSpec
 from tf_jmvae.training import presets
 
@@ -18,8 +18,8 @@ def installation() -> dict[str, Any]:
     """Versions, devices, presets, and where files are kept."""
     import tensorflow as tf
 
+    from tf_jmvae._utils.provenance import environment
     from tf_jmvae.data.prepared import cache_folder
-    from tf_jmvae.provenance import environment
 
     pretrained = None
     with contextlib.suppress(FileNotFoundError):

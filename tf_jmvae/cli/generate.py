@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 import tyro
 
+from tf_jmvae._utils.pretrained import default_model
+from tf_jmvae._utils.tables import lines
 from tf_jmvae.cli import given
 from tf_jmvae.cli.options import Common, default, metavar
 from tf_jmvae.cli.startup import load_tensorflow, note
-from tf_jmvae.pretrained import default_model
 from tf_jmvae.specs import ModalitySpec
-from tf_jmvae.tables import lines
 
 if TYPE_CHECKING:
     from tf_jmvae.serving import InferenceModel
@@ -144,7 +144,7 @@ def _write_images(output: Path, found: Mapping[str, np.ndarray], model: "Inferen
     """One PNG for each modality of images; of several, each with its modality's name."""
     from PIL import Image
 
-    from tf_jmvae.files import replace_atomically
+    from tf_jmvae._utils.files import replace_atomically
 
     images = {name: values for name, values in found.items() if model.modalities[name].is_image}
     written = {}
@@ -167,7 +167,7 @@ def sheet(images: np.ndarray) -> np.ndarray:
 
 
 def _write_arrays(output: Path, found: Mapping[str, np.ndarray]) -> dict[Path, str]:
-    from tf_jmvae.files import replace_atomically
+    from tf_jmvae._utils.files import replace_atomically
 
     def write(path: str) -> None:
         with Path(path).open("wb") as file:  # NumPy would add .npz to another name

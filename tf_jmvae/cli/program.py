@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import tf_jmvae
-from tf_jmvae._command import terminable
-from tf_jmvae.training.errors import RunError
+from tf_jmvae._utils.command import terminable
+from tf_jmvae._utils.errors import RunError
 
 __all__ = ["VERBS", "main"]
 

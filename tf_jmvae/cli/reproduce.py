@@ -52,7 +52,7 @@ def run(options: Options) -> None:
     output = options.output or (folder / "docs" if options.quick else Path("docs"))
     common = {"data_dir": options.data_dir, "seed": options.seed}
     load_tensorflow(debug=options.debug)
-    from tf_jmvae.reproduce.experiments import reproduce
+    from tf_jmvae.studies.experiments import reproduce
 
     report = reproduce(options.experiment, folder, output, scale=scale, **common)
     print(f"\nThe report is {report}.")

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-from tf_jmvae import _backend
+from tf_jmvae._utils import backend as _backend
 
 __all__ = ["load_tensorflow", "note", "watched"]
 

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable
 from typing import TypeVar
 
-from tf_jmvae.files import remove_abandoned
+from tf_jmvae._utils.files import remove_abandoned
 
 __all__ = ["cache_folder", "load_or_prepare"]
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae.data.pipeline import Shares, from_arrays
+from tf_jmvae.data.pipeline import from_arrays
+from tf_jmvae.distribute.shards import Shares
 from tf_jmvae.registry import DATASETS
 from tf_jmvae.specs import Preprocessing
 

@@ -6,8 +6,8 @@ import signal
 import sys
 from collections.abc import Iterator
 
-from tf_jmvae._command import terminable
-from tf_jmvae.pretrained import default_model
+from tf_jmvae._utils.command import terminable
+from tf_jmvae._utils.pretrained import default_model
 
 __all__ = ["launch"]
 

@@ -11,11 +11,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae import checks, seeds
+from tf_jmvae._utils import checks
 from tf_jmvae.evaluation import memory
 from tf_jmvae.evaluation.estimate import Fingerprint
 from tf_jmvae.evaluation.samples import Draw
 from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.random import seeds
 
 __all__ = ["Averages", "Part", "average"]
 

@@ -15,11 +15,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae import checks, seeds
+from tf_jmvae._utils import checks
 from tf_jmvae.evaluation import memory
 from tf_jmvae.evaluation.estimate import Estimate, Fingerprint, whole_seed
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.models.iterated_sampling import iteration_of
+from tf_jmvae.random import seeds
 
 __all__ = ["conditional_coherence", "joint_coherence"]
 

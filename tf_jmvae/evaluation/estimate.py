@@ -10,7 +10,8 @@ from typing import Any, Self
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae import seeds, tables
+from tf_jmvae._utils import tables
+from tf_jmvae.random import seeds
 
 __all__ = ["Estimate", "Fingerprint", "table", "whole_seed"]
 

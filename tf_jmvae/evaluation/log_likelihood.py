@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_jmvae import checks
+from tf_jmvae._utils import checks
 from tf_jmvae.evaluation.average import average
 from tf_jmvae.evaluation.estimate import Estimate, whole_seed
 from tf_jmvae.evaluation.samples import Proposal, importance_weights, posterior_terms, prior_terms

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
-from tf_jmvae import seeds
 from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.random import seeds
 
 __all__ = ["max_rows"]
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae import sampling
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.models.terms import Batch
+from tf_jmvae.random import sampling
 
 tfd = tfp.distributions
 

@@ -19,11 +19,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_jmvae import checks, networks, prototypes, replicas, sampling
+from tf_jmvae import networks
+from tf_jmvae._utils import checks
+from tf_jmvae.distribute import replicas
 from tf_jmvae.distributions import diagonal_gaussian
 from tf_jmvae.models.jmvae_kl import JMVAEKL
 from tf_jmvae.models.naming import checked_modalities
 from tf_jmvae.models.terms import Batch, Term
+from tf_jmvae.networks import prototypes
+from tf_jmvae.random import sampling
 from tf_jmvae.registry import MODELS
 
 __all__ = ["JMVAEKLGAN"]

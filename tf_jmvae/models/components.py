@@ -7,9 +7,10 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae import heads, prototypes
+from tf_jmvae import heads
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.terms import Batch
+from tf_jmvae.networks import prototypes
 
 tfd = tfp.distributions
 

@@ -22,8 +22,8 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae import checks, sampling
-from tf_jmvae.checks import listed
+from tf_jmvae._utils import checks
+from tf_jmvae._utils.checks import listed
 from tf_jmvae.distributions import diagonal_gaussian, kl_divergence
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import ConditionalDecoder, Encoder
@@ -31,6 +31,7 @@ from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.models.joint_encoder import JointEncoderVAE
 from tf_jmvae.models.naming import checked_modalities
 from tf_jmvae.models.terms import Term, log_likelihoods
+from tf_jmvae.random import sampling
 from tf_jmvae.registry import MODELS
 
 tfd = tfp.distributions

@@ -6,9 +6,10 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae import checks, sampling, seeds
+from tf_jmvae._utils import checks
 from tf_jmvae.distributions import diagonal_gaussian
 from tf_jmvae.models.iterated_sampling import IteratedSampling, chains_of, iteration_of
+from tf_jmvae.random import sampling, seeds
 
 tfd = tfp.distributions
 

@@ -22,12 +22,15 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae import checks, heads, networks, prototypes, sampling, seeds
+from tf_jmvae import heads, networks
+from tf_jmvae._utils import checks
 from tf_jmvae.distributions import diagonal_gaussian, kl_divergence, standard_gaussian
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Decoder, Towers
 from tf_jmvae.models.joint_encoder import JointEncoderVAE
 from tf_jmvae.models.terms import Batch, Term, log_likelihoods
+from tf_jmvae.networks import prototypes
+from tf_jmvae.random import sampling, seeds
 from tf_jmvae.registry import MODELS
 
 tfd = tfp.distributions

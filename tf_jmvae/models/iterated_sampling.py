@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_jmvae import checks
+from tf_jmvae._utils import checks
 
 __all__ = ["IteratedSampling", "chains_of", "iteration_of", "options_of"]
 

@@ -10,10 +10,10 @@ References:
 
 import keras
 
-from tf_jmvae import sampling
 from tf_jmvae.distributions import kl_divergence
 from tf_jmvae.models.joint_encoder import JointEncoderVAE
 from tf_jmvae.models.terms import Term, log_likelihoods
+from tf_jmvae.random import sampling
 from tf_jmvae.registry import MODELS
 
 __all__ = ["JMVAE", "VAE"]

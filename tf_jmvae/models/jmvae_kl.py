@@ -16,12 +16,13 @@ from typing import Any
 import keras
 import tensorflow_probability as tfp
 
-from tf_jmvae import checks, sampling
+from tf_jmvae._utils import checks
 from tf_jmvae.distributions import conditional_product, kl_divergence
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Encoder
 from tf_jmvae.models.jmvae import JMVAE
 from tf_jmvae.models.terms import Batch, Term, log_likelihoods
+from tf_jmvae.random import sampling
 from tf_jmvae.registry import MODELS
 
 tfd = tfp.distributions

@@ -15,12 +15,14 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae import checks, prototypes, sampling, seeds
+from tf_jmvae._utils import checks
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Encoder
 from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.models.multimodal import MultimodalVAE
 from tf_jmvae.models.terms import Batch
+from tf_jmvae.networks import prototypes
+from tf_jmvae.random import sampling, seeds
 
 tfd = tfp.distributions
 

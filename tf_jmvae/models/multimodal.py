@@ -26,11 +26,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae import checks, seeds
+from tf_jmvae._utils import checks
+from tf_jmvae.distribute.fit import DistributedFit
 from tf_jmvae.distributions import standard_gaussian
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Decoder, is_network, places
-from tf_jmvae.models.distributed_fit import DistributedFit
 from tf_jmvae.models.generation import Generation
 from tf_jmvae.models.iterated_sampling import IteratedSampling, options_of
 from tf_jmvae.models.naming import checked_modalities
@@ -39,6 +39,7 @@ from tf_jmvae.models.standardization import Standardization, StandardizedModalit
 from tf_jmvae.models.steps import EVALUATION_SEED, Steps
 from tf_jmvae.models.terms import Term, elbo
 from tf_jmvae.models.validated_fit import ValidatedFit
+from tf_jmvae.random import seeds
 from tf_jmvae.specs import ModelSpec
 
 tfd = tfp.distributions

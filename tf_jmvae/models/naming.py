@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from tf_jmvae.checks import listed
+from tf_jmvae._utils.checks import listed
 from tf_jmvae.modality import Modality
 
 __all__ = ["checked_modalities"]

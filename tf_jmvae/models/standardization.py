@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae import checks
+from tf_jmvae._utils import checks
 from tf_jmvae.data.statistics import Statistics
 from tf_jmvae.images.tensors import to_pixels
 from tf_jmvae.models.terms import Batch

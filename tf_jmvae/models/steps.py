@@ -7,8 +7,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_jmvae import checks, replicas, sampling, seeds
+from tf_jmvae._utils import checks
+from tf_jmvae.distribute import replicas
 from tf_jmvae.models.terms import Term, elbo, total
+from tf_jmvae.random import sampling, seeds
 
 __all__ = ["EVALUATION_SEED", "Steps"]
 

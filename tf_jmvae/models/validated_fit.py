@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras.src.trainers.data_adapters import get_data_adapter
 
-from tf_jmvae import checks
+from tf_jmvae._utils import checks
 
 __all__ = ["ValidatedFit"]
 

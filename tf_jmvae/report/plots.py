@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tf_jmvae._utils.files import replace_atomically
 from tf_jmvae.data import Source
-from tf_jmvae.files import replace_atomically
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.report.page import galleries
 

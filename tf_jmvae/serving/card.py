@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import pydantic
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tf_jmvae.provenance import environment
+from tf_jmvae._utils.provenance import environment
 from tf_jmvae.serving.request import signatures_of
 from tf_jmvae.serving.versions import MODEL_FILE
 from tf_jmvae.specs import ModelSpec

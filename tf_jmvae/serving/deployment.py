@@ -11,7 +11,7 @@ from pathlib import Path
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from tf_jmvae.files import locked, replace_atomically
+from tf_jmvae._utils.files import locked, replace_atomically
 from tf_jmvae.serving import versions
 
 __all__ = ["write_deployment_files"]

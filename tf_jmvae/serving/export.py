@@ -21,7 +21,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_jmvae.files import explained, remove_abandoned, write_json
+from tf_jmvae._utils.files import explained, remove_abandoned, write_json
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.serving import card, versions, warm_up

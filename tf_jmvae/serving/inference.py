@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae import checks, row_noise
-from tf_jmvae.checks import listed
+from tf_jmvae._utils import checks
+from tf_jmvae._utils.checks import listed
+from tf_jmvae.random import row_noise
 from tf_jmvae.serving import names, request
 from tf_jmvae.serving.request import Signature
 from tf_jmvae.specs import ModalitySpec, ModelSpec

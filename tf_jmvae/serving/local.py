@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae import checks, heads
+from tf_jmvae import heads
+from tf_jmvae._utils import checks
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.serving.inference import InferenceModel

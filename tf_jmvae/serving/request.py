@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import Message
 
-from tf_jmvae import checks, seeds
-from tf_jmvae.checks import listed
+from tf_jmvae._utils import checks
+from tf_jmvae._utils.checks import listed
+from tf_jmvae.random import seeds
 from tf_jmvae.serving import names
 from tf_jmvae.specs import ModalitySpec
 

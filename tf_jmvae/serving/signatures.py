@@ -15,12 +15,13 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae import checks, seeds
+from tf_jmvae._utils import checks
 from tf_jmvae.distributions import diagonal_gaussian
 from tf_jmvae.evaluation.samples import Proposal, importance_weights
 from tf_jmvae.images import tensors as images
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.models.iterated_sampling import iteration_of
+from tf_jmvae.random import seeds
 from tf_jmvae.serving import names
 from tf_jmvae.serving.request import IMAGE_AXES
 

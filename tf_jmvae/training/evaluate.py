@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tf_jmvae import checks
+from tf_jmvae._utils import checks
+from tf_jmvae._utils.errors import RunError
+from tf_jmvae._utils.files import write_json
+from tf_jmvae._utils.provenance import environment
 from tf_jmvae.evaluation import Estimate
 from tf_jmvae.evaluation.planned import Planned, planned
-from tf_jmvae.files import write_json
 from tf_jmvae.models.iterated_sampling import iteration_of
-from tf_jmvae.provenance import environment
-from tf_jmvae.training.errors import RunError
 from tf_jmvae.training.run_folder import load_model, read_config
 
 __all__ = ["EVALUATION", "evaluate_run"]

@@ -20,16 +20,16 @@ from keras.src.utils import rng_utils
 from tensorflow.python.eager import context
 
 from tf_jmvae import callbacks, data
-from tf_jmvae.divergence import non_finite
+from tf_jmvae._utils.errors import RunError
+from tf_jmvae._utils.files import replace_atomically, write_json
+from tf_jmvae._utils.provenance import environment
+from tf_jmvae.callbacks.divergence import non_finite
+from tf_jmvae.distribute.devices import Devices, connect
 from tf_jmvae.evaluation import attribute_accuracy, conditional_coherence
-from tf_jmvae.files import replace_atomically, write_json
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.optimizers import FusedAdam
-from tf_jmvae.provenance import environment
 from tf_jmvae.training.build import build_model
 from tf_jmvae.training.config import PLAYERS_RATES, Config
-from tf_jmvae.training.distribution import Devices, connect
-from tf_jmvae.training.errors import RunError
 from tf_jmvae.training.run_folder import (
     TENSORBOARD,
     comparable,

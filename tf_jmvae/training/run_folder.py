@@ -7,11 +7,11 @@ from typing import Any
 
 import keras
 
-from tf_jmvae.files import explained, write_json
+from tf_jmvae._utils.errors import RunError
+from tf_jmvae._utils.files import explained, write_json
+from tf_jmvae._utils.provenance import environment
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
-from tf_jmvae.provenance import environment
 from tf_jmvae.training.config import Config
-from tf_jmvae.training.errors import RunError
 from tf_jmvae.training.foreign import foreign_names
 
 __all__ = [

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from tf_jmvae.data import Source
-from tf_jmvae.directions import directions, named, pixels
+from tf_jmvae.models.directions import directions, named, pixels
 from tf_jmvae.report.page.numbers import number, percent
 
 __all__ = ["Bar", "Card", "Gallery", "galleries", "of_directions"]

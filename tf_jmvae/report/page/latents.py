@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 from sklearn.decomposition import PCA
 
-from tf_jmvae import sampling, seeds
 from tf_jmvae.data import Source
+from tf_jmvae.random import sampling, seeds
 from tf_jmvae.report.page.numbers import percent
 
 __all__ = ["LatentMap", "latent_map"]

@@ -5,8 +5,8 @@ from typing import Any
 
 import jinja2
 
+from tf_jmvae._utils.files import write_text
 from tf_jmvae.data import Source
-from tf_jmvae.files import write_text
 from tf_jmvae.report.page import curves, facts, galleries, latents
 from tf_jmvae.report.page.record import Record, read, read_json
 from tf_jmvae.training.evaluate import EVALUATION, evaluate_run

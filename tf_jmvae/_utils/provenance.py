@@ -1,0 +1,36 @@
+"""Where a result comes from: versions and the commit."""
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+__all__ = ["environment"]
+
+_PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "tensorflow-datasets", "numpy")
+
+
+def environment(results: str | None = None) -> dict[str, Any]:
+    """What a result depends on besides its configuration: versions and, in a checkout, the commit.
+
+    `dirty` says whether tracked files differed from the commit; it is None, as the commit, without a checkout.
+
+    Args:
+      results: a folder of the checkout where results go, which differ after the first of them and change nothing.
+    """
+    here = Path(__file__).resolve().parents[2]
+    commit = dirty = None
+    if (here / ".git").exists():
+        commit = _git(here, "rev-parse", "HEAD") or None
+        others = ["--", ".", f":(exclude){results}"] if results else []
+        changes = _git(here, "status", "--porcelain", "--untracked-files=no", *others)
+        dirty = None if changes is None else bool(changes)
+    versions = {name: metadata.version(name) for name in _PACKAGES}
+    return {"versions": {"python": platform.python_version(), **versions}, "commit": commit, "dirty": dirty}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git prints; None if it fails."""
+    result = subprocess.run(["git", "-C", folder, *arguments], capture_output=True, text=True, check=False)
+    return result.stdout.strip() if result.returncode == 0 else None

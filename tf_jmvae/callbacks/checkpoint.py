@@ -1,0 +1,145 @@
+"""Checkpoints that survive a kill at any moment."""
+
+import json
+import math
+import os
+import pathlib
+import re
+from typing import Any
+
+import keras
+
+from tf_jmvae._utils.files import explained, replace_atomically, require_room, write_json
+from tf_jmvae.callbacks.divergence import non_finite, weights_are_finite
+
+__all__ = ["Checkpoint"]
+
+# What a write of this callback's that was cut off can have left.
+_LEFTOVER = re.compile(r"epoch-\d+~(\d+-[0-9a-f]{8}~)?\.(weights\.h5|history\.json)")
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Keeps the last epoch's weights, optimizer and history; a killed run continues from it.
+
+    Every file is written to a temporary name and renamed. (Keras's `BackupAndRestore` overwrites its files in place.)
+    The old checkpoint is removed only when the new one stands and is known to be good: when the loss that it gives,
+    in the validation or in the next step, is finite. If it is not, the new one goes and the old one stays.
+
+    Args:
+      directory: where to keep it; made if absent.
+
+    Examples:
+      >>> checkpoint = Checkpoint("run/checkpoint")
+      >>> first_epoch = checkpoint.restore(model)
+      >>> model.fit(train, epochs=100, initial_epoch=first_epoch, callbacks=[checkpoint])
+    """
+
+    def __init__(self, directory: str | os.PathLike):
+        super().__init__()
+        self.directory = pathlib.Path(directory)
+        self.history: dict[str, list[float]] = {}
+        self._restored = False
+        self._unproved: int | None = None  # the epoch whose weights have given no loss yet
+
+    def restore(self, model: keras.Model) -> int:
+        """Loads the newest checkpoint into a compiled model.
+
+        Args:
+          model: built and compiled as the one that was trained.
+
+        Returns:
+          How many epochs are done, 0 where there is no checkpoint: `initial_epoch` of `fit`.
+
+        Raises:
+          ValueError: if the model is not compiled, so that its optimizer could not be restored.
+        """
+        if not model.compiled:
+            raise ValueError("Compile the model before restore(model): the checkpoint has its optimizer's state too.")
+        self._restored = True
+        for path in self.directory.glob("epoch-*~*"):
+            if _LEFTOVER.fullmatch(path.name):
+                path.unlink()
+        epochs = sorted(self._epochs())
+        for path in self.directory.glob("epoch-*.history.json"):
+            if path.name not in {self._history_path(done).name for done in epochs}:
+                path.unlink()  # of weights that were not written, or are removed already
+        if not epochs:
+            return 0
+        done = epochs[-1]
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        model.load_weights(self._weights_path(done))
+        recorded = json.loads(self._history_path(done).read_text())
+        self.history = {name: values[:done] for name, values in recorded.items()}
+        self._unproved = done if len(epochs) > 1 else None
+        return done
+
+    def epochs_done(self) -> int:
+        """How many epochs the newest checkpoint has; 0 if there is none."""
+        return max(self._epochs(), default=0)
+
+    def reject(self) -> None:
+        """Removes the newest checkpoint if its loss is not known to be finite, unless that leaves later epochs none."""
+        if self._unproved is not None:
+            rejected, self._unproved = self._unproved, None
+            self._remove(rejected)
+            self.history = {name: values[: rejected - 1] for name, values in self.history.items()}
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if not self._restored and self._epochs():
+            raise ValueError(
+                f"{self.directory} holds a checkpoint, which this training would replace. Call restore(model) "
+                "before fit to continue from it, or choose another directory."
+            )
+        self._restored = True
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._unproved is not None:  # in the first step of an epoch: its loss is that of the weights before it
+            if non_finite(logs):
+                self.reject()
+            else:
+                self._accept()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if non_finite(logs) or not weights_are_finite(self.model):
+            return  # the checkpoint before it holds the last good weights
+        for name, value in (logs or {}).items():
+            values = self.history.setdefault(name, [])
+            values.extend([None] * (epoch - len(values)))
+            values.append(float(value))
+        done = epoch + 1
+        with explained(self.directory):
+            self.directory.mkdir(parents=True, exist_ok=True)
+            require_room(self.directory, _size(self.model))
+        write_json(self._history_path(done), self.history)
+        # The weights come last: only where they stand does a checkpoint count.
+        replace_atomically(self._weights_path(done), self.model.save_weights)
+        self._unproved = done
+        if math.isfinite((logs or {}).get("val_loss", math.nan)):
+            self._accept()
+
+    def _accept(self) -> None:
+        good, self._unproved = self._unproved, None
+        for old in self._epochs():
+            if old != good:
+                self._remove(old)
+
+    def _remove(self, done: int) -> None:
+        self._weights_path(done).unlink()
+        self._history_path(done).unlink(missing_ok=True)
+
+    def _epochs(self) -> list[int]:
+        names = (re.fullmatch(r"epoch-(\d+)\.weights\.h5", path.name) for path in self.directory.glob("epoch-*"))
+        return [int(match[1]) for match in names if match]
+
+    def _weights_path(self, done: int) -> pathlib.Path:
+        return self.directory / f"epoch-{done}.weights.h5"
+
+    def _history_path(self, done: int) -> pathlib.Path:
+        return self.directory / f"epoch-{done}.history.json"
+
+
+def _size(model: keras.Model) -> int:
+    """About how many bytes a file of all weights takes: HDF5 describes each in less than a page."""
+    variables = [*model.weights, *model.optimizer.variables]
+    return sum(4096 + 4 * math.prod(variable.shape) for variable in variables)

@@ -1,0 +1,199 @@
+"""The callback: Keras's TensorBoard, with what a joint model is about."""
+
+import contextlib
+import functools
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_jmvae._utils import checks
+from tf_jmvae.callbacks.tensorboard import projector
+from tf_jmvae.callbacks.tensorboard.event_files import event_files, keep_before
+from tf_jmvae.callbacks.tensorboard.generated import Direction
+from tf_jmvae.models.directions import directions
+
+__all__ = ["TensorBoard"]
+
+
+def _harmless(hook: Callable[..., None]) -> Callable[..., None]:
+    """A hook whose failure ends the logging with a warning, and not the training."""
+
+    @functools.wraps(hook)
+    def wrapped(self, *args, **kwargs):
+        if self._failed:
+            return
+        try:
+            hook(self, *args, **kwargs)
+        except Exception as error:
+            self._failed = True
+            with contextlib.suppress(Exception):  # what Keras's class pushed must not stay the default writer
+                while self._prev_summary_state:
+                    self._pop_writer()
+            with contextlib.suppress(Exception):
+                self._close_writers()
+            warnings.warn(
+                f"TensorBoard's files cannot be written in {self.log_dir} ({type(error).__name__}: {error}). "
+                "The training goes on without them.",
+                stacklevel=2,
+            )
+
+    return wrapped
+
+
+def _if_wanted(hook: Callable[..., None]) -> Callable[..., None]:
+    """A hook on batches that does nothing where batches are not logged."""
+    return lambda self, batch, logs=None: hook(self, batch, logs) if self._by_batch else None
+
+
+def _graph_of_the_bound(model: Any) -> tf.Graph:
+    """From a batch to the terms of the bound; Keras's own train function cannot be had as a graph."""
+
+    @tf.function
+    def bound(batch, seed):
+        return {name: tf.identity(term.value, name=name) for name, term in model.objective(batch, seed, True).items()}
+
+    batch = {name: tf.TensorSpec((None, *m.event_shape), name=name) for name, m in model.modalities.items()}
+    return bound.get_concrete_function(batch, tf.TensorSpec((2,), tf.int32, name="seed")).graph
+
+
+class TensorBoard(keras.callbacks.TensorBoard):
+    """Logs every term of the bound, what the model generates in each direction, its latent space and its graph.
+
+    Of each term there is one chart, with a curve of the training (the run `train`) and one of the validation
+    (`validation`). With `data`, the run `validation` also has pictures and tables of what the model generates from the
+    first examples, each modality from each other, and the means of q(z | all modalities) in the projector.
+
+    A training that goes on in the same folder, from a checkpoint of epoch e, drops what was logged after that epoch
+    in its runs `train` and `validation`, so each epoch is there once. One that begins at the first epoch deletes
+    nothing, as with Keras: give each training a folder of its own. Put the callback before `Checkpoint`: an epoch
+    that counts as done has then been logged. If a file cannot be written, it warns and the training goes on.
+
+    Args:
+      log_dir: the folder; open it with `tensorboard --logdir LOG_DIR`.
+      data: held-out examples as `fit` takes them, arrays `[N, *event_shape]` by modality; without them there are the
+        curves and the graph.
+      class_names: what the entries of the labels are called.
+      pictures_every: epochs between pictures and latents; the first epoch and the last have some, too.
+      num_pictures: examples to generate from.
+      num_points: examples in the projector.
+      seed: of the samples.
+      write_graph: whether to write the graph from a batch to the terms of the bound.
+      **options: of `keras.callbacks.TensorBoard`.
+
+    Raises:
+      ValueError: a count that is not positive, or data that are not all modalities.
+
+    Examples:
+      >>> board = TensorBoard("logs", data.test, class_names=data.class_names)
+      >>> model.fit(train, validation_data=test, epochs=20, callbacks=[board])
+    """
+
+    def __init__(
+        self,
+        log_dir: str | os.PathLike = "logs",
+        data: Mapping[str, np.ndarray] | None = None,
+        *,
+        class_names: Sequence[str] = (),
+        pictures_every: int = 5,
+        num_pictures: int = 10,
+        num_points: int = 1000,
+        seed: int = 0,
+        write_graph: bool = True,
+        **options: Any,
+    ):
+        super().__init__(log_dir=os.fspath(log_dir), write_graph=False, **options)
+        self.pictures_every = checks.positive_integer("pictures_every", pictures_every)
+        self.num_pictures = checks.positive_integer("num_pictures", num_pictures)
+        self.num_points = checks.positive_integer("num_points", num_points)
+        self.seed, self.class_names = seed, tuple(class_names)
+        self._data = data
+        self._graph_wanted = write_graph
+        # Keras's class logs batches only if asked; without, its hooks on batches only cost time.
+        self._by_batch = self.update_freq != "epoch" or self._should_trace or self.write_steps_per_second
+        self.async_safe = not self._by_batch
+        self._directions: list[Direction] = []
+        self._points: dict[str, np.ndarray] = {}
+        self._failed = self._begun = False
+        self._earlier: list[Path] = []
+
+    def set_model(self, model: keras.Model) -> None:
+        """Takes the model that Keras is about to train.
+
+        Args:
+          model: a model of this package, with every modality of the examples.
+        """
+        super().set_model(model)
+        self._failed = self._begun = False
+        self._directions, self._points = [], {}
+        if self._data is None:
+            return
+        arrays = checks.to_arrays(model.modalities, self._data, required=model.modalities)
+        examples = {name: values[: max(self.num_points, self.num_pictures)] for name, values in arrays.items()}
+        data = {name: values.numpy() for name, values in model.read(examples).items()}
+        self._points = {name: values[: self.num_points] for name, values in data.items()}
+        self._names = {name: m.spec.names(self.class_names) for name, m in model.modalities.items()}
+        options = {"count": self.num_pictures, "seed": self.seed}
+        self._directions = [
+            Direction(model, *direction, data, self._names, **options) for direction in directions(model)
+        ]
+
+    @_harmless
+    def on_train_begin(self, logs=None):
+        self._earlier = event_files(Path(self.log_dir))
+        super().on_train_begin(logs)
+
+    @_harmless
+    def on_epoch_begin(self, epoch, logs=None):
+        if not self._begun:
+            self._begun = True
+            if epoch:
+                keep_before(epoch, self._earlier)
+            if self._points:
+                projector.write_examples(self._folder("validation"), self.model, self._points, self._names)
+        super().on_epoch_begin(epoch, logs)
+
+    @_harmless
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        if self._graph_wanted:
+            self._graph_wanted = False
+            with self._train_writer.as_default():
+                tf.summary.graph(_graph_of_the_bound(self.model))
+        last = epoch + 1 == self.params.get("epochs")
+        if self._points and ((epoch + 1) % self.pictures_every == 0 or epoch == 0 or last):
+            with np.errstate(invalid="ignore"):  # of a model that diverged, NaN are black
+                self._log_generated(epoch)
+        for writer in self._writers.values():
+            writer.flush()
+
+    @_harmless
+    def on_test_end(self, logs=None):
+        self._pop_writer()  # and no scalars of their own for evaluations: on_epoch_end has them as val_*
+
+    on_train_end = _harmless(keras.callbacks.TensorBoard.on_train_end)
+    on_test_begin = _harmless(keras.callbacks.TensorBoard.on_test_begin)
+    on_train_batch_begin = _harmless(_if_wanted(keras.callbacks.TensorBoard.on_train_batch_begin))
+    on_train_batch_end = _harmless(_if_wanted(keras.callbacks.TensorBoard.on_train_batch_end))
+    on_test_batch_begin = _harmless(_if_wanted(keras.callbacks.TensorBoard.on_test_batch_begin))
+
+    def _log_generated(self, epoch: int) -> None:
+        with self._val_writer.as_default():
+            for direction in self._directions:
+                picture, text = direction.draw()
+                # A tag is of pictures or of texts: TensorBoard shows neither where both have the same.
+                if picture is not None:
+                    tf.summary.image(f"pictures/{direction.title}", picture[None], step=epoch)
+                if text:
+                    tf.summary.text(f"words/{direction.title}", text, step=epoch)
+        projector.write_latents(self._folder("validation"), self.model, self._points)
+
+    def _folder(self, run: str) -> Path:
+        folder = Path(self.log_dir) / run
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder

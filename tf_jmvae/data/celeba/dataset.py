@@ -1,0 +1,227 @@
+"""CelebA: aligned photographs of faces with 40 attributes, by tensorflow-datasets or from an unpacked folder.
+
+The images are cropped and resized once and kept as one memory-mapped array.
+
+Reference:
+  Liu, Luo, Wang and Tang, "Deep Learning Face Attributes in the Wild", ICCV 2015.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tf_jmvae._utils import checks
+from tf_jmvae.data import prepared
+from tf_jmvae.data.celeba.arrays import PREPROCESSING, Collection, Picture, write
+from tf_jmvae.data.celeba.lists import ATTRIBUTES, Files, read_attributes, read_partition
+from tf_jmvae.data.sources import Source
+from tf_jmvae.registry import DATASETS
+
+__all__ = ["ATTRIBUTES", "CelebA", "celeba", "read"]
+
+_VERSION = 1  # of the preparation: another number prepares everything anew
+_NAMED = 5  # in messages
+
+
+@dataclass(frozen=True)
+class CelebA:
+    """The prepared dataset, in the order of the list of attributes (with tensorflow-datasets, of its files).
+
+    The report says how it came about: `listed` images, those `missing` (their number; `missing_names` has the first
+    few), those `broken` (all names), `faces_found` among the others (None for the center crop), `prepared` (N),
+    `unpaired` (images in one list only, which are ignored), `crop`, `image_size`.
+    """
+
+    images: np.ndarray  # uint8 [N, S, S, 3], memory-mapped, read-only
+    attributes: np.ndarray  # int8 [N, 40] in {-1, 1}, in the order of ATTRIBUTES
+    partition: np.ndarray  # int8 [N]: 0 train, 1 validation, 2 test
+    report: dict[str, Any]
+
+
+@DATASETS.register("celeba")
+def celeba(
+    data_dir: str | os.PathLike | None = None,
+    image_size: int = 64,
+    crop: str = "center",
+    mirror: bool = False,
+    strict: bool = False,
+) -> Source:
+    """Photographs x, which stay uint8, and attributes w; the test split is CelebA's own, or else its validation split.
+
+    `mirror` shows a random half of the images mirrored, on every pass; other arguments and errors are those of `read`.
+    """
+    prepared = read(data_dir, image_size=image_size, crop=crop, strict=strict)
+    held_out = 2 if (prepared.partition == 2).any() else 1
+    train, test = (_rows(prepared.partition == part) for part in (0, held_out))
+    splits = [{"x": prepared.images[rows], "w": prepared.attributes[rows]} for rows in (train, test)]
+    sizes = [len(split["w"]) for split in splits]
+    if 0 in sizes:
+        raise ValueError(
+            "CelebA: the list of partitions must name training images (0) and validation (1) or test images (2) that "
+            f"are there; found {sizes[0]} and {sizes[1]}."
+        )
+    return Source(
+        *splits,
+        mirror=("x",) if mirror else (),
+        preprocessing={"x": PREPROCESSING[crop]},
+        class_names=ATTRIBUTES,
+        report=prepared.report,
+    )
+
+
+def _rows(chosen: np.ndarray) -> slice | np.ndarray:
+    """The chosen rows; a slice if they follow one another, which leaves a memory-mapped array on the disk."""
+    rows = np.flatnonzero(chosen)
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return rows
+
+
+def read(
+    data_dir: str | os.PathLike | None = None,
+    *,
+    image_size: int = 64,
+    crop: str = "center",
+    strict: bool = False,
+    cache_dir: str | os.PathLike | None = None,
+    verbose: int = 1,
+) -> CelebA:
+    """All images that can be had, with their attributes.
+
+    Args:
+      data_dir: a folder with `list_attr_celeba.txt`, `list_eval_partition.txt` and `img_align_celeba/`, of all
+        images or some of them; without it tensorflow-datasets downloads the dataset, once.
+      image_size: S, height and width.
+      crop: `"center"`, a square of 148 pixels; or `"face"`, the face that OpenCV finds (extra `faces`),
+        without the images in which it finds none.
+      strict: a broken image is an error; by default it is named, counted and left out.
+      cache_dir: where the prepared copy is kept; see `prepared.cache_folder`.
+      verbose: 0 shows nothing, 1 progress and what was left out.
+
+    Raises:
+      FileNotFoundError: `data_dir` lacks a list, or all images that are listed.
+      ImportError: `crop="face"` without OpenCV.
+      OSError: neither a folder nor a network, or the prepared copy cannot be written.
+      ValueError: an unknown crop, a bad size, a wrong line in a list, a broken image if `strict`, or no image left.
+    """
+    checks.check_option("crop", crop, PREPROCESSING)
+    checks.positive_integer("image_size", image_size)
+    fingerprint, collect = _from_tfds() if data_dir is None else _from_folder(data_dir)
+
+    def prepare(temporary: pathlib.Path) -> None:
+        if verbose:
+            print(f"CelebA: preparing images of {image_size} x {image_size} pixels in {folder}", flush=True)
+        write(temporary, collect(), image_size, crop, strict, verbose)
+
+    folder = prepared.cache_folder(cache_dir) / f"celeba-{image_size}-{crop}-{fingerprint}"
+    result = prepared.load_or_prepare(folder, prepare, lambda path: _load(path, image_size))
+    broken = result.report["broken"]
+    if strict and broken:
+        raise ValueError(f"CelebA: {_counted(len(broken), 'broken', broken)}; strict admits none.")
+    if verbose:
+        _print_left_out(result.report)
+    return result
+
+
+def _from_folder(data_dir: str | os.PathLike) -> tuple[str, Callable[[], Collection]]:
+    """A fingerprint of the folder's content, and a function that reads its lists."""
+    files = Files.find(data_dir)
+    fingerprint = _fingerprint(files.attribute_list.read_bytes(), files.partition_list.read_bytes(), files.sizes)
+
+    def collect() -> Collection:
+        attributes, partition = read_attributes(files.attribute_list), read_partition(files.partition_list)
+        listed = [name for name in attributes if name in partition]
+        present = [name for name in listed if name in files.sizes]
+        if not present:
+            raise FileNotFoundError(
+                f"None of the {len(listed)} images in both lists of {data_dir} is in {files.image_folder}, which has "
+                f"{len(files.sizes)} others. Expected names as in the lists, e.g. 000001.jpg."
+            )
+        missing = [name for name in listed if name not in files.sizes]
+        unpaired = len(attributes.keys() ^ partition.keys())
+        pictures = (Picture(name, files.image_folder / name, attributes[name], partition[name]) for name in present)
+        return pictures, len(present), _listed(len(listed), missing, unpaired)
+
+    return fingerprint, collect
+
+
+def _from_tfds() -> tuple[str, Callable[[], Collection]]:
+    """The same from tensorflow-datasets, which knows no names: an image is called by its file and place in it."""
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder("celeb_a")
+    try:
+        builder.download_and_prepare()
+    except Exception as error:
+        raise OSError(
+            f"tensorflow-datasets could not prepare CelebA ({type(error).__name__}: {error}). Download the aligned "
+            "images by hand (Google Drive often refuses programs) and pass a folder that holds list_attr_celeba.txt, "
+            "list_eval_partition.txt and img_align_celeba/ as the data dir."
+        ) from error
+    records = {path.name: path.stat().st_size for path in pathlib.Path(builder.data_dir).iterdir()}
+    splits = ("train", "validation", "test")
+    size = sum(builder.info.splits[name].num_examples for name in splits)
+
+    def pictures() -> Iterator[Picture]:
+        for partition, split in enumerate(splits):
+            examples = builder.as_dataset(
+                split=split,
+                decoders={"image": tfds.decode.SkipDecoding()},
+                read_config=tfds.ReadConfig(add_tfds_id=True),
+            ).map(lambda x: (x["tfds_id"], x["image"], tf.stack([x["attributes"][name] for name in ATTRIBUTES])))
+            for name, source, attributes in examples.as_numpy_iterator():
+                yield Picture(name.decode(), source, np.where(attributes, 1, -1).astype(np.int8), partition)
+
+    fingerprint = _fingerprint(builder.info.full_name.encode(), b"", records)
+    return fingerprint, lambda: (pictures(), size, _listed(size))
+
+
+def _listed(listed: int, missing: Sequence[str] = (), unpaired: int = 0) -> dict[str, Any]:
+    """What the report says of the lists."""
+    names = list(missing[:_NAMED])
+    return {"listed": listed, "missing": len(missing), "missing_names": names, "unpaired": unpaired}
+
+
+def _fingerprint(first: bytes, second: bytes, sizes: dict[str, int]) -> str:
+    """Changes with either content, with any file's name or size, and with the preparation's version."""
+    digest = hashlib.blake2b(digest_size=8)
+    for part in (first, second, json.dumps([_VERSION, sorted(sizes.items())]).encode()):
+        digest.update(hashlib.blake2b(part).digest())
+    return digest.hexdigest()
+
+
+def _load(folder: pathlib.Path, image_size: int) -> CelebA:
+    report = json.loads((folder / "info.json").read_text())
+    pixels = np.load(folder / "images.npy", mmap_mode="r")
+    attributes, partition = np.load(folder / "attributes.npy"), np.load(folder / "partition.npy")
+    size = report["prepared"]
+    expected = ((size, image_size, image_size, 3), (size, len(ATTRIBUTES)), (size,))
+    if (pixels.shape, attributes.shape, partition.shape) != expected:
+        raise ValueError(f"The prepared copy in {folder} is damaged.")
+    return CelebA(pixels, attributes, partition, report)
+
+
+def _print_left_out(report: dict[str, Any]) -> None:
+    missing, broken = report["missing"], report["broken"]
+    left_out = [
+        (missing, "missing", report["missing_names"]),
+        (len(broken), "broken", broken),
+        (report["unpaired"], "in one list only", []),
+    ]
+    if report["faces_found"] is not None:
+        left_out.append((report["listed"] - missing - len(broken) - report["faces_found"], "without a face", []))
+    said = ", ".join(_counted(*reason) for reason in left_out if reason[0])
+    if said:
+        print(f"CelebA: {report['prepared']} images; left out: {said}.", flush=True)
+
+
+def _counted(count: int, what: str, names: list[str]) -> str:
+    more = ", ..." if count > _NAMED else ""
+    return f"{count} {what}" + (f" ({', '.join(names[:_NAMED])}{more})" if names else "")

@@ -1,0 +1,1 @@
+"""Several devices and workers of `tf.distribute`, whose training equals that of one device."""

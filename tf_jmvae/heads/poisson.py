@@ -1,0 +1,30 @@
+"""Counts."""
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tf_jmvae.heads.base import Head
+from tf_jmvae.heads.registration import register
+
+tfd = tfp.distributions
+
+__all__ = ["Poisson"]
+
+# A rate of 2.7e8: the sampler of an infinite one does not end. (From 2^24 on, 1.7e7, float32 skips whole numbers.)
+_MAX_LOG_RATE = 19.4
+
+
+@register("counts")
+class Poisson(Head):
+    """Counts, such as a caption as a bag of words, from log rates."""
+
+    parameter_names = ("log_rate",)
+    support = "whole numbers of 0 or more"
+
+    def distribution(self, log_rate):
+        log_rate = tf.minimum(log_rate, _MAX_LOG_RATE)
+        return tfd.Independent(tfd.Poisson(log_rate=log_rate), len(self.event_shape))
+
+    def in_support(self, values):
+        return (values >= 0) & (values == np.floor(values))

@@ -1,0 +1,88 @@
+"""Likelihoods by name: registering one, and making its head."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from tf_jmvae.heads.base import Head
+from tf_jmvae.registry import LIKELIHOODS, UnknownNameError
+
+__all__ = ["get", "make", "names", "register"]
+
+
+def register(name: str) -> Callable[[type[Head]], type[Head]]:
+    """Adds a likelihood: a class decorator for heads.
+
+    `Modality(.., name)`, `make` and messages then know it by this name, and Keras by its class's when it loads models.
+
+    Args:
+      name: of the likelihood.
+
+    Returns:
+      The decorator.
+
+    Raises:
+      ValueError: the name, or the class's, is that of another likelihood.
+
+    Examples:
+      >>> @heads.register("exponential")
+      ... class Exponential(heads.Head):
+      ...     parameter_names = ("log_rate",)
+      ...     support = "numbers of 0 or more"
+      ...
+      ...     def distribution(self, log_rate):
+      ...         return tfd.Independent(tfd.Exponential(tf.exp(log_rate)), len(self.event_shape))
+      ...
+      ...     def in_support(self, values):
+      ...         return values >= 0
+    """
+
+    def decorate(kind: type[Head]) -> type[Head]:
+        other = keras.saving.get_registered_object(f"tf_jmvae>{kind.__name__}")
+        if other is not None and (other.likelihood, other.__module__) != (name, kind.__module__):
+            raise ValueError(f"The likelihood {other.likelihood!r} is {kind.__name__} already: choose other names.")
+        kind.likelihood = name
+        return keras.saving.register_keras_serializable("tf_jmvae")(LIKELIHOODS.register(name)(kind))
+
+    return decorate
+
+
+def names() -> tuple[str, ...]:
+    """The registered likelihoods' names."""
+    return tuple(LIKELIHOODS.names())
+
+
+def get(likelihood: str | Head) -> Head:
+    """The head for a likelihood's name, or the head itself.
+
+    Args:
+      likelihood: one of `names()`: `"bernoulli"`, `"categorical"`, `"gaussian"`, `"laplace"`, `"counts"`, and what
+        else is registered; or a head.
+
+    Returns:
+      A head, which has no event shape yet if it was named.
+
+    Raises:
+      ValueError: if the name is unknown; the message lists the known ones.
+    """
+    return likelihood if isinstance(likelihood, Head) else make(likelihood)
+
+
+def make(name: str, **settings: Any) -> Head:
+    """A new head by its likelihood's name, with settings of its constructor.
+
+    Args:
+      name: as for `get`.
+      **settings: arguments of the head's class, such as `variance=1.0`.
+
+    Returns:
+      A head that has no event shape yet, unless the settings give one.
+
+    Raises:
+      ValueError: if the name is unknown; the message lists the known ones.
+    """
+    try:
+        return LIKELIHOODS.get(name)(**settings)
+    except UnknownNameError as error:
+        raise ValueError(f"{error} Or pass a head, such as tf_jmvae.heads.Gaussian(variance=1.0).") from None

@@ -1,0 +1,1 @@
+"""Stateless randomness: seeds, a generator for each row, and samples of distributions."""

@@ -1,0 +1,1 @@
+"""The paper's experiments, run anew: a folder for each study, and what they have in common."""

@@ -1,0 +1,1 @@
+"""The CelebA study: what it trains, measures and draws."""

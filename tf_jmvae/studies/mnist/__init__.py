@@ -1,0 +1,1 @@
+"""The MNIST study: what it trains, measures and draws."""

@@ -1,0 +1,106 @@
+"""Every number of the MNIST study, by name."""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tf_jmvae import data
+from tf_jmvae.evaluation import (
+    Estimate,
+    conditional_coherence,
+    conditional_log_likelihood,
+    joint_coherence,
+    joint_log_likelihood,
+    marginal_log_likelihood,
+)
+from tf_jmvae.models import IteratedSampling, MultimodalVAE
+from tf_jmvae.studies import classifier
+from tf_jmvae.studies.collector import COMPARED, Collector, Models, scores
+from tf_jmvae.studies.collector import ROWS as PAPER_ROWS
+from tf_jmvae.studies.mnist.plan import Scale
+from tf_jmvae.studies.study import Measurement
+
+__all__ = ["ROWS", "measurements"]
+
+# Rows of Table 1, and the model of the importance estimates.
+ROWS = {**PAPER_ROWS, "jmvae-kl-0.1": ({"x": "jmvae-kl-0.1", "w": "jmvae-kl-0.1"}, None)}
+_POINTS = 2000
+
+
+def measurements(scale: Scale, models: Models, source: data.Source, folder: Path, seed: int) -> dict[str, Measurement]:
+    """All measurements, in an order that loads each model once."""
+    collector = Collector(models, seed)
+    add = collector.add
+
+    @functools.cache
+    def judge() -> keras.Model:
+        train = functools.partial(classifier.of_digits, source, epochs=scale.classifier_epochs)
+        return classifier.load_or_train(folder / "classifier.keras", train, seed=seed)
+
+    def judged(model: MultimodalVAE, examples: Mapping[str, Any], **options: Any) -> Estimate:
+        return conditional_coherence(model, examples, classifier=judge(), labels=labels, **options)
+
+    def judged_jointly(model: MultimodalVAE, examples: Mapping[str, Any], seed: int, verbose: int) -> Estimate:
+        return joint_coherence(model, classifiers={"x": judge()}, num_samples=len(labels), seed=seed, verbose=verbose)
+
+    test, labels = source.test, source.test["w"].argmax(-1)
+    first = {name: values[: scale.figure_4_size] for name, values in test.items()}
+    samples = {"num_samples": scale.importance_samples}
+
+    collector.add_table("table-1", ROWS, test, scale)
+    for row, (trained, initial) in ROWS.items():
+        for target, given in ("xw", "wx"):
+            iteration = IteratedSampling(scale.num_steps, initial)
+            options = {"target": target, "given": given, "iterated_sampling": iteration}
+            if target == "x":
+                add(f"coherence/{row}/x-from-w", trained["x"], judged, test, **options)
+            else:
+                add(f"coherence/{row}/w-from-x", trained["w"], conditional_coherence, test, **options)
+        if trained["x"] == trained["w"]:
+            add(f"coherence/{row}/joint", trained["x"], judged_jointly, test)
+
+    collector.add_steps("figure-4", ("x-given-w", "w-given-x"), first, scale)
+    for model in COMPARED:
+        name, cost = f"{model}-2d", _POINTS * scale.num_steps
+        latents = functools.partial(_latents, models, name, test, scale, seed)
+        collector.add_measurement(f"figure-5/{name}", name, latents, cost)
+
+    for model in ("jmvae", "jmvae-kl", "jmvae-kl-0.1"):
+        add(f"importance/{model}/joint", model, joint_log_likelihood, test, **samples)
+        proposals = {"jmvae": ("joint",), "jmvae-kl": ("own",), "jmvae-kl-0.1": ("joint", "own")}[model]
+        for proposal in proposals:
+            options = {"modality": "x", "proposal": proposal}
+            add(f"importance/{model}/x-{proposal}", model, marginal_log_likelihood, test, **options, **samples)
+    options = {"target": "x", "given": "w", "estimator": "importance"}
+    add("importance/jmvae-kl-0.1/x-given-w", "jmvae-kl-0.1", conditional_log_likelihood, test, **options, **samples)
+
+    def accuracy() -> dict[str, Any]:
+        right = judge().predict(test["x"], batch_size=500, verbose=0).argmax(-1) == labels
+        return scores("real x is of its class", "accuracy", right.astype(float), test, seed)
+
+    collector.add_measurement("coherence/classifier", "", accuracy, len(labels))
+    return collector.measurements()
+
+
+def _latents(models: Models, name: str, test: Mapping[str, np.ndarray], scale: Scale, seed: int) -> dict[str, Any]:
+    """Figure 5: z from all modalities and from w alone; of a hierarchy the top layer."""
+    model = models(name)
+    batch = {modality: values[:_POINTS] for modality, values in test.items()}
+    points = {}
+    for number, (key, observed) in enumerate((("all", batch), ("w", {"w": batch["w"]}))):
+        posterior = model.posterior(observed, iterated_sampling=scale.num_steps, seed=seed)
+        z = posterior.sample(seed=(seed, number))
+        points[key] = (model.layers_of(z)[-1] if model.num_layers > 1 else z).numpy()
+    area = {key: float(np.sqrt(np.linalg.det(np.cov(z.T)))) for key, z in points.items()}
+    rounded = {key: np.round(z.astype(float), 4).tolist() for key, z in points.items()}
+    return {
+        "quantity": "area of z from w alone, as a share of that from all modalities (root of det cov)",
+        "mean": area["w"] / area["all"],
+        "num_examples": len(batch["w"]),
+        "seed": seed,
+        "points": {**rounded, "labels": batch["w"].argmax(-1).tolist()},
+    }

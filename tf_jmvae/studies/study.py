@@ -1,0 +1,178 @@
+"""A study: many trainings and measurements in one folder, any of which may be interrupted.
+
+Trainings are run folders, and measurements JSON files that are written whole or not at all. So
+the folder always holds just what is finished, and the same command goes on from there.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+
+from tf_jmvae._utils.files import write_json
+from tf_jmvae._utils.provenance import environment
+from tf_jmvae.training import run
+from tf_jmvae.training.config import Config
+
+__all__ = ["Measurement", "Study"]
+
+
+class Measurement(NamedTuple):
+    """A number to compute.
+
+    Attributes:
+      compute: gives what JSON can hold.
+      cost: how long it takes, in any unit that is common to all of a study.
+    """
+
+    compute: Callable[[], dict[str, Any]]
+    cost: float
+
+
+class Study:
+    """Keeps what is finished, and says how far it is.
+
+    Args:
+      folder: where everything goes; made if it is not there.
+      settings: what the study depends on; a folder with other settings is refused.
+
+    Raises:
+      RunError: the folder belongs to something else.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any]):
+        self.folder = folder
+        self._claim(settings)
+
+    def train(self, configs: dict[str, Config]) -> None:
+        """Trains every model that is not trained yet, each in `folder/<name>`."""
+        pace = _Pace(self.folder, configs)
+        for number, (name, config) in enumerate(configs.items(), start=1):
+            title = f"training {number} of {len(configs)}, {name}"
+            if (self.folder / name / "metrics.json").exists():
+                print(f"{title}: finished", flush=True)
+            config = config.model_copy(update={"strategy": "none"})  # a study is the work of one process
+            run.train(config, extra_callbacks=[_Progress(title, config.training.epochs, pace)], verbose=0)
+
+    def measure(self, measurements: dict[str, Measurement]) -> dict[str, dict[str, Any]]:
+        """What every measurement gave, by name, with the versions and the commit that it was computed with.
+
+        Those that are not finished yet, or whose files are damaged, are computed.
+        """
+        results = {}
+        finished = {name: self._measured(name) for name in measurements}
+        pending = sum(one.cost for name, one in measurements.items() if finished[name] is None)
+        started, computed = time.monotonic(), 0
+        for number, (name, measurement) in enumerate(measurements.items(), start=1):
+            if finished[name] is None:
+                title = f"measurement {number} of {len(measurements)}, {name}"
+                if computed:
+                    left = (time.monotonic() - started) / computed * (pending - computed)
+                    title += f"; {_duration(left)} left"
+                print(title, flush=True)
+                write_json(self._path(name), {**measurement.compute(), **environment()})
+                computed += measurement.cost
+            results[name] = self._measured(name)
+        return results
+
+    def provenance(self, name: str) -> dict[str, Any]:
+        """Where a training's numbers come from: its configuration, its time, and its final metrics.
+
+        Raises:
+          RunError: a file of the training is damaged.
+        """
+
+        def read(file: str) -> Any:
+            folder = self.folder / name
+            return run.read_json(folder / file, f"Delete the folder {folder} and start again: it is trained anew.")
+
+        recorded = read("config.json")
+        config = recorded["config"]
+        return {
+            "preset": config["preset"],
+            "model": {key: value for key, value in config["model"].items() if key != "modalities"},
+            "training": config["training"],
+            "batch_size": config["data"]["batch_size"],
+            "train_size": config["data"]["train_size"],
+            "seed": config["seed"],
+            "seconds": sum(read("history.json")["seconds"]),
+            "metrics": read("metrics.json"),
+            "commit": recorded["commit"],
+            "dirty": recorded.get("dirty"),
+            "versions": recorded["versions"],
+        }
+
+    def _path(self, name: str) -> Path:
+        return self.folder / "measurements" / f"{name}.json"
+
+    def _measured(self, name: str) -> dict[str, Any] | None:
+        """A finished measurement; None if there is none, or only what a full disk has left of it."""
+        try:
+            measured = json.loads(self._path(name).read_text())
+        except (OSError, ValueError):
+            return None
+        return measured if isinstance(measured, dict) else None
+
+    def _claim(self, settings: dict[str, Any]) -> None:
+        path = self.folder / "study.json"
+        if path.exists():
+            before = run.read_json(
+                path,
+                f"If it is of this very study, write {json.dumps(settings)} into it; else choose another folder with "
+                "--run-dir.",
+            )
+            if before != settings:
+                raise run.RunError(
+                    f"{self.folder} holds a study with other settings: {before} there, {settings} here. "
+                    "Choose another folder with --run-dir, or delete that one."
+                )
+            return
+        # A kill may have left the temporary file.
+        if self.folder.exists() and any(entry.name != "study~.json" for entry in self.folder.iterdir()):
+            raise run.RunError(f"{self.folder} holds files that are no study's; choose another folder with --run-dir.")
+        write_json(path, settings)
+
+
+class _Pace:
+    """Predicts the time left from the seconds of the epochs so far, and before any from nothing."""
+
+    def __init__(self, folder: Path, configs: dict[str, Config]):
+        self._folder = folder
+        self._epochs = {name: config.training.epochs for name, config in configs.items()}
+        self._seconds: list[float] = []
+        for name in configs:
+            history = folder / name / "history.json"
+            if history.exists():
+                advice = f"Delete the folder {history.parent} and start again: it is trained anew."
+                self._epochs[name] = 0
+                self._seconds += [value for value in run.read_json(history, advice).get("seconds", []) if value]
+
+    def add(self, name: str, epochs_left: int, seconds: float) -> str:
+        """The time left in all trainings, now that an epoch took so many seconds."""
+        self._epochs[name] = epochs_left
+        self._seconds.append(seconds)
+        recent = self._seconds[-50:]
+        return _duration(sum(recent) / len(recent) * sum(self._epochs.values()))
+
+
+class _Progress(keras.callbacks.Callback):
+    """A line for each epoch: which training, how far, how good, and the time left in all."""
+
+    def __init__(self, title: str, epochs: int, pace: _Pace):
+        super().__init__()
+        self._title, self._epochs, self._pace = title, epochs, pace
+        self._name = title.rsplit(" ", 1)[-1]
+
+    def on_epoch_end(self, epoch, logs=None):
+        left = self._pace.add(self._name, self._epochs - epoch - 1, logs["seconds"])
+        print(f"{self._title}: epoch {epoch + 1} of {self._epochs}, elbo {logs['elbo']:.2f}; {left} left", flush=True)
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,5 +1,0 @@
-"""Training as TensorBoard shows it: curves, generated modalities, the latent space and the graph."""
-
-from tf_jmvae.tensorboard.callback import TensorBoard
-
-__all__ = ["TensorBoard"]

@@ -27,7 +27,7 @@ def measure(options: harness.Options) -> dict:
     model = keras_side.make(PRESET, config.training.precision)
     model.adapt(source.train)
     model.compile(FusedAdam(config.training.learning_rate))
-    batches = source.train_batches(size, harness.SEED, passes=range(1_000_000))
+    batches = source.train_batches(size, harness.SEED, epochs=range(1_000_000))
     model.fit(batches, steps_per_epoch=3, verbose=0)
 
     def input_rate() -> float:

@@ -73,7 +73,7 @@ class Training:
             shuffle=True,
             seed=SEED,
             binarize=binary,
-            passes=range(10**6),
+            epochs=range(10**6),
         )
         self._timer = _Timer()
         self.fit(1)

@@ -191,7 +191,7 @@ def _train_ours(name, run, source, test, state, options, keep) -> None:
     if done == epochs or (run["points"] and run["points"][-1]["mean"] >= max(GOALS)):
         return
     model.fit(
-        source.train_batches(BATCH, harness.SEED, passes=range(done, epochs)),
+        source.train_batches(BATCH, harness.SEED, epochs=range(done, epochs)),
         initial_epoch=done,
         epochs=epochs,
         steps_per_epoch=steps,
@@ -243,7 +243,7 @@ def _train_variant(source, test, options, *, precision="float32", seed=harness.S
     steps = _compile(model, source, epochs, **compiled)
     start = time.perf_counter()
     model.fit(
-        source.train_batches(BATCH, seed, passes=range(epochs)),
+        source.train_batches(BATCH, seed, epochs=range(epochs)),
         epochs=epochs,
         steps_per_epoch=steps,
         callbacks=[callbacks.KLWarmUp(WARM_UP)],

@@ -2,7 +2,7 @@
 
     python benchmarks/workers.py
 
-Two workers here share the cores that one process has to itself, and talk over the loopback: they can only be slower.
+Two workers here shard the cores that one process has to itself, and talk over the loopback: they can only be slower.
 What is measured is what the distribution costs. A machine or a GPU for each worker was not at hand.
 """
 
@@ -24,7 +24,7 @@ from harness import SEED
 
 from tf_jmvae.data import pipeline
 from tf_jmvae.distribute import devices as distribution
-from tf_jmvae.distribute.shards import Shares
+from tf_jmvae.distribute.shards import Shards
 from tf_jmvae.optimizers import FusedAdam
 from tf_jmvae.training import build
 
@@ -85,8 +85,8 @@ def measure(batches: list[int]) -> dict:
             model = build.from_preset(PRESET)
             model.compile(FusedAdam(1e-3))
 
-        def make(shares: Shares | None, batch_size: int = batch_size) -> tf.data.Dataset:
-            options = {"shuffle": True, "binarize": ["x"], "seed": SEED, "passes": range(EPOCHS), "shares": shares}
+        def make(shards: Shards | None, batch_size: int = batch_size) -> tf.data.Dataset:
+            options = {"shuffle": True, "binarize": ["x"], "seed": SEED, "epochs": range(EPOCHS), "shards": shards}
             return pipeline.from_arrays(arrays, batch_size=batch_size, **options)
 
         clock = Clock()

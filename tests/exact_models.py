@@ -27,12 +27,12 @@ class ExactCMMA:
 
     def __init__(self, sizes=TWO, target="x", count=4):
         self.exact, self.model = _exact(tj.CMMA, sizes, target=target)
-        self.exact.set_encoder(self.model.prior_encoder, self.model.given)
+        self.exact.set_encoder(self.model.prior_encoder, self.model.conditions)
         self.batch = self.exact.sample(count)
 
     def log_likelihood(self):
         """Log p(x | w) = log p(x, w) - log p(w), `[B]`."""
-        return self.exact.log_prob(self.batch) - self.exact.log_prob(self.batch, self.model.given)
+        return self.exact.log_prob(self.batch) - self.exact.log_prob(self.batch, self.model.conditions)
 
     def posterior(self):
         return self.exact.posterior(self.batch)

@@ -48,21 +48,21 @@ def _plain(model):
 def _variables(model):
     """Trainable ones by who is to move them."""
     others = [model.encoder, *model.subset_encoders.values(), model.decoders["w"]]
-    players = {"others": [v for layer in others for v in layer.trainable_variables]}
-    players["decoder"] = model.decoders["x"].trainable_variables
+    networks = {"others": [v for layer in others for v in layer.trainable_variables]}
+    networks["decoder"] = model.decoders["x"].trainable_variables
     if hasattr(model, "discriminator"):
-        players["discriminator"] = model.discriminator.trainable_variables
-    return players
+        networks["discriminator"] = model.discriminator.trainable_variables
+    return networks
 
 
 def _gradients(model):
-    """What one step of `fit` takes from each player's weights: at a learning rate of 1, its gradient."""
-    before = {player: [v.numpy() for v in own] for player, own in _variables(model).items()}
+    """What one step of `fit` takes from each network's weights: at a learning rate of 1, its gradient."""
+    before = {network: [v.numpy() for v in own] for network, own in _variables(model).items()}
     model.compile(keras.optimizers.SGD(1.0), run_eagerly=True)
     model.fit(BATCH, batch_size=12, shuffle=False, verbose=0)
     return {
-        player: [b - v.numpy() for b, v in zip(before[player], own, strict=True)]
-        for player, own in _variables(model).items()
+        network: [b - v.numpy() for b, v in zip(before[network], own, strict=True)]
+        for network, own in _variables(model).items()
     }
 
 
@@ -149,8 +149,8 @@ def test_the_adversarial_loss_reaches_the_image_decoder_only_and_the_discriminat
     _assert_equal(without["discriminator"], discriminator)
 
 
-@pytest.mark.parametrize("player", ["others", "decoder", "discriminator"])
-def test_features_take_the_place_of_pixels_for_encoders_and_image_decoder(player):
+@pytest.mark.parametrize("network", ["others", "decoder", "discriminator"])
+def test_features_take_the_place_of_pixels_for_encoders_and_image_decoder(network):
     model = _model(reconstruction="features", likelihood_weight=0.5, adversarial_weight=0.0)
     plain = _copy(model)
     variables, (latent_seed, _) = _variables(model), _noise(model)
@@ -160,11 +160,11 @@ def test_features_take_the_place_of_pixels_for_encoders_and_image_decoder(player
         terms = model.objective({name: tf.constant(value) for name, value in BATCH.items()}, latent_seed, True)
         rest = sum(term.coefficient * term.value for name, term in terms.items() if name != "log_p_x")
         losses = {"others": -tf.reduce_mean(fit + rest), "decoder": -0.5 * tf.reduce_mean(fit)}
-    found = _gradients(model)[player]
-    if player == "discriminator":  # it is not to make its features alike
-        _assert_equal(found, _gradients(plain)[player])
+    found = _gradients(model)[network]
+    if network == "discriminator":  # it is not to make its features alike
+        _assert_equal(found, _gradients(plain)[network])
     else:
-        _assert_equal(found, tape.gradient(losses[player], variables[player]))
+        _assert_equal(found, tape.gradient(losses[network], variables[network]))
 
 
 def test_a_regulariser_is_felt_by_its_own_network_only():
@@ -175,8 +175,8 @@ def test_a_regulariser_is_felt_by_its_own_network_only():
     )
     kernel = decayed.discriminator.network.get_weights()[0]
     found, without = _gradients(decayed), _gradients(model)
-    for player in ("others", "decoder"):
-        _assert_equal(found[player], without[player])
+    for network in ("others", "decoder"):
+        _assert_equal(found[network], without[network])
     _assert_equal([found["discriminator"][0] - without["discriminator"][0]], [2 * 0.01 * kernel])
 
 
@@ -211,7 +211,7 @@ def test_evaluate_reports_the_bounds_terms_as_jmvae_kl_does():
     assert {"elbo", "log_p_x", "log_p_w", "kl_prior", "kl_x", "kl_w"} <= found[0].keys()
 
 
-def test_examples_of_weight_zero_move_no_player():
+def test_examples_of_weight_zero_move_no_network():
     """Networks without batch normalisation, through which every example counts."""
     first, second = _wide(), _wide()
     second.set_weights(first.get_weights())
@@ -228,7 +228,7 @@ def test_examples_of_weight_zero_move_no_player():
 # Optimizers.
 
 
-def test_by_default_each_player_has_an_optimizer_like_the_first():
+def test_by_default_each_network_has_an_optimizer_like_the_first():
     model = _model()
     model.compile(tj.optimizers.FusedAdam(2e-3, beta_1=0.5, global_clipnorm=3.0))
     own = [model.optimizer, model.decoder_optimizer, model.discriminator_optimizer]
@@ -244,7 +244,7 @@ def test_by_default_each_player_has_an_optimizer_like_the_first():
 
 def test_each_optimizer_keeps_its_settings_and_moves_its_own_weights_once_a_step():
     model = _model()
-    before = {player: [v.numpy() for v in own] for player, own in _variables(model).items()}
+    before = {network: [v.numpy() for v in own] for network, own in _variables(model).items()}
     model.compile(
         keras.optimizers.SGD(0.0),
         decoder_optimizer=keras.optimizers.SGD(0.0),
@@ -255,9 +255,9 @@ def test_each_optimizer_keeps_its_settings_and_moves_its_own_weights_once_a_step
     own = (model.optimizer, model.decoder_optimizer, model.discriminator_optimizer)
     assert [int(optimizer.iterations) for optimizer in own] == [2, 2, 2]
     assert type(model.discriminator_optimizer) is keras.optimizers.RMSprop
-    for player, variables in _variables(model).items():
-        moved = any((b != v.numpy()).any() for b, v in zip(before[player], variables, strict=True))
-        assert moved == (player == "discriminator")
+    for network, variables in _variables(model).items():
+        moved = any((b != v.numpy()).any() for b, v in zip(before[network], variables, strict=True))
+        assert moved == (network == "discriminator")
 
 
 def _wide(**options):
@@ -272,7 +272,7 @@ OPTIMIZERS = ("optimizer", "decoder_optimizer", "discriminator_optimizer")
 
 
 @pytest.mark.parametrize("own", [{}, dict.fromkeys(OPTIMIZERS[1:], "adam")], ids=["by default", "own"])
-def test_every_player_scales_its_loss_under_float16(own, tmp_path):
+def test_every_network_scales_its_loss_under_float16(own, tmp_path):
     keras.config.set_dtype_policy("mixed_float16")
     model, restored = _wide(), _wide()
     model.compile("adam", **own)
@@ -292,7 +292,7 @@ def test_every_player_scales_its_loss_under_float16(own, tmp_path):
 
 
 @pytest.mark.parametrize("frequency", [None, 2])
-def test_averages_take_the_place_of_each_players_own_weights(frequency):
+def test_averages_take_the_place_of_each_networks_own_weights(frequency):
     """Keras begins with the weights after the first step; after the second they have the share of the momentum."""
     average, plain = _wide(), _wide()
     plain.set_weights(average.get_weights())
@@ -329,7 +329,7 @@ def _with_rates(*rates):
     return model
 
 
-def test_learning_rates_of_callbacks_reach_every_player_in_proportion():
+def test_learning_rates_of_callbacks_reach_every_network_in_proportion():
     model = _with_rates(0.1, 0.2, 0.01)
     seen = []
     model.fit(
@@ -454,7 +454,7 @@ def test_a_discriminator_that_is_no_layer_is_refused():
         _model(discriminator=[4])
 
 
-def test_one_optimizer_for_two_players_is_refused():
+def test_one_optimizer_for_two_networks_is_refused():
     optimizer = keras.optimizers.Adam()
-    with pytest.raises(ValueError, match="Every player needs an optimizer of its own"):
+    with pytest.raises(ValueError, match="Encoder, generator and discriminator need an optimizer each"):
         _model().compile(optimizer, decoder_optimizer=optimizer)

@@ -20,7 +20,7 @@ EPOCHS = 4
 def _data(passes):
     batch = small_batch(size=20)
     batch["x"] = np.random.default_rng(0).uniform(size=batch["x"].shape)
-    return tj.data.from_arrays(batch, batch_size=8, shuffle=True, binarize=["x"], seed=3, passes=passes)
+    return tj.data.from_arrays(batch, batch_size=8, shuffle=True, binarize=["x"], seed=3, epochs=passes)
 
 
 def _model(seed=1, **options):

@@ -14,7 +14,7 @@ BOTH = pytest.mark.parametrize("cls", [tj.CVAE, tj.CMMA])
 
 
 def _given(model, batch):
-    return {name: batch[name] for name in model.given}
+    return {name: batch[name] for name in model.conditions}
 
 
 def _tensors(batch):
@@ -109,21 +109,21 @@ def test_cmma_has_nothing_for_some_of_its_targets():
 def test_the_decoder_of_cvae_reads_what_is_given_at_the_same_z_and_that_of_cmma_does_not(cls, reads):
     model, batch = _make(cls, "xwc", "x"), small_batch("xwc")
     z = tf.random.stateless_normal((12, 3), SEED)
-    mean = model.likelihoods(z, given=batch)["x"].mean()
+    mean = model.likelihoods(z, conditions=batch)["x"].mean()
     for name in ("w", "c"):
-        other = model.likelihoods(z, given={**batch, name: np.roll(batch[name], 1, axis=-1)})["x"].mean()
+        other = model.likelihoods(z, conditions={**batch, name: np.roll(batch[name], 1, axis=-1)})["x"].mean()
         assert np.array_equal(other, mean) != reads
     # Only what is given: the target itself stays unread.
-    np.testing.assert_array_equal(model.likelihoods(z, given={**batch, "x": 1 - batch["x"]})["x"].mean(), mean)
+    np.testing.assert_array_equal(model.likelihoods(z, conditions={**batch, "x": 1 - batch["x"]})["x"].mean(), mean)
 
 
 def test_each_target_of_cvae_has_a_tower_of_its_own_for_what_is_given():
     model, batch = _make(tj.CVAE, "xwc", ["x", "c"]), small_batch("xwc")
     z = tf.random.stateless_normal((12, 3), SEED)
-    before = model.likelihoods(z, given=batch)
+    before = model.likelihoods(z, conditions=batch)
     towers = model.decoders["x"].towers
     towers.set_weights([2 * weight + 1 for weight in towers.get_weights()])
-    after = model.likelihoods(z, given=batch)
+    after = model.likelihoods(z, conditions=batch)
     assert not np.allclose(after["x"].mean(), before["x"].mean())
     np.testing.assert_array_equal(after["c"].mean(), before["c"].mean())
 
@@ -132,12 +132,12 @@ def test_each_target_of_cvae_has_a_tower_of_its_own_for_what_is_given():
 def test_axes_of_samples_decode_like_each_sample_alone(cls):
     model, batch = _make(cls, "xwc", ["x", "c"]), _tensors(small_batch("xwc"))
     z = tf.random.stateless_normal((12, 4, 2, 3), SEED)
-    together = {name: p.mean().numpy() for name, p in model.likelihoods(z, given=batch).items()}
+    together = {name: p.mean().numpy() for name, p in model.likelihoods(z, conditions=batch).items()}
     assert together["x"].shape == (12, 4, 2, 4, 4, 1)
     for s in range(4):
-        middle = model.likelihoods(z[:, s], given=batch)
+        middle = model.likelihoods(z[:, s], conditions=batch)
         for t in range(2):
-            alone = model.likelihoods(z[:, s, t], given=batch)
+            alone = model.likelihoods(z[:, s, t], conditions=batch)
             for name in model.targets:
                 np.testing.assert_allclose(together[name][:, s, t], alone[name].mean(), rtol=1e-4, atol=1e-6)
                 np.testing.assert_allclose(middle[name].mean()[:, t], alone[name].mean(), rtol=1e-4, atol=1e-6)
@@ -157,7 +157,7 @@ DIRECTIONS = [
 def test_every_direction_generates_reconstructs_and_predicts_its_targets(cls, names, target, targets):
     model, batch = _make(cls, names, target), small_batch(names)
     given = {name: batch[name] for name in names if name not in targets}
-    assert (model.targets, model.given) == (targets, list(given))
+    assert (model.targets, model.conditions) == (targets, list(given))
     results = {
         (12,): [
             model.generate(given, seed=1),
@@ -188,10 +188,10 @@ def test_predictions_decode_the_mean_of_z_given_what_is_observed():
     for cls in (tj.CVAE, tj.CMMA):
         model = _make(cls)
         z = np.zeros((12, 3), np.float32) if cls is tj.CVAE else model.prior_encoder(_tensors(given)).mean()
-        expected = model.likelihoods(z, given=_tensors(given))["x"].mean()
+        expected = model.likelihoods(z, conditions=_tensors(given))["x"].mean()
         np.testing.assert_allclose(model.predict(given, verbose=0)["x"], expected, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(model.generate(given, latent="mean")["x"], expected, rtol=1e-5, atol=1e-6)
-        expected = model.likelihoods(model.encoder(_tensors(batch)).mean(), given=_tensors(given))["x"].mean()
+        expected = model.likelihoods(model.encoder(_tensors(batch)).mean(), conditions=_tensors(given))["x"].mean()
         np.testing.assert_allclose(model.predict(batch, verbose=0)["x"], expected, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(model.reconstruct(batch, latent="mean")["x"], expected, rtol=1e-5, atol=1e-6)
 
@@ -240,11 +240,11 @@ def test_what_is_given_cannot_be_generated(cls):
 def test_parts_that_read_what_is_given_ask_for_it():
     z, batch = tf.zeros((12, 3)), small_batch("xwc")
     cvae, cmma = _make(tj.CVAE, "xwc", "x"), _make(tj.CMMA, "xwc", "x")
-    with pytest.raises(ValueError, match=r"decoders of a CVAE read 'w', 'c' besides z: pass given="):
+    with pytest.raises(ValueError, match=r"decoders of a CVAE read 'w', 'c' besides z: pass conditions="):
         cvae.likelihoods(z)
     with pytest.raises(ValueError, match="but 'c' was not given"):
-        cvae.likelihoods(z, given={"w": batch["w"]})
-    with pytest.raises(ValueError, match=r"prior of a CMMA is p\(z \| w, c\): pass given="):
+        cvae.likelihoods(z, conditions={"w": batch["w"]})
+    with pytest.raises(ValueError, match=r"prior of a CMMA is p\(z \| w, c\): pass conditions="):
         cmma.prior()
     with pytest.raises(ValueError, match="but 'c' was not given"):
         cmma.prior({"w": batch["w"]})
@@ -257,17 +257,23 @@ def test_parts_that_read_what_is_given_ask_for_it():
     ("options", "message"),
     [
         ({"target": "y"}, r"unknown modality 'y'; the modalities are 'x', 'w', 'c'"),
-        ({"target": "x", "given": ["w", "y"]}, r"unknown modality 'y'"),
-        ({"target": "x", "given": ["x", "w", "c"]}, r"each .* once; got target=\['x'\], given=\['x', 'w', 'c'\]"),
+        ({"target": "x", "conditions": ["w", "y"]}, r"unknown modality 'y'"),
+        (
+            {"target": "x", "conditions": ["x", "w", "c"]},
+            r"each .* once; got target=\['x'\], conditions=\['x', 'w', 'c'\]",
+        ),
         ({"target": ["x", "x"]}, r"every modality of 'x', 'w', 'c' once; got target=\['x', 'x'\]"),
-        ({"target": ["x", "w", "c"]}, r"must each name at least one, .*given=\[\]"),
+        ({"target": ["x", "w", "c"]}, r"must each name at least one, .*conditions=\[\]"),
         ({"target": None}, r"target must be the name of a modality, or a list of names; got None"),
         ({"target": 3}, r"target must be the name of a modality, or a list of names; got 3"),
         ({"target": ["x", 3]}, r"target must be the name of a modality, or a list of names; got \['x', 3\]"),
-        ({"target": "x", "given": 3}, r"given must be the name of a modality, or a list of names; got 3"),
+        ({"target": "x", "conditions": 3}, r"conditions must be the name of a modality, or a list of names; got 3"),
         ({"target": []}, r"must each name at least one, .*got target=\[\]"),
-        ({"target": "x", "given": []}, r"must each name at least one, .*given=\[\]"),
-        ({"target": "x", "given": "w"}, r"every modality of 'x', 'w', 'c' once; got target=\['x'\], given=\['w'\]"),
+        ({"target": "x", "conditions": []}, r"must each name at least one, .*conditions=\[\]"),
+        (
+            {"target": "x", "conditions": "w"},
+            r"every modality of 'x', 'w', 'c' once; got target=\['x'\], conditions=\['w'\]",
+        ),
     ],
     ids=str,
 )
@@ -291,7 +297,7 @@ def test_saving_and_copying_keep_the_direction(cls, names, target, targets, tmp_
     model.save(tmp_path / "model.keras")
     for other in (copy, keras.saving.load_model(tmp_path / "model.keras")):
         assert type(other) is cls
-        assert (other.targets, other.given) == (targets, [name for name in names if name not in targets])
+        assert (other.targets, other.conditions) == (targets, [name for name in names if name not in targets])
         assert other.get_config() == model.get_config()
         np.testing.assert_array_equal(other.elbo(batch, seed=1), model.elbo(batch, seed=1))
         for observed in (batch, _given(model, batch)):

@@ -52,7 +52,7 @@ def test_every_importance_weight_of_the_exact_posterior_is_the_conditional_likel
     """p(x|z,w) p(z|w) / q(z|x,w) = p(x|w) at any z, so nothing is left to chance."""
     q = case.model.posterior(case.batch)
     z = q.sample(5, seed=(5, 6))
-    p = case.model.likelihoods(tf.transpose(z, (1, 0, 2)), given=_tensors(case.batch))
+    p = case.model.likelihoods(tf.transpose(z, (1, 0, 2)), conditions=_tensors(case.batch))
     log_p = sum(p[name].log_prob(case.batch[name][:, None]) for name in case.model.targets)
     log_ratio = case.model.prior(_tensors(case.batch)).log_prob(z) - q.log_prob(z)
     expected = np.repeat(case.log_likelihood()[:, None], 5, axis=1)

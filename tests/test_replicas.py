@@ -18,9 +18,9 @@ PARTS = [(0, 3), (3, 0), (3, 4)]  # start and size; one replica has no row
 
 @contextlib.contextmanager
 def _as_replica(start, size):
-    replicas._active.part = replicas.Part(*map(tf.constant, (start, size, BATCH)))
+    replicas._active.shard = replicas.Shard(*map(tf.constant, (start, size, BATCH)))
     yield
-    replicas._active.part = None
+    replicas._active.shard = None
 
 
 def _in_parts(make):
@@ -29,7 +29,7 @@ def _in_parts(make):
     for start, size in PARTS:
         with _as_replica(start, size):
             results.append(make(start, start + size))
-    assert replicas.current_part() is None
+    assert replicas.current_shard() is None
     return results
 
 

@@ -55,9 +55,9 @@ def test_statistics_are_saved_with_the_model_and_no_optimizer_moves_them(tmp_pat
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.modalities["w"].entry_names == NAMES
     assert loaded.modalities["x"].standardized
-    for name, value in (("mean", MEAN), ("deviation", DEVIATION)):
+    for name, value in (("mean", MEAN), ("stddev", DEVIATION)):
         np.testing.assert_array_equal(getattr(loaded.standardizations["x"], name), value.astype(np.float32))
-    assert not {"mean", "deviation"} & {v.name for v in loaded.trainable_variables}
+    assert not {"mean", "stddev"} & {v.name for v in loaded.trainable_variables}
 
 
 # Pixels of another range than bytes.
@@ -128,9 +128,9 @@ def _pair():
         }
         models.append(tj.JMVAEKL(modalities, 2))
         models[-1].compile(keras.optimizers.Adam(1e-2), run_eagerly=True)
-    mean, deviation = Statistics.of(NUMBERS)
-    models[1].set_statistics("v", mean, deviation)
-    return models, ({"v": NUMBERS, "w": LABELS}, {"v": (NUMBERS - mean) / deviation, "w": LABELS})
+    mean, stddev = Statistics.of(NUMBERS)
+    models[1].set_statistics("v", mean, stddev)
+    return models, ({"v": NUMBERS, "w": LABELS}, {"v": (NUMBERS - mean) / stddev, "w": LABELS})
 
 
 def _batched(data):
@@ -183,7 +183,7 @@ def test_statistics_that_are_there_stay_when_training_goes_on(tmp_path):
     models[0].save(tmp_path / "model.keras")
     resumed = keras.saving.load_model(tmp_path / "model.keras")
     resumed.fit({"v": 3 * NUMBERS + 9, "w": LABELS}, verbose=0)
-    for name, value in zip(("mean", "deviation"), Statistics.of(NUMBERS), strict=True):
+    for name, value in zip(("mean", "stddev"), Statistics.of(NUMBERS), strict=True):
         np.testing.assert_array_equal(getattr(resumed.standardizations["v"], name), value)
 
 
@@ -193,19 +193,19 @@ def test_without_statistics_values_stay_as_they_are():
 
 
 @pytest.mark.parametrize(
-    ("name", "mean", "deviation", "message"),
+    ("name", "mean", "stddev", "message"),
     [
         ("w", MEAN, DEVIATION, r"'w' is not standardized: make it with Modality\(\.\.\., standardized=True\)"),
         ("x", MEAN[..., 0], DEVIATION, r"its mean must have shape \(6, 6, 3\); got \(6, 6\)"),
-        ("x", MEAN, DEVIATION[:1], r"its deviation must have shape \(6, 6, 3\); got \(1, 6, 3\)"),
+        ("x", MEAN, DEVIATION[:1], r"its stddev must have shape \(6, 6, 3\); got \(1, 6, 3\)"),
         ("x", MEAN, 0 * DEVIATION, "means must be finite, and deviations positive and finite"),
         ("x", MEAN * np.nan, DEVIATION, "means must be finite, and deviations positive and finite"),
     ],
-    ids=["not standardized", "mean's shape", "deviation's shape", "zero", "nan"],
+    ids=["not standardized", "mean's shape", "stddev's shape", "zero", "nan"],
 )
-def test_statistics_that_do_not_fit_are_refused(name, mean, deviation, message):
+def test_statistics_that_do_not_fit_are_refused(name, mean, stddev, message):
     with pytest.raises(ValueError, match=message):
-        portrait_model().set_statistics(name, mean, deviation)
+        portrait_model().set_statistics(name, mean, stddev)
 
 
 @pytest.mark.parametrize("names", [("a", "b"), ("a", "b", "b"), ("a", "b", "c", "d")], ids=str)

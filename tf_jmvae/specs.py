@@ -151,7 +151,7 @@ class ModelSpec:
     training: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def given(self) -> list[str]:
+    def conditions(self) -> list[str]:
         """The modalities that a one-way model is conditioned on."""
         return [name for name, spec in self.modalities.items() if spec.role == "given"]
 

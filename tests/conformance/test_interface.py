@@ -11,6 +11,7 @@ import tensorflow as tf
 from serving_stub import ServingStub, pixels
 
 import tf_jmvae as tj
+from tf_jmvae.random.seeds import split as split_seeds
 from tf_jmvae.registry import MODELS
 
 ROWS, STEPS = 3, 2
@@ -98,13 +99,13 @@ class Case:
         for subset in self.subsets():
             observed = {name: self.values[name] for name in subset}
             yield from self._from(subset, observed, z)
-        yield "decode", lambda m: m.decode(z, _given(self)), lambda m: _means(m.likelihoods(z, given=_given(self)))
+        yield "decode", lambda m: m.decode(z, _given(self)), lambda m: _means(m.likelihoods(z, conditions=_given(self)))
         yield (
             "log_likelihood",
             lambda m: {"": m.log_likelihood(self.values, seed=6)},
             lambda m: {"": exported.log_likelihood(m, self.values, _row_seeds(6, ROWS), 10, 5)},
         )
-        if not spec.given:
+        if not spec.conditions:
             yield "sample", lambda m: m.sample(4, seed=8), lambda m: m.sample(4, seed=_row_seeds(8, 4))
             prior = tj.distributions.diagonal_gaussian(tf.zeros(z.shape), tf.ones(z.shape))
             yield (
@@ -119,7 +120,7 @@ class Case:
     def _from(self, subset, observed, z):
         model, words = self.model, " and ".join(subset)
         zeros, seeds = tf.zeros((ROWS, 2), tf.int32), _row_seeds(5, ROWS)
-        chain_seeds = tj.seeds.split(seeds, 3)[0]
+        chain_seeds = split_seeds(seeds, 3)[0]
         yield f"encode {words}", lambda m: m.encode(observed), lambda m: _gaussian(m.posterior(observed, seed=zeros))
         yield (
             f"latents of {words}",
@@ -192,7 +193,7 @@ def _row_seeds(seed, rows):
 
 
 def _given(case):
-    return {name: case.values[name] for name in case.model.given} or None
+    return {name: case.values[name] for name in case.model.conditions} or None
 
 
 def _gaussian(q):

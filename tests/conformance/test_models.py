@@ -68,7 +68,7 @@ def fitted(make, batch):
 
 def _least(model, batch):
     """The part of the batch that the model needs at least: what it takes as given, or any one modality."""
-    return {name: batch[name] for name in model.given or list(model.modalities)[:1]}
+    return {name: batch[name] for name in model.conditions or list(model.modalities)[:1]}
 
 
 def _fit(model, batch, batch_size=8, **compile_options):
@@ -89,7 +89,7 @@ def _assert_equal(left, right, rtol=0.0):
 def test_the_targets_are_the_modalities_that_are_not_given(model, kind, names):
     target = MODELS[kind][2].get("target", list(names))
     assert model.targets == list(target)
-    assert model.given == [name for name in names if name not in target]
+    assert model.conditions == [name for name in names if name not in target]
     assert list(model.decoders) == model.targets
 
 
@@ -179,7 +179,7 @@ def test_saving_keeps_the_model_its_order_of_modalities_and_its_optimizer(fitted
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert list(loaded.modalities) == list(names)
-    assert (loaded.given, loaded.targets) == (model.given, model.targets)
+    assert (loaded.conditions, loaded.targets) == (model.conditions, model.targets)
     assert loaded.get_config() == model.get_config()
     _assert_equal(loaded.predict(batch, verbose=0), model.predict(batch, verbose=0))
     continued = [m.fit(batch, batch_size=8, shuffle=False, verbose=0).history for m in (model, loaded)]
@@ -195,7 +195,7 @@ def test_sampling_repeats_with_a_seed_and_differs_without(model, batch):
         ),
         lambda **seed: model.reconstruct(batch, **seed),
     ]
-    if not model.given:
+    if not model.conditions:
         calls += [lambda **seed: model.sample(6, **seed), lambda **seed: model.sample(6, output="sample", **seed)]
     for call in calls:
         first = _as_numpy(call(seed=5))
@@ -222,7 +222,7 @@ def test_shapes_of_what_is_generated(model, names, batch):
 
 
 def test_models_of_all_modalities_sample_from_the_prior_and_others_say_that_they_cannot(model, names):
-    if model.given:
+    if model.conditions:
         with pytest.raises(ValueError, match="has no joint distribution to sample"):
             model.sample(6, seed=1)
     else:
@@ -233,7 +233,7 @@ def test_models_of_all_modalities_sample_from_the_prior_and_others_say_that_they
 
 
 def test_a_sample_of_the_likelihood_lies_in_its_support(model, batch):
-    if model.given:
+    if model.conditions:
         samples = model.generate(_least(model, batch), output="sample", seed=1)
     else:
         samples = model.sample(50, output="sample", seed=1)

@@ -1,4 +1,4 @@
-"""from_arrays: what a pass is, that passes differ, and that any pass can be had again."""
+"""from_arrays: what an epoch is, that epochs differ, and that any epoch can be had again."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def _assert_equal(actual, expected):
 @pytest.mark.parametrize("batch_size", [1, 5, 23, 100])
 def test_a_shuffled_pass_holds_every_example_once_and_keeps_modalities_together(batch_size):
     for batches in (
-        from_arrays(ARRAYS, batch_size=batch_size, shuffle=True, passes=range(number, number + 1))
+        from_arrays(ARRAYS, batch_size=batch_size, shuffle=True, epochs=range(number, number + 1))
         for number in range(4)
     ):
         rows = _joined(batches, "w")
@@ -45,10 +45,10 @@ def test_without_shuffling_the_order_is_kept():
         np.testing.assert_array_equal(_joined(dataset, "w"), ARRAYS["w"])
 
 
-@pytest.mark.parametrize("passes", [None, range(1), range(2, 5), range(0)])
-def test_last_batch_is_smaller_and_the_cardinality_is_the_number_of_batches(passes):
-    dataset = from_arrays(ARRAYS, batch_size=5, passes=passes)
-    repeats = 1 if passes is None else len(passes)
+@pytest.mark.parametrize("epochs", [None, range(1), range(2, 5), range(0)])
+def test_last_batch_is_smaller_and_the_cardinality_is_the_number_of_batches(epochs):
+    dataset = from_arrays(ARRAYS, batch_size=5, epochs=epochs)
+    repeats = 1 if epochs is None else len(epochs)
     assert [len(batch["w"]) for batch in _batches(dataset)] == [5, 5, 5, 5, 3] * repeats
     assert dataset.cardinality().numpy() == 5 * repeats
 
@@ -66,36 +66,36 @@ def test_batches_are_float32_with_static_event_shapes():
     np.testing.assert_array_equal(_joined(dataset, "w"), [[1.0], [0.0], [1.0], [0.0]])
 
 
-@pytest.mark.parametrize("passes", [None, range(2)])
-def test_another_pass_has_another_order_and_another_binarisation(passes):
-    def two_passes(dataset):
-        rounds = 1 if passes else 2
+@pytest.mark.parametrize("epochs", [None, range(2)])
+def test_another_epoch_has_another_order_and_another_binarisation(epochs):
+    def two_epochs(dataset):
+        rounds = 1 if epochs else 2
         values = np.concatenate([_joined(dataset, "x") for _ in range(rounds)])
         return np.split(values, 2)
 
-    first, second = two_passes(from_arrays(ARRAYS, batch_size=5, shuffle=True, passes=passes))
+    first, second = two_epochs(from_arrays(ARRAYS, batch_size=5, shuffle=True, epochs=epochs))
     assert (first != second).any()
-    first, second = two_passes(from_arrays(GREY, batch_size=5, binarize=["x"], passes=passes))
+    first, second = two_epochs(from_arrays(GREY, batch_size=5, binarize=["x"], epochs=epochs))
     assert (first != second).mean() > 0.2
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_any_pass_can_be_had_again(shuffle):
     options = {"batch_size": 5, "shuffle": shuffle, "binarize": ["x"], "seed": 3}
-    whole = _batches(from_arrays(GREY, passes=range(5), **options))
-    _assert_equal(_batches(from_arrays(GREY, passes=range(2, 5), **options)), whole[10:])
-    _assert_equal(_batches(from_arrays(GREY, passes=range(4, 5), **options)), whole[20:])
+    whole = _batches(from_arrays(GREY, epochs=range(5), **options))
+    _assert_equal(_batches(from_arrays(GREY, epochs=range(2, 5), **options)), whole[10:])
+    _assert_equal(_batches(from_arrays(GREY, epochs=range(4, 5), **options)), whole[20:])
 
 
-def test_given_passes_are_the_same_at_every_iteration():
-    dataset = from_arrays(GREY, batch_size=5, shuffle=True, binarize=["x"], passes=range(2))
+def test_given_epochs_are_the_same_at_every_iteration():
+    dataset = from_arrays(GREY, batch_size=5, shuffle=True, binarize=["x"], epochs=range(2))
     _assert_equal(_batches(dataset), _batches(dataset))
 
 
-@pytest.mark.parametrize("passes", [None, range(3)])
-def test_equal_seeds_repeat_and_others_do_not(passes):
+@pytest.mark.parametrize("epochs", [None, range(3)])
+def test_equal_seeds_repeat_and_others_do_not(epochs):
     def made(seed):
-        dataset = from_arrays(GREY, batch_size=5, shuffle=True, binarize=["x"], seed=seed, passes=passes)
+        dataset = from_arrays(GREY, batch_size=5, shuffle=True, binarize=["x"], seed=seed, epochs=epochs)
         return [batch for _ in range(2) for batch in _batches(dataset)]
 
     _assert_equal(made(7), made(7))
@@ -105,18 +105,18 @@ def test_equal_seeds_repeat_and_others_do_not(passes):
 
 def test_binarisation_draws_ones_with_the_grey_value_as_probability():
     levels = np.array([0.0, 0.05, 0.3, 0.5, 0.9, 1.0])
-    passes, size = 300, 16
-    dataset = from_arrays({"x": np.tile(levels, (size, 1))}, batch_size=6, binarize=["x"], passes=range(passes))
+    epochs, size = 300, 16
+    dataset = from_arrays({"x": np.tile(levels, (size, 1))}, batch_size=6, binarize=["x"], epochs=range(epochs))
     drawn = _joined(dataset, "x")
     assert set(np.unique(drawn)) == {0.0, 1.0}
-    error = np.sqrt(levels * (1 - levels) / (passes * size))
+    error = np.sqrt(levels * (1 - levels) / (epochs * size))
     np.testing.assert_array_less(np.abs(drawn.mean(axis=0) - levels), 4.5 * error + 1e-9)
 
 
 def test_binarisation_is_independent_over_values_batches_and_modalities():
     size = 2000
     grey = np.full((size, 2), 0.5)
-    dataset = from_arrays({"x": grey, "y": grey}, batch_size=size // 2, binarize=["y", "x"], passes=range(2))
+    dataset = from_arrays({"x": grey, "y": grey}, batch_size=size // 2, binarize=["y", "x"], epochs=range(2))
     x, y = _joined(dataset, "x"), _joined(dataset, "y")
     columns = [half[:, column] for value in (x, y) for half in np.split(value, 4) for column in range(2)]
     correlation = np.corrcoef(columns) - np.eye(len(columns))

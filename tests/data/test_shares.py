@@ -1,10 +1,10 @@
-"""Shares of batches for workers: together they are the batch, whatever is done to it, and each is made alone."""
+"""Shards of batches for workers: together they are the batch, whatever is done to it, and each is made alone."""
 
 import numpy as np
 import pytest
 
 from tf_jmvae.data import from_arrays
-from tf_jmvae.distribute.shards import Shares
+from tf_jmvae.distribute.shards import Shards
 
 SIZE = 23
 RANDOM = np.random.default_rng(0)
@@ -19,15 +19,15 @@ OPTIONS = {
     "binarize": ["x"],
     "mirror": ["photo"],
     "seed": 4,
-    "passes": range(1, 3),
+    "epochs": range(1, 3),
 }
 
 
 @pytest.mark.parametrize(("total", "workers"), [(2, 2), (4, 2), (10, 1), (3, 3)])
 def test_shares_of_all_workers_make_up_each_batch(total, workers):
     here = total // workers
-    shares = [Shares(range(first, first + here), total) for first in range(0, total, here)]
-    made = [list(from_arrays(ARRAYS, shares=own, **OPTIONS).as_numpy_iterator()) for own in shares]
+    shards = [Shards(range(first, first + here), total) for first in range(0, total, here)]
+    made = [list(from_arrays(ARRAYS, shards=own, **OPTIONS).as_numpy_iterator()) for own in shards]
     whole = list(from_arrays(ARRAYS, **OPTIONS).as_numpy_iterator())
     assert [len(elements) for elements in made] == [len(whole) * here] * workers
     for number, batch in enumerate(whole):
@@ -46,11 +46,11 @@ def test_a_worker_reads_its_own_rows_only(tmp_path):
 
     read = []
     array = Reads(tmp_path / "array", np.float32, "w+", shape=(20, 3))
-    list(from_arrays({"x": array}, batch_size=10, shares=Shares(range(1, 2), 2), passes=range(1)))
+    list(from_arrays({"x": array}, batch_size=10, shards=Shards(range(1, 2), 2), epochs=range(1)))
     assert sorted(read) == [*range(5, 10), *range(15, 20)]
 
 
 @pytest.mark.parametrize("which", [range(0), range(2, 5), range(-1, 1)])
 def test_shares_that_there_are_not(which):
-    with pytest.raises(ValueError, match="Shares must be numbers from 0 to 3, at least one"):
-        Shares(which, 4)
+    with pytest.raises(ValueError, match="Shards must be numbers from 0 to 3, at least one"):
+        Shards(which, 4)

@@ -17,7 +17,7 @@ def test_they_equal_numpys(monkeypatch):
     monkeypatch.setattr("tf_jmvae.data.statistics._CHUNK", 64)  # the last chunk is smaller
     found = Statistics.of(IMAGES)
     np.testing.assert_allclose(found.mean, IMAGES.mean(axis=0, dtype=np.float64), rtol=1e-6)
-    np.testing.assert_allclose(found.deviation, IMAGES.std(axis=0, dtype=np.float64), rtol=1e-6)
+    np.testing.assert_allclose(found.stddev, IMAGES.std(axis=0, dtype=np.float64), rtol=1e-6)
     assert {value.dtype for value in found} == {np.dtype(np.float32)}
 
 
@@ -40,14 +40,14 @@ def test_an_entry_that_never_varies_has_deviation_1(level):
     values = IMAGES.copy()
     values[:, 0, 0, 0] = level
     found = Statistics.of(values)
-    assert (found.mean[0, 0, 0], found.deviation[0, 0, 0]) == (level, 1)
+    assert (found.mean[0, 0, 0], found.stddev[0, 0, 0]) == (level, 1)
     assert (_standardized(values)[:, 0, 0, 0] == 0).all()
 
 
 def _pass(number=0, **options):
     """Images and their numbers of one pass."""
     dataset = from_arrays(
-        {"x": IMAGES, "n": NUMBERS}, batch_size=32, mirror=["x"], passes=range(number, number + 1), **options
+        {"x": IMAGES, "n": NUMBERS}, batch_size=32, mirror=["x"], epochs=range(number, number + 1), **options
     )
     batches = list(dataset.as_numpy_iterator())
     return tuple(np.concatenate([batch[name] for batch in batches]) for name in ("x", "n"))
@@ -82,7 +82,7 @@ def test_bytes_stay_bytes_in_memory(monkeypatch):
     """Batches are gathered from them, and are floats only then."""
     gathered, gather = [], tf.gather
     monkeypatch.setattr(tf, "gather", lambda tensor, rows: gathered.append(tensor.dtype) or gather(tensor, rows))
-    dataset = from_arrays({"x": IMAGES}, batch_size=32, passes=range(1))
+    dataset = from_arrays({"x": IMAGES}, batch_size=32, epochs=range(1))
     assert next(iter(dataset))["x"].dtype == tf.float32
     assert gathered == [tf.uint8]
 

@@ -89,7 +89,7 @@ def test_a_one_way_model_generates_and_does_no_more():
     assert [tab for tab in TABS if tab.can(model)] == [generate]
     levels = generate.pictures(model, "1", 0, 1.0, 3)
     z = questions.noise(0, 3, 2)  # its z given w is that of the prior
-    expected = cvae.likelihoods(z, given={"w": np.eye(3, dtype=np.float32)[[1, 1, 1]]})["x"].mean()
+    expected = cvae.likelihoods(z, conditions={"w": np.eye(3, dtype=np.float32)[[1, 1, 1]]})["x"].mean()
     _assert_pixels(levels, 255 * np.asarray(expected))
 
 
@@ -148,7 +148,7 @@ def test_a_log_probability_that_would_round_to_nothing_is_bounded(p, words):
 )
 def test_words_say_how_sure_the_model_is(p, words):
     class Fixed(DemoModel):
-        def decode(self, z, given=None):
+        def decode(self, z, conditions=None):
             w = np.full((len(z), 10), (1 - p) / 9)
             w[:, 4] = p
             return {"w": w}

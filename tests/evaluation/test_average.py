@@ -257,11 +257,11 @@ def test_weights_too_large_or_small_for_a_float_do_not_overflow():
 
 
 def _z_scores(estimate, expected, groups=200):
-    parts = [
+    samplings = [
         Estimate(estimate.quantity, estimate.estimator, values, estimate.num_samples, estimate.seed)
         for values in np.split(estimate.values, groups)
     ]
-    return np.array([(part.mean - expected) / part.standard_error for part in parts])
+    return np.array([(sampling.mean - expected) / sampling.standard_error for sampling in samplings])
 
 
 def _assert_nominal(scores):

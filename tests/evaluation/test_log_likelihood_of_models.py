@@ -131,7 +131,7 @@ def _linear_hierarchy():
     transition, offset, variance = random.normal(size=(2, 2)), random.normal(size=2), np.array([0.4, 0.9])
     model.layer_priors[0].set_weights([transition, offset, np.zeros((2, 2)), np.log(np.expm1(variance))])
 
-    stacked, biases = (np.concatenate(list(parts.values())) for parts in (exact.weights, exact.biases))
+    stacked, biases = (np.concatenate(list(samplings.values())) for samplings in (exact.weights, exact.biases))
     prior = transition.T @ transition + np.diag(variance)  # of z_1
     mean, covariance = stacked @ offset + biases, stacked @ prior @ stacked.T + 0.3 * np.eye(5)
     for head, cross, own, centre in zip(

@@ -90,8 +90,8 @@ def _batch(described, size, random):
 
 def _subsets(model):
     """What may be observed: for models of one direction, what is given, with and without the targets."""
-    if model.given:
-        return [model.given, [*model.given, *model.targets]]
+    if model.conditions:
+        return [model.conditions, [*model.conditions, *model.targets]]
     names = list(model.modalities)
     subsets = [[name for bit, name in enumerate(names) if number >> bit & 1] for number in range(1, 2 ** len(names))]
     single = getattr(model, "subsets", None) == "single"

@@ -102,7 +102,7 @@ def log_likelihood(model, observed, seed, num_samples=100, at_once=25):
     weights = []
     for part in range(num_samples // at_once):
         z = sampling.draw(q, seeds.fold_in(seed, part), at_once)
-        p = model.likelihoods(z, given=batch, names=model.targets)
+        p = model.likelihoods(z, conditions=batch, names=model.targets)
         log_weight = sum(p[name].log_prob(batch[name][:, None]) for name in model.targets)
         for_samples = tf.transpose(z, (1, 0, 2))
         log_weight += tf.transpose(model.prior(batch).log_prob(for_samples) - q.log_prob(for_samples))

@@ -47,7 +47,7 @@ def batch():
 
 
 def test_versions_count_up_and_may_be_named(model, tmp_path):
-    few = {"given": [["w"]]}
+    few = {"observed": [["w"]]}
     assert model.export(tmp_path / "m", **few) == tmp_path / "m" / "1"
     assert model.export(tmp_path / "m" / "9", **few) == tmp_path / "m" / "9"
     assert model.export(tmp_path / "m", **few) == tmp_path / "m" / "10"
@@ -96,11 +96,11 @@ def test_of_many_modalities_not_every_subset_has_signatures(tmp_path):
 
 def test_a_direction_that_the_model_lacks_is_refused_and_nothing_is_left(tmp_path):
     with pytest.raises(ValueError, match="This CVAE cannot start from 'x' alone"):
-        exported.make("cvae").export(tmp_path / "m", given=[["x"]])
+        exported.make("cvae").export(tmp_path / "m", observed=[["x"]])
     with pytest.raises(ValueError, match="Unknown modality 'y'"):
-        exported.make("cvae").export(tmp_path / "m", given=[["y"]])
-    with pytest.raises(ValueError, match=r"given must be a list of lists of modalities, such as"):
-        exported.make("cvae").export(tmp_path / "m", given=["x", "w"])
+        exported.make("cvae").export(tmp_path / "m", observed=[["y"]])
+    with pytest.raises(ValueError, match=r"observed must be a list of lists of modalities, such as"):
+        exported.make("cvae").export(tmp_path / "m", observed=["x", "w"])
     with pytest.raises(ValueError, match="training and metrics must be finite numbers"):
         exported.make("cvae").export(tmp_path / "m", metrics={"elbo": float("nan")})
     with pytest.raises(ValueError, match="num_steps must be a whole number of 1 or more"):
@@ -118,7 +118,7 @@ def test_a_folder_that_cannot_be_written_is_named(model, tmp_path):
 
 
 def _export_in_a_process(path, few=(("w",),)):
-    code = f"import exported; exported.make('jmvae_kl').export({str(path)!r}, given={few!r})"
+    code = f"import exported; exported.make('jmvae_kl').export({str(path)!r}, observed={few!r})"
     return subprocess.Popen(
         [sys.executable, "-c", code], cwd=HERE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -137,7 +137,7 @@ def test_a_killed_export_leaves_no_version_and_the_next_one_works(model, tmp_pat
     two_days_ago = time.time() - 2 * 24 * 60 * 60
     for path in (*(tmp_path / "m" / left[0]).iterdir(), tmp_path / "m" / left[0]):
         os.utime(path, (two_days_ago, two_days_ago))
-    version = model.export(tmp_path / "m", given=[["w"]])
+    version = model.export(tmp_path / "m", observed=[["w"]])
     assert [path.name for path in (tmp_path / "m").iterdir()] == ["1"]  # what is a day old is removed
     card.verify(version, card.read(version))
 
@@ -145,7 +145,7 @@ def test_a_killed_export_leaves_no_version_and_the_next_one_works(model, tmp_pat
 def _export(path, barrier, queue):
     model = exported.make("jmvae_kl")
     barrier.wait()
-    queue.put(str(model.export(path, given=[["w"]])))
+    queue.put(str(model.export(path, observed=[["w"]])))
 
 
 def test_two_exports_at_once_write_two_versions(tmp_path):
@@ -203,10 +203,10 @@ def test_the_log_likelihood_is_the_importance_estimate(kind):
 
 def _importance(model, batch, seed):
     options = {"num_samples": 100, "seed": seed, "verbose": 0}
-    if not model.given:
+    if not model.conditions:
         return evaluation.joint_log_likelihood(model, batch, **options)
     return evaluation.conditional_log_likelihood(
-        model, batch, target=model.targets, given=model.given, estimator="importance", **options
+        model, batch, target=model.targets, given=model.conditions, estimator="importance", **options
     )
 
 
@@ -241,7 +241,7 @@ def test_regularizers_are_exported_as_losses(tmp_path):
 
     modalities = {name: exported.tj.Modality((3,), "gaussian", encoder=dense(), decoder=dense()) for name in ("a", "b")}
     model = exported.tj.JMVAE(modalities, 2)
-    loaded = tf.saved_model.load(str(model.export(tmp_path / "m", given=[["a"]])))
+    loaded = tf.saved_model.load(str(model.export(tmp_path / "m", observed=[["a"]])))
     kernels = [tower.get_weights()[0] for tower in model.encoder.towers.towers.values()]
     expected = [0.5 * np.square(kernel).sum() for kernel in kernels]
     np.testing.assert_allclose([float(loss()) for loss in loaded.regularization_losses], expected, rtol=1e-5)

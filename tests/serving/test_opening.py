@@ -117,7 +117,7 @@ def test_modalities_may_have_words_of_signatures_in_their_names(where, tmp_path)
     values = {NAMES[name]: value for name, value in exported.batch("xwv", 3).items()}
     keras.utils.set_random_seed(3)
     model = tj.JMVAEKL({NAMES[name]: value for name, value in exported.modalities("xwv").items()}, 2)
-    handle = model if where == "live" else model.export(tmp_path / "m", given=[[name] for name in values])
+    handle = model if where == "live" else model.export(tmp_path / "m", observed=[[name] for name in values])
     opened = tj.open_model(handle)
     assert list(opened.modalities) == list(NAMES.values())
     for given in values if where == "exported" else [("text_and_image", "x_as_seen"), ("from_camera",)]:

@@ -17,7 +17,6 @@ from PIL import Image
 from tensorflow.core.protobuf import config_pb2, saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
-import tf_jmvae as tj
 from tf_jmvae.distributions import diagonal_gaussian
 from tf_jmvae.images import tensors as images
 from tf_jmvae.specs import ModelSpec
@@ -138,7 +137,7 @@ def _values(model, plain, inputs, num_steps):
         return {"z": model.draw_latents(q, noise)}
     if plain.startswith("decode"):
         z = tf.constant(inputs["z"])
-        return {key: p.mean() for key, p in model.likelihoods(z, given=observed or None).items()}
+        return {key: p.mean() for key, p in model.likelihoods(z, conditions=observed or None).items()}
     if plain == "sample":
         return model.sample(size, seed=seed)
     if plain.startswith("reconstruct"):
@@ -226,7 +225,9 @@ def test_every_signature_alone_in_batches_and_as_warm_up(exports, kind, tmp_path
             _assert_row(next(results), together, row, rows[start][0])
     assert sorted(name for name, _ in warm_up) == sorted(definitions)
     assert {request.model_spec.name for request in requests} == {kind}
-    monkeypatch.setattr(tj.checks, "check_values", lambda *_, **__: None)  # warm-up rows are all zeros, labels too
+    monkeypatch.setattr(
+        "tf_jmvae._utils.checks.check_values", lambda *_, **__: None
+    )  # warm-up rows are all zeros, labels too
     for name, inputs in warm_up:
         if name == "describe":
             _assert_described(next(results), model, num_steps, len(inputs["rows"]))

@@ -210,7 +210,7 @@ def test_options_of_the_gan_are_refused_for_other_models(option, value, message)
 
 
 @pytest.mark.parametrize("rate", ["decoder_learning_rate", "discriminator_learning_rate"])
-def test_learning_rates_of_players_are_refused_for_other_models(rate):
+def test_learning_rates_of_a_gan_are_refused_for_other_models(rate):
     settings = presets.load("celeba-jmvae-kl").model_dump()
     settings["training"][rate] = 1e-3
     with pytest.raises(ValueError, match=f"{rate}: of jmvae-kl-gan, but the model is jmvae-kl"):

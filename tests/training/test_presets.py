@@ -176,7 +176,7 @@ def test_options_of_the_model_can_be_overridden(tiny):
     for kind, cls in {"cvae": tj.CVAE, "cmma": tj.CMMA}.items():
         model = tj.from_preset(str(tiny), kind=kind, target="w")
         assert type(model) is cls
-        assert (model.given, model.targets) == (["x"], ["w"])
+        assert (model.conditions, model.targets) == (["x"], ["w"])
         assert tj.from_preset(f"digits-{kind}", target="w").targets == ["w"]
     assert presets.load("digits-jmvae-kl").model.alpha == 1.0
 

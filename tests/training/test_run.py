@@ -382,7 +382,7 @@ def test_the_order_of_the_data_is_of_the_seed(preset, tmp_path, monkeypatch):
     seeds = {"first": 3, "again": 3, "other": 4}
     batches = {name: _begun(preset, tmp_path / name, monkeypatch, seed=seed)[1] for name, seed in seeds.items()}
     source = tj.data.load("digits", train_size=1200)
-    expected = next(iter(source.train_batches(BATCH_SIZE, 3, passes=range(EPOCHS))))
+    expected = next(iter(source.train_batches(BATCH_SIZE, 3, epochs=range(EPOCHS))))
     for name in ("x", "w"):
         np.testing.assert_array_equal(batches["first"][name], expected[name])
         np.testing.assert_array_equal(batches["again"][name], expected[name])
@@ -398,7 +398,7 @@ def test_a_run_has_the_steps_and_the_optimizer_of_its_configuration(preset, tmp_
     assert (optimizer.beta_1, optimizer.global_clipnorm) == (0.6, 7.0)
 
 
-def test_every_player_has_its_own_rate():
+def test_every_network_of_a_gan_has_its_own_rate():
     config = presets.load("celeba-jmvae-kl-gan-small")
     rates = {"learning_rate": 0.01, "decoder_learning_rate": 0.02, "discriminator_learning_rate": 0.03}
     training = config.training.model_copy(update={**rates, "decay": "constant", "beta_1": 0.4, "clip_norm": 5.0})

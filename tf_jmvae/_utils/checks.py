@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tf_jmvae.models import MultimodalVAE
 
 __all__ = [
-    "check_given",
+    "check_conditions",
     "check_names",
     "check_no_targets",
     "check_option",
@@ -104,13 +104,13 @@ def check_no_targets(targets: Any) -> None:
         raise ValueError("A multimodal VAE has no separate targets: pass every modality in one dict as x, and no y.")
 
 
-def check_given(model: "MultimodalVAE", observed: Iterable[str]) -> None:
+def check_conditions(model: "MultimodalVAE", observed: Iterable[str]) -> None:
     """Raises `ValueError` unless everything that the model is conditioned on is observed."""
-    missing = [name for name in model.given if name not in observed]
+    missing = [name for name in model.conditions if name not in observed]
     if missing:
-        kind, given, targets = type(model).__name__, listed(model.given), listed(model.targets)
+        kind, conditions, targets = type(model).__name__, listed(model.conditions), listed(model.targets)
         raise ValueError(
-            f"This {kind} goes from {given} to {targets} only, but {listed(missing)} was not given. For another "
+            f"This {kind} goes from {conditions} to {targets} only, but {listed(missing)} was not given. For another "
             f"direction train a {kind} with another target, or a JMVAEKL, which has every direction."
         )
 

@@ -71,7 +71,7 @@ def _trained(file: Path) -> dict[str, Any]:
         **_described(model.spec),
         "parameters": {name: sum(math.prod(one.shape) for one in found) for name, found in weights.items()},
         "directions": [f"{target} from {', '.join(given)}" for target, given in directions(model)]
-        + ([] if model.given else [f"{', '.join(model.modalities)} from the prior"]),
+        + ([] if model.conditions else [f"{', '.join(model.modalities)} from the prior"]),
         "signatures": {},
         "bytes": file.stat().st_size,
         **record,

@@ -114,7 +114,7 @@ def _targets(options: Options, model: "InferenceModel", observed: list[str]) -> 
     wrong = [name for name in options.target if name not in made]
     if wrong:
         raise ValueError(f"--target: the model generates {', '.join(made)}; got {', '.join(wrong)}.")
-    missing = [name for name in model.spec.given if name not in observed]
+    missing = [name for name in model.spec.conditions if name not in observed]
     if missing:
         raise ValueError(
             f"A {model.kind} generates {', '.join(made)} given {', '.join(missing)} only: add --given {missing[0]}=...."

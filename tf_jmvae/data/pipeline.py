@@ -1,7 +1,7 @@
-"""Arrays in memory to batches: shuffled and binarised afresh on every pass.
+"""Arrays in memory to batches: shuffled and binarised afresh in every epoch.
 
-Whole batches are gathered at once, and each is a pure function of the seed, the pass and
-its number, so any pass can be had again: that is what makes a resumed run equal to one
+Whole batches are gathered at once, and each is a pure function of the seed, the epoch and
+its number, so any epoch can be had again: that is what makes a resumed run equal to one
 that was never interrupted, and what lets each of several workers gather its own rows only.
 """
 
@@ -13,11 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from tf_jmvae._utils import checks
-from tf_jmvae.distribute.shards import Shares
+from tf_jmvae.distribute.shards import Shards
 
 __all__ = ["from_arrays"]
 
-_MIRROR = 1 << 30  # folded into a pass's seed: beyond every number of a batch
+_MIRROR = 1 << 30  # folded into an epoch's seed: beyond every number of a batch
 
 
 def from_arrays(
@@ -28,22 +28,22 @@ def from_arrays(
     binarize: Iterable[str] = (),
     mirror: Iterable[str] = (),
     seed: int = 0,
-    passes: range | None = None,
-    shares: Shares | None = None,
+    epochs: range | None = None,
+    shards: Shards | None = None,
 ) -> tf.data.Dataset:
     """Batches from arrays that fit in memory.
 
     Args:
       arrays: `[N, ...]` by modality, all of one length.
-      batch_size: B; the last batch of a pass may be smaller.
-      shuffle: a new order on every pass.
+      batch_size: B; the last batch of an epoch may be smaller.
+      shuffle: a new order in every epoch.
       binarize: modalities in [0, 1] whose every value becomes 1 with itself as
-        probability, drawn anew on every pass, else 0 (footnote 3 of the paper).
-      mirror: images `[N, H, W, C]` of which a random half is mirrored left to right, drawn anew on every pass.
+        probability, drawn anew in every epoch, else 0 (footnote 3 of the paper).
+      mirror: images `[N, H, W, C]` of which a random half is mirrored left to right, drawn anew in every epoch.
       seed: of order, binarisation and mirroring.
-      passes: which passes, one after the other, e.g. `range(3, 10)`. By default the
-        dataset is one pass, and the next one each time it is iterated.
-      shares: for one of several workers: of every batch these shares only, one after the other, as elements.
+      epochs: which epochs, one after the other, e.g. `range(3, 10)`. By default the
+        dataset is one epoch, and the next one whenever it is iterated.
+      shards: for one of several workers: of every batch these shards only, one after the other, as elements.
 
     Returns:
       A dataset of dicts of float32, `{modality: [B, ...]}`.
@@ -57,18 +57,18 @@ def from_arrays(
     binarize, mirror = frozenset(binarize), frozenset(mirror)
     _check(arrays, batch_size, binarize, mirror)
     size = len(next(iter(arrays.values())))
-    shares = shares or Shares()
-    num_elements = -(-size // batch_size) * len(shares)
+    shards = shards or Shards()
+    num_elements = -(-size // batch_size) * len(shards)
 
-    def one_pass(number: tf.Tensor) -> tf.data.Dataset:
-        pass_seed = tf.random.fold_in(tf.constant([seed % 2**31, 0]), tf.cast(number, tf.int32))
-        return tf.data.Dataset.range(num_elements).map(lambda element: share(element, pass_seed), tf.data.AUTOTUNE)
+    def one_epoch(number: tf.Tensor) -> tf.data.Dataset:
+        epoch_seed = tf.random.fold_in(tf.constant([seed % 2**31, 0]), tf.cast(number, tf.int32))
+        return tf.data.Dataset.range(num_elements).map(lambda element: shard(element, epoch_seed), tf.data.AUTOTUNE)
 
-    def share(element: tf.Tensor, pass_seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        index, number = element // len(shares), element % len(shares)
+    def shard(element: tf.Tensor, epoch_seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        index, number = element // len(shards), element % len(shards)
         start = index * batch_size
         in_batch = tf.minimum(start + batch_size, size) - start
-        first, end = shares.rows(in_batch, number)
+        first, end = shards.rows(in_batch, number)
         rows = tf.range(start, start + in_batch)
 
         def noise_of_batch(like: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -76,31 +76,31 @@ def from_arrays(
             return tf.random.stateless_uniform(shape, seed)[first:end]
 
         if shuffle:
-            rows = tf.random.experimental.index_shuffle(rows, seed=pass_seed, max_index=size - 1)
+            rows = tf.random.experimental.index_shuffle(rows, seed=epoch_seed, max_index=size - 1)
         rows = rows[first:end]  # only now, as there is no shuffling of no rows
         examples = {name: rows_of(rows) for name, rows_of in gather.items()}
         for position, name in enumerate(sorted(binarize)):
-            noise_seed = tf.random.fold_in(pass_seed, tf.cast(index, tf.int32) * len(binarize) + position)
+            noise_seed = tf.random.fold_in(epoch_seed, tf.cast(index, tf.int32) * len(binarize) + position)
             noise = noise_of_batch(examples[name], noise_seed)
             examples[name] = noise < tf.cast(examples[name], tf.float32)
         if mirror:
-            mirror_seed = tf.random.fold_in(tf.random.fold_in(pass_seed, _MIRROR), tf.cast(index, tf.int32))
+            mirror_seed = tf.random.fold_in(tf.random.fold_in(epoch_seed, _MIRROR), tf.cast(index, tf.int32))
             mirrored = noise_of_batch(rows, mirror_seed) < 0.5
             for name in mirror:
                 image = examples[name]
                 examples[name] = tf.where(mirrored[:, None, None, None], tf.reverse(image, axis=[2]), image)
         return {name: tf.cast(values, tf.float32) for name, values in examples.items()}
 
-    if passes is not None:
-        numbers = tf.data.Dataset.range(passes.start, passes.stop, passes.step)
-        total = len(passes) * num_elements
+    if epochs is not None:
+        numbers = tf.data.Dataset.range(epochs.start, epochs.stop, epochs.step)
+        total = len(epochs) * num_elements
     else:
         count = itertools.count()
         numbers = tf.data.Dataset.from_generator(
             lambda: itertools.islice(count, 1), output_signature=tf.TensorSpec([], tf.int64)
         )
         total = num_elements
-    batches = numbers.flat_map(one_pass).apply(tf.data.experimental.assert_cardinality(total))
+    batches = numbers.flat_map(one_epoch).apply(tf.data.experimental.assert_cardinality(total))
     return batches.prefetch(tf.data.AUTOTUNE)
 
 

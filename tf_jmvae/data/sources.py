@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_jmvae.data.pipeline import from_arrays
-from tf_jmvae.distribute.shards import Shares
+from tf_jmvae.distribute.shards import Shards
 from tf_jmvae.registry import DATASETS
 from tf_jmvae.specs import Preprocessing
 
@@ -76,15 +76,15 @@ class Source:
         return -(-len(next(iter(self.train.values()))) // batch_size)
 
     def train_batches(
-        self, batch_size: int = 128, seed: int = 0, passes: range | None = None, shares: Shares | None = None
+        self, batch_size: int = 128, seed: int = 0, epochs: range | None = None, shards: Shards | None = None
     ) -> tf.data.Dataset:
         """Training batches, shuffled, binarised and mirrored afresh on every pass; see `from_arrays`.
 
         Args:
           batch_size: B.
           seed: of order, binarisation and mirroring.
-          passes: which passes, e.g. `range(3, 10)`; by default one, and the next one each time it is iterated.
-          shares: of one of several workers; by default the whole of each batch.
+          epochs: which epochs, e.g. `range(3, 10)`; by default one, and the next one whenever it is iterated.
+          shards: of one of several workers; by default the whole of each batch.
 
         Returns:
           A dataset of dicts of float32, `{modality: [B, ...]}`.
@@ -96,21 +96,21 @@ class Source:
             binarize=self.binarize,
             mirror=self.mirror,
             seed=seed,
-            passes=passes,
-            shares=shares,
+            epochs=epochs,
+            shards=shards,
         )
 
-    def test_batches(self, batch_size: int = 1000, shares: Shares | None = None) -> tf.data.Dataset:
+    def test_batches(self, batch_size: int = 1000, shards: Shards | None = None) -> tf.data.Dataset:
         """Test batches, always the same.
 
         Args:
           batch_size: B.
-          shares: of one of several workers; by default the whole of each batch.
+          shards: of one of several workers; by default the whole of each batch.
 
         Returns:
           A dataset of dicts of float32, `{modality: [B, ...]}`, of one pass.
         """
-        return from_arrays(self.test, batch_size=batch_size, passes=range(1), shares=shares)
+        return from_arrays(self.test, batch_size=batch_size, epochs=range(1), shards=shards)
 
 
 def load(name: str, *, train_size: int | None = None, **options: Any) -> Source:

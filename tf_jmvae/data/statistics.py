@@ -1,4 +1,4 @@
-"""Mean and deviation of every entry over a training split, for standardisation."""
+"""Mean and stddev of every entry over a training split, for standardisation."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -11,21 +11,21 @@ _CHUNK = 4096
 
 
 class Statistics(NamedTuple):
-    """What standardises a modality: `(value - mean) / deviation`, entry by entry (section 4.1 of the paper).
+    """What standardises a modality: `(value - mean) / stddev`, entry by entry (section 4.1 of the paper).
 
     Attributes:
       mean: `[*event_shape]`, float32.
-      deviation: `[*event_shape]`, float32, positive.
+      stddev: `[*event_shape]`, float32, positive.
     """
 
     mean: np.ndarray
-    deviation: np.ndarray
+    stddev: np.ndarray
 
     @classmethod
     def of(cls, values: np.ndarray) -> "Statistics":
         """Statistics of `[N, *event_shape]`, in chunks, so that whole numbers need not fit in memory as floats.
 
-        An entry that never varies has deviation 1.
+        An entry that never varies has stddev 1.
         """
         chunks = ({"": values[start : start + _CHUNK]} for start in range(0, len(values), _CHUNK))
         return cls.of_batches(chunks)[""]
@@ -43,6 +43,6 @@ class Statistics(NamedTuple):
         for name, total in totals.items():
             mean, mean_square = total / count
             variance = np.maximum(mean_square - np.square(mean), 0.0)
-            deviation = np.sqrt(np.where(variance > 1e-9 * (1.0 + np.square(mean)), variance, 1.0))
-            found[name] = cls(mean.astype(np.float32), deviation.astype(np.float32))
+            stddev = np.sqrt(np.where(variance > 1e-9 * (1.0 + np.square(mean)), variance, 1.0))
+            found[name] = cls(mean.astype(np.float32), stddev.astype(np.float32))
         return found

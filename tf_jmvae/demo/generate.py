@@ -15,7 +15,7 @@ _MOST = 36
 def can(model: DemoModel) -> bool:
     """Whether the model makes pictures from labels, from attributes, or, without either, from its prior."""
     if model.meaning is None:
-        return model.picture is not None and not model.given
+        return model.picture is not None and not model.conditions
     return model.goes(model.meaning, model.picture)
 
 

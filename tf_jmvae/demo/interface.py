@@ -19,14 +19,14 @@ class DemoModel:
       kind: the class.
       dataset: that it was trained on, or "" if nobody wrote it down.
       fields: every modality by name.
-      given: the modalities that a one-way model is conditioned on; empty for a joint model.
+      conditions: the modalities that a one-way model is conditioned on; empty for a joint model.
       picture: the name of the picture's modality, or None; `label` and `attributes` likewise.
     """
 
     def __init__(self, model: InferenceModel):
         self.model, spec = model, model.spec
         self.name, self.kind, self.dataset = spec.name, spec.kind, spec.dataset
-        self.fields, self.given = spec.modalities, tuple(spec.given)
+        self.fields, self.conditions = spec.modalities, tuple(spec.conditions)
         self.picture, self.label, self.attributes = map(spec.first, ("image", "label", "attributes"))
 
     @property
@@ -40,16 +40,16 @@ class DemoModel:
 
     def goes(self, source: str | None, target: str | None) -> bool:
         """Whether the model goes from one modality to another."""
-        return None not in (source, target) and target not in self.given and self.model.starts_from([source])
+        return None not in (source, target) and target not in self.conditions and self.model.starts_from([source])
 
-    def decode(self, z: np.ndarray, given: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
+    def decode(self, z: np.ndarray, conditions: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
         """The mean of p(m | z) for every target, `[B, *event_shape]`, of z `[B, D]`; pictures as pixels.
 
         Of what is given a one-way model reads what it is conditioned on, and a joint model nothing.
         """
-        conditions = {name: (given or {})[name] for name in self.given}
+        own = {name: (conditions or {})[name] for name in self.conditions}
         shown = "uint8" if self.picture in self.model.spec.targets else "float"
-        return self.model.decode(np.asarray(z, np.float32), conditions, images=shown)
+        return self.model.decode(np.asarray(z, np.float32), own, images=shown)
 
     def edit(self, portrait: np.ndarray, changes: Mapping[str, float]) -> np.ndarray:
         """The portrait, uint8 `[H, W, C]` of the model's size, with attributes changed: as `tf_jmvae.edit`."""

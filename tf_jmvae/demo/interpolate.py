@@ -16,7 +16,7 @@ _CHOICES, _PICTURES = "choices", "pictures"
 
 def can(model: DemoModel) -> bool:
     """Whether the model decodes z alone, and encodes labels, attributes or pictures."""
-    return not model.given and bool(_modes(model))
+    return not model.conditions and bool(_modes(model))
 
 
 def _modes(model: DemoModel) -> list[tuple[str, str]]:

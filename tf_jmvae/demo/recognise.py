@@ -35,7 +35,7 @@ def answer(model: DemoModel, source, crop: str = "training") -> tuple[str, np.nd
     reading = questions.read(model, seen.pixels)
     given = {model.picture: seen.pixels[None]}
     again = None
-    if model.picture not in model.given:
+    if model.picture not in model.conditions:
         again = model.decode(model.model.latents(given), given)[model.picture][0]
     return f"{reading.words} {seen.note}".strip(), seen.pixels, again, reading
 
@@ -59,7 +59,7 @@ def build(model: DemoModel) -> None:
     given = examples(model)
     if given:
         first = _shown(model, given[0])
-    elif model.given:
+    elif model.conditions:
         first = ("Upload a picture.", "", [])
     else:
         text, *rest = _shown(model, components.own_picture(model))

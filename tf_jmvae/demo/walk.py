@@ -19,7 +19,7 @@ _PLAIN, _MARK = 2, (234, 88, 12)
 
 def can(model: DemoModel) -> bool:
     """Whether the model makes pictures from z alone."""
-    return model.picture is not None and not model.given
+    return model.picture is not None and not model.conditions
 
 
 class Plane:

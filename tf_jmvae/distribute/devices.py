@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from tf_jmvae._utils.errors import RunError
 from tf_jmvae.distribute.cluster import Cluster
-from tf_jmvae.distribute.shards import Shares
+from tf_jmvae.distribute.shards import Shards
 
 __all__ = ["Devices", "connect"]
 
@@ -45,10 +45,10 @@ class Devices:
         """Where a model and its optimizers must be made."""
         return self.strategy.scope() if self.strategy else contextlib.nullcontext()
 
-    def batches(self, make: Callable[[Shares | None], tf.data.Dataset]) -> Any:
+    def batches(self, make: Callable[[Shards | None], tf.data.Dataset]) -> Any:
         """A dataset for `fit`, of which each replica gets its share of every global batch, and makes no other.
 
-        `make` makes the dataset of those shares: `from_arrays` with all but `shares` set.
+        `make` makes the dataset of those shards: `from_arrays` with all but `shards` set.
         """
         if self.num_replicas == 1:
             return make(None)
@@ -56,7 +56,7 @@ class Devices:
         def of_this_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
             here = context.num_replicas_in_sync // context.num_input_pipelines
             first = context.input_pipeline_id * here
-            return make(Shares(range(first, first + here), context.num_replicas_in_sync))
+            return make(Shards(range(first, first + here), context.num_replicas_in_sync))
 
         return self.strategy.distribute_datasets_from_function(of_this_worker)
 

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-__all__ = ["Part", "apply_gradients", "count", "current_part", "mean", "on_part", "share", "total", "track_mean"]
+__all__ = ["Shard", "apply_gradients", "count", "current_shard", "fraction", "mean", "on_shard", "total", "track_mean"]
 
 _active = threading.local()  # a mirrored strategy traces each replica in a thread of its own
 
 
-class Part(NamedTuple):
+class Shard(NamedTuple):
     """The rows `start` to `start + size` of a global batch of `total` rows, int32 scalars."""
 
     start: tf.Tensor
@@ -37,45 +37,45 @@ def count() -> int:
     return 1 if context is None else context.num_replicas_in_sync
 
 
-def current_part() -> Part | None:
+def current_shard() -> Shard | None:
     """What this replica has of the global batch; None on one device."""
-    return getattr(_active, "part", None)
+    return getattr(_active, "shard", None)
 
 
-def on_part(step: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+def on_shard(step: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """Makes the functions of this module know, within a model's `train_step` or `test_step`, which rows it has."""
 
     @functools.wraps(step)
     def wrapped(model: Any, data: Any) -> Any:
-        if count() == 1 or current_part() is not None:
+        if count() == 1 or current_shard() is not None:
             # Where data run out there is no batch, and a step must not have begun: seeds and optimizers count.
             with tf.control_dependencies([value for value in tf.nest.flatten(data) if value is not None]):
                 return step(model, data)
-        _active.part = _part(tf.shape(tf.nest.flatten(data)[0])[0])
+        _active.shard = _shard(tf.shape(tf.nest.flatten(data)[0])[0])
         try:
             return step(model, data)
         finally:
-            _active.part = None
+            _active.shard = None
 
     return wrapped
 
 
 def mean(values: tf.Tensor) -> tf.Tensor:
     """The mean over the batch; of several replicas, this one's summand of the mean over the global batch."""
-    part = current_part()
-    if part is None:
+    shard = current_shard()
+    if shard is None:
         return tf.reduce_mean(values)
-    return tf.reduce_sum(values) / tf.cast(part.total, values.dtype)
+    return tf.reduce_sum(values) / tf.cast(shard.total, values.dtype)
 
 
-def share(value: tf.Tensor) -> tf.Tensor:
+def fraction(value: tf.Tensor) -> tf.Tensor:
     """What is the same on all replicas, such as a regulariser, as this one's summand."""
-    return value if current_part() is None else value / count()
+    return value if current_shard() is None else value / count()
 
 
 def total(value: tf.Tensor) -> tf.Tensor:
     """The sum over replicas."""
-    if current_part() is None:
+    if current_shard() is None:
         return value
     # A copy is made on this replica's device, which the sum needs to know.
     return tf.distribute.get_replica_context().all_reduce("SUM", tf.identity(value))
@@ -83,11 +83,11 @@ def total(value: tf.Tensor) -> tf.Tensor:
 
 def track_mean(tracker: keras.metrics.Mean, value: tf.Tensor, batch_size: tf.Tensor) -> None:
     """Adds a mean over the batch, or this replica's summand of it, to a mean over examples."""
-    part = current_part()
-    if part is None:
+    shard = current_shard()
+    if shard is None:
         tracker.update_state(value, sample_weight=batch_size)
     else:
-        tracker.total.assign_add(value * tf.cast(part.total, value.dtype))
+        tracker.total.assign_add(value * tf.cast(shard.total, value.dtype))
         tracker.count.assign_add(tf.cast(batch_size, tracker.count.dtype))
 
 
@@ -99,7 +99,7 @@ def apply_gradients(
     Keras sums them last. With loss scaling they are summed twice: scaled, so that the wrapper sees any replica's
     infinity, and unscaled by the optimizer that it wraps, which gets R-th parts of the sum.
     """
-    if current_part() is not None:
+    if current_shard() is not None:
         wrapped = getattr(optimizer, "inner_optimizer", None)  # of a LossScaleOptimizer
         _sum_before_clipping(wrapped or optimizer)
         if wrapped is not None:
@@ -120,9 +120,9 @@ def _sum_before_clipping(optimizer: keras.optimizers.Optimizer) -> None:
     optimizer._all_reduce_sum_gradients = list
 
 
-def _part(size: tf.Tensor) -> Part:
+def _shard(size: tf.Tensor) -> Shard:
     context = tf.distribute.get_replica_context()
     replica = context.replica_id_in_sync_group
     replica = tf.cast(0 if replica is None else replica, tf.int32)
     sizes = context.all_reduce("SUM", tf.one_hot(replica, count(), dtype=tf.int32) * size)
-    return Part(tf.reduce_sum(sizes * tf.cast(tf.range(count()) < replica, tf.int32)), size, tf.reduce_sum(sizes))
+    return Shard(tf.reduce_sum(sizes * tf.cast(tf.range(count()) < replica, tf.int32)), size, tf.reduce_sum(sizes))

@@ -1,7 +1,7 @@
 """Averages log terms over samples and examples, in chunks that fit in memory.
 
-An example's samples are those of its chains of iterated sampling, and each may have several ways down a
-hierarchy. Every level is streamed, so that memory grows with none of the three numbers.
+An example's samples are those of its chains of iterated sampling, and each may have inner samples of a hierarchy's
+lower layers. Every level is streamed, so that memory grows with none of the three numbers.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,16 +14,16 @@ import tensorflow as tf
 from tf_jmvae._utils import checks
 from tf_jmvae.evaluation import memory
 from tf_jmvae.evaluation.estimate import Fingerprint
-from tf_jmvae.evaluation.samples import Draw
+from tf_jmvae.evaluation.samples import Sampler
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.random import seeds
 
-__all__ = ["Averages", "Part", "average"]
+__all__ = ["Averages", "Sampling", "average"]
 
 _MAX_BATCH = 1000
 
-Part = tuple[Draw, int]
-"""A draw and how many samples to average for each example."""
+Sampling = tuple[Sampler, int]
+"""A sampler and how many samples to average for each example."""
 
 
 class Averages(NamedTuple):
@@ -36,9 +36,15 @@ class Averages(NamedTuple):
 
 
 def average(
-    model: MultimodalVAE, data: Any, parts: Sequence[Part], *, seed: int, max_rows: int | None = None, verbose: int = 1
+    model: MultimodalVAE,
+    data: Any,
+    samplings: Sequence[Sampling],
+    *,
+    seed: int,
+    max_rows: int | None = None,
+    verbose: int = 1,
 ) -> list[Averages]:
-    """Averages each part's log terms over its samples, for every example.
+    """Averages each sampling's log terms over its samples, for every example.
 
     Data are a dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts. The seed repeats the
     result with equal `max_rows`: the most z to decode at once, in all examples of a chunk together. By default they are
@@ -47,23 +53,21 @@ def average(
     Raises:
       ValueError: the data lack a modality, or hold what its likelihood cannot score.
     """
-    names = sorted({name for draw, _ in parts for name in draw.names})
+    names = sorted({name for sampler, _ in samplings for name in sampler.names})
     if max_rows is None:
-        decoded = {name for draw, _ in parts for name in draw.decoded}
-        max_rows = memory.max_rows(model, decoded, encodes=any(draw.samples_per_chain for draw, _ in parts))
+        decoded = {name for sampler, _ in samplings for name in sampler.decoded}
+        max_rows = memory.max_rows(model, decoded, encodes=any(sampler.samples_per_chain for sampler, _ in samplings))
     max_rows = checks.positive_integer("max_rows", max_rows)
-    most = max(num_samples * draw.walks for draw, num_samples in parts)
+    most = max(num_samples * sampler.num_inner_samples for sampler, num_samples in samplings)
     batch_size = min(max(max_rows // most, 1), _MAX_BATCH)
     batches, num_batches = _batches(model, data, names, batch_size)
     signature = {name: tf.TensorSpec((None, *model.modalities[name].event_shape)) for name in names}
 
     @tf.function(input_signature=[signature, tf.TensorSpec([2], tf.int32)], autograph=False)
     def compute(batch, batch_seed):
-        part_seeds = tf.unstack(tf.random.split(batch_seed, len(parts)))
+        own_seeds = tf.unstack(tf.random.split(batch_seed, len(samplings)))
         rows = max(max_rows // batch_size, 1)
-        return [
-            _average_batch(*part, batch, part_seed, rows) for part, part_seed in zip(parts, part_seeds, strict=True)
-        ]
+        return [_average_batch(*sampling, batch, own, rows) for sampling, own in zip(samplings, own_seeds, strict=True)]
 
     base_seed = seeds.to_tensor(seed)
     progress = keras.utils.Progbar(num_batches, verbose=verbose, unit_name="batch")
@@ -77,8 +81,7 @@ def average(
         raise ValueError("The data hold no example.")
     examples = fingerprint.hexdigests()
     return [
-        Averages(*map(np.concatenate, zip(*part_results, strict=True)), examples)
-        for part_results in zip(*results, strict=True)
+        Averages(*map(np.concatenate, zip(*averages, strict=True)), examples) for averages in zip(*results, strict=True)
     ]
 
 
@@ -91,29 +94,34 @@ class _Sums(NamedTuple):
 
 
 def _average_batch(
-    draw: Draw, num_samples: int, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, rows: int
+    sampler: Sampler, num_samples: int, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, rows: int
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Of a batch what `Averages` holds: over chains, samples of each, and ways down from each sample.
+    """Of a batch what `Averages` holds: over chains, samples of each, and inner samples of each sample.
 
     No more than `rows` of an example are decoded at once.
     """
-    per_chain = num_samples if draw.samples_per_chain is None else draw.samples_per_chain
+    per_chain = num_samples if sampler.samples_per_chain is None else sampler.samples_per_chain
 
     def chains(number, seed):
         chain_seed, latent_seed = tf.unstack(tf.random.split(seed, 2))
-        distribution = draw.distribution(batch, number, chain_seed)
-        at_once = rows // (number * draw.walks)
+        distribution = sampler.distribution(batch, number, chain_seed)
+        at_once = rows // (number * sampler.num_inner_samples)
         return _stream(per_chain, at_once, lambda *chunk: samples(distribution, *chunk), latent_seed)
 
     def samples(distribution, number, seed):
-        if draw.points is None:
-            return _sums(draw.log_terms(batch, distribution, number, seed))
-        point_seed, walk_seed = tf.unstack(tf.random.split(seed, 2))
-        points = draw.points(distribution, number, point_seed)
-        return _stream(draw.walks, rows, lambda *chunk: _sums(draw.log_terms(batch, points, *chunk)), walk_seed)
+        if sampler.outer_samples is None:
+            return _sums(sampler.log_terms(batch, distribution, number, seed))
+        outer_seed, inner_seed = tf.unstack(tf.random.split(seed, 2))
+        outer_samples = sampler.outer_samples(distribution, number, outer_seed)
+        return _stream(
+            sampler.num_inner_samples,
+            rows,
+            lambda *chunk: _sums(sampler.log_terms(batch, outer_samples, *chunk)),
+            inner_seed,
+        )
 
-    sums = _stream(num_samples // per_chain, rows // (per_chain * draw.walks), chains, seed)
-    count = tf.cast(num_samples * draw.walks, sums.terms.dtype)
+    sums = _stream(num_samples // per_chain, rows // (per_chain * sampler.num_inner_samples), chains, seed)
+    count = tf.cast(num_samples * sampler.num_inner_samples, sums.terms.dtype)
     return sums.terms / count, sums.log_exp - tf.math.log(count), tf.exp(2.0 * sums.log_exp - sums.log_squares)
 
 

@@ -64,7 +64,7 @@ def conditional_log_likelihood(
       target: the modality to score, or several together.
       given: the observed modalities.
       estimator: `"bound"`, Eq. (11), a lower bound; for the hierarchical model the nested bound of Eq. (A.2),
-        with `num_samples` ways down from each of `num_samples` samples of z_L. `"monte_carlo"`, the log of the mean
+        with as many samples of the layers below for each sample of z_L. `"monte_carlo"`, the log of the mean
         density. `"importance"`, the same under the exact posterior's weights: the model's own log p(target | given).
       num_samples: N, samples of z for each example.
       iterated_sampling: other options than the model's own, or a number of steps; see `MultimodalVAE.generate`.
@@ -86,7 +86,7 @@ def conditional_log_likelihood(
     """
     targets, given = _names(model, target), _names(model, given)
     checks.check_targets(model, targets)
-    checks.check_given(model, given)
+    checks.check_conditions(model, given)
     checks.check_option("estimator", estimator, _ESTIMATORS)
     weighted = estimator == "importance"
     both = sorted(set(targets) & set(given))
@@ -103,16 +103,16 @@ def conditional_log_likelihood(
     # What the model models too, and must be divided by.
     extra = [name for name in given if name in model.targets] if weighted else []
     if weighted:
-        draw = importance_weights(model, targets + extra, proposal)
+        sampler = importance_weights(model, targets + extra, proposal)
     else:
-        walks = num_samples if estimator == "bound" and model.num_layers > 1 else 1
-        draw = posterior_terms(model, targets, proposal, walks)
-    parts = [(draw, num_samples)]
+        num_inner_samples = num_samples if estimator == "bound" and model.num_layers > 1 else 1
+        sampler = posterior_terms(model, targets, proposal, num_inner_samples)
+    samplings = [(sampler, num_samples)]
     if extra:
-        part, more = _normalizer(model, extra, given, normalizer, normalizer_samples, num_samples, iteration)
-        parts.append(part)
+        sampling, more = _normalizer(model, extra, given, normalizer, normalizer_samples, num_samples, iteration)
+        samplings.append(sampling)
         settings |= more
-    averages, *rest = average(model, data, parts, seed=seed, max_rows=max_rows, verbose=verbose)
+    averages, *rest = average(model, data, samplings, seed=seed, max_rows=max_rows, verbose=verbose)
     if estimator == "bound":
         values, ess = averages.mean, None
     else:
@@ -187,17 +187,17 @@ def marginal_log_likelihood(
     """
     checks.check_option("proposal", proposal, ("joint", "own"))
     scored = _names(model, modality)
-    if model.given:
+    if model.conditions:
         raise ValueError(
-            f"A {type(model).__name__} models {', '.join(model.targets)} given {', '.join(model.given)}, and no "
+            f"A {type(model).__name__} models {', '.join(model.targets)} given {', '.join(model.conditions)}, and no "
             f"log p({', '.join(scored)}). Use conditional_log_likelihood(..., estimator='importance')."
         )
     seed, num_samples = whole_seed(seed), checks.positive_integer("num_samples", num_samples)
     observed = list(model.modalities) if proposal == "joint" else scored
     iteration = replace(iteration_of(model, iterated_sampling), num_chains=None)
     source, settings = _proposal(model, observed, num_samples, iteration)
-    part = (importance_weights(model, scored, source), num_samples)
-    (averages,) = average(model, data, [part], seed=seed, max_rows=max_rows, verbose=verbose)
+    sampling = (importance_weights(model, scored, source), num_samples)
+    (averages,) = average(model, data, [sampling], seed=seed, max_rows=max_rows, verbose=verbose)
     ess = float(np.mean(averages.effective_sample_size))
     settings = {"proposal": f"q(z | {', '.join(observed)})", **settings}
     quantity, values = f"log p({', '.join(scored)})", averages.log_mean_exp
@@ -230,11 +230,11 @@ def _proposal(model, observed, num_samples, iteration):
 def _importance_observed(model: MultimodalVAE, observed: list[str]) -> tuple[list[str], dict[str, str]]:
     """What the proposal of importance weights reads, and the setting where that is not all of `observed`.
 
-    Any distribution over z will do: a model that has none for some of several targets takes p(z | given).
+    Any distribution over z will do: a model that has none for some of several targets takes p(z | conditions).
     """
     if model.has_posterior(observed):
         return observed, {}
-    return model.given, {"proposal": f"p(z | {', '.join(model.given)})"}
+    return model.conditions, {"proposal": f"p(z | {', '.join(model.conditions)})"}
 
 
 def _names(model: MultimodalVAE, names: str | Iterable[str]) -> list[str]:

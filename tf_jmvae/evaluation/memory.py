@@ -25,11 +25,11 @@ def max_rows(model: MultimodalVAE, decoded: Iterable[str], *, encodes: bool = Fa
 
     @tf.function(autograph=False)
     def networks():
-        given = {name: tf.zeros((1, *model.modalities[name].event_shape)) for name in model.given}
-        prior = model.prior(given)
+        conditions = {name: tf.zeros((1, *model.modalities[name].event_shape)) for name in model.conditions}
+        prior = model.prior(conditions)
         z = prior.sample(_TRACED_ROWS, seed=seeds.to_tensor(0))
         z = z[None] if prior.batch_shape.rank == 0 else tf.transpose(z, (1, 0, 2))
-        for name, likelihood in model.likelihoods(z, given=given, names=decoded).items():
+        for name, likelihood in model.likelihoods(z, conditions=conditions, names=decoded).items():
             likelihood.log_prob(tf.zeros((1, 1, *model.modalities[name].event_shape)))
         if encodes:
             shapes = {name: modality.event_shape for name, modality in model.modalities.items()}

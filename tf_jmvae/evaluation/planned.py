@@ -71,11 +71,11 @@ def _bounds(model: MultimodalVAE, *, num_samples: int, **_: int) -> list[Planned
 def _importance(model: MultimodalVAE, *, importance_samples: int, **_: int) -> list[Planned]:
     """Log p(all) and log p(m) of a joint model, log p(target | given) of a one-way model."""
     samples = {"num_samples": importance_samples}
-    if model.given:
+    if model.conditions:
         return [
             _conditional(target, given, estimator="importance", **samples)
             for target, given in directions(model)
-            if target not in given and set(given) == set(model.given)
+            if target not in given and set(given) == set(model.conditions)
         ]
     every = list(model.modalities)
     marginals = [

@@ -1,6 +1,6 @@
 """Samples of z and the log-densities under them: what every estimator averages.
 
-Each function returns a `Draw`, which works in the graph and in two steps, so that many samples can be
+Each function returns a `Sampler`, which works in the graph and in two steps, so that many samples can be
 drawn from one chain of iterated sampling without holding them all: the distribution of z, and log
 terms `[B, R]` in nats under samples of it, of which the estimator takes the mean or the log of the
 mean exponential.
@@ -18,12 +18,12 @@ from tf_jmvae.random import sampling
 
 tfd = tfp.distributions
 
-__all__ = ["Draw", "Proposal", "importance_weights", "posterior_terms", "prior_terms"]
+__all__ = ["Proposal", "Sampler", "importance_weights", "posterior_terms", "prior_terms"]
 
 
 @dataclass(frozen=True)
-class Draw:
-    """How to draw log terms."""
+class Sampler:
+    """How log terms are sampled."""
 
     # (batch, num_chains, seed) to a distribution over z, [B * num_chains, D]
     distribution: Callable[[Batch, int, tf.Tensor], tfd.Distribution]
@@ -32,10 +32,10 @@ class Draw:
     names: Sequence[str]  # the modalities that a batch must have
     decoded: Sequence[str]  # the modalities that are decoded from z, in chains too
     samples_per_chain: int | None = None  # None without chains, where all samples are of one distribution
-    # Where every sample has several ways down, (distribution, num_samples, seed) to the samples, as a distribution
-    # [B * num_chains * num_samples, D] from which each way starts; `walks` is their number.
-    points: Callable[[tfd.Distribution, int, tf.Tensor], tfd.Distribution] | None = None
-    walks: int = 1
+    # Of nested samples, (distribution, num_samples, seed) to the outer ones, as a distribution
+    # [B * num_chains * num_samples, D] from which `num_inner_samples` inner ones each are drawn.
+    outer_samples: Callable[[tfd.Distribution, int, tf.Tensor], tfd.Distribution] | None = None
+    num_inner_samples: int = 1
 
 
 @dataclass(frozen=True)
@@ -47,26 +47,35 @@ class Proposal:
     samples_per_chain: int = 1
 
 
-def posterior_terms(model: MultimodalVAE, targets: Sequence[str], proposal: Proposal, walks: int = 1) -> Draw:
+def posterior_terms(
+    model: MultimodalVAE, targets: Sequence[str], proposal: Proposal, num_inner_samples: int = 1
+) -> Sampler:
     """`log p(t | z_i)`, summed over targets t, with z_i drawn as the model draws z to generate t.
 
-    There are `walks` ways down from each sample of a hierarchical model's top layer.
+    Of a hierarchical model, `num_inner_samples` of the layers below are drawn for each sample of the top layer.
     """
 
     def log_terms(batch, distribution, num_samples, seed):
         z = model.draw_latents(distribution, model.latent_noise(distribution, seed, num_samples))
         return _log_likelihood(model, targets, _by_example(z, batch, targets), batch)
 
-    def points(distribution, num_samples, seed):
+    def outer_samples(distribution, num_samples, seed):
         z = tf.transpose(distribution.sample(num_samples, seed=seed), (1, 0, 2))  # [B * C, S, D]
         # A model that draws z from a point has its own noise below the top layer only.
         return tfd.Independent(tfd.Deterministic(tf.reshape(z, (-1, z.shape[-1]))), 1)
 
-    return _draw(model, proposal, targets, log_terms, points=points if walks > 1 else None, walks=walks)
+    return _sampler(
+        model,
+        proposal,
+        targets,
+        log_terms,
+        outer_samples=outer_samples if num_inner_samples > 1 else None,
+        num_inner_samples=num_inner_samples,
+    )
 
 
-def importance_weights(model: MultimodalVAE, scored: Sequence[str], proposal: Proposal) -> Draw:
-    """`log [p(scored | z_i) p(z_i) / q(z_i | observed)]`; the prior of one-way models is p(z | given)."""
+def importance_weights(model: MultimodalVAE, scored: Sequence[str], proposal: Proposal) -> Sampler:
+    """`log [p(scored | z_i) p(z_i) / q(z_i | observed)]`; the prior of one-way models is p(z | conditions)."""
 
     def log_terms(batch, distribution, num_samples, seed):
         z = sampling.draw(distribution, seed, num_samples)  # [B * C, S, D]
@@ -75,10 +84,10 @@ def importance_weights(model: MultimodalVAE, scored: Sequence[str], proposal: Pr
         log_prior = prior.log_prob(z) if prior.batch_shape.rank == 0 else _log_prob_of_samples(prior, z)
         return _log_likelihood(model, scored, z, batch) + log_prior - log_q
 
-    return _draw(model, proposal, scored, log_terms)
+    return _sampler(model, proposal, scored, log_terms)
 
 
-def prior_terms(model: MultimodalVAE, scored: Sequence[str]) -> Draw:
+def prior_terms(model: MultimodalVAE, scored: Sequence[str]) -> Sampler:
     """`log p(scored | z_i)`, z_i from the prior, afresh for every example."""
 
     def log_terms(batch, prior, num_samples, seed):
@@ -88,11 +97,13 @@ def prior_terms(model: MultimodalVAE, scored: Sequence[str]) -> Draw:
             z = tf.transpose(prior.sample(num_samples, seed=seed), (1, 0, 2))
         return _log_likelihood(model, scored, z, batch)
 
-    return Draw(lambda batch, num_chains, seed: model.prior(batch), log_terms, sorted({*scored, *model.given}), scored)
+    return Sampler(
+        lambda batch, num_chains, seed: model.prior(batch), log_terms, sorted({*scored, *model.conditions}), scored
+    )
 
 
-def _draw(model, proposal, scored, log_terms, **options) -> Draw:
-    names = sorted({*scored, *proposal.observed, *model.given})
+def _sampler(model, proposal, scored, log_terms, **options) -> Sampler:
+    names = sorted({*scored, *proposal.observed, *model.conditions})
     decoded, samples_per_chain = list(scored), None
     if model.iterates(proposal.observed, proposal.iterated_sampling):
         decoded += [name for name in model.targets if name not in (*scored, *proposal.observed)]
@@ -102,12 +113,12 @@ def _draw(model, proposal, scored, log_terms, **options) -> Draw:
         observed = {name: tf.repeat(batch[name], num_chains, axis=0) for name in proposal.observed}
         return model.posterior(observed, iterated_sampling=proposal.iterated_sampling, seed=seed)
 
-    return Draw(distribution, log_terms, names, decoded, samples_per_chain, **options)
+    return Sampler(distribution, log_terms, names, decoded, samples_per_chain, **options)
 
 
 def _log_likelihood(model: MultimodalVAE, names: Sequence[str], z: tf.Tensor, batch: Batch) -> tf.Tensor:
     """Sum over `names` of log p(m | z), `[B, R]`, for z `[B, R, D]`."""
-    p = model.likelihoods(z, given=batch, names=names)
+    p = model.likelihoods(z, conditions=batch, names=names)
     return tf.add_n([p[name].log_prob(batch[name][:, None]) for name in names])
 
 

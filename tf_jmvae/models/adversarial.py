@@ -1,11 +1,11 @@
-"""JMVAE-kl with a GAN: the image decoder is also a generator, which a discriminator judges.
+"""JMVAE-kl with a GAN: the image decoder is also the generator of a GAN.
 
     encoders, other decoders   maximise  L_kl                                        Eq. (10)
     image decoder              maximises a E_q[log p(x|z)] + b (log D(x~) + log D(x_p))
     discriminator              maximises log D(x) + log(1 - D(x~)) + log(1 - D(x_p))
 
 with x the real image, x~ the decoding of z ~ q(z|x,w) and x_p that of z ~ p(z); D is the sigmoid of the
-discriminator's logit. Each player has an optimizer of its own and sees its own line only.
+discriminator's logit. Encoder, generator and discriminator have an optimizer each, and each sees its own line only.
 
 References:
   [1] Suzuki and Matsuo, sections 4.6.3 and 4.6.4.
@@ -45,7 +45,7 @@ class JMVAEKLGAN(JMVAEKL):
       modalities: `Modality` objects by name, at least two.
       latent_dim: D, the size of z.
       image: the modality whose decoder is the generator.
-      discriminator: pattern of a network from the image to features, `[B, *event_shape]` to `[B, ...]`; a linear
+      discriminator: prototype of a network from the image to features, `[B, *event_shape]` to `[B, ...]`; a linear
         layer to the logit follows. By default C64R-C128BR-C256BR-C256BR-F-D1024R, as in [1].
       likelihood_weight: a, of the image's log-likelihood in the image decoder's objective.
       adversarial_weight: b, of the adversarial term there.
@@ -106,30 +106,32 @@ class JMVAEKLGAN(JMVAEKL):
         discriminator_optimizer: Any = None,
         **kwargs: Any,
     ) -> None:
-        """As Keras's, with an optimizer for each player.
+        """As Keras's, with an optimizer each for encoder, generator and discriminator.
 
-        Loss scaling and averages of the weights (`use_ema`) are for each player as Keras has them for one. Where a
+        Loss scaling and averages of the weights (`use_ema`) work for each as Keras has them for one. Where a
         callback sets `optimizer.learning_rate`, the others follow in proportion, unless it sets them too.
 
         Args:
-          optimizer: of the encoders and of the decoders of other modalities than the image.
-          decoder_optimizer: of the image decoder; by default another one like `optimizer`.
+          optimizer: of the encoders, and of the decoders of other modalities than the image.
+          decoder_optimizer: of the generator, which is the image decoder; by default another one like `optimizer`.
           discriminator_optimizer: of the discriminator; by default another one like `optimizer`.
           **kwargs: Keras's other options.
 
         Raises:
-          ValueError: one optimizer for two players.
+          ValueError: one optimizer for two of them.
         """
         super().compile(optimizer=optimizer, **kwargs)
         self.decoder_optimizer = _optimizer(decoder_optimizer, self.optimizer)
         self.discriminator_optimizer = _optimizer(discriminator_optimizer, self.optimizer)
-        players = self._players()
-        innermost = [getattr(optimizer, "inner_optimizer", optimizer) for optimizer, _ in players]
+        optimized = self._optimized()
+        innermost = [getattr(optimizer, "inner_optimizer", optimizer) for optimizer, _ in optimized]
         if len({id(optimizer) for optimizer in innermost}) < 3:
-            raise ValueError("Every player needs an optimizer of its own; one and the same was given twice.")
+            raise ValueError(
+                "Encoder, generator and discriminator need an optimizer each; one and the same was passed twice."
+            )
         with self.distribute_strategy.scope():
-            for player, variables in players:
-                player.build(variables)
+            for own, variables in optimized:
+                own.build(variables)
         # Keras asks the first alone, after training, to put averages in the place of all weights.
         self.optimizer.finalize_variable_values = self._finalize_variable_values
         self._learning_rates = _LearningRates(innermost)
@@ -154,21 +156,21 @@ class JMVAEKLGAN(JMVAEKL):
             self.train_function = lambda iterator: (follow(), train(iterator))[1]
         return self.train_function
 
-    @replicas.on_part
+    @replicas.on_shard
     def train_step(self, data):
         batch, sample_weight = self._unpack(data)
         seed = self._next_seed()
-        players = self._players()
+        optimized = self._optimized()
         with tf.GradientTape(persistent=True) as tape:
-            terms, fit, logits = self._play(batch, seed)
-            game = _game(*logits, sample_weight)
-            losses = self._minimised(terms, fit, game, sample_weight)
-            scaled = [optimizer.scale_loss(loss) for (optimizer, _), loss in zip(players, losses, strict=True)]
-        # All gradients before any update, so that each is taken at the weights that were played with.
-        gradients = [tape.gradient(loss, variables) for (_, variables), loss in zip(players, scaled, strict=True)]
-        for (optimizer, variables), own in zip(players, gradients, strict=True):
+            terms, fit, logits = self._adversarial_pass(batch, seed)
+            adversarial = _losses(*logits, sample_weight)
+            losses = self._minimised(terms, fit, adversarial, sample_weight)
+            scaled = [optimizer.scale_loss(loss) for (optimizer, _), loss in zip(optimized, losses, strict=True)]
+        # All gradients before any update, so that each is taken at the weights of that pass.
+        gradients = [tape.gradient(loss, variables) for (_, variables), loss in zip(optimized, scaled, strict=True)]
+        for (optimizer, variables), own in zip(optimized, gradients, strict=True):
             replicas.apply_gradients(optimizer, own, variables)
-        return self._track(terms, losses[0], sample_weight, game)
+        return self._track(terms, losses[0], sample_weight, adversarial)
 
     def get_config(self):
         return {
@@ -180,7 +182,7 @@ class JMVAEKLGAN(JMVAEKL):
             "reconstruction": self.reconstruction,
         }
 
-    def _play(self, batch: Batch, seed: tf.Tensor) -> tuple[dict[str, Term], tf.Tensor, list[tf.Tensor]]:
+    def _adversarial_pass(self, batch: Batch, seed: tf.Tensor) -> tuple[dict[str, Term], tf.Tensor, list[tf.Tensor]]:
         """The bound's terms, the fit of x~ to x, `[B]`, and the logits of x, x~ and x_p, each `[B]`."""
         latent_seed, prior_seed = tf.unstack(tf.random.split(seed, 2))
         q = self._encode(batch, True)
@@ -190,8 +192,8 @@ class JMVAEKLGAN(JMVAEKL):
         terms = self._terms(batch, q, p, training=True)
         reconstructed = p[self.image].mean()
         sampled = self.decoders[self.image](z_prior, training=True).mean()
-        judged = tf.concat([batch[self.image], reconstructed, sampled], axis=0)
-        features, logits = self.discriminator(judged, training=True)
+        shown = tf.concat([batch[self.image], reconstructed, sampled], axis=0)
+        features, logits = self.discriminator(shown, training=True)
         fit = terms[f"log_p_{self.image}"].value
         if self.reconstruction == "features":
             real, similar, _ = tf.split(features, 3)
@@ -199,25 +201,29 @@ class JMVAEKLGAN(JMVAEKL):
         return terms, fit, tf.split(logits, 3)
 
     def _minimised(
-        self, terms: Mapping[str, Term], fit: tf.Tensor, game: Mapping[str, tf.Tensor], sample_weight: tf.Tensor | None
+        self,
+        terms: Mapping[str, Term],
+        fit: tf.Tensor,
+        adversarial: Mapping[str, tf.Tensor],
+        sample_weight: tf.Tensor | None,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """What each player minimises, in the order of `_players`."""
+        """What encoder, generator and discriminator minimise, in the order of `_optimized`."""
         image = {f"log_p_{self.image}": Term(1.0, fit)}
-        regularization = self._regularization()  # of every network; each player feels that of its own
+        regularization = self._regularization()  # of every network; each optimizer sees that of its own
         return (
             regularization - self._weighted_mean({**terms, **image}, sample_weight, self.kl_weight),
             regularization
             - self.likelihood_weight * self._weighted_mean(image, sample_weight, self.kl_weight)
-            + self.adversarial_weight * game["generator_loss"],
-            regularization + game["discriminator_loss"],
+            + self.adversarial_weight * adversarial["generator_loss"],
+            regularization + adversarial["discriminator_loss"],
         )
 
     def _finalize_variable_values(self, _: Any) -> None:
-        for optimizer, variables in self._players():
+        for optimizer, variables in self._optimized():
             type(optimizer).finalize_variable_values(optimizer, variables)
 
-    def _players(self) -> list[tuple[keras.optimizers.Optimizer, list[keras.Variable]]]:
-        """Each one's optimizer and the weights that it moves."""
+    def _optimized(self) -> list[tuple[keras.optimizers.Optimizer, list[keras.Variable]]]:
+        """The optimizers of encoder, generator and discriminator, and the weights that they update."""
         decoder, discriminator = self.decoders[self.image], self.discriminator
         theirs = {id(variable) for layer in (decoder, discriminator) for variable in layer.trainable_variables}
         rest = [variable for variable in self.trainable_variables if id(variable) not in theirs]
@@ -243,7 +249,7 @@ class Discriminator(keras.layers.Layer):
         return features, self.logit(features)[:, 0]
 
 
-def _game(
+def _losses(
     real: tf.Tensor, reconstructed: tf.Tensor, sampled: tf.Tensor, sample_weight: tf.Tensor | None
 ) -> dict[str, tf.Tensor]:
     """`extra_metrics`, means over the batch, from the logits `[B]` of x, x~ and x_p; weights are of losses."""

@@ -94,17 +94,17 @@ class Decoder(keras.layers.Layer):
 
 
 class ConditionalDecoder(keras.layers.Layer):
-    """p(m | z, given): a decoder that reads z and the features of a tower per given modality, `[N, D + F]` in all."""
+    """p(m | z, conditions): a decoder that reads z and the features of a tower per condition, `[N, D + F]` in all."""
 
-    def __init__(self, modality: Modality, latent_dim: int, given: Mapping[str, Modality], role: str):
+    def __init__(self, modality: Modality, latent_dim: int, conditions: Mapping[str, Modality], role: str):
         super().__init__()
-        self.towers = Towers(given)
+        self.towers = Towers(conditions)
         self.decoder = Decoder(modality.decoder, modality.head, latent_dim + self.towers.output_dim, role)
 
-    def call(self, z: tf.Tensor, given: Batch, training: bool = False) -> tfd.Distribution:
-        """`z`: `[B, ..., D]`, with the examples of `given` along its first axis."""
+    def call(self, z: tf.Tensor, conditions: Batch, training: bool = False) -> tfd.Distribution:
+        """`z`: `[B, ..., D]`, with the examples of `conditions` along its first axis."""
         # A model that is loaded under another precision policy keeps that of its networks.
-        features = tf.cast(self.towers(given, training=training), z.dtype)
+        features = tf.cast(self.towers(conditions, training=training), z.dtype)
         for _ in range(z.shape.rank - 2):
             features = tf.expand_dims(features, 1)
         features = tf.broadcast_to(features, tf.concat([tf.shape(z)[:-1], features.shape[-1:]], axis=0))

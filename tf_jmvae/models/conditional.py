@@ -48,14 +48,16 @@ class _OneWayVAE(JointEncoderVAE):
         latent_dim: int,
         *,
         target: str | Iterable[str],
-        given: str | Iterable[str] | None = None,
+        conditions: str | Iterable[str] | None = None,
         **kwargs: Any,
     ):
-        given = _checked_given(type(self).__name__, checked_modalities(type(self), modalities), target, given)
-        super().__init__(modalities, latent_dim, given=given, **kwargs)
+        conditions = _checked_conditions(
+            type(self).__name__, checked_modalities(type(self), modalities), target, conditions
+        )
+        super().__init__(modalities, latent_dim, conditions=conditions, **kwargs)
 
     def get_config(self):
-        return {**super().get_config(), "target": list(self.targets), "given": list(self.given)}
+        return {**super().get_config(), "target": list(self.targets), "conditions": list(self.conditions)}
 
 
 @MODELS.register("cvae")
@@ -71,11 +73,11 @@ class CVAE(_OneWayVAE):
       modalities: `Modality` objects by name, at least two.
       latent_dim: D, the size of z.
       target: the modality to generate, or several.
-      given: the modalities to generate it from; by default all others.
+      conditions: the modalities to generate it from; by default all others.
       trunk: pattern of a network between the towers and the Gaussian head of the encoder.
 
     Raises:
-      ValueError: if `target` and `given` do not divide the modalities between them.
+      ValueError: if `target` and `conditions` do not divide the modalities between them.
 
     Examples:
       >>> model = CVAE({"x": Modality((28, 28, 1), "bernoulli"), "w": Modality((10,), "categorical")}, 64, target="x")
@@ -87,7 +89,7 @@ class CVAE(_OneWayVAE):
     def objective(self, batch, seed, training=False):
         """The bound on log p(x | w), with one sample of z."""
         q = self._encode(batch, training)
-        p = self.likelihoods(sampling.draw(q, seed), given=batch, training=training)
+        p = self.likelihoods(sampling.draw(q, seed), conditions=batch, training=training)
         return {
             "kl_prior": Term(-1.0, kl_divergence(q, self.prior()), to_prior=True),  # - KL(q(z|x,w) || p(z))
             **log_likelihoods(p, batch),  # + E_q[log p(x|z,w)]
@@ -100,19 +102,21 @@ class CVAE(_OneWayVAE):
         the missing targets are completed by draws of Eq. (6) of [1] instead.
         """
         observed = checks.to_tensors(self.modalities, observed)
-        checks.check_given(self, observed)
+        checks.check_conditions(self, observed)
         if not self.iterates(observed, iterated_sampling) and len(observed) < len(self.modalities):
-            shape = (tf.shape(observed[self.given[0]])[0], self.latent_dim)
+            shape = (tf.shape(observed[self.conditions[0]])[0], self.latent_dim)
             return diagonal_gaussian(tf.zeros(shape), tf.ones(shape))
         return super().posterior(observed, iterated_sampling=iterated_sampling, seed=seed, training=training)
 
-    def likelihoods(self, z, *, given=None, names=None, training=False):
-        """p(m | z, given), with `z` `[B, ..., D]`."""
-        if given is None:
-            raise ValueError(f"The decoders of a CVAE read {listed(self.given)} besides z: pass given={{...}}.")
-        checks.check_given(self, given)
+    def likelihoods(self, z, *, conditions=None, names=None, training=False):
+        """p(m | z, conditions), with `z` `[B, ..., D]`."""
+        if conditions is None:
+            raise ValueError(
+                f"The decoders of a CVAE read {listed(self.conditions)} besides z: pass conditions={{...}}."
+            )
+        checks.check_conditions(self, conditions)
         names = self.targets if names is None else names
-        return {name: self.decoders[name](z, given, training=training) for name in names}
+        return {name: self.decoders[name](z, conditions, training=training) for name in names}
 
     def iterates(self, observed, iterated_sampling=None):
         initial = iteration_of(self, iterated_sampling).initial
@@ -120,8 +124,8 @@ class CVAE(_OneWayVAE):
         return not starts_from_the_prior and super().iterates(observed)
 
     def _make_decoder(self, name):
-        given = {other: self.modalities[other] for other in self.given}
-        return ConditionalDecoder(self.modalities[name], self.latent_dim, given, f"decoder of modality {name!r}")
+        conditions = {other: self.modalities[other] for other in self.conditions}
+        return ConditionalDecoder(self.modalities[name], self.latent_dim, conditions, f"decoder of modality {name!r}")
 
 
 @MODELS.register("cmma")
@@ -133,12 +137,12 @@ class CMMA(_OneWayVAE):
     network of p(z | w) too.
 
     Raises:
-      ValueError: if `target` and `given` do not divide the modalities between them.
+      ValueError: if `target` and `conditions` do not divide the modalities between them.
     """
 
     def _make_encoder(self, trunk):
         super()._make_encoder(trunk)
-        self.prior_encoder = Encoder({name: self.modalities[name] for name in self.given}, self.latent_dim, trunk)
+        self.prior_encoder = Encoder({name: self.modalities[name] for name in self.conditions}, self.latent_dim, trunk)
 
     def objective(self, batch, seed, training=False):
         """The bound on log p(x | w), with one sample of z."""
@@ -153,48 +157,48 @@ class CMMA(_OneWayVAE):
     def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
         """q(z | all modalities), or p(z | w) where only the given ones are observed; there are no steps to count."""
         observed = checks.to_tensors(self.modalities, observed)
-        checks.check_given(self, observed)
+        checks.check_conditions(self, observed)
         if len(observed) == len(self.modalities):
             return self._encode(observed, training)
         if not self.has_posterior(observed):
             raise ValueError(
-                f"A CMMA has q(z | all modalities) and p(z | {', '.join(self.given)}), but nothing for "
+                f"A CMMA has q(z | all modalities) and p(z | {', '.join(self.conditions)}), but nothing for "
                 f"{listed(observed)} alone: observe all targets, or none. For the log-likelihood of some targets "
                 "given others take estimator='importance', normalizer='prior'."
             )
         return self.prior(observed, training=training)
 
-    def prior(self, given=None, training=False):
-        """p(z | given), `[B, D]`."""
-        if given is None:
-            raise ValueError(f"The prior of a CMMA is p(z | {', '.join(self.given)}): pass given={{...}}.")
-        checks.check_given(self, given)
-        return self.prior_encoder(given, training=training)
+    def prior(self, conditions=None, training=False):
+        """p(z | conditions), `[B, D]`."""
+        if conditions is None:
+            raise ValueError(f"The prior of a CMMA is p(z | {', '.join(self.conditions)}): pass conditions={{...}}.")
+        checks.check_conditions(self, conditions)
+        return self.prior_encoder(conditions, training=training)
 
     def has_posterior(self, observed):
         """Whether these are all modalities, or just the given ones."""
-        return super().has_posterior(observed) and len(set(observed)) in (len(self.given), len(self.modalities))
+        return super().has_posterior(observed) and len(set(observed)) in (len(self.conditions), len(self.modalities))
 
     def iterates(self, observed, iterated_sampling=None):
         return False
 
 
-def _checked_given(
-    model: str, modalities: Mapping[str, Modality], target: str | Iterable[str], given: str | Iterable[str] | None
+def _checked_conditions(
+    model: str, modalities: Mapping[str, Modality], target: str | Iterable[str], conditions: str | Iterable[str] | None
 ) -> list[str]:
     targets = _names(model, "target", target)
-    if given is None:
-        given = [name for name in modalities if name not in targets]
-    given = _names(model, "given", given)
-    unknown = [name for name in (*targets, *given) if name not in modalities]
+    if conditions is None:
+        conditions = [name for name in modalities if name not in targets]
+    conditions = _names(model, "conditions", conditions)
+    unknown = [name for name in (*targets, *conditions) if name not in modalities]
     if unknown:
         raise ValueError(f"{model}: unknown modality {listed(unknown)}; the modalities are {listed(modalities)}.")
-    if not targets or not given or sorted(targets + given) != sorted(modalities):
+    if not targets or not conditions or sorted(targets + conditions) != sorted(modalities):
         raise ValueError(
-            f"{model} goes from some modalities to all others: target and given must each name at least one, and "
-            f"every modality of {listed(modalities)} once; got target={targets}, given={given}."
+            f"{model} goes from some modalities to all others: target and conditions must each name at least one, and "
+            f"every modality of {listed(modalities)} once; got target={targets}, conditions={conditions}."
         )
-    return given
+    return conditions
 
 
 def _names(model: str, argument: str, value: Any) -> list[str]:

@@ -17,7 +17,9 @@ def directions(model: Any) -> list[tuple[str, tuple[str, ...]]]:
         return [(name, (name,)) for name in model.targets]
     pairs = []
     for target in model.targets:
-        sources = [tuple(model.given)] if model.given else [(name,) for name in model.modalities if name != target]
+        sources = (
+            [tuple(model.conditions)] if model.conditions else [(name,) for name in model.modalities if name != target]
+        )
         pairs.extend((target, given) for given in sources if model.has_posterior(given))
     return pairs
 

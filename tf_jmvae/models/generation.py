@@ -57,7 +57,7 @@ class Generation:
           TypeError: `targets` is a string, or `seed` is no seed.
         """
         observed = checks.to_tensors(self.modalities, observed)
-        checks.check_given(self, observed)
+        checks.check_conditions(self, observed)
         if isinstance(targets, str):
             raise TypeError(f"targets must be a list of modalities, such as [{targets!r}]; got a string.")
         unobserved = [name for name in self.targets if name not in observed]
@@ -88,7 +88,7 @@ class Generation:
             zeros = tf.zeros_like(posterior.mean())
             noise = zeros if samples is None else tf.repeat(zeros[:, None], samples, axis=1)
         z = self.draw_latents(posterior, noise)
-        outputs = _emit(self.likelihoods(z, given=observed, names=targets), output, output_seed)
+        outputs = _emit(self.likelihoods(z, conditions=observed, names=targets), output, output_seed)
         if num_samples is None or samples == num_samples:
             return outputs
         shapes = {name: self.modalities[name].event_shape for name in targets}
@@ -108,7 +108,7 @@ class Generation:
           ValueError: as for `generate`, or no target is observed.
         """
         checks.check_names(self.modalities, observed)
-        checks.check_given(self, observed)
+        checks.check_conditions(self, observed)
         targets = [name for name in self.targets if name in observed]
         if not targets:
             raise ValueError(
@@ -133,9 +133,9 @@ class Generation:
         Raises:
           ValueError: an unknown option, or a model that takes some modalities as given.
         """
-        if self.given:
+        if self.conditions:
             raise ValueError(
-                f"{type(self).__name__} generates {', '.join(self.targets)} given {', '.join(self.given)} only; "
+                f"{type(self).__name__} generates {', '.join(self.targets)} given {', '.join(self.conditions)} only; "
                 "it has no joint distribution to sample. Use generate(...)."
             )
         if not tf.is_tensor(num_samples):
@@ -155,7 +155,7 @@ class Generation:
         Returns:
           True or False; nothing is computed.
         """
-        return set(self.given) <= set(observed)
+        return set(self.conditions) <= set(observed)
 
     def iterates(self, observed: Iterable[str], iterated_sampling: IteratedSampling | int | None = None) -> bool:
         """Whether `posterior` completes what is missing here by iterated sampling, Eq. (6).

@@ -104,11 +104,11 @@ class HierarchicalJMVAE(JointEncoderVAE):
             **log_likelihoods(p, batch),  # + E_{q(z_1|x,w)}[log p(x|z_1) + log p(w|z_1)]
         }
 
-    def likelihoods(self, z, *, given=None, names=None, training=False):
+    def likelihoods(self, z, *, conditions=None, names=None, training=False):
         """p(m | z_1), with z_1 the last D entries of z, `[..., L * D]`."""
         return super().likelihoods(self.layers_of(z)[0], names=names, training=training)
 
-    def prior(self, given=None, training=False):
+    def prior(self, conditions=None, training=False):
         """p(z_1, .., z_L) of Eq. (7), over `[L * D]`."""
 
         def layers():

@@ -98,7 +98,7 @@ class JointEncoderVAE(MultimodalVAE):
             latent_seed, *data_seeds = seeds.split(seeds.fold_in(seed, step), 1 + len(missing))
             q = self._encode(missing, False, known)
             z = self.draw_latents(q, self.latent_noise(q, latent_seed))  # z  ~ q(z | x~, w)
-            p = self.likelihoods(z, given=observed, names=missing)
+            p = self.likelihoods(z, conditions=observed, names=missing)
             drawn = {
                 name: sampling.draw(p[name], data_seed)  # x~ ~ p(x | z)
                 for name, data_seed in zip(missing, data_seeds, strict=True)

@@ -57,12 +57,12 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
     Args:
       modalities: `Modality` objects by name; their order is kept.
       latent_dim: D, the size of z.
-      given: modalities that the model is conditioned on and does not generate.
+      conditions: modalities that the model is conditioned on and does not generate.
       iterated_sampling: how missing modalities are completed by Eq. (6), of models that do; or the number of its steps.
 
     Attributes:
       iterated_sampling: the options, which may be set; a call may have others.
-      targets: the modalities that the model generates: those that are not `given`.
+      targets: the modalities that the model generates: those that are not `conditions`.
 
     Raises:
       ValueError: if the modalities or `latent_dim` make no sense.
@@ -77,7 +77,7 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
         modalities: Mapping[str, Modality],
         latent_dim: int,
         *,
-        given: Iterable[str] = (),
+        conditions: Iterable[str] = (),
         iterated_sampling: IteratedSampling | int | None = None,
         **kwargs: Any,
     ):
@@ -86,9 +86,9 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
         self.modalities = checked_modalities(type(self), modalities)
         self.latent_dim = checks.positive_integer("latent_dim", latent_dim)
         self.iterated_sampling = iterated_sampling
-        given = list(given)
-        self.given = [name for name in self.modalities if name in given]
-        self.targets = [name for name in self.modalities if name not in given]
+        conditions = list(conditions)
+        self.conditions = [name for name in self.modalities if name in conditions]
+        self.targets = [name for name in self.modalities if name not in conditions]
         self.decoders = {name: self._make_decoder(name) for name in self.targets}
         self.standardizations = {
             name: Standardization(m.event_shape) for name, m in self.modalities.items() if m.standardized
@@ -145,15 +145,15 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
         self,
         z: tf.Tensor,
         *,
-        given: Mapping[str, tf.Tensor] | None = None,
+        conditions: Mapping[str, tf.Tensor] | None = None,
         names: Iterable[str] | None = None,
         training: bool = False,
     ) -> dict[str, tfd.Distribution]:
         """p(m | z) for every modality m that the model generates, or for those in `names`.
 
         Args:
-          z: `[..., D]`; `[B, ..., D]` for models whose decoders read `given`.
-          given: `[B, *event_shape]` by name; only models with p(m | z, given) read it.
+          z: `[..., D]`; `[B, ..., D]` for models whose decoders read `conditions`.
+          conditions: `[B, *event_shape]` by name; only models with p(m | z, conditions) read it.
           names: which modalities to decode; all by default.
           training: passed to the networks.
 
@@ -163,11 +163,11 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
         names = self.targets if names is None else names
         return {name: self.decoders[name](z, training=training) for name in names}
 
-    def prior(self, given: Mapping[str, tf.Tensor] | None = None, training: bool = False) -> tfd.Distribution:
-        """p(z), or p(z | given) for models that condition it.
+    def prior(self, conditions: Mapping[str, tf.Tensor] | None = None, training: bool = False) -> tfd.Distribution:
+        """p(z), or p(z | conditions) for models that condition it.
 
         Args:
-          given: `[B, *event_shape]` by name; only models with p(z | given) read it.
+          conditions: `[B, *event_shape]` by name; only models with p(z | conditions) read it.
           training: passed to the networks.
 
         Returns:
@@ -193,7 +193,7 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
     @property
     def spec(self) -> ModelSpec:
         """What is known of the model without its networks."""
-        roles = {name: "given" if name in self.given else "target" for name in self.modalities}
+        roles = {name: "given" if name in self.conditions else "target" for name in self.modalities}
         modalities = {name: replace(m.spec, role=roles[name]) for name, m in self.modalities.items()}
         num_steps = int(self.iterated_sampling.num_steps)
         return ModelSpec(type(self).__name__, modalities, self.latent_dim, num_steps)
@@ -210,7 +210,7 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
         """
         posterior = self.posterior(inputs, seed=EVALUATION_SEED, training=training)
         z = self.draw_latents(posterior, tf.zeros_like(posterior.mean()))
-        return self.likelihoods(z, given=inputs, training=training)
+        return self.likelihoods(z, conditions=inputs, training=training)
 
     def elbo(self, batch: Mapping[str, Any], seed: int | tf.Tensor | None = None) -> tf.Tensor:
         """The ELBO of each example, in nats, from one sample of z: a lower bound on log p(batch), on average.

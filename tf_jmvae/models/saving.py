@@ -29,6 +29,8 @@ class Saving:
         with keras.saving.custom_object_scope(custom_objects or {}):
             settings = {key: keras.saving.deserialize_keras_object(value) for key, value in config.items()}
             frozen = settings.pop("frozen", None)
+            if "given" in settings:  # of a file of the first version
+                settings["conditions"] = settings.pop("given")
             model = cls(**settings)
         for place, layer in parts(model) if frozen is not None else ():
             layer.trainable = place not in frozen  # in this order: what a layer is told, those in it are told
@@ -78,7 +80,7 @@ class Saving:
 
         if format != "tf_saved_model" or options.pop("input_signature", None) is not None:
             raise ValueError(
-                "export writes format='tf_saved_model' only, and its signatures follow from the modalities and given=, "
+                "export writes format='tf_saved_model' only, and its signatures follow from modalities and observed, "
                 f"not from an input_signature; got format={format!r}."
             )
         folder = export(self, filepath, **options)

@@ -16,52 +16,52 @@ __all__ = ["Standardization", "StandardizedModalities"]
 
 
 class Standardization(keras.layers.Layer):
-    """`(value - mean) / deviation`, entry by entry, in float32; both are saved with the model."""
+    """`(value - mean) / stddev`, entry by entry, in float32; both are saved with the model."""
 
     def __init__(self, event_shape: tuple[int, ...]):
         super().__init__(dtype="float32", trainable=False)
         state = {"shape": event_shape, "dtype": "float32", "trainable": False}
         self.mean = self.add_weight(name="mean", initializer="zeros", **state)
-        self.deviation = self.add_weight(name="deviation", initializer="ones", **state)
+        self.stddev = self.add_weight(name="stddev", initializer="ones", **state)
         self.built = True
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
         """Raw `[..., *event_shape]` to standardised values."""
-        return (tf.cast(values, tf.float32) - self.mean) / self.deviation
+        return (tf.cast(values, tf.float32) - self.mean) / self.stddev
 
     def inverse(self, values: tf.Tensor) -> tf.Tensor:
         """Standardised `[..., *event_shape]` to raw values."""
-        return tf.cast(values, tf.float32) * self.deviation + self.mean
+        return tf.cast(values, tf.float32) * self.stddev + self.mean
 
     def is_set(self) -> bool:
-        """Whether anything else than a mean of 0 and a deviation of 1 is set."""
-        return bool(np.any(self.mean.numpy() != 0) or np.any(self.deviation.numpy() != 1))
+        """Whether anything else than a mean of 0 and a stddev of 1 is set."""
+        return bool(np.any(self.mean.numpy() != 0) or np.any(self.stddev.numpy() != 1))
 
 
 class StandardizedModalities:
     """What models do with modalities that are `standardized`; others pass through."""
 
-    def set_statistics(self, name: str, mean: np.ndarray, deviation: np.ndarray) -> None:
+    def set_statistics(self, name: str, mean: np.ndarray, stddev: np.ndarray) -> None:
         """Tells the model the training split's statistics of a modality.
 
         Args:
           name: of the modality.
           mean: `[*event_shape]`, in the raw values' unit.
-          deviation: `[*event_shape]`, the standard deviation.
+          stddev: `[*event_shape]`, the standard deviation.
 
         Raises:
-          ValueError: the modality is not `standardized`, a shape or a deviation does not fit, or an image's values are
+          ValueError: the modality is not `standardized`, a shape or a stddev does not fit, or an image's values are
             not of the range that its preprocessing says.
         """
         if name not in self.standardizations:
             raise ValueError(f"Modality {name!r} is not standardized: make it with Modality(..., standardized=True).")
         layer = self.standardizations[name]
-        for role, value in (("mean", mean), ("deviation", deviation)):
+        for role, value in (("mean", mean), ("stddev", stddev)):
             if np.shape(value) != layer.mean.shape:
                 raise ValueError(
                     f"Modality {name!r}: its {role} must have shape {layer.mean.shape}; got {np.shape(value)}."
                 )
-        if not (np.isfinite(mean).all() and np.isfinite(deviation).all() and np.min(deviation) > 0):
+        if not (np.isfinite(mean).all() and np.isfinite(stddev).all() and np.min(stddev) > 0):
             raise ValueError(f"Modality {name!r}: means must be finite, and deviations positive and finite.")
         black, white = self.modalities[name].preprocessing.range
         low, high = np.min(mean), np.max(mean)
@@ -73,7 +73,7 @@ class StandardizedModalities:
                 "preprocessing=Preprocessing(range=(0, 1)))."
             )
         layer.mean.assign(mean)
-        layer.deviation.assign(deviation)
+        layer.stddev.assign(stddev)
 
     def adapt(self, data: Any) -> None:
         """Takes the statistics of standardised modalities that have none yet from training data, as `fit` does.
@@ -98,7 +98,7 @@ class StandardizedModalities:
             if not isinstance(data, tf.data.Dataset) or data.cardinality() == tf.data.INFINITE_CARDINALITY:
                 raise ValueError(
                     f"The statistics of {names} are not known, and these data cannot be read before the training: call "
-                    "set_statistics(name, mean, deviation), or adapt(...) with a part of the data that ends."
+                    "set_statistics(name, mean, stddev), or adapt(...) with a part of the data that ends."
                 )
             found = Statistics.of_batches(self._checked_batches(data, names))
         for name, statistics in found.items():

@@ -20,7 +20,7 @@ EVALUATION_SEED = 0
 class Steps:
     """What Keras's loops do with a batch: the model's `objective` and its terms as metrics."""
 
-    @replicas.on_part
+    @replicas.on_shard
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         batch, sample_weight = self._unpack(data)
         seed = self._next_seed()
@@ -32,7 +32,7 @@ class Steps:
         replicas.apply_gradients(self.optimizer, gradients, self.trainable_variables)
         return self._track(terms, loss, sample_weight)
 
-    @replicas.on_part
+    @replicas.on_shard
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         batch, sample_weight = self._unpack(data)
         # The same noise at every evaluation, another for every batch: equal weights give equal numbers.
@@ -101,7 +101,7 @@ class Steps:
         return replicas.mean(objective)
 
     def _regularization(self) -> tf.Tensor:
-        return replicas.share(sum((tf.cast(loss, tf.float32) for loss in self.losses), tf.constant(0.0)))
+        return replicas.fraction(sum((tf.cast(loss, tf.float32) for loss in self.losses), tf.constant(0.0)))
 
     def _track(
         self,

@@ -28,11 +28,11 @@ def draw(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: int | Non
     heads are sampled one row after another. Within a training step on several replicas, these are the rows that one
     device would draw; of distributions that are not normal, rows with seeds of their own.
     """
-    part = replicas.current_part()
-    if part is not None and not seeds.are_by_row(seed):
+    shard = replicas.current_shard()
+    if shard is not None and not seeds.are_by_row(seed):
         if num_samples is None and isinstance(_innermost(distribution), tfd.Normal):
-            return _normal_part(distribution, seed, part)
-        seed = part.of(tf.random.split(seed, part.total))
+            return _normal_shard(distribution, seed, shard)
+        seed = shard.of(tf.random.split(seed, shard.total))
     if seeds.are_by_row(seed):
         samples = _draw_by_row(distribution, seed, 1 if num_samples is None else num_samples)
         return samples[:, 0] if num_samples is None else samples
@@ -64,11 +64,11 @@ def _innermost(distribution: tfd.Distribution) -> tfd.Distribution:
     return distribution
 
 
-def _normal_part(distribution: tfd.Distribution, seed: tf.Tensor, part: replicas.Part) -> tf.Tensor:
+def _normal_shard(distribution: tfd.Distribution, seed: tf.Tensor, shard: replicas.Shard) -> tf.Tensor:
     """This replica's rows of the sample that one device would draw for the global batch."""
     base = _innermost(distribution)
-    whole = _standard(distribution, tf.concat([[part.total], distribution.batch_shape_tensor()[1:]], 0))
-    return base.loc + base.scale * tf.ensure_shape(part.of(whole.sample(seed=seed)), base.batch_shape)
+    whole = _standard(distribution, tf.concat([[shard.total], distribution.batch_shape_tensor()[1:]], 0))
+    return base.loc + base.scale * tf.ensure_shape(shard.of(whole.sample(seed=seed)), base.batch_shape)
 
 
 def _draw_by_row(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: int) -> tf.Tensor:

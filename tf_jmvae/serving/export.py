@@ -39,7 +39,7 @@ def export(
     iterated_sampling: IteratedSampling | int | None = None,
     num_steps: int | None = None,
     num_samples: int = 100,
-    given: Iterable[Iterable[str]] | None = None,
+    observed: Iterable[Iterable[str]] | None = None,
     training: Mapping[str, Any] | None = None,
     metrics: Mapping[str, float] | None = None,
     notes: str = "",
@@ -53,7 +53,7 @@ def export(
         another number of steps.
       num_steps: short for that number.
       num_samples: behind each log-likelihood.
-      given: subsets of modalities to make signatures for; by default all of them, or, of more than four modalities,
+      observed: subsets of modalities to make signatures for; by default all of them, or, of more than four modalities,
         single ones and all but one.
       training: what the card says of the training and its data.
       metrics: what the card says of the model's quality.
@@ -71,7 +71,7 @@ def export(
     described = {"training": dict(training or {}), "metrics": dict(metrics or {}), "notes": str(notes)}
     _check_json(described)
     iteration = iteration_of(model, iterated_sampling, num_steps)
-    settings = Settings(iteration, num_samples, _subsets(given))
+    settings = Settings(iteration, num_samples, _subsets(observed))
     if keywords := [name for name in model.modalities if keyword.iskeyword(name)]:
         raise ValueError(f"A SavedModel has no input that is called by a word of Python's own; rename {keywords}.")
     made = endpoints(model, settings)
@@ -135,13 +135,15 @@ def _callable(encode: Endpoint) -> tuple[tf.types.experimental.GenericFunction, 
     return call, traced
 
 
-def _subsets(given: Iterable[Iterable[str]] | None) -> tuple[tuple[str, ...], ...] | None:
-    if given is None:
+def _subsets(observed: Iterable[Iterable[str]] | None) -> tuple[tuple[str, ...], ...] | None:
+    if observed is None:
         return None
-    given = list(given)
-    if any(isinstance(names, str) for names in given):
-        raise ValueError(f"given must be a list of lists of modalities, such as [['x'], ['x', 'w']]; got {given!r}.")
-    return tuple(tuple(names) for names in given)
+    observed = list(observed)
+    if any(isinstance(names, str) for names in observed):
+        raise ValueError(
+            f"observed must be a list of lists of modalities, such as [['x'], ['x', 'w']]; got {observed!r}."
+        )
+    return tuple(tuple(names) for names in observed)
 
 
 def _check_json(content: Mapping[str, Any]) -> None:

@@ -194,20 +194,20 @@ class InferenceModel:
         return self.generate(observed, targets=targets, latent="mean", images=images)
 
     def decode(
-        self, z: np.ndarray, given: Mapping[str, Any] | None = None, *, images: str = "float"
+        self, z: np.ndarray, conditions: Mapping[str, Any] | None = None, *, images: str = "float"
     ) -> dict[str, np.ndarray]:
         """The mean of p(m | z) for every modality that the model generates.
 
         Args:
           z: `[B, D]`.
-          given: what one-way models are conditioned on.
+          conditions: what one-way models are conditioned on.
           images: as for `generate`.
 
         Returns:
           `{target: [B, *event_shape]}`.
         """
-        suffix, inputs = _suffix(images), {"z": np.asarray(z), **request.as_inputs(self, given or {})}
-        name = self._find("decode", inputs, f"decode z given {listed(given or {})}")
+        suffix, inputs = _suffix(images), {"z": np.asarray(z), **request.as_inputs(self, conditions or {})}
+        name = self._find("decode", inputs, f"decode z given {listed(conditions or {})}")
         return self._call(self._in_format(name, suffix), inputs)
 
     def sample(self, num_samples: int, *, images: str = "float", seed: int | None = None) -> dict[str, np.ndarray]:
@@ -227,7 +227,7 @@ class InferenceModel:
     def log_likelihood(self, observed: Mapping[str, Any], *, seed: int | None = 0) -> np.ndarray:
         """Log p(all modalities) of each example by importance sampling, with as many samples as were fixed at export.
 
-        One-way models give log p(targets | given).
+        One-way models give log p(targets | conditions).
 
         Args:
           observed: arrays or encoded images by name, all modalities.
@@ -343,8 +343,10 @@ class InferenceModel:
             raise ValueError(f"The model generates {listed(self.spec.targets)}; got {listed(wrong)}.")
         inputs = {key: np.repeat(value, copies, axis=0) for key, value in inputs.items()}
         z = self._latents(inputs, None if row_seeds is None else self._noise(row_seeds), row_seeds)
-        given = {names.modality(k): value for k, value in inputs.items() if names.modality(k) in self.spec.given}
-        outputs = self.decode(z, given, images=images)
+        conditions = {
+            names.modality(k): value for k, value in inputs.items() if names.modality(k) in self.spec.conditions
+        }
+        outputs = self.decode(z, conditions, images=images)
         return {target: outputs[target] for target in targets}
 
     def _call(self, name: str, inputs: Mapping[str, np.ndarray], copies: int = 1) -> dict[str, np.ndarray]:

@@ -92,7 +92,7 @@ class LiveModel(LocalModel):
         if observed and self.model.has_posterior(observed):
             known = (signature.inputs.keys() for signature in self._signatures.values())
             if not any(set(observed) == inputs for inputs in known):
-                self._add(replace(self._settings, given=(observed,)))
+                self._add(replace(self._settings, observed=(observed,)))
 
     def _add(self, settings: Settings) -> None:
         made = endpoints(self.model, settings)

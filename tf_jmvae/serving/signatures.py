@@ -72,13 +72,13 @@ class Settings:
     Attributes:
       iterated_sampling: how missing modalities are completed; by default as the model has it.
       num_samples: behind a log-likelihood.
-      given: subsets of modalities to have signatures; None for all of them, or, of more than four modalities, for
+      observed: subsets of modalities to have signatures; None for all of them, or, of more than four modalities, for
         single ones and for all but one.
     """
 
     iterated_sampling: IteratedSampling | int | None = None
     num_samples: int = 100
-    given: tuple[tuple[str, ...], ...] | None = None
+    observed: tuple[tuple[str, ...], ...] | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "num_samples", checks.positive_integer("num_samples", self.num_samples))
@@ -88,7 +88,7 @@ def endpoints(model: MultimodalVAE, settings: Settings) -> dict[str, Endpoint]:
     """Every signature of a model by its name; see docs/serving.md.
 
     Raises:
-      ValueError: `settings.given` names what the model does not have.
+      ValueError: `settings.observed` names what the model does not have.
     """
     settings = replace(settings, iterated_sampling=iteration_of(model, settings.iterated_sampling))
     made = dict(_plain(model, settings))
@@ -135,8 +135,8 @@ def _plain(model: MultimodalVAE, settings: Settings) -> Iterator[tuple[str, Endp
     yield from made("reconstruct", everything, of.generating(*model.targets), targets)
     likelihood = {"log_likelihood": tf.TensorSpec((None,), tf.float32, name="log_likelihood")}
     yield from made("log_likelihood", everything, of.log_likelihood, likelihood, seed)
-    yield from made("decode", model.given, of.decode, targets, z)
-    if not model.given:
+    yield from made("decode", model.conditions, of.decode, targets, z)
+    if not model.conditions:
         yield "sample", Endpoint.of(of.sample, seed, targets)
         yield "latents_from_prior", Endpoint.of(of.latents_from_prior, noise, z)
     for image, attributes in _editable(model):
@@ -196,8 +196,10 @@ class _Functions:
         return self.model.sample(_rows(inputs), **inputs)
 
     def decode(self, inputs: Tensors) -> Tensors:
-        given = {name: value for name, value in inputs.items() if name != "z"}
-        return {name: p.mean() for name, p in self.model.likelihoods(inputs["z"], given=given or None).items()}
+        conditions = {name: value for name, value in inputs.items() if name != "z"}
+        return {
+            name: p.mean() for name, p in self.model.likelihoods(inputs["z"], conditions=conditions or None).items()
+        }
 
     def log_likelihood(self, inputs: Tensors) -> Tensors:
         """The log of the mean importance weight, a few samples at a time."""
@@ -285,22 +287,22 @@ def _specs(model: MultimodalVAE, given: Iterable[str]) -> dict[str, tf.TensorSpe
 
 
 def _latent_size(model: MultimodalVAE) -> int:
-    given = {key: tf.zeros((1, *model.modalities[key].event_shape)) for key in model.given}
-    return int(model.prior(given).event_shape[-1])
+    conditions = {key: tf.zeros((1, *model.modalities[key].event_shape)) for key in model.conditions}
+    return int(model.prior(conditions).event_shape[-1])
 
 
 def _subsets(model: MultimodalVAE, settings: Settings) -> list[tuple[str, ...]]:
     """The subsets of modalities that have signatures, in the model's order."""
     count = len(model.modalities)
-    if settings.given is None:
+    if settings.observed is None:
         sizes = range(1, count + 1) if count <= _ALL_SUBSETS else (1, count - 1, count)
         subsets = [subset for size in sizes for subset in itertools.combinations(model.modalities, size)]
         return [subset for subset in subsets if model.has_posterior(subset)]
-    for subset in settings.given:
+    for subset in settings.observed:
         checks.check_names(model.modalities, dict.fromkeys(subset))
         if not model.has_posterior(subset):
             raise ValueError(f"This {type(model).__name__} cannot start from {', '.join(map(repr, subset))} alone.")
-    return [tuple(name for name in model.modalities if name in subset) for subset in settings.given]
+    return [tuple(name for name in model.modalities if name in subset) for subset in settings.observed]
 
 
 def _rows(tensors: Tensors) -> tf.Tensor:

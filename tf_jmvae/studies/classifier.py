@@ -95,7 +95,7 @@ def of_attributes(
     steps = source.num_batches(_BATCH)
     rate = keras.optimizers.schedules.CosineDecay(1e-3, epochs * steps)
     classifier.compile(keras.optimizers.Adam(rate), loss=keras.losses.BinaryCrossentropy(from_logits=True))
-    batches = source.train_batches(_BATCH, seed, passes=range(epochs)).map(lambda b: (b["x"], (b["w"] + 1) / 2))
+    batches = source.train_batches(_BATCH, seed, epochs=range(epochs)).map(lambda b: (b["x"], (b["w"] + 1) / 2))
     classifier.fit(batches, epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=0)
     return classifier
 

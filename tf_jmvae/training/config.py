@@ -26,7 +26,10 @@ MODEL_OPTIONS = {
     ("cvae", "cmma"): ("target",),
 }
 # Which optimizer of jmvae-kl-gan has which learning rate.
-PLAYERS_RATES = {"decoder_learning_rate": "decoder_optimizer", "discriminator_learning_rate": "discriminator_optimizer"}
+ADVERSARIAL_RATES = {
+    "decoder_learning_rate": "decoder_optimizer",
+    "discriminator_learning_rate": "discriminator_optimizer",
+}
 
 
 def _one_of(registry: Registry) -> Any:
@@ -209,7 +212,7 @@ class Config(_Schema):
 
     @model_validator(mode="after")
     def _training_fits_model(self):
-        wrong = [name for name in PLAYERS_RATES if getattr(self.training, name) is not None]
+        wrong = [name for name in ADVERSARIAL_RATES if getattr(self.training, name) is not None]
         if wrong and self.model.kind != "jmvae-kl-gan":
             raise ValueError(f"{', '.join(wrong)}: of jmvae-kl-gan, but the model is {self.model.kind}")
         return self

@@ -29,7 +29,7 @@ from tf_jmvae.evaluation import attribute_accuracy, conditional_coherence
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.optimizers import FusedAdam
 from tf_jmvae.training.build import build_model
-from tf_jmvae.training.config import PLAYERS_RATES, Config
+from tf_jmvae.training.config import ADVERSARIAL_RATES, Config
 from tf_jmvae.training.run_folder import (
     TENSORBOARD,
     comparable,
@@ -180,10 +180,8 @@ def _compile(model: MultimodalVAE, config: Config, steps_per_epoch: int) -> None
         rates = cosine if training.decay == "cosine" else rate
         return FusedAdam(rates, beta_1=training.beta_1, global_clipnorm=training.clip_norm)
 
-    players = {
-        player: optimizer(rate)
-        for name, player in PLAYERS_RATES.items()
-        if (rate := getattr(training, name)) is not None
+    adversarial = {
+        own: optimizer(rate) for name, own in ADVERSARIAL_RATES.items() if (rate := getattr(training, name)) is not None
     }
     # Replicas meet after every step anyway.
     one_call = steps_in_one_call(steps_per_epoch) if model.distribute_strategy.num_replicas_in_sync == 1 else 1
@@ -191,7 +189,7 @@ def _compile(model: MultimodalVAE, config: Config, steps_per_epoch: int) -> None
         optimizer(training.learning_rate),
         jit_compile=training.jit_compile,
         steps_per_execution=training.steps_per_execution or one_call,
-        **players,
+        **adversarial,
     )
 
 
@@ -229,11 +227,11 @@ def _fit(
     if not done and devices.is_chief:  # what a run that was killed in its first epoch logged, it logs again
         shutil.rmtree(run_dir / TENSORBOARD, ignore_errors=True)
     if done < training.epochs:
-        passes = range(done, training.epochs)
+        epochs = range(done, training.epochs)
         batch_size, seed = config.data.batch_size, config.seed
         model.fit(
-            devices.batches(lambda shares: source.train_batches(batch_size, seed, passes=passes, shares=shares)),
-            validation_data=devices.batches(lambda shares: source.test_batches(shares=shares)),
+            devices.batches(lambda shards: source.train_batches(batch_size, seed, epochs=epochs, shards=shards)),
+            validation_data=devices.batches(lambda shards: source.test_batches(shards=shards)),
             validation_freq=training.validate_every,
             initial_epoch=done,
             epochs=training.epochs,

@@ -208,7 +208,7 @@ class _Maker:
 
     def prior(self) -> Gallery | None:
         images = [name for name in self.model.targets if self.kinds[name] == "image"]
-        if self.model.given or not images:
+        if self.model.conditions or not images:
             return None
         drawn = self.model.sample(_PRIOR, seed=self.options["seed"])
         shown = pixels(self.model, images[0], drawn[images[0]])

@@ -87,11 +87,11 @@ def latent_map(model: Any, source: Source, *, seed: int) -> LatentMap | None:
 
 def _observed(model: Any) -> list[tuple[str, ...]]:
     everything = tuple(model.modalities)
-    if model.given:
-        # Where p(z | given) is a network's it is worth a look; N(0, I) is not.
-        given = {name: tf.zeros((1, *model.modalities[name].event_shape)) for name in model.given}
-        learned = model.prior(given).batch_shape.rank > 0
-        return [everything, tuple(model.given)] if learned else [everything]
+    if model.conditions:
+        # Where p(z | conditions) is a network's it is worth a look; N(0, I) is not.
+        conditions = {name: tf.zeros((1, *model.modalities[name].event_shape)) for name in model.conditions}
+        learned = model.prior(conditions).batch_shape.rank > 0
+        return [everything, tuple(model.conditions)] if learned else [everything]
     singles = [(name,) for name in everything if model.has_posterior((name,))]
     return singles[:2] or [everything]
 

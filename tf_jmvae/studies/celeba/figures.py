@@ -112,8 +112,8 @@ def _variations(
         for name, value in changes.items():
             attributes[names.index(name)] = value
         posterior = model.posterior({"w": attributes[None]})
-        mean, deviation = posterior.mean().numpy(), posterior.stddev().numpy()
-        z = np.concatenate([mean, mean + deviation * epsilon]).astype(np.float32)
+        mean, stddev = posterior.mean().numpy(), posterior.stddev().numpy()
+        z = np.concatenate([mean, mean + stddev * epsilon]).astype(np.float32)
         images[title] = model.pixels("x", model.likelihoods(z[: 1 + _FACES], names=["x"])["x"].mean()).numpy()
         latents[title] = z
     return images, latents

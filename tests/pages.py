@@ -50,8 +50,9 @@ def quoted(page: pathlib.Path) -> list[tuple[str | None, str]]:
 
 
 def pattern(message: str) -> re.Pattern:
-    """What a quoted message stands for: … for anything."""
-    return re.compile(".+".join(map(re.escape, message.replace(" …", "…").replace("… ", "…").split("…"))), re.DOTALL)
+    """What a quoted message stands for, whole: … for anything."""
+    parts = map(re.escape, message.replace(" …", "…").replace("… ", "…").split("…"))
+    return re.compile(rf"\A{'.+'.join(parts)}\Z", re.DOTALL)
 
 
 if __name__ == "__main__":

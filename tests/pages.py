@@ -1,4 +1,4 @@
-"""Pages of the documentation as programs: their blocks of code, and a run of all of a page's Python in one namespace.
+"""Pages of the documentation as programs: their blocks of code, a run of all of a page's Python, and what they quote.
 
 `python tests/pages.py docs/tutorial.md` runs a page as printed, in the folder where it is called: that makes its
 pictures.
@@ -11,6 +11,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 ROOT = pathlib.Path(__file__).parents[1]
+_QUOTED = re.compile(
+    r'(?:^```python title="Mistake"\n(?P<mistake>.*?)^```\n\s*)?^```text title="Message"\n(?P<message>.*?)^```$',
+    re.DOTALL | re.MULTILINE,
+)
 _BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
@@ -38,6 +42,17 @@ def run(page: pathlib.Path, change: Callable[[str], str] = str) -> dict:
         source = "\n" * (block.line - 1) + change(block.text)
         exec(compile(source, str(page), "exec"), namespace)
     return namespace
+
+
+def quoted(page: pathlib.Path) -> list[tuple[str | None, str]]:
+    """The messages that a page quotes, each with the code of the mistake that it follows, or None."""
+    return [(match["mistake"], match["message"].strip()) for match in _QUOTED.finditer(page.read_text())]
+
+
+def pattern(message: str) -> re.Pattern:
+    """What a quoted message stands for, whole: … for anything."""
+    parts = map(re.escape, message.replace(" …", "…").replace("… ", "…").split("…"))
+    return re.compile(rf"\A{'.+'.join(parts)}\Z", re.DOTALL)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """The pages of the documentation: their Python runs, their commands parse, what they show and quote is there."""
 
 import contextlib
+import json
 import re
 import shlex
 
+import keras
 import numpy as np
 import pages
 import pytest
@@ -11,9 +13,12 @@ import serving_stub
 import tyro
 
 from tf_jmvae import cli
+from tf_jmvae.registry import LIKELIHOODS
+from tf_jmvae.registry import MODELS as KINDS
 
 DOCS = pages.ROOT / "docs"
-PAGES = [pages.ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+MODELS = sorted((DOCS / "models").glob("*.md"))
+PAGES = [pages.ROOT / "README.md", *sorted(DOCS.glob("*.md")), *MODELS]
 MODEL = pages.ROOT / "saved_models/mnist_jmvae_kl"
 
 
@@ -59,10 +64,92 @@ def test_the_page_of_migration_runs(folder):
     assert 0 <= space["images"].numpy().min() <= space["images"].numpy().max() <= 1
 
 
+def _run_quickly(page):
+    return pages.run(page, lambda text: re.sub(r"\bepochs=\d+", "epochs=1", text))
+
+
+def _assert_shapes(page, space):
+    """What a line's comment says of the shape of its result: `images = ...  # [5, 8, 8, 1]`."""
+    code = "".join(block.text for block in pages.blocks(page, "python"))
+    said = re.findall(r"^(\w+) = .*# (\[[\d, ]+\])", code, re.MULTILINE)
+    assert said
+    for name, shape in said:
+        assert list(np.shape(space[name])) == json.loads(shape), name
+        assert np.isfinite(space[name]).all(), name
+
+
+def _assert_mistakes_are_noticed(page, space):
+    quoted = pages.quoted(page)
+    assert quoted
+    for mistake, message in quoted:
+        with pytest.raises(ValueError, match=pages.pattern(message)):
+            exec(compile(mistake, str(page), "exec"), dict(space))
+
+
+@pytest.mark.parametrize("page", MODELS, ids=lambda page: page.stem)
+def test_the_page_of_a_model_runs(page, folder):
+    """Its example is short, and gives what it says."""
+    (example,) = pages.blocks(page, "python")
+    assert len(example.text.splitlines()) <= 25
+    space = _run_quickly(page)
+    assert type(space["model"]) is KINDS.get(page.stem)
+    _assert_shapes(page, space)
+    for name in ("images", "samples", "labels"):
+        if name in space:
+            assert 0 <= np.min(space[name]) <= np.max(space[name]) <= 1
+
+
+def test_every_kind_of_model_has_a_page():
+    assert {page.stem for page in MODELS} == set(KINDS.names())
+
+
+def _measured_numbers():
+    """Every number of the pages of results and the records that they are made of, as printed and as floats."""
+    printed = "".join((DOCS / name).read_text() for name in ("results.md", "results-celeba.md", "findings-mnist.md"))
+    records = [json.loads((DOCS / "results" / f"{name}.json").read_text()) for name in ("mnist", "celeba")]
+    metrics = [value for record in records for run in record["trainings"].values() for value in run["metrics"].values()]
+    return set(re.findall(r"-?\d+\.\d+(?:e-\d+)?", printed)), metrics
+
+
+@pytest.mark.parametrize("page", MODELS, ids=lambda page: page.stem)
+def test_numbers_of_a_model_are_those_of_the_results(page):
+    printed, metrics = _measured_numbers()
+    measured = re.split(r"^## What was measured$", page.read_text(), flags=re.MULTILINE)[1]
+    for number in re.findall(r"-?\d+\.\d+(?:e-\d+)?", measured):
+        digits = len(number.partition(".")[2])
+        assert number in printed or any(f"{value:.{digits}f}" == number for value in metrics), number
+
+
+def test_the_page_of_a_likelihood_of_ones_own_runs(folder):
+    page = DOCS / "own-likelihood.md"
+    try:
+        space = _run_quickly(page)
+        _assert_shapes(page, space)
+        _assert_mistakes_are_noticed(page, space)
+        np.testing.assert_allclose(space["same"], space["expected"], rtol=1e-5)
+        assert space["configured"].modalities["reads"].likelihood == "negative_binomial"
+    finally:
+        LIKELIHOODS._entries.pop("negative_binomial", None)
+        keras.saving.get_custom_objects().pop("tf_jmvae>NegativeBinomial", None)
+
+
+def test_the_page_of_a_network_of_ones_own_runs(folder):
+    page = DOCS / "own-network.md"
+    try:
+        space = _run_quickly(page)
+        _assert_shapes(page, space)
+        _assert_mistakes_are_noticed(page, space)
+        for value, expected in zip(space["frozen"], space["features"].get_weights(), strict=True):
+            np.testing.assert_array_equal(value, expected)
+        assert {"encoder/x", "subset_encoders/x/x", "decoders/x"} <= set(space["names"])
+    finally:
+        keras.saving.get_custom_objects().pop("mine>Residual", None)
+
+
 def test_every_page_with_python_is_run_here():
     """The README by tests/test_docs.py; the troubleshooting has mistakes, for tests/test_troubleshooting.py."""
-    found = {page.name for page in PAGES if pages.blocks(page, "python")}
-    assert found == {"README.md", "tutorial.md", "serving.md", "migration.md"}
+    found = {page.name for page in PAGES if pages.blocks(page, "python")} - {page.name for page in MODELS}
+    assert found == {"README.md", "tutorial.md", "serving.md", "migration.md", "own-likelihood.md", "own-network.md"}
 
 
 class _Parsed(BaseException):

@@ -12,15 +12,7 @@ import tensorflow as tf
 import tf_jmvae as tj
 
 PAGE = pages.ROOT / "docs/troubleshooting.md"
-_QUOTED = re.compile(
-    r'(?:^```python title="Mistake"\n(?P<mistake>.*?)^```\n\s*)?^```text title="Message"\n(?P<message>.*?)^```$',
-    re.DOTALL | re.MULTILINE,
-)
-QUOTED = [(match["mistake"], match["message"].strip()) for match in _QUOTED.finditer(PAGE.read_text())]
-
-
-def _pattern(message):
-    return re.compile(".+".join(map(re.escape, message.replace(" …", "…").replace("… ", "…").split("…"))), re.DOTALL)
+QUOTED = pages.quoted(PAGE)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +30,7 @@ def space():
 def test_the_mistake_gives_the_message(mistake, message, space):
     with pytest.raises((ValueError, TypeError, OSError)) as raised:
         exec(compile(mistake, str(PAGE), "exec"), dict(space))
-    assert _pattern(message).fullmatch(str(raised.value))
+    assert pages.pattern(message).fullmatch(str(raised.value))
 
 
 def _text(node):

@@ -19,12 +19,12 @@ __all__ = ["conditional_product", "diagonal_gaussian", "kl_divergence", "standar
 
 
 def diagonal_gaussian(mean: tf.Tensor, variance: tf.Tensor, event_ndims: int = 1) -> tfd.Distribution:
-    """N(mean, diag(variance)) over the last `event_ndims` axes.
+    """Makes the Gaussian N(mean, diag(variance)) over the last `event_ndims` axes, Eq. (2) of [1].
 
     Args:
-      mean: `[..., *event_shape]`.
-      variance: the VARIANCE, not the deviation; broadcasts with `mean`.
-      event_ndims: how many trailing axes form one event.
+      mean: float tensor `[..., *event_shape]`.
+      variance: float tensor of the VARIANCE, not the stddev; broadcasts with `mean`.
+      event_ndims: number of trailing axes that form one event; 1 by default.
 
     Returns:
       A `tfp.distributions.Independent` Normal; `log_prob` is in nats per event.
@@ -33,10 +33,10 @@ def diagonal_gaussian(mean: tf.Tensor, variance: tf.Tensor, event_ndims: int = 1
 
 
 def standard_gaussian(dim: int) -> tfd.Distribution:
-    """The prior p(z) = N(0, I).
+    """Makes the prior p(z) = N(0, I).
 
     Args:
-      dim: D.
+      dim: D, the number of entries of z, a positive integer.
 
     Returns:
       A `diagonal_gaussian` with event shape `[D]` and no batch axis.
@@ -45,14 +45,14 @@ def standard_gaussian(dim: int) -> tfd.Distribution:
 
 
 def kl_divergence(q: tfd.Distribution, p: tfd.Distribution) -> tf.Tensor:
-    """KL(q || p) of two diagonal Gaussians, exactly, in nats per example.
+    """Computes KL(q || p) of two diagonal Gaussians in closed form, in nats per example.
 
     Args:
       q: a `diagonal_gaussian` with batch shape `[...]`.
-      p: another one, whose batch shape broadcasts with that of `q`.
+      p: a `diagonal_gaussian` whose batch shape broadcasts with that of `q`.
 
     Returns:
-      `[...]`, summed over the event axes, never negative but for rounding.
+      Float tensor `[...]`, summed over the event axes, 0 or more but for rounding.
 
     Raises:
       TypeError: if either is no diagonal Gaussian; its KL would not be exact.
@@ -68,7 +68,7 @@ def kl_divergence(q: tfd.Distribution, p: tfd.Distribution) -> tf.Tensor:
 
 
 def conditional_product(experts: Sequence[tfd.Distribution]) -> tfd.Distribution:
-    r"""q(z|S), for several modalities S, from one posterior q(z|m) per modality m.
+    r"""Computes q(z|S), for several modalities S, as a product of one posterior q(z|m) per modality m.
 
     The modalities are independent given z, so by Bayes' rule
 
@@ -80,7 +80,7 @@ def conditional_product(experts: Sequence[tfd.Distribution]) -> tfd.Distribution
     is kept at 1, the prior's, or more.
 
     Args:
-      experts: diagonal Gaussians of one shape, `[..., D]`.
+      experts: sequence of diagonal Gaussians of one shape, `[..., D]`.
 
     Returns:
       A diagonal Gaussian, `[..., D]`.

@@ -1,4 +1,4 @@
-"""Modality: one form of the data, how it is scored and which networks read and write it."""
+"""Modality: one form of the data, its likelihood, and the networks that encode and decode it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,31 +15,29 @@ __all__ = ["Modality"]
 
 @keras.saving.register_keras_serializable("tf_jmvae")
 class Modality:
-    """One form of the data: an image, a label, a caption.
+    """One form of the data, such as an image, a label or a caption: event shape, likelihood and networks.
 
     Args:
-      event_shape: shape of one example, e.g. `(28, 28, 1)` or `(10,)`.
-      likelihood: p(m | z), by name or as a head. Names: `"bernoulli"` (binary),
-        `"categorical"` (one-hot), `"gaussian"` (real, variance learned),
-        `"laplace"` (real, fixed scale), `"counts"` (Poisson). A head chooses
-        more, e.g. `heads.Gaussian(variance=1.0, mean_activation="tanh")`; `heads.register` adds another.
-      encoder: Keras model or layer, `[B, *event_shape]` to features. A prototype: models copy it, each copy with
-        weights of its own, which start from those of the prototype if it has any; see `networks`.
-      decoder: the same from `[B, D]` to the features that the head reads, or to the head's parameters, such as the
-        logits of an image, in the event's shape.
-      weight: factor of log p(m | z) in the training loss, to balance
-        modalities of very different sizes. Metrics are not weighted; with a weight other
-        than 1 the loss is no longer the negative objective.
-      standardized: the model works on values of mean 0 and variance 1, entry by entry, and keeps the statistics of the
-        training data: what `fit` gets, if `set_statistics` has not set any. With True, `fit`, `evaluate`, `predict` and
-        estimators take raw values, and other methods what `preprocess` makes of them. With `"before"` the
-        data were standardised before, and are taken as they are everywhere.
-      entry_names: what the entries of the last axis mean, such as attributes by name.
-      preprocessing: how pictures of any size become images of this modality, and images pixels. By default the largest
-        middle part, resized by Lanczos's kernel; white is 1, or 255 where the modality is standardised.
+      event_shape: shape of one example, a tuple of positive sizes such as `(28, 28, 1)` or `(10,)`.
+      likelihood: p(m | z), by name or as a head. Names: `"bernoulli"` (binary), `"categorical"` (one-hot), `"gaussian"`
+        (real, variance learned), `"laplace"` (real, fixed scale), `"counts"` (Poisson). A head has settings, e.g.
+        `heads.Gaussian(variance=1.0, mean_activation="tanh")`; `heads.register` adds another likelihood.
+      encoder: Keras model or layer from `[B, *event_shape]` to features, `networks.mlp()` by default. A prototype:
+        models copy it, each copy with weights of its own, which start from those of the prototype if it has any.
+      decoder: Keras model or layer from `[B, D]` to the features that the head reads, or to the head's parameters, such
+        as the logits of an image, in the event's shape; a prototype, too. `networks.mlp()` by default.
+      weight: factor of log p(m | z) in the training loss, 0 or more, to balance modalities of very different sizes; 1
+        by default. Metrics are not weighted; with another weight the loss is no longer the negative objective.
+      standardized: whether the model works on values of mean 0 and variance 1, entry by entry, and keeps the statistics
+        of the training data: those of what `fit` gets, if `set_statistics` has not set any. False by default. With
+        True, `fit`, `evaluate`, `predict` and estimators take raw values, and other methods what `preprocess` makes of
+        them. With `"before"` the data were standardised before, and are taken as they are everywhere.
+      entry_names: names of the entries of the last axis, such as attributes; none by default.
+      preprocessing: `Preprocessing` by which pictures of any size become images of this modality, and images pixels. By
+        default the largest middle part, resized by Lanczos's kernel; white is 1, or 255 where it is standardised.
 
     Raises:
-      ValueError: if the shape, the likelihood, the weight or the names make no sense.
+      ValueError: if the shape, the likelihood, the weight or the names are not of this form.
       TypeError: if a network is no Keras layer.
 
     Examples:
@@ -73,7 +71,7 @@ class Modality:
 
     @property
     def spec(self) -> ModalitySpec:
-        """What is known of the modality without its networks."""
+        """Description of the modality without its networks, a `ModalitySpec`."""
         return ModalitySpec(
             event_shape=self.event_shape,
             likelihood=self.likelihood,

@@ -11,15 +11,15 @@ __all__ = ["FusedAdam"]
 
 @keras.saving.register_keras_serializable("tf_jmvae")
 class FusedAdam(keras.optimizers.Adam):
-    """The update of `keras.optimizers.Adam`, in one pass over each variable and its two moments.
+    """Adam with the update of `keras.optimizers.Adam` as one fused kernel for each variable and its two moments.
 
     Keras writes the update as a dozen elementwise operations, each of which reads and writes memory;
     TensorFlow has one kernel for all of them. Arguments, state and results are Keras's own for dense gradients.
-    Those of an embedding are made dense, with the parts of a row that occurs several times summed, before they are
-    clipped and squared; Keras squares the parts.
+    Sparse gradients, as of an embedding, are made dense before they are clipped and squared, with the parts of a row
+    that occurs several times summed; Keras squares the parts.
 
     Raises:
-      ValueError: with `amsgrad`, for which there is no such kernel.
+      ValueError: if `amsgrad` is set, for which there is no such kernel.
     """
 
     def __init__(self, *args, **kwargs):

@@ -26,18 +26,20 @@ __all__ = ["Head"]
 
 
 class Head(keras.layers.Layer):
-    """Base of all heads: linear projections, then `distribution`.
+    """Base class of all heads: a projection per parameter, then `distribution`.
 
-    A subclass names its parameters and says how they make a distribution.
+    A subclass names its parameters in `parameter_names`, and defines `distribution`, and where not every finite number
+    can be scored `support` and `in_support`.
 
     Args:
-      projection: Keras layer from features to ONE parameter of the event's shape, copied once per parameter, e.g. a
-        transposed convolution: the paper's `f_mu`, `f_sigma2`. None is a dense layer. `"auto"` is none where the
+      projection: prototype of a Keras layer from features to ONE parameter of the event's shape, copied once per
+        parameter, e.g. a transposed convolution: the paper's `f_mu`, `f_sigma2`. None is a dense layer. `"auto"`, the
+        default, is no layer where the
         features of an event of two axes or more have its shape, with as many times its last axis as there are
         parameters, and else a dense layer; `[N, 10]` may be features of 10 classes or their logits, and
         `projection=keras.layers.Identity()` says the latter.
-      event_shape: shape of one event. A `Modality` fills it in.
-      dtype: Keras's dtype or policy of the head itself; float32 keeps log-densities exact.
+      event_shape: shape of one event, a tuple of positive sizes; None, the default, until a `Modality` sets it.
+      dtype: Keras dtype or policy of the head itself; `"float32"` by default, which keeps log-densities exact.
     """
 
     likelihood = ""  # its name, by which it is registered
@@ -60,10 +62,10 @@ class Head(keras.layers.Layer):
         self._projections: list[keras.layers.Layer] = []
 
     def with_event_shape(self, event_shape: tuple[int, ...]) -> "Head":
-        """A fresh head of the same settings.
+        """Makes a new head with the same settings.
 
         Args:
-          event_shape: shape of one event.
+          event_shape: shape of one event, a tuple of positive sizes.
 
         Returns:
           A head of the same class with weights of its own.
@@ -124,11 +126,11 @@ class Head(keras.layers.Layer):
         return layer
 
     def call(self, features: tf.Tensor, batch_shape: tf.Tensor | None = None) -> tfd.Distribution:
-        """Features to the distribution over events.
+        """Makes the distribution over events from features.
 
         Args:
-          features: `[N, F]`, or whatever `projection` reads.
-          batch_shape: of the distribution, N in all, such as `[B, S]`; `[N]` by default.
+          features: float tensor `[N, F]`, or whatever `projection` reads.
+          batch_shape: int32 tensor, the batch shape of the distribution, N in all, such as `[B, S]`; `[N]` by default.
 
         Returns:
           A TFP distribution with that batch shape and the head's event shape.
@@ -145,10 +147,10 @@ class Head(keras.layers.Layer):
         return self.distribution(*[tf.ensure_shape(raw, static_shape) for raw in parameters])
 
     def distribution(self, *parameters: tf.Tensor) -> tfd.Distribution:
-        """Raw parameters to the distribution over events.
+        """Makes the distribution over events from raw parameters.
 
         Args:
-          *parameters: one for each of `parameter_names`, `[..., *event_shape]`, any real numbers.
+          *parameters: float tensors `[..., *event_shape]`, one for each of `parameter_names`, of any real numbers.
 
         Returns:
           A TFP distribution with batch shape `[...]`; `log_prob` is in nats, summed over the event.
@@ -156,10 +158,10 @@ class Head(keras.layers.Layer):
         raise NotImplementedError(f"{type(self).__name__} must define distribution()")
 
     def noise(self, batch_size: tf.Tensor) -> tfd.Distribution:
-        """The likelihood at all-zero raw parameters: random data of the right kind.
+        """Makes the likelihood at all-zero raw parameters: random data of the right kind.
 
         Args:
-          batch_size: B, an integer tensor.
+          batch_size: B, a scalar integer tensor.
 
         Returns:
           A TFP distribution with batch shape `[B]`.
@@ -168,13 +170,13 @@ class Head(keras.layers.Layer):
         return self.distribution(*[zeros] * len(self.parameter_names))
 
     def in_support(self, values: np.ndarray) -> np.ndarray:
-        """Which values the likelihood can score.
+        """Tests which values the likelihood can score.
 
         Args:
-          values: `[B, *event_shape]`, finite.
+          values: array `[B, *event_shape]` of finite numbers.
 
         Returns:
-          A mask that broadcasts with `values`.
+          A Boolean mask that broadcasts with `values`.
         """
         return np.ones(values.shape, bool)
 

@@ -1,4 +1,4 @@
-"""Binary events."""
+"""The Bernoulli head, of binary events."""
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -13,7 +13,7 @@ __all__ = ["Bernoulli"]
 
 @register("bernoulli")
 class Bernoulli(Head):
-    """Binary events, Eq. (3) of [1], from logits.
+    """Bernoulli likelihood of binary entries, Eq. (3) of [1], from logits.
 
     A value strictly between 0 and 1 counts as the probability of a 1: its log-density
     is the expectation over the binary value.

@@ -1,4 +1,4 @@
-"""One-hot events."""
+"""The categorical head, of one-hot events."""
 
 import tensorflow_probability as tfp
 
@@ -12,7 +12,10 @@ __all__ = ["Categorical"]
 
 @register("categorical")
 class Categorical(Head):
-    """One-hot events over the last axis, Eq. (4) of [1], from logits; further axes are independent."""
+    """Categorical likelihood of one-hot events over the last axis, Eq. (4) of [1], from logits.
+
+    Further axes are independent.
+    """
 
     parameter_names = ("logits",)
     support = "one-hot rows (a single 1, all else 0, along the last axis)"

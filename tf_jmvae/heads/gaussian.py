@@ -1,4 +1,4 @@
-"""Real events with a variance of their own, or a fixed one."""
+"""The Gaussian head, of real events with a learned or a fixed variance."""
 
 from typing import Any
 
@@ -16,11 +16,12 @@ _VARIANCE_FLOOR = 1e-8
 
 @register("gaussian")
 class Gaussian(LocationHead):
-    """Real events with diagonal covariance, Eq. (2) of [1]: softplus gives the VARIANCE.
+    """Gaussian likelihood with diagonal covariance, Eq. (2) of [1]: softplus gives the VARIANCE.
 
     Args:
-      variance: a fixed variance for every dimension; None learns it.
-      mean_activation: Keras activation of the mean. The paper's CelebA heads
+      variance: fixed variance of every entry, a positive number in squared units of the data; None, the default, learns
+        one for each entry and example.
+      mean_activation: name of a Keras activation of the mean; None, the default, is linear. The paper's CelebA heads
         have `variance=1.0, mean_activation="tanh"`.
     """
 

@@ -1,4 +1,4 @@
-"""Real events with a fixed scale and heavier tails than a Gaussian's."""
+"""The Laplace head, of real events with a fixed scale and heavier tails than a Gaussian's."""
 
 from typing import Any
 
@@ -15,11 +15,12 @@ __all__ = ["Laplace"]
 
 @register("laplace")
 class Laplace(LocationHead):
-    """Real events with a fixed scale: what multimodal benchmarks use for images.
+    """Laplace likelihood with a fixed scale, as multimodal benchmarks use it for images.
 
     Args:
-      scale: the same for every dimension (0.75 is usual for images in [0, 1]).
-      mean_activation: Keras activation of the location.
+      scale: scale of every entry, a positive number in the unit of the data; 0.75 by default, as is usual for images in
+        [0, 1].
+      mean_activation: name of a Keras activation of the location; None, the default, is linear.
     """
 
     parameter_names = ("location",)

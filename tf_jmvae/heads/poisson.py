@@ -1,4 +1,4 @@
-"""Counts."""
+"""The Poisson head, of counts."""
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +17,7 @@ _MAX_LOG_RATE = 19.4
 
 @register("counts")
 class Poisson(Head):
-    """Counts, such as a caption as a bag of words, from log rates."""
+    """Poisson likelihood of counts, such as a bag of words, from log rates."""
 
     parameter_names = ("log_rate",)
     support = "whole numbers of 0 or more"

@@ -12,18 +12,18 @@ __all__ = ["get", "make", "names", "register"]
 
 
 def register(name: str) -> Callable[[type[Head]], type[Head]]:
-    """Adds a likelihood: a class decorator for heads.
+    """Registers a likelihood: a class decorator for heads.
 
     `Modality(.., name)`, `make` and messages then know it by this name, and Keras by its class's when it loads models.
 
     Args:
-      name: of the likelihood.
+      name: name of the likelihood, by which `Modality` and configurations know it.
 
     Returns:
-      The decorator.
+      The decorator, which gives the class back.
 
     Raises:
-      ValueError: the name, or the class's, is that of another likelihood.
+      ValueError: if the name, or the class's, is that of another likelihood.
 
     Examples:
       >>> @heads.register("exponential")
@@ -49,12 +49,12 @@ def register(name: str) -> Callable[[type[Head]], type[Head]]:
 
 
 def names() -> tuple[str, ...]:
-    """The registered likelihoods' names."""
+    """Lists the names of the registered likelihoods, in alphabetical order."""
     return tuple(LIKELIHOODS.names())
 
 
 def get(likelihood: str | Head) -> Head:
-    """The head for a likelihood's name, or the head itself.
+    """Makes the head of a likelihood's name, or gives the head itself.
 
     Args:
       likelihood: one of `names()`: `"bernoulli"`, `"categorical"`, `"gaussian"`, `"laplace"`, `"counts"`, and what
@@ -70,11 +70,11 @@ def get(likelihood: str | Head) -> Head:
 
 
 def make(name: str, **settings: Any) -> Head:
-    """A new head by its likelihood's name, with settings of its constructor.
+    """Makes a head by its likelihood's name, with settings of its constructor.
 
     Args:
-      name: as for `get`.
-      **settings: arguments of the head's class, such as `variance=1.0`.
+      name: name of the likelihood, one of `names()`.
+      **settings: arguments of the constructor of the head's class, such as `variance=1.0`.
 
     Returns:
       A head that has no event shape yet, unless the settings give one.

@@ -36,28 +36,29 @@ __all__ = ["JMVAEKLGAN"]
 @MODELS.register("jmvae-kl-gan")
 @keras.saving.register_keras_serializable("tf_jmvae")
 class JMVAEKLGAN(JMVAEKL):
-    """JMVAE-kl whose images are sharp: Eq. (10) of [1] with a GAN, as in VAE-GAN [2].
+    """JMVAE-kl whose image decoder is the generator of a GAN: Eq. (10) of [1], as in VAE-GAN [2].
 
     Besides the terms of the bound, `fit` reports `generator_loss`, `discriminator_loss` and how often the
     discriminator is right about real images, reconstructions and images from the prior.
 
     Args:
-      modalities: `Modality` objects by name, at least two.
-      latent_dim: D, the size of z.
-      image: the modality whose decoder is the generator.
+      modalities: dict of `Modality` objects by name, two or more; their order is kept.
+      latent_dim: D, the number of entries of z, a positive integer.
+      image: name of the modality whose decoder is the generator; `"x"` by default.
       discriminator: prototype of a network from the image to features, `[B, *event_shape]` to `[B, ...]`; a linear
         layer to the logit follows. By default C64R-C128BR-C256BR-C256BR-F-D1024R, as in [1].
-      likelihood_weight: a, of the image's log-likelihood in the image decoder's objective.
-      adversarial_weight: b, of the adversarial term there.
-      reconstruction: what images are compared by in training: `"pixels"`, p(x | z) itself, as in [1]; or
+      likelihood_weight: a, the weight of the image's log-likelihood in the image decoder's objective, 0 or more; 1 by
+        default.
+      adversarial_weight: b, the weight of the adversarial term there, 0 or more; 1 by default.
+      reconstruction: what images are compared by in training: `"pixels"`, the default, p(x | z) itself, as in [1]; or
         `"features"`, a Gaussian of variance 1 around the discriminator's features of x~, as in [2]. `evaluate`
         and validation score the bound itself.
-      alpha: as for `JMVAEKL`.
-      subsets: as for `JMVAEKL`.
-      trunk: as for `JMVAEKL`.
+      alpha: weight of the KL terms to the subset encoders, as for `JMVAEKL`; 1 by default.
+      subsets: `"all"`, the default, or `"single"`, as for `JMVAEKL`.
+      trunk: prototype of a network between the towers and the Gaussian head of every encoder; none by default.
 
     Raises:
-      ValueError: an unknown image modality or option.
+      ValueError: if the image modality or an option is unknown.
 
     Examples:
       >>> model = JMVAEKLGAN(modalities, latent_dim=128, image="x")
@@ -106,19 +107,21 @@ class JMVAEKLGAN(JMVAEKL):
         discriminator_optimizer: Any = None,
         **kwargs: Any,
     ) -> None:
-        """As Keras's, with an optimizer each for encoder, generator and discriminator.
+        """Compiles as Keras does, with an optimizer each for encoder, generator and discriminator.
 
         Loss scaling and averages of the weights (`use_ema`) work for each as Keras has them for one. Where a
         callback sets `optimizer.learning_rate`, the others follow in proportion, unless it sets them too.
 
         Args:
-          optimizer: of the encoders, and of the decoders of other modalities than the image.
-          decoder_optimizer: of the generator, which is the image decoder; by default another one like `optimizer`.
-          discriminator_optimizer: of the discriminator; by default another one like `optimizer`.
-          **kwargs: Keras's other options.
+          optimizer: Keras optimizer, or its name, of the encoders and of the decoders of other modalities than the
+            image; `"adam"` by default.
+          decoder_optimizer: Keras optimizer of the generator, which is the image decoder; by default another one like
+            `optimizer`.
+          discriminator_optimizer: Keras optimizer of the discriminator; by default another one like `optimizer`.
+          **kwargs: other options of `keras.Model.compile`.
 
         Raises:
-          ValueError: one optimizer for two of them.
+          ValueError: if two of them are one and the same optimizer.
         """
         super().compile(optimizer=optimizer, **kwargs)
         self.decoder_optimizer = _optimizer(decoder_optimizer, self.optimizer)

@@ -1,4 +1,4 @@
-"""CVAE and CMMA: one direction, from the modalities w that are given to the targets x.
+"""CVAE and CMMA: one direction, from the conditions w to the targets x.
 
     CVAE:  p(x, z | w) = p(z) p(x|z,w),      z ~ N(0, I)
            L = - KL(q(z|x,w) || p(z))   + E_q[log p(x|z,w)]
@@ -63,18 +63,18 @@ class _OneWayVAE(JointEncoderVAE):
 @MODELS.register("cvae")
 @keras.saving.register_keras_serializable("tf_jmvae")
 class CVAE(_OneWayVAE):
-    """Conditional VAE [2]: p(x | z, w) with z ~ N(0, I), independent of w.
+    """Conditional VAE (CVAE) [2]: p(x | z, w) with z ~ N(0, I), independent of w.
 
     Given w alone, z comes from the prior, which is p(z | w) in this model. The appendix of [1] instead completes x by
     iterated sampling, from zeros: ask for that with `iterated_sampling=IteratedSampling(100, initial="zeros")`.
-    Every target's decoder reads z and, by a tower of its own, each given modality.
+    Every target's decoder reads z and, by a tower of its own, each of the conditions.
 
     Args:
-      modalities: `Modality` objects by name, at least two.
-      latent_dim: D, the size of z.
-      target: the modality to generate, or several.
-      conditions: the modalities to generate it from; by default all others.
-      trunk: pattern of a network between the towers and the Gaussian head of the encoder.
+      modalities: dict of `Modality` objects by name, two or more; their order is kept.
+      latent_dim: D, the number of entries of z, a positive integer.
+      target: name of the modality to generate, or a list of names.
+      conditions: name or names of the modalities that it is generated from; all others by default.
+      trunk: prototype of a network between the towers and the Gaussian head of the encoder; none by default.
 
     Raises:
       ValueError: if `target` and `conditions` do not divide the modalities between them.
@@ -87,7 +87,7 @@ class CVAE(_OneWayVAE):
     """
 
     def objective(self, batch, seed, training=False):
-        """The bound on log p(x | w), with one sample of z."""
+        """Computes the terms of the bound on log p(x | w), `[B]` each, in nats, with one sample of z."""
         q = self._encode(batch, training)
         p = self.likelihoods(sampling.draw(q, seed), conditions=batch, training=training)
         return {
@@ -96,10 +96,10 @@ class CVAE(_OneWayVAE):
         }
 
     def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
-        """q(z | all modalities); p(z) where only the given ones are observed.
+        """Computes q(z | all modalities); gives p(z) where the conditions alone are observed.
 
         Where iterated sampling has an `initial`, `"zeros"` or `"noise"`, or where some of several targets are observed,
-        the missing targets are completed by draws of Eq. (6) of [1] instead.
+        the missing targets are completed by iterated sampling, Eq. (6) of [1], instead.
         """
         observed = checks.to_tensors(self.modalities, observed)
         checks.check_conditions(self, observed)
@@ -109,7 +109,7 @@ class CVAE(_OneWayVAE):
         return super().posterior(observed, iterated_sampling=iterated_sampling, seed=seed, training=training)
 
     def likelihoods(self, z, *, conditions=None, names=None, training=False):
-        """p(m | z, conditions), with `z` `[B, ..., D]`."""
+        """Decodes p(m | z, conditions), with `z` `[B, ..., D]`."""
         if conditions is None:
             raise ValueError(
                 f"The decoders of a CVAE read {listed(self.conditions)} besides z: pass conditions={{...}}."
@@ -133,8 +133,8 @@ class CVAE(_OneWayVAE):
 class CMMA(_OneWayVAE):
     """Conditional multimodal autoencoder [3]: z ~ p(z | w), a network, and p(x | z).
 
-    The bound's only KL divergence is the one to p(z | w). Arguments are those of `CVAE`; `trunk` is a pattern for the
-    network of p(z | w) too.
+    The bound's only KL divergence is the one to p(z | w). Arguments are those of `CVAE`; `trunk` is a prototype for
+    the network of p(z | w) too.
 
     Raises:
       ValueError: if `target` and `conditions` do not divide the modalities between them.
@@ -145,7 +145,7 @@ class CMMA(_OneWayVAE):
         self.prior_encoder = Encoder({name: self.modalities[name] for name in self.conditions}, self.latent_dim, trunk)
 
     def objective(self, batch, seed, training=False):
-        """The bound on log p(x | w), with one sample of z."""
+        """Computes the terms of the bound on log p(x | w), `[B]` each, in nats, with one sample of z."""
         q = self._encode(batch, training)
         p = self.likelihoods(sampling.draw(q, seed), training=training)
         prior = self.prior(batch, training=training)
@@ -155,7 +155,7 @@ class CMMA(_OneWayVAE):
         }
 
     def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
-        """q(z | all modalities), or p(z | w) where only the given ones are observed; there are no steps to count."""
+        """Computes q(z | all modalities), or p(z | w) where the conditions alone are observed; nothing is iterated."""
         observed = checks.to_tensors(self.modalities, observed)
         checks.check_conditions(self, observed)
         if len(observed) == len(self.modalities):
@@ -169,14 +169,14 @@ class CMMA(_OneWayVAE):
         return self.prior(observed, training=training)
 
     def prior(self, conditions=None, training=False):
-        """p(z | conditions), `[B, D]`."""
+        """Computes p(z | conditions), a Gaussian `[B, D]`."""
         if conditions is None:
             raise ValueError(f"The prior of a CMMA is p(z | {', '.join(self.conditions)}): pass conditions={{...}}.")
         checks.check_conditions(self, conditions)
         return self.prior_encoder(conditions, training=training)
 
     def has_posterior(self, observed):
-        """Whether these are all modalities, or just the given ones."""
+        """Whether these are all modalities, or just the conditions."""
         return super().has_posterior(observed) and len(set(observed)) in (len(self.conditions), len(self.modalities))
 
     def iterates(self, observed, iterated_sampling=None):

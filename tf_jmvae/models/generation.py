@@ -36,25 +36,26 @@ class Generation:
         num_steps: int | tf.Tensor | None = None,
         seed: int | tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
-        """Modalities from other ones: z ~ q(z | observed), then p(m | z).
+        """Generates modalities from others: z ~ q(z | observed), then p(m | z).
 
         Args:
           observed: arrays or tensors `[B, *event_shape]` by name.
-          targets: which modalities to generate; by default those of the model that are not observed.
-          num_samples: S samples of z for each example; None for one without a sample axis.
-          latent: `"sample"` draws z, `"mean"` takes the mean of q(z | observed).
-          output: `"mean"` gives the mean of p(m | z), `"sample"` draws from it.
-          iterated_sampling: of models that complete missing modalities by Eq. (6): other options than the model's own
-            `iterated_sampling`, or another number of steps.
-          num_steps: short for that number.
-          seed: integer, or int32 tensor `[2]`, or `[B, 2]`.
+          targets: list of the modalities to generate; by default the model's targets that are not observed.
+          num_samples: S, the number of samples of z for each example; None, the default, for one without a sample axis.
+          latent: `"sample"`, the default, samples z; `"mean"` takes the mean of q(z | observed).
+          output: `"mean"`, the default, gives the mean of p(m | z); `"sample"` a sample of it.
+          iterated_sampling: for models that complete missing modalities by Eq. (6), an `IteratedSampling` or a number
+            of steps; the model's own `iterated_sampling` by default.
+          num_steps: number of steps of iterated sampling alone, the other options being as above.
+          seed: integer, or int32 tensor `[2]`, or `[B, 2]` with a seed for each row; None, the default, differs every
+            time.
 
         Returns:
-          `{target: [B, *event_shape]}`, or `[B, S, *event_shape]`.
+          Dict of float tensors by target, `[B, *event_shape]`, or `[B, S, *event_shape]`.
 
         Raises:
-          ValueError: bad modalities or values, an unknown option, or nothing left to generate.
-          TypeError: `targets` is a string, or `seed` is no seed.
+          ValueError: if a modality, its values or an option do not fit, or nothing is left to generate.
+          TypeError: if `targets` is a string, or `seed` is no seed.
         """
         observed = checks.to_tensors(self.modalities, observed)
         checks.check_conditions(self, observed)
@@ -95,17 +96,17 @@ class Generation:
         return {name: tf.reshape(value, (-1, num_samples, *shapes[name])) for name, value in outputs.items()}
 
     def reconstruct(self, observed: Mapping[str, Any], **options: Any) -> dict[str, tf.Tensor]:
-        """The observed modalities again, by way of z.
+        """Reconstructs the observed modalities: z ~ q(z | observed), then p(m | z).
 
         Args:
           observed: arrays or tensors `[B, *event_shape]` by name.
-          **options: as for `generate`.
+          **options: arguments of `generate` but `targets`.
 
         Returns:
-          `{target: [B, *event_shape]}` of the targets that are observed, or `[B, S, *event_shape]`.
+          Dict of float tensors by target that is observed, `[B, *event_shape]`, or `[B, S, *event_shape]`.
 
         Raises:
-          ValueError: as for `generate`, or no target is observed.
+          ValueError: as for `generate`, or if no target is observed.
         """
         checks.check_names(self.modalities, observed)
         checks.check_conditions(self, observed)
@@ -120,18 +121,19 @@ class Generation:
     def sample(
         self, num_samples: int, *, output: str = "mean", seed: int | tf.Tensor | None = None
     ) -> dict[str, tf.Tensor]:
-        """All modalities together from the prior: z ~ p(z), then p(m | z).
+        """Samples all modalities together from the prior: z ~ p(z), then p(m | z).
 
         Args:
-          num_samples: N.
-          output: `"mean"` gives the mean of p(m | z), `"sample"` draws from it.
-          seed: integer, or int32 tensor `[2]`, or `[B, 2]`.
+          num_samples: N, the number of joint samples, a positive integer.
+          output: `"mean"`, the default, gives the mean of p(m | z); `"sample"` a sample of it.
+          seed: integer, or int32 tensor `[2]`, or `[N, 2]` with a seed for each sample; None, the default, differs
+            every time.
 
         Returns:
-          `{m: [N, *event_shape]}`.
+          Dict of float tensors by modality, `[N, *event_shape]`.
 
         Raises:
-          ValueError: an unknown option, or a model that takes some modalities as given.
+          ValueError: if an option is unknown, or the model has `conditions`.
         """
         if self.conditions:
             raise ValueError(
@@ -147,10 +149,10 @@ class Generation:
         return _emit(self.likelihoods(z), output, output_seed)
 
     def has_posterior(self, observed: Iterable[str]) -> bool:
-        """Whether `posterior` answers for just these modalities.
+        """Whether `posterior` is defined for just these modalities.
 
         Args:
-          observed: their names.
+          observed: names of the observed modalities.
 
         Returns:
           True or False; nothing is computed.
@@ -161,8 +163,8 @@ class Generation:
         """Whether `posterior` completes what is missing here by iterated sampling, Eq. (6).
 
         Args:
-          observed: names of modalities.
-          iterated_sampling: as for `generate`.
+          observed: names of the observed modalities.
+          iterated_sampling: an `IteratedSampling` or a number of steps; the model's own by default.
 
         Returns:
           True or False; nothing is computed.
@@ -170,28 +172,28 @@ class Generation:
         return False
 
     def latent_noise(self, posterior: tfd.Distribution, seed: tf.Tensor, num_samples: int | None = None) -> tf.Tensor:
-        """The noise from which `draw_latents` makes z: standard normal numbers.
+        """Samples the noise from which `draw_latents` computes z: standard normal numbers.
 
         Args:
           posterior: q(z | observed), `[B, D]`; only its shape counts.
-          seed: int32 `[2]`, or `[B, 2]`.
-          num_samples: S samples for each example; None for one without a sample axis.
+          seed: int32 tensor `[2]`, or `[B, 2]` with a seed for each row.
+          num_samples: S, the number of samples for each example; None, the default, for one without a sample axis.
 
         Returns:
-          `[B, D]`, or `[B, S, D]`.
+          Float tensor `[B, D]`, or `[B, S, D]`.
         """
         return sampling.standard_normal(posterior, seed, num_samples)
 
     def draw_latents(self, posterior: tfd.Distribution, noise: tf.Tensor) -> tf.Tensor:
-        """Z as generation draws it.
+        """Computes z from noise, as generation samples it: mean + stddev * noise.
 
         Args:
-          posterior: q(z | observed), `[B, D]`.
-          noise: `[B, D]` or `[B, S, D]`: standard normal numbers give samples, zeros the mean, and other numbers what
-            lies as many standard deviations from it.
+          posterior: q(z | observed), a Gaussian `[B, D]`.
+          noise: float tensor `[B, D]` or `[B, S, D]`, in units of the stddev: standard normal numbers give samples,
+            zeros the mean.
 
         Returns:
-          z, of the noise's shape.
+          z, a tensor of the noise's shape.
         """
         mean, stddev = posterior.mean(), posterior.stddev()
         if noise.shape.rank > mean.shape.rank:

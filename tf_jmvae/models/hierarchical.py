@@ -41,18 +41,18 @@ __all__ = ["HierarchicalJMVAE"]
 @MODELS.register("hierarchical-jmvae")
 @keras.saving.register_keras_serializable("tf_jmvae")
 class HierarchicalJMVAE(JointEncoderVAE):
-    """Hierarchical JMVAE, Eq. (7)-(9) of [1], of any number of stochastic layers.
+    """Hierarchical JMVAE, Eq. (7)-(9) of [1], with any number of layers of latent variables.
 
     The encoder costs `(K + L - 1) M` parameters (section 3.5 of [1]). Missing modalities
     are completed by iterated sampling, Eq. (6).
 
     Args:
-      modalities: `Modality` objects by name, at least two.
-      latent_dim: D, the size of each z_l; z as a whole is `[z_L, .., z_1]`, `[L * D]`.
-      num_layers: L, the number of stochastic layers; with 1 the model is a JMVAE.
-      layer_encoder: pattern of f_l, from the features of one layer to the next.
-      layer_prior: pattern of the network of p(z_{l-1} | z_l).
-      trunk: pattern of a network after the towers.
+      modalities: dict of `Modality` objects by name, two or more; their order is kept.
+      latent_dim: D, the number of entries of each z_l; z as a whole is `[z_L, .., z_1]`, `[L * D]`.
+      num_layers: L, the number of layers of latent variables, 2 by default; with 1 the model is a JMVAE.
+      layer_encoder: prototype of f_l, from the features of one layer to those of the next; `networks.mlp()` by default.
+      layer_prior: prototype of the network of p(z_{l-1} | z_l), `[B, D]` to features; `networks.mlp()` by default.
+      trunk: prototype of a network between the towers and the first layer's head; none by default.
 
     Raises:
       ValueError: if `num_layers` is less than 1.
@@ -90,7 +90,7 @@ class HierarchicalJMVAE(JointEncoderVAE):
         self._encode_layers({name: tf.zeros((1, *m.event_shape)) for name, m in self.modalities.items()}, False)
 
     def objective(self, batch, seed, training=False):
-        """Eq. (9) of [1], with one sample of each z_l."""
+        """Computes the terms of Eq. (9) of [1], `[B]` each, in nats, with one sample of each z_l."""
         q = self._encode_layers(batch, training)
         layer_seeds = seeds.split(seed, self.num_layers)
         z = [sampling.draw(q_l, layer_seed) for q_l, layer_seed in zip(q, layer_seeds, strict=True)]
@@ -105,11 +105,11 @@ class HierarchicalJMVAE(JointEncoderVAE):
         }
 
     def likelihoods(self, z, *, conditions=None, names=None, training=False):
-        """p(m | z_1), with z_1 the last D entries of z, `[..., L * D]`."""
+        """Decodes p(m | z_1), with z_1 the last D entries of z, `[..., L * D]`."""
         return super().likelihoods(self.layers_of(z)[0], names=names, training=training)
 
     def prior(self, conditions=None, training=False):
-        """p(z_1, .., z_L) of Eq. (7), over `[L * D]`."""
+        """Makes the joint prior p(z_1, .., z_L) of Eq. (7), over `[L * D]`."""
 
         def layers():
             z_l = yield tfd.JointDistributionCoroutine.Root(standard_gaussian(self.latent_dim))  # p(z_L)
@@ -119,13 +119,13 @@ class HierarchicalJMVAE(JointEncoderVAE):
         return tfd.Blockwise(tfd.JointDistributionCoroutine(layers))
 
     def layers_of(self, z: tf.Tensor) -> list[tf.Tensor]:
-        """Takes z apart into its layers.
+        """Splits z into its layers.
 
         Args:
           z: `[..., L * D]`, that is `[z_L, .., z_1]`.
 
         Returns:
-          The list `[z_1, .., z_L]` of `[..., D]`.
+          The list `[z_1, .., z_L]` of tensors `[..., D]`.
         """
         return tf.split(z, self.num_layers, axis=-1)[::-1]
 
@@ -158,14 +158,14 @@ class HierarchicalJMVAE(JointEncoderVAE):
         return [head(h) for head, h in zip(self.layer_heads, features, strict=True)]
 
     def latent_noise(self, posterior, seed, num_samples=None):
-        """Standard normal numbers for z_L, then for each layer below it, each by a seed of its own."""
+        """Samples standard normal noise for z_L, then for each layer below it, each by a seed of its own."""
         top_seed, *layer_seeds = seeds.split(seed, self.num_layers)
         top = self.layers_of(super().latent_noise(posterior, top_seed, num_samples))[-1]
         layer = diagonal_gaussian(top, tf.ones_like(top))
         return tf.concat([top, *(sampling.standard_normal(layer, s) for s in layer_seeds)], axis=-1)
 
     def draw_latents(self, posterior, noise):
-        """z_L from its posterior, then down p(z_{l-1} | z_l): what section 3.4 generates with."""
+        """Computes z_L from its posterior and the noise, then each z_{l-1} from p(z_{l-1} | z_l): section 3.4."""
         *noise_below, _ = self.layers_of(noise)
         z = [self.layers_of(super().draw_latents(posterior, noise))[-1]]
         for prior, layer_noise in zip(reversed(self.layer_priors), reversed(noise_below), strict=True):

@@ -15,21 +15,22 @@ __all__ = ["IteratedSampling", "chains_of", "iteration_of", "options_of"]
 @keras.saving.register_keras_serializable("tf_jmvae")
 @dataclass(frozen=True)
 class IteratedSampling:
-    """How missing modalities are completed by iterated sampling, Eq. (6) of the paper.
+    """Options of iterated sampling, Eq. (6) of Suzuki and Matsuo, by which missing modalities are completed.
 
     A model has one as `iterated_sampling`; a call may have another. Models with an encoder for all subsets use none.
 
     Args:
-      num_steps: applications of the kernel, 1 or more, or an integer tensor (the paper: 100 on MNIST, 40 on CelebA);
-        z is drawn from the posterior of the last one.
+      num_steps: n, the number of steps of the chain, an integer of 1 or more or an integer tensor; 1 by default (the
+        paper: 100 on MNIST, 40 on CelebA). z is sampled from the posterior of the last step.
       initial: what a missing modality starts from: `"zeros"`, `"noise"`, or None for the model's own way, which is
         zeros but for a CVAE, which then draws z from its prior.
-      num_chains: of each example, a divisor of the number of samples; by default every sample ends a chain of its own.
+      num_chains: number of chains for each example, a divisor of the number of samples; None, the default, gives every
+        sample a chain of its own.
         Fewer cost less. The expectation of a mean over samples stays the same; logs of means are moved further from
         the truth by samples that depend on each other.
 
     Raises:
-      ValueError: an option makes no sense.
+      ValueError: if an option is not one of these.
     """
 
     num_steps: int | tf.Tensor = 1

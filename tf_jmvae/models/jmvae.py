@@ -22,16 +22,16 @@ __all__ = ["JMVAE", "VAE"]
 @MODELS.register("jmvae")
 @keras.saving.register_keras_serializable("tf_jmvae")
 class JMVAE(JointEncoderVAE):
-    """Joint multimodal VAE, Eq. (5) of [1], of two or more modalities.
+    """Joint multimodal VAE (JMVAE), Eq. (5) of [1], of two or more modalities.
 
     It has no encoder for a subset: missing modalities start from zeros or noise
     and are completed by iterated sampling, Eq. (6). When what is missing is
     much larger than what is observed, that fails; see `JMVAEKL`.
 
     Args:
-      modalities: `Modality` objects by name, at least two.
-      latent_dim: D, the size of z.
-      trunk: pattern of a network between the towers and the Gaussian head.
+      modalities: dict of `Modality` objects by name, two or more; their order is kept.
+      latent_dim: D, the number of entries of z, a positive integer.
+      trunk: prototype of a network between the towers and the Gaussian head, `[B, F]` to features; none by default.
 
     Examples:
       >>> model = JMVAE({"x": Modality((28, 28, 1), "bernoulli"), "w": Modality((10,), "categorical")}, 64)
@@ -41,7 +41,7 @@ class JMVAE(JointEncoderVAE):
     """
 
     def objective(self, batch, seed, training=False):
-        """Eq. (5) of [1], with one sample of z."""
+        """Computes the terms of Eq. (5) of [1], `[B]` each, in nats, with one sample of z."""
         q = self._encode(batch, training)
         p = self.likelihoods(sampling.draw(q, seed), training=training)
         return {
@@ -56,9 +56,9 @@ class VAE(JMVAE):
     """Variational autoencoder of one modality, Eq. (1) of [1]: Eq. (5) with K = 1.
 
     Args:
-      modalities: one `Modality`, by name.
-      latent_dim: D, the size of z.
-      trunk: pattern of a network before the Gaussian head.
+      modalities: dict of one `Modality` by its name.
+      latent_dim: D, the number of entries of z, a positive integer.
+      trunk: prototype of a network between the tower and the Gaussian head, `[B, F]` to features; none by default.
 
     Examples:
       >>> VAE({"x": Modality((28, 28, 1), "bernoulli")}, latent_dim=64)

@@ -33,17 +33,17 @@ __all__ = ["JMVAEKL"]
 @MODELS.register("jmvae-kl")
 @keras.saving.register_keras_serializable("tf_jmvae")
 class JMVAEKL(JMVAE):
-    """JMVAE-kl, Eq. (10) of [1]: turns any subset into the rest in one pass.
+    """JMVAE-kl, Eq. (10) of [1]: a JMVAE with an encoder for each subset, which needs no iterated sampling.
 
     Args:
-      modalities: `Modality` objects by name, at least two.
-      latent_dim: D, the size of z.
-      alpha: weight of the KL terms towards the subset encoders; 1 in [1]. Small
-        values favour the joint bound, large ones generation from a subset.
-      subsets: `"all"` makes an encoder for every non-empty proper subset, at a cost of
+      modalities: dict of `Modality` objects by name, two or more; their order is kept.
+      latent_dim: D, the number of entries of z, a positive integer.
+      alpha: weight of the KL terms to the subset encoders, 0 or more; 1 by default, as in [1]. Small values favour
+        the joint bound, large ones generation from a subset.
+      subsets: `"all"`, the default, makes an encoder for every non-empty proper subset, at a cost of
         `2^(K-1) K M` parameters for K modalities of M each (section 3.5 of [1]);
         `"single"` makes K, and combines them by Bayes' rule for larger subsets.
-      trunk: pattern of a network between towers and Gaussian head, in every encoder.
+      trunk: prototype of a network between the towers and the Gaussian head of every encoder; none by default.
 
     Examples:
       >>> model = JMVAEKL({"x": Modality((28, 28, 1), "bernoulli"), "w": Modality((10,), "categorical")}, 64)
@@ -75,7 +75,7 @@ class JMVAEKL(JMVAE):
         }
 
     def objective(self, batch, seed, training=False):
-        """Eq. (10) of [1], with one sample of z."""
+        """Computes the terms of Eq. (10) of [1], `[B]` each, in nats, with one sample of z."""
         q = self._encode(batch, training)
         return self._terms(batch, q, self.likelihoods(sampling.draw(q, seed), training=training), training)
 
@@ -92,7 +92,7 @@ class JMVAEKL(JMVAE):
         }
 
     def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
-        """q(z | observed) in one pass, by the encoder of that subset; there are no steps to count."""
+        """Computes q(z | observed) by the encoder of that subset or the product of several; nothing is iterated."""
         observed = checks.to_tensors(self.modalities, observed)
         if len(observed) == len(self.modalities):
             return self._encode(observed, training)

@@ -32,7 +32,7 @@ __all__ = ["JointEncoderVAE"]
 class JointEncoderVAE(MultimodalVAE):
     """Base of the models whose encoder reads every modality.
 
-    `trunk` is the pattern of a Keras layer between the concatenated towers and the Gaussian head; none by default.
+    `trunk` is the prototype of a network between the concatenated towers and the Gaussian head; none by default.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class JointEncoderVAE(MultimodalVAE):
         return {**super().get_config(), "trunk": self._trunk.serialize()}
 
     def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
-        """q(z | observed); missing modalities are completed by one draw of Eq. (6) less than there are steps."""
+        """Computes q(z | observed); missing modalities are completed by `num_steps - 1` steps of Eq. (6)."""
         iteration = iteration_of(self, iterated_sampling)
         observed = checks.to_tensors(self.modalities, observed)
         if self.iterates(observed, iteration):

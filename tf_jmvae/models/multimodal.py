@@ -11,9 +11,8 @@ class that defines
     posterior(observed, ...)          q(z | observed) for any subset it supports
     likelihoods(z)                    p(m | z), if not one decoder per modality
 
-A model may also take some modalities as given, and be a model of the others only.
-
-and inherits training, evaluation, prediction, generation and saving.
+and inherits training, evaluation, prediction, generation and saving. A model may also be conditioned on some
+modalities, and be a model of the others only.
 """
 
 import random
@@ -48,24 +47,25 @@ __all__ = ["MultimodalVAE"]
 
 
 class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, ValidatedFit, DistributedFit, keras.Model):
-    """Base of all models.
+    """Base class of all models: a `keras.Model` of several modalities with a common latent variable z.
 
     `fit` and `evaluate` report every term by name, `objective` (their weighted sum, which training maximises),
     `elbo` (the sum of those in the ELBO: a lower bound on log p, to compare models by) and `loss`. Only for
     `JMVAEKL` do `objective` and `elbo` differ. Callbacks that monitor either need `mode="max"`.
 
     Args:
-      modalities: `Modality` objects by name; their order is kept.
-      latent_dim: D, the size of z.
-      conditions: modalities that the model is conditioned on and does not generate.
-      iterated_sampling: how missing modalities are completed by Eq. (6), of models that do; or the number of its steps.
+      modalities: dict of `Modality` objects by name; their order is kept.
+      latent_dim: D, the number of entries of z, a positive integer.
+      conditions: names of the modalities that the model is conditioned on and does not generate; none by default.
+      iterated_sampling: options of iterated sampling, Eq. (6), for models that complete missing modalities by it, an
+        `IteratedSampling` or a number of steps; one step by default.
 
     Attributes:
-      iterated_sampling: the options, which may be set; a call may have others.
-      targets: the modalities that the model generates: those that are not `conditions`.
+      iterated_sampling: options of iterated sampling, an `IteratedSampling`, which may be set; a call may have others.
+      targets: names of the modalities that the model generates: those that are not `conditions`.
 
     Raises:
-      ValueError: if the modalities or `latent_dim` make no sense.
+      ValueError: if the number or the names of the modalities, or `latent_dim`, do not fit the model.
     """
 
     modality_counts: tuple[int, int | None] = (2, None)  # fewest and most; None is no limit
@@ -103,15 +103,15 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
     # What a model defines.
 
     def objective(self, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, training: bool = False) -> dict[str, Term]:
-        """The terms by name of what is maximised, which is their weighted sum.
+        """Computes the terms of what is maximised, which is their weighted sum, in nats per example.
 
         Args:
-          batch: every modality, `[B, *event_shape]`.
-          seed: int32 `[2]`; equal seeds give equal noise.
-          training: passed to the networks.
+          batch: dict of every modality's tensor, `[B, *event_shape]`.
+          seed: int32 tensor `[2]`; equal seeds give equal noise.
+          training: whether networks run in training mode (dropout, batch statistics); False by default.
 
         Returns:
-          Terms in the equation's order. In the loss, and only there, `log_p_<modality>` is
+          Dict of `Term` objects in the equation's order. In the loss, and only there, `log_p_<modality>` is
           scaled by that modality's weight, and KL terms to the prior are warmed up.
         """
         raise NotImplementedError(f"{type(self).__name__} must define objective()")
@@ -124,20 +124,21 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
         seed: int | tf.Tensor | None = None,
         training: bool = False,
     ) -> tfd.Distribution:
-        """q(z | observed), a Gaussian `[B, D]`, for any non-empty subset of the modalities.
+        """Computes the approximate posterior q(z | observed), for any non-empty subset of the modalities.
 
         Args:
           observed: arrays or tensors `[B, *event_shape]` by name.
           iterated_sampling: for models that complete missing modalities by Eq. (6): other options than the model's own,
             or another number n of steps: it is the posterior from which the n-th z is drawn. Others do not use it.
-          seed: of the iterated sampling, one for all or one for each row; equal seeds give equal results.
-          training: passed to the networks.
+          seed: seed of the iterated sampling, an integer, or an int32 tensor `[2]`, or `[B, 2]` with a seed for each
+            row; equal seeds give equal results, None differs every time.
+          training: whether networks run in training mode; False by default.
 
         Returns:
           A TFP Gaussian with diagonal covariance, batch shape `[B]`, event shape `[D]`.
 
         Raises:
-          ValueError: unknown modality, values that do not fit it, or a subset that the model has no posterior for.
+          ValueError: if a modality is unknown, values do not fit it, or the model has no posterior for the subset.
         """
         raise NotImplementedError(f"{type(self).__name__} must define posterior()")
 
@@ -149,29 +150,29 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
         names: Iterable[str] | None = None,
         training: bool = False,
     ) -> dict[str, tfd.Distribution]:
-        """p(m | z) for every modality m that the model generates, or for those in `names`.
+        """Decodes p(m | z) for every modality m that the model generates, or for those in `names`.
 
         Args:
-          z: `[..., D]`; `[B, ..., D]` for models whose decoders read `conditions`.
-          conditions: `[B, *event_shape]` by name; only models with p(m | z, conditions) read it.
-          names: which modalities to decode; all by default.
-          training: passed to the networks.
+          z: float tensor `[..., D]`; `[B, ..., D]` for models whose decoders read `conditions`.
+          conditions: tensors `[B, *event_shape]` by name; only models with p(m | z, conditions) read it.
+          names: names of the modalities to decode; all targets by default.
+          training: whether networks run in training mode; False by default.
 
         Returns:
-          TFP distributions with batch shape `[...]` and the modality's event shape.
+          Dict of TFP distributions by modality, with batch shape `[...]` and the modality's event shape.
         """
         names = self.targets if names is None else names
         return {name: self.decoders[name](z, training=training) for name in names}
 
     def prior(self, conditions: Mapping[str, tf.Tensor] | None = None, training: bool = False) -> tfd.Distribution:
-        """p(z), or p(z | conditions) for models that condition it.
+        """Makes the prior p(z), or p(z | conditions) for models that condition it.
 
         Args:
-          conditions: `[B, *event_shape]` by name; only models with p(z | conditions) read it.
-          training: passed to the networks.
+          conditions: tensors `[B, *event_shape]` by name; only models with p(z | conditions) read it.
+          training: whether networks run in training mode; False by default.
 
         Returns:
-          N(0, I) over `[D]`; or a Gaussian `[B, D]`, for models that condition it.
+          A TFP distribution: N(0, I) over `[D]`; or a Gaussian `[B, D]`, for models that condition it.
         """
         return standard_gaussian(self.latent_dim)
 
@@ -199,27 +200,27 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
         return ModelSpec(type(self).__name__, modalities, self.latent_dim, num_steps)
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> dict[str, tfd.Distribution]:
-        """p(m | z) of every target, given any subset of the modalities, at the z of `generate(latent="mean")`.
+        """Computes p(m | z) of every target, given any subset of the modalities, at the z of `generate(latent="mean")`.
 
         Args:
-          inputs: `[B, *event_shape]` by name.
-          training: passed to the networks.
+          inputs: tensors `[B, *event_shape]` by name.
+          training: whether networks run in training mode; False by default.
 
         Returns:
-          TFP distributions by target, batch shape `[B]`.
+          Dict of TFP distributions by target, with batch shape `[B]`.
         """
         posterior = self.posterior(inputs, seed=EVALUATION_SEED, training=training)
         z = self.draw_latents(posterior, tf.zeros_like(posterior.mean()))
         return self.likelihoods(z, conditions=inputs, training=training)
 
     def elbo(self, batch: Mapping[str, Any], seed: int | tf.Tensor | None = None) -> tf.Tensor:
-        """The ELBO of each example, in nats, from one sample of z: a lower bound on log p(batch), on average.
+        """Estimates the ELBO of each example, in nats, from one sample of z: on average a lower bound on log p(batch).
 
         It may be compared between models of the same likelihoods, whatever else they maximise.
 
         Args:
-          batch: every modality, `[B, *event_shape]` by name.
-          seed: integer, or int32 tensor `[2]`; None differs every time.
+          batch: arrays or tensors `[B, *event_shape]` by name, of every modality.
+          seed: integer, or int32 tensor `[2]`; None, the default, differs every time.
 
         Returns:
           `[B]`: the weighted sum of the terms in the ELBO, without KL warm-up and modality weights.
@@ -228,7 +229,7 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
         return elbo(self.objective(checks.to_tensors(self.modalities, batch), seeds.to_tensor(seed)))
 
     def networks(self) -> dict[str, keras.layers.Layer]:
-        """The networks that the model is made of, copies of those that it was given, by what they are for.
+        """Lists the networks that the model is made of, copies of those that it was given, by what they are for.
 
         What is set of their `trainable`, also of single layers, is saved with the model. Given to another `Modality`,
         they bring their weights.

@@ -42,15 +42,15 @@ class StandardizedModalities:
     """What models do with modalities that are `standardized`; others pass through."""
 
     def set_statistics(self, name: str, mean: np.ndarray, stddev: np.ndarray) -> None:
-        """Tells the model the training split's statistics of a modality.
+        """Sets the mean and stddev by which a modality is standardised, those of the training split.
 
         Args:
-          name: of the modality.
-          mean: `[*event_shape]`, in the raw values' unit.
-          stddev: `[*event_shape]`, the standard deviation.
+          name: name of the modality.
+          mean: array `[*event_shape]` of the mean of each entry, in the raw values' unit.
+          stddev: array `[*event_shape]` of the standard deviation of each entry, in the same unit; positive.
 
         Raises:
-          ValueError: the modality is not `standardized`, a shape or a stddev does not fit, or an image's values are
+          ValueError: if the modality is not `standardized`, a shape or a stddev does not fit, or an image's values are
             not of the range that its preprocessing says.
         """
         if name not in self.standardizations:
@@ -76,13 +76,13 @@ class StandardizedModalities:
         layer.stddev.assign(stddev)
 
     def adapt(self, data: Any) -> None:
-        """Takes the statistics of standardised modalities that have none yet from training data, as `fit` does.
+        """Computes the statistics of standardised modalities that have none yet from training data, as `fit` does.
 
         Args:
-          data: what `fit` takes: arrays by name, or batches of them, which are read once.
+          data: what `fit` takes: a dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches, read once.
 
         Raises:
-          ValueError: the data are no arrays and never end, or an image's values are not of the range that its
+          ValueError: if the data are no arrays and never end, or an image's values are not of the range that its
             preprocessing says.
         """
         names = [
@@ -113,24 +113,24 @@ class StandardizedModalities:
             yield {name: np.asarray(arrays[name]) for name in names}
 
     def preprocess(self, raw: Mapping[str, Any]) -> dict[str, tf.Tensor]:
-        """Raw modalities, such as uint8 RGB, to what the model reads: standardised where a modality is.
+        """Converts raw modalities, such as uint8 RGB, to what the model reads: standardised where a modality is.
 
         Args:
-          raw: `[B, *event_shape]` by name, any subset.
+          raw: arrays or tensors `[B, *event_shape]` by name, of any subset of the modalities.
 
         Returns:
-          float32 tensors `[B, *event_shape]` by name.
+          Dict of float32 tensors `[B, *event_shape]` by name.
         """
         return self._standardized(checks.to_tensors(self.modalities, raw), (True, "before"))
 
     def postprocess(self, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """What the model generates to what people look at: standardised images to uint8 RGB.
+        """Converts what the model generates to raw values: standardised images to uint8 pixels.
 
         Args:
-          values: `[..., *event_shape]` by name, such as `generate` gives.
+          values: arrays or tensors `[..., *event_shape]` by name, such as `generate` gives.
 
         Returns:
-          NumPy arrays; of standardised modalities the raw values, and pixels, uint8, where they are images.
+          Dict of NumPy arrays; of standardised modalities the raw values, and pixels, uint8, where they are images.
         """
         checks.check_names(self.modalities, values)
         return {
@@ -141,26 +141,26 @@ class StandardizedModalities:
         }
 
     def pixels(self, name: str, values: Any) -> tf.Tensor:
-        """Images of a modality as pixels.
+        """Converts images of a modality to pixel values.
 
         Args:
-          name: of the modality.
-          values: `[..., H, W, C]`, in the model's own values.
+          name: name of the modality.
+          values: array or tensor `[..., H, W, C]`, in the model's own values.
 
         Returns:
-          uint8, of the same shape.
+          uint8 tensor of the same shape, from 0 to 255.
         """
         return to_pixels(self._raw(name, values, (True, "before")), self.modalities[name].preprocessing)
 
     def read(self, data: Mapping[str, Any]) -> dict[str, tf.Tensor]:
-        """Data as `fit` takes them to what the model reads.
+        """Converts data as `fit` takes them to what the model reads.
 
         Args:
-          data: `[B, *event_shape]` by name, any subset; of a standardised modality raw values, unless it says that
-            they were standardised before.
+          data: arrays or tensors `[B, *event_shape]` by name, of any subset of the modalities; raw values of a
+            standardised modality, unless it says that they were standardised before.
 
         Returns:
-          float32 tensors `[B, *event_shape]` by name, checked.
+          Dict of float32 tensors `[B, *event_shape]` by name, checked.
         """
         return self._standardized(checks.to_tensors(self.modalities, data), (True,))
 

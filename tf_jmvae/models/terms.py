@@ -18,10 +18,10 @@ class Term(NamedTuple):
     """One term of an objective.
 
     Attributes:
-      coefficient: its factor in the equation, e.g. -1 for a KL divergence.
+      coefficient: the factor of the term in the equation, a number such as -1 for a KL divergence.
       value: `[B]`, in nats per example, with its natural sign (a KL divergence is positive).
-      to_prior: whether it is a KL to the prior, which KL warm-up scales in the loss.
-      in_elbo: whether it belongs to the ELBO; what is maximised besides, as in Eq. (10), does not.
+      to_prior: whether it is a KL to the prior, which KL warm-up scales in the loss; False by default.
+      in_elbo: whether it belongs to the ELBO, True by default; what is maximised besides, as in Eq. (10), does not.
     """
 
     coefficient: float

@@ -1,4 +1,4 @@
-"""Batch normalisation by one kernel."""
+"""Batch normalisation by one fused kernel."""
 
 import keras
 import tensorflow as tf
@@ -8,7 +8,7 @@ __all__ = ["BatchNormalization"]
 
 @keras.saving.register_keras_serializable("tf_jmvae")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras's layer, with TensorFlow's one kernel for what it computes of a batch of images in training.
+    """Keras's layer, with TensorFlow's fused kernel for batches of images in training.
 
     Keras writes the mean, the variance and the normalisation as operations of their own, in float32; each reads the
     images anew. Arguments, state and results are Keras's.
@@ -18,12 +18,13 @@ class BatchNormalization(keras.layers.BatchNormalization):
         """Normalises a batch.
 
         Args:
-          inputs: `[B, ...]`.
-          training: whether to normalise by the batch's statistics, and to learn the moving ones.
-          mask: which entries to count, for inputs with steps.
+          inputs: float tensor `[B, ...]`.
+          training: whether to normalise by the batch's statistics and to update the moving ones; None, the default, as
+            Keras decides.
+          mask: Boolean tensor of the entries to count, for sequences; none by default.
 
         Returns:
-          The normalised inputs, of their own shape.
+          The normalised inputs, a tensor of the same shape.
         """
         if not (training and self.trainable and self._has_kernel(inputs, mask)):
             return super().call(inputs, training=training, mask=mask)

@@ -21,14 +21,15 @@ def mlp(
     dropout: float = 0.0,
     name: str | None = None,
 ) -> keras.Sequential:
-    """`DkR` layers in a row, e.g. D512R-D512R for `[512, 512]` (section 4.2.1).
+    """Makes a multilayer perceptron: `DkR` layers, e.g. D512R-D512R for `[512, 512]` (section 4.2.1).
 
     Args:
-      units: width of each dense layer; an empty sequence only flattens.
-      activation: any Keras activation by name.
-      batch_norm: normalise batches in every layer but the first: D512R-D512BR (section 4.2.2).
-      dropout: share of each layer's outputs that is dropped in training.
-      name: name of the Keras model.
+      units: width of each dense layer, `(512, 512)` by default; an empty sequence only flattens.
+      activation: name of a Keras activation; `"relu"` by default.
+      batch_norm: whether to normalise batches in every layer but the first, D512R-D512BR (section 4.2.2); False by
+        default.
+      dropout: fraction of each layer's outputs that is dropped in training, in [0, 1); 0 by default.
+      name: name of the Keras model; made by Keras by default.
 
     Returns:
       An unbuilt `keras.Sequential`: `[B, ...]` to `[B, units[-1]]`.
@@ -49,14 +50,15 @@ def conv_encoder(
     batch_norm: bool = True,
     name: str | None = None,
 ) -> keras.Sequential:
-    """C64R-C128BR-C256BR-C256BR-F, then `DkR` layers (section 4.2.2): 4x4 convolutions of stride 2.
+    """Makes a convolutional encoder, C64R-C128BR-C256BR-C256BR-F, then `DkR` layers (section 4.2.2).
 
     Args:
-      filters: channels of each convolution; each halves height and width.
-      units: widths of dense layers after it; none by default.
-      activation: any Keras activation by name.
-      batch_norm: normalise batches after every convolution but the first.
-      name: name of the Keras model.
+      filters: number of channels of each 4x4 convolution of stride 2, which halves height and width;
+        `(64, 128, 256, 256)` by default.
+      units: width of each dense layer after them; none by default.
+      activation: name of a Keras activation; `"relu"` by default.
+      batch_norm: whether to normalise batches after every convolution but the first; True by default.
+      name: name of the Keras model; made by Keras by default.
 
     Returns:
       An unbuilt `keras.Sequential`: `[B, H, W, C]` to `[B, F]`.
@@ -78,17 +80,18 @@ def conv_decoder(
     batch_norm: bool = True,
     name: str | None = None,
 ) -> keras.Sequential:
-    """D4096R-DC256BR-DC128BR-DC64BR (section 4.2.2): 4x4 transposed convolutions of stride 2.
+    """Makes a convolutional decoder, D4096R-DC256BR-DC128BR-DC64BR (section 4.2.2).
 
     The head's `projection` is to be the last of them: `upsampling(3)`, the paper's DC3.
 
     Args:
-      filters: channels of each transposed convolution; each doubles height and width.
-      start: height and width before the first one, which the dense layer makes, with `filters[0]` channels. With the
+      filters: number of channels of each 4x4 transposed convolution of stride 2, which doubles height and width;
+        `(256, 128, 64)` by default.
+      start: height and width that the dense layer makes, with `filters[0]` channels; `(4, 4)` by default. With the
         head's projection an image has `2^(len(filters) + 1)` times this size.
-      activation: any Keras activation by name.
-      batch_norm: normalise batches after every transposed convolution.
-      name: name of the Keras model.
+      activation: name of a Keras activation; `"relu"` by default.
+      batch_norm: whether to normalise batches after every transposed convolution; True by default.
+      name: name of the Keras model; made by Keras by default.
 
     Returns:
       An unbuilt `keras.Sequential`: `[B, D]` to `[B, H / 2, W / 2, filters[-1]]`.
@@ -101,13 +104,13 @@ def conv_decoder(
 
 
 def upsampling(channels: int) -> keras.layers.Layer:
-    """DCk: a 4x4 transposed convolution of stride 2 and nothing else.
+    """Makes DCk, a 4x4 transposed convolution of stride 2, for the `projection` of a head.
 
     Args:
-      channels: k.
+      channels: k, the number of channels of the image.
 
     Returns:
-      A Keras layer: `[B, H, W, F]` to `[B, 2 H, 2 W, k]`.
+      An unbuilt Keras layer: `[B, H, W, F]` to `[B, 2 H, 2 W, k]`.
     """
     return keras.layers.Conv2DTranspose(channels, **_CONVOLUTION)
 

@@ -23,12 +23,12 @@ _SCRAMBLING_KEY = (0x3EC8F720, 0x02461E29)
 
 
 def uniform(seeds: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
-    """Uniform numbers in [0, 1), float32 `[B, count]`, from seeds, int32 `[B, 2]`."""
+    """Samples uniform numbers in [0, 1), float32 `[B, count]`, from seeds, int32 `[B, 2]`."""
     return _to_unit_interval(bits(seeds, count))
 
 
 def normal(seeds: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
-    """Standard normal numbers, float32 `[B, count]`, from seeds, int32 `[B, 2]`."""
+    """Samples standard normal numbers, float32 `[B, count]`, from seeds, int32 `[B, 2]`."""
     pairs = (count + 1) // 2
     unit = tf.reshape(_to_unit_interval(bits(seeds, 2 * pairs)), (-1, pairs, 2))
     radius = tf.sqrt(-2.0 * tf.math.log(tf.maximum(unit[..., 0], 1e-7)))
@@ -38,7 +38,7 @@ def normal(seeds: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
 
 
 def bits(seeds: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
-    """Random bits, uint32 `[B, count]`, from seeds, int32 `[B, 2]`."""
+    """Samples random bits, uint32 `[B, count]`, from seeds, int32 `[B, 2]`."""
     words = _bits(seeds, tf.cast(count, tf.int32))
     return tf.ensure_shape(words, (seeds.shape[0], count if isinstance(count, int) else None))
 

@@ -21,12 +21,12 @@ _MOST_HALVINGS = 16  # of what lies between no count at all and the largest that
 
 
 def draw(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: int | None = None) -> tf.Tensor:
-    """Samples of a distribution with batch shape `[B, ...]`.
+    """Samples a distribution with batch shape `[B, ...]`.
 
-    One for each row, `[B, ..., *event_shape]`, or S of them, `[B, S, ..., *event_shape]`. The seed is int32 `[2]`, or
-    `[B, 2]`: a row's samples then depend on its own seed only, and distributions other than those of the package's
-    heads are sampled one row after another. Within a training step on several replicas, these are the rows that one
-    device would draw; of distributions that are not normal, rows with seeds of their own.
+    One sample for each row, `[B, ..., *event_shape]`, or S of them, `[B, S, ..., *event_shape]`. The seed is int32
+    `[2]`, or `[B, 2]`: a row's samples then depend on its own seed only, and distributions other than those of the
+    package's heads are sampled one row after another. Within a training step on several replicas, these are the rows
+    that one device would sample; of distributions that are not normal, rows with seeds of their own.
     """
     shard = replicas.current_shard()
     if shard is not None and not seeds.are_by_row(seed):
@@ -43,7 +43,7 @@ def draw(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: int | Non
 
 
 def standard_normal(like: tfd.Distribution, seed: tf.Tensor, num_samples: int | None = None) -> tf.Tensor:
-    """The noise from which `draw` makes samples of a normal distribution, of their shape.
+    """Samples the standard normal noise from which `draw` makes samples of a normal distribution, of their shape.
 
     Of the distribution `like`, with batch shape `[B, ...]`, only the shape counts.
     """

@@ -11,7 +11,7 @@ __all__ = ["are_by_row", "fold_in", "split", "to_tensor"]
 
 
 def to_tensor(seed: int | tf.Tensor | None) -> tf.Tensor:
-    """A seed for stateless sampling, int32 `[2]`, or one for each row of a batch, `[B, 2]`.
+    """Makes a seed for stateless sampling, int32 `[2]`, or one for each row of a batch, `[B, 2]`.
 
     From an integer from 0 to 2^62 - 1; a tensor or array `[2]` or `[B, 2]`; or None for one that differs every time.
 
@@ -43,7 +43,7 @@ def are_by_row(seed: tf.Tensor) -> bool:
 
 
 def split(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
-    """As many new seeds, each of the same shape."""
+    """Splits a seed into `count` new ones, each of the same shape."""
     if not are_by_row(seed):
         return tf.unstack(tf.random.split(seed, count))
     words = tf.bitcast(row_noise.bits(seed, 2 * count), tf.int32)
@@ -51,7 +51,7 @@ def split(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
 
 
 def fold_in(seed: tf.Tensor, data: int | tf.Tensor) -> tf.Tensor:
-    """A new seed of the same shape that depends on `data`, an int32 scalar, too."""
+    """Makes a new seed of the same shape that depends on `data`, an int32 scalar, too."""
     if not are_by_row(seed):
         return tf.random.fold_in(seed, data)
     first = tf.bitcast(row_noise.bits(seed, 1)[:, 0], tf.int32)

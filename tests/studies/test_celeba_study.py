@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from matplotlib import image
+from tf_jmvae.studies.image_quality import frechet_distance
 
 from tf_jmvae import data
 from tf_jmvae.data.celeba import ATTRIBUTES
@@ -22,7 +23,6 @@ from tf_jmvae.studies.celeba.measurements import JUDGED, generate
 from tf_jmvae.studies.celeba.plan import SCALES, TRAININGS, UNWEIGHTED
 from tf_jmvae.studies.collector import COLUMNS, ROWS
 from tf_jmvae.studies.experiments import reproduce
-from tf_jmvae.studies.image_quality import frechet_distance
 from tf_jmvae.training.run import RunError
 
 pytestmark = pytest.mark.timeout(600)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tf_jmvae.studies import markdown
+from tf_jmvae._utils.tables import markdown
+from tf_jmvae.studies.rendering import value
 
-__all__ = ["COLUMN_TITLES", "TABLE_1", "TABLE_2", "TITLES", "Table", "by_steps", "over_steps"]
+__all__ = ["COLUMN_TITLES", "TITLES", "Table", "by_steps", "over_steps"]
 
 # What reports and figures call the models and the columns.
 TITLES = {
@@ -61,7 +62,7 @@ class Table:
         for row, title in TITLES.items():
             if f"{self.name}/{row}/x-given-w" in measured:
                 rows.append([title, *(self._cell(measured, row, column) for column in COLUMN_TITLES)])
-        return markdown.table(["", *COLUMN_TITLES.values()], rows)
+        return markdown(["", *COLUMN_TITLES.values()], rows)
 
     def compared(self, measured: Mapping[str, Any]) -> str:
         """For each column the cells below the paper's, and the orders of the models in both."""
@@ -88,7 +89,7 @@ class Table:
         beside = [f"{ours['mean'] / share:.0f}"] if share > 1 else []
         if row in self.paper:
             beside.append(f"{'paper ' if self.channels > 1 else ''}{self._paper(row, column)}")
-        text = markdown.value(ours, self.digits[column.startswith("w")])
+        text = value(ours, self.digits[column.startswith("w")])
         return f"{text} ({'; '.join(beside)})" if beside else text
 
     def _line(self, measured: Mapping[str, Any], column: str) -> str:
@@ -108,32 +109,6 @@ class Table:
         return f"- {COLUMN_TITLES[column]}: {fallen}. Order {order}; {beside}."
 
 
-TABLE_1 = Table(
-    "table-1",
-    {
-        "cvae": (-448.8, -5.293, -70.42, -5.304),
-        "cmma": (-451.1, -0.2971, -69.89, -0.002574),
-        "jmvae": (-747.1, -0.2286, -69.57, -0.2026),
-        "jmvae-kl": (-422.35, -0.2628, -76.94, -0.1874),
-        "hierarchical-jmvae": (-475.5, -2.640, -196.9, -0.4456),
-    },
-    digits=(2, 4),
-)
-# The authors' code averaged the image's log-likelihood over the 3 channels.
-TABLE_2 = Table(
-    "table-2",
-    {
-        "cvae": (-6825, -44.28, -4031, -44.28),
-        "cmma": (-6920, -44.57, -4026, -38.74),
-        "jmvae": (-48763, -43.97, -4026, -43.43),
-        "jmvae-kl": (-6852, -44.13, -4089, -43.83),
-        "hierarchical-jmvae": (-7355, -47.61, -4901, -47.32),
-    },
-    digits=(1, 3),
-    channels=3,
-)
-
-
 def by_steps(measured: Mapping[str, Any], prefix: str) -> dict[int, Mapping[str, Any]]:
     """The measurements `PREFIX/STEPS`, by the number of steps from the fewest on."""
     found = {int(name.rpartition("/")[2]): one for name, one in measured.items() if name.startswith(f"{prefix}/")}
@@ -146,13 +121,13 @@ def over_steps(measured: Mapping[str, Any], figure: str, digits: int) -> str:
     def ends(model: str) -> str:
         found = by_steps(measured, f"{figure}/{model}/x-given-w")
         first, last = min(found), max(found)
-        before, after = (markdown.value(found[steps], digits) for steps in (first, last))
+        before, after = (value(found[steps], digits) for steps in (first, last))
         return f"{before} after {first} step to {after} after {last}"
 
     (kl,) = by_steps(measured, f"{figure}/jmvae-kl/x-given-w").values()
     return (
         f"log p(x | w) goes from {ends('jmvae')} for JMVAE, and from {ends('hierarchical-jmvae')} for the hierarchical "
-        f"model; JMVAE-kl has {markdown.value(kl, digits)} at once."
+        f"model; JMVAE-kl has {value(kl, digits)} at once."
     )
 
 

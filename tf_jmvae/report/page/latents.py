@@ -9,28 +9,22 @@ from sklearn.decomposition import PCA
 
 from tf_jmvae.data import Source
 from tf_jmvae.random import sampling, seeds
+from tf_jmvae.report.page import drawing
 from tf_jmvae.report.page.numbers import percent
 
 __all__ = ["LatentMap", "latent_map"]
 
-SIZE = 340
+_SIZE = 340
 _EXAMPLES = 1000
 _BATCH = 250
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One map.
-
-    Attributes:
-      title: which z.
-      groups: the number of each class that occurs, in `LatentMap.classes`, its points and their middle, `(x, y)` each.
-      alt: in words.
-    """
+    """One map: which z it shows, and its drawing."""
 
     title: str
-    groups: list[tuple[int, list[list[float]], list[float]]]
-    alt: str
+    svg: str
 
 
 @dataclass(frozen=True)
@@ -78,11 +72,10 @@ def latent_map(model: Any, source: Source, *, seed: int) -> LatentMap | None:
             "same places."
         )
     reach = 1.06 * max(float(np.abs(z).max()) for z in points) or 1.0  # all at 0: a posterior that collapsed
-    panels = [
-        _panel(f"q(z | {', '.join(names)})", z, reach, classes, members)
-        for names, z in zip(observed, points, strict=True)
-    ]
-    return LatentMap(panels, classes, text)
+    found = LatentMap([], classes, text)
+    for names, z in zip(observed, points, strict=True):
+        found.panels.append(_panel(f"q(z | {', '.join(names)})", z, reach, found, members))
+    return found
 
 
 def _observed(model: Any) -> list[tuple[str, ...]]:
@@ -135,11 +128,14 @@ def _correlations(points: np.ndarray, present: np.ndarray) -> np.ndarray:
     return standardized.T @ attributes / len(points)
 
 
-def _panel(title: str, z: np.ndarray, reach: float, classes: list[str], members: list[np.ndarray]) -> Panel:
-    places = np.round((z * [1, -1] / reach + 1) / 2 * SIZE, 1)
-    groups = [
-        (number, places[own].tolist(), np.median(places[own], axis=0).round(1).tolist())
-        for number, own in enumerate(members)
-        if own.any()
-    ]
-    return Panel(title, groups, f"Map of z, {title}, of {len(z)} test examples in {len(classes)} classes.")
+def _panel(title: str, z: np.ndarray, reach: float, latent_map: LatentMap, members: list[np.ndarray]) -> Panel:
+    axis = drawing.axes(_SIZE, _SIZE)
+    axis.figure.set_layout_engine("none")
+    axis.set(position=(0, 0, 1, 1), xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[])
+    for color, own in zip(latent_map.colors, members, strict=True):
+        axis.plot(*z[own].T, "o", markersize=4.5, gid=f"k{color}")
+    for name, own in zip(latent_map.classes, members, strict=True):
+        if own.any() and len(members) > 2:
+            axis.text(*np.median(z[own], axis=0), name, ha="center")
+    alt = f"Map of z, {title}, of {len(z)} test examples in {len(members)} classes."
+    return Panel(title, drawing.svg(axis, alt))

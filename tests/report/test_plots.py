@@ -14,8 +14,10 @@ import tf_jmvae as tj
 from tf_jmvae.data import Source
 from tf_jmvae.report import plots
 from tf_jmvae.studies import figures
+from tf_jmvae.studies.celeba import figures as celeba_figures
 from tf_jmvae.studies.collector import COMPARED
 from tf_jmvae.studies.comparison import TITLES
+from tf_jmvae.studies.mnist import figures as mnist_figures
 
 RIGHT, WRONG = (colors.to_rgba(color) for color in (plots.RIGHT, plots.WRONG))
 
@@ -40,9 +42,10 @@ def _shown(axis):
 
 
 def _cells(axis):
-    """The images of a grid by row, cut out around the ticks, and the rows' labels and the columns' titles."""
+    """The images of a grid of squares by row, and the rows' labels and the columns' titles."""
     image = _shown(axis)
-    rows, columns = axis.get_yticks(), axis.get_xticks()
+    rows = axis.get_yticks()
+    columns = np.arange(rows[0], image.shape[1] - 1, image.shape[0] / len(rows))
     values = [[image[int(row), int(column)].flat[0] for column in columns] for row in rows]
     texts = ([label.get_text() for label in labels] for labels in (axis.get_yticklabels(), axis.get_xticklabels()))
     return values, *texts
@@ -217,3 +220,60 @@ def test_bounds_over_steps_are_drawn_with_two_standard_errors_and_a_single_one_a
         for band in axis.collections:
             reached = band.get_datalim(axis.transData)
             assert (reached.ymin, reached.ymax) == (-100 * number - 64 - 4, -100 * number - 1 + 4)
+
+
+def test_latent_spaces_of_figure_5_have_each_point_in_its_place_and_in_the_colour_of_its_class():
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 3, 20)
+    latents = {
+        title: {key: random.normal(size=(20, 2)).tolist() for key in ("all", "w")} | {"labels": labels.tolist()}
+        for title in ("one", "other")
+    }
+    figure = mnist_figures._latent_spaces(latents, [*"abc"])
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.texts] == [*"abc"]
+    colours = np.concatenate([handle.get_facecolor() for handle in legend.legend_handles])
+    assert len(np.unique(colours, axis=0)) == 3
+    panels = {axis.get_title(): axis.collections[0] for axis in figure.axes}
+    assert list(panels) == [f"{title}: z from {z}" for title in latents for z in ("all modalities", "w alone")]
+    for title, points in latents.items():
+        for key, z in (("all", "all modalities"), ("w", "w alone")):
+            drawn = panels[f"{title}: z from {z}"]
+            np.testing.assert_allclose(drawn.get_offsets(), points[key])
+            np.testing.assert_allclose(drawn.get_facecolor()[:, :3], colours[labels][:, :3])
+
+
+def test_varied_faces_of_figure_8_stand_beside_the_map_of_their_z():
+    random = np.random.default_rng(0)
+    rows = {
+        title: _images(10 * number, channels=3)
+        for number, title in enumerate(("Base", "Not Male", "Bald", "Smiling"), 1)
+    }
+    latents = {title: random.normal(size=(6, 4)) for title in rows}
+    figure = celeba_figures._varied_faces(rows, latents)
+    faces, plane = (panel.axes[0] for panel in figure.subfigs)
+    assert _cells(faces)[1:] == (list(rows), ["mean", "random"])
+    assert [row[:2] for row in _cells(faces)[0]] == [[10, 11], [20, 21], [30, 31], [40, 41]]
+    centred = np.concatenate(list(latents.values()))
+    centred -= centred.mean(axis=0)
+    axes = np.linalg.svd(centred, full_matrices=False)[2][:2]
+    drawn = np.concatenate([np.concatenate([two.get_offsets(), one.get_offsets()]) for one, two in _pairs_of(plane)])
+    np.testing.assert_allclose(np.abs(drawn), np.abs(centred @ axes.T), atol=1e-6)
+    assert [one.get_label() for one, _ in _pairs_of(plane)] == list(rows)
+
+
+def _pairs_of(axis):
+    """Of each row of figure 8 its random faces and the star of its mean."""
+    return list(zip(axis.collections[::2], axis.collections[1::2], strict=True))
+
+
+def test_each_edit_of_figure_9_stands_below_its_name():
+    portraits = [[("portrait", _images(value)[0]), ("Bald", _images(value)[1])] for value in (10, 20)]
+    figure = celeba_figures._edited_portraits(portraits)
+    shown = [(axis.get_title(), int(_shown(axis).flat[0])) for axis in figure.axes]
+    assert shown == [("portrait", 10), ("Bald", 11), ("portrait", 20), ("Bald", 21)]
+
+
+def test_rows_with_and_without_a_gan_have_their_own_images():
+    figure = celeba_figures._with_and_without_a_gan({"real": _images(10), "JMVAE-kl": _images(20)})
+    assert _cells(*figure.axes)[:2] == ([[10, 11, 12], [20, 21, 22]], ["real", "JMVAE-kl"])

@@ -69,7 +69,7 @@ def _named(panel: Any, cards: Sequence[galleries.Card]) -> None:
         show_image(axis, card.picture.pixels)
         colors = [_COLORS[bar.right] for bar in card.bars]
         places = -np.arange(len(colors))
-        beside.barh(places, [bar.share for bar in card.bars], 0.3, color=colors)
+        beside.barh(places, [bar.length for bar in card.bars], 0.3, color=colors)
         for place, bar, color in zip(places, card.bars, colors, strict=True):
             beside.text(0, place + 0.2, f"{bar.name}  {bar.value}", fontsize=7, color=color, va="bottom")
         beside.set(xlim=(0, 1), ylim=(-max(len(colors), 3), 1), title="")

@@ -57,7 +57,7 @@ class Table:
     channels: int = 1
 
     def values(self, measured: Mapping[str, Any]) -> str:
-        """Our values, and in brackets the share that compares with the paper's, if it is not all, and the paper's."""
+        """Our values, and in brackets, for each channel where the paper's is, and the paper's."""
         rows = []
         for row, title in TITLES.items():
             if f"{self.name}/{row}/x-given-w" in measured:
@@ -76,29 +76,29 @@ class Table:
         by = f", images by 1/{self.channels} of the sum" if self.channels > 1 else ""
         return "\n\n".join([f"Compared with the paper{by}. {' '.join(signs)}", "\n".join(lines)])
 
-    def _share(self, column: str) -> int:
+    def _divisor(self, column: str) -> int:
         return self.channels if column.startswith("x") else 1
 
     def _paper(self, row: str, column: str) -> float:
         return self.paper[row][list(COLUMN_TITLES).index(column)]
 
     def _cell(self, measured: Mapping[str, Any], row: str, column: str) -> str:
-        ours, share = measured.get(f"{self.name}/{row}/{column}"), self._share(column)
+        ours, divisor = measured.get(f"{self.name}/{row}/{column}"), self._divisor(column)
         if ours is None:
             return "as above"
-        beside = [f"{ours['mean'] / share:.0f}"] if share > 1 else []
+        beside = [f"{ours['mean'] / divisor:.0f}"] if divisor > 1 else []
         if row in self.paper:
             beside.append(f"{'paper ' if self.channels > 1 else ''}{self._paper(row, column)}")
         text = value(ours, self.digits[column.startswith("w")])
         return f"{text} ({'; '.join(beside)})" if beside else text
 
     def _line(self, measured: Mapping[str, Any], column: str) -> str:
-        share, below = self._share(column), []
+        divisor, below = self._divisor(column), []
         for row in self.paper:
             ours = measured[f"{self.name}/{row}/{column}"]
-            distance = self._paper(row, column) - ours["mean"] / share
+            distance = self._paper(row, column) - ours["mean"] / divisor
             if distance > 0:
-                close = distance < 2 * ours["standard_error"] / share
+                close = distance < 2 * ours["standard_error"] / divisor
                 within = " (within two standard errors of ours)" if close else ""
                 below.append(f"{_short(row)} by {distance:.4g}{within}")
         order = _order({row: measured[f"{self.name}/{row}/{column}"] for row in self.paper})

@@ -44,7 +44,7 @@ class LatentMap:
 def latent_map(model: Any, source: Source, *, seed: int) -> LatentMap | None:
     """Where test examples lie in z, seen through each modality alone as far as the model answers.
 
-    In the first panel the means of the posterior, in the second one draw of z for each example.
+    In the first panel the means of the posterior, in the second one sample of z for each example.
     """
     test = {name: source.test[name][:_EXAMPLES] for name in model.modalities}
     if len(next(iter(test.values()))) < 3:
@@ -57,17 +57,17 @@ def latent_map(model: Any, source: Source, *, seed: int) -> LatentMap | None:
     else:
         with np.errstate(invalid="ignore"):  # all means are one where the posterior collapsed: 0 of 0
             pca = PCA(2, random_state=seed).fit(points[0])
-        share = percent(float(np.nan_to_num(pca.explained_variance_ratio_).sum()))
+        fraction = percent(float(np.nan_to_num(pca.explained_variance_ratio_).sum()))
         text += (
             f"z has {points[0].shape[1]} numbers; shown are the two directions along which the means differ most "
-            f"(PCA), {share} of their variance. "
+            f"(PCA), {fraction} of their variance. "
         )
         points = [pca.transform(z) for z in points]
     classes, members, how = _classes(model, source, test, points[0])
     text += how
     if len(points) > 1:
         text += (
-            f" On the left, the mean of z as inferred from {' and '.join(observed[0])}; on the right, a draw of z as "
+            f" On the left, the mean of z as inferred from {' and '.join(observed[0])}; on the right, a sample of z as "
             f"inferred from {' and '.join(observed[1])}. The model can translate where the same classes lie in the "
             "same places."
         )
@@ -112,9 +112,9 @@ def _classes(model: Any, source: Source, test, points: np.ndarray) -> tuple[list
         return ["test examples"], [np.ones(len(points), bool)], ""
     present = test[attributes] > 0
     # How much of an attribute the two directions explain; one that nearly all or none have shows little.
-    share = present.mean(axis=0)
+    fraction = present.mean(axis=0)
     explained = np.square(np.nan_to_num(_correlations(points, present))).sum(axis=0)
-    entry = int(np.where((share > 0.2) & (share < 0.8), explained, explained - 2).argmax())
+    entry = int(np.where((fraction > 0.2) & (fraction < 0.8), explained, explained - 2).argmax())
     words = model.modalities[attributes].spec.names(source.class_names)[entry].replace("_", " ")
     text = f"The colour is the attribute {words}, which differs most along them of those that many have."
     return [words, f"not {words}"], [present[:, entry], ~present[:, entry]], text

@@ -1,5 +1,7 @@
-"""The real command in miniature, killed twice: what is finished stays, and the report has every number."""
+"""The command in miniature, killed twice: what is finished stays, and the report has every number."""
 
+import contextlib
+import io
 import itertools
 import json
 import pathlib
@@ -17,12 +19,13 @@ from matplotlib import image
 
 from tf_jmvae import cli
 from tf_jmvae._utils.provenance import environment
-from tf_jmvae.evaluation import Estimate
+from tf_jmvae.evaluation import Estimate, memory
 from tf_jmvae.studies.collector import COLUMNS
 from tf_jmvae.studies.comparison import TITLES
 from tf_jmvae.studies.mnist.measurements import ROWS
 from tf_jmvae.studies.mnist.page import IMPORTANCE
 from tf_jmvae.studies.mnist.plan import SCALES, TRAININGS
+from tf_jmvae.training import run
 
 QUICK = SCALES["quick"]
 pytestmark = pytest.mark.timeout(600)
@@ -33,8 +36,10 @@ EAGERLY = """
 import sys
 import tensorflow as tf
 from tf_jmvae.cli import main
+from tf_jmvae.evaluation import memory
 from tf_jmvae.training import run
 tf.config.run_functions_eagerly(True)
+memory.max_rows = lambda *_, **__: 10_000
 run._draw = lambda *_: None
 sys.exit(main())
 """
@@ -69,13 +74,6 @@ def _measurements(folder):
     return list(folder.glob("measurements/**/*[!~].json"))
 
 
-@pytest.fixture
-def eagerly():
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("studies") / "mnist"
@@ -92,19 +90,25 @@ def killed_in_measuring(folder, killed_in_training):
     return _kill_when(folder, lambda: len(_measurements(folder)) >= 5, [*COMMAND[:2], EAGERLY])
 
 
+@contextlib.contextmanager
+def _eagerly():
+    """As `EAGERLY`, in this process: the same code, without the seconds of a start."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(memory, "max_rows", lambda *_, **__: 10_000)
+            patch.setattr(run, "_draw", lambda *_: None)
+            yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(scope="module")
 def completed(folder, killed_in_measuring):
     """What the third start of the command printed."""
-    result = subprocess.run(
-        [*COMMAND[:2], EAGERLY, *_arguments(folder)],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-        timeout=500,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+    with _eagerly(), contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert cli.main(_arguments(folder)) == 0
+    return printed.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -250,17 +254,15 @@ def test_nothing_half_written_is_left(folder, completed):
     assert not list(folder.rglob("*~*"))
 
 
-# From here on the command runs in this process: the same code, without the seconds of a start.
-
-
 def test_only_a_measurement_that_was_deleted_is_repeated_and_the_report_goes_where_it_is_asked_for(
-    folder, record, report, tmp_path, capsys, eagerly
+    folder, record, report, tmp_path, capsys
 ):
     before = _finished(folder)
     deleted = pathlib.Path("measurements", "importance", "jmvae", "joint.json")
     (folder / deleted).unlink()
     output = tmp_path / "a" / "report"
-    assert cli.main(_arguments(folder, "--output", str(output))) == 0
+    with _eagerly():
+        assert cli.main(_arguments(folder, "--output", str(output))) == 0
     printed = capsys.readouterr().out
     assert re.findall(r"measurement \d+ of \d+, (\S+)", printed) == ["importance/jmvae/joint"]
     assert printed.count(": finished") == len(TRAININGS)

@@ -1,28 +1,24 @@
 """The CelebA study in miniature on cartoons: everything is written, says what was measured, and is not done twice."""
 
 import base64
-import contextlib
 import itertools
 import json
 import re
-import warnings
 
 import celeba_folder
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from eager_studies import eagerly
 
 from tf_jmvae import data
 from tf_jmvae.data.celeba import ATTRIBUTES
-from tf_jmvae.evaluation import memory
 from tf_jmvae.studies import experiments, publish
 from tf_jmvae.studies.celeba import figures as celeba_figures
 from tf_jmvae.studies.celeba.classifier import features
 from tf_jmvae.studies.celeba.image_quality import frechet_distance
 from tf_jmvae.studies.celeba.measurements import generate
 from tf_jmvae.studies.celeba.plan import SCALES, TRAININGS, UNWEIGHTED
-from tf_jmvae.training import run
 from tf_jmvae.training.run import RunError
 
 pytestmark = pytest.mark.timeout(600)
@@ -35,20 +31,7 @@ def _reproduce(root, **options):
     arguments = {"data_dir": root / "celeba", "scale": "quick", "seed": 3} | options
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TF_JMVAE_CACHE", str(root / "cache"))
-        patch.setattr(run, "_draw", lambda *_: None)
-        patch.setattr(memory, "max_rows", lambda *_, **__: 10_000)
         return experiments.reproduce("celeba", root / "study", root / "docs", **arguments)
-
-
-@contextlib.contextmanager
-def _eagerly():
-    tf.config.run_functions_eagerly(True)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Even though the `tf.config.experimental_run_functions_eagerly`")
-            yield
-    finally:
-        tf.config.run_functions_eagerly(False)
 
 
 DRAWN = {}
@@ -67,7 +50,7 @@ def root(tmp_path_factory):
     """
     root = tmp_path_factory.mktemp("celeba")
     celeba_folder.make(root / "celeba", 100)
-    with _eagerly(), pytest.MonkeyPatch.context() as patch:
+    with eagerly(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(experiments, "publish", _publish)
         assert _reproduce(root) == root / "docs" / "results-celeba.md"
     return root
@@ -133,7 +116,7 @@ def classifier(root):
 @pytest.fixture(scope="module")
 def faces(root, source):
     """Images from the attributes of the test images, by model: at the mean of z, and from samples."""
-    with _eagerly():
+    with eagerly():
         models = {
             name: keras.saving.load_model(root / "study" / name / "model.keras")
             for name in ("jmvae-kl", "jmvae-kl-gan")
@@ -151,7 +134,7 @@ def test_areas_under_the_curve_are_of_the_faces_of_each_model(record, source, cl
     }
     for name, shown in images.items():
         has = source.test["w"] > 0
-        with _eagerly():
+        with eagerly():
             logits = classifier.predict(shown, verbose=0)
         found = record["measurements"][f"classifier/{name}"]["by_attribute"]
         varied = [entry for entry in range(len(ATTRIBUTES)) if 0 < has[:, entry].mean() < 1]
@@ -165,7 +148,7 @@ def test_areas_under_the_curve_are_of_the_faces_of_each_model(record, source, cl
 
 def test_gradients_and_frechet_distances_are_of_the_faces_of_each_model(record, source, classifier, faces):
     shown = {"real": source.test["x"]} | {name: faces[name, "sample"] for name in ("jmvae-kl", "jmvae-kl-gan")}
-    with _eagerly():
+    with eagerly():
         hidden = {name: features(classifier, images) for name, images in shown.items()}
     distances = []
     for name, images in shown.items():
@@ -257,7 +240,7 @@ def test_a_second_call_does_nothing_again(root, record, report, monkeypatch):
     monkeypatch.setattr(celeba_figures, "figures", lambda *_: {})
     before = finished()
     assert len(before) > 2 * len(TRAININGS) + len(record["measurements"])
-    with _eagerly():
+    with eagerly():
         _reproduce(root)
     assert finished() == before
     assert (root / "docs" / "results-celeba.md").read_text() == report

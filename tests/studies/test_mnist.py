@@ -4,6 +4,7 @@ import contextlib
 import io
 import itertools
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -14,35 +15,27 @@ import time
 
 import numpy as np
 import pytest
-import tensorflow as tf
+from eager_studies import eagerly
 from matplotlib import image
 
 from tf_jmvae import cli
 from tf_jmvae._utils.provenance import environment
-from tf_jmvae.evaluation import Estimate, memory
+from tf_jmvae.evaluation import Estimate
 from tf_jmvae.studies.collector import COLUMNS
 from tf_jmvae.studies.comparison import TITLES
 from tf_jmvae.studies.mnist.measurements import ROWS
 from tf_jmvae.studies.mnist.page import IMPORTANCE
 from tf_jmvae.studies.mnist.plan import SCALES, TRAININGS
-from tf_jmvae.training import run
 
 QUICK = SCALES["quick"]
 pytestmark = pytest.mark.timeout(600)
 
 COMMAND = [sys.executable, "-c", "import sys; from tf_jmvae.cli import main; sys.exit(main())"]
-# What is run once takes longer to trace than to compute, and what a run draws is tested with it.
-EAGERLY = """
-import sys
-import tensorflow as tf
-from tf_jmvae.cli import main
-from tf_jmvae.evaluation import memory
-from tf_jmvae.training import run
-tf.config.run_functions_eagerly(True)
-memory.max_rows = lambda *_, **__: 10_000
-run._draw = lambda *_: None
-sys.exit(main())
-"""
+EAGERLY = [
+    sys.executable,
+    "-c",
+    "import sys; from eager_studies import eagerly; from tf_jmvae.cli import main\nwith eagerly(): sys.exit(main())",
+]
 
 
 def _arguments(folder, *options):
@@ -57,7 +50,12 @@ def _finished(folder):
 
 def _kill_when(folder, ready, command):
     """Starts the command, kills it as soon as `ready()`, and gives what was finished then."""
-    process = subprocess.Popen([*command, *_arguments(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*command, *_arguments(folder)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
     try:
         deadline = time.monotonic() + 300
         while not ready():
@@ -87,26 +85,13 @@ def killed_in_training(folder):
 
 @pytest.fixture(scope="module")
 def killed_in_measuring(folder, killed_in_training):
-    return _kill_when(folder, lambda: len(_measurements(folder)) >= 5, [*COMMAND[:2], EAGERLY])
-
-
-@contextlib.contextmanager
-def _eagerly():
-    """As `EAGERLY`, in this process: the same code, without the seconds of a start."""
-    tf.config.run_functions_eagerly(True)
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(memory, "max_rows", lambda *_, **__: 10_000)
-            patch.setattr(run, "_draw", lambda *_: None)
-            yield
-    finally:
-        tf.config.run_functions_eagerly(False)
+    return _kill_when(folder, lambda: len(_measurements(folder)) >= 5, EAGERLY)
 
 
 @pytest.fixture(scope="module")
 def completed(folder, killed_in_measuring):
     """What the third start of the command printed."""
-    with _eagerly(), contextlib.redirect_stdout(io.StringIO()) as printed:
+    with eagerly(), contextlib.redirect_stdout(io.StringIO()) as printed:
         assert cli.main(_arguments(folder)) == 0
     return printed.getvalue()
 
@@ -261,7 +246,7 @@ def test_only_a_measurement_that_was_deleted_is_repeated_and_the_report_goes_whe
     deleted = pathlib.Path("measurements", "importance", "jmvae", "joint.json")
     (folder / deleted).unlink()
     output = tmp_path / "a" / "report"
-    with _eagerly():
+    with eagerly():
         assert cli.main(_arguments(folder, "--output", str(output))) == 0
     printed = capsys.readouterr().out
     assert re.findall(r"measurement \d+ of \d+, (\S+)", printed) == ["importance/jmvae/joint"]

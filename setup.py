@@ -24,7 +24,7 @@ setup(
     packages=find_packages(include=["tf_jmvae", "tf_jmvae.*"]),
     package_data={
         "tf_jmvae.training": ["presets/*.toml"],
-        "tf_jmvae.studies": ["templates/*"],
+        "tf_jmvae.studies": ["*.md", "*/*.md"],
         "tf_jmvae.report.page": ["templates/*"],
         "tf_jmvae.demo": ["examples/*.png", "static/*"],
         "tf_jmvae.serving": ["server_files/*"],

@@ -1,7 +1,6 @@
 """Pictures of runs and studies show each thing in its own place, and right and wrong in their own colours."""
 
 import pathlib
-from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -15,8 +14,10 @@ import tf_jmvae as tj
 from tf_jmvae.data import Source
 from tf_jmvae.report import plots
 from tf_jmvae.studies import figures
-from tf_jmvae.studies.celeba import figures as celeba_pictures
+from tf_jmvae.studies.celeba import figures as celeba_figures
+from tf_jmvae.studies.collector import COMPARED
 from tf_jmvae.studies.comparison import TITLES
+from tf_jmvae.studies.mnist import figures as mnist_figures
 
 RIGHT, WRONG = (colors.to_rgba(color) for color in (plots.RIGHT, plots.WRONG))
 
@@ -38,6 +39,16 @@ def drawn(monkeypatch, tmp_path):
 def _shown(axis):
     (image,) = axis.get_images()
     return np.asarray(image.get_array())
+
+
+def _cells(axis):
+    """The images of a grid of squares by row, and the rows' labels and the columns' titles."""
+    image = _shown(axis)
+    rows = axis.get_yticks()
+    columns = np.arange(rows[0], image.shape[1] - 1, image.shape[0] / len(rows))
+    values = [[image[int(row), int(column)].flat[0] for column in columns] for row in rows]
+    texts = ([label.get_text() for label in labels] for labels in (axis.get_yticklabels(), axis.get_xticklabels()))
+    return values, *texts
 
 
 KINDS = (("Labels", "breed"), ("Attributes", "traits"))
@@ -143,9 +154,9 @@ def test_every_direction_between_images_and_labels_or_attributes_is_drawn_whatev
         [f"{kind} from images: {name} given {image}" for image in ("scan", "photo") for kind, name in KINDS]
         + [f"Images from {kind.lower()}: {image} given {name}" for image in ("scan", "photo") for kind, name in KINDS]
     )
-    axes = panels["Images from labels: scan given breed"].axes
-    assert [axis.get_title() for axis in axes[:4]] == [*"abcd"]
-    assert [_shown(axis).ravel()[0] for axis in axes] == [255, 170, 85, 0] * 7  # as ink: the mean of z, and six samples
+    values, _, titles = _cells(*panels["Images from labels: scan given breed"].axes)
+    assert titles == [*"abcd"]
+    assert values == [[255, 170, 85, 0]] * 7  # as ink: the mean of z, and six samples
     axes = panels["Images from attributes: photo given traits"].axes[:11]
     assert [axis.get_title() for axis in axes] == [
         "usual",
@@ -166,46 +177,103 @@ def _images(value, columns=3, channels=1):
 
 
 def _panels(figure):
-    """By the title of each panel, the values of its images by row, and the rows' labels."""
+    """By the title of each panel, the values of its images by row, the rows' labels, and what these are."""
     found = {}
     for panel in figure.subfigs:
-        columns = sum(axis.get_subplotspec().is_first_row() for axis in panel.axes)
-        values = np.array([_shown(axis).ravel()[0] for axis in panel.axes]).reshape(-1, columns)
-        labels = [axis.get_ylabel() for axis in panel.axes[::columns]]
-        found[panel.get_suptitle()] = values.tolist(), labels, panel.get_supylabel()
+        values, labels, _ = _cells(*panel.axes)
+        found[panel.get_suptitle()] = values, labels, panel.get_supylabel()
     return found
 
 
-def test_each_panel_of_figure_3_has_the_images_of_its_model(drawn):
-    one, other = ([_images(value) for value in values] for values in ((10, 20), (30, 40)))
-    figures.figure_3({"one": (one, ["1", "2"]), "other": (other, ["", ""])}, "figure.png", [*"abc"])
-    assert _panels(drawn[0]) == {
-        "one": ([[10, 11, 12], [20, 21, 22]], ["1", "2"], "steps of iterated sampling"),
-        "other": ([[30, 31, 32], [40, 41, 42]], ["", ""], "no steps: new samples"),
-    }
-    assert [axis.get_title() for axis in drawn[0].subfigs[0].axes] == ["a", "b", "c", "", "", ""]
+STEPS = {"jmvae": (10, 20), "hierarchical-jmvae": (30, 40), "jmvae-kl": (50, 60)}
 
 
-def test_each_panel_of_figure_6_has_the_faces_of_its_model_below_the_real_ones(drawn, monkeypatch):
-    steps = {
-        name: np.stack([_images(v, channels=3) for v in values])
-        for name, values in {"jmvae": (10, 20), "hierarchical-jmvae": (30, 40), "jmvae-kl": (50, 60)}.items()
+@pytest.mark.parametrize("above", [{}, {"real": _images(0, channels=3)}], ids=["figure 3", "figure 6"])
+def test_each_panel_of_images_over_steps_has_those_of_its_model(above):
+    images = {model: np.stack([_images(value, channels=3) for value in values]) for model, values in STEPS.items()}
+    figure = figures.images_over_steps(images, (1, 4), above=above, titles=[*"abc"])
+    found = _panels(figure)
+    assert list(found) == [TITLES[model] for model in STEPS]
+    for model, starts in STEPS.items():
+        rows = [[start, start + 1, start + 2] for start in ((0,) if above else ()) + starts]
+        numbers = ["", ""] if model == "jmvae-kl" else ["1", "4"]
+        words = "no steps: new samples" if model == "jmvae-kl" else "steps of iterated sampling"
+        assert found[TITLES[model]] == (rows, [*above, *numbers], words)
+    assert _cells(*figure.subfigs[0].axes)[2] == [*"abc"]
+
+
+def test_bounds_over_steps_are_drawn_with_two_standard_errors_and_a_single_one_as_a_line():
+    measured = {
+        f"figure-4/{model}/{direction}/{steps}": {"mean": -100.0 * number - steps, "standard_error": 2.0}
+        for number, direction in enumerate(("x-given-w", "w-given-x"), start=1)
+        for model in COMPARED
+        for steps in ((8, 1, 64) if model != "jmvae-kl" else (1,))
     }
-    made = {
-        "examples": _images(0, channels=3),
-        "steps": steps,
-        "variations": {},
-        "latents": {},
-        "edits": [],
-        "comparison": {},
+    figure = figures.bounds_over_steps(measured, "figure-4", {"x-given-w": "images", "w-given-x": "labels"})
+    assert [axis.get_title() for axis in figure.axes] == ["images", "labels"]
+    for number, axis in enumerate(figure.axes, start=1):
+        lines = {line.get_label(): np.transpose(line.get_data()).tolist() for line in axis.lines}
+        expected = [[steps, -100.0 * number - steps] for steps in (1, 8, 64)]
+        assert lines[TITLES["jmvae"]] == lines[TITLES["hierarchical-jmvae"]] == expected
+        assert lines["JMVAE-kl (no steps)"] == [[0, -100 * number - 1], [1, -100 * number - 1]]
+        assert len(axis.collections) == 2
+        for band in axis.collections:
+            reached = band.get_datalim(axis.transData)
+            assert (reached.ymin, reached.ymax) == (-100 * number - 64 - 4, -100 * number - 1 + 4)
+
+
+def test_latent_spaces_of_figure_5_have_each_point_in_its_place_and_in_the_colour_of_its_class():
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 3, 20)
+    latents = {
+        title: {key: random.normal(size=(20, 2)).tolist() for key in ("all", "w")} | {"labels": labels.tolist()}
+        for title in ("one", "other")
     }
-    monkeypatch.setattr(celeba_pictures, "pictures", lambda *_: made)
-    celeba_pictures.figures(SimpleNamespace(steps=(1, 4)), None, None, {}, 0)["figure-6"]("figure.png")
-    found = _panels(drawn[0])
-    assert found[TITLES["jmvae"]][:2] == ([[0, 1, 2], [10, 11, 12], [20, 21, 22]], ["real", "1", "4"])
-    assert found[TITLES["hierarchical-jmvae"]][:2] == ([[0, 1, 2], [30, 31, 32], [40, 41, 42]], ["real", "1", "4"])
-    assert found[TITLES["jmvae-kl"]] == (
-        [[0, 1, 2], [50, 51, 52], [60, 61, 62]],
-        ["real", "", ""],
-        "no steps: new samples",
-    )
+    figure = mnist_figures._latent_spaces(latents, [*"abc"])
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.texts] == [*"abc"]
+    colours = np.concatenate([handle.get_facecolor() for handle in legend.legend_handles])
+    assert len(np.unique(colours, axis=0)) == 3
+    panels = {axis.get_title(): axis.collections[0] for axis in figure.axes}
+    assert list(panels) == [f"{title}: z from {z}" for title in latents for z in ("all modalities", "w alone")]
+    for title, points in latents.items():
+        for key, z in (("all", "all modalities"), ("w", "w alone")):
+            drawn = panels[f"{title}: z from {z}"]
+            np.testing.assert_allclose(drawn.get_offsets(), points[key])
+            np.testing.assert_allclose(drawn.get_facecolor()[:, :3], colours[labels][:, :3])
+
+
+def test_varied_faces_of_figure_8_stand_beside_the_map_of_their_z():
+    random = np.random.default_rng(0)
+    rows = {
+        title: _images(10 * number, channels=3)
+        for number, title in enumerate(("Base", "Not Male", "Bald", "Smiling"), 1)
+    }
+    latents = {title: random.normal(size=(6, 4)) for title in rows}
+    figure = celeba_figures._varied_faces(rows, latents)
+    faces, plane = (panel.axes[0] for panel in figure.subfigs)
+    assert _cells(faces)[1:] == (list(rows), ["mean", "random"])
+    assert [row[:2] for row in _cells(faces)[0]] == [[10, 11], [20, 21], [30, 31], [40, 41]]
+    centred = np.concatenate(list(latents.values()))
+    centred -= centred.mean(axis=0)
+    axes = np.linalg.svd(centred, full_matrices=False)[2][:2]
+    drawn = np.concatenate([np.concatenate([two.get_offsets(), one.get_offsets()]) for one, two in _pairs_of(plane)])
+    np.testing.assert_allclose(np.abs(drawn), np.abs(centred @ axes.T), atol=1e-6)
+    assert [one.get_label() for one, _ in _pairs_of(plane)] == list(rows)
+
+
+def _pairs_of(axis):
+    """Of each row of figure 8 its random faces and the star of its mean."""
+    return list(zip(axis.collections[::2], axis.collections[1::2], strict=True))
+
+
+def test_each_edit_of_figure_9_stands_below_its_name():
+    portraits = [[("portrait", _images(value)[0]), ("Bald", _images(value)[1])] for value in (10, 20)]
+    figure = celeba_figures._edited_portraits(portraits)
+    shown = [(axis.get_title(), int(_shown(axis).flat[0])) for axis in figure.axes]
+    assert shown == [("portrait", 10), ("Bald", 11), ("portrait", 20), ("Bald", 21)]
+
+
+def test_rows_with_and_without_a_gan_have_their_own_images():
+    figure = celeba_figures._with_and_without_a_gan({"real": _images(10), "JMVAE-kl": _images(20)})
+    assert _cells(*figure.axes)[:2] == ([[10, 11, 12], [20, 21, 22]], ["real", "JMVAE-kl"])

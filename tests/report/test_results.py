@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from tf_jmvae.evaluation import Estimate
-from tf_jmvae.studies import pages as results
 from tf_jmvae.studies import publish
+from tf_jmvae.studies.celeba.page import page as celeba_page
 from tf_jmvae.studies.celeba.plan import TRAININGS as FACES
 from tf_jmvae.studies.collector import COLUMNS, COMPARED
 from tf_jmvae.studies.comparison import TITLES
 from tf_jmvae.studies.mnist.measurements import ROWS
+from tf_jmvae.studies.mnist.page import IMPORTANCE
+from tf_jmvae.studies.mnist.page import page as mnist_page
 from tf_jmvae.studies.mnist.plan import TRAININGS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -68,11 +70,11 @@ def _mnist():
         for name in ("x-from-w", "w-from-x", "joint"):
             measured[f"coherence/{row}/{name}"] = {"mean": 0.5, "standard_error": 0.01}
     measured |= {f"figure-5/{model}-2d": {"mean": mean} for model, mean in zip(COMPARED, (0.3, 0.9, 1.1), strict=True)}
-    for name in results._IMPORTANCE:
+    for name in IMPORTANCE:
         measured[f"importance/{name}"] = {"mean": -80.0, "standard_error": 0.1, "effective_sample_size": 12.34}
     scale = {"dataset": "mnist", "num_samples": 10, "num_steps": 100, "test_size": 10_000, "importance_samples": 1000}
     return {
-        "scale": {**scale, "figure_4_size": 2000},
+        "scale": {**scale, "figure_size": 2000},
         "seed": 3,
         "trainings": {name: _training(training.epochs) for name, training in TRAININGS.items()},
         "measurements": measured,
@@ -88,18 +90,18 @@ def _celeba():
     measured["figure-7/mean-image"] = {"mean": -17336.0, "standard_error": 123.0, "commit": "fedcba98765432"}
     for number, name in enumerate((*ROWS, "jmvae-kl-gan", "jmvae-unweighted", "majority")):
         measured[f"attributes/{name}"] = {"mean": 0.7 + number / 100, "standard_error": 0.0017}
-    judged = ("cmma-x/1", "cvae-x/1", "jmvae-kl-gan/1", "jmvae-kl/1", "jmvae/1", "jmvae/40", "real")
-    for number, name in enumerate(judged):
+    classified = ("cmma-x/1", "cvae-x/1", "jmvae-kl-gan/1", "jmvae-kl/1", "jmvae/1", "jmvae/40", "real")
+    for number, name in enumerate(classified):
         # As the study has them: all attributes in the dataset's order, which is not that of the table.
         by_name = {other: 0.5 + number / 100 + index / 1000 for index, other in enumerate(sorted(ATTRIBUTES))}
-        measured[f"judge/{name}"] = {"mean": 0.6 + number / 100, "by_attribute": by_name | {"Young": 0.9}}
+        measured[f"classifier/{name}"] = {"mean": 0.6 + number / 100, "by_attribute": by_name | {"Young": 0.9}}
     for number, name in enumerate(("real", "jmvae-kl", "jmvae-kl-gan")):
         measured[f"sharpness/{name}"] = {
             "mean": 18.0 - number,
             "standard_error": 0.05,
             "frechet_distance": 100.5 * number,
         }
-    scale = {"name": "small", "suffix": "-small", "num_samples": 10, "num_steps": 40, "figure_7_size": 500}
+    scale = {"name": "small", "suffix": "-small", "num_samples": 10, "num_steps": 40, "figure_size": 500}
     return {
         "scale": scale,
         "seed": 3,
@@ -109,7 +111,7 @@ def _celeba():
     }
 
 
-PAGES = {"table-1": (_mnist, results.mnist), "table-2": (_celeba, results.celeba)}
+PAGES = {"table-1": (_mnist, mnist_page), "table-2": (_celeba, celeba_page)}
 
 
 def _page(table, change=None):
@@ -149,7 +151,7 @@ def test_each_cell_has_its_own_value_of_the_paper_beside_ours(table):
     assert "(" not in "".join(found["JMVAE-kl, alpha 0.1"][1::2])
 
 
-def test_attributes_of_the_judge_stand_below_their_names():
+def test_attributes_that_the_classifier_sees_stand_below_their_names():
     page, measured = _page("table-2"), _celeba()["measurements"]
     header = next(line for line in page.splitlines() if line.startswith("| images of |"))
     assert header == "| images of | Male | Smiling | Eyeglasses | Bald | Blond Hair | mean of 40 |"
@@ -158,7 +160,7 @@ def test_attributes_of_the_judge_stand_below_their_names():
     names |= {"JMVAE-kl": "jmvae-kl/1", "JMVAE-kl + GAN": "jmvae-kl-gan/1", "CVAE, z at the mean of p(z)": "cvae-x/1"}
     assert found.keys() == names.keys()
     for title, name in names.items():
-        one = measured[f"judge/{name}"]
+        one = measured[f"classifier/{name}"]
         assert found[title] == [f"{one['by_attribute'][key]:.3f}" for key in ATTRIBUTES] + [f"{one['mean']:.3f}"]
 
 
@@ -256,7 +258,7 @@ def _pair(error, paired=None):
             found = record["measurements"][f"table-1/{row}/x-given-w"]
             found.update(change[f"{row}/x-given-w"])
             found["paired_errors"][other] = paired
-        page = results.mnist(record)
+        page = mnist_page(record)
     return page, _lines(page)[0]
 
 
@@ -292,12 +294,12 @@ def test_an_importance_estimate_below_the_papers_is_told():
     record = _mnist()
     record["measurements"]["importance/jmvae-kl/joint"]["mean"] = -90.0
     line = "- JMVAE-kl, alpha 1, log p(x, w) with q(z \\| x, w): 0.72 nats below -89.28."
-    assert results.mnist(record).count(line) == 1
-    assert "nats below" not in results.mnist(_mnist())
+    assert mnist_page(record).count(line) == 1
+    assert "nats below" not in mnist_page(_mnist())
 
 
 def test_the_page_of_mnist_says_what_it_is_of():
-    report = results.mnist(_mnist())
+    report = mnist_page(_mnist())
     assert "MNIST: 60,000 training images" in report
     assert "10,000 test images" in report
     assert "mean nothing" not in report

@@ -1,11 +1,11 @@
-"""Sharpness and Frechet distance in closed form; the judge's areas under the curve by counting pairs."""
+"""Sharpness and Frechet distance in closed form; the classifier's areas under the curve by counting pairs."""
 
 import keras
 import numpy as np
 import pytest
 
-from tf_jmvae.studies import classifier as judges
-from tf_jmvae.studies.image_quality import frechet_distance, gradient_magnitude
+from tf_jmvae.studies.celeba.classifier import aucs
+from tf_jmvae.studies.celeba.image_quality import frechet_distance, gradient_magnitude
 
 
 def test_the_gradient_of_a_ramp_is_its_slope():
@@ -32,7 +32,7 @@ def _gaussian(mean, root, count=50):
 def test_frechet_distance_of_diagonal_gaussians():
     one = _gaussian([0.0, 0.0, 1.0], np.diag([1.0, 2.0, 0.5]))
     other = _gaussian([3.0, 0.0, -1.0], np.diag([2.0, 2.0, 1.5]))
-    expected = 3.0**2 + 2.0**2 + (1.0 - 2.0) ** 2 + (0.5 - 1.5) ** 2  # squares of means and of deviations
+    expected = 3.0**2 + 2.0**2 + (1.0 - 2.0) ** 2 + (0.5 - 1.5) ** 2  # squares of means and of stddevs
     assert frechet_distance(one, other) == pytest.approx(expected)
     assert frechet_distance(other, one) == pytest.approx(expected)
 
@@ -59,7 +59,7 @@ def test_areas_under_the_curve_are_shares_of_pairs_in_the_right_order():
     images = np.random.default_rng(0).normal(size=(20, 2, 2, 1)).astype(np.float32)
     attributes = np.random.default_rng(1).choice([-1, 1], (20, 3))
     attributes[:, 1] = 1  # does not vary
-    found = judges.aucs(classifier, images, attributes, ("a", "b", "c"))
+    found = aucs(classifier, images, attributes, ("a", "b", "c"))
     assert list(found) == ["a", "c"]
     logits = classifier(images).numpy()
     for name, column in (("a", 0), ("c", 2)):

@@ -9,11 +9,9 @@ import tensorflow_probability as tfp
 from conftest import small_modalities
 
 import tf_jmvae as tj
-from tf_jmvae.studies import figures
 from tf_jmvae.studies.celeba import figures as celeba_pictures
 from tf_jmvae.studies.celeba import measurements as celeba_measurements
 from tf_jmvae.studies.collector import COMPARED
-from tf_jmvae.studies.comparison import TITLES
 from tf_jmvae.studies.mnist import figures as mnist_figures
 from tf_jmvae.studies.mnist.plan import SCALES
 
@@ -34,17 +32,20 @@ def _drawer(number):
 
 def test_each_panel_of_figure_3_shows_its_own_model_after_each_number_of_steps(monkeypatch):
     shown = []
-    monkeypatch.setattr(figures, "figure_3", lambda images, *_: shown.append(images))
+    monkeypatch.setattr(mnist_figures, "images_over_steps", lambda *arguments, **_: shown.append(arguments))
+    monkeypatch.setattr(mnist_figures, "bounds_over_steps", lambda *_: None)
+    monkeypatch.setattr(mnist_figures, "_latent_spaces", lambda *_: None)
     models = {name: _drawer(number) for number, name in enumerate(COMPARED, start=1)}
     measured = {f"figure-5/{name}-2d": {"points": []} for name in COMPARED}
     scale = dataclasses.replace(SCALES["quick"], steps=(1, 8, 32))
     source = types.SimpleNamespace(class_names=[*"0123456789"])
-    mnist_figures.figures(scale, models.__getitem__, source, measured, 3)["figure-3"]("figure.png")
-    (images,) = shown
+    mnist_figures.figures(scale, models.__getitem__, source, measured, 3)
+    ((images, steps),) = shown
+    assert steps == scale.steps
     for number, name in enumerate(COMPARED, start=1):
-        rows, labels = images[TITLES[name]]
-        assert np.unique(rows, axis=1).reshape(3, -1).tolist() == [[50 * number + steps] * 4 for steps in scale.steps]
-        assert list(labels) == (["", "", ""] if name == "jmvae-kl" else ["1", "8", "32"])
+        assert np.unique(images[name], axis=1).reshape(3, -1).tolist() == [
+            [50 * number + steps] * 4 for steps in scale.steps
+        ]
 
 
 def test_faces_of_one_list_of_attributes_differ_between_batches_and_can_be_repeated(monkeypatch):

@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 
 from tf_jmvae import cli, data
-from tf_jmvae.studies import classifier, study
+from tf_jmvae.studies import study
+from tf_jmvae.studies.celeba.classifier import of_attributes
+from tf_jmvae.studies.classifier import load_or_train
 from tf_jmvae.studies.collector import COMPARED, Models
 from tf_jmvae.studies.comparison import TITLES
+from tf_jmvae.studies.mnist.classifier import of_digits
 from tf_jmvae.studies.mnist.measurements import ROWS
-from tf_jmvae.studies.mnist.plan import SCALES, TRAININGS, configs
+from tf_jmvae.studies.mnist.plan import SCALES, TRAININGS
+from tf_jmvae.studies.plan import configs
 from tf_jmvae.training import presets
 from tf_jmvae.training.run import RunError
 
@@ -143,41 +147,41 @@ def test_a_damaged_file_of_a_training_is_named_with_what_to_do(tmp_path, name):
         one.provenance("jmvae")
 
 
-@pytest.mark.parametrize("share", [0, 0.5])
-def test_a_damaged_model_is_named_with_what_to_do(tmp_path, share):
+@pytest.mark.parametrize("fraction", [0, 0.5])
+def test_a_damaged_model_is_named_with_what_to_do(tmp_path, fraction):
     path = tmp_path / "jmvae" / "model.keras"
-    _damaged_model(path, share)
+    _damaged_model(path, fraction)
     with pytest.raises(RunError, match=rf"{path} cannot be loaded .*Delete the folder {path.parent} and start again"):
         Models(tmp_path)("jmvae")
 
 
-@pytest.mark.parametrize("share", [0, 0.5])
-@pytest.mark.parametrize("judge", ["digits", "faces"])
-def test_a_damaged_classifier_is_trained_anew_and_leaves_the_precision_of_others(tmp_path, capsys, judge, share):
+@pytest.mark.parametrize("fraction", [0, 0.5])
+@pytest.mark.parametrize("kind", ["digits", "faces"])
+def test_a_damaged_classifier_is_trained_anew_and_leaves_the_precision_of_others(tmp_path, capsys, kind, fraction):
     path = tmp_path / "classifier.keras"
-    _damaged_model(path, share)
+    _damaged_model(path, fraction)
     source = data.load("digits", train_size=64)
-    train, precision = functools.partial(classifier.of_digits, source, epochs=1), "float32"
-    if judge == "faces":
+    train, precision = functools.partial(of_digits, source, epochs=1), "float32"
+    if kind == "faces":
         options = {"epochs": 1, "seed": 0, "channels": (4,)}
-        train, precision = functools.partial(classifier.of_attributes, source, **options), "mixed_bfloat16"
+        train, precision = functools.partial(of_attributes, source, **options), "mixed_bfloat16"
     others = "mixed_bfloat16" if precision == "float32" else "float32"
     keras.config.set_dtype_policy(others)
-    made = classifier.load_or_train(path, train, seed=0, precision=precision)
+    made = load_or_train(path, train, seed=0, precision=precision)
     assert keras.config.dtype_policy().name == others
     assert f"{path} cannot be loaded" in capsys.readouterr().out
-    loaded = classifier.load_or_train(path, train, seed=0, precision=precision)
+    loaded = load_or_train(path, train, seed=0, precision=precision)
     assert {layer.dtype_policy.name for layer in loaded.layers if layer.weights} <= {precision, "float32"}
     for a, b in zip(made.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert capsys.readouterr().out == ""
 
 
-def _damaged_model(path, share):
-    """The first `share` of a model's file."""
+def _damaged_model(path, fraction):
+    """The first `fraction` of a model's file."""
     path.parent.mkdir(exist_ok=True)
     keras.Sequential([keras.layers.Input((8,)), keras.layers.Dense(4)]).save(path)
-    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    path.write_bytes(path.read_bytes()[: int(fraction * path.stat().st_size)])
 
 
 def test_the_command_knows_its_experiments(tmp_path, capsys):

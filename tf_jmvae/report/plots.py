@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 
 from tf_jmvae._utils.files import replace_atomically
 from tf_jmvae.data import Source
+from tf_jmvae.images.grids import grid
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.report.page import galleries
 
-__all__ = ["RIGHT", "WRONG", "both_directions", "history", "image_grid", "show_image"]
+__all__ = ["RIGHT", "WRONG", "both_directions", "history", "image_grid", "plain", "show_image"]
 
 RIGHT, WRONG = "#1a7f5a", "#c0392b"
 _REST = "#7f8c8d"
@@ -51,10 +52,10 @@ def _captioned(panel: Any, cards: Sequence[galleries.Card]) -> None:
         image_grid(panel, images, ["mean\nof z", "samples\nof z", *[""] * (len(images) - 2)], titles)
         return
     columns = math.ceil(math.sqrt(len(cards)))
-    grid = panel.subplots(-(-len(cards) // columns), columns, squeeze=False).ravel()
-    for axis in grid:
+    axes = panel.subplots(-(-len(cards) // columns), columns, squeeze=False).ravel()
+    for axis in axes:
         axis.set_axis_off()
-    for axis, image, title in zip(grid, images[0], titles, strict=False):
+    for axis, image, title in zip(axes, images[0], titles, strict=False):
         show_image(axis, image)
         axis.set_title(title, fontsize=6)
 
@@ -68,7 +69,7 @@ def _named(panel: Any, cards: Sequence[galleries.Card]) -> None:
         show_image(axis, card.picture.pixels)
         colors = [_COLORS[bar.right] for bar in card.bars]
         places = -np.arange(len(colors))
-        beside.barh(places, [bar.share for bar in card.bars], 0.3, color=colors)
+        beside.barh(places, [bar.length for bar in card.bars], 0.3, color=colors)
         for place, bar, color in zip(places, card.bars, colors, strict=True):
             beside.text(0, place + 0.2, f"{bar.name}  {bar.value}", fontsize=7, color=color, va="bottom")
         beside.set(xlim=(0, 1), ylim=(-max(len(colors), 3), 1), title="")
@@ -93,9 +94,7 @@ def history(recorded: Mapping[str, Sequence[float | None]], path: str) -> None:
             points = [(epoch, value) for epoch, value in enumerate(values, start=1) if value is not None]
             if points:
                 axis.plot(*zip(*points, strict=True), label=label, linewidth=1.4, **style)
-        axis.set_title(name, fontsize=10)
-        axis.tick_params(labelsize=8)
-        axis.spines[["top", "right"]].set_visible(False)
+        plain(axis).set_title(name, fontsize=10)
     for axis in axes[len(names) :]:
         axis.set_axis_off()
     axes[0].legend(fontsize=8, frameon=False)
@@ -104,25 +103,34 @@ def history(recorded: Mapping[str, Sequence[float | None]], path: str) -> None:
     figure.savefig(path, format="png")
 
 
-def image_grid(panel: Any, rows: Sequence[np.ndarray], labels: Sequence[str], titles: Sequence[str] = ()) -> np.ndarray:
+def image_grid(panel: Any, rows: Sequence[np.ndarray], labels: Sequence[str], titles: Sequence[str] = ()) -> Axes:
     """Shows rows of images `[columns, H, W, C]` close together in a figure or a part of one, and gives the axes.
 
-    `labels` stand to the left of each row, `titles` above the columns.
+    `labels` stand to the left of each row, `titles` above the first columns.
     """
-    spaces = {"wspace": 0.04, "hspace": 0.04}
-    grid = panel.subplots(len(rows), len(rows[0]), gridspec_kw=spaces, squeeze=False)
-    for axes, images, label in zip(grid, rows, labels, strict=True):
-        axes[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
-        for axis, image in zip(axes, images, strict=True):
-            show_image(axis, image)
-    for axis, title in zip(grid[0], titles, strict=False):
-        axis.set_title(title, fontsize=10)
-    return grid
+    height, width = rows[0].shape[1:3]
+    factor = -(-64 // width)  # small images are enlarged, so that the gaps between them are narrow
+    gap = factor * width // 25
+    axis = show_image(panel.subplots(), grid(np.stack(rows), factor=factor, gap=gap))
+    axis.xaxis.tick_top()
+    down, across = factor * height + gap, factor * width + gap
+    axis.set_xticks(across * (np.arange(len(titles)) + 0.5), titles, fontsize=10)
+    axis.set_yticks(down * (np.arange(len(rows)) + 0.5), labels, fontsize=9)
+    axis.tick_params(length=0)
+    return axis
 
 
-def show_image(axis: Axes, image: np.ndarray) -> None:
+def plain(axis: Axes) -> Axes:
+    """Takes the frame's upper and right line away, and makes the ticks' labels small."""
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.tick_params(labelsize=8)
+    return axis
+
+
+def show_image(axis: Axes, image: np.ndarray) -> Axes:
     """Shows an image as `directions.pixels` gives it, uint8 `[H, W, 1]` or `[H, W, 3]`, without a frame."""
     grey = {"cmap": "gray", "vmin": 0, "vmax": 255} if image.shape[-1] == 1 else {}
     axis.imshow(image, **grey)
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
+    return axis

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tf_jmvae.studies import markdown
+from tf_jmvae._utils.tables import markdown
+from tf_jmvae.studies.rendering import value
 
-__all__ = ["COLUMN_TITLES", "TABLE_1", "TABLE_2", "TITLES", "Table", "by_steps", "over_steps"]
+__all__ = ["COLUMN_TITLES", "TITLES", "Table", "by_steps", "over_steps"]
 
 # What reports and figures call the models and the columns.
 TITLES = {
@@ -56,12 +57,12 @@ class Table:
     channels: int = 1
 
     def values(self, measured: Mapping[str, Any]) -> str:
-        """Our values, and in brackets the share that compares with the paper's, if it is not all, and the paper's."""
+        """Our values, and in brackets, for each channel where the paper's is, and the paper's."""
         rows = []
         for row, title in TITLES.items():
             if f"{self.name}/{row}/x-given-w" in measured:
                 rows.append([title, *(self._cell(measured, row, column) for column in COLUMN_TITLES)])
-        return markdown.table(["", *COLUMN_TITLES.values()], rows)
+        return markdown(["", *COLUMN_TITLES.values()], rows)
 
     def compared(self, measured: Mapping[str, Any]) -> str:
         """For each column the cells below the paper's, and the orders of the models in both."""
@@ -75,29 +76,29 @@ class Table:
         by = f", images by 1/{self.channels} of the sum" if self.channels > 1 else ""
         return "\n\n".join([f"Compared with the paper{by}. {' '.join(signs)}", "\n".join(lines)])
 
-    def _share(self, column: str) -> int:
+    def _divisor(self, column: str) -> int:
         return self.channels if column.startswith("x") else 1
 
     def _paper(self, row: str, column: str) -> float:
         return self.paper[row][list(COLUMN_TITLES).index(column)]
 
     def _cell(self, measured: Mapping[str, Any], row: str, column: str) -> str:
-        ours, share = measured.get(f"{self.name}/{row}/{column}"), self._share(column)
+        ours, divisor = measured.get(f"{self.name}/{row}/{column}"), self._divisor(column)
         if ours is None:
             return "as above"
-        beside = [f"{ours['mean'] / share:.0f}"] if share > 1 else []
+        beside = [f"{ours['mean'] / divisor:.0f}"] if divisor > 1 else []
         if row in self.paper:
             beside.append(f"{'paper ' if self.channels > 1 else ''}{self._paper(row, column)}")
-        text = markdown.value(ours, self.digits[column.startswith("w")])
+        text = value(ours, self.digits[column.startswith("w")])
         return f"{text} ({'; '.join(beside)})" if beside else text
 
     def _line(self, measured: Mapping[str, Any], column: str) -> str:
-        share, below = self._share(column), []
+        divisor, below = self._divisor(column), []
         for row in self.paper:
             ours = measured[f"{self.name}/{row}/{column}"]
-            distance = self._paper(row, column) - ours["mean"] / share
+            distance = self._paper(row, column) - ours["mean"] / divisor
             if distance > 0:
-                close = distance < 2 * ours["standard_error"] / share
+                close = distance < 2 * ours["standard_error"] / divisor
                 within = " (within two standard errors of ours)" if close else ""
                 below.append(f"{_short(row)} by {distance:.4g}{within}")
         order = _order({row: measured[f"{self.name}/{row}/{column}"] for row in self.paper})
@@ -106,32 +107,6 @@ class Table:
         fallen = f"below the paper: {', '.join(below)}" if below else "none is below the paper"
         beside = "as in the paper" if order == theirs else f"in the paper {theirs}"
         return f"- {COLUMN_TITLES[column]}: {fallen}. Order {order}; {beside}."
-
-
-TABLE_1 = Table(
-    "table-1",
-    {
-        "cvae": (-448.8, -5.293, -70.42, -5.304),
-        "cmma": (-451.1, -0.2971, -69.89, -0.002574),
-        "jmvae": (-747.1, -0.2286, -69.57, -0.2026),
-        "jmvae-kl": (-422.35, -0.2628, -76.94, -0.1874),
-        "hierarchical-jmvae": (-475.5, -2.640, -196.9, -0.4456),
-    },
-    digits=(2, 4),
-)
-# The authors' code averaged the image's log-likelihood over the 3 channels.
-TABLE_2 = Table(
-    "table-2",
-    {
-        "cvae": (-6825, -44.28, -4031, -44.28),
-        "cmma": (-6920, -44.57, -4026, -38.74),
-        "jmvae": (-48763, -43.97, -4026, -43.43),
-        "jmvae-kl": (-6852, -44.13, -4089, -43.83),
-        "hierarchical-jmvae": (-7355, -47.61, -4901, -47.32),
-    },
-    digits=(1, 3),
-    channels=3,
-)
 
 
 def by_steps(measured: Mapping[str, Any], prefix: str) -> dict[int, Mapping[str, Any]]:
@@ -146,13 +121,13 @@ def over_steps(measured: Mapping[str, Any], figure: str, digits: int) -> str:
     def ends(model: str) -> str:
         found = by_steps(measured, f"{figure}/{model}/x-given-w")
         first, last = min(found), max(found)
-        before, after = (markdown.value(found[steps], digits) for steps in (first, last))
+        before, after = (value(found[steps], digits) for steps in (first, last))
         return f"{before} after {first} step to {after} after {last}"
 
     (kl,) = by_steps(measured, f"{figure}/jmvae-kl/x-given-w").values()
     return (
         f"log p(x | w) goes from {ends('jmvae')} for JMVAE, and from {ends('hierarchical-jmvae')} for the hierarchical "
-        f"model; JMVAE-kl has {markdown.value(kl, digits)} at once."
+        f"model; JMVAE-kl has {value(kl, digits)} at once."
     )
 
 

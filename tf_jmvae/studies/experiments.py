@@ -4,18 +4,19 @@ References:
   [1] Suzuki and Matsuo.
 """
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tf_jmvae import data
-from tf_jmvae.studies.celeba import figures as celeba_pictures
+from tf_jmvae.studies.celeba import figures as celeba_figures
 from tf_jmvae.studies.celeba import measurements as celeba_measurements
 from tf_jmvae.studies.celeba import plan as celeba_plan
 from tf_jmvae.studies.collector import Models
 from tf_jmvae.studies.mnist import figures as mnist_figures
 from tf_jmvae.studies.mnist import measurements as mnist_measurements
 from tf_jmvae.studies.mnist import plan as mnist_plan
+from tf_jmvae.studies.plan import configs
 from tf_jmvae.studies.publish import publish, recorded
 from tf_jmvae.studies.study import Study
 
@@ -25,7 +26,7 @@ __all__ = ["reproduce"]
 # What each trains, measures and draws, and options of its data.
 _EXPERIMENTS: dict[str, tuple[Any, Any, Any, dict[str, Any]]] = {
     "mnist": (mnist_plan, mnist_measurements, mnist_figures, {}),
-    "celeba": (celeba_plan, celeba_measurements, celeba_pictures, {"mirror": True}),
+    "celeba": (celeba_plan, celeba_measurements, celeba_figures, {"mirror": True}),
 }
 
 
@@ -56,13 +57,13 @@ def reproduce(
     source = replace(source, test={modality: values[: size.test_size] for modality, values in source.test.items()})
     which = {"quick": scale == "quick"} if name == "mnist" else {"scale": scale}
     study = Study(folder, {"study": name, **which, "seed": seed})
-    trainings = plan.configs(size, folder, data_dir, seed)
+    trainings = configs(size, folder, data_dir, seed)
     study.train(trainings)
     models = Models(folder)
     measured = study.measure(numbers.measurements(size, models, source, folder, seed))
     sizes = {"train": len(source.train["x"]), "test": len(source.test["x"])}
     record = {
-        "scale": {"name": scale, **asdict(size)},
+        "scale": {"name": scale, **size.as_dict()},
         "seed": seed,
         "data": {**sizes, "report": dict(source.report)},
         "trainings": {training: study.provenance(training) for training in trainings},

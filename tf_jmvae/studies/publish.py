@@ -9,27 +9,31 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from tf_jmvae._utils.files import replace_atomically, write_json, write_text
 from tf_jmvae.evaluation import Estimate
-from tf_jmvae.studies import pages as results
+from tf_jmvae.studies.celeba.page import page as celeba
+from tf_jmvae.studies.mnist.page import page as mnist
 
 __all__ = ["PAGES", "publish", "recorded", "write_page"]
 
 # The page of each study, and what makes it from the record.
 PAGES: dict[str, tuple[str, Callable[..., str]]] = {
-    "mnist": ("results.md", results.mnist),
-    "celeba": ("results-celeba.md", results.celeba),
+    "mnist": ("results.md", mnist),
+    "celeba": ("results-celeba.md", celeba),
 }
 _NOT_RECORDED = ("points", "values", "versions")
 
 
-def publish(output: Path, study: str, record: Mapping[str, Any], figures: Mapping[str, Callable[[str], Any]]) -> Path:
-    """Draws the figures, each by its function of a path, and writes the record and its page; returns the page's path.
+def publish(output: Path, study: str, record: Mapping[str, Any], figures: Mapping[str, Figure]) -> Path:
+    """Writes the figures, the record and its page; returns the page's path.
 
     Into `output` go `results/STUDY.json`, `images/STUDY-*.png` and the page.
     """
-    for name, draw in figures.items():
-        replace_atomically(output / "images" / f"{study}-{name}.png", draw)
+    for name, figure in figures.items():
+        path = output / "images" / f"{study}-{name}.png"
+        replace_atomically(path, lambda temporary, figure=figure: figure.savefig(temporary, format="png"))
     write_json(output / "results" / f"{study}.json", record)
     return write_page(output, study)
 

@@ -85,11 +85,7 @@ class Study:
           RunError: a file of the training is damaged.
         """
 
-        def read(file: str) -> Any:
-            folder = self.folder / name
-            return run.read_json(folder / file, f"Delete the folder {folder} and start again: it is trained anew.")
-
-        recorded = read("config.json")
+        recorded = _read(self.folder / name / "config.json")
         config = recorded["config"]
         return {
             "preset": config["preset"],
@@ -98,8 +94,8 @@ class Study:
             "batch_size": config["data"]["batch_size"],
             "train_size": config["data"]["train_size"],
             "seed": config["seed"],
-            "seconds": sum(read("history.json")["seconds"]),
-            "metrics": read("metrics.json"),
+            "seconds": sum(_read(self.folder / name / "history.json")["seconds"]),
+            "metrics": _read(self.folder / name / "metrics.json"),
             "commit": recorded["commit"],
             "dirty": recorded.get("dirty"),
             "versions": recorded["versions"],
@@ -136,6 +132,10 @@ class Study:
         write_json(path, settings)
 
 
+def _read(path: Path) -> Any:
+    return run.read_json(path, f"Delete the folder {path.parent} and start again: it is trained anew.")
+
+
 class _Pace:
     """Predicts the time left from the seconds of the epochs so far, and before any from nothing."""
 
@@ -146,9 +146,8 @@ class _Pace:
         for name in configs:
             history = folder / name / "history.json"
             if history.exists():
-                advice = f"Delete the folder {history.parent} and start again: it is trained anew."
                 self._epochs[name] = 0
-                self._seconds += [value for value in run.read_json(history, advice).get("seconds", []) if value]
+                self._seconds += [value for value in _read(history).get("seconds", []) if value]
 
     def add(self, name: str, epochs_left: int, seconds: float) -> str:
         """The time left in all trainings, now that an epoch took so many seconds."""

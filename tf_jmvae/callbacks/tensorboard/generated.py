@@ -44,48 +44,35 @@ class Direction:
 
     def draw(self) -> tuple[np.ndarray | None, str]:
         """A uint8 picture `[H, W, 3]`, where an image is on either side, and a Markdown table."""
-        observed = {name: self._examples[name] for name in self._given}
-        mean = self._model.generate(observed, latent="mean", **self._options)[self._target].numpy()
-        return self._picture(observed, mean), self._text(observed, mean)
-
-    def _picture(self, observed: Mapping[str, np.ndarray], mean: np.ndarray) -> np.ndarray | None:
-        rows = {
-            f"{name} (given)": pixels(self._model, name, values)
-            for name, values in observed.items()
-            if self._is_image(name)
-        }
-        shown = {name: values for name, values in observed.items() if not self._is_image(name)}
-        if self._is_image(self._target):
-            drawn = self._model.generate(observed, **self._options)[self._target]
-            rows[f"{self._target} (from the mean of z)"] = pixels(self._model, self._target, mean)
-            rows[f"{self._target} (from a sample of z)"] = pixels(self._model, self._target, drawn)
-            if self._target in self._examples and self._target not in observed:
-                rows[f"{self._target} (real)"] = pixels(self._model, self._target, self._examples[self._target])
+        target, observed = self._target, {name: self._examples[name] for name in self._given}
+        mean = self._model.generate(observed, latent="mean", **self._options)[target].numpy()
+        shown = {f"{name} (given)": (name, values) for name, values in observed.items()}
+        real = {}
+        if target in self._examples and not (target in observed and self._is_image(target)):
+            real = {f"{target} (real)": (target, self._examples[target])}
+        if self._is_image(target):
+            drawn = self._model.generate(observed, **self._options)[target]
+            shown |= {
+                f"{target} (from the mean of z)": (target, mean),
+                f"{target} (from a sample of z)": (target, drawn),
+            }
+            shown |= real
         else:
-            shown[self._target] = mean
-        if not rows:
-            return None
+            shown |= real | {f"{target} (generated)": (target, mean)}
+        images = {title: pixels(self._model, *one) for title, one in shown.items() if self._is_image(one[0])}
+        words = {
+            title: [self._words(name, value) for value in values]
+            for title, (name, values) in shown.items()
+            if not self._is_image(name)
+        }
         captions = [
-            [line for name, values in shown.items() for line in self._words(name, values[number])]
+            [line for title, column in words.items() if title not in real for line in column[number]]
             for number in range(len(mean))
         ]
-        return sheet(list(rows.values()), captions, list(rows))
-
-    def _text(self, observed: Mapping[str, np.ndarray], mean: np.ndarray) -> str:
-        if self._from_labels and self._is_image(self._target):
-            return ""  # the picture's captions say it all
-        columns = {f"{name} (given)": (name, values) for name, values in observed.items() if not self._is_image(name)}
-        if not self._is_image(self._target):
-            if self._target in self._examples:
-                columns[f"{self._target} (real)"] = (self._target, self._examples[self._target])
-            columns[f"{self._target} (generated)"] = (self._target, mean)
-        if not columns:
-            return ""
-        rows = (
-            [str(number + 1), *(", ".join(self._words(name, values[number])) for name, values in columns.values())]
-            for number in range(len(mean))
-        )
-        return markdown(["", *columns], rows)
+        rows = [[str(number + 1), *(", ".join(c[number]) for c in words.values())] for number in range(len(mean))]
+        picture = sheet(list(images.values()), captions, list(images)) if images else None
+        said = self._from_labels and self._is_image(target)  # by the picture's captions
+        return picture, markdown(["", *words], rows) if words and not said else ""
 
     def _words(self, name: str, values: np.ndarray) -> list[str]:
         """A label with its probability, the attributes most present, or the first values."""

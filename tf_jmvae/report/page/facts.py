@@ -1,5 +1,6 @@
 """What a run was: its headline in words, its numbers with their errors, and its settings in groups."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,15 +22,11 @@ _KINDS = {
 _DATASETS = {"mnist": "MNIST", "celeba": "CelebA", "digits": "scikit-learn's digits"}
 _LEFT_OUT = {"modalities", "run_dir", "overwrite", "source", "discriminator", "data_dir"}
 
+# Without the words that say of what it is the estimator, which its row says.
 _ESTIMATORS = {
     "bound": "lower bound, Eq. (11)",
-    "conditional bound": "lower bound, Eq. (11)",
-    "monte_carlo": "Monte Carlo",
-    "conditional Monte Carlo": "Monte Carlo",
+    "monte carlo": "Monte Carlo",
     "importance": "importance sampling",
-    "conditional importance": "importance sampling",
-    "joint importance": "importance sampling",
-    "marginal importance": "importance sampling",
 }
 
 
@@ -77,7 +74,7 @@ def likelihoods(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     return [
         {
             "quantity": row["quantity"],
-            "estimator": _ESTIMATORS.get(row["estimator"], str(row["estimator"]).replace("_", " ")),
+            "estimator": _estimator(str(row["estimator"]).replace("_", " ")),
             "mean": mean,
             "error": error,
             "ess": "" if row.get("effective_sample_size") is None else number(row["effective_sample_size"], 1),
@@ -87,8 +84,12 @@ def likelihoods(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     ]
 
 
+def _estimator(name: str) -> str:
+    return _ESTIMATORS.get(re.sub("^(conditional|joint|marginal) ", "", name).lower(), name)
+
+
 def metrics(values: Mapping[str, float]) -> list[dict[str, str]]:
-    """Rows of name, value and meaning: the bound first, shares in per cent."""
+    """Rows of name, value and meaning: the bound first, fractions in per cent."""
     order = sorted(values, key=lambda name: (name != "elbo", not name.startswith("accuracy"), name == "loss"))
     texts = aligned(
         [percent(values[name]) if name.startswith("accuracy") else number(values[name], 2) for name in order]
@@ -103,13 +104,8 @@ def settings(record: Record) -> list[tuple[str, list[tuple[str, str]]]]:
     groups.extend((f"Modality {name}", _rows(modality)) for name, modality in config["model"]["modalities"].items())
     groups.append(("Training", _rows(config["training"])))
     groups.append(("Data", _rows(config["data"])))
-    run = {
-        "preset": record.config.preset,
-        "seed": record.config.seed,
-        "num_steps": record.config.num_steps,
-        "commit": record.commit or "unknown",
-    }
-    groups.append(("Run", _rows(run)))
+    run = {name: config[name] for name in ("preset", "seed", "num_steps")}
+    groups.append(("Run", _rows(run | {"commit": record.commit or "unknown"})))
     groups.append(("Versions", _rows(record.versions)))
     return [(title, rows) for title, rows in groups if rows]
 

@@ -56,13 +56,13 @@ class Bar:
     Attributes:
       name: of the class or the attribute.
       value: as text.
-      share: length of its bar, 0 to 1.
+      length: of its bar, 0 to 1.
       right: whether it is so; None where nothing is claimed.
     """
 
     name: str
     value: str
-    share: float
+    length: float
     right: bool | None
 
 
@@ -118,7 +118,10 @@ class _Maker:
         self.test = source.test if source else {}
         self.kinds = {name: modality.spec.kind for name, modality in model.modalities.items()}
         class_names = source.class_names if source else ()
-        self.names = {name: modality.spec.names(class_names) for name, modality in model.modalities.items()}
+        self.names = {
+            name: [entry.replace("_", " ") for entry in modality.spec.names(class_names)]
+            for name, modality in model.modalities.items()
+        }
 
     def direction(self, target: str, given: tuple[str, ...]) -> Gallery | None:
         given_kinds = tuple(self.kinds[name] for name in given)
@@ -141,7 +144,7 @@ class _Maker:
         ]
         text = (
             f"The model is given a label {given} and nothing else, and makes an image {target}. In the first row z is "
-            f"the mean of what it expects for the label; below, {_SAMPLES} draws of z: other images of the same label."
+            f"the mean of what it expects for the label; below, {_SAMPLES} samples of z: more images of that label."
         )
         return Gallery(f"Images from labels: {target} given {given}", text, cards, "columns")
 
@@ -158,11 +161,10 @@ class _Maker:
         made = self.model.generate({given: changed}, targets=[target], latent="mean", **options)[target]
         images = pixels(self.model, target, made)
         cards = [Card(Picture(images[0], "The image made for the usual attributes."), "usual")]
-        for entry, (name, value) in enumerate(zip(names, usual, strict=True)):
-            words = name.replace("_", " ")
-            words = f"not {words}" if value > 0 else words
-            cards.append(Card(Picture(images[entry + 1], f"The same with one attribute changed: {words}."), words))
-        has = ", ".join(name.replace("_", " ") for name, value in zip(names, usual, strict=True) if value > 0)
+        for image, name, value in zip(images[1:], names, usual, strict=True):
+            words = f"not {name}" if value > 0 else name
+            cards.append(Card(Picture(image, f"The same with one attribute changed: {words}."), words))
+        has = ", ".join(name for name, value in zip(names, usual, strict=True) if value > 0)
         text = (
             f"The model is given a list of {len(names)} attributes {given} and nothing else, and makes an image "
             f"{target}. The first has the attributes that most people here have ({has}); in each of the others just "
@@ -218,7 +220,7 @@ class _Maker:
             caption = ", ".join(filter(None, words))
             cards.append(Card(Picture(image, f"A sample from the prior{caption and f', named {caption}'}."), caption))
         others = " and ".join(name for name in self.model.targets if self.kinds[name] in ("label", "attributes"))
-        text = "z is drawn from the prior, with nothing given, and all modalities are made from it."
+        text = "z is sampled from the prior, with nothing given, and all modalities are made from it."
         text += f" Below each image is the {others} made from the same z: the two should agree." if others else ""
         return Gallery(f"From nothing: joint samples of {', '.join(self.model.targets)}", text, cards, "tiles")
 
@@ -229,11 +231,11 @@ class _Maker:
             # What is most unlike other people says more than what all have.
             usual = np.mean(self.test[name], axis=0) if name in self.test else 0.0
             order = [entry for entry in np.argsort(usual - values, kind="stable")[:2] if values[entry] > 0]
-            return ", ".join(self.names[name][entry].replace("_", " ") for entry in order)
+            return ", ".join(self.names[name][entry] for entry in order)
         return ""
 
     def _classes(self, name: str, values: np.ndarray, real: np.ndarray) -> list[Bar]:
-        truth = self.names[name][int(real.argmax())].replace("_", " ")
+        truth = self.names[name][int(real.argmax())]
         best = named(values, self.names[name], _LISTED)
         # A claim is what comes first; another is marked only if the model should have named it.
         right = [text == truth or (None if rank else False) for rank, (text, _) in enumerate(best)]
@@ -244,17 +246,14 @@ class _Maker:
         if self.kinds[name] == "label":
             return "" if values.argmax() == real.argmax() else f"It is {self.names[name][int(real.argmax())]}."
         missed = [entry for entry in np.argsort(values) if real[entry] > 0 and values[entry] <= 0]
-        listed = ", ".join(self.names[name][entry].replace("_", " ") for entry in missed[:3])
+        listed = ", ".join(self.names[name][entry] for entry in missed[:3])
         return f"Not seen: {listed}{f' and {len(missed) - 3} more' if len(missed) > 3 else ''}." if missed else ""
 
     def _attributes(self, name: str, values: np.ndarray, real: np.ndarray) -> list[Bar]:
         order = [entry for entry in np.argsort(-values, kind="stable")[:_ATTRIBUTES] if values[entry] > 0]
         return [
             Bar(
-                self.names[name][entry].replace("_", " "),
-                number(float(values[entry]), 2),
-                float(np.clip(values[entry], 0, 1)),
-                bool(real[entry] > 0),
+                self.names[name][entry], number(float(values[entry]), 2), min(values[entry], 1.0), bool(real[entry] > 0)
             )
             for entry in order
         ]

@@ -9,28 +9,22 @@ from sklearn.decomposition import PCA
 
 from tf_jmvae.data import Source
 from tf_jmvae.random import sampling, seeds
+from tf_jmvae.report.page import drawing
 from tf_jmvae.report.page.numbers import percent
 
 __all__ = ["LatentMap", "latent_map"]
 
-SIZE = 340
+_SIZE = 340
 _EXAMPLES = 1000
 _BATCH = 250
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One map.
-
-    Attributes:
-      title: which z.
-      groups: the number of each class that occurs, in `LatentMap.classes`, its points and their middle, `(x, y)` each.
-      alt: in words.
-    """
+    """One map: which z it shows, and its drawing."""
 
     title: str
-    groups: list[tuple[int, list[list[float]], list[float]]]
-    alt: str
+    svg: str
 
 
 @dataclass(frozen=True)
@@ -50,7 +44,7 @@ class LatentMap:
 def latent_map(model: Any, source: Source, *, seed: int) -> LatentMap | None:
     """Where test examples lie in z, seen through each modality alone as far as the model answers.
 
-    In the first panel the means of the posterior, in the second one draw of z for each example.
+    In the first panel the means of the posterior, in the second one sample of z for each example.
     """
     test = {name: source.test[name][:_EXAMPLES] for name in model.modalities}
     if len(next(iter(test.values()))) < 3:
@@ -63,26 +57,25 @@ def latent_map(model: Any, source: Source, *, seed: int) -> LatentMap | None:
     else:
         with np.errstate(invalid="ignore"):  # all means are one where the posterior collapsed: 0 of 0
             pca = PCA(2, random_state=seed).fit(points[0])
-        share = percent(float(np.nan_to_num(pca.explained_variance_ratio_).sum()))
+        fraction = percent(float(np.nan_to_num(pca.explained_variance_ratio_).sum()))
         text += (
             f"z has {points[0].shape[1]} numbers; shown are the two directions along which the means differ most "
-            f"(PCA), {share} of their variance. "
+            f"(PCA), {fraction} of their variance. "
         )
         points = [pca.transform(z) for z in points]
     classes, members, how = _classes(model, source, test, points[0])
     text += how
     if len(points) > 1:
         text += (
-            f" On the left, the mean of z as inferred from {' and '.join(observed[0])}; on the right, a draw of z as "
+            f" On the left, the mean of z as inferred from {' and '.join(observed[0])}; on the right, a sample of z as "
             f"inferred from {' and '.join(observed[1])}. The model can translate where the same classes lie in the "
             "same places."
         )
     reach = 1.06 * max(float(np.abs(z).max()) for z in points) or 1.0  # all at 0: a posterior that collapsed
-    panels = [
-        _panel(f"q(z | {', '.join(names)})", z, reach, classes, members)
-        for names, z in zip(observed, points, strict=True)
-    ]
-    return LatentMap(panels, classes, text)
+    found = LatentMap([], classes, text)
+    for names, z in zip(observed, points, strict=True):
+        found.panels.append(_panel(f"q(z | {', '.join(names)})", z, reach, found, members))
+    return found
 
 
 def _observed(model: Any) -> list[tuple[str, ...]]:
@@ -119,9 +112,9 @@ def _classes(model: Any, source: Source, test, points: np.ndarray) -> tuple[list
         return ["test examples"], [np.ones(len(points), bool)], ""
     present = test[attributes] > 0
     # How much of an attribute the two directions explain; one that nearly all or none have shows little.
-    share = present.mean(axis=0)
+    fraction = present.mean(axis=0)
     explained = np.square(np.nan_to_num(_correlations(points, present))).sum(axis=0)
-    entry = int(np.where((share > 0.2) & (share < 0.8), explained, explained - 2).argmax())
+    entry = int(np.where((fraction > 0.2) & (fraction < 0.8), explained, explained - 2).argmax())
     words = model.modalities[attributes].spec.names(source.class_names)[entry].replace("_", " ")
     text = f"The colour is the attribute {words}, which differs most along them of those that many have."
     return [words, f"not {words}"], [present[:, entry], ~present[:, entry]], text
@@ -135,11 +128,14 @@ def _correlations(points: np.ndarray, present: np.ndarray) -> np.ndarray:
     return standardized.T @ attributes / len(points)
 
 
-def _panel(title: str, z: np.ndarray, reach: float, classes: list[str], members: list[np.ndarray]) -> Panel:
-    places = np.round((z * [1, -1] / reach + 1) / 2 * SIZE, 1)
-    groups = [
-        (number, places[own].tolist(), np.median(places[own], axis=0).round(1).tolist())
-        for number, own in enumerate(members)
-        if own.any()
-    ]
-    return Panel(title, groups, f"Map of z, {title}, of {len(z)} test examples in {len(classes)} classes.")
+def _panel(title: str, z: np.ndarray, reach: float, latent_map: LatentMap, members: list[np.ndarray]) -> Panel:
+    axis = drawing.axes(_SIZE, _SIZE)
+    axis.figure.set_layout_engine("none")
+    axis.set(position=(0, 0, 1, 1), xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[])
+    for color, own in zip(latent_map.colors, members, strict=True):
+        axis.plot(*z[own].T, "o", markersize=4.5, gid=f"k{color}")
+    for name, own in zip(latent_map.classes, members, strict=True):
+        if own.any() and len(members) > 2:
+            axis.text(*np.median(z[own], axis=0), name, ha="center")
+    alt = f"Map of z, {title}, of {len(z)} test examples in {len(members)} classes."
+    return Panel(title, drawing.svg(axis, alt))

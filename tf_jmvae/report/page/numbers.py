@@ -40,9 +40,9 @@ def aligned(texts: Sequence[str]) -> list[str]:
     ]
 
 
-def percent(share: float) -> str:
-    """A share in per cent, with a place."""
-    return f"{100 * share:.1f}%"
+def percent(fraction: float) -> str:
+    """A fraction in per cent, with a place."""
+    return f"{fraction:.1%}"
 
 
 def duration(seconds: float) -> str:

@@ -50,10 +50,8 @@ def write(run_dir: Path, output: Path | None = None, *, data_dir: Path | None = 
         "evaluation": evaluation,
         "likelihoods": facts.likelihoods(evaluation.get("rows", [])),
         "charts": curves.charts(record.history),
-        "chart_size": (curves.WIDTH, curves.HEIGHT),
         "galleries": galleries.galleries(model, source, **options) if model else [],
         "latent_map": latents.latent_map(model, source, **options) if model and source else None,
-        "map_size": latents.SIZE,
         "settings": facts.settings(record),
         "sources": " ".join(record.config.source.split()),
     }

@@ -1,1 +1,1 @@
-"""The CelebA study: what it trains, measures and draws."""
+"""The CelebA study: what it trains, measures, draws and says."""

@@ -1,18 +1,20 @@
-"""The images behind Figures 6, 8 and 9 and behind the comparison with and without a GAN."""
+"""Figures 6 to 9 of the CelebA study, and faces with and without a GAN side by side."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
+from sklearn.decomposition import PCA
 
 from tf_jmvae import data
 from tf_jmvae.editing import edit, infer_attributes
 from tf_jmvae.models import MultimodalVAE
-from tf_jmvae.studies import figures as drawing
+from tf_jmvae.report.plots import image_grid, plain, show_image
 from tf_jmvae.studies.celeba.measurements import generate
-from tf_jmvae.studies.celeba.plan import Scale
 from tf_jmvae.studies.collector import COMPARED, Models
-from tf_jmvae.studies.comparison import TITLES
+from tf_jmvae.studies.figures import COLORS, bounds_over_steps, images_over_steps
+from tf_jmvae.studies.plan import Scale
 
 __all__ = ["figures", "pictures"]
 
@@ -21,6 +23,7 @@ _DIRECTION = {"x-given-w": "images from attributes, log p(x | w)"}
 _EXAMPLES = ("Eyeglasses", "Blond_Hair", "Bald", "Wearing_Hat", "Bangs", "Goatee", "Gray_Hair", "Smiling")
 # Figure 8: the rows of the paper, and what they change.
 _VARIATIONS = {"Base": {}, "Not Male": {"Male": -2}, "Bald": {"Bald": 2}, "Smiling": {"Smiling": 2}}
+_GREY = "#7f8c8d"
 _ZETA = 0.6  # variance of epsilon there
 _FACES, _POINTS = 7, 150
 # Figure 9: portraits by what they are, and the edits.
@@ -34,23 +37,15 @@ _EDITED = ("Smiling", "Eyeglasses", "Male", "Blond_Hair", "Bald", "Young")
 
 def figures(
     scale: Scale, models: Models, source: data.Source, measured: Mapping[str, Any], seed: int
-) -> dict[str, Callable[[str], None]]:
-    """Functions that draw each figure to a path, by its name."""
+) -> dict[str, Figure]:
+    """Every figure by its name."""
     drawn = pictures(models, source, scale, seed)
-    panels = {
-        TITLES[model]: (
-            [drawn["examples"], *rows],
-            ["real", *("" if model == "jmvae-kl" else str(step) for step in scale.steps)],
-        )
-        for model, rows in drawn["steps"].items()
-    }
-    shown = drawing.curves(measured, "figure-7", "x-given-w", list(drawn["steps"]))
     return {
-        "figure-6": lambda path: drawing.figure_3(panels, path),
-        "figure-7": lambda path: drawing.figure_4({"x-given-w": shown}, path, _DIRECTION),
-        "figure-8": lambda path: drawing.figure_8(drawn["variations"], drawn["latents"], path),
-        "figure-9": lambda path: drawing.figure_9(drawn["edits"], path),
-        "gan": lambda path: drawing.comparison(drawn["comparison"], path),
+        "figure-6": images_over_steps(drawn["steps"], scale.steps, above={"real": drawn["examples"]}),
+        "figure-7": bounds_over_steps(measured, "figure-7", _DIRECTION),
+        "figure-8": _varied_faces(drawn["variations"], drawn["latents"]),
+        "figure-9": _edited_portraits(drawn["edits"]),
+        "gan": _with_and_without_a_gan(drawn["comparison"]),
     }
 
 
@@ -128,3 +123,44 @@ def _edits(model: MultimodalVAE, portrait: np.ndarray) -> list[tuple[str, np.nda
         title = f"{'not ' if value < 0 else ''}{name.replace('_', ' ')}"
         cells.append((title, edit(model, portrait, {name: value})))
     return cells
+
+
+def _varied_faces(variations: Mapping[str, np.ndarray], latents: Mapping[str, np.ndarray]) -> Figure:
+    """Mean face and random faces for each change of attributes, and where their z lie by their first two
+    principal components.
+    """
+    columns = len(next(iter(variations.values())))
+    figure = Figure(figsize=(0.95 * columns + 5.2, 4.4), layout="constrained", dpi=100)
+    left, right = figure.subfigures(1, 2, width_ratios=(0.95 * columns + 1.2, 4.0))
+    image_grid(left, list(variations.values()), list(variations), ["mean", "random"])
+    points = PCA(2).fit(np.concatenate(list(latents.values())))
+    axis = plain(right.subplots())
+    for color, (title, z) in zip((_GREY, *COLORS), latents.items(), strict=True):
+        placed = points.transform(z)
+        axis.scatter(*placed[1:].T, s=9, alpha=0.5, linewidths=0, color=color, label=title)
+        axis.scatter(*placed[0], s=130, marker="*", color=color, edgecolors="black", linewidths=0.8, zorder=3)
+    axis.set_title("z: random faces, and mean faces (stars)", fontsize=10)
+    axis.set_xlabel("first principal component", fontsize=9)
+    axis.set_ylabel("second principal component", fontsize=9)
+    axis.legend(fontsize=9, frameon=False)
+    return figure
+
+
+def _edited_portraits(portraits: Sequence[Sequence[tuple[str, np.ndarray]]]) -> Figure:
+    """Unseen portraits, their reconstructions, and edits of single attributes."""
+    columns = len(portraits[0])
+    figure = Figure(figsize=(1.35 * columns, 1.6 * len(portraits)), layout="constrained", dpi=100)
+    grid = figure.subplots(len(portraits), columns, squeeze=False)
+    for axes, cells in zip(grid, portraits, strict=True):
+        for axis, (title, image) in zip(axes, cells, strict=True):
+            show_image(axis, image)
+            axis.set_title(title, fontsize=10)
+    return figure
+
+
+def _with_and_without_a_gan(rows: Mapping[str, np.ndarray]) -> Figure:
+    """The same faces and attributes with and without a GAN."""
+    columns = len(next(iter(rows.values())))
+    figure = Figure(figsize=(1.1 * columns + 1.5, 1.1 * len(rows)), layout="constrained", dpi=100)
+    image_grid(figure, list(rows.values()), list(rows))
+    return figure

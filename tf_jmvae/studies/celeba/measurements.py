@@ -12,17 +12,19 @@ import tensorflow as tf
 from tf_jmvae import data
 from tf_jmvae.evaluation import attribute_accuracy
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
-from tf_jmvae.studies import classifier
-from tf_jmvae.studies.celeba.plan import UNWEIGHTED, Scale
+from tf_jmvae.studies.celeba import classifier
+from tf_jmvae.studies.celeba.image_quality import frechet_distance, gradient_magnitude
+from tf_jmvae.studies.celeba.plan import UNWEIGHTED
+from tf_jmvae.studies.classifier import load_or_train
 from tf_jmvae.studies.collector import ROWS, Collector, Models, scores
-from tf_jmvae.studies.image_quality import frechet_distance, gradient_magnitude
+from tf_jmvae.studies.plan import Scale
 from tf_jmvae.studies.study import Measurement
 
-__all__ = ["JUDGED", "generate", "measurements"]
+__all__ = ["CLASSIFIED", "generate", "measurements"]
 
-# The models whose images the judge sees, each with whether it needs steps.
-JUDGED = dict.fromkeys(("jmvae-kl", "jmvae-kl-gan", "cmma-x", "cvae-x"), False)
-JUDGED |= dict.fromkeys(("jmvae", "hierarchical-jmvae"), True)
+# The models whose images the classifier sees, each with whether it iterates.
+CLASSIFIED = dict.fromkeys(("jmvae-kl", "jmvae-kl-gan", "cmma-x", "cvae-x"), False)
+CLASSIFIED |= dict.fromkeys(("jmvae", "hierarchical-jmvae", UNWEIGHTED), True)
 _BATCH = 200
 
 
@@ -30,26 +32,22 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
     """All measurements, in an order that loads each model once."""
     collector = Collector(models, seed)
     test, names, size = source.test, source.class_names, len(source.test["x"])
-    first = {name: values[: scale.figure_7_size] for name, values in test.items()}
+    first = {name: values[: scale.figure_size] for name, values in test.items()}
 
     @functools.cache
-    def judge() -> keras.Model:
-        options = {"epochs": scale.judge_epochs, "seed": seed, "channels": scale.judge_channels}
-        train = functools.partial(classifier.of_attributes, source, **options)
-        return classifier.load_or_train(
-            folder / "attribute_classifier.keras", train, seed=seed, precision="mixed_bfloat16"
-        )
+    def trained() -> keras.Model:
+        train = functools.partial(classifier.of_attributes, source, seed=seed, **scale.classifier)
+        return load_or_train(folder / "attribute_classifier.keras", train, seed=seed, precision="mixed_bfloat16")
 
-    def judged(images: Callable[[], np.ndarray], quantity: str) -> dict[str, Any]:
-        found = classifier.aucs(judge(), images(), test["w"], names)
+    def classified(images: Callable[[], np.ndarray], quantity: str) -> dict[str, Any]:
+        found = classifier.aucs(trained(), images(), test["w"], names)
         return {"quantity": f"AUC of {quantity}", "by_attribute": found, "mean": float(np.mean(list(found.values())))}
 
-    def looked_at(images: Callable[[], np.ndarray], quantity: str) -> dict[str, Any]:
-        made = images()
-        real = classifier.features(judge(), test["x"])
+    def sharpness(images: Callable[[], np.ndarray], quantity: str) -> dict[str, Any]:
+        made, real = images(), classifier.features(trained(), test["x"])
         title = f"mean gradient magnitude of {quantity}"
-        found = scores(title, "grey levels per pixel", gradient_magnitude(made), test, seed)
-        return {**found, "frechet_distance": frechet_distance(classifier.features(judge(), made), real)}
+        found = scores(title, "pixel values per pixel", gradient_magnitude(made), test, seed)
+        return {**found, "frechet_distance": frechet_distance(classifier.features(trained(), made), real)}
 
     def generated(model: str, **options: Any) -> np.ndarray:
         return generate(models(model), test["w"], seed=seed, **options)
@@ -60,22 +58,23 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
     collector.add_table("table-2", ROWS, test, scale)
     collector.add_steps("figure-7", ("x-given-w",), first, scale)
     named = {row: (trained["w"], initial) for row, (trained, initial) in ROWS.items() if row != "cvae-prior"}
-    named |= {model: (model, None) for model in ("jmvae-kl-gan", *([UNWEIGHTED] if scale.unweighted else []))}
+    named |= {model: (model, None) for model in ("jmvae-kl-gan", UNWEIGHTED) if model in scale.trainings}
     for row, (model, initial) in named.items():
         options = {"iterated_sampling": IteratedSampling(scale.num_steps, initial)}
         collector.add(f"attributes/{row}", model, attribute_accuracy, test, **options)
 
-    for model, iterates in (JUDGED | ({UNWEIGHTED: True} if scale.unweighted else {})).items():
+    for model in filter(scale.trainings.__contains__, CLASSIFIED):
+        iterates = CLASSIFIED[model]
         for steps in (1, scale.num_steps) if iterates else (1,):
             images = functools.partial(generated, model, num_steps=steps)
             quantity = f"images of {model} from attributes, " + (f"{steps} steps" if iterates else "z at its mean")
-            add(f"judge/{model}/{steps}", model, judged, images, quantity, cost=size * steps)
+            add(f"classifier/{model}/{steps}", model, classified, images, quantity, cost=size * steps)
     for model in ("jmvae-kl", "jmvae-kl-gan"):
         images = functools.partial(generated, model, latent="sample")
-        add(f"sharpness/{model}", model, looked_at, images, f"images of {model} from attributes, z ~ q(z | w)")
+        add(f"sharpness/{model}", model, sharpness, images, f"images of {model} from attributes, z ~ q(z | w)")
 
-    add("judge/real", "", judged, lambda: test["x"], "real images")
-    add("sharpness/real", "", looked_at, lambda: test["x"], "real images")
+    add("classifier/real", "", classified, lambda: test["x"], "real images")
+    add("sharpness/real", "", sharpness, lambda: test["x"], "real images")
     add("attributes/majority", "", _majority, source, seed)
     add("figure-7/mean-image", "jmvae-kl", lambda: _mean_image(models("jmvae-kl"), first["x"], seed))
     return collector.measurements()
@@ -108,5 +107,5 @@ def _mean_image(model: MultimodalVAE, images: np.ndarray, seed: int) -> dict[str
 def _majority(source: data.Source, seed: int) -> dict[str, Any]:
     """How often each attribute has the value that most training images have."""
     guess = np.where(source.train["w"].mean(axis=0) > 0, 1, -1)
-    shares = (source.test["w"] == guess).mean(axis=1)
-    return scores("w is what most training images have", "attribute accuracy", shares, source.test, seed)
+    right = (source.test["w"] == guess).mean(axis=1)
+    return scores("w is what most training images have", "attribute accuracy", right, source.test, seed)

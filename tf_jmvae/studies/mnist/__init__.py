@@ -1,1 +1,1 @@
-"""The MNIST study: what it trains, measures and draws."""
+"""The MNIST study: what it trains, measures, draws and says."""

@@ -18,10 +18,11 @@ from tf_jmvae.evaluation import (
     marginal_log_likelihood,
 )
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
-from tf_jmvae.studies import classifier
+from tf_jmvae.studies.classifier import load_or_train
 from tf_jmvae.studies.collector import COMPARED, Collector, Models, scores
 from tf_jmvae.studies.collector import ROWS as PAPER_ROWS
-from tf_jmvae.studies.mnist.plan import Scale
+from tf_jmvae.studies.mnist.classifier import of_digits
+from tf_jmvae.studies.plan import Scale
 from tf_jmvae.studies.study import Measurement
 
 __all__ = ["ROWS", "measurements"]
@@ -37,18 +38,18 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
     add = collector.add
 
     @functools.cache
-    def judge() -> keras.Model:
-        train = functools.partial(classifier.of_digits, source, epochs=scale.classifier_epochs)
-        return classifier.load_or_train(folder / "classifier.keras", train, seed=seed)
+    def classifier() -> keras.Model:
+        train = functools.partial(of_digits, source, **scale.classifier)
+        return load_or_train(folder / "classifier.keras", train, seed=seed)
 
-    def judged(model: MultimodalVAE, examples: Mapping[str, Any], **options: Any) -> Estimate:
-        return conditional_coherence(model, examples, classifier=judge(), labels=labels, **options)
+    def coherence(model: MultimodalVAE, examples: Mapping[str, Any], **options: Any) -> Estimate:
+        return conditional_coherence(model, examples, classifier=classifier(), labels=labels, **options)
 
-    def judged_jointly(model: MultimodalVAE, examples: Mapping[str, Any], seed: int, verbose: int) -> Estimate:
-        return joint_coherence(model, classifiers={"x": judge()}, num_samples=len(labels), seed=seed, verbose=verbose)
+    def coherence_of_both(model: MultimodalVAE, examples: Mapping[str, Any], **options: Any) -> Estimate:
+        return joint_coherence(model, classifiers={"x": classifier()}, num_samples=len(labels), **options)
 
     test, labels = source.test, source.test["w"].argmax(-1)
-    first = {name: values[: scale.figure_4_size] for name, values in test.items()}
+    first = {name: values[: scale.figure_size] for name, values in test.items()}
     samples = {"num_samples": scale.importance_samples}
 
     collector.add_table("table-1", ROWS, test, scale)
@@ -57,11 +58,11 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
             iteration = IteratedSampling(scale.num_steps, initial)
             options = {"target": target, "given": given, "iterated_sampling": iteration}
             if target == "x":
-                add(f"coherence/{row}/x-from-w", trained["x"], judged, test, **options)
+                add(f"coherence/{row}/x-from-w", trained["x"], coherence, test, **options)
             else:
                 add(f"coherence/{row}/w-from-x", trained["w"], conditional_coherence, test, **options)
         if trained["x"] == trained["w"]:
-            add(f"coherence/{row}/joint", trained["x"], judged_jointly, test)
+            add(f"coherence/{row}/joint", trained["x"], coherence_of_both, test)
 
     collector.add_steps("figure-4", ("x-given-w", "w-given-x"), first, scale)
     for model in COMPARED:
@@ -79,7 +80,7 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
     add("importance/jmvae-kl-0.1/x-given-w", "jmvae-kl-0.1", conditional_log_likelihood, test, **options, **samples)
 
     def accuracy() -> dict[str, Any]:
-        right = judge().predict(test["x"], batch_size=500, verbose=0).argmax(-1) == labels
+        right = classifier().predict(test["x"], batch_size=500, verbose=0).argmax(-1) == labels
         return scores("real x is of its class", "accuracy", right.astype(float), test, seed)
 
     collector.add_measurement("coherence/classifier", "", accuracy, len(labels))
@@ -98,7 +99,7 @@ def _latents(models: Models, name: str, test: Mapping[str, np.ndarray], scale: S
     area = {key: float(np.sqrt(np.linalg.det(np.cov(z.T)))) for key, z in points.items()}
     rounded = {key: np.round(z.astype(float), 4).tolist() for key, z in points.items()}
     return {
-        "quantity": "area of z from w alone, as a share of that from all modalities (root of det cov)",
+        "quantity": "area of z from w alone, as a fraction of that from all modalities (root of det cov)",
         "mean": area["w"] / area["all"],
         "num_examples": len(batch["w"]),
         "seed": seed,

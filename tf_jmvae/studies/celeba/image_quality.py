@@ -12,7 +12,7 @@ __all__ = ["frechet_distance", "gradient_magnitude"]
 
 
 def gradient_magnitude(images: np.ndarray) -> np.ndarray:
-    """The mean length of the brightness gradient of each image, uint8 RGB `[N, H, W, 3]`, in grey levels per pixel."""
+    """The mean length of the brightness gradient of each image, uint8 RGB `[N, H, W, 3]`, in pixel values per pixel."""
     grey = images.astype(np.float64).mean(axis=-1)
     down, right = np.diff(grey, axis=1)[:, :, :-1], np.diff(grey, axis=2)[:, :-1]
     return np.hypot(down, right).mean(axis=(1, 2))

@@ -3,17 +3,36 @@
 from tf_jmvae import callbacks, data, distributions, evaluation, heads, images, networks, optimizers, serving
 from tf_jmvae.editing import edit, infer_attributes
 from tf_jmvae.modality import Modality
-from tf_jmvae.models import *  # noqa: F403
-from tf_jmvae.models import __all__ as _models
+from tf_jmvae.models import (
+    CMMA,
+    CVAE,
+    JMVAE,
+    JMVAEKL,
+    JMVAEKLGAN,
+    VAE,
+    HierarchicalJMVAE,
+    IteratedSampling,
+    MultimodalVAE,
+    Term,
+)
 from tf_jmvae.serving import hub
 from tf_jmvae.serving.opening import open_model
 from tf_jmvae.specs import Preprocessing
 from tf_jmvae.training.build import from_preset
 
 __all__ = [
-    *_models,
+    "CMMA",
+    "CVAE",
+    "JMVAE",
+    "JMVAEKL",
+    "JMVAEKLGAN",
+    "VAE",
+    "HierarchicalJMVAE",
+    "IteratedSampling",
     "Modality",
+    "MultimodalVAE",
     "Preprocessing",
+    "Term",
     "callbacks",
     "data",
     "distributions",

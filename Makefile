@@ -1,5 +1,5 @@
 # Every target sets up what it needs in .venv; nothing is installed by hand.
-PYTHON ?= $(firstword $(foreach name,python3.11 python3,$(shell command -v $(name))))
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed

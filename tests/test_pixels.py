@@ -126,7 +126,7 @@ def test_signatures_of_bytes_read_them_so_too(celeba, opened):
 
 
 def test_the_page_prepares_them_so(celeba, opened):
-    pytest.importorskip("gradio", reason="needs Gradio: pip install '.[demo]'")
+    pytest.importorskip("gradio", reason="needs Gradio: pip install 'tf-jmvae[demo]'")
     from tf_jmvae.demo.drawings import prepare
     from tf_jmvae.demo.interface import DemoModel
 

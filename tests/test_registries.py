@@ -231,7 +231,7 @@ def test_an_exported_model_generates_them_and_checks_values_by_the_likelihood(fi
 
 
 def test_the_demo_shows_them(finished):
-    pytest.importorskip("gradio", reason="needs Gradio: pip install '.[demo]'")
+    pytest.importorskip("gradio", reason="needs Gradio: pip install 'tf-jmvae[demo]'")
     from tf_jmvae.demo import generate, recognise, walk
     from tf_jmvae.demo.interface import DemoModel
 

@@ -90,7 +90,7 @@ def test_an_output_that_is_no_png_is_refused_before_any_work(folder, capsys):
 def test_without_opencv_the_message_says_what_to_install(folder, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "cv2", None)
     assert _edit(folder, "--crop", "face") == 1
-    assert "pip install '.[faces]'" in capsys.readouterr().err
+    assert 'pip install "tf-jmvae[faces]"' in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_model_is_named(folder, capsys):

@@ -155,7 +155,7 @@ def test_the_face_crop_leaves_out_and_counts_images_without_a_face(made, read, c
 
 def test_the_face_crop_without_opencv_leaves_nothing(read, cache, monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(ImportError, match=r"pip install '\.\[faces\]'"):
+    with pytest.raises(ImportError, match=r'pip install "tf-jmvae\[faces\]"'):
         read(crop="face")
     assert list(cache.iterdir()) == []
 

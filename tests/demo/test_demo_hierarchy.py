@@ -9,7 +9,7 @@ from two_layers import CLASSES, PICTURES, two_layers
 import tf_jmvae as tj
 from tf_jmvae import cli
 
-pytest.importorskip("gradio", reason="needs Gradio: pip install '.[demo]'")
+pytest.importorskip("gradio", reason="needs Gradio: pip install 'tf-jmvae[demo]'")
 
 from tf_jmvae.demo import generate, interpolate, questions, recognise, walk
 from tf_jmvae.demo.interface import DemoModel

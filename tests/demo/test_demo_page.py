@@ -205,7 +205,7 @@ def test_every_tab_works_in_a_browser_without_a_network(browser, server, tmp_pat
 
 
 def test_a_port_that_is_taken_gives_the_next_one():
-    pytest.importorskip("gradio", reason="needs Gradio: pip install '.[demo]'")
+    pytest.importorskip("gradio", reason="needs Gradio: pip install 'tf-jmvae[demo]'")
     from tf_jmvae.demo.server import free_port
 
     with socket.socket() as taken:
@@ -225,7 +225,7 @@ def test_a_port_that_is_taken_gives_the_next_one():
     ],
 )
 def test_a_host_or_port_that_cannot_be_used_is_refused(host, port, message):
-    pytest.importorskip("gradio", reason="needs Gradio: pip install '.[demo]'")
+    pytest.importorskip("gradio", reason="needs Gradio: pip install 'tf-jmvae[demo]'")
     with pytest.raises(ValueError, match=message):
         demo.launch(host=host, port=port, open_browser=False)
 
@@ -233,7 +233,7 @@ def test_a_host_or_port_that_cannot_be_used_is_refused(host, port, message):
 def test_without_gradio_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", None)
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(ImportError, match=r"pip install '\.\[demo\]'"):
+    with pytest.raises(ImportError, match=r'needs gradio: pip install "tf-jmvae\[demo\]"'):
         demo.launch()
     assert signal.getsignal(signal.SIGTERM) is before
 

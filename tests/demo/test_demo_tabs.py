@@ -14,7 +14,7 @@ from portrait_model import NAMES, attributes_of, edited, portrait_model
 
 import tf_jmvae as tj
 
-pytest.importorskip("gradio", reason="needs Gradio: pip install '.[demo]'")
+pytest.importorskip("gradio", reason="needs Gradio: pip install 'tf-jmvae[demo]'")
 
 from tf_jmvae.demo import edit, generate, interpolate, questions, recognise, walk
 from tf_jmvae.demo.components import answer, drawing

@@ -256,7 +256,7 @@ def test_a_folder_that_cannot_be_locked_can_be_written_to(tmp_path, monkeypatch)
     def refuse(*_):
         raise OSError("No locks available")
 
-    monkeypatch.setattr(files.fcntl, "flock", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     with files.locked(tmp_path) as alone:
         assert not alone
     files.write_json(tmp_path / "a.json", 1)

@@ -552,7 +552,9 @@ def test_what_a_server_lacks_or_breaks_is_a_clear_error(folder, served, tmp_path
 def test_without_tensorflow_hub_only_urls_fail(exported, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_hub", None)
     assert is_plain(hub.load(exported))
-    with pytest.raises(ImportError, match=r"pip install tensorflow-hub\. Folders and archives .* load without it"):
+    with pytest.raises(
+        ImportError, match=r'unlike a folder or an archive, needs tensorflow_hub: pip install "tf-jmvae\[serving\]"'
+    ):
         hub.load("https://example.com/model.tar.gz")
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import pathlib
@@ -39,7 +38,7 @@ def replace_atomically(path: str | os.PathLike, write: Callable[[str], Any]) -> 
         temporary = path.with_name(".".join([f"{name}~{own}", *suffixes]))
         try:
             write(str(temporary))
-            with temporary.open("rb") as file:
+            with temporary.open("r+b") as file:  # Windows flushes only what may be written
                 os.fsync(file.fileno())
             temporary.replace(path)
         finally:
@@ -75,11 +74,13 @@ def explained(path: str | os.PathLike) -> Iterator[None]:
 def locked(folder: str | os.PathLike, *, wait: bool = True) -> Iterator[bool]:
     """Keeps other threads and processes that ask for it out of a folder; gives whether it could.
 
-    With `wait` it could not only where a file system has no locks for folders, as some network's.
+    With `wait` it could not only where there are no locks for folders, as on Windows and some network file systems.
     """
     with contextlib.ExitStack() as stack:
         alone = False
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl  # which Windows lacks
+
             descriptor = os.open(folder, os.O_RDONLY)
             stack.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,23 +1,19 @@
-"""Where the pre-trained model is."""
+"""The pre-trained models that come with the package, by their names."""
 
 from pathlib import Path
 
-__all__ = ["default_model"]
+__all__ = ["NAMES", "default_model", "located"]
 
-_PRETRAINED = Path("saved_models/mnist_jmvae_kl")
-_CHECKOUT = Path(__file__).resolve().parents[2]
+NAMES = ("mnist_jmvae_kl",)
+_INSTALLED = Path(__file__).resolve().parents[1] / "pretrained"
+_FOLDER = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).resolve().parents[2] / "saved_models"  # of a checkout
 
 
 def default_model() -> Path:
-    """The pre-trained model, in the current folder or in the checkout of this package.
+    """The folder of the pre-trained model of MNIST."""
+    return _FOLDER / NAMES[0]
 
-    Raises:
-      FileNotFoundError: it is in neither.
-    """
-    for folder in (Path(), _CHECKOUT):
-        if (folder / _PRETRAINED).is_dir():
-            return folder / _PRETRAINED
-    raise FileNotFoundError(
-        f"The pre-trained model {_PRETRAINED} is not here. Name a model: the folder of a run, a model.keras, or an "
-        "exported SavedModel. 'tf-jmvae train' makes one."
-    )
+
+def located(handle: str) -> str:
+    """The folder of a pre-trained model for its name; anything else, and a path that exists, stays as it is."""
+    return str(_FOLDER / handle) if handle in NAMES and not Path(handle).exists() else handle

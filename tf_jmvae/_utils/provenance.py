@@ -1,5 +1,6 @@
 """Where a result comes from: versions and the commit."""
 
+import contextlib
 import platform
 import subprocess
 from importlib import metadata
@@ -26,8 +27,11 @@ def environment(results: str | None = None) -> dict[str, Any]:
         others = ["--", ".", f":(exclude){results}"] if results else []
         changes = _git(here, "status", "--porcelain", "--untracked-files=no", *others)
         dirty = None if changes is None else bool(changes)
-    versions = {name: metadata.version(name) for name in _PACKAGES}
-    return {"versions": {"python": platform.python_version(), **versions}, "commit": commit, "dirty": dirty}
+    versions = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):  # an extra that is not installed
+            versions[name] = metadata.version(name)
+    return {"versions": versions, "commit": commit, "dirty": dirty}
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from tf_jmvae._utils.pretrained import located
 from tf_jmvae.cli.options import Common, default, metavar
 from tf_jmvae.cli.startup import load_tensorflow
 
@@ -14,12 +15,12 @@ __all__ = ["Options", "run"]
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Common):
-    """Try a model in the browser, until Ctrl-C. It needs pip install '.[demo]'.
+    """Try a model in the browser, until Ctrl-C. It needs pip install 'tf-jmvae[demo]'.
 
     Examples:
       tf-jmvae demo
       tf-jmvae demo runs/mnist-jmvae-kl --port 8080
-      tf-jmvae demo saved_models/mnist_jmvae_kl --host 0.0.0.0 --no-browser
+      tf-jmvae demo mnist_jmvae_kl --host 0.0.0.0 --no-browser
     """
 
     model: Annotated[str | None, tyro.conf.Positional, metavar("[MODEL]"), default("the pre-trained MNIST model")] = (
@@ -38,14 +39,9 @@ def run(options: Options) -> None:
     """Serves the page until it is interrupted."""
     if not 0 <= options.port < 2**16:
         raise ValueError(f"--port must lie between 0 and {2**16 - 1}; got {options.port}.")
-    if options.model is not None and "://" not in options.model and not Path(options.model).exists():
+    if options.model is not None and "://" not in options.model and not Path(located(options.model)).exists():
         raise FileNotFoundError(f"There is no model {options.model}.")
     load_tensorflow(debug=options.debug)
-    try:
-        from tf_jmvae import demo
+    from tf_jmvae import demo
 
-        demo.launch(options.model, host=options.host, port=options.port, open_browser=not options.no_browser)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "tf_jmvae":
-            raise
-        raise ImportError(f"The demo needs {error.name}: pip install '.[demo]'.") from error
+    demo.launch(options.model, host=options.host, port=options.port, open_browser=not options.no_browser)

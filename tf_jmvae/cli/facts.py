@@ -1,13 +1,12 @@
 """What `info` says, as data."""
 
-import contextlib
 import math
 import os
 from pathlib import Path
 from typing import Any
 
 import tf_jmvae
-from tf_jmvae._utils.pretrained import default_model
+from tf_jmvae._utils.pretrained import default_model, located
 from tf_jmvae.specs import ModelSpec
 from tf_jmvae.training import presets
 
@@ -21,9 +20,6 @@ def installation() -> dict[str, Any]:
     from tf_jmvae._utils.provenance import environment
     from tf_jmvae.data.prepared import cache_folder
 
-    pretrained = None
-    with contextlib.suppress(FileNotFoundError):
-        pretrained = str(default_model())
     tfds = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
     hub = os.environ.get("TFHUB_CACHE_DIR", "a temporary folder; TFHUB_CACHE_DIR names another")
     return {
@@ -31,7 +27,7 @@ def installation() -> dict[str, Any]:
         **environment(),
         "devices": [_device(device) for device in tf.config.list_physical_devices()],
         "presets": presets.names(),
-        "pretrained_model": pretrained,
+        "pretrained_model": str(default_model()),
         "folders": {
             "datasets": str(Path(tfds).expanduser()),
             "prepared photographs": str(cache_folder()),
@@ -50,7 +46,7 @@ def of_model(handle: str) -> dict[str, Any]:
         raise ValueError(f"info reads models on this machine; got the URL {handle}. Download and unpack it first.")
     from tf_jmvae.serving import opening
 
-    path = Path(handle).expanduser()
+    path = Path(located(handle)).expanduser()
     if file := opening.keras_file(path):
         return _trained(file)
     if opening.is_exported(path):
@@ -61,10 +57,10 @@ def of_model(handle: str) -> dict[str, Any]:
 def _trained(file: Path) -> dict[str, Any]:
     from tf_jmvae.evaluation.planned import directions
     from tf_jmvae.serving.opening import ADVICE
-    from tf_jmvae.training import run
+    from tf_jmvae.training.run_folder import describe, load_model
 
-    model = run.load_model(file, advice=ADVICE)
-    record = run.describe(file.parent)
+    model = load_model(file, advice=ADVICE)
+    record = describe(file.parent)
     weights = {"trainable": model.trainable_weights, "other": model.non_trainable_weights}
     return {
         "path": str(file),

@@ -21,11 +21,11 @@ class Options(Common):
     Examples:
       tf-jmvae info
       tf-jmvae info runs/mnist-jmvae-kl
-      tf-jmvae info saved_models/mnist_jmvae_kl --json
+      tf-jmvae info mnist_jmvae_kl --json
     """
 
     model: Annotated[str | None, tyro.conf.Positional, metavar("[MODEL]"), default("the installation")] = None
-    """The folder of a run, a model.keras, or the folder of an exported SavedModel."""
+    """The folder of a run, a model.keras, an exported SavedModel, or the name of a pre-trained one."""
     json: bool = False
     """For programs."""
 
@@ -48,7 +48,7 @@ def _installation(found: dict[str, Any]) -> str:
         **found["versions"],
         "commit": _commit(found),
         "devices": ", ".join(found["devices"]),
-        "pre-trained model": found["pretrained_model"] or "not here",
+        "pre-trained model": found["pretrained_model"],
         **{f"{name} in": path for name, path in found["folders"].items()},
     }
     presets = "\n".join(f"  {name}" for name in found["presets"])

@@ -19,6 +19,7 @@ from typing import Any
 import tf_jmvae
 from tf_jmvae._utils.command import terminable
 from tf_jmvae._utils.errors import RunError
+from tf_jmvae._utils.extras import extra
 
 __all__ = ["VERBS", "main"]
 
@@ -96,7 +97,8 @@ def _run(verb: str, argv: list[str], prog: str) -> int:
     debug, module = "--debug" in argv, None
     try:
         with terminable(_terminate), _quiet_warnings(debug):
-            module = importlib.import_module(f"tf_jmvae.cli.{verb}")
+            with extra("cli", "The command"):
+                module = importlib.import_module(f"tf_jmvae.cli.{verb}")
             module.run(_parse(module, argv, prog))
             sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has seen enough

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tf_jmvae._utils.extras import extra
 from tf_jmvae.data.sources import Source
 from tf_jmvae.registry import DATASETS
 
@@ -16,7 +17,8 @@ _TRAIN = 1437  # four fifths of scikit-learn's 1,797 images
 @DATASETS.register("digits")
 def digits() -> Source:
     """Grey images x `[N, 8, 8, 1]` throughout, as a digit of 8x8 is lost when binarised, and labels w."""
-    from sklearn.datasets import load_digits
+    with extra("data", "The dataset digits"):
+        from sklearn.datasets import load_digits
 
     loaded = load_digits()
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(loaded.target))

@@ -7,6 +7,7 @@ import zlib
 
 import numpy as np
 
+from tf_jmvae._utils.extras import extra
 from tf_jmvae.data import digits
 from tf_jmvae.data.sources import Source
 from tf_jmvae.registry import DATASETS
@@ -43,9 +44,11 @@ def read(data_dir: str | os.PathLike | None = None) -> tuple[Split, Split]:
 
     Raises:
       FileNotFoundError: `data_dir` lacks a file.
+      ImportError: tensorflow-datasets is missing, which comes with the extra `data`.
       OSError: a file is damaged, or there is neither a folder nor a network.
     """
-    import tensorflow_datasets as tfds
+    with extra("data", "The dataset mnist"):
+        import tensorflow_datasets as tfds
 
     config = None
     if data_dir is not None:

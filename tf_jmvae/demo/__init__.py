@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from tf_jmvae._utils.command import terminable
+from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.pretrained import default_model
 
 __all__ = ["launch"]
@@ -22,7 +23,7 @@ def launch(
     Args:
       model: what `tf_jmvae.open_model` opens by its name: the folder or archive of an exported model, a run's
         folder, a `.keras` file or the address of a served model; by default the pre-trained model of MNIST,
-        `saved_models/mnist_jmvae_kl` here or in the project's folder.
+        `"mnist_jmvae_kl"`.
       host: the address to listen at; any other than this machine's own, 127.0.0.1, lets others see the page.
       port: where; if it is taken, the next free one. 0 takes any.
       open_browser: show the page in the web browser.
@@ -66,10 +67,8 @@ def _serving(model: str | os.PathLike | None, *, host: str, port: int, open_brow
 
 def _with_gradio():
     """The modules that need Gradio."""
-    try:
-        import gradio  # noqa: F401 - the first to fail, with a message of ours
-    except ImportError as error:
-        raise ImportError(f"The page needs Gradio ({error}): pip install '.[demo]'") from error
+    with extra("demo", "The demo"):
+        import gradio  # noqa: F401
     from tf_jmvae.demo import server
     from tf_jmvae.demo.page import page
 

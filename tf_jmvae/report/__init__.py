@@ -1,1 +1,8 @@
-"""Pictures of what models do; the only place that imports matplotlib."""
+"""Pictures of what models do, and a run's page."""
+
+from tf_jmvae._utils.extras import extra
+
+with extra("report", "A report"):
+    import jinja2  # noqa: F401
+    import matplotlib  # noqa: F401
+    import sklearn  # noqa: F401

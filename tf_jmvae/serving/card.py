@@ -3,13 +3,14 @@
 import dataclasses
 import datetime
 import hashlib
+import itertools
 import json
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import pydantic
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_jmvae._utils.provenance import environment
@@ -25,45 +26,35 @@ _MAX_BYTES = 4 * 2**20
 _MOST_NAMED = 10
 _ADVICE = "Copy or download the folder again, or export the model anew."
 
-_Count = Annotated[int, pydantic.Field(ge=0)]
-_Positive = Annotated[int, pydantic.Field(ge=1)]
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, list) and all(size is None or (type(size) is int and size >= 0) for size in value)
 
 
-class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(strict=True)
-
-
-class _Tensor(_Strict):
-    dtype: str
-    shape: list[_Count | None]
-
-
-class _Signature(_Strict):
-    inputs: dict[str, _Tensor]
-    outputs: dict[str, _Tensor]
-
-
-class _File(_Strict):
-    bytes: _Count
-    sha256: Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
-
-
-class _Card(_Strict):
-    format: Annotated[int, pydantic.Field(ge=FORMAT, le=FORMAT)]
-    name: str
-    kind: str
-    modalities: dict[str, dict[str, Any]]
-    latent_dim: _Positive
-    signatures: dict[str, _Signature]
-    num_steps: _Count
-    num_samples: _Count
-    training: dict[str, Any]
-    metrics: dict[str, Any]
-    versions: dict[str, Any]
-    commit: str | None
-    dirty: bool | None
-    created: str
-    files: dict[str, _File]
+# The form of a card: in a dict the keys that must be there, in a list the form of all values of an object, and pairs of
+# what is expected and its test.
+_COUNT = ("a whole number of 0 or more", lambda value: type(value) is int and value >= 0)
+_TEXT = ("a text", lambda value: isinstance(value, str))
+_OBJECT = ("an object", lambda value: isinstance(value, dict))
+_TENSORS = [{"dtype": _TEXT, "shape": ("a list of sizes and nulls", _is_shape)}]
+_SHA256 = ("64 hexadecimal digits", lambda value: re.fullmatch("[0-9a-f]{64}", str(value)))
+_FORM = {
+    "format": (str(FORMAT), lambda value: type(value) is int and value == FORMAT),
+    "name": _TEXT,
+    "kind": _TEXT,
+    "modalities": [_OBJECT],
+    "latent_dim": ("a positive whole number", lambda value: type(value) is int and value > 0),
+    "signatures": [{"inputs": _TENSORS, "outputs": _TENSORS}],
+    "num_steps": _COUNT,
+    "num_samples": _COUNT,
+    "training": _OBJECT,
+    "metrics": _OBJECT,
+    "versions": _OBJECT,
+    "commit": ("a text or null", lambda value: isinstance(value, str | None)),
+    "dirty": ("true, false or null", lambda value: isinstance(value, bool | None)),
+    "created": _TEXT,
+    "files": [{"bytes": _COUNT, "sha256": _SHA256}],
+}
 
 
 def describe(spec: ModelSpec, num_samples: int, folder: Path) -> dict[str, Any]:
@@ -137,14 +128,26 @@ def read(folder: str | os.PathLike, *, links: bool = False) -> dict[str, Any]:
             "A newer version of tf_jmvae wrote it: install that one."
         )
     try:
-        _Card.model_validate(parsed)
+        if problems := list(itertools.islice(_problems(parsed, _FORM), _MOST_NAMED)):
+            raise ValueError("; ".join(problems))
         ModelSpec.from_json(parsed)
     except ValueError as error:
-        problems = error
-        if isinstance(error, pydantic.ValidationError):
-            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:_MOST_NAMED])
-        raise ValueError(f"{path} is no model card of format {FORMAT}: {_shortened(problems)}. {_ADVICE}") from error
+        raise ValueError(f"{path} is no model card of format {FORMAT}: {_shortened(error)}. {_ADVICE}") from error
     return parsed
+
+
+def _problems(value: Any, form: Any, place: str = "") -> Iterator[str]:
+    """What in a card is not of its form, with the place of it."""
+    expected, holds = form if isinstance(form, tuple) else _OBJECT
+    if not holds(value):
+        yield f"{place}: expected {expected}, got {type(value).__name__ if isinstance(value, dict | list) else value}"
+    elif not isinstance(form, tuple):
+        for key, part in form.items() if isinstance(form, dict) else ((key, form[0]) for key in value):
+            there = f"{place}.{key}".removeprefix(".")
+            if key in value:
+                yield from _problems(value[key], part, there)
+            else:
+                yield f"{there}: Field required"
 
 
 def verify(folder: str | os.PathLike, card: Mapping[str, Any], *, links: bool = False) -> None:

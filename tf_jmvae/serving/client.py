@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 from google.protobuf.message import Message
 
+from tf_jmvae._utils.extras import extra
+from tf_jmvae.serving.call_errors import CallError, ForeignAnswerError
 from tf_jmvae.serving.inference import InferenceModel
 from tf_jmvae.serving.request import Signature, signatures_of
-from tf_jmvae.serving.transports import CallError, ForeignAnswerError, GrpcTransport, RestTransport
 from tf_jmvae.specs import ModelSpec
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Client(InferenceModel):
       credentials: for gRPC over TLS, such as `grpc.ssl_channel_credentials()`; REST uses TLS with `https://`.
 
     Raises:
+      ImportError: grpc, requests or tensorflow_serving is missing, which come with the extra `serving`.
       ValueError: an argument is missing or makes no sense.
 
     Examples:
@@ -116,6 +118,8 @@ class Client(InferenceModel):
         self.timeout = timeout
         if protocol == "rest" and credentials is not None:
             raise ValueError("credentials are for gRPC; REST uses TLS with an address that starts with https://.")
+        with extra("serving", "Client"):
+            from tf_jmvae.serving.transports import GrpcTransport, RestTransport
         self._transport = (
             RestTransport(self.address, model, version, timeout)
             if protocol == "rest"

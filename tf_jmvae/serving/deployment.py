@@ -7,12 +7,16 @@ import warnings
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from google.protobuf import text_format
-from tensorflow_serving.config import model_server_config_pb2
 
+from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.files import locked, replace_atomically
 from tf_jmvae.serving import versions
+
+if TYPE_CHECKING:
+    from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 
 __all__ = ["write_deployment_files"]
 
@@ -54,8 +58,11 @@ def write_deployment_files(base_folder: str | os.PathLike, *, seen_as: str = "/m
 
     Raises:
       FileNotFoundError: there is no such folder.
+      ImportError: tensorflow_serving is missing, which comes with the extra `serving`.
       ValueError: it holds no exported model that a server can take, or a `models.config` that cannot be read.
     """
+    with extra("serving", "The list of models for TF Serving"):
+        import tensorflow_serving.config.model_server_config_pb2  # noqa: F401 - before anything is written
     folder, seen_as = Path(base_folder), seen_as.rstrip("/")
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder. Expected the folder that holds exported models.")
@@ -126,7 +133,9 @@ def _update_models(folder: Path, names: list[str], seen_as: str) -> None:
         _write(path, _with_entries(text, config, _entries(missing, seen_as)))
 
 
-def _parsed(text: str) -> model_server_config_pb2.ModelServerConfig | None:
+def _parsed(text: str) -> "ModelServerConfig | None":
+    from tensorflow_serving.config import model_server_config_pb2
+
     try:
         return text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
     except text_format.ParseError:
@@ -141,9 +150,9 @@ def _entries(names: Iterable[str], seen_as: str) -> str:
     )
 
 
-def _with_entries(text: str, config: model_server_config_pb2.ModelServerConfig, entries: str) -> str:
+def _with_entries(text: str, config: "ModelServerConfig", entries: str) -> str:
     """The file with more entries at the end of its list; its comments stay where the list ends with a brace."""
-    wanted = model_server_config_pb2.ModelServerConfig()
+    wanted = type(config)()
     wanted.CopyFrom(config)
     wanted.MergeFrom(_parsed(f"model_config_list {{\n{entries}}}"))
     for brace in reversed([match.start() for match in re.finditer("}", text)]):

@@ -15,6 +15,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tf_jmvae._utils import pretrained
+from tf_jmvae._utils.extras import extra
 from tf_jmvae.serving import archives, card, inspection, versions
 from tf_jmvae.serving.local import LocalModel
 from tf_jmvae.serving.request import Signature
@@ -24,7 +26,7 @@ __all__ = ["HubModel", "import_tensorflow_hub", "load"]
 
 _EXPECTED = (
     "Expected what model.export() wrote: the model's folder, one of its versions, an archive of either "
-    f"({', '.join(archives.SUFFIXES)}), or the URL of a .tar.gz."
+    f"({', '.join(archives.SUFFIXES)}), or the URL of a .tar.gz; or a pre-trained model: {', '.join(pretrained.NAMES)}."
 )
 _MOST_NAMED = 10
 
@@ -64,7 +66,8 @@ def load(handle: str | bytes | os.PathLike, *, allow_unsafe: bool = False) -> Hu
       handle: the model's folder `NAME`, of which the newest version is taken; the folder of a version,
         `NAME/VERSION`; an archive of either; or an `http(s)://` or `gs://` URL of a `.tar.gz` of either, which
         TensorFlow Hub downloads once and keeps in `$TFHUB_CACHE_DIR`. A leading `~` is the home folder. Versions
-        and files in a folder may be symbolic links, since their content is checked.
+        and files in a folder may be symbolic links, since their content is checked. A name that is no path here and
+        that of a pre-trained model, `"mnist_jmvae_kl"`, is found where the package is installed.
       allow_unsafe: load a graph even if its ops read or write files, use the network or run Python. Only for models
         that you trust like a program: such a graph may do whatever you may.
 
@@ -73,12 +76,12 @@ def load(handle: str | bytes | os.PathLike, *, allow_unsafe: bool = False) -> Hu
 
     Raises:
       FileNotFoundError: there is no such file or folder, or no exported model in it.
-      ImportError: a URL, but tensorflow_hub is not installed.
+      ImportError: a URL, but tensorflow_hub is missing, which comes with the extra `serving`.
       OSError: the URL cannot be downloaded.
       ValueError: the model is damaged, was changed after its export, or is unsafe to load; an archive holds links or
         paths that lead out of it, or is larger than `archives.MAX_BYTES`; or the handle is of another kind.
     """
-    handle = os.fsdecode(handle)
+    handle = pretrained.located(os.fsdecode(handle))
     if not _is_url(handle):
         handle = os.path.expanduser(handle)  # noqa: PTH111 - keeps "~" where there is no such user
     packed = not Path(handle).is_dir()
@@ -107,18 +110,16 @@ def import_tensorflow_hub() -> types.ModuleType:
     """`tensorflow_hub`, which imports `pkg_resources` to compare versions; setuptools 82 and later have none.
 
     Raises:
-      ImportError: it is not installed.
+      ImportError: it is missing; it comes with the extra `serving`.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
-        try:
-            return importlib.import_module("tensorflow_hub")
-        except ModuleNotFoundError as error:
-            if error.name != "pkg_resources":
-                raise ImportError(
-                    "tensorflow_hub downloads models, and is not installed: pip install tensorflow-hub. "
-                    "Folders and archives on this machine load without it."
-                ) from error
+        with extra("serving", "A model's URL, unlike a folder or an archive,"):
+            try:
+                return importlib.import_module("tensorflow_hub")
+            except ModuleNotFoundError as error:
+                if error.name != "pkg_resources":
+                    raise
     stand_in = types.ModuleType("pkg_resources")
     stand_in.parse_version = importlib.import_module("packaging.version").parse
     sys.modules["pkg_resources"] = stand_in

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tf_jmvae._utils import pretrained
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.models.iterated_sampling import options_of
 from tf_jmvae.serving import archives, hub, versions
@@ -28,7 +29,8 @@ def open_model(
 
     Args:
       handle: the folder of a run; a `.keras` file; a model of this package in memory; an exported model, as
-        `tf_jmvae.hub.load` takes it (a folder, an archive, the URL of an archive); or a model behind TF Serving,
+        `tf_jmvae.hub.load` takes it (a folder, an archive, the URL of an archive, the name of a pre-trained model); or
+        a model behind TF Serving,
         `"grpc://HOST:8500/v1/models/NAME"` or, over REST, `"http://HOST:8501/v1/models/NAME"`, where `/versions/NUMBER`
         may follow.
       iterated_sampling: of models that complete missing modalities: other options than their own, or another number of
@@ -52,7 +54,7 @@ def open_model(
         return LiveModel(handle, iterated_sampling=iterated_sampling, **options)
     if not isinstance(handle, str | os.PathLike):
         raise TypeError(f"Expected a path, an address or a model of tf_jmvae; got {type(handle).__name__}.")
-    handle = os.fsdecode(handle)
+    handle = pretrained.located(os.fsdecode(handle))
     path = Path(handle).expanduser()
     if server := _SERVER.fullmatch(handle):
         opened = _client(*server.groups(), **options)
@@ -87,7 +89,8 @@ def no_model(path: Path) -> FileNotFoundError:
     """The error to raise where a path leads to no model."""
     state = "holds none" if path.is_dir() else "is none" if path.exists() else "does not exist"
     return FileNotFoundError(
-        f"Expected the folder of a run, a model.keras, or the folder of an exported SavedModel; {path} {state}."
+        "Expected the folder of a run, a model.keras, the folder of an exported SavedModel, or a pre-trained model "
+        f"({', '.join(pretrained.NAMES)}); {path} {state}."
     )
 
 
@@ -97,9 +100,9 @@ def _client(scheme: str, host: str, name: str, version: str | None, **options: A
 
 
 def _live(file: Path, iterated_sampling: IteratedSampling | int | None, **options: Any) -> LiveModel:
-    from tf_jmvae.training import run
+    from tf_jmvae.training import run_folder
 
-    model, folder = run.load_model(file, advice=ADVICE), file.resolve().parent
+    model, folder = run_folder.load_model(file, advice=ADVICE), file.resolve().parent
     name = folder.name if file.name == "model.keras" else file.stem
-    options = {"name": name, "training": run.describe(folder)["training"], **options}
+    options = {"name": name, "training": run_folder.describe(folder)["training"], **options}
     return LiveModel(model, iterated_sampling=iterated_sampling, **options)

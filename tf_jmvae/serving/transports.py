@@ -28,9 +28,10 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from tf_jmvae.serving.call_errors import CallError, ForeignAnswerError
 from tf_jmvae.serving.request import Signature
 
-__all__ = ["CallError", "ForeignAnswerError", "GrpcTransport", "RestTransport"]
+__all__ = ["GrpcTransport", "RestTransport"]
 
 SIGNATURE_DEF = "signature_def"
 
@@ -46,26 +47,6 @@ _CODES = {
 }
 _LONGEST_WAIT_MS = 2000  # until a broken connection is tried again; gRPC's own is two minutes
 _CHUNK = 1 << 20
-
-
-class CallError(Exception):
-    """A call that failed: gRPC's name of the code, and what the server or the network said."""
-
-    def __init__(self, code: str, details: str):
-        super().__init__(code, details)  # both, or it could not be unpickled
-        self.code = code
-        self.details = details
-
-    def __str__(self) -> str:
-        return f"{self.code}: {self.details}"
-
-
-class ForeignAnswerError(CallError):
-    """Something answered that is no TF Serving."""
-
-    def __init__(self, details: str):
-        super().__init__("UNKNOWN", details)
-        self.args = (details,)
 
 
 class GrpcTransport:

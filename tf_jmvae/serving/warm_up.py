@@ -21,24 +21,34 @@ def write(folder: Path, name: str, made: Mapping[str, Endpoint]) -> None:
       name: the model's, as the server will know it.
       made: the endpoints by their signatures' names.
     """
-    from tensorflow_serving.apis import prediction_log_pb2
-
     path = folder / WARM_UP
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature, endpoint in made.items():
-            record = prediction_log_pb2.PredictionLog()
-            request = record.predict_log.request
-            request.model_spec.name = name
-            request.model_spec.signature_name = signature
-            for key, value in example(endpoint).items():
-                request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
-            writer.write(record.SerializeToString())
+            writer.write(_prediction_log(name, signature, example(endpoint)))
 
 
 def example(endpoint: Endpoint) -> dict[str, np.ndarray]:
     """One row for each input: zeros, or a small black image."""
     return {name: _row(spec) for name, spec in endpoint.inputs.items()}
+
+
+def _prediction_log(model: str, signature: str, inputs: Mapping[str, np.ndarray]) -> bytes:
+    """A `PredictionLog` as protocol buffers encode it, so that an export needs no package of TF Serving."""
+    model_spec = _field(1, model.encode()) + _field(3, signature.encode())
+    request = _field(1, model_spec)
+    for key, value in inputs.items():
+        request += _field(2, _field(1, key.encode()) + _field(2, tf.make_tensor_proto(value).SerializeToString()))
+    return _field(6, _field(1, request))  # predict_log.request
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A field of text, bytes or a message: its number and wire type 2, the length in groups of 7 bits, the content."""
+    length, size = b"", len(content)
+    while size > 127:
+        length += bytes([size & 127 | 128])
+        size >>= 7
+    return bytes([number << 3 | 2]) + length + bytes([size]) + content
 
 
 def _row(spec: tf.TensorSpec) -> np.ndarray:

@@ -1,17 +1,17 @@
 """Models from configurations and presets."""
 
 from collections.abc import Mapping
-from typing import Any
-
-import pydantic
+from typing import TYPE_CHECKING, Any
 
 from tf_jmvae import heads, networks
+from tf_jmvae._utils.extras import extra
 from tf_jmvae.modality import Modality
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.registry import MODELS
 from tf_jmvae.specs import Preprocessing
-from tf_jmvae.training.config import ConvolutionConfig, ModalityConfig, ModelConfig
-from tf_jmvae.training.presets import describe, load
+
+if TYPE_CHECKING:
+    from tf_jmvae.training.config import ModalityConfig, ModelConfig
 
 __all__ = ["build_model", "from_preset"]
 
@@ -27,11 +27,17 @@ def from_preset(preset: str, **overrides: Any) -> MultimodalVAE:
       A model of the preset's kind; `fit` takes the statistics of standardised modalities from its data.
 
     Raises:
+      ImportError: pydantic or tyro is missing, which come with the extra `cli`.
       ValueError: unknown preset or option, or a value that does not fit.
 
     Examples:
       >>> model = from_preset("mnist-jmvae-kl", alpha=0.1)
     """
+    with extra("cli", "A preset"):
+        import pydantic
+
+        from tf_jmvae.training.config import ModelConfig
+        from tf_jmvae.training.presets import describe, load
     config = load(preset)
     try:
         return build_model(ModelConfig.model_validate({**config.model.model_dump(), **overrides}), config.num_steps)
@@ -40,7 +46,7 @@ def from_preset(preset: str, **overrides: Any) -> MultimodalVAE:
 
 
 def build_model(
-    config: ModelConfig, num_steps: int = 1, preprocessing: Mapping[str, Preprocessing] | None = None
+    config: "ModelConfig", num_steps: int = 1, preprocessing: Mapping[str, Preprocessing] | None = None
 ) -> MultimodalVAE:
     """A new model from its configuration, with so many steps of iterated sampling.
 
@@ -55,20 +61,20 @@ def build_model(
     return MODELS.get(config.kind)(modalities, config.latent_dim, **options)
 
 
-def _modality(config: ModalityConfig, preprocessing: Preprocessing | None) -> Modality:
+def _modality(config: "ModalityConfig", preprocessing: Preprocessing | None) -> Modality:
     encoder, decoder, likelihood = config.encoder, config.decoder, config.likelihood
     projection = None
-    if isinstance(encoder, ConvolutionConfig):
-        encoder = networks.conv_encoder(encoder.filters, encoder.units, batch_norm=config.batch_norm)
-    else:
+    if isinstance(encoder, tuple):  # of widths
         encoder = networks.mlp(encoder, batch_norm=config.batch_norm)
-    if isinstance(decoder, ConvolutionConfig):
+    else:
+        encoder = networks.conv_encoder(encoder.filters, encoder.units, batch_norm=config.batch_norm)
+    if isinstance(decoder, tuple):
+        decoder = networks.mlp(decoder, batch_norm=config.batch_norm)
+    else:
         factor = 2 ** (len(decoder.filters) + 1)
         start = [size // factor for size in config.event_shape[:2]]
         decoder = networks.conv_decoder(decoder.filters, start=start, batch_norm=config.batch_norm)
         projection = networks.upsampling(config.event_shape[-1])
-    else:
-        decoder = networks.mlp(decoder, batch_norm=config.batch_norm)
     if projection is not None or config.variance or config.mean_activation:
         settings = {"variance": config.variance, "mean_activation": config.mean_activation}
         likelihood = heads.make(likelihood, projection=projection, **{k: v for k, v in settings.items() if v})

@@ -21,6 +21,7 @@ from tensorflow.python.eager import context
 
 from tf_jmvae import callbacks, data
 from tf_jmvae._utils.errors import RunError
+from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.files import replace_atomically, write_json
 from tf_jmvae._utils.provenance import environment
 from tf_jmvae.callbacks.divergence import non_finite
@@ -59,9 +60,12 @@ def train(
       neither write nor print.
 
     Raises:
+      ImportError: what draws the run's pictures is missing; it comes with the extra `report`.
       RunError: the folder holds another run, or files that are no run's; or another worker is lost.
       ValueError: data and model, or they and the devices, do not fit together.
     """
+    with extra("report", "A run with its pictures"):
+        import matplotlib  # noqa: F401 - before the training, not after it
     devices = connect(config.strategy)
     with devices.together(), _global_state_kept():
         return _train(devices, config, extra_callbacks, verbose if devices.is_chief else 0)

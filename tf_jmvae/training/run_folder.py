@@ -3,16 +3,19 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from tf_jmvae._utils.errors import RunError
+from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.files import explained, write_json
 from tf_jmvae._utils.provenance import environment
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
-from tf_jmvae.training.config import Config
 from tf_jmvae.training.foreign import foreign_names
+
+if TYPE_CHECKING:
+    from tf_jmvae.training.config import Config
 
 __all__ = [
     "TENSORBOARD",
@@ -36,17 +39,17 @@ _NOT_COMPARED = {"run_dir", "overwrite", "source", "strategy", "data.data_dir", 
 _NOT_DESCRIBED = {"run_dir", "overwrite", "strategy"}
 
 
-def default_run_dir(config: Config) -> Path:
+def default_run_dir(config: "Config") -> Path:
     """`runs/<preset>`, or the folder that the configuration names."""
     return config.run_dir or Path("runs") / config.preset
 
 
-def comparable(config: Config) -> dict[str, Any]:
+def comparable(config: "Config") -> dict[str, Any]:
     """The settings that make a run what it is, such as `training.epochs`."""
     return {key: value for key, value in _flat(config.model_dump(mode="json")).items() if key not in _NOT_COMPARED}
 
 
-def is_finished(run_dir: Path, config: Config, verbose: str | int) -> bool:
+def is_finished(run_dir: Path, config: "Config", verbose: str | int) -> bool:
     """Whether the folder holds this very run, finished.
 
     Raises:
@@ -60,7 +63,7 @@ def is_finished(run_dir: Path, config: Config, verbose: str | int) -> bool:
     return True
 
 
-def prepare(run_dir: Path, config: Config) -> None:
+def prepare(run_dir: Path, config: "Config") -> None:
     """Makes the folder ready to train in: new, or as an interrupted run left it.
 
     Raises:
@@ -90,7 +93,7 @@ def _recorded(run_dir: Path) -> dict[str, Any] | None:
     return recorded if isinstance(recorded, dict) and {"config", "versions"} <= recorded.keys() else None
 
 
-def _require_same(run_dir: Path, config: Config) -> None:
+def _require_same(run_dir: Path, config: "Config") -> None:
     advice = "Choose another folder with --run-dir, or delete that one (tf-jmvae train does with --overwrite)."
     before, now = comparable(read_config(run_dir, advice)), comparable(config)
     changed = [
@@ -102,12 +105,14 @@ def _require_same(run_dir: Path, config: Config) -> None:
         raise RunError(f"{run_dir} holds a run with other settings: {', '.join(changed)}. {advice}")
 
 
-def read_config(run_dir: Path, advice: str) -> Config:
+def read_config(run_dir: Path, advice: str) -> "Config":
     """The configuration that a run was started with; what was no option then has its default.
 
     Raises:
       RunError: the folder's config.json is missing, damaged, or not of this version.
     """
+    with extra("cli", "A run's configuration"):
+        from tf_jmvae.training.config import Config
     path = run_dir / "config.json"
     recorded = read_json(path, advice)
     try:

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_jmvae._utils import checks
+from tf_jmvae._utils.extras import extra
 from tf_jmvae.callbacks.tensorboard import projector
 from tf_jmvae.callbacks.tensorboard.event_files import event_files, keep_before
 from tf_jmvae.callbacks.tensorboard.generated import Direction
@@ -87,6 +88,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
       **options: of `keras.callbacks.TensorBoard`.
 
     Raises:
+      ImportError: TensorBoard is missing, which comes with the extra `report`.
       ValueError: a count that is not positive, or data that are not all modalities.
 
     Examples:
@@ -107,6 +109,8 @@ class TensorBoard(keras.callbacks.TensorBoard):
         write_graph: bool = True,
         **options: Any,
     ):
+        with extra("report", "The TensorBoard callback"):
+            import tensorboard  # noqa: F401 - Keras would miss it in the middle of the training
         super().__init__(log_dir=os.fspath(log_dir), write_graph=False, **options)
         self.pictures_every = checks.positive_integer("pictures_every", pictures_every)
         self.num_pictures = checks.positive_integer("num_pictures", num_pictures)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tf_jmvae._utils import checks
+from tf_jmvae._utils.extras import extra
 from tf_jmvae.data import prepared
 from tf_jmvae.data.celeba.arrays import PREPROCESSING, Collection, Picture, write
 from tf_jmvae.data.celeba.lists import ATTRIBUTES, Files, read_attributes, read_partition
@@ -154,7 +155,9 @@ def _from_folder(data_dir: str | os.PathLike) -> tuple[str, Callable[[], Collect
 def _from_tfds() -> tuple[str, Callable[[], Collection]]:
     """The same from tensorflow-datasets, which knows no names: an image is called by its file and place in it."""
     import tensorflow as tf
-    import tensorflow_datasets as tfds
+
+    with extra("data", "The dataset celeba without a data dir"):
+        import tensorflow_datasets as tfds
 
     builder = tfds.builder("celeb_a")
     try:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tf_jmvae._utils.extras import extra
+
 __all__ = ["ENLARGE", "MIN_HEIGHT", "crop_face"]
 
 ENLARGE = 1.3
@@ -49,14 +51,11 @@ def _inside(center: float, side: int, length: int) -> int:
 
 def _cascade() -> Any:
     """A cv2.CascadeClassifier of this thread's own."""
-    try:
+    with extra("faces", "Finding faces, unlike crop='center',"):
         import cv2
 
-        cv2.CascadeClassifier  # noqa: B018  # OpenCV 5 has it no more
-    except (ImportError, AttributeError) as error:
-        raise ImportError(
-            f"Finding faces needs OpenCV 4 ({error}). Install it by: pip install '.[faces]', or crop='center'."
-        ) from error
+        if not hasattr(cv2, "CascadeClassifier"):
+            raise ModuleNotFoundError(f"OpenCV {cv2.__version__} has no face detector", name="OpenCV 4")
     if not hasattr(_threads, "cascade"):
         _threads.cascade = cv2.CascadeClassifier(cv2.data.haarcascades + _CASCADE)
     return _threads.cascade

@@ -32,7 +32,8 @@ setup(
     install_requires=[
         "tensorflow>=2.21,<2.22",
         "tensorboard>=2.20,<3",
-        "keras>=3.15,<4",
+        # What of its private API the package uses, and why, is in tf_jmvae/_utils/keras_api.py.
+        "keras>=3.15,<3.16",
         # The extra brings tf_keras, without which TensorFlow Probability does not import.
         "tensorflow-probability[tf]>=0.25,<0.26",
         "tensorflow-datasets>=4.9.10,<5",

@@ -17,7 +17,7 @@ import tensorflow as tf
 import tf_jmvae as tj
 from tf_jmvae import cli
 from tf_jmvae.models.iterated_sampling import iteration_of
-from tf_jmvae.training import presets, run, run_folder
+from tf_jmvae.training import build, presets, run, run_folder
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EPOCHS = 5
@@ -410,7 +410,7 @@ def test_every_network_of_a_gan_has_its_own_rate():
             self.optimizers = [optimizer, decoder_optimizer, discriminator_optimizer]
 
     model = Compiled()
-    run._compile(model, config.model_copy(update={"training": training}), 10)
+    build.compile_model(model, config.model_copy(update={"training": training}), 10)
     assert [float(one.learning_rate) for one in model.optimizers] == pytest.approx([0.01, 0.02, 0.03])
     assert {(one.beta_1, one.global_clipnorm) for one in model.optimizers} == {(0.4, 5.0)}
 

@@ -6,6 +6,7 @@ import json
 import pathlib
 import random
 import re
+import shutil
 import subprocess
 import sys
 
@@ -224,9 +225,9 @@ def test_damaged_metrics_are_named_with_what_to_do(preset, tmp_path, capsys, tex
 SHORT = ["--epochs", "1", "--train-size", "64", "--batch-size", "32"]
 
 
-def test_overwrite_deletes_the_run_and_trains_anew(preset, tmp_path):
+def test_overwrite_deletes_the_run_and_trains_anew(preset, finished, tmp_path):
     run_dir = tmp_path  # an empty folder will do
-    assert _main(preset, run_dir, *SHORT) == 0
+    shutil.copytree(finished[0], run_dir, dirs_exist_ok=True)
     (run_dir / "metrics.json").write_text("{}")
     (run_dir / "note.txt").write_text("of the old run")
     assert _main(preset, run_dir, *SHORT, "--latent-dim", "3", "--overwrite") == 0
@@ -250,7 +251,7 @@ def test_a_run_without_labels_draws_its_history_only(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [name for name in FINISHED if name != "generated.png"]
 
 
-@pytest.mark.parametrize(("kind", "target"), [("cvae", "x"), ("cvae", "w"), ("cmma", "x"), ("cmma", "w")])
+@pytest.mark.parametrize(("kind", "target"), [("cvae", "w"), ("cmma", "x")])
 def test_a_run_of_one_direction_leaves_all_files_and_names_labels_only_if_it_can(tmp_path, kind, target):
     from matplotlib import image
 
@@ -303,7 +304,7 @@ def test_a_folder_of_somebody_else_survives_overwrite(preset, tmp_path, capsys):
 
 def test_a_start_that_was_cut_off_can_be_repeated(preset, tmp_path):
     (tmp_path / "config~.json").write_text("{")
-    assert _main(preset, tmp_path, "--epochs", "1") == 0
+    assert _main(preset, tmp_path, *SHORT) == 0
     assert not list(tmp_path.glob("*~*"))
 
 

@@ -66,7 +66,6 @@ def train_scaled(optimizer):
     random = np.random.default_rng(0)
     rows = random.normal(size=(34, 3)).astype(np.float32)
     weights = np.where(np.arange(34) == 8, 1e4, 1.0).astype(np.float32)
-    batches = tf.data.Dataset.from_tensor_slices((rows, weights)).batch(BATCH).repeat(6)
 
     def train(strategy):
         with scope(strategy):
@@ -86,6 +85,7 @@ def train_scaled(optimizer):
 
         strategy = strategy or tf.distribute.get_strategy()
         run = tf.function(lambda data: strategy.run(step, args=(None, data)), autograph=False)
+        batches = tf.data.Dataset.from_tensor_slices((rows, weights)).batch(BATCH).repeat(6)
         for data in strategy.experimental_distribute_dataset(batches):
             run(data)
         scale = getattr(own, "dynamic_scale", 0.0)

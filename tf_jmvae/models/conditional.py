@@ -74,7 +74,7 @@ class CVAE(_OneWayVAE):
       latent_dim: D, the size of z.
       target: the modality to generate, or several.
       conditions: the modalities to generate it from; by default all others.
-      trunk: pattern of a network between the towers and the Gaussian head of the encoder.
+      trunk: prototype of a network between the towers and the Gaussian head of the encoder.
 
     Raises:
       ValueError: if `target` and `conditions` do not divide the modalities between them.
@@ -134,7 +134,7 @@ class CVAE(_OneWayVAE):
 class CMMA(_OneWayVAE):
     """Conditional multimodal autoencoder [3]: z ~ p(z | w), a network, and p(x | z).
 
-    The bound's only KL divergence is the one to p(z | w). Arguments are those of `CVAE`; `trunk` is a pattern for the
+    The bound's only KL divergence is the one to p(z | w). Arguments are those of `CVAE`; `trunk` is a prototype for the
     network of p(z | w) too.
 
     Raises:

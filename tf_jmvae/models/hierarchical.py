@@ -50,9 +50,9 @@ class HierarchicalJMVAE(JointEncoderVAE):
       modalities: `Modality` objects by name, at least two.
       latent_dim: D, the size of each z_l; z as a whole is `[z_L, .., z_1]`, `[L * D]`.
       num_layers: L, the number of stochastic layers; with 1 the model is a JMVAE.
-      layer_encoder: pattern of f_l, from the features of one layer to the next.
-      layer_prior: pattern of the network of p(z_{l-1} | z_l).
-      trunk: pattern of a network after the towers.
+      layer_encoder: prototype of f_l, from the features of one layer to the next.
+      layer_prior: prototype of the network of p(z_{l-1} | z_l).
+      trunk: prototype of a network after the towers.
 
     Raises:
       ValueError: if `num_layers` is less than 1.

@@ -31,7 +31,7 @@ class JMVAE(JointEncoderVAE):
     Args:
       modalities: `Modality` objects by name, at least two.
       latent_dim: D, the size of z.
-      trunk: pattern of a network between the towers and the Gaussian head.
+      trunk: prototype of a network between the towers and the Gaussian head.
 
     Examples:
       >>> model = JMVAE({"x": Modality((28, 28, 1), "bernoulli"), "w": Modality((10,), "categorical")}, 64)
@@ -58,7 +58,7 @@ class VAE(JMVAE):
     Args:
       modalities: one `Modality`, by name.
       latent_dim: D, the size of z.
-      trunk: pattern of a network before the Gaussian head.
+      trunk: prototype of a network before the Gaussian head.
 
     Examples:
       >>> VAE({"x": Modality((28, 28, 1), "bernoulli")}, latent_dim=64)

@@ -43,7 +43,7 @@ class JMVAEKL(JMVAE):
       subsets: `"all"` makes an encoder for every non-empty proper subset, at a cost of
         `2^(K-1) K M` parameters for K modalities of M each (section 3.5 of [1]);
         `"single"` makes K, and combines them by Bayes' rule for larger subsets.
-      trunk: pattern of a network between towers and Gaussian head, in every encoder.
+      trunk: prototype of a network between towers and Gaussian head, in every encoder.
 
     Examples:
       >>> model = JMVAEKL({"x": Modality((28, 28, 1), "bernoulli"), "w": Modality((10,), "categorical")}, 64)

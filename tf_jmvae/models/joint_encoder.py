@@ -32,7 +32,7 @@ __all__ = ["JointEncoderVAE"]
 class JointEncoderVAE(MultimodalVAE):
     """Base of the models whose encoder reads every modality.
 
-    `trunk` is the pattern of a Keras layer between the concatenated towers and the Gaussian head; none by default.
+    `trunk` is the prototype of a Keras layer between the concatenated towers and the Gaussian head; none by default.
     """
 
     def __init__(

@@ -63,7 +63,7 @@ class StandardizedModalities:
                     f"Modality {name!r}: its {role} must have shape {layer.mean.shape}; got {np.shape(value)}."
                 )
         if not (np.isfinite(mean).all() and np.isfinite(stddev).all() and np.min(stddev) > 0):
-            raise ValueError(f"Modality {name!r}: means must be finite, and deviations positive and finite.")
+            raise ValueError(f"Modality {name!r}: means must be finite, and stddevs positive and finite.")
         black, white = self.modalities[name].preprocessing.range
         low, high = np.min(mean), np.max(mean)
         of_other_pixels = low < black or high > white or (white == 255 and high <= 1)

@@ -27,7 +27,7 @@ def mlp(
       units: width of each dense layer; an empty sequence only flattens.
       activation: any Keras activation by name.
       batch_norm: normalise batches in every layer but the first: D512R-D512BR (section 4.2.2).
-      dropout: share of each layer's outputs that is dropped in training.
+      dropout: fraction of each layer's outputs that is dropped in training.
       name: name of the Keras model.
 
     Returns:

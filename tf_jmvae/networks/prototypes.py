@@ -20,7 +20,6 @@ __all__ = [
     "flatten",
     "last_activation",
     "make_weights",
-    "one_tensor",
     "read",
     "remade",
     "serialize",
@@ -168,18 +167,6 @@ class Template:
         return serialize(self.layer)
 
 
-def one_tensor(role: str, outputs: Any) -> tf.Tensor:
-    """The outputs of a network; raises `ValueError`, in which `role` names it, unless they are one tensor."""
-    if not tf.is_tensor(outputs):
-        several = f" of {len(outputs)}" if isinstance(outputs, list | tuple | dict) else ""
-        raise ValueError(
-            f"The {role} must give one tensor of features, [B, ...]; got a {type(outputs).__name__}{several}. Mean "
-            "and variance are the model's own part: leave out what makes them of the features, for example by "
-            "keras.Model(network.inputs, features)."
-        )
-    return outputs
-
-
 # The shape of what each network gave at first, without the batch's axis.
 _FEATURES: weakref.WeakKeyDictionary[keras.layers.Layer, tf.TensorShape] = weakref.WeakKeyDictionary()
 
@@ -195,19 +182,24 @@ def read(role: str, network: keras.layers.Layer, inputs: tf.Tensor, **options: A
         if isinstance(error, tf.errors.OpError) and not isinstance(error, tf.errors.InvalidArgumentError):
             raise  # such as memory that is full, which is no fault of the network's
         raise ValueError(f"The {role} cannot read a batch of shape {(None, *shape)}: {error}") from error
-    features = one_tensor(role, outputs)
-    if features.shape.rank is not None and (
-        features.shape.rank < 2 or not features.shape[:1].is_compatible_with(inputs.shape[:1])
-    ):
+    if not tf.is_tensor(outputs):
+        several = f" of {len(outputs)}" if isinstance(outputs, list | tuple | dict) else ""
         raise ValueError(
-            f"The {role} must give features [B, ...] for a batch of B; of {inputs.shape} it makes {features.shape}."
+            f"The {role} must give one tensor of features, [B, ...]; got a {type(outputs).__name__}{several}. Mean "
+            "and variance are the model's own part: leave out what makes them of the features, for example by "
+            "keras.Model(network.inputs, features)."
         )
-    first = _FEATURES.setdefault(network, features.shape[1:])
-    if first != features.shape[1:]:
+    rank = outputs.shape.rank
+    if rank is not None and (rank < 2 or not outputs.shape[:1].is_compatible_with(inputs.shape[:1])):
         raise ValueError(
-            f"The {role} must give features of one fixed size; they were {first}, and now are {features.shape[1:]}."
+            f"The {role} must give features [B, ...] for a batch of B; of {inputs.shape} it makes {outputs.shape}."
         )
-    return features
+    first = _FEATURES.setdefault(network, outputs.shape[1:])
+    if first != outputs.shape[1:]:
+        raise ValueError(
+            f"The {role} must give features of one fixed size; they were {first}, and now are {outputs.shape[1:]}."
+        )
+    return outputs
 
 
 def flatten(features: tf.Tensor) -> tf.Tensor:

@@ -1,7 +1,6 @@
 """One training run: a folder with the configuration, the history, the model and its pictures.
 
-The folder is, at every moment, either resumable or finished: `metrics.json` is written last
-and marks the end.
+The folder is, at every moment, either resumable or finished: `metrics.json` is written last and marks the end.
 """
 
 import functools
@@ -68,19 +67,16 @@ def train(
             agreed.number = int(metrics is not None)
         if agreed.number:
             return metrics or {}
-
         keras.utils.set_random_seed(config.seed)
         keras.config.set_dtype_policy(config.training.precision)
         with devices.strategy.scope():
             model = _build(config, source)
-
         with devices.agreement(state_of=model) as agreed:
             if is_chief:
                 prepare(run_dir, config)
                 agreed.number = _restore(checkpoint, model, config, verbose)
         if agreed.number < config.training.epochs:
             _fit(devices, model, source, config, checkpoint, agreed.number, extra_callbacks, verbose)
-
         with devices.agreement():
             if is_chief:
                 metrics = _finish(model, source, checkpoint, config)

@@ -53,7 +53,8 @@ setup(
     },
     install_requires=[
         "tensorflow>=2.21,<2.22",
-        "keras>=3.15,<4",
+        # What of its private API the package uses, and why, is in tf_jmvae/_utils/keras_api.py.
+        "keras>=3.15,<3.16",
         # The extra brings tf_keras, without which TensorFlow Probability does not import.
         "tensorflow-probability[tf]>=0.25,<0.26",
         "numpy>=2",

@@ -13,7 +13,7 @@ from tf_jmvae.data import pipeline
 from tf_jmvae.distributions import kl_divergence
 from tf_jmvae.optimizers import FusedAdam
 from tf_jmvae.training import presets
-from tf_jmvae.training.run import steps_in_one_call
+from tf_jmvae.training.build import steps_in_one_call
 
 PRESETS = {"mnist": "mnist-jmvae-kl", "celeba": "celeba-jmvae-kl"}
 

@@ -24,7 +24,7 @@ from tf_jmvae._utils.files import replace_atomically
 from tf_jmvae.evaluation.estimate import Estimate
 from tf_jmvae.optimizers import FusedAdam
 from tf_jmvae.training import presets
-from tf_jmvae.training.run import steps_in_one_call
+from tf_jmvae.training.build import steps_in_one_call
 
 PRESET = "mnist-jmvae-kl"
 ALPHA = 0.1

@@ -81,7 +81,7 @@ def measure(batches: list[int]) -> dict:
     rates = {}
     for batch_size in batches:
         keras.utils.set_random_seed(SEED)
-        with devices.scope():
+        with devices.strategy.scope():
             model = build.from_preset(PRESET)
             model.compile(FusedAdam(1e-3))
 
@@ -91,7 +91,8 @@ def measure(batches: list[int]) -> dict:
 
         clock = Clock()
         steps = EXAMPLES // batch_size
-        model.fit(devices.batches(make), epochs=EPOCHS, steps_per_epoch=steps, verbose=0, callbacks=[clock])
+        (data,) = devices.batches(make)
+        model.fit(data, epochs=EPOCHS, steps_per_epoch=steps, verbose=0, callbacks=[clock])
         rates[str(batch_size)] = [steps * batch_size / seconds for seconds in clock.seconds[1:]]
     size = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
     return {"examples_per_second": rates, "gradient_bytes": 4 * size, "seconds_of_a_sum": sums(devices, size)}

@@ -20,7 +20,7 @@ def _loss(targets, made):
 def _trained(size_in, size_out=8):
     """A network that was trained elsewhere, compiled and frozen, by which its copies are known."""
     network = keras.Sequential(
-        [keras.Input((size_in,)), layers.Dense(size_out, "tanh"), layers.BatchNormalization()], name="trained"
+        [keras.Input((size_in,)), layers.Dense(size_out, "tanh", name="trained"), layers.BatchNormalization()]
     )
     network.compile("sgd", loss=_loss)  # that no file can name
     random = np.random.default_rng(1)
@@ -77,8 +77,14 @@ def _slots(*without):
     return pytest.mark.parametrize("slot", [slot for slot in SLOTS if slot not in without])
 
 
-def _copies(model, name="trained"):
+def _copies(model, name="first"):
     return [layer for layer in model._flatten_layers() if layer.name == name]
+
+
+def _copies_of_trained(model):
+    """Models call copies by what they are for, and leave the names of the layers in them."""
+    networks = [layer for layer in model._flatten_layers() if isinstance(layer, keras.Sequential)]
+    return [network for network in networks if network.layers[0].name == "trained"]
 
 
 def _size_out(slot):
@@ -89,7 +95,7 @@ def _size_out(slot):
 def test_every_copy_starts_from_the_weights_of_the_network_and_stays_frozen(slot):
     make, size, number = SLOTS[slot]
     network = _trained(size, _size_out(slot))
-    copies = _copies(make(network))
+    copies = _copies_of_trained(make(network))
     assert len(copies) == number
     for copy in copies:
         for value, expected in zip(copy.get_weights(), network.get_weights(), strict=True):
@@ -97,6 +103,68 @@ def test_every_copy_starts_from_the_weights_of_the_network_and_stays_frozen(slot
         assert not copy.trainable_weights
         assert not {id(weight) for weight in copy.weights} & {id(weight) for weight in network.weights}
     assert len({id(weight) for copy in copies for weight in copy.weights}) == number * len(network.weights)
+
+
+@keras.saving.register_keras_serializable("tests")
+class _Two(layers.Layer):
+    def call(self, inputs):
+        return inputs, inputs
+
+
+@keras.saving.register_keras_serializable("tests")
+class _Raising(layers.Layer):
+    def call(self, inputs):
+        raise KeyError("a fault inside")
+
+
+@keras.saving.register_keras_serializable("tests")
+class _SumOfTheBatch(layers.Layer):
+    def call(self, inputs):
+        return tf.reduce_sum(inputs, axis=0)
+
+
+@keras.saving.register_keras_serializable("tests")
+class _PositiveColumns(layers.Layer):
+    """Of another number of features for each batch."""
+
+    def call(self, inputs):
+        return tf.boolean_mask(inputs, tf.reduce_max(inputs, axis=0) >= 0, axis=1)
+
+
+MISFITS = {
+    "of images": (lambda: keras.Sequential([layers.Conv2D(4, 3)]), r"cannot read a batch of shape \(None, \d+\)"),
+    "two tensors": (_Two, "must give one tensor of features"),
+    "raises": (_Raising, "cannot read a batch of shape .*a fault inside"),
+    "no batch": (_SumOfTheBatch, "must give features"),
+    "other input": (
+        lambda: keras.Sequential([keras.Input((99,)), layers.Dense(8)]),
+        r"cannot read a batch of shape \(None, \d+\)",
+    ),
+}
+ROLES = {
+    **dict.fromkeys(["joint encoder", "subset encoders", "towers of a hierarchy"], "encoder of modality 'v'"),
+    **dict.fromkeys(["given to a decoder", "given to a prior"], "encoder of modality 'v'"),
+    **dict.fromkeys(["decoder", "decoder that reads the given"], "decoder of modality 'v'"),
+    **{name: name for name in ("trunk", "layer_encoder", "layer_prior", "discriminator")},
+    "projection": "decoder of modality 'v': The head's projection",
+}
+
+
+@_slots("trunks")
+@pytest.mark.parametrize("misfit", MISFITS)
+def test_a_network_that_does_not_fit_is_named_by_what_it_is_for(slot, misfit):
+    network, message = MISFITS[misfit]
+    with pytest.raises(ValueError, match=f"(?s)^The {ROLES[slot]} {message}"):
+        SLOTS[slot][0](network())
+
+
+@_slots("trunks", "projection", "layer_prior", "decoder", "decoder that reads the given")
+def test_a_network_of_no_fixed_size_is_named_when_it_is_traced(slot):
+    model = SLOTS[slot][0](_PositiveColumns())
+    model.compile("sgd")
+    batch = {"v": np.ones((8, 5), "float32"), "w": np.ones((8, 3), "float32")}
+    with pytest.raises(ValueError, match=rf"(?s)The {ROLES[slot]} must give features of one fixed size"):
+        model.fit(batch, verbose=0)
 
 
 @keras.saving.register_keras_serializable("tests")

@@ -198,8 +198,8 @@ def test_without_statistics_values_stay_as_they_are():
         ("w", MEAN, DEVIATION, r"'w' is not standardized: make it with Modality\(\.\.\., standardized=True\)"),
         ("x", MEAN[..., 0], DEVIATION, r"its mean must have shape \(6, 6, 3\); got \(6, 6\)"),
         ("x", MEAN, DEVIATION[:1], r"its stddev must have shape \(6, 6, 3\); got \(1, 6, 3\)"),
-        ("x", MEAN, 0 * DEVIATION, "means must be finite, and deviations positive and finite"),
-        ("x", MEAN * np.nan, DEVIATION, "means must be finite, and deviations positive and finite"),
+        ("x", MEAN, 0 * DEVIATION, "means must be finite, and stddevs positive and finite"),
+        ("x", MEAN * np.nan, DEVIATION, "means must be finite, and stddevs positive and finite"),
     ],
     ids=["not standardized", "mean's shape", "stddev's shape", "zero", "nan"],
 )

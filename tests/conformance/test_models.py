@@ -86,6 +86,38 @@ def _assert_equal(left, right, rtol=0.0):
         np.testing.assert_allclose(left[name], right[name], rtol=rtol, atol=rtol)
 
 
+# The layers of each kind, beside those of their decoders, with the shapes of what they give.
+LAYERS = {
+    "vae": {"encoder": (3,)},
+    "jmvae": {"encoder": (3,)},
+    "jmvae_kl": {"encoder": (3,), "subset_encoder_x": (3,), "subset_encoder_w": (3,)},
+    "jmvae_kl_of_three": {"encoder": (3,), **{f"subset_encoder_{name}": (3,) for name in "xwv"}},
+    "hierarchical": {
+        **{"towers": (24,), "layer_network_2": (8,), "layer_head_1": (3,), "layer_head_2": (3,)},
+        "layer_prior_1": (3,),
+    },
+    "cvae": {"encoder": (3,)},
+    "cmma": {"encoder": (3,), "prior_encoder": (3,)},
+    "jmvae_kl_gan": {"encoder": (3,), "subset_encoder_v": (3,), "subset_encoder_w": (3,), "discriminator": ()},
+}
+
+
+def test_the_summary_and_get_layer_name_modalities_and_subsets(model, kind, names):
+    expected = {f"decoder_{name}": model.modalities[name].event_shape for name in model.targets} | LAYERS[kind]
+    assert {layer.name for layer in model.layers} == expected.keys()
+    sizes = {name: sum(int(np.prod(v.shape)) for v in model.get_layer(name).weights) for name in expected}
+    for nested in (False, True):
+        lines = []
+        model.summary(print_fn=lines.append, expand_nested=nested)
+        cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines[0].splitlines() if "│" in line]
+        shown = {row[0].split(" (")[0]: row[1:] for row in cells}
+        for name, shape in expected.items():
+            assert shown[name] == [str((None, *shape)).replace(",)", ")"), f"{sizes[name]:,}"], name
+        inner = {f"└ encoder_{name}" for name in names} | {f"└ head_{name}" for name in model.targets}
+        assert inner <= shown.keys() if nested else not inner & shown.keys()
+        assert not any(row[1] == "?" for row in cells)
+
+
 def test_the_targets_are_the_modalities_that_are_not_given(model, kind, names):
     target = MODELS[kind][2].get("target", list(names))
     assert model.targets == list(target)
@@ -149,7 +181,7 @@ def test_mixed_precision_trains_with_float32_distributions(policy, make, batch):
 
 def test_evaluate_repeats_and_equals_the_mean_bound(make, batch):
     model = make()
-    model.compile()
+    model.compile(run_eagerly=True)
     first, second = (model.evaluate(batch, batch_size=32, verbose=0, return_dict=True) for _ in range(2))
     np.testing.assert_allclose(list(first.values()), list(second.values()), rtol=1e-6)
     np.testing.assert_allclose(
@@ -182,7 +214,9 @@ def test_saving_keeps_the_model_its_order_of_modalities_and_its_optimizer(fitted
     assert (loaded.conditions, loaded.targets) == (model.conditions, model.targets)
     assert loaded.get_config() == model.get_config()
     _assert_equal(loaded.predict(batch, verbose=0), model.predict(batch, verbose=0))
-    continued = [m.fit(batch, batch_size=8, shuffle=False, verbose=0).history for m in (model, loaded)]
+    for one in (model, loaded):
+        one.run_eagerly = True
+    continued = [one.fit(batch, batch_size=8, shuffle=False, verbose=0).history for one in (model, loaded)]
     _assert_equal(*continued, rtol=1e-6)
 
 
@@ -200,7 +234,8 @@ def test_sampling_repeats_with_a_seed_and_differs_without(model, batch):
     for call in calls:
         first = _as_numpy(call(seed=5))
         _assert_equal(first, _as_numpy(call(seed=5)))
-        _assert_equal(first, _as_numpy(tf.function(lambda call=call: call(seed=5))()), rtol=1e-4)
+        if call in (calls[0], calls[-1]):  # in a graph, which takes long to make
+            _assert_equal(first, _as_numpy(tf.function(lambda call=call: call(seed=5))()), rtol=1e-4)
         for other in (_as_numpy(call(seed=6)), _as_numpy(call())):
             assert any(not np.array_equal(first[name], other[name]) for name in targets)
 

@@ -47,12 +47,13 @@ for estimate, size, num_samples in ((joint, 100, 1000), (nested, 1, 400), (coher
 
 def test_a_hundred_thousand_z_do_not_stand_in_memory_at_once():
     """In one tensor of 512 hidden units they would take 200 MiB, and there are a dozen such tensors."""
+    paths = [str(pathlib.Path(tj.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(pathlib.Path(tj.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
     )
     assert done.returncode == 0, done.stderr[-2000:]
     grown = [float(line) for line in done.stdout.splitlines()]

@@ -13,6 +13,7 @@ import tensorflow as tf
 from conftest import small_batch, small_modalities
 
 import tf_jmvae as tj
+from tf_jmvae.distribute import replicas
 from tf_jmvae.optimizers import FusedAdam
 
 BATCH = 11  # of 34 examples: the last batch has one, and one replica none
@@ -62,16 +63,34 @@ def train_gan(strategy):
 
 def train_scaled(optimizer):
     """With loss scaling, by a wrapper or by the optimizer itself; a heavy example overflows on the second replica."""
-    importance = np.where(np.arange(34) == 8, 1e4, 1.0)
-    options = {"sample_weight": importance, "batch_size": BATCH, "shuffle": False, "verbose": 0}
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(34, 3)).astype(np.float32)
+    weights = np.where(np.arange(34) == 8, 1e4, 1.0).astype(np.float32)
 
     def train(strategy):
         with scope(strategy):
-            model = tj.VAE(small_modalities("x"), 2)
-            model.compile(optimizer())
-        history = model.fit(small_batch("x", size=34), epochs=6, **options).history
-        scale = getattr(model.optimizer, "dynamic_scale", 0.0)
-        return {"elbo": history["elbo"], "weights": _weights(model), "scale": float(keras.ops.convert_to_numpy(scale))}
+            variables, own = (
+                [keras.Variable(np.ones(size), dtype="float32", name=f"of_{size}") for size in (3, 1)],
+                optimizer(),
+            )
+            own.build(variables)
+
+        @replicas.on_shard
+        def step(_, data):
+            values, weight = data
+            with tf.GradientTape() as tape:
+                made = tf.linalg.matvec(values, variables[0].value) + variables[1].value
+                loss = own.scale_loss(replicas.mean(weight * tf.square(made - 3.0)))
+            replicas.apply_gradients(own, tape.gradient(loss, variables), variables)
+
+        strategy = strategy or tf.distribute.get_strategy()
+        run = tf.function(lambda data: strategy.run(step, args=(None, data)), autograph=False)
+        batches = tf.data.Dataset.from_tensor_slices((rows, weights)).batch(BATCH).repeat(6)
+        for data in strategy.experimental_distribute_dataset(batches):
+            run(data)
+        scale = getattr(own, "dynamic_scale", 0.0)
+        made = np.concatenate([np.ravel(variable) for variable in variables])
+        return {"weights": made, "scale": float(keras.ops.convert_to_numpy(scale))}
 
     return train
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tf_jmvae as tj
 from tf_jmvae.distribute import devices as distribution
 from tf_jmvae.distribute.cluster import Cluster
 from tf_jmvae.training import presets, run, run_folder
@@ -55,8 +56,9 @@ def start():
 
 
 def _start(command, log, **environment):
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    environment = {**os.environ, "PYTHONPATH": paths, "CUDA_VISIBLE_DEVICES": "-1", **environment}
+    # First the package under test, wherever it is, then what is to be found anyway.
+    paths = [str(pathlib.Path(tj.__file__).parents[1]), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "CUDA_VISIBLE_DEVICES": "-1", **environment}
     with log.open("wb") as file:
         return subprocess.Popen(
             [sys.executable, *map(str, command)], cwd=ROOT, env=environment, stdout=file, stderr=file
@@ -222,7 +224,7 @@ def test_one_device_by_default(monkeypatch):
 def test_a_batch_must_reach_all_devices(tmp_path):
     (tmp_path / "tiny.toml").write_text(PRESET)
     with pytest.raises(ValueError, match="50 examples cannot be shared by the 51 devices"):
-        run._check_steps(_config(tmp_path, "run"), 4, 51)
+        run._load(_config(tmp_path, "run"), 51)
 
 
 def test_a_run_may_go_on_with_other_devices(tmp_path):

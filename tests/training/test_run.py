@@ -6,6 +6,7 @@ import json
 import pathlib
 import random
 import re
+import shutil
 import subprocess
 import sys
 
@@ -19,7 +20,7 @@ import tf_jmvae as tj
 from tf_jmvae import cli
 from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.report import plots
-from tf_jmvae.training import presets, run, run_folder
+from tf_jmvae.training import build, presets, run, run_folder
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 EPOCHS = 5
@@ -233,9 +234,9 @@ def test_damaged_metrics_are_named_with_what_to_do(preset, tmp_path, capsys, tex
 SHORT = ["--epochs", "1", "--train-size", "64", "--batch-size", "32"]
 
 
-def test_overwrite_deletes_the_run_and_trains_anew(preset, tmp_path):
+def test_overwrite_deletes_the_run_and_trains_anew(preset, finished, tmp_path):
     run_dir = tmp_path  # an empty folder will do
-    assert _main(preset, run_dir, *SHORT) == 0
+    shutil.copytree(finished[0], run_dir, dirs_exist_ok=True)
     (run_dir / "metrics.json").write_text("{}")
     (run_dir / "note.txt").write_text("of the old run")
     assert _main(preset, run_dir, *SHORT, "--latent-dim", "3", "--overwrite") == 0
@@ -259,7 +260,7 @@ def test_a_run_without_labels_draws_its_history_only(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [name for name in FINISHED if name != "generated.png"]
 
 
-@pytest.mark.parametrize(("kind", "target"), [("cvae", "x"), ("cvae", "w"), ("cmma", "x"), ("cmma", "w")])
+@pytest.mark.parametrize(("kind", "target"), [("cvae", "w"), ("cmma", "x")])
 def test_a_run_of_one_direction_leaves_all_files_and_names_labels_only_if_it_can(tmp_path, kind, target):
     arguments = ["train", "--preset", f"digits-{kind}", "--target", target, "--run-dir", str(tmp_path), *SHORT]
     assert cli.main(arguments) == 0
@@ -311,7 +312,7 @@ def test_a_folder_of_somebody_else_survives_overwrite(preset, tmp_path, capsys):
 
 def test_a_start_that_was_cut_off_can_be_repeated(preset, tmp_path):
     (tmp_path / "config~.json").write_text("{")
-    assert _main(preset, tmp_path, "--epochs", "1") == 0
+    assert _main(preset, tmp_path, *SHORT) == 0
     assert not list(tmp_path.glob("*~*"))
 
 
@@ -418,7 +419,7 @@ def test_every_network_of_a_gan_has_its_own_rate():
             self.optimizers = [optimizer, decoder_optimizer, discriminator_optimizer]
 
     model = Compiled()
-    run._compile(model, config.model_copy(update={"training": training}), 10)
+    build.compile_model(model, config.model_copy(update={"training": training}), 10)
     assert [float(one.learning_rate) for one in model.optimizers] == pytest.approx([0.01, 0.02, 0.03])
     assert {(one.beta_1, one.global_clipnorm) for one in model.optimizers} == {(0.4, 5.0)}
 

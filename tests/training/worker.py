@@ -41,11 +41,13 @@ if __name__ == "__main__":
     devices = distribution.connect("auto")  # once in a process
     result = {"plain": plain_fit(devices.strategy)}
     try:
-        devices.on_chief(lambda: 1 / 0)
+        with devices.agreement():
+            1 / (1 - devices.is_chief)
     except (ZeroDivisionError, run.RunError) as error:
         result["failure"] = repr(error)
     try:
-        devices.check_same({"epochs": 1 + devices.is_chief})
+        with devices.agreement() as agreed:
+            agreed.settings = {"epochs": 1 + devices.is_chief}
     except run.RunError as error:
         result["difference"] = str(error)
     models = []

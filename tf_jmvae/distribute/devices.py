@@ -6,10 +6,12 @@ TensorFlow's own collective operations, where to start and with which weights.
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -20,111 +22,114 @@ from tf_jmvae._utils.errors import RunError
 from tf_jmvae.distribute.cluster import Cluster
 from tf_jmvae.distribute.shards import Shards
 
-__all__ = ["Devices", "connect"]
+__all__ = ["Agreement", "Devices", "connect"]
 
 # What TensorFlow raises at the others when a worker is gone.
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
 
 
+@dataclass
+class Agreement:
+    """What a worker brings to a step of all workers.
+
+    Attributes:
+      settings: of JSON's types, which must be the same for all; not compared where the chief has none.
+      number: the chief's own, which all have after the step.
+    """
+
+    settings: Any = None
+    number: int = 0
+
+
 class Devices:
     """The devices that share a run's work, as this process sees them; without a cluster, it is alone.
 
+    A context in which the loss of another worker becomes a `RunError`.
+
     Attributes:
-      strategy: of `tf.distribute`; None for one device.
+      strategy: of `tf.distribute`; TensorFlow's default for one device. Models and optimizers are made in its scope.
       num_replicas: into so many parts every global batch is divided.
       is_chief: whether this process writes and prints; the only process always does.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy | None = None, cluster: Cluster | None = None):
-        self.strategy = strategy
+        self.strategy = strategy or tf.distribute.get_strategy()
         self._workers, self._index = (len(cluster.workers), cluster.index) if cluster else (1, 0)
-        self.num_replicas = strategy.num_replicas_in_sync if strategy else 1
+        self.num_replicas = self.strategy.num_replicas_in_sync
         self.is_chief = self._index == 0
 
-    def scope(self) -> contextlib.AbstractContextManager:
-        """Where a model and its optimizers must be made."""
-        return self.strategy.scope() if self.strategy else contextlib.nullcontext()
+    def __enter__(self) -> "Devices":
+        return self
 
-    def batches(self, make: Callable[[Shards | None], tf.data.Dataset]) -> Any:
-        """A dataset for `fit`, of which each replica gets its share of every global batch, and makes no other.
-
-        `make` makes the dataset of those shards: `from_arrays` with all but `shards` set.
-        """
-        if self.num_replicas == 1:
-            return make(None)
-
-        def of_this_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            here = context.num_replicas_in_sync // context.num_input_pipelines
-            first = context.input_pipeline_id * here
-            return make(Shards(range(first, first + here), context.num_replicas_in_sync))
-
-        return self.strategy.distribute_datasets_from_function(of_this_worker)
-
-    def on_chief(self, action: Callable[[], Any]) -> Any:
-        """What `action` gives on the chief, and None on the other workers, which wait until it is done.
-
-        Raises:
-          RunError: on the others, if the chief's action failed; on the chief what the action raised.
-        """
-        result = failure = None
-        if self.is_chief:
-            try:
-                result = action()
-            except Exception as error:  # raised again as soon as the others know
-                failure = error
-        failed = self.from_chief(int(failure is not None))
-        if failure is not None:
-            raise failure
-        if failed:
-            raise RunError("The chief, the first worker of TF_CONFIG, has stopped; its own output says why.")
-        return result
-
-    def from_chief(self, number: int | None) -> int:
-        """The chief's number, on every worker."""
-        return int(self._sum(np.array([number or 0] if self.is_chief else [0], np.int64))[0])
-
-    def check_same(self, settings: Any) -> None:
-        """Raises `RunError` on every worker unless all have been given the same `settings`, of JSON's types."""
-        digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).digest()
-        own = np.zeros(self._workers, np.int64)
-        own[self._index] = int.from_bytes(digest[:7], "big")
-        digests = self._sum(own)
-        other = np.flatnonzero(digests != digests[0])
-        if len(other):
-            raise RunError(
-                f"Workers {', '.join(map(str, other))} of TF_CONFIG have other settings, data or versions than worker "
-                "0: start all of them with the same command and the same installation."
-            )
-
-    def share_state(self, model: keras.Model) -> None:
-        """Gives every worker's model and optimizers the chief's state, bit by bit."""
-        if self._workers == 1:
-            return
-        variables = _state(model)
-        arrays = [np.asarray(variable) for variable in variables]
-        contents = b"".join(array.tobytes() for array in arrays)
-        contents += bytes(-len(contents) % 8)
-        bits = np.frombuffer(contents, np.int64)
-        contents = self._sum(bits if self.is_chief else np.zeros_like(bits)).tobytes()
-        if self.is_chief:
-            return
-        for variable, array in zip(variables, arrays, strict=True):
-            variable.assign(np.frombuffer(contents[: array.nbytes], array.dtype).reshape(array.shape))
-            contents = contents[array.nbytes :]
-
-    @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> None:
         """Turns the loss of another worker into a `RunError` that says what to do."""
-        try:
-            yield
-        except _LOST as error:
-            if self._workers == 1:
-                raise
+        if isinstance(error, _LOST) and self._workers > 1:
             raise RunError(
                 f"The connection to another worker is lost, so this one (number {self._index} of {self._workers}) "
                 "stops too. Start all workers again with the same command: they continue from the last epoch. "
                 f"TensorFlow says: {str(error).strip().splitlines()[-1]}"
             ) from error
+
+    @contextlib.contextmanager
+    def agreement(self, state_of: keras.Model | None = None) -> Iterator[Agreement]:
+        """A step that all workers take, or none: at its end they wait for each other, and stop if it fails for one.
+
+        Then all have the chief's `number`; if it is not 0, their models of `state_of`, too, have the chief's state.
+
+        Raises:
+          RunError: the step failed for another worker, or the workers' settings differ.
+        """
+        agreed, failure = Agreement(), None
+        try:
+            yield agreed
+        except Exception as error:  # raised again as soon as the others know
+            failure = error
+        table = np.zeros((self._workers, 3), np.int64)
+        table[self._index] = failure is not None, agreed.number, _digest(agreed.settings)
+        failed, numbers, digests = self._sum(table.ravel()).reshape(table.shape).T
+        if failure is not None:
+            raise failure
+        if failed.any():
+            which = "The chief, the first worker" if failed[0] else f"Worker {np.argmax(failed)}"
+            raise RunError(f"{which} of TF_CONFIG, has stopped; its own output says why.")
+        agreed.number = int(numbers[0])
+        other = np.flatnonzero(digests != digests[0])
+        if len(other) and digests[0]:
+            raise RunError(
+                f"Workers {', '.join(map(str, other))} of TF_CONFIG have other settings, data or versions than worker "
+                "0: start all of them with the same command and the same installation."
+            )
+        if agreed.number and state_of is not None and self._workers > 1:
+            self._share_state(_state(state_of))
+
+    def batches(self, *makers: Callable[..., tf.data.Dataset]) -> list[Any]:
+        """A dataset for `fit` from each maker: a replica gets its shard of every global batch, and makes no other.
+
+        Makers take the `shards` to make, or None for all of them; such as `Source.test_batches`.
+        """
+        if self.num_replicas == 1:
+            return [make(shards=None) for make in makers]
+
+        def of_this_worker(
+            context: tf.distribute.InputContext, make: Callable[..., tf.data.Dataset]
+        ) -> tf.data.Dataset:
+            here = context.num_replicas_in_sync // context.num_input_pipelines
+            first = context.input_pipeline_id * here
+            return make(shards=Shards(range(first, first + here), context.num_replicas_in_sync))
+
+        distributed = self.strategy.distribute_datasets_from_function
+        return [distributed(functools.partial(of_this_worker, make=make)) for make in makers]
+
+    def _share_state(self, variables: list[keras.Variable]) -> None:
+        """Gives the variables the chief's values, bit by bit."""
+        arrays = [np.asarray(variable) for variable in variables]
+        contents = b"".join(array.tobytes() for array in arrays)
+        contents += bytes(-len(contents) % 8)
+        bits = np.frombuffer(contents, np.int64)
+        contents = self._sum(bits if self.is_chief else np.zeros_like(bits)).tobytes()
+        for variable, array in zip(() if self.is_chief else variables, arrays, strict=not self.is_chief):
+            variable.assign(np.frombuffer(contents[: array.nbytes], array.dtype).reshape(array.shape))
+            contents = contents[array.nbytes :]
 
     def _sum(self, numbers: np.ndarray) -> np.ndarray:
         """The sum of int64 numbers over workers."""
@@ -177,6 +182,12 @@ def _workers(cluster: Cluster) -> Devices:
             "A process can become one of several workers only before TensorFlow has run anything in it; "
             f"start a new one. TensorFlow says: {error}"
         ) from error
+
+
+def _digest(settings: Any) -> int:
+    """A number for settings, 0 for none."""
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return 0 if settings is None else int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
 
 def _state(model: keras.Model) -> list[keras.Variable]:

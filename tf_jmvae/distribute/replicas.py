@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from tf_jmvae._utils.keras_api import sum_before_clipping
+
 __all__ = ["Shard", "apply_gradients", "count", "current_shard", "fraction", "mean", "on_shard", "total", "track_mean"]
 
 _active = threading.local()  # a mirrored strategy traces each replica in a thread of its own
@@ -101,23 +103,14 @@ def apply_gradients(
     """
     if current_shard() is not None:
         wrapped = getattr(optimizer, "inner_optimizer", None)  # of a LossScaleOptimizer
-        _sum_before_clipping(wrapped or optimizer)
+        sum_before_clipping(wrapped or optimizer, _added)
         if wrapped is not None:
             gradients = [None if g is None else total(tf.convert_to_tensor(g)) / count() for g in gradients]
     optimizer.apply(gradients, variables)
 
 
-def _sum_before_clipping(optimizer: keras.optimizers.Optimizer) -> None:
-    """Makes the optimizer sum gradients where Keras has it clip what they are on each replica, and not afterwards."""
-    if "_clip_gradients" in vars(optimizer):
-        return
-    clip = optimizer._clip_gradients
-
-    def clip_sums(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
-        return clip(tf.distribute.get_replica_context().all_reduce("SUM", gradients) if count() > 1 else gradients)
-
-    optimizer._clip_gradients = clip_sums
-    optimizer._all_reduce_sum_gradients = list
+def _added(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+    return tf.distribute.get_replica_context().all_reduce("SUM", gradients) if count() > 1 else gradients
 
 
 def _shard(size: tf.Tensor) -> Shard:

@@ -92,6 +92,11 @@ class Head(keras.layers.Layer):
             self._projections += [self._made_projection(name, features_shape) for name in self.parameter_names]
 
     @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """Shape of a batch of events, for `model.summary()`."""
+        return (None, *self.event_shape)
+
+    @property
     def reads_features(self) -> bool:
         """Whether the features are the parameters: known when it is built."""
         return self.built and not self._projections
@@ -118,9 +123,7 @@ class Head(keras.layers.Layer):
             return layer
         layer = prototypes.clone(self._projection.layer, self.dtype_policy)
         with tf.init_scope():
-            made = tuple(
-                prototypes.one_tensor("head's projection", layer(tf.zeros((1, *features_shape[1:])))).shape[1:]
-            )
+            made = tuple(prototypes.read("head's projection", layer, tf.zeros((1, *features_shape[1:]))).shape[1:])
         if made != (math.prod(self.event_shape),) and _long_axes(made) != _long_axes(self.event_shape):
             raise ValueError(f"the head's projection gives {made}, but the event's shape is {self.event_shape}.")
         return layer

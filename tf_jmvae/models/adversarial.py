@@ -23,6 +23,7 @@ from tf_jmvae import networks
 from tf_jmvae._utils import checks
 from tf_jmvae.distribute import replicas
 from tf_jmvae.distributions import diagonal_gaussian
+from tf_jmvae.models.components import Component
 from tf_jmvae.models.jmvae_kl import JMVAEKL
 from tf_jmvae.models.naming import checked_modalities
 from tf_jmvae.models.terms import Batch, Term
@@ -237,17 +238,18 @@ class JMVAEKLGAN(JMVAEKL):
         ]
 
 
-class Discriminator(keras.layers.Layer):
+class Discriminator(Component):
     """A network from the image to features `[B, F]`, and a linear layer to the logit `[B]` of being real."""
 
     def __init__(self, network: keras.layers.Layer, event_shape: tuple[int, ...]):
-        super().__init__()
-        self.network = prototypes.clone(network)
-        self.logit = keras.layers.Dense(1, dtype="float32")
+        super().__init__(name="discriminator")
+        self.network = prototypes.clone(network, name="network")
+        self.logit = keras.layers.Dense(1, dtype="float32", name="logit")
         prototypes.make_weights(self, tf.zeros((1, *event_shape)))
+        self._made()
 
     def call(self, images: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
-        features = prototypes.flatten(self.network(images, training=training), "discriminator")
+        features = prototypes.flatten(prototypes.read("discriminator", self.network, images, training=training))
         features = tf.cast(features, tf.float32)
         return features, self.logit(features)[:, 0]
 

@@ -8,37 +8,59 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tf_jmvae import heads
+from tf_jmvae._utils.keras_api import flatten_layers
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.terms import Batch
 from tf_jmvae.networks import prototypes
 
 tfd = tfp.distributions
 
-__all__ = ["ConditionalDecoder", "Decoder", "Encoder", "Towers", "is_network", "parts", "places"]
+__all__ = ["Component", "ConditionalDecoder", "Decoder", "Encoder", "Towers", "is_network", "parts", "places"]
 
 
-class Towers(keras.layers.Layer):
+class Component(keras.layers.Layer):
+    """Base of the layers below, of which `model.summary()` shows what they give and, nested, what they hold."""
+
+    def _made(self, *output_shape: int) -> None:
+        """Ends a constructor: the layer has its weights, and gives tensors or events `[B, *output_shape]`."""
+        self.output_shape = (None, *output_shape)
+        self.build(self.output_shape)
+
+    @property
+    def layers(self) -> list[keras.layers.Layer]:
+        return flatten_layers(self, recursive=False, include_self=False)
+
+    def __dir__(self) -> list[str]:
+        """Without `layers`: in files Keras calls weights by the attributes that it finds here first."""
+        return [name for name in super().__dir__() if name != "layers"]
+
+
+class Towers(Component):
     """A tower per modality, concatenated, then an optional trunk: `(I, J)-K` in the paper's notation.
 
     `{m: [B, *event_shape]}` to `[B, F]`.
     """
 
-    def __init__(self, modalities: Mapping[str, Modality], trunk: keras.layers.Layer | None = None):
-        super().__init__()
-        self.towers = {name: prototypes.clone(modality.encoder) for name, modality in modalities.items()}
-        self.trunk = trunk and prototypes.clone(trunk)
+    def __init__(
+        self, modalities: Mapping[str, Modality], trunk: keras.layers.Layer | None = None, name: str | None = None
+    ):
+        super().__init__(name=name)
+        self.towers = {key: prototypes.clone(m.encoder, name=f"encoder_{key}") for key, m in modalities.items()}
+        self.trunk = trunk and prototypes.clone(trunk, name="trunk")
         # User-made layers may not infer shapes; a pass over one example always makes their weights.
         example = {name: tf.zeros((1, *m.event_shape)) for name, m in modalities.items()}
         features = prototypes.make_weights(self, example)
         self.output_dim = features.shape[-1]
+        self._made(self.output_dim)
 
     def features(self, batch: Batch, training: bool = False) -> dict[str, tf.Tensor]:
         """What the towers of the modalities in `batch` give, each `[B, F_m]`."""
-        return {
-            name: prototypes.flatten(tower(batch[name], training=training), f"encoder of modality {name!r}")
+        found = {
+            name: prototypes.read(f"encoder of modality {name!r}", tower, batch[name], training=training)
             for name, tower in self.towers.items()
             if name in batch
         }
+        return {name: prototypes.flatten(features) for name, features in found.items()}
 
     def call(self, batch: Batch, training: bool = False, known: Batch | None = None) -> tf.Tensor:
         """Of all modalities; of those whose features are `known` the values are not needed."""
@@ -46,40 +68,52 @@ class Towers(keras.layers.Layer):
         # Keras casts arguments to this layer's dtype, which need not be the towers'.
         dtype = features[next(name for name in self.towers if name in batch)].dtype
         joined = tf.concat([tf.cast(features[name], dtype) for name in self.towers], axis=-1)
-        return joined if self.trunk is None else prototypes.flatten(self.trunk(joined, training=training), "trunk")
+        if self.trunk is None:
+            return joined
+        return prototypes.flatten(prototypes.read("trunk", self.trunk, joined, training=training))
 
 
-class Encoder(keras.layers.Layer):
+class Encoder(Component):
     """q(z | modalities) = N(mu, diag(sigma^2)), Eq. (2): towers, then the Gaussian head."""
 
-    def __init__(self, modalities: Mapping[str, Modality], latent_dim: int, trunk: keras.layers.Layer | None = None):
-        super().__init__()
-        self.towers = Towers(modalities, trunk)
-        self.head = heads.Gaussian(event_shape=(latent_dim,))
+    def __init__(
+        self,
+        modalities: Mapping[str, Modality],
+        latent_dim: int,
+        trunk: keras.layers.Layer | None = None,
+        name: str | None = None,
+    ):
+        super().__init__(name=name)
+        self.towers = Towers(modalities, trunk, "towers")
+        self.head = heads.Gaussian(event_shape=(latent_dim,), name="head")
         self.head.build((None, self.towers.output_dim))
+        self._made(latent_dim)
 
     def call(self, batch: Batch, training: bool = False, known: Batch | None = None) -> tfd.Distribution:
         return self.head(self.towers(batch, training=training, known=known))
 
 
-class Decoder(keras.layers.Layer):
+class Decoder(Component):
     """p(m | z), Eq. (2)-(4): a network, `[N, D]` to features, then the head. Reads z with any number of leading axes.
 
     Network and head are prototypes; the head has its event shape. Raises `ValueError` if what the network, in messages
-    `role`, gives does not fit the head.
+    `role`, gives does not fit the head. The layers are called after `of`, such as `head_x` in `decoder_x`.
     """
 
-    def __init__(self, network: keras.layers.Layer, head: heads.Head, latent_dim: int, role: str):
-        super().__init__()
-        self.network = prototypes.clone(network)
+    def __init__(
+        self, network: keras.layers.Layer, head: heads.Head, latent_dim: int, role: str, of: str, name: str = "decoder"
+    ):
+        super().__init__(name=name)
+        self.network = prototypes.clone(network, name=f"network_{of}")
         self.head = head.with_event_shape(head.event_shape)
+        self.head.name = f"head_{of}"
         with keras.name_scope(self.name):
-            features = prototypes.one_tensor(role, self.network(tf.zeros((1, latent_dim))))
+            features = prototypes.read(role, self.network, tf.zeros((1, latent_dim)))
             try:
                 self.head.build(tuple(features.shape))
             except ValueError as error:
                 raise ValueError(f"The {role}: {error}") from error
-        self.built = True
+        self._made(*head.event_shape)
         activation = prototypes.last_activation(network)
         if activation != "linear" and self.head.reads_features and not self.head.is_location:
             raise ValueError(
@@ -93,13 +127,14 @@ class Decoder(keras.layers.Layer):
         return self.head(features, batch_shape=tf.shape(z)[:-1])
 
 
-class ConditionalDecoder(keras.layers.Layer):
+class ConditionalDecoder(Component):
     """p(m | z, conditions): a decoder that reads z and the features of a tower per condition, `[N, D + F]` in all."""
 
-    def __init__(self, modality: Modality, latent_dim: int, conditions: Mapping[str, Modality], role: str):
-        super().__init__()
-        self.towers = Towers(conditions)
-        self.decoder = Decoder(modality.decoder, modality.head, latent_dim + self.towers.output_dim, role)
+    def __init__(self, modality: Modality, latent_dim: int, conditions: Mapping[str, Modality], role: str, of: str):
+        super().__init__(name=f"decoder_{of}")
+        self.towers = Towers(conditions, name="towers")
+        self.decoder = Decoder(modality.decoder, modality.head, latent_dim + self.towers.output_dim, role, of)
+        self._made(*modality.event_shape)
 
     def call(self, z: tf.Tensor, conditions: Batch, training: bool = False) -> tfd.Distribution:
         """`z`: `[B, ..., D]`, with the examples of `conditions` along its first axis."""
@@ -146,5 +181,5 @@ def is_network(layer: keras.layers.Layer) -> bool:
 def parts(model: keras.layers.Layer) -> Iterator[tuple[str, keras.layers.Layer]]:
     """Every layer in a model with its place, also those in its networks, by number."""
     for place, _, layer in places(model):
-        for number, part in enumerate(layer._flatten_layers(recursive=is_network(layer))):
+        for number, part in enumerate(flatten_layers(layer, recursive=is_network(layer))):
             yield f"{place}/{number}", part

@@ -125,7 +125,8 @@ class CVAE(_OneWayVAE):
 
     def _make_decoder(self, name):
         conditions = {other: self.modalities[other] for other in self.conditions}
-        return ConditionalDecoder(self.modalities[name], self.latent_dim, conditions, f"decoder of modality {name!r}")
+        role = f"decoder of modality {name!r}"
+        return ConditionalDecoder(self.modalities[name], self.latent_dim, conditions, role, name)
 
 
 @MODELS.register("cmma")
@@ -142,7 +143,8 @@ class CMMA(_OneWayVAE):
 
     def _make_encoder(self, trunk):
         super()._make_encoder(trunk)
-        self.prior_encoder = Encoder({name: self.modalities[name] for name in self.conditions}, self.latent_dim, trunk)
+        conditions = {name: self.modalities[name] for name in self.conditions}
+        self.prior_encoder = Encoder(conditions, self.latent_dim, trunk, "prior_encoder")
 
     def objective(self, batch, seed, training=False):
         """Computes the terms of the bound on log p(x | w), `[B]` each, in nats, with one sample of z."""

@@ -15,13 +15,8 @@ def directions(model: Any) -> list[tuple[str, tuple[str, ...]]]:
     """
     if len(model.modalities) == 1:
         return [(name, (name,)) for name in model.targets]
-    pairs = []
-    for target in model.targets:
-        sources = (
-            [tuple(model.conditions)] if model.conditions else [(name,) for name in model.modalities if name != target]
-        )
-        pairs.extend((target, given) for given in sources if model.has_posterior(given))
-    return pairs
+    sources = [tuple(model.conditions)] if model.conditions else [(name,) for name in model.modalities]
+    return [(t, given) for t in model.targets for given in sources if t not in given and model.has_posterior(given)]
 
 
 def pixels(model: Any, name: str, values: Any) -> np.ndarray:

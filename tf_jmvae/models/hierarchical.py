@@ -82,10 +82,13 @@ class HierarchicalJMVAE(JointEncoderVAE):
         self._layer_prior = prototypes.Template(layer_prior)
 
         latent_dim = self.latent_dim
-        gaussian = heads.Gaussian(event_shape=(latent_dim,))
-        self.layer_networks = [prototypes.clone(layer_encoder) for _ in range(num_layers - 1)]  # h_l = f_l(h_{l-1})
-        self.layer_heads = [gaussian.with_event_shape((latent_dim,)) for _ in range(num_layers)]  # q(z_l | x, w)
-        self.layer_priors = [Decoder(layer_prior, gaussian, latent_dim, "layer_prior") for _ in range(num_layers - 1)]
+        gaussian, layers = heads.Gaussian(event_shape=(latent_dim,)), range(1, num_layers + 1)
+        # h_l = f_l(h_{l-1}), q(z_l | x, w) and p(z_l | z_{l+1})
+        self.layer_networks = [prototypes.clone(layer_encoder, name=f"layer_network_{i}") for i in layers[1:]]
+        self.layer_heads = [heads.Gaussian(event_shape=(latent_dim,), name=f"layer_head_{i}") for i in layers]
+        self.layer_priors = [
+            Decoder(layer_prior, gaussian, latent_dim, "layer_prior", str(i), f"layer_prior_{i}") for i in layers[:-1]
+        ]
         # A pass over one example makes the weights, whatever layers the user brought.
         self._encode_layers({name: tf.zeros((1, *m.event_shape)) for name, m in self.modalities.items()}, False)
 
@@ -138,7 +141,7 @@ class HierarchicalJMVAE(JointEncoderVAE):
         }
 
     def _make_encoder(self, trunk):
-        self.towers = Towers(self.modalities, trunk)  # h_1 = f_1(x, w)
+        self.towers = Towers(self.modalities, trunk, "towers")  # h_1 = f_1(x, w)
 
     def _encode(self, batch, training, known=None):
         """Eq. (8): the layers are independent given the input, so z is one diagonal Gaussian."""
@@ -154,7 +157,8 @@ class HierarchicalJMVAE(JointEncoderVAE):
         """`[q(z_1 | x, w), .., q(z_L | x, w)]`."""
         features = [self.towers(batch, training=training, known=known)]
         for network in self.layer_networks:
-            features.append(prototypes.flatten(network(features[-1], training=training), "layer_encoder"))
+            read = prototypes.read("layer_encoder", network, features[-1], training=training)
+            features.append(prototypes.flatten(read))
         return [head(h) for head, h in zip(self.layer_heads, features, strict=True)]
 
     def latent_noise(self, posterior, seed, num_samples=None):

@@ -69,9 +69,12 @@ class JMVAEKL(JMVAE):
         self.subsets = subsets
         largest = len(self.modalities) - 1 if subsets == "all" else 1
         self.subset_encoders = {
-            _join(names): Encoder({name: self.modalities[name] for name in names}, self.latent_dim, trunk)
+            subset: Encoder(
+                {name: self.modalities[name] for name in names}, self.latent_dim, trunk, f"subset_encoder_{subset}"
+            )
             for size in range(1, largest + 1)
             for names in itertools.combinations(self.modalities, size)
+            for subset in [_join(names)]
         }
 
     def objective(self, batch, seed, training=False):

@@ -48,7 +48,7 @@ class JointEncoderVAE(MultimodalVAE):
         self._make_encoder(trunk)
 
     def _make_encoder(self, trunk: keras.layers.Layer | None) -> None:
-        self.encoder = Encoder(self.modalities, self.latent_dim, trunk)
+        self.encoder = Encoder(self.modalities, self.latent_dim, trunk, "encoder")
 
     def get_config(self):
         return {**super().get_config(), "trunk": self._trunk.serialize()}

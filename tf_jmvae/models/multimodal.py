@@ -91,7 +91,9 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
         self.targets = [name for name in self.modalities if name not in conditions]
         self.decoders = {name: self._make_decoder(name) for name in self.targets}
         self.standardizations = {
-            name: Standardization(m.event_shape) for name, m in self.modalities.items() if m.standardized
+            name: Standardization(m.event_shape, f"standardization_{name}")
+            for name, m in self.modalities.items()
+            if m.standardized
         }
         # Multiplies the KL to the prior in training; `callbacks.KLWarmUp` raises it from 0 to 1.
         self.kl_weight = self._state("kl_weight", 1.0, "float32")
@@ -178,7 +180,8 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
 
     def _make_decoder(self, name: str) -> keras.layers.Layer:
         modality = self.modalities[name]
-        return Decoder(modality.decoder, modality.head, self.latent_dim, f"decoder of modality {name!r}")
+        role = f"decoder of modality {name!r}"
+        return Decoder(modality.decoder, modality.head, self.latent_dim, role, name, f"decoder_{name}")
 
     # What follows from it.
 

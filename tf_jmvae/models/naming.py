@@ -1,7 +1,8 @@
 """Which modalities a model can be made of: metrics, subsets and signatures are named after them."""
 
 import itertools
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tf_jmvae._utils.checks import listed
@@ -49,14 +50,8 @@ def _check_combinations(names: list[str]) -> None:
         raise ValueError(f"Names of more than {_MOST_COMBINED} modalities must be without the words 'and' and 'from'.")
     sizes = range(1, len(names) + 1)
     subsets = ["_and_".join(subset) for size in sizes for subset in itertools.combinations(names, size)]
-    seen: set[str] = set()
-    for combination in (*subsets, *(f"{target}_from_{subset}" for target in names for subset in subsets)):
-        if combination in seen:
-            raise ValueError(
-                f"Subsets and directions are named after modalities, and {combination!r} could be two of them. Rename "
-                f"one of {listed(names)}."
-            )
-        seen.add(combination)
+    directions = [f"{target}_from_{subset}" for target in names for subset in subsets]
+    _check_once("Subsets and directions", [*subsets, *directions], names)
 
 
 def _check_editing(kinds: Mapping[str, str]) -> None:
@@ -68,8 +63,12 @@ def _check_editing(kinds: Mapping[str, str]) -> None:
                 f"Changes of {other!r} are called {other}_changed and {other}_kept, so an image beside it cannot be "
                 f"called {image!r}. Rename one of them."
             )
-    edits = [f"{image}_by_{other}" for image, other in itertools.product(images, attributes)]
-    if twice := sorted({edit for edit in edits if edits.count(edit) > 1}):
-        raise ValueError(
-            f"Edits are named after modalities, and {twice[0]!r} could be two of them. Rename one of {listed(kinds)}."
-        )
+    _check_once("Edits", [f"{image}_by_{other}" for image, other in itertools.product(images, attributes)], kinds)
+
+
+def _check_once(what: str, made: list[str], names: Iterable[str]) -> None:
+    for name, count in Counter(made).items():
+        if count > 1:
+            raise ValueError(
+                f"{what} are named after modalities, and {name!r} could be two of them. Rename one of {listed(names)}."
+            )

@@ -18,12 +18,13 @@ __all__ = ["Standardization", "StandardizedModalities"]
 class Standardization(keras.layers.Layer):
     """`(value - mean) / stddev`, entry by entry, in float32; both are saved with the model."""
 
-    def __init__(self, event_shape: tuple[int, ...]):
-        super().__init__(dtype="float32", trainable=False)
+    def __init__(self, event_shape: tuple[int, ...], name: str | None = None):
+        super().__init__(dtype="float32", trainable=False, name=name)
         state = {"shape": event_shape, "dtype": "float32", "trainable": False}
         self.mean = self.add_weight(name="mean", initializer="zeros", **state)
         self.stddev = self.add_weight(name="stddev", initializer="ones", **state)
-        self.built = True
+        self.output_shape = (None, *event_shape)
+        self.build(self.output_shape)
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
         """Raw `[..., *event_shape]` to standardised values."""
@@ -62,7 +63,7 @@ class StandardizedModalities:
                     f"Modality {name!r}: its {role} must have shape {layer.mean.shape}; got {np.shape(value)}."
                 )
         if not (np.isfinite(mean).all() and np.isfinite(stddev).all() and np.min(stddev) > 0):
-            raise ValueError(f"Modality {name!r}: means must be finite, and deviations positive and finite.")
+            raise ValueError(f"Modality {name!r}: means must be finite, and stddevs positive and finite.")
         black, white = self.modalities[name].preprocessing.range
         low, high = np.min(mean), np.max(mean)
         of_other_pixels = low < black or high > white or (white == 255 and high <= 1)

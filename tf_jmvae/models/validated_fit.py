@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from keras.src.trainers.data_adapters import get_data_adapter
 
 from tf_jmvae._utils import checks
+from tf_jmvae._utils.keras_api import data_adapter
 
 __all__ = ["ValidatedFit"]
 
@@ -88,9 +88,8 @@ class ValidatedFit:
         checks.check_no_targets(y)
         if isinstance(x, tf.distribute.DistributedDataset):
             return x, y, sample_weight
-        adapter = get_data_adapter(
-            x, sample_weight=sample_weight, shuffle=shuffle and isinstance(x, keras.utils.PyDataset)
-        )
+        shuffle = shuffle and isinstance(x, keras.utils.PyDataset)
+        adapter = data_adapter(x, sample_weight=sample_weight, shuffle=shuffle)
         unchecked = adapter.get_tf_dataset  # its other facts, such as the number of batches, stay those of the data
         adapter.get_tf_dataset = lambda: self._checked(unchecked(), reasons, complete, warns)
         return adapter, None, None

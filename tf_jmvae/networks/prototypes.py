@@ -2,12 +2,15 @@
 
 import contextlib
 import functools
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from tf_jmvae._utils.keras_api import flatten_layers
 
 __all__ = [
     "Template",
@@ -17,7 +20,7 @@ __all__ = [
     "flatten",
     "last_activation",
     "make_weights",
-    "one_tensor",
+    "read",
     "remade",
     "serialize",
 ]
@@ -32,20 +35,23 @@ def checked(role: str, network: Any) -> keras.layers.Layer:
     return network
 
 
-def clone(network: keras.layers.Layer, policy: keras.DTypePolicy | None = None) -> keras.layers.Layer:
+def clone(
+    network: keras.layers.Layer, policy: keras.DTypePolicy | None = None, *, name: str | None = None
+) -> keras.layers.Layer:
     """An unshared copy of a layer or model: made from its config, then given the weights that it has by now.
 
     What is not built yet will start with new weights. Every layer in the copy has the dtype policy, by default its own.
-    Raises `ValueError` if the layer cannot be made again from its config.
+    The copy has the name, by default the network's. Raises `ValueError` if it cannot be made again from its config.
     """
     config = serialize(network)
     if tf.distribute.get_strategy().num_replicas_in_sync > 1:
         config = _mapped(config, _synchronized)
-    if policy is None:
-        return remade(f"network {network.name!r}", config, network)
-    with default_policy(policy):
+    if policy is not None:
         config = _mapped(config, functools.partial(_with_policy, policy=policy.name))
-        return remade(f"network {network.name!r}", config, network)
+    with default_policy(policy or keras.config.dtype_policy()):
+        copy = remade(f"network {network.name!r}", config, network)
+    copy.name = name or network.name
+    return copy
 
 
 def serialize(network: Any) -> Any:
@@ -62,7 +68,7 @@ def remade(role: str, config: dict[str, Any], like: keras.layers.Layer | None = 
         made = keras.saving.deserialize_keras_object(config)
         if like is not None:
             _copy_state(like, made)
-            for one, other in zip(like._flatten_layers(), made._flatten_layers(), strict=True):
+            for one, other in zip(flatten_layers(like), flatten_layers(made), strict=True):
                 other.trainable = one.trainable  # in this order: what a layer is told, those in it are told
         return made
     except (AttributeError, TypeError, ValueError) as error:
@@ -98,9 +104,10 @@ def make_weights(layer: keras.layers.Layer, *examples: Any) -> Any:
 
 def _copy_state(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
     """Weights and statistics of a layer and of those in it."""
-    if len(source._layers) != len(target._layers):
+    inner = functools.partial(flatten_layers, recursive=False, include_self=False)
+    if len(inner(source)) != len(inner(target)):
         _build_like(source, target)  # which makes the layers in it
-    for one, other in zip(source._layers, target._layers, strict=True):
+    for one, other in zip(inner(source), inner(target), strict=True):
         _copy_state(one, other)
     _build_like(source, target)
     if source.built:
@@ -160,8 +167,21 @@ class Template:
         return serialize(self.layer)
 
 
-def one_tensor(role: str, outputs: Any) -> tf.Tensor:
-    """The outputs of a network; raises `ValueError`, in which `role` names it, unless they are one tensor."""
+# The shape of what each network gave at first, without the batch's axis.
+_FEATURES: weakref.WeakKeyDictionary[keras.layers.Layer, tf.TensorShape] = weakref.WeakKeyDictionary()
+
+
+def read(role: str, network: keras.layers.Layer, inputs: tf.Tensor, **options: Any) -> tf.Tensor:
+    """What a network gives for a batch, one tensor `[B, ...]`; raises `ValueError`, in which `role` names it."""
+    shape = tuple(inputs.shape[1:])
+    try:
+        if isinstance(network, keras.Sequential) and not network.built:
+            network.build((None, *shape))  # or `summary` showed the first batch's size
+        outputs = network(inputs, **options)
+    except Exception as error:
+        if isinstance(error, tf.errors.OpError) and not isinstance(error, tf.errors.InvalidArgumentError):
+            raise  # such as memory that is full, which is no fault of the network's
+        raise ValueError(f"The {role} cannot read a batch of shape {(None, *shape)}: {error}") from error
     if not tf.is_tensor(outputs):
         several = f" of {len(outputs)}" if isinstance(outputs, list | tuple | dict) else ""
         raise ValueError(
@@ -169,12 +189,22 @@ def one_tensor(role: str, outputs: Any) -> tf.Tensor:
             "and variance are the model's own part: leave out what makes them of the features, for example by "
             "keras.Model(network.inputs, features)."
         )
+    rank = outputs.shape.rank
+    if rank is not None and (rank < 2 or not outputs.shape[:1].is_compatible_with(inputs.shape[:1])):
+        raise ValueError(
+            f"The {role} must give features [B, ...] for a batch of B; of {inputs.shape} it makes {outputs.shape}."
+        )
+    first = _FEATURES.setdefault(network, outputs.shape[1:])
+    if first != outputs.shape[1:]:
+        raise ValueError(
+            f"The {role} must give features of one fixed size; they were {first}, and now are {outputs.shape[1:]}."
+        )
     return outputs
 
 
-def flatten(features: tf.Tensor, role: str = "network") -> tf.Tensor:
-    """Features `[B, ...]`, all but B known, as rows `[B, F]`; raises `ValueError` as `one_tensor`."""
-    if one_tensor(role, features).shape.rank == 2:
+def flatten(features: tf.Tensor) -> tf.Tensor:
+    """Features `[B, ...]`, all but B known, as rows `[B, F]`."""
+    if features.shape.rank == 2:
         return features
     return tf.reshape(features, (tf.shape(features)[0], features.shape[1:].num_elements()))
 

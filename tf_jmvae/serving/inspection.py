@@ -13,8 +13,8 @@ from typing import NamedTuple
 from google.protobuf.message import DecodeError
 from tensorflow.core.framework import op_def_pb2
 from tensorflow.core.protobuf import saved_model_pb2
-from tensorflow.python.framework import op_def_registry
 
+from tf_jmvae._utils.keras_api import op_definition
 from tf_jmvae.serving import function_graph
 from tf_jmvae.serving.versions import MODEL_FILE
 
@@ -97,4 +97,4 @@ def _graphs(folder: str | os.PathLike) -> list:
 
 @cache
 def _definition(op: str) -> op_def_pb2.OpDef | None:
-    return op_def_registry.get(op)
+    return op_definition(op)

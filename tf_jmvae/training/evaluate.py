@@ -13,7 +13,8 @@ from tf_jmvae._utils.provenance import environment
 from tf_jmvae.evaluation import Estimate
 from tf_jmvae.evaluation.planned import Planned, planned
 from tf_jmvae.models.iterated_sampling import iteration_of
-from tf_jmvae.training.run_folder import load_model, read_config
+from tf_jmvae.training.loading import load_model
+from tf_jmvae.training.run_folder import read_config
 
 __all__ = ["EVALUATION", "evaluate_run"]
 

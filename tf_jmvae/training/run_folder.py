@@ -1,18 +1,14 @@
-"""The folder of a run: whether it is finished, may be continued, or is another's; and reading it again."""
+"""The folder of a run: whether it is finished, may be continued, or is another's; and what it says."""
 
 import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import keras
-
 from tf_jmvae._utils.errors import RunError
 from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.files import explained, write_json
 from tf_jmvae._utils.provenance import environment
-from tf_jmvae.models import IteratedSampling, MultimodalVAE
-from tf_jmvae.training.foreign import foreign_names
 
 if TYPE_CHECKING:
     from tf_jmvae.training.config import Config
@@ -22,11 +18,11 @@ __all__ = [
     "comparable",
     "default_run_dir",
     "describe",
-    "is_finished",
-    "load_model",
+    "finished_metrics",
     "prepare",
     "read_config",
     "read_json",
+    "recorded",
 ]
 
 # The folder of TensorBoard's files in a run's.
@@ -49,18 +45,19 @@ def comparable(config: "Config") -> dict[str, Any]:
     return {key: value for key, value in _flat(config.model_dump(mode="json")).items() if key not in _NOT_COMPARED}
 
 
-def is_finished(run_dir: Path, config: "Config", verbose: str | int) -> bool:
-    """Whether the folder holds this very run, finished.
+def finished_metrics(run_dir: Path, config: "Config", verbose: str | int) -> dict[str, float] | None:
+    """The metrics of this very run, if the folder holds it, finished; else None.
 
     Raises:
-      RunError: it holds another one.
+      RunError: the folder holds another run, finished, or its metrics are damaged.
     """
-    if config.overwrite or not (run_dir / "metrics.json").exists() or _recorded(run_dir) is None:
-        return False
+    path = run_dir / "metrics.json"
+    if config.overwrite or not path.exists() or recorded(run_dir) is None:
+        return None
     _require_same(run_dir, config)
     if verbose:
         print(f"{run_dir} holds this run, finished. Train anew with --overwrite, or elsewhere with --run-dir.")
-    return True
+    return read_json(path, f"Delete the folder {run_dir} to train this run anew.")
 
 
 def prepare(run_dir: Path, config: "Config") -> None:
@@ -71,7 +68,7 @@ def prepare(run_dir: Path, config: "Config") -> None:
     """
     discarded = run_dir.with_name(f"{run_dir.name}~")
     shutil.rmtree(discarded, ignore_errors=True)  # of an --overwrite that was cut off
-    if _recorded(run_dir) is not None:
+    if recorded(run_dir) is not None:
         if not config.overwrite:
             _require_same(run_dir, config)
             return
@@ -84,13 +81,13 @@ def prepare(run_dir: Path, config: "Config") -> None:
     write_json(run_dir / "config.json", {"config": config.model_dump(mode="json"), **environment()})
 
 
-def _recorded(run_dir: Path) -> dict[str, Any] | None:
+def recorded(run_dir: Path) -> dict[str, Any] | None:
     """What the folder's config.json says, if it is a run's."""
     try:
-        recorded = json.loads((run_dir / "config.json").read_text())
+        found = json.loads((run_dir / "config.json").read_text())
     except (OSError, ValueError, RecursionError):
         return None
-    return recorded if isinstance(recorded, dict) and {"config", "versions"} <= recorded.keys() else None
+    return found if isinstance(found, dict) and {"config", "versions"} <= found.keys() else None
 
 
 def _require_same(run_dir: Path, config: "Config") -> None:
@@ -114,44 +111,10 @@ def read_config(run_dir: Path, advice: str) -> "Config":
     with extra("cli", "A run's configuration"):
         from tf_jmvae.training.config import Config
     path = run_dir / "config.json"
-    recorded = read_json(path, advice)
     try:
-        return Config.model_validate(recorded["config"])
+        return Config.model_validate(read_json(path, advice)["config"])
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path} is no configuration of this version of tf_jmvae: {error}. {advice}") from error
-
-
-def load_model(path: Path, *, maker: str = "tf-jmvae train", advice: str = "") -> MultimodalVAE:
-    """A saved model of this package.
-
-    Args:
-      path: of a `.keras` file.
-      maker: the command that leaves such a model, for the message if there is none.
-      advice: what to do if it is damaged.
-
-    Raises:
-      RunError: there is no such file, or it is damaged or of another kind.
-    """
-    if not path.is_file():
-        raise RunError(f"There is no model {path}. A run leaves one in its folder: {maker}.")
-    try:
-        foreign = foreign_names(path)
-        if foreign:
-            raise RunError(
-                f"{path} is not loaded: it holds code or classes of somebody else ({', '.join(foreign[:10])}). If you "
-                "trust whoever made it, import and register those classes and load it in Python."
-            )
-        model = keras.saving.load_model(path)
-    except RunError:
-        raise
-    except Exception as error:  # Keras has no error of its own for a file that is damaged
-        raise RunError(f"The trained model {path} cannot be loaded ({error}). {advice}".rstrip()) from error
-    if not isinstance(model, MultimodalVAE):
-        raise RunError(f"{path} holds a {type(model).__name__}; expected a model of tf_jmvae.")
-    recorded = _recorded(path.parent)
-    if model.iterated_sampling == IteratedSampling() and recorded:  # a run of the first version: the folder knows it
-        model.iterated_sampling = IteratedSampling(recorded["config"].get("num_steps", 1))
-    return model
 
 
 def describe(run_dir: Path) -> dict[str, Any]:
@@ -163,14 +126,14 @@ def describe(run_dir: Path) -> dict[str, Any]:
         return {"training": {}, "metrics": {}}
     advice = "Without them, export a copy of model.keras in a folder of its own."
     path = run_dir / "config.json"
-    recorded = read_json(path, advice)
-    if _recorded(run_dir) is None or not isinstance(config := recorded["config"], dict):
+    record = read_json(path, advice)
+    if recorded(run_dir) is None or not isinstance(config := record["config"], dict):
         raise RunError(f"{path} is no run's: it has no config, or no versions. {advice}")
     if not isinstance(config.get("data"), dict):
         raise RunError(f"{path} is no run's: its config has no data. {advice}")
     config["data"].pop("data_dir", None)
-    recorded["config"] = {key: value for key, value in config.items() if key not in _NOT_DESCRIBED}
-    return {"training": recorded, "metrics": read_json(run_dir / "metrics.json", advice)}
+    record["config"] = {key: value for key, value in config.items() if key not in _NOT_DESCRIBED}
+    return {"training": record, "metrics": read_json(run_dir / "metrics.json", advice)}
 
 
 def read_json(path: Path, advice: str) -> Any:

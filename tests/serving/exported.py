@@ -59,13 +59,13 @@ def batch(names, size, seed=0):
 # Class, modalities, options of the class, options of export.
 KINDS = {
     "vae": (tj.VAE, "r", {}, {}),
-    "jmvae": (tj.JMVAE, "xwc", {}, {"num_steps": 3, "given": [["x"]]}),
+    "jmvae": (tj.JMVAE, "xwc", {}, {"num_steps": 3, "observed": [["x"]]}),
     "jmvae_kl": (tj.JMVAEKL, "xw", {}, {}),
     "hierarchical": (
         tj.HierarchicalJMVAE,
         "rw",
         {"layer_encoder": _mlp(), "layer_prior": _mlp()},
-        {"num_steps": 2, "given": [["r"], ["w"]]},
+        {"num_steps": 2, "observed": [["r"], ["w"]]},
     ),
     "cvae": (tj.CVAE, "xw", {"target": "x"}, {}),
     "cmma": (tj.CMMA, "xwv", {"target": ["x", "v"]}, {}),

@@ -5,7 +5,7 @@ import datetime
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,20 +13,19 @@ import pydantic
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_jmvae._utils.provenance import environment
+from tf_jmvae._utils.tables import first_of
 from tf_jmvae.serving.request import signatures_of
 from tf_jmvae.serving.versions import MODEL_FILE
 from tf_jmvae.specs import ModelSpec
 
-__all__ = ["CARD", "FORMAT", "describe", "file_checksums", "first_of", "read", "verify"]
+__all__ = ["CARD", "FORMAT", "describe", "file_checksums", "read", "verify"]
 
 CARD = "model_card.json"
 FORMAT = 1
 _MAX_BYTES = 4 * 2**20
-_MOST_NAMED = 10
 _ADVICE = "Copy or download the folder again, or export the model anew."
 
 _Count = Annotated[int, pydantic.Field(ge=0)]
-_Positive = Annotated[int, pydantic.Field(ge=1)]
 
 
 class _Strict(pydantic.BaseModel):
@@ -53,7 +52,7 @@ class _Card(_Strict):
     name: str
     kind: str
     modalities: dict[str, dict[str, Any]]
-    latent_dim: _Positive
+    latent_dim: Annotated[int, pydantic.Field(ge=1)]
     signatures: dict[str, _Signature]
     num_steps: _Count
     num_samples: _Count
@@ -67,13 +66,7 @@ class _Card(_Strict):
 
 
 def describe(spec: ModelSpec, num_samples: int, folder: Path) -> dict[str, Any]:
-    """The content of `model_card.json` but for training and metrics, for the files that are in `folder`.
-
-    Args:
-      spec: what is known of the model, with its name and the steps that were fixed.
-      num_samples: behind a log-likelihood.
-      folder: the version's.
-    """
+    """Content of `model_card.json` but for training and metrics, for the files in a version's folder."""
     saved = saved_model_pb2.SavedModel.FromString((folder / MODEL_FILE).read_bytes())
     signatures = signatures_of(saved.meta_graphs[0].signature_def)
     return {
@@ -91,8 +84,8 @@ def file_checksums(folder: str | os.PathLike, *, links: bool = False) -> dict[st
     """Every file of a version folder but the card: `{"variables/variables.index": {"bytes": .., "sha256": ..}}`.
 
     Args:
-      folder: the version's.
-      links: whether files may be symbolic links to files anywhere, as in the cache of Hugging Face.
+      folder: Folder of the version.
+      links: Whether files may be symbolic links to files anywhere, as in the cache of Hugging Face; by default False.
 
     Raises:
       FileNotFoundError: there is no such folder.
@@ -110,8 +103,8 @@ def read(folder: str | os.PathLike, *, links: bool = False) -> dict[str, Any]:
     """The card of a version folder, with every key of the format there and of its type.
 
     Args:
-      folder: the version's.
-      links: whether the card may be a symbolic link.
+      folder: Folder of the version.
+      links: Whether the card may be a symbolic link; by default False.
 
     Raises:
       FileNotFoundError: the folder has no card.
@@ -142,21 +135,16 @@ def read(folder: str | os.PathLike, *, links: bool = False) -> dict[str, Any]:
     except ValueError as error:
         problems = error
         if isinstance(error, pydantic.ValidationError):
-            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:_MOST_NAMED])
+            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:10])
         raise ValueError(f"{path} is no model card of format {FORMAT}: {_shortened(problems)}. {_ADVICE}") from error
     return parsed
 
 
 def verify(folder: str | os.PathLike, card: Mapping[str, Any], *, links: bool = False) -> None:
-    """Compares the folder's files with what its card says of them.
+    """Compares the files of a version's folder with the checksums of its card; `links` as for `file_checksums`.
 
     This finds damage, and files that somebody added or changed without a word in the card. It does not tell who
     wrote the folder: whoever can change a file can change the card, too.
-
-    Args:
-      folder: the version's.
-      card: its card.
-      links: as for `file_checksums`.
 
     Raises:
       ValueError: files are missing, truncated, changed or additional; the message names them.
@@ -172,14 +160,9 @@ def verify(folder: str | os.PathLike, card: Mapping[str, Any], *, links: bool = 
     problems += [f"{name} is additional" for name in sorted(found.keys() - expected.keys())]
     if problems:
         raise ValueError(
-            f"{folder} is not what was exported: {first_of(problems)}. {CARD} has the checksums. {_ADVICE}"
+            f"{folder} is not what was exported: {first_of(problems, most=10, separator='; ')}. {CARD} has the "
+            f"checksums. {_ADVICE}"
         )
-
-
-def first_of(problems: Sequence[Any]) -> str:
-    """The first of many in a message, and how many more there are."""
-    more = f"; and {len(problems) - _MOST_NAMED} more" if len(problems) > _MOST_NAMED else ""
-    return "; ".join(map(str, problems[:_MOST_NAMED])) + more
 
 
 def _files(folder: Path, links: bool) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""The files beside exported models that TF Serving and Docker Compose start from."""
+"""Configuration files beside exported models that TF Serving and Docker Compose start from."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from tf_jmvae._utils.files import locked, replace_atomically
+from tf_jmvae._utils.files import locked, write_text
 from tf_jmvae.serving import versions
 
 __all__ = ["write_deployment_files"]
@@ -41,9 +41,9 @@ def write_deployment_files(base_folder: str | os.PathLike, *, seen_as: str = "/m
                     compose.yaml             docker compose --profile cpu up, or gpu
 
     Args:
-      base_folder: the folder with the models' folders.
-      seen_as: where the server finds that folder; in the containers of `compose.yaml` it is `/models`. A server
-        without a container takes the folder's own path.
+      base_folder: Folder that holds the models' folders.
+      seen_as: Path by which the server finds that folder; by default `/models`, as in the containers of `compose.yaml`.
+        A server without a container takes the folder's own path.
 
     Returns:
       The files, written or kept.
@@ -63,16 +63,12 @@ def write_deployment_files(base_folder: str | os.PathLike, *, seen_as: str = "/m
         _update_models(folder, _models(folder), seen_as)
         for name in _FIXED:
             if not (folder / name).exists():
-                _write(folder / name, _text(name))
+                write_text(folder / name, _text(name))
     return [folder / name for name in (MODELS, *_FIXED)]
 
 
 def _text(name: str) -> str:
     return (_TEXTS / name).read_text(encoding="utf-8")
-
-
-def _write(path: Path, text: str) -> None:
-    replace_atomically(path, lambda temporary: Path(temporary).write_text(text))
 
 
 def _models(folder: Path) -> list[str]:
@@ -103,7 +99,7 @@ def _update_models(folder: Path, names: list[str], seen_as: str) -> None:
     """Writes `models.config`, or adds to it the models that it lacks."""
     path = folder / MODELS
     if not path.exists():
-        _write(path, f"{_text(MODELS)}model_config_list {{\n{_entries(names, seen_as)}}}\n")
+        write_text(path, f"{_text(MODELS)}model_config_list {{\n{_entries(names, seen_as)}}}\n")
         return
     text = path.read_text()
     config = _parsed(text)
@@ -123,7 +119,7 @@ def _update_models(folder: Path, names: list[str], seen_as: str) -> None:
     listed = {entry.name for entry in entries} | {entry.base_path.rstrip("/") for entry in entries}
     missing = [name for name in names if not {name, f"{seen_as}/{name}"} & listed]
     if missing:
-        _write(path, _with_entries(text, config, _entries(missing, seen_as)))
+        write_text(path, _with_entries(text, config, _entries(missing, seen_as)))
 
 
 def _parsed(text: str) -> model_server_config_pb2.ModelServerConfig | None:

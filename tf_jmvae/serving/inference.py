@@ -10,15 +10,14 @@ from tf_jmvae._utils import checks
 from tf_jmvae._utils.checks import listed
 from tf_jmvae.random import row_noise
 from tf_jmvae.serving import names, request
+from tf_jmvae.serving.lookup import FORMATS, SignatureLookup
 from tf_jmvae.serving.request import Signature
 from tf_jmvae.specs import ModalitySpec, ModelSpec
 
 __all__ = ["InferenceModel"]
 
-_FORMATS = {"float": "", "uint8": names.AS_UINT8, "png": names.AS_PNG}
 
-
-class InferenceModel:
+class InferenceModel(SignatureLookup):
     """What `tf_jmvae.open_model` gives: one interface to a model, wherever it runs.
 
     `observed` maps modalities to arrays `[B, *event_shape]` in the model's own values. Images may also be uint8 arrays
@@ -38,15 +37,6 @@ class InferenceModel:
     def signatures(self) -> Mapping[str, Signature]:
         """Every signature of the model, by name."""
         raise NotImplementedError(f"{type(self).__name__} must define signatures")
-
-    def _predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        raise NotImplementedError(f"{type(self).__name__} must define _predict()")
-
-    def _check_value(self, name: str, value: np.ndarray) -> None:
-        """Raises ValueError if an input of floats, of the right shape, holds what the model cannot read."""
-
-    def _prepare(self, observed: Iterable[str]) -> None:
-        """Called before what takes these modalities is looked up."""
 
     @property
     def kind(self) -> str:
@@ -145,7 +135,7 @@ class InferenceModel:
           ValueError: the model has no such direction, or an option or a shape is wrong.
         """
         checks.check_option("latent", latent, ("sample", "mean"))
-        suffix = _suffix(images)
+        checks.check_option("images", images, FORMATS)
         inputs = request.as_inputs(self, observed)
         if targets is None:
             targets = self._targets_from(inputs, observed)
@@ -166,7 +156,7 @@ class InferenceModel:
             for target in targets:
                 wish = f"generate {target!r} from {listed(observed)}"
                 name = self._find(f"{verb}_{target}", inputs, wish, target)
-                outputs |= self._call(self._in_format(name, suffix), inputs, copies)
+                outputs |= self._call(self._in_format(name, images), inputs, copies)
         if num_samples is not None:
             outputs = {name: value.reshape(-1, num_samples, *value.shape[1:]) for name, value in outputs.items()}
         return outputs
@@ -184,11 +174,11 @@ class InferenceModel:
         Raises:
           ValueError: the model does not start from these modalities, generates none of them, or a shape is wrong.
         """
-        suffix, inputs = _suffix(images), request.as_inputs(self, observed)
+        inputs = request.as_inputs(self, observed)
         whole = self.signatures.get("reconstruct")
         if whole is None or set(map(names.modality, inputs)) == set(map(names.modality, whole.inputs)):
             name = self._find("reconstruct", inputs, f"reconstruct from {listed(observed)}")
-            return self._call(self._in_format(name, suffix), inputs)
+            return self._call(self._in_format(name, images), inputs)
         if not (targets := [name for name in self.spec.targets if name in observed]):
             raise ValueError(f"There is no target among {listed(observed)}, so there is nothing to reconstruct.")
         return self.generate(observed, targets=targets, latent="mean", images=images)
@@ -206,9 +196,9 @@ class InferenceModel:
         Returns:
           `{target: [B, *event_shape]}`.
         """
-        suffix, inputs = _suffix(images), {"z": np.asarray(z), **request.as_inputs(self, conditions or {})}
+        inputs = {"z": np.asarray(z), **request.as_inputs(self, conditions or {})}
         name = self._find("decode", inputs, f"decode z given {listed(conditions or {})}")
-        return self._call(self._in_format(name, suffix), inputs)
+        return self._call(self._in_format(name, images), inputs)
 
     def sample(self, num_samples: int, *, images: str = "float", seed: int | None = None) -> dict[str, np.ndarray]:
         """All modalities together from the prior.
@@ -222,7 +212,7 @@ class InferenceModel:
           `{modality: [N, *event_shape]}`.
         """
         num_samples = checks.positive_integer("num_samples", num_samples)
-        return self._call(self._in_format("sample", _suffix(images)), {"seed": request.row_seeds(seed, num_samples)})
+        return self._call(self._in_format("sample", images), {"seed": request.row_seeds(seed, num_samples)})
 
     def log_likelihood(self, observed: Mapping[str, Any], *, seed: int | None = 0) -> np.ndarray:
         """Log p(all modalities) of each example by importance sampling, with as many samples as were fixed at export.
@@ -274,7 +264,7 @@ class InferenceModel:
         inputs = request.as_inputs(self, {photograph: [image] if isinstance(image, bytes) else np.asarray(image)[None]})
         inputs |= {names.changed(attributes): new, names.kept(attributes): kept}
         name = self._find(names.edit(photograph, attributes), inputs, f"edit {photograph!r} by {attributes!r}")
-        outputs = self._call(self._in_format(name, _suffix(images)), inputs)
+        outputs = self._call(self._in_format(name, images), inputs)
         return outputs[photograph][0], dict(zip(entries, map(float, outputs[attributes][0]), strict=True))
 
     def editable(self, photograph: str | None, attributes: str | None) -> tuple[str, str]:
@@ -348,69 +338,3 @@ class InferenceModel:
         }
         outputs = self.decode(z, conditions, images=images)
         return {target: outputs[target] for target in targets}
-
-    def _call(self, name: str, inputs: Mapping[str, np.ndarray], copies: int = 1) -> dict[str, np.ndarray]:
-        """The outputs of a signature, for `copies` of each row; seeds are for each of the copies already."""
-        signature = self._signature(name)
-        if inputs.keys() != signature.inputs.keys():
-            raise ValueError(f"Signature {name!r} takes {listed(signature.inputs)}; got {listed(inputs)}.")
-        checked = {key: request.as_tensor(key, value, signature.inputs[key]) for key, value in inputs.items()}
-        for key, value in checked.items():
-            if value.dtype.kind == "f":
-                self._check_value(key, value)
-        if copies != 1:
-            checked = {k: value if k == "seed" else np.repeat(value, copies, axis=0) for k, value in checked.items()}
-        request.rows_of(checked)
-        return {names.modality(key): value for key, value in self._predict(name, checked).items()}
-
-    def _signature(self, name: str) -> Signature:
-        if name not in self.signatures:
-            raise ValueError(f"The model has no signature {name!r}. It has {', '.join(sorted(self.signatures))}.")
-        return self.signatures[name]
-
-    def _find(
-        self, verb: str, inputs: Iterable[str], wish: str, target: str | None = None, optional: Iterable[str] = ()
-    ) -> str:
-        """The signature of a verb that takes just these inputs, with outputs in the model's own values."""
-        wanted, optional = set(inputs), set(optional)
-        self._prepare(map(names.modality, wanted))
-        there = self._all_of(verb)
-        there = {n: s for n, s in there.items() if target is None or target in map(names.modality, s.outputs)}
-        for name, signature in there.items():
-            if signature.inputs.keys() - optional == wanted:
-                return names.without_format(name)
-        request.check_mixture(wanted, there.values())
-        known = sorted({request.described(names.without_format(name), signature) for name, signature in there.items()})
-        raise ValueError(f"The model cannot {wish}. What it can: {'; '.join(known) or 'nothing of the kind'}.")
-
-    def _all_of(self, verb: str) -> dict[str, Signature]:
-        return {name: s for name, s in self.signatures.items() if request.is_of(verb, names.plain(name))}
-
-    def _in_format(self, name: str, suffix: str) -> str:
-        """The signature whose images are in a format; what gives no image has one format only."""
-        if name + suffix in self.signatures:
-            return name + suffix
-        images = [key for key, info in self._signature(name).outputs.items() if len(info.shape) == request.IMAGE_AXES]
-        if images:
-            raise ValueError(
-                f"The model gives {listed(images)} as values only, with images='float': pixels and PNG are for grey "
-                "and RGB images, which have 1 or 3 channels."
-            )
-        return name
-
-    def _targets_from(self, inputs: Iterable[str], observed: Iterable[str]) -> list[str]:
-        self._prepare(map(names.modality, inputs))
-        there = [s for name, s in self.signatures.items() if name.startswith("generate_")]
-        fitting = [signature.outputs for signature in there if signature.inputs.keys() == set(inputs)]
-        targets = dict.fromkeys(names.modality(target) for outputs in fitting for target in outputs)
-        if not targets:
-            request.check_mixture(inputs, there)
-            raise ValueError(
-                f"The model generates nothing from {listed(observed)}: see its signatures, or use reconstruct()."
-            )
-        return list(targets)
-
-
-def _suffix(images: str) -> str:
-    checks.check_option("images", images, _FORMATS)
-    return _FORMATS[images]

@@ -1,4 +1,4 @@
-"""Any model that somebody may name: a run, a `.keras` file, an exported model, a server."""
+"""`open_model`: an `InferenceModel` for a run, a `.keras` file, an exported model, or a server's address."""
 
 import os
 import re
@@ -24,16 +24,16 @@ def open_model(
     iterated_sampling: IteratedSampling | int | None = None,
     **options: Any,
 ) -> InferenceModel:
-    """A model that answers, wherever it is.
+    """Opens a model, wherever it is.
 
     Args:
-      handle: the folder of a run; a `.keras` file; a model of this package in memory; an exported model, as
+      handle: Folder of a run; a `.keras` file; a model of this package in memory; an exported model, as
         `tf_jmvae.hub.load` takes it (a folder, an archive, the URL of an archive); or a model behind TF Serving,
         `"grpc://HOST:8500/v1/models/NAME"` or, over REST, `"http://HOST:8501/v1/models/NAME"`, where `/versions/NUMBER`
         may follow.
-      iterated_sampling: of models that complete missing modalities: other options than their own, or another number of
-        steps. What was exported has had its own fixed.
-      **options: of `tf_jmvae.hub.load` for exported models, and of `tf_jmvae.serving.Client` for served ones.
+      iterated_sampling: Options of iterated sampling, or its number of steps, for models that complete missing
+        modalities; by default the model's own. Those of exported models were fixed at export.
+      **options: Options of `tf_jmvae.hub.load` for exported models, and of `tf_jmvae.serving.Client` for served ones.
 
     Returns:
       A model with the verbs of `tf_jmvae.serving.InferenceModel`.
@@ -55,7 +55,9 @@ def open_model(
     handle = os.fsdecode(handle)
     path = Path(handle).expanduser()
     if server := _SERVER.fullmatch(handle):
-        opened = _client(*server.groups(), **options)
+        scheme, host, name, version = server.groups()
+        address = host if scheme.lower() == "grpc://" else f"{scheme}{host}"
+        opened = Client(address, model=name, version=None if version is None else int(version), **options)
     elif file := keras_file(path):
         return _live(file, iterated_sampling, **options)
     elif "://" in handle or path.name.lower().endswith(archives.SUFFIXES) or is_exported(path):
@@ -89,11 +91,6 @@ def no_model(path: Path) -> FileNotFoundError:
     return FileNotFoundError(
         f"Expected the folder of a run, a model.keras, or the folder of an exported SavedModel; {path} {state}."
     )
-
-
-def _client(scheme: str, host: str, name: str, version: str | None, **options: Any) -> Client:
-    address = host if scheme.lower() == "grpc://" else f"{scheme}{host}"
-    return Client(address, model=name, version=None if version is None else int(version), **options)
 
 
 def _live(file: Path, iterated_sampling: IteratedSampling | int | None, **options: Any) -> LiveModel:

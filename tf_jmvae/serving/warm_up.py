@@ -14,13 +14,7 @@ WARM_UP = "assets.extra/tf_serving_warmup_requests"
 
 
 def write(folder: Path, name: str, made: Mapping[str, Endpoint]) -> None:
-    """Writes a request for every signature, of one row each, as TFRecords of `PredictionLog`.
-
-    Args:
-      folder: the version's.
-      name: the model's, as the server will know it.
-      made: the endpoints by their signatures' names.
-    """
+    """Writes a request of one row for every signature into a version's folder, as TFRecords of `PredictionLog`."""
     from tensorflow_serving.apis import prediction_log_pb2
 
     path = folder / WARM_UP
@@ -29,8 +23,7 @@ def write(folder: Path, name: str, made: Mapping[str, Endpoint]) -> None:
         for signature, endpoint in made.items():
             record = prediction_log_pb2.PredictionLog()
             request = record.predict_log.request
-            request.model_spec.name = name
-            request.model_spec.signature_name = signature
+            request.model_spec.name, request.model_spec.signature_name = name, signature
             for key, value in example(endpoint).items():
                 request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
             writer.write(record.SerializeToString())
@@ -38,10 +31,8 @@ def write(folder: Path, name: str, made: Mapping[str, Endpoint]) -> None:
 
 def example(endpoint: Endpoint) -> dict[str, np.ndarray]:
     """One row for each input: zeros, or a small black image."""
-    return {name: _row(spec) for name, spec in endpoint.inputs.items()}
-
-
-def _row(spec: tf.TensorSpec) -> np.ndarray:
-    if spec.dtype == tf.string:
-        return np.array([tf.io.encode_png(np.zeros((8, 8, 1), np.uint8)).numpy()], object)
-    return np.zeros((1, *spec.shape[1:]), spec.dtype.as_numpy_dtype)
+    image = np.array([tf.io.encode_png(np.zeros((8, 8, 1), np.uint8)).numpy()], object)
+    return {
+        name: image if spec.dtype == tf.string else np.zeros((1, *spec.shape[1:]), spec.dtype.as_numpy_dtype)
+        for name, spec in endpoint.inputs.items()
+    }

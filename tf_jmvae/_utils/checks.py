@@ -88,13 +88,11 @@ def check_names(modalities: Mapping[str, "Modality"], names: Any, required: Iter
         raise TypeError(
             f"Expected a dict of modalities such as {{{listed(modalities)}: ...}}; got {type(names).__name__}."
         )
-    unknown = [name for name in names if name not in modalities]
-    if unknown:
+    if unknown := [name for name in names if name not in modalities]:
         raise ValueError(f"Unknown modality {listed(unknown)}. This model has {listed(modalities)}.")
     if not names:
         raise ValueError(f"No modality was given. Pass at least one of {listed(modalities)}.")
-    missing = [name for name in required or () if name not in names]
-    if missing:
+    if missing := [name for name in required or () if name not in names]:
         raise ValueError(f"Modality {listed(missing)} is missing: expected {listed(modalities)}, got {listed(names)}.")
 
 
@@ -106,8 +104,7 @@ def check_no_targets(targets: Any) -> None:
 
 def check_conditions(model: "MultimodalVAE", observed: Iterable[str]) -> None:
     """Raises `ValueError` unless everything that the model is conditioned on is observed."""
-    missing = [name for name in model.conditions if name not in observed]
-    if missing:
+    if missing := [name for name in model.conditions if name not in observed]:
         kind, conditions, targets = type(model).__name__, listed(model.conditions), listed(model.targets)
         raise ValueError(
             f"This {kind} goes from {conditions} to {targets} only, but {listed(missing)} was not given. For another "
@@ -118,8 +115,7 @@ def check_conditions(model: "MultimodalVAE", observed: Iterable[str]) -> None:
 def check_targets(model: "MultimodalVAE", targets: Iterable[str]) -> None:
     """Raises `ValueError` unless the model generates every one of `targets`."""
     check_names(model.modalities, dict.fromkeys(targets))
-    given = [name for name in targets if name not in model.targets]
-    if given:
+    if given := [name for name in targets if name not in model.targets]:
         raise ValueError(
             f"This {type(model).__name__} takes {listed(given)} as given; it generates {listed(model.targets)} only."
         )
@@ -249,7 +245,7 @@ def _chunks(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 def _found(chunk: np.ndarray, good: np.ndarray, first_row: int) -> tuple[Any, tuple[int, ...], int]:
     """The first value that is not good, its index in the data, and the number of such values."""
     wrong = np.argwhere(~good)[0]
-    # A mask of size 1 along the last axis judges whole rows.
+    # A mask of size 1 along the last axis is of whole rows.
     index = tuple(int(i) for i in (wrong if good.shape == chunk.shape else wrong[:-1]))
     return chunk[index], (int(first_row) + index[0], *index[1:]), int((~good).sum())
 

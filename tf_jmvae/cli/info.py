@@ -95,7 +95,7 @@ def _record(found: dict[str, Any]) -> dict[str, dict[str, str]]:
     card = {"created": found.get("created"), "notes": found.get("notes")}
     return {
         "Training": {name.replace("_", " "): str(value) for name, value in how.items() if value is not None},
-        "On the test set, nats per example (accuracies as shares)": metrics,
+        "On the test set, nats per example (accuracies as fractions)": metrics,
         "Card": {name: value for name, value in card.items() if value},
     }
 

@@ -70,8 +70,7 @@ def _as_arrays(split: dict) -> Split:
 
 def _check_files(folder: pathlib.Path) -> None:
     """tensorflow-datasets would try to download what is missing, and says little of what is truncated."""
-    missing = [name for name in FILES if not (folder / name).is_file()]
-    if missing:
+    if missing := [name for name in FILES if not (folder / name).is_file()]:
         raise FileNotFoundError(
             f"The MNIST folder {folder} lacks {', '.join(missing)}. "
             f"Expected the four original files: {', '.join(FILES)}."

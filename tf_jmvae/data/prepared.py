@@ -35,10 +35,8 @@ def load_or_prepare(
     Everything that the content depends on is in the folder's name. `prepare` writes into an empty temporary folder
     beside it (`NAME~PROCESS-RANDOM`), which is renamed; `load` raises OSError, ValueError or KeyError if the copy is
     not there, not whole or not consistent. Of processes that prepare at once, the first to finish wins and the others
-    use its copy. What a killed process left behind is removed a day later.
-
-    Raises:
-      OSError: the copy could not be written; nothing of it is left.
+    use its copy. What a killed process left behind is removed a day later. If the copy cannot be written, an `OSError`
+    is raised and nothing of it is left.
     """
     with contextlib.suppress(OSError, ValueError, KeyError):
         return load(folder)

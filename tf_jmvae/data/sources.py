@@ -51,8 +51,7 @@ class Source:
           ValueError: if the dataset lacks one; the message lists what it has.
         """
         names = list(names)
-        missing = [name for name in names if name not in self.train]
-        if missing:
+        if missing := [name for name in names if name not in self.train]:
             raise ValueError(f"The data has the modalities {list(self.train)}, but not {missing}.")
         train, test = ({name: split[name] for name in names} for split in (self.train, self.test))
         return replace(
@@ -134,8 +133,7 @@ def load(name: str, *, train_size: int | None = None, **options: Any) -> Source:
     function = DATASETS.get(name)
     known = inspect.signature(function).parameters
     options = {key: value for key, value in options.items() if value is not None and (value or key in known)}
-    wrong = [key for key in options if key not in known]
-    if wrong:
+    if wrong := [key for key in options if key not in known]:
         raise ValueError(f"{', '.join(wrong)}: no option of {name!r}, which has {', '.join(known) or 'none'}.")
     source = function(**options)
     available = len(next(iter(source.train.values())))

@@ -21,13 +21,9 @@ def edited(model: DemoModel, source, crop: str, more: list[str], less: list[str]
     """What the model sees of a portrait, a file, its content or pixels, and that edited, both uint8 `[H, W, 3]`.
 
     Attributes that it shall have are `more`, those that it shall not `less`: strength 1 sets them to 1 and -1, 2
-    exaggerates.
-
-    Raises:
-      PictureError: the picture cannot be read, or an attribute is both wanted and not.
+    exaggerates. Raises `PictureError` if the picture cannot be read, or an attribute is both wanted and not.
     """
-    both = sorted(set(more) & set(less))
-    if both:
+    if both := sorted(set(more) & set(less)):
         raise PictureError(f"{questions.in_words(both)} cannot be both added and taken away.")
     seen = prepare(source, model, crop).pixels
     field = model.fields[model.attributes]
@@ -48,7 +44,7 @@ def _answer(model: DemoModel, source, crop, more, less, strength) -> tuple:
 
 def build(model: DemoModel) -> None:
     """Lays the tab out, within Gradio's context, and fills it with its first answer."""
-    names = [(name.replace("_", " "), name) for name in model.fields[model.attributes].entry_names]
+    names = components.attribute_choices(model)
     wanted = components.first_choices(model)[1] or [names[0][1]]
     portrait = components.own_picture(model)
     first = _answer(model, portrait, "training", wanted, [], 1.0)

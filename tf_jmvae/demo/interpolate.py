@@ -34,19 +34,14 @@ def ends_of_choices(model: DemoModel, first, second) -> np.ndarray:
 
 
 def ends_of_pictures(model: DemoModel, first, second, crop: str = "training") -> np.ndarray:
-    """Z at the means of q(z | x) of two pictures, `[2, D]`.
-
-    Raises:
-      PictureError: one of them cannot be read.
-    """
+    """Z at the means of q(z | x) of two pictures, `[2, D]`; raises `PictureError` if one of them cannot be read."""
     seen = np.stack([prepare(source, model, crop).pixels for source in (first, second)])
     return model.model.latents({model.picture: seen})
 
 
 def between(model: DemoModel, ends: np.ndarray, steps: int) -> dict[str, np.ndarray]:
     """What the model makes of z on the straight line from one end to the other, both included: `[steps, ...]`."""
-    share = np.linspace(0, 1, steps)[:, None]
-    return model.decode(((1 - share) * ends[0] + share * ends[1]).astype(np.float32))
+    return model.decode(np.linspace(*ends, steps).astype(np.float32))
 
 
 def _answer(model: DemoModel, mode, first, second, x_first, x_second, steps) -> tuple:

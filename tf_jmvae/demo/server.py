@@ -29,12 +29,7 @@ def environment(host: str) -> Iterator[None]:
     """
     with tempfile.TemporaryDirectory(prefix="tf_jmvae-demo-") as folder:
         direct = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1", "localhost", host]))
-        values = {
-            "GRADIO_ANALYTICS_ENABLED": "False",
-            "GRADIO_TEMP_DIR": folder,
-            "NO_PROXY": direct,
-            "no_proxy": direct,
-        }
+        values = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": folder, **dict.fromkeys(_DIRECT, direct)}
         before = {name: os.environ[name] for name in values if name in os.environ}
         os.environ.update(values)
         try:
@@ -46,11 +41,7 @@ def environment(host: str) -> Iterator[None]:
 
 
 def free_port(host: str, port: int) -> int:
-    """`port`, or the next one that is free; 0 takes any.
-
-    Raises:
-      ValueError: it is no port, this machine has no such address, or many ports from there on are taken.
-    """
+    """`port`, or the next one that is free; 0 takes any. Raises `ValueError` if there is no such port or host."""
     if not 0 <= port < 2**16:
         raise ValueError(f"port must be a number from 0 to 65535; got {port}.")
     try:

@@ -152,12 +152,7 @@ class Fingerprint:
 
 
 def whole_seed(seed: int | tf.Tensor | None) -> int:
-    """The seed as an integer, which gives the same samples and can be recorded; None draws one.
-
-    Raises:
-      ValueError: an integer out of range, or a tensor with a negative entry.
-      TypeError: neither an integer nor a tensor.
-    """
+    """The seed as an integer, which gives the same samples and can be recorded; None draws one."""
     low, high = (int(part) for part in seeds.to_tensor(seed))
     if min(low, high) < 0:
         raise ValueError(f"A seed that is a tensor must have entries of 0 or more; got [{low}, {high}].")

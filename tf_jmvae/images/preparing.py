@@ -5,7 +5,7 @@ from PIL import Image
 
 from tf_jmvae.specs import Preprocessing
 
-__all__ = ["prepared"]
+__all__ = ["as_picture", "prepared"]
 
 _KERNELS = {"lanczos": Image.Resampling.LANCZOS, "triangle": Image.Resampling.BILINEAR}
 
@@ -27,6 +27,11 @@ def prepared(image: Image.Image, event_shape: tuple[int, int, int], preprocessin
         box = _middle(image.size, width, height, preprocessing.crop)
         image = image.crop(box).resize((width, height), _KERNELS[preprocessing.kernel])
     return np.asarray(image).reshape(height, width, channels)
+
+
+def as_picture(pixels: np.ndarray) -> Image.Image:
+    """uint8 `[H, W, 1]` or `[H, W, 3]` as a Pillow image, grey or RGB."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
 def _middle(size: tuple[int, int], width: int, height: int, crop: tuple[int, int]) -> tuple[int, int, int, int]:

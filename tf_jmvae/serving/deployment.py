@@ -117,8 +117,7 @@ def _update_models(folder: Path, names: list[str], seen_as: str) -> None:
                 "for it for ever: remove the entry, unless the folder comes back."
             )
     listed = {entry.name for entry in entries} | {entry.base_path.rstrip("/") for entry in entries}
-    missing = [name for name in names if not {name, f"{seen_as}/{name}"} & listed]
-    if missing:
+    if missing := [name for name in names if not {name, f"{seen_as}/{name}"} & listed]:
         write_text(path, _with_entries(text, config, _entries(missing, seen_as)))
 
 

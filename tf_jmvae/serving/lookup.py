@@ -98,8 +98,7 @@ def _check_mixture(wanted: Iterable[str], signatures: Iterable[Signature]) -> No
     """Raises if there are signatures for just these modalities, but not as arrays and encoded images as given."""
     modalities = set(map(names.modality, wanted))
     other_forms = (s.inputs for s in signatures if set(map(names.modality, s.inputs)) == modalities)
-    found = sorted({_read(inputs) for inputs in other_forms} - {_read(wanted)})
-    if found:
+    if found := sorted({_read(inputs) for inputs in other_forms} - {_read(wanted)}):
         raise ValueError(
             f"The model cannot read {_read(wanted)} together, where {names.BYTES!r} means encoded images. It reads "
             f"{'; or '.join(found)}. Give all images as lists of bytes, or all as arrays."

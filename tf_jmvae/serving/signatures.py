@@ -119,8 +119,7 @@ def _in_formats(model: MultimodalVAE, plain: Mapping[str, Endpoint]) -> Iterator
     """Those signatures which give an image, again with pixels as uint8, and with PNG."""
     for name, endpoint in plain.items():
         made = [key for key, spec in endpoint.outputs.items() if spec.shape.rank == IMAGE_AXES]  # z may share a name
-        shown = [key for key in made if key in model.modalities and model.modalities[key].spec.is_image]
-        if shown:
+        if shown := [key for key in made if key in model.modalities and model.modalities[key].spec.is_image]:
             whole = {key: tf.TensorSpec(endpoint.outputs[key].shape, tf.uint8, name=key) for key in shown}
             encoded = {key: tf.TensorSpec((None,), tf.string, name=names.encoded(key)) for key in shown}
             pixels = _converted(endpoint, whole, model.pixels)

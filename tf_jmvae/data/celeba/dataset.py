@@ -124,8 +124,9 @@ def read(
     broken = result.report["broken"]
     if strict and broken:
         raise ValueError(f"CelebA: {_counted(len(broken), 'broken', broken)}; strict admits none.")
-    if verbose:
-        _print_left_out(result.report)
+    left_out = ", ".join(_counted(*reason) for reason in _left_out(result.report) if reason[0])
+    if verbose and left_out:
+        print(f"CelebA: {result.report['prepared']} images; left out: {left_out}.", flush=True)
     return result
 
 
@@ -146,7 +147,7 @@ def _from_folder(data_dir: str | os.PathLike) -> tuple[str, Callable[[], Collect
         missing = [name for name in listed if name not in files.sizes]
         unpaired = len(attributes.keys() ^ partition.keys())
         pictures = (Picture(name, files.image_folder / name, attributes[name], partition[name]) for name in present)
-        return pictures, len(present), _listed(len(listed), missing, unpaired)
+        return pictures, len(present), _report(len(listed), missing, unpaired)
 
     return fingerprint, collect
 
@@ -180,11 +181,11 @@ def _from_tfds() -> tuple[str, Callable[[], Collection]]:
                 yield Picture(name.decode(), source, np.where(attributes, 1, -1).astype(np.int8), partition)
 
     fingerprint = _fingerprint(builder.info.full_name.encode(), b"", records)
-    return fingerprint, lambda: (pictures(), size, _listed(size))
+    return fingerprint, lambda: (pictures(), size, _report(size))
 
 
-def _listed(listed: int, missing: Sequence[str] = (), unpaired: int = 0) -> dict[str, Any]:
-    """What the report says of the lists."""
+def _report(listed: int, missing: Sequence[str] = (), unpaired: int = 0) -> dict[str, Any]:
+    """The report's entries about the lists."""
     names = list(missing[:_NAMED])
     return {"listed": listed, "missing": len(missing), "missing_names": names, "unpaired": unpaired}
 
@@ -208,18 +209,14 @@ def _load(folder: pathlib.Path, image_size: int) -> CelebA:
     return CelebA(pixels, attributes, partition, report)
 
 
-def _print_left_out(report: dict[str, Any]) -> None:
+def _left_out(report: dict[str, Any]) -> Iterator[tuple[int, str, list[str]]]:
+    """The number of images that are left out, the reason, and the names of the first of them."""
     missing, broken = report["missing"], report["broken"]
-    left_out = [
-        (missing, "missing", report["missing_names"]),
-        (len(broken), "broken", broken),
-        (report["unpaired"], "in one list only", []),
-    ]
+    yield missing, "missing", report["missing_names"]
+    yield len(broken), "broken", broken
+    yield report["unpaired"], "in one list only", []
     if report["faces_found"] is not None:
-        left_out.append((report["listed"] - missing - len(broken) - report["faces_found"], "without a face", []))
-    said = ", ".join(_counted(*reason) for reason in left_out if reason[0])
-    if said:
-        print(f"CelebA: {report['prepared']} images; left out: {said}.", flush=True)
+        yield report["listed"] - missing - len(broken) - report["faces_found"], "without a face", []
 
 
 def _counted(count: int, what: str, names: list[str]) -> str:

@@ -38,7 +38,7 @@ def _answer(model: DemoModel, source, crop, more, less, strength) -> tuple:
     parts = [f"with {added}"] if more else []
     parts += [f"without {removed}"] if less else []
     change = np.abs(after.astype(int) - before).mean()
-    text = f"The portrait {' and '.join(parts) or 'as it is'}: changed by {change:.1f} of 255 grey levels on average."
+    text = f"The portrait {' and '.join(parts) or 'as it is'}: changed by {change:.1f} of 255 pixel values on average."
     return text, [(questions.enlarged(before), "As the model sees it"), (questions.enlarged(after), "Edited")]
 
 

@@ -52,10 +52,10 @@ def _answer(model: DemoModel, mode, first, second, x_first, x_second, steps) -> 
         ends = ends_of_pictures(model, x_first, x_second)
         text = "From the first picture to the second, both as the model reconstructs them,"
     outputs = between(model, ends, int(steps))
-    captions = [f"{share:.0%}" for share in np.linspace(0, 1, int(steps))]
+    captions = [f"{fraction:.0%}" for fraction in np.linspace(0, 1, int(steps))]
     if model.label:
         best = outputs[model.label].argmax(axis=1)
-        captions = [f"{share}: {model.class_names()[k]}" for share, k in zip(captions, best, strict=True)]
+        captions = [f"{caption}: {model.class_names()[k]}" for caption, k in zip(captions, best, strict=True)]
     pictures = [questions.enlarged(picture) for picture in outputs[model.picture]]
     return f"{text} in {int(steps)} steps.", list(zip(pictures, captions, strict=True))
 

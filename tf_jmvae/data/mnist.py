@@ -38,12 +38,9 @@ def mnist(data_dir: str | os.PathLike | None = None) -> Source:
 def read(data_dir: str | os.PathLike | None = None) -> tuple[Split, Split]:
     """Train and test images `[N, 28, 28, 1]` in [0, 1], each with its labels `[N]`.
 
-    The prepared copy is kept where tensorflow-datasets keeps all of them
-    (`~/tensorflow_datasets`, or the environment variable TFDS_DATA_DIR).
-
-    Raises:
-      FileNotFoundError: `data_dir` lacks a file.
-      OSError: a file is damaged, or there is neither a folder nor a network.
+    The prepared copy is kept where tensorflow-datasets keeps all of them (`~/tensorflow_datasets`, or the environment
+    variable TFDS_DATA_DIR). Raises `FileNotFoundError` if `data_dir` lacks a file, and `OSError` if one is damaged or
+    there is neither a folder nor a network.
     """
     import tensorflow_datasets as tfds
 
@@ -60,12 +57,8 @@ def read(data_dir: str | os.PathLike | None = None) -> tuple[Split, Split]:
             f"tensorflow-datasets could not prepare MNIST ({type(error).__name__}: {error}). Without a network, pass "
             f"a folder that holds the four original files ({', '.join(FILES)}) as the data dir."
         ) from error
-    train, test = (builder.as_dataset(split=split, batch_size=-1) for split in ("train", "test"))
-    return _as_arrays(train), _as_arrays(test)
-
-
-def _as_arrays(split: dict) -> Split:
-    return split["image"].numpy().astype(np.float32) / 255.0, split["label"].numpy()
+    splits = (builder.as_dataset(split=split, batch_size=-1) for split in ("train", "test"))
+    return tuple((split["image"].numpy().astype(np.float32) / 255.0, split["label"].numpy()) for split in splits)
 
 
 def _check_files(folder: pathlib.Path) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of any size to pixels as a modality holds them; `tensors` does the same in the graph."""
+"""Crop and resizing of pictures to a modality's pixels with Pillow; `tensors` does the same in the graph."""
 
 import numpy as np
 from PIL import Image
@@ -11,12 +11,12 @@ _KERNELS = {"lanczos": Image.Resampling.LANCZOS, "triangle": Image.Resampling.BI
 
 
 def prepared(image: Image.Image, event_shape: tuple[int, int, int], preprocessing: Preprocessing) -> np.ndarray:
-    """The part of a picture that a modality shows, of its size: cropped and resized with antialiasing.
+    """Crops a picture to the part that a modality shows, and resizes it to its size with antialiasing.
 
     Args:
-      image: any Pillow image; one of exactly the modality's size is taken as it is.
-      event_shape: `(H, W, 1)` for grey or `(H, W, 3)` for RGB.
-      preprocessing: how the modality's images are made.
+      image: Any Pillow image; one of exactly the modality's size is taken as it is.
+      event_shape: Shape of the modality's images, `(H, W, 1)` for grey or `(H, W, 3)` for RGB.
+      preprocessing: Crop and kernel of the modality's images.
 
     Returns:
       uint8 `[H, W, C]`, from black, 0, to white, 255.

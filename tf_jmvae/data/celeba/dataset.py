@@ -54,12 +54,12 @@ def celeba(
 ) -> Source:
     """Photographs x, which stay uint8, and attributes w; the test split is CelebA's own, or else its validation split.
 
-    `mirror` shows a random half of the images mirrored, on every pass; other arguments and errors are those of `read`.
+    `mirror` shows a random half of the images mirrored, in every epoch; other arguments and errors are those of `read`.
     """
     prepared = read(data_dir, image_size=image_size, crop=crop, strict=strict)
     held_out = 2 if (prepared.partition == 2).any() else 1
-    train, test = (_rows(prepared.partition == part) for part in (0, held_out))
-    splits = [{"x": prepared.images[rows], "w": prepared.attributes[rows]} for rows in (train, test)]
+    parts = [_rows(prepared.partition == part) for part in (0, held_out)]
+    splits = [{"x": prepared.images[rows], "w": prepared.attributes[rows]} for rows in parts]
     sizes = [len(split["w"]) for split in splits]
     if 0 in sizes:
         raise ValueError(
@@ -92,17 +92,17 @@ def read(
     cache_dir: str | os.PathLike | None = None,
     verbose: int = 1,
 ) -> CelebA:
-    """All images that can be had, with their attributes.
+    """Reads all images that are there, with their attributes.
 
     Args:
-      data_dir: a folder with `list_attr_celeba.txt`, `list_eval_partition.txt` and `img_align_celeba/`, of all
+      data_dir: Folder with `list_attr_celeba.txt`, `list_eval_partition.txt` and `img_align_celeba/`, of all
         images or some of them; without it tensorflow-datasets downloads the dataset, once.
-      image_size: S, height and width.
-      crop: `"center"`, a square of 148 pixels; or `"face"`, the face that OpenCV finds (extra `faces`),
+      image_size: Height and width of the images, S; by default 64.
+      crop: `"center"`, the default, a square of 148 pixels; or `"face"`, the face that OpenCV finds (extra `faces`),
         without the images in which it finds none.
-      strict: a broken image is an error; by default it is named, counted and left out.
-      cache_dir: where the prepared copy is kept; see `prepared.cache_folder`.
-      verbose: 0 shows nothing, 1 progress and what was left out.
+      strict: Whether a broken image is an error; by default it is named, counted and left out.
+      cache_dir: Folder of the prepared copy; see `prepared.cache_folder`.
+      verbose: 0 shows nothing, 1, the default, progress and what was left out.
 
     Raises:
       FileNotFoundError: `data_dir` lacks a list, or all images that are listed.
@@ -220,5 +220,5 @@ def _left_out(report: dict[str, Any]) -> Iterator[tuple[int, str, list[str]]]:
 
 
 def _counted(count: int, what: str, names: list[str]) -> str:
-    more = ", ..." if count > _NAMED else ""
-    return f"{count} {what}" + (f" ({', '.join(names[:_NAMED])}{more})" if names else "")
+    named = [*names[:_NAMED], *(["..."] if count > _NAMED else [])]
+    return f"{count} {what}" + (f" ({', '.join(named)})" if names else "")

@@ -118,14 +118,8 @@ def _opened(model: MultimodalVAE) -> LiveModel:
     return live
 
 
-def _edit(
-    model: MultimodalVAE | InferenceModel,
-    image: Any,
-    changes: Mapping[str, float],
-    crop: str,
-    attributes: str | None,
-    photograph: str | None,
-) -> tuple[np.ndarray, dict[str, float]]:
+def _edit(model, image, changes, crop, attributes, photograph) -> tuple[np.ndarray, dict[str, float]]:
+    """The edited image, and the attributes that the model saw; arguments as for `edit`."""
     opened = model if isinstance(model, InferenceModel) else _opened(model)
     photograph, attributes = opened.editable(photograph, attributes)
     encoded = tf.io.encode_png(seen(image, opened.modalities[photograph], crop)).numpy()

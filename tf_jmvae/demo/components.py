@@ -19,7 +19,6 @@ from tf_jmvae.images.preparing import as_picture
 __all__ = [
     "PICTURES",
     "QUICK",
-    "answer",
     "answers",
     "attribute_choices",
     "bars",
@@ -37,7 +36,6 @@ __all__ = [
 
 # One model and two cores: more at once would only wait for each other. Pictures take memory, so they come one by one.
 QUICK = {"show_progress": "hidden", "api_visibility": "private", "concurrency_id": "answers", "concurrency_limit": 2}
-_FRAMED = {"show_label": True, "container": True, "padding": True}
 _LARGEST = 500_000  # characters; the board's own drawings have a few thousand
 _PREFIX = "data:image/png;base64,"
 PICTURES = {**QUICK, "concurrency_id": "pictures", "concurrency_limit": 1}
@@ -52,39 +50,37 @@ def _status(text: str) -> str:
     return f'<p role="status" aria-live="polite">{html.escape(text)}</p>'
 
 
-def answer(doing: str, function: Callable[..., tuple], outputs: int) -> Callable[..., Iterator[tuple]]:
-    """A handler that says what it does, does it, and says how it went.
-
-    `doing` is for the status, with `{}` for the arguments of `function`, which gives another text for it, then the
-    values of so many other outputs; a picture that cannot be read empties them.
-    """
-
-    def handler(*arguments: Any) -> Iterator[tuple]:
-        yield _status(doing.format(*arguments)), *(gr.skip(),) * outputs
-        start = time.perf_counter()
-        try:
-            text, *values = function(*arguments)
-        except PictureError as error:
-            yield _status(str(error)), *(None,) * outputs
-        else:
-            yield _status(f"{text} ({time.perf_counter() - start:.2f} s)"), *values
-
-    return handler
-
-
 def answers(
-    handler: Callable[..., Iterator[tuple]],
+    doing: str,
+    function: Callable[..., tuple],
     inputs: Sequence[gr.Component],
     outputs: Sequence[gr.Component],
     triggers: Iterable[Callable[..., Any]],
     newest: Iterable[Callable[..., Any]] = (),
     queue: Mapping[str, Any] = PICTURES,
-) -> None:
-    """Has what `answer` gave answer every event of `triggers`, such as `button.click`, and the latest of `newest`."""
+) -> Callable[..., Iterator[tuple]]:
+    """Has a function answer every event of `triggers`, such as `button.click`, and the latest of `newest`.
+
+    The first output is a `status`: of `doing`, with `{}` for the inputs, then of the text that the function gives
+    before the values of the other outputs, which a picture that cannot be read empties. Returns the handler.
+    """
+    others = len(outputs) - 1
+
+    def handler(*arguments: Any) -> Iterator[tuple]:
+        yield _status(doing.format(*arguments)), *(gr.skip(),) * others
+        start = time.perf_counter()
+        try:
+            text, *values = function(*arguments)
+        except PictureError as error:
+            yield _status(str(error)), *(None,) * others
+        else:
+            yield _status(f"{text} ({time.perf_counter() - start:.2f} s)"), *values
+
     for trigger in triggers:
         trigger(handler, inputs, outputs, **queue)
     for trigger in newest:
         trigger(handler, inputs, outputs, trigger_mode="always_last", **queue)
+    return handler
 
 
 def gallery(pictures: list, label: str, columns: int, **options: Any) -> gr.Gallery:
@@ -96,9 +92,9 @@ def gallery(pictures: list, label: str, columns: int, **options: Any) -> gr.Gall
     )  # fmt: skip
 
 
-def bars(content: str, *, render: bool = True) -> gr.HTML:
-    """A frame for the bars of `questions.bars`."""
-    return gr.HTML(content, label="What it shows", elem_classes="answers", render=render, **_FRAMED)
+def bars(values: dict[str, float] | None, *, most: int = 12, render: bool = True) -> gr.Label:
+    """The largest probabilities as bars."""
+    return gr.Label(values, label="What it shows", num_top_classes=most, show_heading=False, render=render)
 
 
 def choice(model: DemoModel, label: str, value: str | list[str]) -> gr.Radio | gr.CheckboxGroup:
@@ -165,7 +161,8 @@ def board(label: str) -> gr.HTML:
     """
     parts = {"html_template": "board.html", "css_template": "board.css", "js_on_load": "board.js"}
     files = {part: static(name) for part, name in parts.items()}
-    return gr.HTML("", label=label, elem_classes="board", **_FRAMED, **files)
+    framed = {"show_label": True, "container": True, "padding": True}
+    return gr.HTML("", label=label, elem_classes="board", **framed, **files)
 
 
 def drawing(text: str | None) -> bytes | None:

@@ -3,6 +3,7 @@
 import gradio as gr
 import numpy as np
 
+from tf_jmvae import editing
 from tf_jmvae.demo import components, questions
 from tf_jmvae.demo.drawings import PictureError, prepare
 from tf_jmvae.demo.interface import DemoModel
@@ -14,7 +15,10 @@ TITLE = "Edit"
 
 def can(model: DemoModel) -> bool:
     """Whether the model goes from pictures to attributes and back, as `tf_jmvae.edit` needs it."""
-    return model.can_edit()
+    try:
+        return bool(model.model.editable(model.picture, model.attributes))
+    except ValueError:
+        return False
 
 
 def edited(model: DemoModel, source, crop: str, more: list[str], less: list[str], strength: float) -> tuple:
@@ -29,7 +33,8 @@ def edited(model: DemoModel, source, crop: str, more: list[str], less: list[str]
     field = model.fields[model.attributes]
     changes = dict.fromkeys(more, questions.attribute_value(field, strength))
     changes |= dict.fromkeys(less, questions.attribute_value(field, -strength))
-    return seen, model.edit(seen, changes)
+    chosen = {"attributes": model.attributes, "photograph": model.picture}
+    return seen, editing.edit(model.model, seen, changes, **chosen)
 
 
 def _answer(model: DemoModel, source, crop, more, less, strength) -> tuple:
@@ -59,6 +64,6 @@ def build(model: DemoModel) -> None:
         with gr.Column(scale=3, min_width=290):
             status = components.status(f"For a start, a face of the model's own. {first[0]}")
             gallery = components.gallery(first[1], "Before and after", 2)
-    handler = components.answer("Editing the portrait ...", lambda *a: _answer(model, *a), 1)
     inputs, newest = [upload, crop, more, less, strength], (strength.release, crop.input, more.input, less.input)
-    components.answers(handler, inputs, [status, gallery], (button.click, upload.upload), newest)
+    triggers, doing = (button.click, upload.upload), "Editing the portrait ..."
+    components.answers(doing, lambda *a: _answer(model, *a), inputs, [status, gallery], triggers, newest)

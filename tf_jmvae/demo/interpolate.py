@@ -82,10 +82,10 @@ def build(model: DemoModel, examples: list[str]) -> None:
         with gr.Column(scale=3, min_width=290):
             status = components.status(first[0])
             strip = components.gallery(first[1], "From one to the other", 5, elem_classes=["pixels", "strip"])
-    handler = components.answer("Walking from one to the other ...", lambda *a: _answer(model, *a), 1)
+    doing, inputs = "Walking from one to the other ...", [mode, *ends, *uploads, steps]
     triggers = (button.click, *(upload.upload for upload in uploads))
     newest = (steps.release, *(control.input for control in ((mode, *ends) if by_choice else ())))
-    components.answers(handler, [mode, *ends, *uploads, steps], [status, strip], triggers, newest)
+    components.answers(doing, lambda *a: _answer(model, *a), inputs, [status, strip], triggers, newest)
 
     def switch(chosen):
         return gr.update(visible=chosen == _CHOICES), gr.update(visible=chosen == _PICTURES)

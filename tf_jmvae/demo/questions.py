@@ -1,6 +1,5 @@
 """Questions that several tabs ask of a model: inputs for a choice, noise from a seed, readings of a picture."""
 
-import html
 import math
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -15,7 +14,6 @@ from tf_jmvae.specs import ModalitySpec
 __all__ = [
     "Reading",
     "attribute_value",
-    "bars",
     "enlarged",
     "in_words",
     "named",
@@ -23,6 +21,7 @@ __all__ = [
     "observed",
     "probabilities",
     "read",
+    "shown",
 ]
 
 _SAMPLES = 100  # of z behind each probability
@@ -113,17 +112,9 @@ def _in_words(values: dict[str, float]) -> str:
     return f"The model cannot decide; {first} or {others[0][0]} come first ({nats})."
 
 
-def bars(probabilities: dict[str, float], most: int = 12) -> str:
-    """A list of bars as HTML, highest first."""
-    rows = []
-    for name, p in sorted(probabilities.items(), key=lambda item: -item[1])[:most]:
-        text = html.escape(name.replace("_", " "))
-        rows.append(
-            f'<li><span class="name">{text}</span>'
-            f'<span class="track" aria-hidden="true"><span style="width:{p:.1%}"></span></span>'
-            f'<span class="value">{p:.1%}</span></li>'
-        )
-    return f'<ul class="bars">{"".join(rows)}</ul>'
+def shown(values: dict[str, float]) -> dict[str, float]:
+    """Probabilities by names as people read them."""
+    return {name.replace("_", " "): value for name, value in values.items()}
 
 
 def enlarged(pixels: np.ndarray) -> Image.Image:

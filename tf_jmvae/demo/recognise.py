@@ -38,7 +38,7 @@ def _shown(model: DemoModel, source, crop: str = "training") -> tuple:
     text, seen, again, reading = answer(model, source, crop)
     pictures = [(seen, "What the model sees"), (again, "Its reconstruction")]
     shown = [(questions.enlarged(pixels), caption) for pixels, caption in pictures if pixels is not None]
-    return text, questions.bars(reading.values), shown
+    return text, questions.shown(reading.values), shown
 
 
 def examples(model: DemoModel) -> list[str]:
@@ -52,7 +52,7 @@ def build(model: DemoModel) -> None:
     if given := examples(model):
         first = _shown(model, given[0])
     elif model.conditions:
-        first = ("Upload a picture.", "", [])
+        first = ("Upload a picture.", None, [])
     else:
         text, *rest = _shown(model, components.own_picture(model))
         first = (f"For a start, a picture of the model's own. {text}", *rest)
@@ -61,13 +61,12 @@ def build(model: DemoModel) -> None:
     label = "What the model sees, and its reconstruction"
     seen = components.gallery(first[2], label, 2, buttons=[], allow_preview=False, render=False)
     outputs = [status, bars, seen]
-    handler = components.answer(_DOING, lambda *a: _shown(model, *a), 2)
     if grey:  # on a telephone the answer stands right below the board
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=290):
                 place = components.board("Draw a digit" if given else "Draw")
-                drawn = components.answer(_DOING, lambda text: _shown(model, components.drawing(text)), 2)
-                components.answers(drawn, [place], outputs, (), (place.change,))
+                of_drawing = (_DOING, lambda text: _shown(model, components.drawing(text)))
+                components.answers(*of_drawing, [place], outputs, (), (place.change,))
             with gr.Column(scale=3, min_width=290):
                 status.render()
                 bars.render()
@@ -77,6 +76,8 @@ def build(model: DemoModel) -> None:
             upload = components.upload(label, given[0] if given else None)
             crop = [] if grey else [components.crop()]
             button = gr.Button("Recognise the upload", variant="primary")
+            triggers = (button.click, upload.upload, *(control.input for control in crop))
+            handler = components.answers(_DOING, lambda *a: _shown(model, *a), [upload, *crop], outputs, triggers)
             if given:
                 gr.Examples(
                     [[path] for path in given], upload, outputs, handler, label="Examples: digits of MNIST's test set",
@@ -85,5 +86,3 @@ def build(model: DemoModel) -> None:
         with gr.Column(scale=3, min_width=290):
             for component in [seen] if grey else outputs:
                 component.render()
-    triggers = (button.click, upload.upload, *(control.input for control in crop))
-    components.answers(handler, [upload, *crop], outputs, triggers)

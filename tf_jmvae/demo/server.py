@@ -1,4 +1,4 @@
-"""The page's server: on a free port, without a word to any other machine, and without traces when it ends."""
+"""Server of the page: on a free port, without a word to any other machine, and without traces when it ends."""
 
 import contextlib
 import errno
@@ -68,25 +68,20 @@ def free_port(host: str, port: int) -> int:
 def serve(page: gr.Blocks, host: str, port: int, *, open_browser: bool) -> str:
     """Starts the server in a thread of its own and returns the page's address; `page.close()` ends it."""
     page.queue(max_size=_MAX_WAITING, api_open=False, default_concurrency_limit=2)
+    off = ("inline", "share", "run_history", "enable_monitoring", "ssr_mode", "pwa", "mcp_server")
     _, address, _ = page.launch(
         server_name=f"[{host}]" if ":" in host else host,
         server_port=port,
         inbrowser=open_browser,
-        inline=False,
         prevent_thread_lock=True,
-        share=False,
         quiet=True,
         max_threads=8,
         max_file_size=_MAX_UPLOAD,
         state_session_capacity=100,
         footer_links=[],
-        run_history=False,
-        enable_monitoring=False,
-        ssr_mode=False,
-        pwa=False,
-        mcp_server=False,
         theme=theme(),
         css=static("page.css"),
+        **dict.fromkeys(off, False),
     )
     return address
 

@@ -108,10 +108,10 @@ def _principal(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _answer(plane: Plane, a: float, b: float) -> tuple:
     model = plane.model
     outputs = model.decode(plane.z(a, b)[None])
-    text, bars = f"The place {a:+.2f} across, {b:+.2f} up.", ""
+    text, bars = f"The place {a:+.2f} across, {b:+.2f} up.", None
     if model.meaning:
         said = questions.probabilities(model, outputs[model.meaning][0])
-        bars = questions.bars(said, most=5)
+        bars = questions.shown(said)
     if model.label:
         best = max(said, key=said.get)
         text = f"{text} There the label is {best}, with probability {said[best]:.1%}."
@@ -137,13 +137,13 @@ def build(model: DemoModel) -> None:
                 first[2], label="The picture there", height=200, buttons=["download"],
                 alt_text="The picture at the chosen place", **options,
             )  # fmt: skip
-            bars = components.bars(first[3])
+            bars = components.bars(first[3], most=5)
             gr.HTML(f"<p class='note'>{plane.words}.</p>")
-    handler = components.answer("Decoding the place {0:+.2f}, {1:+.2f} ...", lambda *at: _answer(plane, *at), 3)
 
     def place(event: gr.SelectData):
         return plane.place(*event.index)
 
     grid.select(place, outputs=[a, b], **components.QUICK)
+    doing, newest = "Decoding the place {0:+.2f}, {1:+.2f} ...", (a.change, b.change)
     outputs = [status, grid, picture, bars]
-    components.answers(handler, [a, b], outputs, (), (a.change, b.change), components.QUICK)
+    components.answers(doing, lambda *at: _answer(plane, *at), [a, b], outputs, (), newest, components.QUICK)

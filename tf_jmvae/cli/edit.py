@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from tf_jmvae._utils.files import replace_atomically
 from tf_jmvae.cli import given
 from tf_jmvae.cli.options import Common, metavar
 from tf_jmvae.cli.startup import load_tensorflow, note
@@ -53,7 +54,6 @@ def run(options: Options) -> None:
     from PIL import Image
 
     from tf_jmvae import editing
-    from tf_jmvae._utils.files import replace_atomically
     from tf_jmvae.serving.opening import open_model
 
     note("Loading the model ...")

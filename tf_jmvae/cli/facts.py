@@ -79,7 +79,7 @@ def _exported(path: Path) -> dict[str, Any]:
 
     from tf_jmvae.serving import card, versions
 
-    folder = path if (path / versions.MODEL_FILE).is_file() else versions.newest(path)
+    folder = versions.folder_of(path)
     content = card.read(folder, links=True)
     card.verify(folder, content, links=True)
     shapes = tf.train.load_checkpoint(str(folder / "variables" / "variables")).get_variable_to_shape_map()
@@ -99,18 +99,14 @@ def _exported(path: Path) -> dict[str, Any]:
 def _directions(signatures: dict[str, Any]) -> list[str]:
     from tf_jmvae.serving import names
 
-    found = []
-    for name, signature in signatures.items():
-        if name.startswith("generate_") and names.plain(name) == name:
-            target = next(iter(signature["outputs"]))
-            found.append(f"{target} from {', '.join(signature['inputs'])}")
+    plain = [of for name, of in signatures.items() if name.startswith("generate_") and names.plain(name) == name]
+    found = [f"{next(iter(of['outputs']))} from {', '.join(of['inputs'])}" for of in plain]
     found += [f"{', '.join(signatures['reconstruct']['outputs'])} again"] if "reconstruct" in signatures else []
     return found + (["everything from the prior"] if "sample" in signatures else [])
 
 
 def _described(spec: ModelSpec) -> dict[str, Any]:
-    found = spec.to_json()
-    return {name: found[name] for name in ("kind", "latent_dim", "num_steps", "modalities")}
+    return {name: spec.to_json()[name] for name in ("kind", "latent_dim", "num_steps", "modalities")}
 
 
 def _device(device: Any) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
+from tf_jmvae._utils.files import replace_atomically
 from tf_jmvae._utils.pretrained import default_model
 from tf_jmvae._utils.tables import lines
 from tf_jmvae.cli import given
@@ -134,7 +135,6 @@ def _generated(
 
 def _write_images(output: Path, found: Mapping[str, np.ndarray], model: "InferenceModel") -> dict[Path, str]:
     """One PNG for each modality of images; of several, each with its modality's name."""
-    from tf_jmvae._utils.files import replace_atomically
     from tf_jmvae.images.preparing import as_picture
 
     images = {name: values for name, values in found.items() if model.modalities[name].is_image}
@@ -157,8 +157,6 @@ def sheet(images: np.ndarray) -> np.ndarray:
 
 
 def _write_arrays(output: Path, found: Mapping[str, np.ndarray]) -> dict[Path, str]:
-    from tf_jmvae._utils.files import replace_atomically
-
     def write(path: str) -> None:
         with Path(path).open("wb") as file:  # NumPy would add .npz to another name
             np.savez_compressed(file, **found)

@@ -86,9 +86,9 @@ def _modalities(modalities: dict[str, Any]) -> str:
 def _record(found: dict[str, Any]) -> dict[str, dict[str, str]]:
     training = found["training"]
     config = training.get("config", {})
-    how = {name: config[name] for name in ("preset", "seed") if name in config}
-    how |= {name: config.get("data", {}).get(name) for name in ("dataset", "batch_size") if "data" in config}
-    how |= {name: config.get("training", {}).get(name) for name in ("epochs", "learning_rate") if "training" in config}
+    parts = (config, config.get("data", {}), config.get("training", {}))
+    shown = (("preset", "seed"), ("dataset", "batch_size"), ("epochs", "learning_rate"))
+    how = {name: part.get(name) for part, names in zip(parts, shown, strict=True) for name in names if part}
     if how:
         how |= {"commit": _commit(training), "tensorflow": training.get("versions", {}).get("tensorflow", "")}
     metrics = {name: f"{value:.4f}" for name, value in found["metrics"].items()}

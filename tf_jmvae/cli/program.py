@@ -1,4 +1,4 @@
-"""What all verbs share: their list, parsing, exit codes, and mistakes that end in a message.
+"""The `tf-jmvae` command: its list of verbs, parsing, exit codes, and errors as messages.
 
 Exit codes: 0 fine, 1 failure, 2 a command line that the parser refuses, 128 + the signal's number if one ended the
 command (130 for Ctrl-C).

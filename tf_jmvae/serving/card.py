@@ -1,8 +1,9 @@
-"""The model card: what a version folder says of itself, and whether its files are those that were exported."""
+"""Model cards: description of an exported version in JSON, with checksums of its files."""
 
 import dataclasses
 import datetime
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Mapping
@@ -26,28 +27,13 @@ _MAX_BYTES = 4 * 2**20
 _ADVICE = "Copy or download the folder again, or export the model anew."
 
 _Count = Annotated[int, pydantic.Field(ge=0)]
+_Sha256 = Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
+_Tensor = pydantic.create_model("_Tensor", dtype=(str, ...), shape=(list[_Count | None], ...))
+_Signature = pydantic.create_model("_Signature", inputs=(dict[str, _Tensor], ...), outputs=(dict[str, _Tensor], ...))
+_File = pydantic.create_model("_File", bytes=(_Count, ...), sha256=(_Sha256, ...))
 
 
-class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(strict=True)
-
-
-class _Tensor(_Strict):
-    dtype: str
-    shape: list[_Count | None]
-
-
-class _Signature(_Strict):
-    inputs: dict[str, _Tensor]
-    outputs: dict[str, _Tensor]
-
-
-class _File(_Strict):
-    bytes: _Count
-    sha256: Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
-
-
-class _Card(_Strict):
+class _Card(pydantic.BaseModel):
     format: Annotated[int, pydantic.Field(ge=FORMAT, le=FORMAT)]
     name: str
     kind: str
@@ -91,12 +77,19 @@ def file_checksums(folder: str | os.PathLike, *, links: bool = False) -> dict[st
       FileNotFoundError: there is no such folder.
       ValueError: something in it is a symbolic link that may not be there, or neither file nor folder.
     """
-    checksums = {}
-    for name, path in _files(Path(folder), links).items():
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            checksums[name] = {"bytes": file.tell(), "sha256": digest}
-    return checksums
+    folder, checksums = Path(folder), {}
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is no folder. Expected a version folder of an exported model.")
+    for path in sorted(Path(parent) / name for parent, *kinds in os.walk(folder) for name in itertools.chain(*kinds)):
+        name = path.relative_to(folder).as_posix()
+        refused = path.is_symlink() and not (links and path.is_file())
+        if refused or not (path.is_file() or path.is_dir()):
+            raise ValueError(f"{path} is a symbolic link or a special file. Expected files and folders only.")
+        if path.is_file() and name != CARD:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                checksums[name] = {"bytes": file.tell(), "sha256": digest}
+    return dict(sorted(checksums.items()))
 
 
 def read(folder: str | os.PathLike, *, links: bool = False) -> dict[str, Any]:
@@ -130,7 +123,7 @@ def read(folder: str | os.PathLike, *, links: bool = False) -> dict[str, Any]:
             "A newer version of tf_jmvae wrote it: install that one."
         )
     try:
-        _Card.model_validate(parsed)
+        _Card.model_validate(parsed, strict=True)
         ModelSpec.from_json(parsed)
     except ValueError as error:
         problems = error
@@ -163,22 +156,6 @@ def verify(folder: str | os.PathLike, card: Mapping[str, Any], *, links: bool = 
             f"{folder} is not what was exported: {first_of(problems, most=10, separator='; ')}. {CARD} has the "
             f"checksums. {_ADVICE}"
         )
-
-
-def _files(folder: Path, links: bool) -> dict[str, Path]:
-    """Paths by their names relative to the folder, in order."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is no folder. Expected a version folder of an exported model.")
-    files = {}
-    for parent, folders, names in os.walk(folder):
-        for path in (Path(parent) / name for name in (*folders, *names)):
-            name = path.relative_to(folder).as_posix()
-            refused = path.is_symlink() and not (links and path.is_file())
-            if refused or not (path.is_file() or path.is_dir()):
-                raise ValueError(f"{path} is a symbolic link or a special file. Expected files and folders only.")
-            if path.is_file() and name != CARD:
-                files[name] = path
-    return dict(sorted(files.items()))
 
 
 def _shortened(problem: Any) -> str:

@@ -112,16 +112,11 @@ class Client(InferenceModel):
         if isinstance(timeout, bool) or not isinstance(timeout, numbers.Real) or not 0 < timeout < math.inf:
             raise ValueError(f"timeout must be a finite number of seconds, more than 0; got {timeout!r}.")
         protocol, self.address = _resolved(address, protocol)
-        self.model = model
-        self.version = version
-        self.timeout = timeout
+        self.model, self.version, self.timeout = model, version, timeout
         if protocol == "rest" and credentials is not None:
             raise ValueError("credentials are for gRPC; REST uses TLS with an address that starts with https://.")
-        self._transport = (
-            RestTransport(self.address, model, version, timeout)
-            if protocol == "rest"
-            else GrpcTransport(self.address, model, version, timeout, credentials)
-        )
+        arguments = (self.address, model, version, timeout)
+        self._transport = RestTransport(*arguments) if protocol == "rest" else GrpcTransport(*arguments, credentials)
         self._signatures: dict[str, Signature] | None = None
         self._spec: ModelSpec | None = None
         self._closed = False
@@ -149,12 +144,7 @@ class Client(InferenceModel):
 
     def status(self) -> dict[int, str]:
         """States by version: START, LOADING, AVAILABLE, UNLOADING or END, with the error of one that failed."""
-        self._require_open()
-        try:
-            found = self._transport.status(self.version)
-        except CallError as error:
-            raise self._explained(error) from error
-        return _states(found)
+        return _states(self._ask(self._transport.status, self.version))
 
     def close(self) -> None:
         """Ends the connection, and with it the use of this client."""
@@ -195,6 +185,7 @@ class Client(InferenceModel):
     _call = _with_fresh_signatures(InferenceModel._call)
 
     def _signatures_changed(self) -> bool:
+        """Asks for the signatures again, and says whether they are others."""
         try:
             before, self._signatures, self._spec = self._signatures, self._signatures_there(), None
         except ServingError:  # what was wrong by the old ones says more
@@ -202,9 +193,13 @@ class Client(InferenceModel):
         return self._signatures != before
 
     def _signatures_there(self) -> dict[str, Signature]:
+        return signatures_of(self._ask(self._transport.metadata).signature_def)
+
+    def _ask(self, method: Callable[..., Any], *arguments: Any) -> Any:
+        """The answer to one of the transport's calls, unless it fails or the client is closed."""
         self._require_open()
         try:
-            return signatures_of(self._transport.metadata().signature_def)
+            return method(*arguments)
         except CallError as error:
             raise self._explained(error) from error
 

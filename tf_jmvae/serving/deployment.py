@@ -76,13 +76,14 @@ def _models(folder: Path) -> list[str]:
     names = []
     for path in sorted(folder.iterdir()):
         try:
-            exported = path.is_dir() and versions.newest(path) is not None
+            if not path.is_dir() or versions.newest(path) is None:
+                continue
         except OSError as error:
             _warn(f"{path} cannot be read ({error.strerror or error}), so {MODELS} is written without it.")
             continue
-        if exported and _NAME.fullmatch(path.name):
+        if _NAME.fullmatch(path.name):
             names.append(path.name)
-        elif exported:
+        else:
             _warn(
                 f"{path} is left out of {MODELS}: a server's clients cannot name the model {path.name!r}. To serve "
                 "it, rename its folder to letters, digits, '_', '-' and '.' only, and write these files again."

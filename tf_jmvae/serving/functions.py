@@ -1,4 +1,4 @@
-"""What signatures compute: functions of one dict of named tensors, `[B, ...]`, to another."""
+"""Functions behind signatures: from one dict of named tensors, `[B, ...]`, to another."""
 
 import functools
 import json
@@ -89,7 +89,8 @@ class Functions:
 
         def edit(inputs):
             w = self.generate({image: inputs[image]}, [attributes])[attributes]
-            changed = tf.where(inputs[names.kept(attributes)] > 0, w, inputs[names.changed(attributes)])
+            new, kept = (inputs[name] for name in names.edit_inputs(attributes))
+            changed = tf.where(kept > 0, w, new)
             mean, old = (self.generate({attributes: value}, [image])[image] for value in (changed, w))
             return {image: inputs[image] + (mean - old), attributes: w}
 

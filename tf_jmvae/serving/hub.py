@@ -167,9 +167,7 @@ def _version_folder(root: Path, *, packed: bool) -> Path:
     """The folder with the SavedModel: `root`, its newest version, or, in an archive, what its only folder holds."""
     folder = root
     for _ in range(3):
-        if (folder / versions.MODEL_FILE).is_file():
-            return folder
-        if version := versions.newest(folder):
+        if version := versions.folder_of(folder):
             return version
         children = _folders(folder)
         if not packed or len(children) != 1:

@@ -1,5 +1,6 @@
-"""A model that answers, wherever it runs: in this process, live or exported, or behind TF Serving."""
+"""`InferenceModel`: one interface to a model in this process, live or exported, or behind TF Serving."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ __all__ = ["InferenceModel"]
 
 
 class InferenceModel(SignatureLookup):
-    """What `tf_jmvae.open_model` gives: one interface to a model, wherever it runs.
+    """One interface to a model, wherever it runs; `tf_jmvae.open_model` gives one.
 
     `observed` maps modalities to arrays `[B, *event_shape]` in the model's own values. Images may also be uint8 arrays
     of that shape, from black, 0, to white, 255, or lists of B encoded images (PNG or JPEG, as bytes) of any size, which
@@ -57,7 +58,7 @@ class InferenceModel(SignatureLookup):
         """Whether there is q(z | just these modalities).
 
         Args:
-          observed: their names.
+          observed: Names of the modalities.
 
         Returns:
           True or False; nothing is computed.
@@ -67,10 +68,10 @@ class InferenceModel(SignatureLookup):
         return any(set(signature.inputs) == observed for signature in self._all_of("encode").values())
 
     def encode(self, observed: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """q(z | observed).
+        """Mean and stddev of q(z | observed).
 
         Args:
-          observed: arrays or encoded images by name.
+          observed: Arrays or encoded images by name.
 
         Returns:
           `{"mean": [B, D], "standard_deviation": [B, D]}`.
@@ -84,14 +85,14 @@ class InferenceModel(SignatureLookup):
     def latents(
         self, observed: Mapping[str, Any], noise: np.ndarray | None = None, *, seed: int | None = 0
     ) -> np.ndarray:
-        """Z as the model draws it to generate from: of a hierarchy down from the top layer.
+        """Samples z as the model does to generate from it: in a hierarchy down from the top layer.
 
         Args:
-          observed: arrays or encoded images by name; with none, z is drawn from the prior.
-          noise: `[B, D]`. Standard normal numbers give samples, zeros the mean, which is the default, and other numbers
-            what lies as many standard deviations away. Without anything observed it must be given.
-          seed: of iterated sampling, for models that need it: the chains are those of `generate` with this seed.
-            Without noise it counts for nothing: z is what `generate(latent="mean")` decodes.
+          observed: Arrays or encoded images by name; with none, z is sampled from the prior.
+          noise: Array `[B, D]`. Standard normal numbers give samples, zeros, the default, the mean, and other numbers
+            what lies as many stddevs away. Without anything observed it must be given.
+          seed: Integer seed of iterated sampling, for models that need it, by default 0: the chains are those of
+            `generate` with this seed. Without noise it is not used: z is what `generate(latent="mean")` decodes.
 
         Returns:
           `[B, D]`.
@@ -117,16 +118,17 @@ class InferenceModel(SignatureLookup):
         images: str = "float",
         seed: int | None = None,
     ) -> dict[str, np.ndarray]:
-        """Modalities from other ones, or again: the mean of p(target | z), z from q(z | observed).
+        """Generates modalities from other ones, or again: the mean of p(target | z), z from q(z | observed).
 
         Args:
-          observed: arrays or encoded images by name.
-          targets: what to generate; by default everything that is not observed.
-          num_samples: S samples for each example; None for one, without a sample axis.
-          latent: `"sample"` draws z, `"mean"` takes its mean, and needs no seed.
-          images: `"float"` gives the model's own values, `"uint8"` pixels, `"png"` encoded images, as bytes. What
-            is no image is always given as values.
-          seed: equal seeds give equal results, row by row; None differs every time.
+          observed: Arrays or encoded images by name.
+          targets: Names of the modalities to generate; by default everything that is not observed.
+          num_samples: Number of samples for each example, S; by default one, without a sample axis.
+          latent: `"sample"`, the default, samples z, `"mean"` takes its mean, and needs no seed.
+          images: `"float"`, the default, gives the model's own values, `"uint8"` pixels, `"png"` encoded images, as
+            bytes. What is no image is always given as values.
+          seed: Integer seed, of which equal ones give equal results, row by row; by default None, which differs every
+            time.
 
         Returns:
           `{target: [B, *event_shape]}`, or `[B, S, *event_shape]`.
@@ -162,11 +164,11 @@ class InferenceModel(SignatureLookup):
         return outputs
 
     def reconstruct(self, observed: Mapping[str, Any], *, images: str = "float") -> dict[str, np.ndarray]:
-        """What is observed again, from the mean of q(z | observed).
+        """Reconstructs what is observed from the mean of q(z | observed).
 
         Args:
-          observed: arrays or encoded images by name.
-          images: as for `generate`.
+          observed: Arrays or encoded images by name.
+          images: Format of images, as for `generate`.
 
         Returns:
           `{target: [B, *event_shape]}` of the targets that are observed.
@@ -189,9 +191,9 @@ class InferenceModel(SignatureLookup):
         """The mean of p(m | z) for every modality that the model generates.
 
         Args:
-          z: `[B, D]`.
-          conditions: what one-way models are conditioned on.
-          images: as for `generate`.
+          z: Array `[B, D]`.
+          conditions: Arrays or encoded images that one-way models are conditioned on, by name; by default none.
+          images: Format of images, as for `generate`.
 
         Returns:
           `{target: [B, *event_shape]}`.
@@ -201,12 +203,12 @@ class InferenceModel(SignatureLookup):
         return self._call(self._in_format(name, images), inputs)
 
     def sample(self, num_samples: int, *, images: str = "float", seed: int | None = None) -> dict[str, np.ndarray]:
-        """All modalities together from the prior.
+        """Samples all modalities together from the prior.
 
         Args:
-          num_samples: N.
-          images: as for `generate`.
-          seed: as for `generate`.
+          num_samples: Number of samples, N.
+          images: Format of images, as for `generate`.
+          seed: Integer seed, as for `generate`.
 
         Returns:
           `{modality: [N, *event_shape]}`.
@@ -220,8 +222,8 @@ class InferenceModel(SignatureLookup):
         One-way models give log p(targets | conditions).
 
         Args:
-          observed: arrays or encoded images by name, all modalities.
-          seed: as for `generate`.
+          observed: Arrays or encoded images by name, of all modalities.
+          seed: Integer seed, as for `generate`.
 
         Returns:
           `[B]`, in nats.
@@ -243,11 +245,11 @@ class InferenceModel(SignatureLookup):
         """A picture with attributes changed and the rest kept: see `tf_jmvae.edit`.
 
         Args:
-          image: an encoded picture, as bytes, or the image `[H, W, C]` as uint8 pixels or in the model's own values.
-          changes: new values by attribute; 2 or -2 exaggerates.
-          attributes: the modality of the attributes; by default the only one that images can be edited by.
-          photograph: the modality of the image; by default the only one.
-          images: as for `generate`.
+          image: Encoded picture, as bytes, or image `[H, W, C]` as uint8 pixels or in the model's own values.
+          changes: New values by attribute; 2 or -2 exaggerates.
+          attributes: Name of the modality of the attributes; by default the only one that images can be edited by.
+          photograph: Name of the modality of the image; by default the only one.
+          images: Format of images, as for `generate`.
 
         Returns:
           The edited image, and the attributes that the model saw in it, by name.
@@ -262,7 +264,7 @@ class InferenceModel(SignatureLookup):
             index = checks.entry_index(name, entries)
             new[0, index], kept[0, index] = value, 0.0
         inputs = request.as_inputs(self, {photograph: [image] if isinstance(image, bytes) else np.asarray(image)[None]})
-        inputs |= {names.changed(attributes): new, names.kept(attributes): kept}
+        inputs |= zip(names.edit_inputs(attributes), (new, kept), strict=True)
         name = self._find(names.edit(photograph, attributes), inputs, f"edit {photograph!r} by {attributes!r}")
         outputs = self._call(self._in_format(name, images), inputs)
         return outputs[photograph][0], dict(zip(entries, map(float, outputs[attributes][0]), strict=True))
@@ -271,8 +273,8 @@ class InferenceModel(SignatureLookup):
         """The image and the attributes to edit it by, found where they are not given.
 
         Args:
-          photograph: the modality of the image, or None.
-          attributes: the modality of the attributes, or None.
+          photograph: Name of the modality of the image, or None for the only one.
+          attributes: Name of the modality of the attributes, or None for the only one.
 
         Returns:
           Both names.
@@ -282,12 +284,8 @@ class InferenceModel(SignatureLookup):
         """
         plain = set(map(names.plain, self.signatures))
         kinds = {name: spec.kind for name, spec in self.modalities.items()}
-        pairs = [
-            (image, other)
-            for image in kinds
-            for other in kinds
-            if names.edit(image, other) in plain and photograph in (None, image) and attributes in (None, other)
-        ]
+        asked = itertools.product(*([name] if name else kinds for name in (photograph, attributes)))
+        pairs = [pair for pair in asked if names.edit(*pair) in plain]
         if len(pairs) != 1:
             raise ValueError(
                 f"Editing needs an image and attributes with entry_names that follow from each other; this {self.kind} "
@@ -333,8 +331,6 @@ class InferenceModel(SignatureLookup):
             raise ValueError(f"The model generates {listed(self.spec.targets)}; got {listed(wrong)}.")
         inputs = {key: np.repeat(value, copies, axis=0) for key, value in inputs.items()}
         z = self._latents(inputs, None if row_seeds is None else self._noise(row_seeds), row_seeds)
-        conditions = {
-            names.modality(k): value for k, value in inputs.items() if names.modality(k) in self.spec.conditions
-        }
-        outputs = self.decode(z, conditions, images=images)
+        given = {names.modality(key): value for key, value in inputs.items()}
+        outputs = self.decode(z, {k: value for k, value in given.items() if k in self.spec.conditions}, images=images)
         return {target: outputs[target] for target in targets}

@@ -82,7 +82,7 @@ def keras_file(path: Path) -> Path | None:
 
 def is_exported(path: Path) -> bool:
     """Whether it is a folder of an exported model, or of one of its versions."""
-    return path.is_dir() and ((path / versions.MODEL_FILE).is_file() or versions.newest(path) is not None)
+    return path.is_dir() and versions.folder_of(path) is not None
 
 
 def no_model(path: Path) -> FileNotFoundError:

@@ -88,13 +88,15 @@ def as_inputs(model: "InferenceModel", observed: Mapping[str, Any]) -> dict[str,
                 f"{name!r}: expected an array, or a list of encoded images as bytes; got {type(value).__name__}."
             )
     values = {name: checks.unmasked(f"Modality {name!r}", value) for name, value in observed.items()}
-    values = {name: np.asarray(value, object if _holds_bytes(value) else None) for name, value in values.items()}
+    for name, value in values.items():
+        encoded = isinstance(value, list | tuple) and all(isinstance(item, bytes) for item in value)
+        encoded = encoded or (isinstance(value, np.ndarray) and value.dtype.kind in "OS")
+        values[name] = np.asarray(value, object if encoded else None)
     may_be = {name: v for name, v in values.items() if v.dtype == np.uint8 and v.ndim == IMAGE_AXES}
     specs = {name: model.modalities[name] for name in may_be if name in model.modalities}
     pixels = {n: spec for n, spec in specs.items() if spec.is_image and may_be[n].shape[1:] == spec.event_shape}
     # Only the model knows the statistics of a standardised image; and signatures read all images as bytes, or none.
-    encode = any(spec.standardized for spec in pixels.values())
-    encode = encode or any(value.dtype == object for value in values.values())
+    encode = any(s.standardized for s in pixels.values()) or any(v.dtype == object for v in values.values())
     for name, spec in pixels.items():
         if values[name].size and values[name].max() == 1:
             raise ValueError(
@@ -106,13 +108,6 @@ def as_inputs(model: "InferenceModel", observed: Mapping[str, Any]) -> dict[str,
         else:
             values[name] = (black + values[name] * ((white - black) / 255)).astype(np.float32)
     return {names.encoded(name) if value.dtype == object else name: value for name, value in values.items()}
-
-
-def _holds_bytes(value: Any) -> bool:
-    """Whether these are encoded images."""
-    if isinstance(value, np.ndarray):
-        return value.dtype.kind in "OS"
-    return isinstance(value, list | tuple) and all(isinstance(v, bytes) for v in value)
 
 
 def as_tensor(name: str, value: np.ndarray, info: TensorInfo) -> np.ndarray:

@@ -99,8 +99,7 @@ def _plain(model: MultimodalVAE, settings: Settings) -> Iterator[tuple[str, Endp
         yield "latents_from_prior", Endpoint.of(of.latents_from_prior, noise, z)
     for image, attributes in _editable(model):
         shape = (None, *model.modalities[attributes].event_shape)
-        inputs = (names.changed(attributes), names.kept(attributes))
-        more = {name: tf.TensorSpec(shape, tf.float32, name=name) for name in inputs}
+        more = {name: tf.TensorSpec(shape, tf.float32, name=name) for name in names.edit_inputs(attributes)}
         outputs = {name: targets[name] for name in (image, attributes)}
         yield from made(names.edit(image, attributes), [image], of.editing(image, attributes), outputs, more)
     rows = tf.TensorSpec((None,), tf.int32, name="rows")

@@ -71,14 +71,7 @@ class ForeignAnswerError(CallError):
 class GrpcTransport:
     """gRPC: tensors as they are, over HTTP/2; the faster transport."""
 
-    def __init__(
-        self,
-        address: str,
-        model: str,
-        version: int | None,
-        timeout: float,
-        credentials: grpc.ChannelCredentials | None = None,
-    ):
+    def __init__(self, address: str, model: str, version: int | None, timeout: float, credentials: Any):
         options = [
             ("grpc.max_send_message_length", -1),
             ("grpc.max_receive_message_length", -1),
@@ -177,12 +170,8 @@ class RestTransport:
                     content += chunk
                     if time.monotonic() > end:  # the timeout of requests starts anew with every packet
                         raise requests.ReadTimeout("the answer took too long")
-        except requests.ConnectTimeout as error:
-            raise CallError("UNAVAILABLE", str(error)) from error
-        except requests.Timeout as error:
-            raise CallError("DEADLINE_EXCEEDED", str(error)) from error
         except requests.RequestException as error:
-            late = "Read timed out" in str(error)  # in the middle of an answer
+            late = isinstance(error, requests.ReadTimeout) or "Read timed out" in str(error)  # amid an answer
             raise CallError("DEADLINE_EXCEEDED" if late else "UNAVAILABLE", str(error)) from error
         return _answer(response, bytes(content))
 

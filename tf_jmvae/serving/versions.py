@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-__all__ = ["MODEL_FILE", "newest", "version_of"]
+__all__ = ["MODEL_FILE", "folder_of", "newest", "version_of"]
 
 MODEL_FILE = "saved_model.pb"
 _LARGEST = 2**63 - 1  # TF Serving's versions are int64
@@ -14,6 +14,11 @@ _NUMBER = re.compile("0|[1-9][0-9]{0,18}")
 def version_of(name: str) -> int | None:
     """Version number of a folder by its name, a number without leading zeros; None for any other name."""
     return int(name) if _NUMBER.fullmatch(name) and int(name) <= _LARGEST else None
+
+
+def folder_of(path: Path) -> Path | None:
+    """Version folder that a path means: itself, or the newest version in it; None if it is neither."""
+    return path if (path / MODEL_FILE).is_file() else newest(path)
 
 
 def newest(folder: str | os.PathLike) -> Path | None:

@@ -18,13 +18,9 @@ T = TypeVar("T")
 
 def cache_folder(cache_dir: str | os.PathLike | None = None) -> pathlib.Path:
     """`cache_dir`, else `$TF_JMVAE_CACHE`, else `$XDG_CACHE_HOME/tf_jmvae`, else `~/.cache/tf_jmvae`."""
-    if cache_dir is not None:
-        return pathlib.Path(cache_dir)
-    if folder := os.environ.get("TF_JMVAE_CACHE"):
-        return pathlib.Path(folder)
-    if folder := os.environ.get("XDG_CACHE_HOME"):
-        return pathlib.Path(folder) / "tf_jmvae"
-    return pathlib.Path.home() / ".cache" / "tf_jmvae"
+    if named := os.environ.get("TF_JMVAE_CACHE") if cache_dir is None else cache_dir:
+        return pathlib.Path(named)
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "tf_jmvae"
 
 
 def load_or_prepare(

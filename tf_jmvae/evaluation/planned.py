@@ -1,4 +1,4 @@
-"""Which estimates a model has: what `tf-jmvae evaluate` computes, writes and shows.
+"""Plan of the estimates that a model has: `tf-jmvae evaluate` computes, writes and shows them.
 
 A file of this package adds its own by registering a function that plans them:
 
@@ -70,19 +70,15 @@ def _importance(model: MultimodalVAE, *, importance_samples: int, **_: int) -> l
             if target not in given and set(given) == set(model.conditions)
         ]
     every = list(model.modalities)
-    marginals = [
-        Planned([name], [], marginal_log_likelihood, {"modality": name, "proposal": _proposal(model, name), **samples})
-        for name in every
-        if len(every) > 1
-    ]
-    return [Planned(every, [], joint_log_likelihood, samples), *marginals]
+    plans = [Planned(every, [], joint_log_likelihood, samples)]
+    for name in every if len(every) > 1 else ():
+        # The modality's own encoder where there is one: q(z | all) is far narrower than p(z | label).
+        proposal = "own" if model.has_posterior([name]) and not model.iterates([name]) else "joint"
+        options = {"modality": name, "proposal": proposal, **samples}
+        plans.append(Planned([name], [], marginal_log_likelihood, options))
+    return plans
 
 
 def _conditional(target: str, given: tuple[str, ...], **options: Any) -> Planned:
     which = {"target": target, "given": list(given)}
     return Planned([target], list(given), conditional_log_likelihood, {**which, **options})
-
-
-def _proposal(model: MultimodalVAE, name: str) -> str:
-    """The modality's own encoder where there is one: q(z | all) is far narrower than p(z | label)."""
-    return "own" if model.has_posterior([name]) and not model.iterates([name]) else "joint"

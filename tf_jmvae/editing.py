@@ -3,18 +3,17 @@
     w ~ what the model says of x;   w' = w with changes
     x' = x + x'_mean - x_mean,      x_mean = E[p(x | z_mean)], z_mean = E[q(z | w)], and x'_mean likewise from w'
 
-The signature `edit_<image>_by_<attributes>` computes it, in `serving.signatures`.
+The signature `edit_<image>_by_<attributes>` computes it, in `serving.functions`.
 
 References:
   [1] Suzuki and Matsuo, section 4.6.4 and Fig. 9.
 """
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from PIL import Image
+import tensorflow as tf
 
 from tf_jmvae import images
 from tf_jmvae._utils import checks
@@ -44,15 +43,15 @@ def edit(
     """The image with some attributes changed, as pixels of the model's size.
 
     Args:
-      model: one that goes from images to attributes and from attributes to images, live or opened.
-      image: uint8 RGB `[H, W, 3]`, a path, or encoded bytes.
-      changes: new values by attribute, e.g. `{"Smiling": 1, "Eyeglasses": -1}`; 2 or -2 exaggerates.
-      crop: the part that the model sees, which the face must fill as in the training images. `"training"`: the part
-        that was taken of the training pictures; `"none"`: the whole middle; `"center"`: the same part of it as of the
-        aligned pictures of CelebA; `"face"`: that part about the face that OpenCV finds (extra `faces`), for any
-        photograph. An image of exactly the model's size is taken as it is.
-      attributes: the modality of the attributes; by default the only one that images can be edited by.
-      photograph: the modality of the image; by default the only one.
+      model: A model that goes from images to attributes and from attributes to images, live or opened.
+      image: uint8 RGB array `[H, W, 3]`, a path, or encoded bytes.
+      changes: New values by attribute, e.g. `{"Smiling": 1, "Eyeglasses": -1}`; 2 or -2 exaggerates.
+      crop: Part of the picture that the model sees, which the face must fill as in the training images. `"training"`,
+        the default: the part that was taken of the training pictures; `"none"`: the whole middle; `"center"`: the same
+        part of it as of the aligned pictures of CelebA; `"face"`: that part about the face that OpenCV finds (extra
+        `faces`), for any photograph. An image of exactly the model's size is taken as it is.
+      attributes: Name of the modality of the attributes; by default the only one that images can be edited by.
+      photograph: Name of the modality of the image; by default the only one.
 
     Returns:
       uint8 `[h, w, 3]`, the model's event shape.
@@ -76,14 +75,14 @@ def infer_attributes(
     attributes: str | None = None,
     photograph: str | None = None,
 ) -> dict[str, float]:
-    """What the model says of an image.
+    """Attributes that the model sees in an image.
 
     Args:
-      model: one that goes from images to attributes, and back.
-      image: uint8 RGB `[H, W, 3]`, a path, or encoded bytes.
-      crop: as for `edit`.
-      attributes: as for `edit`.
-      photograph: as for `edit`.
+      model: A model that goes from images to attributes, and back.
+      image: uint8 RGB array `[H, W, 3]`, a path, or encoded bytes.
+      crop: Part of the picture, as for `edit`.
+      attributes: Name of the modality of the attributes, as for `edit`.
+      photograph: Name of the modality of the image, as for `edit`.
 
     Returns:
       The mean of each attribute by name; its sign says whether it is there.
@@ -96,7 +95,7 @@ def infer_attributes(
 
 
 def seen(image: Any, spec: ModalitySpec, crop: str = "training") -> np.ndarray:
-    """What a model sees of a photograph, uint8 `[h, w, C]`; arguments and errors as for `edit`."""
+    """Part of a photograph that a model sees, uint8 `[h, w, C]`; arguments and errors as for `edit`."""
     checks.check_option("crop", crop, CROPS)
     picture = images.open_rgb(image)
     how = spec.preprocessing
@@ -119,17 +118,9 @@ def _opened(model: MultimodalVAE) -> LiveModel:
     return live
 
 
-def _edit(
-    model: MultimodalVAE | InferenceModel,
-    image: Any,
-    changes: Mapping[str, float],
-    crop: str,
-    attributes: str | None,
-    photograph: str | None,
-) -> tuple[np.ndarray, dict[str, float]]:
+def _edit(model, image, changes, crop, attributes, photograph) -> tuple[np.ndarray, dict[str, float]]:
+    """The edited image, and the attributes that the model saw; arguments as for `edit`."""
     opened = model if isinstance(model, InferenceModel) else _opened(model)
     photograph, attributes = opened.editable(photograph, attributes)
-    pixels = seen(image, opened.modalities[photograph], crop)
-    file = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, "PNG")
-    return opened.edit(file.getvalue(), changes, attributes=attributes, photograph=photograph)
+    encoded = tf.io.encode_png(seen(image, opened.modalities[photograph], crop)).numpy()
+    return opened.edit(encoded, changes, attributes=attributes, photograph=photograph)

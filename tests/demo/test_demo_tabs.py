@@ -17,7 +17,7 @@ import tf_jmvae as tj
 pytest.importorskip("gradio", reason="needs Gradio: pip install 'tf-jmvae[demo]'")
 
 from tf_jmvae.demo import edit, generate, interpolate, questions, recognise, walk
-from tf_jmvae.demo.components import answer, drawing
+from tf_jmvae.demo.components import answers, drawing
 from tf_jmvae.demo.drawings import PictureError
 from tf_jmvae.demo.interface import DemoModel
 from tf_jmvae.demo.page import page
@@ -246,11 +246,11 @@ def test_a_handler_says_what_it_does_and_what_is_wrong():
     def refuse(count):
         raise PictureError(f"no <image> {count}")
 
-    doing, refused = answer("Drawing {} pictures ...", refuse, 1)(16)
+    doing, refused = answers("Drawing {} pictures ...", refuse, [], [None, None], ())(16)
     assert "Drawing 16 pictures ..." in doing[0]
     assert "no &lt;image&gt; 16" in refused[0]
     assert refused[1] is None  # nor is an older answer left, as if it were about this picture
-    done = list(answer("Drawing ...", lambda: ("Done", 7), 1)())[-1]
+    done = list(answers("Drawing ...", lambda: ("Done", 7), [], [None, None], ())())[-1]
     assert re.search(r"Done \(\d+\.\d\d s\)", done[0])
     assert done[1] == 7
 

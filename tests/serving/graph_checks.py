@@ -1,10 +1,11 @@
 """What the graph of a SavedModel would do beyond what makes it unsafe: is it repeatable, and fit for a GPU?"""
 
 import gpu_kernels
+from tensorflow.python.framework import op_def_registry
 
 from tf_jmvae.serving import function_graph
 from tf_jmvae.serving.function_graph import _listed_nodes, _node_name, _used_nodes
-from tf_jmvae.serving.inspection import _RANDOM, Finding, _definition, _graphs
+from tf_jmvae.serving.inspection import _RANDOM, Finding, _graphs
 
 __all__ = ["ops", "ops_without_gpu_kernel", "pinned_devices", "stateful_random_ops"]
 
@@ -38,7 +39,7 @@ def ops_without_gpu_kernel(folder):
     gpu_kernels.require()
     found = set()
     for node, function, saver in _nodes(folder):
-        definition = _definition(node.op)
+        definition = op_def_registry.get(node.op)
         if definition is not None and not saver and (lack := gpu_kernels.lacking(node, definition)):
             found.add(Finding(node.op, function, lack))
     return sorted(found)

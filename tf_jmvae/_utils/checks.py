@@ -1,15 +1,14 @@
-"""Checks of the user's data: a clear error where the mistake was made.
+"""Checks of users' arguments and data, with errors where the mistake was made.
 
-Names, shapes and dtypes are checked always, also while TensorFlow traces, where
-they are static and cost nothing at run time. Values are checked wherever
-they are known: NumPy arrays and eager tensors, a few MiB at a time.
+Names, shapes and dtypes of data are checked always, also while TensorFlow traces, where they are static and cost
+nothing at run time. Values are checked wherever they are known: NumPy arrays and eager tensors, a few MiB at a time.
 """
 
 import difflib
 import math
 import numbers
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,12 +44,9 @@ _LARGE = 30.0  # the root mean square from which real values are called unscaled
 def to_tensors(modalities: Mapping[str, "Modality"], batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:
     """A checked batch as float32 tensors `[B, *event_shape]`, in the model's order of modalities.
 
-    The batch maps any non-empty subset of the modalities to arrays or tensors.
-
-    Raises:
-      ValueError: unknown or no modality, wrong shape, NaN or infinity, values
-        outside the likelihood's support, or modalities that differ in length.
-      TypeError: the batch is no dict, or a dtype is not a number.
+    The batch maps any non-empty subset of the modalities to arrays or tensors. Raises `ValueError` for an unknown or no
+    modality, a wrong shape, NaN or infinity, values outside the likelihood's support, or modalities that differ in
+    length; `TypeError` for what is no dict or no number.
     """
     return {
         name: tf.cast(tf.ensure_shape(array, (None, *modalities[name].event_shape)), tf.float32)
@@ -88,13 +84,11 @@ def check_names(modalities: Mapping[str, "Modality"], names: Any, required: Iter
         raise TypeError(
             f"Expected a dict of modalities such as {{{listed(modalities)}: ...}}; got {type(names).__name__}."
         )
-    unknown = [name for name in names if name not in modalities]
-    if unknown:
+    if unknown := [name for name in names if name not in modalities]:
         raise ValueError(f"Unknown modality {listed(unknown)}. This model has {listed(modalities)}.")
     if not names:
         raise ValueError(f"No modality was given. Pass at least one of {listed(modalities)}.")
-    missing = [name for name in required or () if name not in names]
-    if missing:
+    if missing := [name for name in required or () if name not in names]:
         raise ValueError(f"Modality {listed(missing)} is missing: expected {listed(modalities)}, got {listed(names)}.")
 
 
@@ -106,8 +100,7 @@ def check_no_targets(targets: Any) -> None:
 
 def check_conditions(model: "MultimodalVAE", observed: Iterable[str]) -> None:
     """Raises `ValueError` unless everything that the model is conditioned on is observed."""
-    missing = [name for name in model.conditions if name not in observed]
-    if missing:
+    if missing := [name for name in model.conditions if name not in observed]:
         kind, conditions, targets = type(model).__name__, listed(model.conditions), listed(model.targets)
         raise ValueError(
             f"This {kind} goes from {conditions} to {targets} only, but {listed(missing)} was not given. For another "
@@ -118,8 +111,7 @@ def check_conditions(model: "MultimodalVAE", observed: Iterable[str]) -> None:
 def check_targets(model: "MultimodalVAE", targets: Iterable[str]) -> None:
     """Raises `ValueError` unless the model generates every one of `targets`."""
     check_names(model.modalities, dict.fromkeys(targets))
-    given = [name for name in targets if name not in model.targets]
-    if given:
+    if given := [name for name in targets if name not in model.targets]:
         raise ValueError(
             f"This {type(model).__name__} takes {listed(given)} as given; it generates {listed(model.targets)} only."
         )
@@ -217,7 +209,10 @@ def check_values(name: str, head: "Head", values: np.ndarray, *, first_row: int 
     A memory-mapped array is read a chunk at a time. `first_row` is as for `to_arrays`.
     """
     not_finite, unsupported = [], []
-    for start, chunk in _chunks(values):
+    rows = max(_CHUNK // max(math.prod(values.shape[1:]), 1), 1)
+    for start in range(0, len(values), rows):
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and said to be
+            chunk = np.asarray(values[start : start + rows], np.float32)
         finite = np.isfinite(chunk)
         if not finite.all():
             not_finite.append(_found(chunk, finite, start + (first_row or 0)))
@@ -238,18 +233,10 @@ def check_values(name: str, head: "Head", values: np.ndarray, *, first_row: int 
     raise ValueError(message)
 
 
-def _chunks(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """The first row and the rows, as float32, of parts of an array that are small beside any data."""
-    rows = max(_CHUNK // max(math.prod(values.shape[1:]), 1), 1)
-    for start in range(0, len(values), rows):
-        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and said to be
-            yield start, np.asarray(values[start : start + rows], np.float32)
-
-
 def _found(chunk: np.ndarray, good: np.ndarray, first_row: int) -> tuple[Any, tuple[int, ...], int]:
     """The first value that is not good, its index in the data, and the number of such values."""
     wrong = np.argwhere(~good)[0]
-    # A mask of size 1 along the last axis judges whole rows.
+    # A mask of size 1 along the last axis is of whole rows.
     index = tuple(int(i) for i in (wrong if good.shape == chunk.shape else wrong[:-1]))
     return chunk[index], (int(first_row) + index[0], *index[1:]), int((~good).sum())
 

@@ -1,4 +1,4 @@
-"""What a run's folder can be wrong with."""
+"""Errors of a run's folder."""
 
 __all__ = ["RunError"]
 

@@ -1,4 +1,4 @@
-"""Files that matter: written to a temporary name beside the target, then renamed."""
+"""Atomic replacement of files, locks of folders, and errors of full and read-only disks."""
 
 import contextlib
 import errno
@@ -49,11 +49,7 @@ def replace_atomically(path: str | os.PathLike, write: Callable[[str], Any]) -> 
 
 @contextlib.contextmanager
 def explained(path: str | os.PathLike) -> Iterator[None]:
-    """Turns what a full or read-only disk makes a library raise into an `OSError` that says what to do.
-
-    Args:
-      path: the file or folder that is being written.
-    """
+    """Turns errors of a full or read-only disk into an `OSError` that says what to do; `path` is being written."""
     try:
         yield
     except Exception as error:  # HDF5 raises RuntimeError, TensorFlow errors of its own

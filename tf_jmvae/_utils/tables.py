@@ -1,8 +1,15 @@
-"""Tables of texts: as lines for a terminal, and in Markdown."""
+"""Tables of texts as lines for a terminal and in Markdown, and long lists cut short."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
-__all__ = ["lines", "markdown"]
+__all__ = ["aligned", "first_of", "lines", "markdown"]
+
+
+def aligned(rows: Mapping[str, Any], *, indent: str = "") -> str:
+    """Lines of names and values, the values below one another."""
+    width = max(map(len, rows))
+    return "\n".join(f"{indent}{name:<{width}}  {value}" for name, value in rows.items())
 
 
 def lines(
@@ -14,6 +21,12 @@ def lines(
     template = "  ".join(f"{{:{'<' if column in left else '>'}{width}}}" for column, width in enumerate(widths))
     first, *others = (template.format(*row).rstrip() for row in cells)
     return "\n".join(f"{indent}{line}" for line in (first, "-" * max(map(len, [first, *others])), *others))
+
+
+def first_of(items: Sequence[Any], *, most: int, separator: str = ", ") -> str:
+    """The first of many items in a row, and how many more there are."""
+    more = [f"and {len(items) - most} more"] if len(items) > most else []
+    return separator.join([*map(str, items[:most]), *more])
 
 
 def markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -2,12 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from tf_jmvae._utils.pretrained import located
-from tf_jmvae.cli.options import Common, default, metavar
+from tf_jmvae.cli.options import AnyModel, Common
 from tf_jmvae.cli.startup import load_tensorflow
 
 __all__ = ["Options", "run"]
@@ -23,9 +20,7 @@ class Options(Common):
       tf-jmvae demo mnist_jmvae_kl --host 0.0.0.0 --no-browser
     """
 
-    model: Annotated[str | None, tyro.conf.Positional, metavar("[MODEL]"), default("the pre-trained MNIST model")] = (
-        None
-    )
+    model: AnyModel = None
     """The folder of a run, a model.keras, an exported SavedModel, or the address of a served one."""
     port: int = 7860
     """Where the page is."""

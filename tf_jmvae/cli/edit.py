@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from tf_jmvae._utils.files import replace_atomically
 from tf_jmvae.cli import given
 from tf_jmvae.cli.options import Common, metavar
 from tf_jmvae.cli.startup import load_tensorflow, note
@@ -41,14 +42,18 @@ class Options(Common):
 
 def run(options: Options) -> None:
     """Edits the portrait, and prints its attributes."""
-    changes = dict(_change(text) for text in options.set)
+    changes: dict[str, float] = {}
+    for text in options.set:
+        name, _, value = text.partition("=")
+        changes[name] = given.number(value)
+        if not math.isfinite(changes[name]):
+            raise ValueError(f"--set takes NAME=VALUE, such as Smiling=1; got {text!r}.")
     if options.output.suffix.lower() != ".png" or options.output.is_dir():
         raise ValueError(f"--output must be the name of a .png file; got {options.output}.")
     load_tensorflow(debug=options.debug)
     from PIL import Image
 
     from tf_jmvae import editing
-    from tf_jmvae._utils.files import replace_atomically
     from tf_jmvae.serving.opening import open_model
 
     note("Loading the model ...")
@@ -60,11 +65,3 @@ def run(options: Options) -> None:
     if changes:
         replace_atomically(options.output, lambda path: Image.fromarray(edited).save(path, format="PNG"))
         print(f"The edited portrait is {options.output}.")
-
-
-def _change(text: str) -> tuple[str, float]:
-    name, _, value = text.partition("=")
-    number = given.number(value)
-    if not math.isfinite(number):
-        raise ValueError(f"--set takes NAME=VALUE, such as Smiling=1; got {text!r}.")
-    return name, number

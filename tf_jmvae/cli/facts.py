@@ -1,4 +1,4 @@
-"""What `info` says, as data."""
+"""Facts that `tf-jmvae info` shows, as JSON: of the installation, a run's model or an exported one."""
 
 import math
 import os
@@ -37,11 +37,7 @@ def installation() -> dict[str, Any]:
 
 
 def of_model(handle: str) -> dict[str, Any]:
-    """What is known of a model or a run.
-
-    Raises:
-      RunError, ValueError, OSError: there is no such model, or it is damaged.
-    """
+    """Facts of a model or a run; raises `RunError`, `ValueError` or `OSError` if it is not there or damaged."""
     if "://" in handle:
         raise ValueError(f"info reads models on this machine; got the URL {handle}. Download and unpack it first.")
     from tf_jmvae.serving import opening
@@ -80,15 +76,15 @@ def _exported(path: Path) -> dict[str, Any]:
 
     from tf_jmvae.serving import card, versions
 
-    folder = path if (path / versions.MODEL_FILE).is_file() else versions.newest(path)
+    folder = versions.folder_of(path)
     content = card.read(folder, links=True)
     card.verify(folder, content, links=True)
     shapes = tf.train.load_checkpoint(str(folder / "variables" / "variables")).get_variable_to_shape_map()
-    count = sum(tf.TensorShape(shape).num_elements() for name, shape in shapes.items() if name.startswith(_WEIGHTS))
+    weights = [shape for name, shape in shapes.items() if name.startswith("model_variables/")]  # each of them once
     return {
         "path": str(folder),
         **_described(ModelSpec.from_json(content)),
-        "parameters": {"in all": count},
+        "parameters": {"in all": sum(map(math.prod, weights))},
         "directions": _directions(content["signatures"]),
         "signatures": content["signatures"],
         "bytes": sum(entry["bytes"] for entry in content["files"].values()),
@@ -97,25 +93,17 @@ def _exported(path: Path) -> dict[str, Any]:
     }
 
 
-# Of a SavedModel that `export` wrote: every variable once, as its checkpoint calls it.
-_WEIGHTS = "model_variables/"
-
-
 def _directions(signatures: dict[str, Any]) -> list[str]:
     from tf_jmvae.serving import names
 
-    found = []
-    for name, signature in signatures.items():
-        if name.startswith("generate_") and names.plain(name) == name:
-            target = next(iter(signature["outputs"]))
-            found.append(f"{target} from {', '.join(signature['inputs'])}")
+    plain = [of for name, of in signatures.items() if name.startswith("generate_") and names.plain(name) == name]
+    found = [f"{next(iter(of['outputs']))} from {', '.join(of['inputs'])}" for of in plain]
     found += [f"{', '.join(signatures['reconstruct']['outputs'])} again"] if "reconstruct" in signatures else []
     return found + (["everything from the prior"] if "sample" in signatures else [])
 
 
 def _described(spec: ModelSpec) -> dict[str, Any]:
-    found = spec.to_json()
-    return {name: found[name] for name in ("kind", "latent_dim", "num_steps", "modalities")}
+    return {name: spec.to_json()[name] for name in ("kind", "latent_dim", "num_steps", "modalities")}
 
 
 def _device(device: Any) -> str:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-import tyro
 
+from tf_jmvae._utils.files import replace_atomically
 from tf_jmvae._utils.pretrained import default_model
 from tf_jmvae._utils.tables import lines
 from tf_jmvae.cli import given
-from tf_jmvae.cli.options import Common, default, metavar
+from tf_jmvae.cli.options import AnyModel, Common, default
 from tf_jmvae.cli.startup import load_tensorflow, note
 from tf_jmvae.specs import ModalitySpec
 
@@ -43,9 +43,7 @@ class Options(Common):
       tf-jmvae generate --num-samples 16
     """
 
-    model: Annotated[str | None, tyro.conf.Positional, metavar("[MODEL]"), default("the pre-trained MNIST model")] = (
-        None
-    )
+    model: AnyModel = None
     """The folder of a run, a model.keras, an exported SavedModel, or the address of a served one."""
     given: Annotated[tuple[str, ...], default("nothing")] = ()
     """What is observed: a class, w=3; an image, x=photo.jpg; attributes, Smiling=1; numbers, v=0.5,1."""
@@ -98,9 +96,7 @@ def run(options: Options) -> None:
 
 def _output(options: Options) -> tuple[str, Path]:
     """The format and the file."""
-    kind = options.format
-    if kind is None:
-        kind = "png" if options.output is None else _FORMATS.get(options.output.suffix.lower())
+    kind = options.format or _FORMATS.get(options.output.suffix.lower() if options.output else ".png")
     if kind is None:
         raise ValueError(f"--output must be called .png or .npz, or --format say which; got {options.output}.")
     output = options.output or Path(f"generated.{kind}")
@@ -111,11 +107,9 @@ def _output(options: Options) -> tuple[str, Path]:
 
 def _targets(options: Options, model: "InferenceModel", observed: list[str]) -> list[str]:
     made = model.spec.targets
-    wrong = [name for name in options.target if name not in made]
-    if wrong:
+    if wrong := [name for name in options.target if name not in made]:
         raise ValueError(f"--target: the model generates {', '.join(made)}; got {', '.join(wrong)}.")
-    missing = [name for name in model.spec.conditions if name not in observed]
-    if missing:
+    if missing := [name for name in model.spec.conditions if name not in observed]:
         raise ValueError(
             f"A {model.kind} generates {', '.join(made)} given {', '.join(missing)} only: add --given {missing[0]}=...."
         )
@@ -130,28 +124,24 @@ def _generated(
 ) -> dict[str, np.ndarray]:
     """`[examples, samples, *event_shape]` by target."""
     drawn_images = [name for name in targets if pixels and model.modalities[name].is_image]
-    common = {"seed": options.seed, "images": "uint8" if drawn_images else "float"}
-    if not observed:
-        if options.latent == "mean":
-            raise ValueError("--latent mean needs something --given; the prior's mean is one point.")
-        drawn = model.sample(options.num_samples, **common)
-        return {name: drawn[name][None] for name in targets}
-    common |= {"num_samples": options.num_samples, "latent": options.latent}
-    return model.generate(observed, targets=targets, **common)
+    common = {"num_samples": options.num_samples, "seed": options.seed, "images": "uint8" if drawn_images else "float"}
+    if observed:
+        return model.generate(observed, targets=targets, latent=options.latent, **common)
+    if options.latent == "mean":
+        raise ValueError("--latent mean needs something --given; the prior's mean is one point.")
+    drawn = model.sample(**common)
+    return {name: drawn[name][None] for name in targets}
 
 
 def _write_images(output: Path, found: Mapping[str, np.ndarray], model: "InferenceModel") -> dict[Path, str]:
     """One PNG for each modality of images; of several, each with its modality's name."""
-    from PIL import Image
-
-    from tf_jmvae._utils.files import replace_atomically
+    from tf_jmvae.images.preparing import as_picture
 
     images = {name: values for name, values in found.items() if model.modalities[name].is_image}
     written = {}
     for name, values in images.items():
         path = output if len(images) == 1 else output.with_name(f"{output.stem}-{name}{output.suffix}")
-        pixels = sheet(values)
-        image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+        image = as_picture(sheet(values))
         replace_atomically(path, lambda temporary, image=image: image.save(temporary, format="PNG"))
         rows, columns = values.shape[:2]
         shape = f"{rows} row{'s' * (rows > 1)} of {columns} image{'s' * (columns > 1)}"
@@ -167,8 +157,6 @@ def sheet(images: np.ndarray) -> np.ndarray:
 
 
 def _write_arrays(output: Path, found: Mapping[str, np.ndarray]) -> dict[Path, str]:
-    from tf_jmvae._utils.files import replace_atomically
-
     def write(path: str) -> None:
         with Path(path).open("wb") as file:  # NumPy would add .npz to another name
             np.savez_compressed(file, **found)
@@ -179,12 +167,8 @@ def _write_arrays(output: Path, found: Mapping[str, np.ndarray]) -> dict[Path, s
 
 def _heading(texts: given.Texts, number: int) -> str:
     """What an example is given, in a few words."""
-    words = []
-    for modality, values in texts.items():
-        for entry, found in values.items():
-            text = found[number] if len(found) > 1 else found[0]
-            words.append(f"{entry or modality}={Path(text).name}")
-    return " ".join(words)
+    found = [(entry or modality, found) for modality, values in texts.items() for entry, found in values.items()]
+    return " ".join(f"{name}={Path(of_examples[number % len(of_examples)]).name}" for name, of_examples in found)
 
 
 def _described(name: str, values: np.ndarray, described: ModalitySpec, headings: list[str]) -> str:

@@ -1,7 +1,6 @@
-"""What is observed, as people write it: `w=3`, `x=photo.jpg`, `Smiling=1`."""
+"""Observed modalities as people write them, `w=3`, `x=photo.jpg`, `Smiling=1`, to arrays."""
 
 import difflib
-import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,10 +18,8 @@ Texts = dict[str, dict[str, list[str]]]
 def parse(words: Sequence[str], modalities: Mapping[str, ModalitySpec]) -> tuple[Texts, int]:
     """Values by modality and, of attributes, by their name (`""` for a whole modality); and the number of examples.
 
-    A name that comes again belongs to the next example; one that comes once, to all of them.
-
-    Raises:
-      ValueError: a word of another form, an unknown name, or names that come different numbers of times.
+    A name that comes again belongs to the next example; one that comes once, to all of them. Raises `ValueError` for
+    a word of another form, an unknown name, or names that come different numbers of times.
     """
     found: Texts = {}
     for word in words:
@@ -44,19 +41,19 @@ def parse(words: Sequence[str], modalities: Mapping[str, ModalitySpec]) -> tuple
 
 
 def read(texts: Texts, size: int, modalities: Mapping[str, ModalitySpec]) -> dict[str, Any]:
-    """The observed modalities as a model takes them, `size` examples of each.
+    """The observed modalities as a model takes them, `size` examples of each; raises `ValueError` or `OSError`."""
+    import tensorflow as tf
 
-    Raises:
-      ValueError: a value does not fit its modality.
-      OSError: an image cannot be read.
-    """
+    from tf_jmvae import images
+
     observed = {}
     for name, values in texts.items():
         described = modalities[name]
         if "" in values:
             whole = values[""] * (size if len(values[""]) == 1 else 1)
             if described.is_image:
-                observed[name] = [_png(text) for text in whole]
+                pictures = (np.asarray(images.open_rgb(Path(text).expanduser())) for text in whole)
+                observed[name] = [tf.io.encode_png(picture).numpy() for picture in pictures]
             else:
                 observed[name] = np.stack([_vector(name, text, described) for text in whole])
         else:
@@ -83,15 +80,6 @@ def _resolve(name: str, modalities: Mapping[str, ModalitySpec]) -> tuple[str, st
     raise ValueError(f"--given: the model has no {name!r}. {hint}")
 
 
-def _png(path: str) -> bytes:
-    """Any picture as the bytes of an upright RGB PNG."""
-    from tf_jmvae import images
-
-    encoded = io.BytesIO()
-    images.open_rgb(Path(path).expanduser()).save(encoded, format="PNG")
-    return encoded.getvalue()
-
-
 def _vector(name: str, text: str, described: ModalitySpec) -> np.ndarray:
     """A class, by number or by name, or numbers with commas."""
     shape = described.event_shape
@@ -116,9 +104,7 @@ def _attributes(values: Mapping[str, Sequence[str]], size: int, described: Modal
         numbers = [number(text) for text in texts]
         if not all(map(math.isfinite, numbers)):
             raise ValueError(f"--given {entry}=... takes a number, such as 1 or -1; got {', '.join(texts)}.")
-        attributes[..., described.entry_names.index(entry)] = np.array(numbers).reshape(
-            -1, *[1] * (len(described.event_shape) - 1)
-        )
+        attributes[..., described.entry_names.index(entry)].T[:] = numbers
     return attributes
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from tf_jmvae._utils.tables import lines
+from tf_jmvae._utils.tables import aligned, first_of, lines
 from tf_jmvae.cli import facts
 from tf_jmvae.cli.options import Common, default, metavar
 from tf_jmvae.cli.startup import load_tensorflow
@@ -34,11 +34,9 @@ def run(options: Options) -> None:
     """Prints what there is to know."""
     load_tensorflow(debug=options.debug)
     if options.model is None:
-        found = facts.installation()
-        text = _installation
+        found, text = facts.installation(), _installation
     else:
-        found = facts.of_model(options.model)
-        text = _model
+        found, text = facts.of_model(options.model), _model
     print(json.dumps(found, indent=2) if options.json else text(found))
 
 
@@ -52,7 +50,7 @@ def _installation(found: dict[str, Any]) -> str:
         **{f"{name} in": path for name, path in found["folders"].items()},
     }
     presets = "\n".join(f"  {name}" for name in found["presets"])
-    return f"{_aligned(rows)}\n\nPresets\n{presets}"
+    return f"{aligned(rows)}\n\nPresets\n{presets}"
 
 
 def _model(found: dict[str, Any]) -> str:
@@ -65,17 +63,13 @@ def _model(found: dict[str, Any]) -> str:
     }
     if found["num_steps"] > 1:
         rows["steps"] = f"{found['num_steps']} of iterated sampling"
-    parts = [_aligned(rows), f"\nModalities\n{_modalities(found['modalities'])}"]
+    parts = [aligned(rows), f"\nModalities\n{_modalities(found['modalities'])}"]
     if found["directions"]:
-        listed = "\n".join(f"  {direction}" for direction in found["directions"])
-        parts.append(f"\nIt generates\n{listed}")
-    if found["signatures"]:
-        signatures = [
-            [name, ", ".join(entry["inputs"]), ", ".join(entry["outputs"])]
-            for name, entry in found["signatures"].items()
-        ]
-        parts.append(f"\nSignatures\n{lines(['name', 'inputs', 'outputs'], signatures, left=range(3))}")
-    parts += [f"\n{title}\n{_aligned(rows, indent=2)}" for title, rows in _record(found).items() if rows]
+        parts.append("\n  ".join(["\nIt generates", *found["directions"]]))
+    if signatures := found["signatures"]:
+        cells = [[name, ", ".join(of["inputs"]), ", ".join(of["outputs"])] for name, of in signatures.items()]
+        parts.append(f"\nSignatures\n{lines(['name', 'inputs', 'outputs'], cells, left=range(3))}")
+    parts += [f"\n{title}\n{aligned(rows, indent='  ')}" for title, rows in _record(found).items() if rows]
     return "\n".join(parts)
 
 
@@ -84,7 +78,7 @@ def _modalities(modalities: dict[str, Any]) -> str:
     for name, entry in modalities.items():
         remarks = ["given"] * (entry["role"] == "given") + ["standardized"] * entry["standardized"]
         if entry["entry_names"]:
-            remarks.append(_shortened(entry["entry_names"]))
+            remarks.append(first_of(entry["entry_names"], most=4))
         rows.append([name, " x ".join(map(str, entry["event_shape"])), entry["likelihood"], "; ".join(remarks)])
     return lines(["", "shape", "likelihood", ""], rows, left=range(4))
 
@@ -92,29 +86,20 @@ def _modalities(modalities: dict[str, Any]) -> str:
 def _record(found: dict[str, Any]) -> dict[str, dict[str, str]]:
     training = found["training"]
     config = training.get("config", {})
-    how = {name: config[name] for name in ("preset", "seed") if name in config}
-    how |= {name: config.get("data", {}).get(name) for name in ("dataset", "batch_size") if "data" in config}
-    how |= {name: config.get("training", {}).get(name) for name in ("epochs", "learning_rate") if "training" in config}
+    parts = (config, config.get("data", {}), config.get("training", {}))
+    shown = (("preset", "seed"), ("dataset", "batch_size"), ("epochs", "learning_rate"))
+    how = {name: part.get(name) for part, names in zip(parts, shown, strict=True) for name in names if part}
     if how:
         how |= {"commit": _commit(training), "tensorflow": training.get("versions", {}).get("tensorflow", "")}
     metrics = {name: f"{value:.4f}" for name, value in found["metrics"].items()}
     card = {"created": found.get("created"), "notes": found.get("notes")}
     return {
         "Training": {name.replace("_", " "): str(value) for name, value in how.items() if value is not None},
-        "On the test set, nats per example (accuracies as shares)": metrics,
+        "On the test set, nats per example (accuracies as fractions)": metrics,
         "Card": {name: value for name, value in card.items() if value},
     }
-
-
-def _aligned(rows: dict[str, Any], indent: int = 0) -> str:
-    width = max(map(len, rows))
-    return "\n".join(f"{'':{indent}}{name:<{width}}  {value}" for name, value in rows.items())
 
 
 def _commit(found: dict[str, Any]) -> str:
     commit = found.get("commit")
     return "none" if commit is None else commit[:12] + (" with changes" if found.get("dirty") else "")
-
-
-def _shortened(names: list[str], most: int = 4) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,4 +1,4 @@
-"""What options have in common over all verbs, and how they are parsed."""
+"""Options that several verbs have, and the parser of a verb's options."""
 
 import inspect
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 
 import tyro
 
-__all__ = ["Common", "default", "metavar", "parse"]
+__all__ = ["AnyModel", "Common", "default", "metavar", "parse"]
 
 CONFIG = (tyro.conf.FlagCreatePairsOff,)
 
@@ -20,9 +20,6 @@ class Common:
     """Show the traceback of an error, and all that TensorFlow says."""
 
 
-AnyOptions = TypeVar("AnyOptions", bound=Common)
-
-
 def default(what: str) -> object:
     """Says what an option is if it is not given, where that is no value."""
     return tyro.conf.arg(help_behavior_hint=f"(default: {what})")
@@ -33,10 +30,12 @@ def metavar(name: str) -> object:
     return tyro.conf.arg(metavar=name)
 
 
-def parse(options: type[AnyOptions], argv: Sequence[str], prog: str) -> AnyOptions:
-    """A verb's options from the command line; the class's docstring is the help's text.
+# A model of any kind, for verbs that have one to begin with.
+AnyModel = Annotated[str | None, tyro.conf.Positional, metavar("[MODEL]"), default("the pre-trained MNIST model")]
 
-    Raises:
-      SystemExit: help was asked for, or an option is unknown or does not fit; it has been printed.
-    """
+AnyOptions = TypeVar("AnyOptions", bound=Common)
+
+
+def parse(options: type[AnyOptions], argv: Sequence[str], prog: str) -> AnyOptions:
+    """A verb's options from the command line; `SystemExit` after help or an error, which has been printed."""
     return tyro.cli(options, args=list(argv), prog=prog, description=inspect.getdoc(options), config=CONFIG)

@@ -1,4 +1,4 @@
-"""What all verbs share: their list, parsing, exit codes, and mistakes that end in a message.
+"""The `tf-jmvae` command: its list of verbs, parsing, exit codes, and errors as messages.
 
 Exit codes: 0 fine, 1 failure, 2 a command line that the parser refuses, 128 + the signal's number if one ended the
 command (130 for Ctrl-C).
@@ -6,11 +6,11 @@ command (130 for Ctrl-C).
 
 import contextlib
 import difflib
+import functools
 import importlib
 import os
 import signal
 import sys
-import types
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +20,7 @@ import tf_jmvae
 from tf_jmvae._utils.command import terminable
 from tf_jmvae._utils.errors import RunError
 from tf_jmvae._utils.extras import extra
+from tf_jmvae._utils.tables import aligned
 
 __all__ = ["VERBS", "main"]
 
@@ -76,11 +77,10 @@ def main(argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
 
 
 def _help() -> str:
-    width = max(map(len, VERBS))
-    listed = "\n".join(f"  {verb:<{width}}  {summary}" for verb, summary in VERBS.items())
     return (
         "usage: tf-jmvae VERB [OPTIONS]\n\nJoint multimodal variational autoencoders: any modality into any other.\n\n"
-        f"Verbs:\n{listed}\n\n{EXAMPLES}\n\ntf-jmvae VERB --help says more; tf-jmvae --version says which it is."
+        f"Verbs:\n{aligned(VERBS, indent='  ')}\n\n{EXAMPLES}\n\n"
+        "tf-jmvae VERB --help says more; tf-jmvae --version says which it is."
     )
 
 
@@ -98,8 +98,11 @@ def _run(verb: str, argv: list[str], prog: str) -> int:
     try:
         with terminable(_terminate), _quiet_warnings(debug):
             with extra("cli", "The command"):
+                from tf_jmvae.cli import options
+
                 module = importlib.import_module(f"tf_jmvae.cli.{verb}")
-            module.run(_parse(module, argv, prog))
+            parse = getattr(module, "parse", functools.partial(options.parse, module.Options))
+            module.run(parse(argv, prog))
             sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -116,14 +119,6 @@ def _run(verb: str, argv: list[str], prog: str) -> int:
         print(f"\n{prog}: interrupted{getattr(module, 'WHEN_STOPPED', '')}.", file=sys.stderr)
         return 128 + signal.SIGINT
     return 0
-
-
-def _parse(module: types.ModuleType, argv: list[str], prog: str) -> Any:
-    if hasattr(module, "parse"):
-        return module.parse(argv, prog)
-    from tf_jmvae.cli.options import parse
-
-    return parse(module.Options, argv, prog)
 
 
 def _one_message(error: Exception) -> str:

@@ -50,9 +50,9 @@ def run(options: Options) -> None:
     suffix = "" if scale == "full" else f"-{scale}"
     folder = options.run_dir or Path("runs") / f"reproduce-{options.experiment}{suffix}"
     output = options.output or (folder / "docs" if options.quick else Path("docs"))
-    common = {"data_dir": options.data_dir, "seed": options.seed}
     load_tensorflow(debug=options.debug)
     from tf_jmvae.studies.experiments import reproduce
 
-    report = reproduce(options.experiment, folder, output, scale=scale, **common)
+    settings = {"scale": scale, "data_dir": options.data_dir, "seed": options.seed}
+    report = reproduce(options.experiment, folder, output, **settings)
     print(f"\nThe report is {report}.")

@@ -1,4 +1,4 @@
-"""TensorFlow's start, without what it says of itself; and notes on the way, for those who watch."""
+"""Quiet start of TensorFlow, and progress notes where stderr is a terminal."""
 
 import contextlib
 import logging
@@ -26,8 +26,7 @@ def note(text: str) -> None:
 def load_tensorflow(*, debug: bool) -> None:
     """Imports TensorFlow and finds the devices; what they print, unless asked for, goes nowhere if all is well.
 
-    Raises:
-      ImportError: Keras runs on another backend, or TensorFlow does not load.
+    Raises `ImportError` if Keras runs on another backend, or TensorFlow does not load.
     """
     _backend.require_tensorflow()
     if "tensorflow" in sys.modules:

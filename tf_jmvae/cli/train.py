@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from tf_jmvae._utils.tables import aligned
 from tf_jmvae.cli.options import Common
 from tf_jmvae.cli.startup import load_tensorflow
 from tf_jmvae.training import presets
@@ -36,12 +37,7 @@ class Options(Common):
 
 
 def parse(argv: Sequence[str], prog: str) -> Options:
-    """A preset's configuration with the command line's changes.
-
-    Raises:
-      ValueError: unknown preset.
-      SystemExit: help was asked for, or an option is unknown or does not fit; it has been printed.
-    """
+    """A preset's configuration with the command line's changes; errors as in `options.parse`, or an unknown preset."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", default=DEFAULT_PRESET)
     chosen = of_preset(first.parse_known_args(argv)[0].preset)
@@ -69,11 +65,9 @@ def run(options: Options) -> None:
     metrics = runs.train(options.config)
     if not metrics:  # not the chief of several workers
         return
-    width = max(map(len, metrics))
     folder = runs.default_run_dir(options.config)
-    print(f"\nOn the test set, in nats per example (accuracies as shares), {folder}:")
-    for name, value in metrics.items():
-        print(f"  {name:<{width}}  {value:10.4f}")
+    print(f"\nOn the test set, in nats per example (accuracies as fractions), {folder}:")
+    print(aligned({name: f"{value:10.4f}" for name, value in metrics.items()}, indent="  "))
     logs = folder / runs.TENSORBOARD
     if logs.is_dir():
         print(f"Curves, pictures and latents of every epoch: tensorboard --logdir {shlex.quote(str(logs))}")

@@ -22,9 +22,9 @@ def digits() -> Source:
 
     loaded = load_digits()
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(loaded.target))
-    both = examples(loaded.images[order, :, :, None] / 16.0, loaded.target[order])
-    train = {name: array[:_TRAIN] for name, array in both.items()}
-    return Source(train, {name: array[_TRAIN:] for name, array in both.items()}, class_names=NAMES)
+    images, labels = loaded.images[order, :, :, None] / 16.0, loaded.target[order]
+    train, test = (examples(images[rows], labels[rows]) for rows in (slice(_TRAIN), slice(_TRAIN, None)))
+    return Source(train, test, class_names=NAMES)
 
 
 def examples(images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:

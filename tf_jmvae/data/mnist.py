@@ -63,18 +63,13 @@ def read(data_dir: str | os.PathLike | None = None) -> tuple[Split, Split]:
             f"tensorflow-datasets could not prepare MNIST ({type(error).__name__}: {error}). Without a network, pass "
             f"a folder that holds the four original files ({', '.join(FILES)}) as the data dir."
         ) from error
-    train, test = (builder.as_dataset(split=split, batch_size=-1) for split in ("train", "test"))
-    return _as_arrays(train), _as_arrays(test)
-
-
-def _as_arrays(split: dict) -> Split:
-    return split["image"].numpy().astype(np.float32) / 255.0, split["label"].numpy()
+    splits = (builder.as_dataset(split=split, batch_size=-1) for split in ("train", "test"))
+    return tuple((split["image"].numpy().astype(np.float32) / 255.0, split["label"].numpy()) for split in splits)
 
 
 def _check_files(folder: pathlib.Path) -> None:
     """tensorflow-datasets would try to download what is missing, and says little of what is truncated."""
-    missing = [name for name in FILES if not (folder / name).is_file()]
-    if missing:
+    if missing := [name for name in FILES if not (folder / name).is_file()]:
         raise FileNotFoundError(
             f"The MNIST folder {folder} lacks {', '.join(missing)}. "
             f"Expected the four original files: {', '.join(FILES)}."

@@ -1,4 +1,4 @@
-"""Arrays in memory to batches: shuffled and binarised afresh in every epoch.
+"""Batches of arrays in memory, shuffled, binarised and mirrored afresh in every epoch.
 
 Whole batches are gathered at once, and each is a pure function of the seed, the epoch and
 its number, so any epoch can be had again: that is what makes a resumed run equal to one
@@ -31,19 +31,21 @@ def from_arrays(
     epochs: range | None = None,
     shards: Shards | None = None,
 ) -> tf.data.Dataset:
-    """Batches from arrays that fit in memory.
+    """Makes batches of arrays that fit in memory.
 
     Args:
-      arrays: `[N, ...]` by modality, all of one length.
-      batch_size: B; the last batch of an epoch may be smaller.
-      shuffle: a new order in every epoch.
-      binarize: modalities in [0, 1] whose every value becomes 1 with itself as
-        probability, drawn anew in every epoch, else 0 (footnote 3 of the paper).
-      mirror: images `[N, H, W, C]` of which a random half is mirrored left to right, drawn anew in every epoch.
-      seed: of order, binarisation and mirroring.
-      epochs: which epochs, one after the other, e.g. `range(3, 10)`. By default the
-        dataset is one epoch, and the next one whenever it is iterated.
-      shards: for one of several workers: of every batch these shards only, one after the other, as elements.
+      arrays: Arrays `[N, ...]` by modality, all of one length.
+      batch_size: Number of examples in a batch, B, by default 128; the last batch of an epoch may be smaller.
+      shuffle: Whether every epoch has a new order; by default False.
+      binarize: Names of modalities in [0, 1] whose every value becomes 1 with itself as probability, sampled anew in
+        every epoch, else 0 (footnote 3 of the paper); by default none.
+      mirror: Names of images `[N, H, W, C]` of which a random half, sampled anew in every epoch, is mirrored left to
+        right; by default none.
+      seed: Integer seed of order, binarisation and mirroring; by default 0.
+      epochs: Range of epochs, one after the other, e.g. `range(3, 10)`. By default the dataset is one epoch, and the
+        next one whenever it is iterated.
+      shards: Shards of every batch for one of several workers, one after the other, as elements; by default whole
+        batches.
 
     Returns:
       A dataset of dicts of float32, `{modality: [B, ...]}`.

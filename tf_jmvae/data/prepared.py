@@ -18,13 +18,9 @@ T = TypeVar("T")
 
 def cache_folder(cache_dir: str | os.PathLike | None = None) -> pathlib.Path:
     """`cache_dir`, else `$TF_JMVAE_CACHE`, else `$XDG_CACHE_HOME/tf_jmvae`, else `~/.cache/tf_jmvae`."""
-    if cache_dir is not None:
-        return pathlib.Path(cache_dir)
-    if folder := os.environ.get("TF_JMVAE_CACHE"):
-        return pathlib.Path(folder)
-    if folder := os.environ.get("XDG_CACHE_HOME"):
-        return pathlib.Path(folder) / "tf_jmvae"
-    return pathlib.Path.home() / ".cache" / "tf_jmvae"
+    if named := os.environ.get("TF_JMVAE_CACHE") if cache_dir is None else cache_dir:
+        return pathlib.Path(named)
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "tf_jmvae"
 
 
 def load_or_prepare(
@@ -35,10 +31,8 @@ def load_or_prepare(
     Everything that the content depends on is in the folder's name. `prepare` writes into an empty temporary folder
     beside it (`NAME~PROCESS-RANDOM`), which is renamed; `load` raises OSError, ValueError or KeyError if the copy is
     not there, not whole or not consistent. Of processes that prepare at once, the first to finish wins and the others
-    use its copy. What a killed process left behind is removed a day later.
-
-    Raises:
-      OSError: the copy could not be written; nothing of it is left.
+    use its copy. What a killed process left behind is removed a day later. If the copy cannot be written, an `OSError`
+    is raised and nothing of it is left.
     """
     with contextlib.suppress(OSError, ValueError, KeyError):
         return load(folder)

@@ -22,12 +22,12 @@ class Source:
 
     Attributes:
       train: arrays `[N, ...]` by modality; grey images are in [0, 1], photographs raw, uint8.
-      test: the same; what training binarises is binarised here once and for all.
-      binarize: the modalities to binarise afresh on every training pass.
-      mirror: the images of which a random half is mirrored on every training pass.
-      preprocessing: how the images were made from pictures, by modality.
-      class_names: what the entries of w mean.
-      report: how the data were prepared.
+      test: the same of the test split; what training binarises is binarised here once and for all.
+      binarize: modalities to binarise afresh in every training epoch.
+      mirror: images of which a random half is mirrored in every training epoch.
+      preprocessing: crop, kernel and range of the images, by modality.
+      class_names: names of the entries of w.
+      report: record of the data's preparation, such as what was left out.
     """
 
     train: Mapping[str, np.ndarray]
@@ -42,7 +42,7 @@ class Source:
         """The same with these modalities only, in this order.
 
         Args:
-          names: modalities that the dataset has.
+          names: Names of modalities that the dataset has.
 
         Returns:
           A new `Source`; arrays are shared, not copied.
@@ -51,24 +51,21 @@ class Source:
           ValueError: if the dataset lacks one; the message lists what it has.
         """
         names = list(names)
-        missing = [name for name in names if name not in self.train]
-        if missing:
+        if missing := [name for name in names if name not in self.train]:
             raise ValueError(f"The data has the modalities {list(self.train)}, but not {missing}.")
-        train, test = ({name: split[name] for name in names} for split in (self.train, self.test))
-        return replace(
-            self,
-            train=train,
-            test=test,
-            binarize=tuple(name for name in self.binarize if name in names),
-            mirror=tuple(name for name in self.mirror if name in names),
-            preprocessing={name: self.preprocessing[name] for name in names if name in self.preprocessing},
-        )
+
+        def kept(part: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: part[name] for name in names if name in part}
+
+        parts = {"train": kept(self.train), "test": kept(self.test), "preprocessing": kept(self.preprocessing)}
+        binarize, mirror = (tuple(name for name in chosen if name in names) for chosen in (self.binarize, self.mirror))
+        return replace(self, **parts, binarize=binarize, mirror=mirror)
 
     def num_batches(self, batch_size: int) -> int:
-        """Training batches in one pass.
+        """Number of training batches in one epoch.
 
         Args:
-          batch_size: B.
+          batch_size: Number of examples in a batch, B.
 
         Returns:
           The number of batches; the last one may be smaller than B.
@@ -78,50 +75,43 @@ class Source:
     def train_batches(
         self, batch_size: int = 128, seed: int = 0, epochs: range | None = None, shards: Shards | None = None
     ) -> tf.data.Dataset:
-        """Training batches, shuffled, binarised and mirrored afresh on every pass; see `from_arrays`.
+        """Training batches, shuffled, binarised and mirrored afresh in every epoch; see `from_arrays`.
 
         Args:
-          batch_size: B.
-          seed: of order, binarisation and mirroring.
-          epochs: which epochs, e.g. `range(3, 10)`; by default one, and the next one whenever it is iterated.
-          shards: of one of several workers; by default the whole of each batch.
+          batch_size: Number of examples in a batch, B; by default 128.
+          seed: Integer seed of order, binarisation and mirroring; by default 0.
+          epochs: Range of epochs, e.g. `range(3, 10)`; by default one, and the next one whenever it is iterated.
+          shards: Shards of each batch for one of several workers; by default the whole of each batch.
 
         Returns:
           A dataset of dicts of float32, `{modality: [B, ...]}`.
         """
-        return from_arrays(
-            self.train,
-            batch_size=batch_size,
-            shuffle=True,
-            binarize=self.binarize,
-            mirror=self.mirror,
-            seed=seed,
-            epochs=epochs,
-            shards=shards,
-        )
+        afresh = {"shuffle": True, "binarize": self.binarize, "mirror": self.mirror, "seed": seed}
+        return from_arrays(self.train, batch_size=batch_size, epochs=epochs, shards=shards, **afresh)
 
     def test_batches(self, batch_size: int = 1000, shards: Shards | None = None) -> tf.data.Dataset:
         """Test batches, always the same.
 
         Args:
-          batch_size: B.
-          shards: of one of several workers; by default the whole of each batch.
+          batch_size: Number of examples in a batch, B; by default 1000.
+          shards: Shards of each batch for one of several workers; by default the whole of each batch.
 
         Returns:
-          A dataset of dicts of float32, `{modality: [B, ...]}`, of one pass.
+          A dataset of dicts of float32, `{modality: [B, ...]}`, of one epoch.
         """
         return from_arrays(self.test, batch_size=batch_size, epochs=range(1), shards=shards)
 
 
 def load(name: str, *, train_size: int | None = None, **options: Any) -> Source:
-    """A dataset of images x with labels or attributes w.
+    """Loads a dataset of images x with labels or attributes w.
 
     Args:
-      name: `"digits"`, scikit-learn's 1,797 images of 8x8, which need no download; `"mnist"`, 70,000 of
-        28x28; `"celeba"`, 202,599 photographs of faces with 40 attributes in {-1, 1}; or another that is registered.
-      train_size: use the first so many training examples, e.g. 50,000 of MNIST's 60,000.
-      **options: of the dataset's function in `tf_jmvae.data`, such as `data_dir`, a folder with the original files of
-        MNIST or CelebA, or `image_size` and `crop` of CelebA; None leaves an option as it is.
+      name: Name of the dataset: `"digits"`, scikit-learn's 1,797 images of 8x8, which need no download; `"mnist"`,
+        70,000 of 28x28; `"celeba"`, 202,599 photographs of faces with 40 attributes in {-1, 1}; or another that is
+        registered.
+      train_size: Number of training examples to use, the first ones, e.g. 50,000 of MNIST's 60,000; by default all.
+      **options: Options of the dataset's function in `tf_jmvae.data`, such as `data_dir`, a folder with the original
+        files of MNIST or CelebA, or `image_size` and `crop` of CelebA; None leaves an option as it is.
 
     Returns:
       A `Source` of `"x"`, `[N, H, W, C]`, and `"w"`: one-hot labels `[N, 10]`, or attributes `[N, 40]`.
@@ -134,8 +124,7 @@ def load(name: str, *, train_size: int | None = None, **options: Any) -> Source:
     function = DATASETS.get(name)
     known = inspect.signature(function).parameters
     options = {key: value for key, value in options.items() if value is not None and (value or key in known)}
-    wrong = [key for key in options if key not in known]
-    if wrong:
+    if wrong := [key for key in options if key not in known]:
         raise ValueError(f"{', '.join(wrong)}: no option of {name!r}, which has {', '.join(known) or 'none'}.")
     source = function(**options)
     available = len(next(iter(source.train.values())))

@@ -1,10 +1,8 @@
 """A web page on this machine to try a model: generate, recognise, edit, walk and interpolate."""
 
-import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
 
 from tf_jmvae._utils.command import terminable
 from tf_jmvae._utils.extras import extra
@@ -21,12 +19,12 @@ def launch(
     The page and its server use this machine only. Uploads are kept in a temporary folder until the server ends.
 
     Args:
-      model: what `tf_jmvae.open_model` opens by its name: the folder or archive of an exported model, a run's
+      model: Path or address that `tf_jmvae.open_model` opens: the folder or archive of an exported model, a run's
         folder, a `.keras` file or the address of a served model; by default the pre-trained model of MNIST,
         `"mnist_jmvae_kl"`.
-      host: the address to listen at; any other than this machine's own, 127.0.0.1, lets others see the page.
-      port: where; if it is taken, the next free one. 0 takes any.
-      open_browser: show the page in the web browser.
+      host: Address to listen at; any other than this machine's own, 127.0.0.1, the default, lets others see the page.
+      port: Port to listen at, by default 7860; if it is taken, the next free one. 0 takes any.
+      open_browser: Whether to show the page in the web browser; by default True.
 
     Raises:
       FileNotFoundError: there is no such model.
@@ -34,14 +32,6 @@ def launch(
       RunError: the `.keras` file is damaged.
       ValueError: the model is damaged or has no pictures, or the host or port cannot be used.
     """
-    ended = terminable(lambda *_: sys.exit(128 + signal.SIGTERM))  # or the temporary folder would stay
-    with ended, _serving(model, host=host, port=port, open_browser=open_browser) as page:
-        page.block_thread()
-
-
-@contextlib.contextmanager
-def _serving(model: str | os.PathLike | None, *, host: str, port: int, open_browser: bool) -> Iterator:
-    """The page, while it is served: its `local_url` says where."""
     from tf_jmvae.demo.interface import DemoModel
     from tf_jmvae.serving.opening import open_model
 
@@ -52,15 +42,16 @@ def _serving(model: str | os.PathLike | None, *, host: str, port: int, open_brow
     if taken not in (port, 0):
         print(f"Port {taken} is taken, so the page is at {port}.")
     print(f"Loading {path} ...")
-    opened = DemoModel(open_model(path))
-    with server.environment(host):
+    # SIGTERM ends it as Ctrl-C does, or the temporary folder would stay.
+    with terminable(lambda *_: sys.exit(128 + signal.SIGTERM)), server.environment(host):
+        opened = DemoModel(open_model(path))
         page = make_page(opened)
         try:
             address = server.serve(page, host, port, open_browser=open_browser)
             print(f"The page of {opened.name} is {address} - Ctrl-C ends it.", flush=True)
             if not server.is_loopback(host):
                 print(f"Everyone who reaches {host} can use it: there is no password.", flush=True)
-            yield page
+            page.block_thread()
         finally:
             page.close(verbose=False)
 

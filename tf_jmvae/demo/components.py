@@ -1,6 +1,7 @@
-"""Parts of the page: its tabs are made of them."""
+"""Gradio components that several tabs share, and the handlers of their events."""
 
 import base64
+import contextlib
 import html
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -8,18 +9,18 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
-from PIL import Image
 
 from tf_jmvae import editing
 from tf_jmvae.demo.drawings import PictureError
 from tf_jmvae.demo.interface import DemoModel
 from tf_jmvae.demo.theme import static
+from tf_jmvae.images.preparing import as_picture
 
 __all__ = [
     "PICTURES",
     "QUICK",
-    "answer",
     "answers",
+    "attribute_choices",
     "bars",
     "board",
     "choice",
@@ -30,7 +31,6 @@ __all__ = [
     "own_picture",
     "seed",
     "status",
-    "status_text",
     "upload",
 ]
 
@@ -43,51 +43,48 @@ PICTURES = {**QUICK, "concurrency_id": "pictures", "concurrency_limit": 1}
 
 def status(text: str, *, render: bool = True) -> gr.HTML:
     """The line of a tab that says what is happening, or has happened; screen readers speak it."""
-    return gr.HTML(status_text(text), elem_classes="status", padding=False, render=render)
+    return gr.HTML(_status(text), elem_classes="status", padding=False, render=render)
 
 
-def status_text(text: str) -> str:
-    """The content of a `status`."""
+def _status(text: str) -> str:
     return f'<p role="status" aria-live="polite">{html.escape(text)}</p>'
 
 
-def answer(doing: str, function: Callable[..., tuple], outputs: int) -> Callable[..., Iterator[tuple]]:
-    """A handler that says what it does, does it, and says how it went.
-
-    `doing` is for the status, with `{}` for the arguments of `function`, which gives another text for it, then the
-    values of so many other outputs; a picture that cannot be read empties them.
-    """
-
-    def handler(*arguments: Any) -> Iterator[tuple]:
-        yield status_text(doing.format(*arguments)), *(gr.skip(),) * outputs
-        start = time.perf_counter()
-        try:
-            text, *values = function(*arguments)
-        except PictureError as error:
-            yield status_text(str(error)), *(None,) * outputs
-        else:
-            yield status_text(f"{text} ({time.perf_counter() - start:.2f} s)"), *values
-
-    return handler
-
-
 def answers(
-    handler: Callable[..., Iterator[tuple]],
+    doing: str,
+    function: Callable[..., tuple],
     inputs: Sequence[gr.Component],
     outputs: Sequence[gr.Component],
     triggers: Iterable[Callable[..., Any]],
     newest: Iterable[Callable[..., Any]] = (),
     queue: Mapping[str, Any] = PICTURES,
-) -> None:
-    """Has what `answer` gave answer every event of `triggers`, such as `button.click`, and the latest of `newest`."""
+) -> Callable[..., Iterator[tuple]]:
+    """Has a function answer every event of `triggers`, such as `button.click`, and the latest of `newest`.
+
+    The first output is a `status`: of `doing`, with `{}` for the inputs, then of the text that the function gives
+    before the values of the other outputs, which a picture that cannot be read empties. Returns the handler.
+    """
+    others = len(outputs) - 1
+
+    def handler(*arguments: Any) -> Iterator[tuple]:
+        yield _status(doing.format(*arguments)), *(gr.skip(),) * others
+        start = time.perf_counter()
+        try:
+            text, *values = function(*arguments)
+        except PictureError as error:
+            yield _status(str(error)), *(None,) * others
+        else:
+            yield _status(f"{text} ({time.perf_counter() - start:.2f} s)"), *values
+
     for trigger in triggers:
         trigger(handler, inputs, outputs, **queue)
     for trigger in newest:
         trigger(handler, inputs, outputs, trigger_mode="always_last", **queue)
+    return handler
 
 
 def gallery(pictures: list, label: str, columns: int, **options: Any) -> gr.Gallery:
-    """A place for pictures, with captions or without; `options` are of Gradio's gallery."""
+    """A gallery of pictures, with captions or without; `options` are those of Gradio's `Gallery`."""
     options = {"elem_classes": "pixels", "buttons": ["download", "fullscreen"]} | options
     return gr.Gallery(
         pictures, label=label, columns=columns, height="auto", format="png", object_fit="contain", interactive=False,
@@ -95,19 +92,23 @@ def gallery(pictures: list, label: str, columns: int, **options: Any) -> gr.Gall
     )  # fmt: skip
 
 
-def bars(content: str, *, render: bool = True) -> gr.HTML:
-    """A place for `questions.bars`."""
-    options = {"show_label": True, "container": True, "padding": True, "elem_classes": "answers", "render": render}
-    return gr.HTML(content, label="What it shows", **options)
+def bars(values: dict[str, float] | None, *, most: int = 12, render: bool = True) -> gr.Label:
+    """The largest probabilities as bars."""
+    return gr.Label(values, label="What it shows", num_top_classes=most, show_heading=False, render=render)
 
 
 def choice(model: DemoModel, label: str, value: str | list[str]) -> gr.Radio | gr.CheckboxGroup:
     """What a picture is to show: one label, or any attributes."""
     if model.label:
         return gr.Radio(model.class_names(), value=value, label=label)
-    names = [(name.replace("_", " "), name) for name in model.fields[model.attributes].entry_names]
+    names = attribute_choices(model)
     names.sort(key=lambda pair: pair[1] not in value)  # what is chosen is seen without scrolling
     return gr.CheckboxGroup(names, value=value, label=label, elem_classes="choices")
+
+
+def attribute_choices(model: DemoModel) -> list[tuple[str, str]]:
+    """Every attribute as it is shown, with its name."""
+    return [(name.replace("_", " "), name) for name in model.fields[model.attributes].entry_names]
 
 
 def seed() -> gr.Number:
@@ -121,9 +122,7 @@ def first_choices(model: DemoModel) -> tuple[Any, Any]:
         names = model.class_names()
         return names[min(3, len(names) - 1)], names[min(8, len(names) - 1)]
     names = model.fields[model.attributes].entry_names
-    first = [name for name in ("Smiling", "Young") if name in names]
-    second = [name for name in ("Male", "Eyeglasses") if name in names]
-    return first, second
+    return tuple([name for name in some if name in names] for some in (("Smiling", "Young"), ("Male", "Eyeglasses")))
 
 
 def crop() -> gr.Radio:
@@ -138,9 +137,8 @@ def crop() -> gr.Radio:
 
 
 def upload(label: str, value: Any = None) -> gr.Image:
-    """A place for a picture: a file, or what is pasted. Handlers get the file's path."""
-    if isinstance(value, np.ndarray):
-        value = Image.fromarray(value[..., 0] if value.shape[-1] == 1 else value)
+    """An upload of a picture, from a file or the clipboard; handlers get the file's path."""
+    value = as_picture(value) if isinstance(value, np.ndarray) else value
     place = gr.Image(
         value, label=label, height=220, sources=["upload", "clipboard"], type="filepath", format="png",
         elem_classes="pixels", buttons=[],
@@ -161,30 +159,17 @@ def board(label: str) -> gr.HTML:
 
     Gradio's own editor does not draw until a tool is chosen.
     """
-    return gr.HTML(
-        value="",
-        label=label,
-        show_label=True,
-        container=True,
-        padding=True,
-        html_template=static("board.html"),
-        css_template=static("board.css"),
-        js_on_load=static("board.js"),
-        elem_classes="board",
-    )
+    parts = {"html_template": "board.html", "css_template": "board.css", "js_on_load": "board.js"}
+    files = {part: static(name) for part, name in parts.items()}
+    framed = {"show_label": True, "container": True, "padding": True}
+    return gr.HTML("", label=label, elem_classes="board", **framed, **files)
 
 
 def drawing(text: str | None) -> bytes | None:
-    """The drawing as an encoded image, transparent where there is no ink; None if the board was not touched.
-
-    Raises:
-      PictureError: it is nothing that the board has sent.
-    """
+    """The drawing as an encoded image, transparent where there is no ink; None if the board was not touched."""
     if not text:
         return None
-    try:
-        if not text.startswith(_PREFIX) or len(text) > _LARGEST:
-            raise ValueError("no drawing")
-        return base64.b64decode(text[len(_PREFIX) :], validate=True)
-    except ValueError as error:
-        raise PictureError("That is no drawing of the board's.") from error
+    with contextlib.suppress(ValueError):
+        if text.startswith(_PREFIX) and len(text) <= _LARGEST:
+            return base64.b64decode(text[len(_PREFIX) :], validate=True)
+    raise PictureError("That is no drawing of the board's.")

@@ -1,8 +1,8 @@
-"""Drawings and photographs to what the model reads: as its training images were made, and nothing more favourable."""
+"""Preparation of drawings and photographs as the model's training images were made, and nothing more favourable."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -13,7 +13,7 @@ from tf_jmvae.demo.interface import DemoModel
 __all__ = ["PictureError", "Prepared", "as_mnist", "prepare"]
 
 _PAPER = 0.25  # of the darkest ink: shadows and the grain of paper are fainter
-_FAINTEST = 32  # grey levels between ink and paper, below which there is nothing to see
+_FAINTEST = 32  # difference of pixel values between ink and paper, below which there is nothing to see
 _PARTS = {
     "training": "The part of the picture that was taken of the training pictures",
     "none": "The middle of the picture",
@@ -27,17 +27,11 @@ class PictureError(ValueError):
     """A picture that cannot be read; the message is for the person who gave it."""
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """What the model sees.
+class Prepared(NamedTuple):
+    """What the model sees."""
 
-    Attributes:
-      pixels: uint8 `[H, W, C]`, the model's event shape.
-      note: what was done to get there.
-    """
-
-    pixels: np.ndarray
-    note: str
+    pixels: np.ndarray  # uint8 [H, W, C], the model's event shape
+    note: str  # what was done to get there
 
 
 def prepare(
@@ -46,10 +40,8 @@ def prepare(
     """A picture as the model's training images were prepared.
 
     It comes as a file or its content, where transparent parts are paper, or as uint8 pixels `[H, W, C]` of the model's
-    size. The crop of photographs is one of `tf_jmvae.editing.CROPS`.
-
-    Raises:
-      PictureError: there is no picture, it is empty or damaged, or too large.
+    size. The crop of photographs is one of `tf_jmvae.editing.CROPS`. Raises `PictureError` if there is no picture, or
+    it is empty, damaged or too large.
     """
     if source is None:
         raise PictureError("There is no picture yet: draw one, upload one, or take an example.")
@@ -60,11 +52,13 @@ def prepare(
     try:
         picture = images.open_rgb(source)
         if channels == 3:
-            return Prepared(
-                editing.seen(np.asarray(picture), field, crop), f"{_PARTS[crop]}, {width} x {height} pixels."
-            )
+            shown = editing.seen(np.asarray(picture), field, crop)
+            return Prepared(shown, f"{_PARTS[crop]}, {width} x {height} pixels.")
     except (OSError, ValueError, ImportError) as error:
-        raise PictureError(_without_folder(str(error), source)) from error
+        message = str(error)
+        if isinstance(source, str | os.PathLike):  # in a temporary folder, whose name tells nobody anything
+            message = message.replace(str(source), Path(source).name)
+        raise PictureError(message) from error
     grey = picture.convert("L")
     if model.dataset not in ("mnist", "digits") or height != width:
         pixels = images.prepared(grey, field.event_shape, field.preprocessing)[..., 0]
@@ -88,10 +82,8 @@ def as_mnist(grey: Image.Image, size: int, box: float = _BOX) -> np.ndarray:
     """Ink on paper of any shades to white on black, uint8 `[size, size]`, as LeCun made MNIST.
 
     The ink is cut out, scaled with antialiasing to fit a box of `box * size` pixels, its proportions kept, and moved
-    so that its centre of mass is the image's centre, or as close as it can be without leaving the image.
-
-    Raises:
-      PictureError: nothing stands out from the paper.
+    so that its centre of mass is the image's centre, or as close as it can be without leaving the image. Raises
+    `PictureError` if nothing stands out from the paper.
     """
     ink = np.asarray(grey, np.float32)
     paper = _paper(grey)
@@ -107,27 +99,13 @@ def as_mnist(grey: Image.Image, size: int, box: float = _BOX) -> np.ndarray:
     values = np.clip(np.asarray(small), 0, None)
     values = values / values.max()  # a thin line is faint when it is made small
     canvas = np.zeros((size, size), np.float32)
-    top, left = (
-        int(np.clip(np.round(size / 2 - _centre(values, axis)), 0, size - values.shape[axis])) for axis in (0, 1)
-    )
+    centre = np.array([(values * (at + 0.5)).sum() for at in np.indices(values.shape)]) / values.sum()
+    top, left = np.clip(np.round(size / 2 - centre), 0, np.subtract(size, values.shape)).astype(int)
     canvas[top : top + values.shape[0], left : left + values.shape[1]] = values
     return np.round(255 * np.clip(canvas, 0, 1)).astype(np.uint8)
 
 
 def _paper(grey: Image.Image) -> float:
-    """The grey level of the background: the median along the border."""
+    """Pixel value of the background: the median along the border."""
     pixels = np.asarray(grey)
     return float(np.median(np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])))
-
-
-def _centre(values: np.ndarray, axis: int) -> float:
-    """The centre of mass along an axis, in pixels from the edge."""
-    mass = values.sum(axis=1 - axis)
-    return float(mass @ (np.arange(len(mass)) + 0.5) / mass.sum())
-
-
-def _without_folder(message: str, source: object) -> str:
-    """Uploads lie in a temporary folder, whose name tells nobody anything."""
-    if isinstance(source, str | os.PathLike):
-        return message.replace(str(source), Path(source).name)
-    return message

@@ -3,6 +3,7 @@
 import gradio as gr
 import numpy as np
 
+from tf_jmvae import editing
 from tf_jmvae.demo import components, questions
 from tf_jmvae.demo.drawings import PictureError, prepare
 from tf_jmvae.demo.interface import DemoModel
@@ -14,26 +15,26 @@ TITLE = "Edit"
 
 def can(model: DemoModel) -> bool:
     """Whether the model goes from pictures to attributes and back, as `tf_jmvae.edit` needs it."""
-    return model.can_edit()
+    try:
+        return bool(model.model.editable(model.picture, model.attributes))
+    except ValueError:
+        return False
 
 
 def edited(model: DemoModel, source, crop: str, more: list[str], less: list[str], strength: float) -> tuple:
     """What the model sees of a portrait, a file, its content or pixels, and that edited, both uint8 `[H, W, 3]`.
 
     Attributes that it shall have are `more`, those that it shall not `less`: strength 1 sets them to 1 and -1, 2
-    exaggerates.
-
-    Raises:
-      PictureError: the picture cannot be read, or an attribute is both wanted and not.
+    exaggerates. Raises `PictureError` if the picture cannot be read, or an attribute is both wanted and not.
     """
-    both = sorted(set(more) & set(less))
-    if both:
+    if both := sorted(set(more) & set(less)):
         raise PictureError(f"{questions.in_words(both)} cannot be both added and taken away.")
     seen = prepare(source, model, crop).pixels
     field = model.fields[model.attributes]
     changes = dict.fromkeys(more, questions.attribute_value(field, strength))
     changes |= dict.fromkeys(less, questions.attribute_value(field, -strength))
-    return seen, model.edit(seen, changes)
+    chosen = {"attributes": model.attributes, "photograph": model.picture}
+    return seen, editing.edit(model.model, seen, changes, **chosen)
 
 
 def _answer(model: DemoModel, source, crop, more, less, strength) -> tuple:
@@ -42,13 +43,13 @@ def _answer(model: DemoModel, source, crop, more, less, strength) -> tuple:
     parts = [f"with {added}"] if more else []
     parts += [f"without {removed}"] if less else []
     change = np.abs(after.astype(int) - before).mean()
-    text = f"The portrait {' and '.join(parts) or 'as it is'}: changed by {change:.1f} of 255 grey levels on average."
+    text = f"The portrait {' and '.join(parts) or 'as it is'}: changed by {change:.1f} of 255 pixel values on average."
     return text, [(questions.enlarged(before), "As the model sees it"), (questions.enlarged(after), "Edited")]
 
 
 def build(model: DemoModel) -> None:
     """Lays the tab out, within Gradio's context, and fills it with its first answer."""
-    names = [(name.replace("_", " "), name) for name in model.fields[model.attributes].entry_names]
+    names = components.attribute_choices(model)
     wanted = components.first_choices(model)[1] or [names[0][1]]
     portrait = components.own_picture(model)
     first = _answer(model, portrait, "training", wanted, [], 1.0)
@@ -63,6 +64,6 @@ def build(model: DemoModel) -> None:
         with gr.Column(scale=3, min_width=290):
             status = components.status(f"For a start, a face of the model's own. {first[0]}")
             gallery = components.gallery(first[1], "Before and after", 2)
-    handler = components.answer("Editing the portrait ...", lambda *a: _answer(model, *a), 1)
     inputs, newest = [upload, crop, more, less, strength], (strength.release, crop.input, more.input, less.input)
-    components.answers(handler, inputs, [status, gallery], (button.click, upload.upload), newest)
+    triggers, doing = (button.click, upload.upload), "Editing the portrait ..."
+    components.answers(doing, lambda *a: _answer(model, *a), inputs, [status, gallery], triggers, newest)

@@ -64,7 +64,7 @@ def build(model: DemoModel) -> None:
             gallery = components.gallery(first[1], "Generated pictures", 4)
     function = (lambda *a: _answer(model, *a)) if chosen else (lambda *a: _answer(model, None, *a))
     doing = f"Drawing {{{2 + len(chosen)}}} pictures ..."
-    handler, inputs = components.answer(doing, function, 1), [*chosen, seed, spread, count]
+    inputs = [*chosen, seed, spread, count]
     newest = (*(control.input for control in chosen), spread.release, count.release)
     triggers = (button.click, seed.submit)
-    components.answers(handler, inputs, [status, gallery], triggers, newest, components.QUICK)
+    components.answers(doing, function, inputs, [status, gallery], triggers, newest, components.QUICK)

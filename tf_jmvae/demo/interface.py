@@ -1,25 +1,20 @@
-"""A model, and which of its modalities the page shows. Pictures are uint8 pixels on the way in and on the way out."""
+"""A model with the modalities that the page shows; pictures are uint8 pixels both ways."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
-from tf_jmvae import editing
 from tf_jmvae.serving import InferenceModel
 
 __all__ = ["DemoModel"]
 
 
 class DemoModel:
-    """A model and its first picture, label and attributes.
+    """A model, entries of its `ModelSpec`, and its first modality of each kind.
 
     Attributes:
       model: the model itself, wherever it runs.
-      name: for the heading.
-      kind: the class.
-      dataset: that it was trained on, or "" if nobody wrote it down.
       fields: every modality by name.
-      conditions: the modalities that a one-way model is conditioned on; empty for a joint model.
       picture: the name of the picture's modality, or None; `label` and `attributes` likewise.
     """
 
@@ -50,14 +45,3 @@ class DemoModel:
         own = {name: (conditions or {})[name] for name in self.conditions}
         shown = "uint8" if self.picture in self.model.spec.targets else "float"
         return self.model.decode(np.asarray(z, np.float32), own, images=shown)
-
-    def edit(self, portrait: np.ndarray, changes: Mapping[str, float]) -> np.ndarray:
-        """The portrait, uint8 `[H, W, C]` of the model's size, with attributes changed: as `tf_jmvae.edit`."""
-        return editing.edit(self.model, portrait, changes, attributes=self.attributes, photograph=self.picture)
-
-    def can_edit(self) -> bool:
-        """Whether the model goes from pictures to attributes, and back."""
-        try:
-            return bool(self.model.editable(self.picture, self.attributes))
-        except ValueError:
-            return False

@@ -34,19 +34,14 @@ def ends_of_choices(model: DemoModel, first, second) -> np.ndarray:
 
 
 def ends_of_pictures(model: DemoModel, first, second, crop: str = "training") -> np.ndarray:
-    """Z at the means of q(z | x) of two pictures, `[2, D]`.
-
-    Raises:
-      PictureError: one of them cannot be read.
-    """
+    """Z at the means of q(z | x) of two pictures, `[2, D]`; raises `PictureError` if one of them cannot be read."""
     seen = np.stack([prepare(source, model, crop).pixels for source in (first, second)])
     return model.model.latents({model.picture: seen})
 
 
 def between(model: DemoModel, ends: np.ndarray, steps: int) -> dict[str, np.ndarray]:
     """What the model makes of z on the straight line from one end to the other, both included: `[steps, ...]`."""
-    share = np.linspace(0, 1, steps)[:, None]
-    return model.decode(((1 - share) * ends[0] + share * ends[1]).astype(np.float32))
+    return model.decode(np.linspace(*ends, steps).astype(np.float32))
 
 
 def _answer(model: DemoModel, mode, first, second, x_first, x_second, steps) -> tuple:
@@ -57,10 +52,10 @@ def _answer(model: DemoModel, mode, first, second, x_first, x_second, steps) -> 
         ends = ends_of_pictures(model, x_first, x_second)
         text = "From the first picture to the second, both as the model reconstructs them,"
     outputs = between(model, ends, int(steps))
-    captions = [f"{share:.0%}" for share in np.linspace(0, 1, int(steps))]
+    captions = [f"{fraction:.0%}" for fraction in np.linspace(0, 1, int(steps))]
     if model.label:
         best = outputs[model.label].argmax(axis=1)
-        captions = [f"{share}: {model.class_names()[k]}" for share, k in zip(captions, best, strict=True)]
+        captions = [f"{caption}: {model.class_names()[k]}" for caption, k in zip(captions, best, strict=True)]
     pictures = [questions.enlarged(picture) for picture in outputs[model.picture]]
     return f"{text} in {int(steps)} steps.", list(zip(pictures, captions, strict=True))
 
@@ -87,10 +82,10 @@ def build(model: DemoModel, examples: list[str]) -> None:
         with gr.Column(scale=3, min_width=290):
             status = components.status(first[0])
             strip = components.gallery(first[1], "From one to the other", 5, elem_classes=["pixels", "strip"])
-    handler = components.answer("Walking from one to the other ...", lambda *a: _answer(model, *a), 1)
+    doing, inputs = "Walking from one to the other ...", [mode, *ends, *uploads, steps]
     triggers = (button.click, *(upload.upload for upload in uploads))
     newest = (steps.release, *(control.input for control in ((mode, *ends) if by_choice else ())))
-    components.answers(handler, [mode, *ends, *uploads, steps], [status, strip], triggers, newest)
+    components.answers(doing, lambda *a: _answer(model, *a), inputs, [status, strip], triggers, newest)
 
     def switch(chosen):
         return gr.update(visible=chosen == _CHOICES), gr.update(visible=chosen == _PICTURES)

@@ -7,7 +7,6 @@ import gradio as gr
 from tf_jmvae.demo import edit, generate, interpolate, recognise, walk
 from tf_jmvae.demo.interface import DemoModel
 from tf_jmvae.demo.theme import static
-from tf_jmvae.specs import ModalitySpec
 
 __all__ = ["page"]
 
@@ -22,11 +21,7 @@ _TOGGLE = "() => { document.body.classList.toggle('dark'); }"
 
 
 def page(model: DemoModel) -> gr.Blocks:
-    """The page of a model; everything on it has been computed once, so that its first user need not wait.
-
-    Raises:
-      ValueError: no tab fits the model.
-    """
+    """The page of a model, with first answers on it; raises `ValueError` if no tab fits the model."""
     shown = [tab for tab in _MISSING if model.picture and tab.can(model)]
     if not shown:
         raise ValueError(
@@ -44,23 +39,19 @@ def page(model: DemoModel) -> gr.Blocks:
                     tab.build(model, *([recognise.examples(model)] if tab is interpolate else []))
                 # Gradio gives the pictures of examples no text, which a screen reader needs.
                 place.select(None, js=static("name_examples.js"), api_visibility="private")
-        notes = [f"<b>{t.TITLE}</b> needs {_MISSING[t]}." for t in _MISSING if t not in shown]
-        if notes:
+        if notes := [f"<b>{t.TITLE}</b> needs {_MISSING[t]}." for t in _MISSING if t not in shown]:
             gr.HTML(f"<p class='note'>Not shown for this model: {' '.join(notes)}</p>")
     return blocks
 
 
 def _heading(model: DemoModel) -> str:
     trained = f", trained on {html.escape(model.dataset)}" if model.dataset else ""
-    parts = " and ".join(f"{html.escape(name)} ({_described(field)})" for name, field in model.fields.items())
+    parts = []
+    for name, field in model.fields.items():
+        size, what = " x ".join(map(str, field.event_shape)), {"label": "labels", "values": "numbers"}
+        described = f"pictures, {size}" if field.is_image else f"{size} {what.get(field.kind, field.kind)}"
+        parts.append(f"{html.escape(name)} ({described})")
     return (
-        f"<h1>{html.escape(model.name)}</h1><p>{html.escape(model.kind)} of {parts}{trained}; z has "
+        f"<h1>{html.escape(model.name)}</h1><p>{html.escape(model.kind)} of {' and '.join(parts)}{trained}; z has "
         f"{model.model.latent_size} entries. Everything is computed on this machine, and nothing leaves it.</p>"
-    )
-
-
-def _described(field: ModalitySpec) -> str:
-    size = " x ".join(map(str, field.event_shape))
-    return {"image": f"pictures, {size}", "values": f"{size} numbers"}.get(
-        field.kind, f"{size} {field.kind.rstrip('s')}s"
     )

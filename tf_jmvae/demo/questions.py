@@ -1,6 +1,5 @@
-"""What several tabs ask of a model: answers for a choice, noise from a seed, what a picture shows."""
+"""Questions that several tabs ask of a model: inputs for a choice, noise from a seed, readings of a picture."""
 
-import html
 import math
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -9,19 +8,20 @@ import numpy as np
 from PIL import Image
 
 from tf_jmvae.demo.interface import DemoModel
+from tf_jmvae.images.preparing import as_picture
 from tf_jmvae.specs import ModalitySpec
 
 __all__ = [
     "Reading",
-    "attribute_probabilities",
     "attribute_value",
-    "bars",
     "enlarged",
     "in_words",
     "named",
     "noise",
     "observed",
+    "probabilities",
     "read",
+    "shown",
 ]
 
 _SAMPLES = 100  # of z behind each probability
@@ -46,21 +46,22 @@ def attribute_value(field: ModalitySpec, strength: float) -> float:
     return float(np.clip((1 + strength) / 2, 0, 1)) if field.likelihood == "bernoulli" else float(strength)
 
 
-def attribute_probabilities(model: DemoModel, means: np.ndarray) -> dict[str, float]:
-    """How probable each attribute is, given the mean of its likelihood.
+def probabilities(model: DemoModel, means: np.ndarray) -> dict[str, float]:
+    """Probability of each class or attribute, by name, given the means of their likelihood.
 
-    A Bernoulli mean is that probability. Of an attribute that is 1 or -1 and has the mean m it is (1 + m) / 2.
+    A categorical or Bernoulli mean is that probability. Of an attribute that is 1 or -1 and has the mean m it is
+    (1 + m) / 2.
     """
+    if model.label:
+        return dict(zip(model.class_names(), map(float, means), strict=True))
     field = model.fields[model.attributes]
-    probabilities = means if field.likelihood == "bernoulli" else (1 + means) / 2
-    return dict(zip(field.entry_names, map(float, np.clip(probabilities, 0, 1)), strict=True))
+    probable = means if field.likelihood == "bernoulli" else (1 + means) / 2
+    return dict(zip(field.entry_names, map(float, np.clip(probable, 0, 1)), strict=True))
 
 
 def named(model: DemoModel, choice: str | Iterable[str]) -> str:
     """A choice in words."""
-    if model.label:
-        return str(choice)
-    return in_words(choice) or "no attribute"
+    return str(choice) if model.label else in_words(choice) or "no attribute"
 
 
 def in_words(attributes: Iterable[str]) -> str:
@@ -74,15 +75,10 @@ def noise(seed: int, rows: int, size: int) -> np.ndarray:
 
 
 class Reading(NamedTuple):
-    """What a model says of a picture.
+    """What a model says of a picture."""
 
-    Attributes:
-      values: probabilities by name: of the classes, which sum to 1, or of each attribute.
-      words: how sure it is, in a sentence.
-    """
-
-    values: dict[str, float]
-    words: str
+    values: dict[str, float]  # probabilities by name: of the classes, which sum to 1, or of each attribute
+    words: str  # how sure it is, in a sentence
 
 
 def read(model: DemoModel, pixels: np.ndarray, seed: int = 0) -> Reading:
@@ -93,14 +89,13 @@ def read(model: DemoModel, pixels: np.ndarray, seed: int = 0) -> Reading:
     """
     given = {model.picture: pixels[None]}
     if not model.label:
-        said = attribute_probabilities(model, model.decode(model.model.latents(given), given)[model.attributes][0])
+        said = probabilities(model, model.decode(model.model.latents(given), given)[model.attributes][0])
         found = sorted((name for name, p in said.items() if p > 0.5), key=said.get, reverse=True)
         return Reading(said, f"The model names: {in_words(found) or 'none of the attributes'}.")
     repeated = {model.picture: np.repeat(given[model.picture], _SAMPLES, axis=0)}
     z = model.model.latents(repeated, noise(seed, _SAMPLES, model.model.latent_size), seed=seed)
-    probabilities = model.decode(z, repeated)[model.label].astype(np.float64).mean(axis=0)
-    probabilities /= probabilities.sum()
-    values = dict(zip(model.class_names(), map(float, probabilities), strict=True))
+    means = model.decode(z, repeated)[model.label].astype(np.float64).mean(axis=0)
+    values = probabilities(model, means / means.sum())
     return Reading(values, _in_words(values))
 
 
@@ -117,21 +112,13 @@ def _in_words(values: dict[str, float]) -> str:
     return f"The model cannot decide; {first} or {others[0][0]} come first ({nats})."
 
 
-def bars(probabilities: dict[str, float], most: int = 12) -> str:
-    """A list of bars as HTML, highest first."""
-    rows = []
-    for name, p in sorted(probabilities.items(), key=lambda item: -item[1])[:most]:
-        text = html.escape(name.replace("_", " "))
-        rows.append(
-            f'<li><span class="name">{text}</span>'
-            f'<span class="track" aria-hidden="true"><span style="width:{p:.1%}"></span></span>'
-            f'<span class="value">{p:.1%}</span></li>'
-        )
-    return f'<ul class="bars">{"".join(rows)}</ul>'
+def shown(values: dict[str, float]) -> dict[str, float]:
+    """Probabilities by names as people read them."""
+    return {name.replace("_", " "): value for name, value in values.items()}
 
 
 def enlarged(pixels: np.ndarray) -> Image.Image:
     """A picture, uint8 `[H, W, C]`, with pixels large enough to see."""
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    image = as_picture(pixels)
     factor = -(-_SMALLEST // min(image.size))
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)

@@ -22,30 +22,23 @@ def can(model: DemoModel) -> bool:
 
 
 def answer(model: DemoModel, source, crop: str = "training") -> tuple[str, np.ndarray, np.ndarray, questions.Reading]:
-    """What the model sees in a picture, what it says of it, and the picture that it would have drawn.
+    """What the model says of a picture, as text; what it sees and its reconstruction, both uint8; and the reading.
 
-    Returns:
-      Text; what the model sees, uint8 `[H, W, C]`; its reconstruction, uint8, or None if it makes no pictures; and
-      the reading.
-
-    Raises:
-      PictureError: the picture cannot be read.
+    The reconstruction is None if the model makes no pictures. Raises `PictureError` if the picture cannot be read.
     """
     seen = prepare(source, model, crop)
     reading = questions.read(model, seen.pixels)
     given = {model.picture: seen.pixels[None]}
-    again = None
-    if model.picture not in model.conditions:
-        again = model.decode(model.model.latents(given), given)[model.picture][0]
+    is_target = model.picture not in model.conditions
+    again = model.decode(model.model.latents(given), given)[model.picture][0] if is_target else None
     return f"{reading.words} {seen.note}".strip(), seen.pixels, again, reading
 
 
 def _shown(model: DemoModel, source, crop: str = "training") -> tuple:
     text, seen, again, reading = answer(model, source, crop)
-    pictures = [(questions.enlarged(seen), "What the model sees")]
-    if again is not None:
-        pictures.append((questions.enlarged(again), "Its reconstruction"))
-    return text, questions.bars(reading.values), pictures
+    pictures = [(seen, "What the model sees"), (again, "Its reconstruction")]
+    shown = [(questions.enlarged(pixels), caption) for pixels, caption in pictures if pixels is not None]
+    return text, questions.shown(reading.values), shown
 
 
 def examples(model: DemoModel) -> list[str]:
@@ -56,11 +49,10 @@ def examples(model: DemoModel) -> list[str]:
 def build(model: DemoModel) -> None:
     """Lays the tab out, within Gradio's context, and fills it with its first answer."""
     grey = model.fields[model.picture].event_shape[-1] == 1
-    given = examples(model)
-    if given:
+    if given := examples(model):
         first = _shown(model, given[0])
     elif model.conditions:
-        first = ("Upload a picture.", "", [])
+        first = ("Upload a picture.", None, [])
     else:
         text, *rest = _shown(model, components.own_picture(model))
         first = (f"For a start, a picture of the model's own. {text}", *rest)
@@ -69,23 +61,23 @@ def build(model: DemoModel) -> None:
     label = "What the model sees, and its reconstruction"
     seen = components.gallery(first[2], label, 2, buttons=[], allow_preview=False, render=False)
     outputs = [status, bars, seen]
-    handler = components.answer(_DOING, lambda *a: _shown(model, *a), 2)
     if grey:  # on a telephone the answer stands right below the board
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=290):
                 place = components.board("Draw a digit" if given else "Draw")
-                drawn = components.answer(_DOING, lambda text: _shown(model, components.drawing(text)), 2)
-                components.answers(drawn, [place], outputs, (), (place.change,))
+                of_drawing = (_DOING, lambda text: _shown(model, components.drawing(text)))
+                components.answers(*of_drawing, [place], outputs, (), (place.change,))
             with gr.Column(scale=3, min_width=290):
                 status.render()
                 bars.render()
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=290):
-            upload = components.upload(
-                "Or upload a picture" if grey else "Upload a picture", given[0] if given else None
-            )
+            label = "Or upload a picture" if grey else "Upload a picture"
+            upload = components.upload(label, given[0] if given else None)
             crop = [] if grey else [components.crop()]
             button = gr.Button("Recognise the upload", variant="primary")
+            triggers = (button.click, upload.upload, *(control.input for control in crop))
+            handler = components.answers(_DOING, lambda *a: _shown(model, *a), [upload, *crop], outputs, triggers)
             if given:
                 gr.Examples(
                     [[path] for path in given], upload, outputs, handler, label="Examples: digits of MNIST's test set",
@@ -94,5 +86,3 @@ def build(model: DemoModel) -> None:
         with gr.Column(scale=3, min_width=290):
             for component in [seen] if grey else outputs:
                 component.render()
-    triggers = (button.click, upload.upload, *(control.input for control in crop))
-    components.answers(handler, [upload, *crop], outputs, triggers)

@@ -1,4 +1,4 @@
-"""The page's server: on a free port, without a word to any other machine, and without traces when it ends."""
+"""Server of the page: on a free port, without a word to any other machine, and without traces when it ends."""
 
 import contextlib
 import errno
@@ -29,12 +29,7 @@ def environment(host: str) -> Iterator[None]:
     """
     with tempfile.TemporaryDirectory(prefix="tf_jmvae-demo-") as folder:
         direct = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1", "localhost", host]))
-        values = {
-            "GRADIO_ANALYTICS_ENABLED": "False",
-            "GRADIO_TEMP_DIR": folder,
-            "NO_PROXY": direct,
-            "no_proxy": direct,
-        }
+        values = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": folder, **dict.fromkeys(_DIRECT, direct)}
         before = {name: os.environ[name] for name in values if name in os.environ}
         os.environ.update(values)
         try:
@@ -46,11 +41,7 @@ def environment(host: str) -> Iterator[None]:
 
 
 def free_port(host: str, port: int) -> int:
-    """`port`, or the next one that is free; 0 takes any.
-
-    Raises:
-      ValueError: it is no port, this machine has no such address, or many ports from there on are taken.
-    """
+    """`port`, or the next one that is free; 0 takes any. Raises `ValueError` if there is no such port or host."""
     if not 0 <= port < 2**16:
         raise ValueError(f"port must be a number from 0 to 65535; got {port}.")
     try:
@@ -77,25 +68,20 @@ def free_port(host: str, port: int) -> int:
 def serve(page: gr.Blocks, host: str, port: int, *, open_browser: bool) -> str:
     """Starts the server in a thread of its own and returns the page's address; `page.close()` ends it."""
     page.queue(max_size=_MAX_WAITING, api_open=False, default_concurrency_limit=2)
+    off = ("inline", "share", "run_history", "enable_monitoring", "ssr_mode", "pwa", "mcp_server")
     _, address, _ = page.launch(
         server_name=f"[{host}]" if ":" in host else host,
         server_port=port,
         inbrowser=open_browser,
-        inline=False,
         prevent_thread_lock=True,
-        share=False,
         quiet=True,
         max_threads=8,
         max_file_size=_MAX_UPLOAD,
         state_session_capacity=100,
         footer_links=[],
-        run_history=False,
-        enable_monitoring=False,
-        ssr_mode=False,
-        pwa=False,
-        mcp_server=False,
         theme=theme(),
         css=static("page.css"),
+        **dict.fromkeys(off, False),
     )
     return address
 

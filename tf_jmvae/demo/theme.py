@@ -1,4 +1,4 @@
-"""How the page looks: the system's own fonts, light and dark, down to the width of a telephone."""
+"""Theme and static files of the page: the system's own fonts, light and dark, down to the width of a telephone."""
 
 from importlib import resources
 

@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw
 from tf_jmvae.demo import components, questions
 from tf_jmvae.demo.interface import DemoModel
 from tf_jmvae.images.grids import grid
+from tf_jmvae.images.preparing import as_picture
 
 __all__ = ["Plane", "build", "can"]
 
@@ -81,7 +82,7 @@ class Plane:
         pixels = self.model.decode(z)[self.model.picture]
         factor = max(1, round(540 / (self.cells * pixels.shape[2])))
         whole = grid(pixels.reshape(self.cells, self.cells, *pixels.shape[1:]), factor=factor)
-        return Image.fromarray(whole[..., 0] if whole.shape[-1] == 1 else whole).convert("RGB")
+        return as_picture(whole).convert("RGB")
 
 
 def _means(model: DemoModel) -> np.ndarray:
@@ -107,16 +108,13 @@ def _principal(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _answer(plane: Plane, a: float, b: float) -> tuple:
     model = plane.model
     outputs = model.decode(plane.z(a, b)[None])
-    text, bars = f"The place {a:+.2f} across, {b:+.2f} up.", ""
+    text, bars = f"The place {a:+.2f} across, {b:+.2f} up.", None
     if model.meaning:
-        values = outputs[model.meaning][0]
-        if model.label:
-            said = dict(zip(model.class_names(), map(float, values), strict=True))
-            best = max(said, key=said.get)
-            text = f"{text} There the label is {best}, with probability {said[best]:.1%}."
-        else:
-            said = questions.attribute_probabilities(model, values)
-        bars = questions.bars(said, most=5)
+        said = questions.probabilities(model, outputs[model.meaning][0])
+        bars = questions.shown(said)
+    if model.label:
+        best = max(said, key=said.get)
+        text = f"{text} There the label is {best}, with probability {said[best]:.1%}."
     return text, plane.grid(a, b), questions.enlarged(outputs[model.picture][0]), bars
 
 
@@ -139,13 +137,13 @@ def build(model: DemoModel) -> None:
                 first[2], label="The picture there", height=200, buttons=["download"],
                 alt_text="The picture at the chosen place", **options,
             )  # fmt: skip
-            bars = components.bars(first[3])
+            bars = components.bars(first[3], most=5)
             gr.HTML(f"<p class='note'>{plane.words}.</p>")
-    handler = components.answer("Decoding the place {0:+.2f}, {1:+.2f} ...", lambda *at: _answer(plane, *at), 3)
 
     def place(event: gr.SelectData):
         return plane.place(*event.index)
 
     grid.select(place, outputs=[a, b], **components.QUICK)
+    doing, newest = "Decoding the place {0:+.2f}, {1:+.2f} ...", (a.change, b.change)
     outputs = [status, grid, picture, bars]
-    components.answers(handler, [a, b], outputs, (), (a.change, b.change), components.QUICK)
+    components.answers(doing, lambda *at: _answer(plane, *at), [a, b], outputs, (), newest, components.QUICK)

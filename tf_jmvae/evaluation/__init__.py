@@ -1,4 +1,4 @@
-"""How good a model is: log-likelihoods by every estimator of the field, and coherence."""
+"""Evaluation of models: log-likelihoods by every estimator of the field, coherence, and accuracy of attributes."""
 
 from tf_jmvae.evaluation.attributes import attribute_accuracy
 from tf_jmvae.evaluation.coherence import conditional_coherence, joint_coherence

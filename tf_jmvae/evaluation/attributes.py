@@ -1,4 +1,4 @@
-"""Attributes named from other modalities: how many of them are right."""
+"""Accuracy of attributes that a model generates from other modalities."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -28,21 +28,21 @@ def attribute_accuracy(
     seed: int = 0,
     verbose: int = 1,
 ) -> Estimate:
-    """The share of attributes in {-1, 1} whose sign the model gets right.
+    """Fraction of attributes in {-1, 1} whose sign the model gets right.
 
     An attribute is named by the sign of its mean under p(target | z) at the mean of q(z | given).
 
     Args:
-      model: any model that has this direction.
-      data: arrays `[N, *event_shape]` by name, with the true attributes `[N, A]`.
-      target: the modality of the attributes; by default the only one whose entries have names.
-      given: the modalities to name them from; by default all others.
-      iterated_sampling: other options than the model's own, or a number of steps; see `MultimodalVAE.generate`.
-      seed: of iterated sampling.
-      verbose: 1 shows a progress bar, 0 does not.
+      model: Any model that has this direction.
+      data: Arrays `[N, *event_shape]` by name, with the true attributes `[N, A]`.
+      target: Name of the modality of the attributes; by default the only one whose entries have names.
+      given: Names of the modalities to generate them from; by default all others.
+      iterated_sampling: Options of iterated sampling, or its number of steps; by default the model's own.
+      seed: Integer seed of iterated sampling; by default 0.
+      verbose: 1, the default, shows a progress bar, 0 does not.
 
     Returns:
-      An `Estimate` whose values are each example's share of right attributes, `[N]`.
+      An `Estimate` whose values are each example's fraction of right attributes, `[N]`.
 
     Raises:
       ValueError: a direction that the model does not have, no target where there is no single one, or true attributes
@@ -63,7 +63,7 @@ def attribute_accuracy(
     progress = keras.utils.Progbar(-(-len(truth) // _BATCH), verbose=verbose, unit_name="batch")
     seed, iteration = whole_seed(seed), iteration_of(model, iterated_sampling)
     base_seed = seeds.to_tensor(seed)
-    shares = []
+    fractions = []
     for number, start in enumerate(range(0, len(truth), _BATCH)):
         rows = slice(start, start + _BATCH)
         means = model.generate(
@@ -73,9 +73,9 @@ def attribute_accuracy(
             iterated_sampling=iteration,
             seed=tf.random.fold_in(base_seed, number),
         )[target].numpy()
-        shares.append(((means > 0) == (truth[rows] > 0)).reshape(len(means), -1).mean(axis=1))
+        fractions.append(((means > 0) == (truth[rows] > 0)).reshape(len(means), -1).mean(axis=1))
         progress.update(number + 1)
     settings = iteration.settings() if model.iterates(given, iteration) else {}
     quantity = f"{target} from {', '.join(given)} has the right sign"
     examples = Fingerprint({name: data[name] for name in [*given, target]}).hexdigests()
-    return Estimate(quantity, "attribute accuracy", np.concatenate(shares), 1, seed, None, settings, examples)
+    return Estimate(quantity, "attribute accuracy", np.concatenate(fractions), 1, seed, None, settings, examples)

@@ -48,10 +48,8 @@ def average(
 
     Data are a dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts. The seed repeats the
     result with equal `max_rows`: the most z to decode at once, in all examples of a chunk together. By default they are
-    as many as keep every tensor within 32 MiB: z, what is scored or completed, and the networks' hidden layers.
-
-    Raises:
-      ValueError: the data lack a modality, or hold what its likelihood cannot score.
+    as many as keep every tensor within 32 MiB: z, what is scored or completed, and the networks' hidden layers. Raises
+    `ValueError` if the data lack a modality, or hold what its likelihood cannot score.
     """
     names = sorted({name for sampler, _ in samplings for name in sampler.names})
     if max_rows is None:
@@ -113,12 +111,11 @@ def _average_batch(
             return _sums(sampler.log_terms(batch, distribution, number, seed))
         outer_seed, inner_seed = tf.unstack(tf.random.split(seed, 2))
         outer_samples = sampler.outer_samples(distribution, number, outer_seed)
-        return _stream(
-            sampler.num_inner_samples,
-            rows,
-            lambda *chunk: _sums(sampler.log_terms(batch, outer_samples, *chunk)),
-            inner_seed,
-        )
+
+        def inner(*chunk):
+            return _sums(sampler.log_terms(batch, outer_samples, *chunk))
+
+        return _stream(sampler.num_inner_samples, rows, inner, inner_seed)
 
     sums = _stream(num_samples // per_chain, rows // (per_chain * sampler.num_inner_samples), chains, seed)
     count = tf.cast(num_samples * sampler.num_inner_samples, sums.terms.dtype)
@@ -126,7 +123,7 @@ def _average_batch(
 
 
 def _stream(count: int, at_once: int, sums: Callable[[int, tf.Tensor], _Sums], seed: tf.Tensor) -> _Sums:
-    """The sums over `count` draws, made by `sums(number, seed)` for at most `at_once` of them (at least one)."""
+    """The sums over `count` samples, made by `sums(number, seed)` for at most `at_once` of them (at least one)."""
     at_once = min(max(at_once, 1), count)
     num_chunks, rest = divmod(count, at_once)
     total = sums(at_once, tf.random.fold_in(seed, 0))
@@ -145,11 +142,7 @@ def _sums(terms: tf.Tensor) -> _Sums:
 
 
 def _add(a: _Sums, b: _Sums) -> _Sums:
-    return _Sums(
-        a.terms + b.terms,
-        tf.reduce_logsumexp([a.log_exp, b.log_exp], 0),
-        tf.reduce_logsumexp([a.log_squares, b.log_squares], 0),
-    )
+    return _Sums(a.terms + b.terms, *(tf.reduce_logsumexp(logs, 0) for logs in zip(a[1:], b[1:], strict=True)))
 
 
 def _batches(
@@ -161,11 +154,8 @@ def _batches(
     checks.check_names(model.modalities, data, required=names)
     arrays = checks.to_arrays(model.modalities, {name: data[name] for name in names})
     size = len(arrays[names[0]])
-    batches = (
-        model.read({name: array[start : start + batch_size] for name, array in arrays.items()})
-        for start in range(0, size, batch_size)
-    )
-    return batches, -(-size // batch_size)
+    rows = (slice(start, start + batch_size) for start in range(0, size, batch_size))
+    return (model.read({name: array[of] for name, array in arrays.items()}) for of in rows), -(-size // batch_size)
 
 
 def _dataset_batches(

@@ -1,7 +1,7 @@
-"""Coherence: whether what a model generates is what it was asked for, by a classifier's word.
+"""Coherence of generated modalities: how often a classifier finds the class that they should have.
 
-    conditional   target ~ p(target | given): the share whose class is the example's own
-    joint         all modalities from the prior: the share on whose class all classifiers agree
+    conditional   target ~ p(target | given): the fraction whose class is the example's own
+    joint         all modalities from the prior: the fraction on whose class all classifiers agree
 
 References:
   [1] Shi et al., Variational mixture-of-experts autoencoders for multi-modal deep generative
@@ -42,24 +42,25 @@ def conditional_coherence(
     seed: int = 0,
     verbose: int = 1,
 ) -> Estimate:
-    """The share of generated targets whose class is that of the example they were generated from.
+    """Fraction of generated targets whose class is that of the example they were generated from.
 
     Args:
-      model: any model that has this direction.
-      data: arrays `[N, *event_shape]` by name.
-      target: the modality to generate; its mean under p(target | z) is classified.
-      given: the modalities to generate it from.
+      model: Any model that has this direction.
+      data: Arrays `[N, *event_shape]` by name.
+      target: Name of the modality to generate; its mean under p(target | z) is classified.
+      given: Names of the modalities to generate it from.
       classifier: Keras model or function, `[n, *event_shape]` to class numbers `[n]` or scores `[n, C]` of C >= 2
-        classes. A categorical target needs none: the largest probability counts.
-      labels: class numbers `[N]`; by default those of the one categorical modality in `data`.
-      num_samples: generated targets for each example; no more are decoded at once than keep every tensor in 32 MiB.
-      latent: `"sample"` draws z, `"mean"` takes the mean of q(z | given).
-      iterated_sampling: other options than the model's own, or a number of steps; see `MultimodalVAE.generate`.
-      seed: of all samples.
-      verbose: 1 shows a progress bar, 0 does not.
+        classes. A categorical target needs none, which is the default: the largest probability counts.
+      labels: Class numbers `[N]`; by default those of the one categorical modality in `data`.
+      num_samples: Number of generated targets for each example, by default 1; no more are decoded at once than keep
+        every tensor in 32 MiB.
+      latent: `"sample"`, the default, samples z, `"mean"` takes the mean of q(z | given).
+      iterated_sampling: Options of iterated sampling, or its number of steps; by default the model's own.
+      seed: Integer seed of all samples; by default 0.
+      verbose: 1, the default, shows a progress bar, 0 does not.
 
     Returns:
-      An `Estimate` whose values are each example's share, `[N]`.
+      An `Estimate` whose values are each example's fraction, `[N]`.
 
     Raises:
       ValueError: no classifier or labels where they are needed, a classifier that gives something else, no
@@ -88,7 +89,7 @@ def conditional_coherence(
     batch_size = max(min(rows // num_samples, _BATCH), 1)
     progress = keras.utils.Progbar(-(-size // batch_size), verbose=verbose, unit_name="batch")
     base_seed = seeds.to_tensor(seed)
-    shares = []
+    fractions = []
     for number, start in enumerate(range(0, size, batch_size)):
         batch = slice(start, start + batch_size)
         hits = 0
@@ -103,12 +104,12 @@ def conditional_coherence(
             )[target].numpy()
             classes = classify(generated.reshape(-1, *generated.shape[2:])).reshape(generated.shape[:2])
             hits += (classes == labels[batch, None]).sum(axis=1)
-        shares.append(hits / num_samples)
+        fractions.append(hits / num_samples)
         progress.update(number + 1)
     settings = {"latent": latent, **(iteration.settings() if iterates else {})}
     quantity = f"{target} from {', '.join(given)} is of its class"
-    shares, examples = np.concatenate(shares), Fingerprint(observed).hexdigests()
-    return Estimate(quantity, "conditional coherence", shares, num_samples, seed, None, settings, examples)
+    fractions, examples = np.concatenate(fractions), Fingerprint(observed).hexdigests()
+    return Estimate(quantity, "conditional coherence", fractions, num_samples, seed, None, settings, examples)
 
 
 def joint_coherence(
@@ -119,15 +120,15 @@ def joint_coherence(
     seed: int = 0,
     verbose: int = 1,
 ) -> Estimate:
-    """The share of samples from the prior whose modalities are all of one class.
+    """Fraction of samples from the prior whose modalities are all of one class.
 
     Args:
-      model: any model of a joint distribution; CVAE and CMMA have none.
-      classifiers: by modality, as for `conditional_coherence`. Categorical modalities need none;
+      model: Any model of a joint distribution; CVAE and CMMA have none.
+      classifiers: Classifiers by modality, as for `conditional_coherence`. Categorical modalities need none;
         the others take part only if they have one.
-      num_samples: N.
-      seed: of all samples.
-      verbose: 1 shows a progress bar, 0 does not.
+      num_samples: Number of samples, N; by default 10,000.
+      seed: Integer seed of all samples; by default 0.
+      verbose: 1, the default, shows a progress bar, 0 does not.
 
     Returns:
       An `Estimate` whose values are 1 or 0 for each sample, `[N]`.
@@ -173,10 +174,10 @@ def _classifier(model: MultimodalVAE, name: str, classifier: Classifier | None) 
         classes = scores.argmax(-1) if scores.ndim > 1 else scores
         single = classifier is not None and scores.ndim > 1 and scores.shape[-1] < 2
         if classes.shape != values.shape[:1] or single:
+            hint = " Of one column take class numbers: (scores[:, 0] > 0.5).astype(int)." if single else ""
             raise ValueError(
                 f"The classifier of {name!r} must give class numbers [n], or scores [n, C] of C = 2 classes or more, "
-                f"for {len(values)} values; got shape {list(scores.shape)}."
-                + (" Of one column take class numbers: (scores[:, 0] > 0.5).astype(int)." if single else "")
+                f"for {len(values)} values; got shape {list(scores.shape)}.{hint}"
             )
         return classes
 

@@ -1,4 +1,4 @@
-"""What an estimator returns, and how it prints."""
+"""Estimates: a mean over examples with its standard error, differences of the same examples, and tables."""
 
 import base64
 import dataclasses
@@ -23,7 +23,7 @@ class Estimate:
     Attributes:
       quantity: what is estimated, e.g. `"log p(x | w)"`.
       estimator: by which method, e.g. `"conditional bound"`.
-      values: `[N]`, one for each example: nats for a log-likelihood, shares for an accuracy.
+      values: `[N]`, one for each example: nats for a log-likelihood, fractions for an accuracy.
       num_samples: samples of z for each example.
       seed: of the samples; it repeats them.
       effective_sample_size: mean over the examples of `(sum w)^2 / sum w^2`, where there are importance weights w.
@@ -64,7 +64,7 @@ class Estimate:
         smaller than the root of the sum of both squares, which is that of independent examples.
 
         Args:
-          other: say another model's, or another estimator's.
+          other: Estimate of another model, or by another estimator.
 
         Returns:
           An `Estimate` whose values are the differences, example by example, `[N]`.
@@ -80,11 +80,9 @@ class Estimate:
         elif unlike := sorted(name for name in shared if self.examples[name] != other.examples[name]):
             found = f"others of {', '.join(unlike)}"
         else:
-            both = [self.quantity] if self.quantity == other.quantity else [self.quantity, other.quantity]
+            quantity = " - ".join(dict.fromkeys([self.quantity, other.quantity]))
             values = np.subtract(self.values, other.values, dtype=np.float64)
-            return Estimate(
-                " - ".join(both), "paired difference", values, self.num_samples, self.seed, examples=self.examples
-            )
+            return Estimate(quantity, "paired difference", values, self.num_samples, self.seed, examples=self.examples)
         raise ValueError(
             f"A paired difference needs estimates of the same examples in the same order; got {found}. Estimate both "
             "on the same data."
@@ -94,23 +92,17 @@ class Estimate:
         """Everything as JSON takes it.
 
         Args:
-          values: with the single values, as the base64 of float32; `from_dict` reads them.
+          values: Whether to add the single values, as the base64 of float32, for `from_dict`; by default False.
 
         Returns:
           A dict, in which None stands for a number that is not finite.
         """
-        recorded = {
-            "quantity": self.quantity,
-            "estimator": self.estimator,
-            "mean": _finite(self.mean),
-            "standard_error": _finite(self.standard_error),
-            "effective_sample_size": _finite(self.effective_sample_size),
-            "num_samples": self.num_samples,
-            "num_examples": self.num_examples,
-            "seed": self.seed,
-            "settings": dict(self.settings),
-            "examples": dict(self.examples),
-        }
+        plain = ("quantity", "estimator", "num_samples", "num_examples", "seed")
+        recorded: dict[str, Any] = {name: getattr(self, name) for name in plain}
+        for name in ("mean", "standard_error", "effective_sample_size"):
+            number = getattr(self, name)
+            recorded[name] = None if number is None or not math.isfinite(number) else number
+        recorded |= {"settings": dict(self.settings), "examples": dict(self.examples)}
         if values:
             recorded["values"] = base64.b64encode(np.asarray(self.values, "<f4").tobytes()).decode()
         return recorded
@@ -120,7 +112,7 @@ class Estimate:
         """An estimate that was recorded.
 
         Args:
-          recorded: what `as_dict(values=True)` gave.
+          recorded: Dict that `as_dict(values=True)` gave.
 
         Returns:
           The estimate, whose values have float32 precision.
@@ -152,12 +144,7 @@ class Fingerprint:
 
 
 def whole_seed(seed: int | tf.Tensor | None) -> int:
-    """The seed as an integer, which gives the same samples and can be recorded; None draws one.
-
-    Raises:
-      ValueError: an integer out of range, or a tensor with a negative entry.
-      TypeError: neither an integer nor a tensor.
-    """
+    """The seed as an integer, which gives the same samples and can be recorded; None draws one."""
     low, high = (int(part) for part in seeds.to_tensor(seed))
     if min(low, high) < 0:
         raise ValueError(f"A seed that is a tensor must have entries of 0 or more; got [{low}, {high}].")
@@ -168,22 +155,17 @@ def table(estimates: Iterable[Estimate]) -> str:
     """Estimates as the lines of a text table.
 
     Args:
-      estimates: in the order of the rows.
+      estimates: Estimates in the order of the rows.
 
     Returns:
       Lines with a header: mean, standard error, effective sample size, samples, examples, seed and settings.
     """
     header = ["quantity", "estimator", "mean", "std. error", "ESS", "samples", "examples", "seed", "settings"]
-    return tables.lines(header, map(_row, estimates), left=(0, 1, 8), indent="")
-
-
-def _row(estimate: Estimate) -> list[str]:
-    ess = "" if estimate.effective_sample_size is None else f"{estimate.effective_sample_size:.1f}"
-    counts = map(str, (estimate.num_samples, estimate.num_examples, estimate.seed))
-    settings = ", ".join(f"{name}={value}" for name, value in estimate.settings.items())
-    means = f"{estimate.mean:.4f}", f"{estimate.standard_error:.4f}"
-    return [estimate.quantity, estimate.estimator, *means, ess, *counts, settings]
-
-
-def _finite(number: float | None) -> float | None:
-    return None if number is None or not math.isfinite(number) else number
+    rows = []
+    for one in estimates:
+        means = f"{one.mean:.4f}", f"{one.standard_error:.4f}"
+        ess = "" if one.effective_sample_size is None else f"{one.effective_sample_size:.1f}"
+        counts = map(str, (one.num_samples, one.num_examples, one.seed))
+        settings = ", ".join(f"{name}={value}" for name, value in one.settings.items())
+        rows.append([one.quantity, one.estimator, *means, ess, *counts, settings])
+    return tables.lines(header, rows, left=(0, 1, 8), indent="")

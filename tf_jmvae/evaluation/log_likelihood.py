@@ -59,21 +59,22 @@ def conditional_log_likelihood(
     "Single" in [1] is a target that is not among the given; "multiple" is one that is: reconstruction.
 
     Args:
-      model: any model that has this direction.
-      data: dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts.
-      target: the modality to score, or several together.
-      given: the observed modalities.
-      estimator: `"bound"`, Eq. (11), a lower bound; for the hierarchical model the nested bound of Eq. (A.2),
-        with as many samples of the layers below for each sample of z_L. `"monte_carlo"`, the log of the mean
+      model: Any model that has this direction.
+      data: Dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts.
+      target: Name of the modality to score, or names of several to score together.
+      given: Names of the observed modalities.
+      estimator: `"bound"`, the default, Eq. (11), a lower bound; for the hierarchical model the nested bound of Eq.
+        (A.2), with as many samples of the layers below for each sample of z_L. `"monte_carlo"`, the log of the mean
         density. `"importance"`, the same under the exact posterior's weights: the model's own log p(target | given).
-      num_samples: N, samples of z for each example.
-      iterated_sampling: other options than the model's own, or a number of steps; see `MultimodalVAE.generate`.
-      normalizer: of the importance estimate, log p^(given): `"encoder"` estimates it with importance weights under
-        q(z | given), `"prior"` with samples of the prior. One-way models need none.
-      normalizer_samples: samples for it; by default N, or 5000 of the prior.
-      seed: of all samples; an integer, a tensor `[2]`, or None for one that is drawn and recorded.
-      max_rows: the most z to decode at once; by default as many as keep every tensor, hidden layers too, in 32 MiB.
-      verbose: 1 shows a progress bar, 0 does not.
+      num_samples: Number of samples of z for each example, N; by default 10.
+      iterated_sampling: Options of iterated sampling, or its number of steps; by default the model's own.
+      normalizer: Estimator of log p^(given) in the importance estimate: `"encoder"`, the default, has importance
+        weights under q(z | given), `"prior"` samples of the prior. One-way models need none.
+      normalizer_samples: Number of samples for it; by default N, or 5000 of the prior.
+      seed: Seed of all samples, an integer, by default 0, a tensor `[2]`, or None for one that is drawn and recorded.
+      max_rows: Largest number of z to decode at once; by default as many as keep every tensor, hidden layers too, in
+        32 MiB.
+      verbose: 1, the default, shows a progress bar, 0 does not.
 
     Returns:
       An `Estimate` whose values are in nats, `[N]`.
@@ -135,12 +136,12 @@ def joint_log_likelihood(
     """Log p(all modalities) by importance sampling with q(z | all modalities), [2].
 
     Args:
-      model: any model of a joint distribution; CVAE and CMMA have none.
-      data: dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts.
-      num_samples: samples of z for each example.
-      seed: as for `conditional_log_likelihood`.
-      max_rows: likewise.
-      verbose: likewise.
+      model: Any model of a joint distribution; CVAE and CMMA have none.
+      data: Dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts.
+      num_samples: Number of samples of z for each example; by default 1000.
+      seed: Seed of all samples, as for `conditional_log_likelihood`.
+      max_rows: Largest number of z to decode at once, as for `conditional_log_likelihood`.
+      verbose: 1, the default, shows a progress bar, 0 does not.
 
     Returns:
       An `Estimate` whose values are in nats, `[N]`.
@@ -149,9 +150,8 @@ def joint_log_likelihood(
       ValueError: a one-way model, options that make no sense, or bad data.
     """
     options = {"num_samples": num_samples, "seed": seed, "max_rows": max_rows, "verbose": verbose}
-    return replace(
-        marginal_log_likelihood(model, data, modality=model.modalities, **options), estimator="joint importance"
-    )
+    found = marginal_log_likelihood(model, data, modality=model.modalities, **options)
+    return replace(found, estimator="joint importance")
 
 
 def marginal_log_likelihood(
@@ -169,15 +169,15 @@ def marginal_log_likelihood(
     """Log p(modality) by importance sampling, [2].
 
     Args:
-      model: any model of a joint distribution; CVAE and CMMA have none.
-      data: dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts.
-      modality: the modality to score, or several together.
-      proposal: where z comes from: `"joint"`, q(z | all modalities), or `"own"`, q(z | modality).
-      num_samples: samples of z for each example.
-      iterated_sampling: of an `"own"` proposal, as for `conditional_log_likelihood`.
-      seed: as for `conditional_log_likelihood`.
-      max_rows: likewise.
-      verbose: likewise.
+      model: Any model of a joint distribution; CVAE and CMMA have none.
+      data: Dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts.
+      modality: Name of the modality to score, or names of several to score together.
+      proposal: Proposal distribution of z: `"joint"`, the default, q(z | all modalities), or `"own"`, q(z | modality).
+      num_samples: Number of samples of z for each example; by default 1000.
+      iterated_sampling: Options of iterated sampling of an `"own"` proposal, as for `conditional_log_likelihood`.
+      seed: Seed of all samples, as for `conditional_log_likelihood`.
+      max_rows: Largest number of z to decode at once, as for `conditional_log_likelihood`.
+      verbose: 1, the default, shows a progress bar, 0 does not.
 
     Returns:
       An `Estimate` whose values are in nats, `[N]`.

@@ -1,4 +1,4 @@
-"""How many z may go through a model's networks at once."""
+"""Bound on the number of z that go through a model's networks at once."""
 
 from collections.abc import Iterable
 

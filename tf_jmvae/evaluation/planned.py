@@ -1,4 +1,4 @@
-"""Which estimates a model has: what `tf-jmvae evaluate` computes, writes and shows.
+"""Plan of the estimates that a model has: `tf-jmvae evaluate` computes, writes and shows them.
 
 A file of this package adds its own by registering a function that plans them:
 
@@ -6,7 +6,6 @@ A file of this package adds its own by registering a function that plans them:
     def plan(model, *, num_samples, importance_samples): return [Planned(...), ...]
 """
 
-import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -14,11 +13,10 @@ from typing import Any, NamedTuple
 from tf_jmvae.evaluation.estimate import Estimate
 from tf_jmvae.evaluation.log_likelihood import conditional_log_likelihood, joint_log_likelihood, marginal_log_likelihood
 from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.models.directions import subsets
 from tf_jmvae.registry import ESTIMATORS
 
 __all__ = ["Planned", "directions", "planned"]
-
-_ALL_SUBSETS = 4  # modalities, up to which every subset is a direction
 
 
 class Planned(NamedTuple):
@@ -45,18 +43,12 @@ def planned(model: MultimodalVAE, **samples: int) -> list[tuple[str, Planned]]:
 
 
 def directions(model: MultimodalVAE) -> list[tuple[str, tuple[str, ...]]]:
-    """What the model answers: each target with the modalities that are given for it, in the model's order.
+    """Each target with the modalities that are given for it, in the model's order.
 
-    First those without the target, from every subset of up to four modalities, and of more from single ones and from
-    all others; then, with everything given, reconstruction.
+    First those without the target, from every one of the model's `subsets`; then reconstruction, with everything given.
     """
-    found = []
-    for target in model.targets:
-        others = [name for name in model.modalities if name != target]
-        few = len(model.modalities) <= _ALL_SUBSETS
-        sizes = range(1, len(others) + 1) if few else sorted({1, len(others)})
-        subsets = (subset for size in sizes for subset in itertools.combinations(others, size))
-        found.extend((target, subset) for subset in subsets if model.has_posterior(subset))
+    given = subsets(model)
+    found = [(target, subset) for target in model.targets for subset in given if target not in subset]
     return found + [(target, tuple(model.modalities)) for target in model.targets]
 
 
@@ -78,19 +70,15 @@ def _importance(model: MultimodalVAE, *, importance_samples: int, **_: int) -> l
             if target not in given and set(given) == set(model.conditions)
         ]
     every = list(model.modalities)
-    marginals = [
-        Planned([name], [], marginal_log_likelihood, {"modality": name, "proposal": _proposal(model, name), **samples})
-        for name in every
-        if len(every) > 1
-    ]
-    return [Planned(every, [], joint_log_likelihood, samples), *marginals]
+    plans = [Planned(every, [], joint_log_likelihood, samples)]
+    for name in every if len(every) > 1 else ():
+        # The modality's own encoder where there is one: q(z | all) is far narrower than p(z | label).
+        proposal = "own" if model.has_posterior([name]) and not model.iterates([name]) else "joint"
+        options = {"modality": name, "proposal": proposal, **samples}
+        plans.append(Planned([name], [], marginal_log_likelihood, options))
+    return plans
 
 
 def _conditional(target: str, given: tuple[str, ...], **options: Any) -> Planned:
     which = {"target": target, "given": list(given)}
     return Planned([target], list(given), conditional_log_likelihood, {**which, **options})
-
-
-def _proposal(model: MultimodalVAE, name: str) -> str:
-    """The modality's own encoder where there is one: q(z | all) is far narrower than p(z | label)."""
-    return "own" if model.has_posterior([name]) and not model.iterates([name]) else "joint"

@@ -1,22 +1,22 @@
-"""Pictures of any size to pixels as a modality holds them; `tensors` does the same in the graph."""
+"""Crop and resizing of pictures to a modality's pixels with Pillow; `tensors` does the same in the graph."""
 
 import numpy as np
 from PIL import Image
 
 from tf_jmvae.specs import Preprocessing
 
-__all__ = ["prepared"]
+__all__ = ["as_picture", "prepared"]
 
 _KERNELS = {"lanczos": Image.Resampling.LANCZOS, "triangle": Image.Resampling.BILINEAR}
 
 
 def prepared(image: Image.Image, event_shape: tuple[int, int, int], preprocessing: Preprocessing) -> np.ndarray:
-    """The part of a picture that a modality shows, of its size: cropped and resized with antialiasing.
+    """Crops a picture to the part that a modality shows, and resizes it to its size with antialiasing.
 
     Args:
-      image: any Pillow image; one of exactly the modality's size is taken as it is.
-      event_shape: `(H, W, 1)` for grey or `(H, W, 3)` for RGB.
-      preprocessing: how the modality's images are made.
+      image: Any Pillow image; one of exactly the modality's size is taken as it is.
+      event_shape: Shape of the modality's images, `(H, W, 1)` for grey or `(H, W, 3)` for RGB.
+      preprocessing: Crop and kernel of the modality's images.
 
     Returns:
       uint8 `[H, W, C]`, from black, 0, to white, 255.
@@ -27,6 +27,11 @@ def prepared(image: Image.Image, event_shape: tuple[int, int, int], preprocessin
         box = _middle(image.size, width, height, preprocessing.crop)
         image = image.crop(box).resize((width, height), _KERNELS[preprocessing.kernel])
     return np.asarray(image).reshape(height, width, channels)
+
+
+def as_picture(pixels: np.ndarray) -> Image.Image:
+    """uint8 `[H, W, 1]` or `[H, W, 3]` as a Pillow image, grey or RGB."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
 def _middle(size: tuple[int, int], width: int, height: int, crop: tuple[int, int]) -> tuple[int, int, int, int]:

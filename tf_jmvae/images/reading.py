@@ -1,4 +1,4 @@
-"""Photographs to RGB arrays: whatever people have, upright, on white, as 8-bit red, green and blue."""
+"""Reading of pictures in any common format as upright 8-bit RGB images, on white."""
 
 import contextlib
 import io
@@ -21,13 +21,13 @@ _ARRAY_SHAPES = "[H, W], [H, W, 1], [H, W, 3] or [H, W, 4]"
 
 
 def open_rgb(source: str | os.PathLike | bytes | np.ndarray) -> Image.Image:
-    """The picture as RGB: turned upright as its EXIF data say, transparent parts over white.
+    """Opens a picture as RGB: turned upright as its EXIF data say, transparent parts over white.
 
     Grey, CMYK, palette and 16-bit pictures become 8-bit RGB; of an animation, the first frame.
 
     Args:
-      source: a path, the bytes of an encoded image (JPEG, PNG, GIF, BMP, TIFF, WebP, PPM), or a uint8 array
-        `[H, W]` or `[H, W, 1]` (grey), `[H, W, 3]` (RGB), `[H, W, 4]` (RGBA).
+      source: Path or bytes of an encoded image (JPEG, PNG, GIF, BMP, TIFF, WebP, PPM), or a uint8 array `[H, W]` or
+        `[H, W, 1]` (grey), `[H, W, 3]` (RGB), `[H, W, 4]` (RGBA).
 
     Returns:
       A Pillow image of mode RGB.

@@ -1,4 +1,4 @@
-"""Models that answer, live, exported or behind TF Serving: one interface to them, and what writes and serves them."""
+"""One interface to models, live, exported or behind TF Serving; export, and the files that serve exported models."""
 
 from tf_jmvae.serving.client import (
     Client,

@@ -1,4 +1,4 @@
-"""Archives of models, unpacked only if they hold plain files and folders, inside of the archive, of a sane size."""
+"""Safe unpacking of archives: plain files and folders only, inside of the target's folder, of a bounded size."""
 
 import errno
 import gzip
@@ -22,12 +22,9 @@ _DISK_PROBLEMS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 def unpack(archive: str | os.PathLike, folder: str | os.PathLike) -> None:
     """Unpacks a `.tar.gz`, `.tgz`, `.tar` or `.zip` into an existing folder.
 
-    Every entry is looked at before the first is written.
-
-    Raises:
-      FileNotFoundError: there is no such archive.
-      ValueError: it is damaged or another kind of file; an entry's path is absolute or has `..` in it; an entry is a
-        link, a device or the like; or there are more than `MAX_ENTRIES`, or more than `MAX_BYTES` when unpacked.
+    Every entry is looked at before the first is written. Raises `ValueError` if the archive is damaged or another kind
+    of file; an entry's path is absolute or has `..` in it; an entry is a link, a device or the like; or there are more
+    than `MAX_ENTRIES`, or more than `MAX_BYTES` when unpacked.
     """
     archive = Path(archive)
     opened = _unpack_zip if archive.name.lower().endswith(".zip") else _unpack_tar
@@ -53,7 +50,9 @@ def _unpack_tar(file: BinaryIO, folder: str | os.PathLike, name: str) -> None:
 
 def _unpack_zip(file: BinaryIO, folder: str | os.PathLike, name: str) -> None:
     with zipfile.ZipFile(file) as archive:
-        _check(((i.filename, i.file_size, _is_plain(i)) for i in archive.infolist()), name)
+        # Zip files made on Unix have the file's mode in their upper bits; others have none.
+        modes = ((info, stat.S_IFMT(info.external_attr >> 16)) for info in archive.infolist())
+        _check(((i.filename, i.file_size, mode in (0, stat.S_IFREG, stat.S_IFDIR)) for i, mode in modes), name)
         archive.extractall(folder)
 
 
@@ -71,11 +70,6 @@ def _check(entries: Iterable[tuple[str, int, bool]], archive: str) -> None:
                 f"{archive} is refused: it holds more than {MAX_BYTES / 2**30:g} GiB or {MAX_ENTRIES} entries. "
                 "Unpack it by hand if you trust it, and load the folder."
             )
-
-
-def _is_plain(info: zipfile.ZipInfo) -> bool:
-    """Zip files made on Unix have the file's mode in their upper bits; others have none."""
-    return stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
 
 
 class _RefusedError(ValueError):

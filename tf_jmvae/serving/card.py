@@ -1,4 +1,4 @@
-"""The model card: what a version folder says of itself, and whether its files are those that were exported."""
+"""Model cards: description of an exported version in JSON, with checksums of its files."""
 
 import dataclasses
 import datetime
@@ -7,23 +7,23 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_jmvae._utils.provenance import environment
+from tf_jmvae._utils.tables import first_of
 from tf_jmvae.serving.request import signatures_of
 from tf_jmvae.serving.versions import MODEL_FILE
 from tf_jmvae.specs import ModelSpec
 
-__all__ = ["CARD", "FORMAT", "describe", "file_checksums", "first_of", "read", "verify"]
+__all__ = ["CARD", "FORMAT", "describe", "file_checksums", "read", "verify"]
 
 CARD = "model_card.json"
 FORMAT = 1
 _MAX_BYTES = 4 * 2**20
-_MOST_NAMED = 10
 _ADVICE = "Copy or download the folder again, or export the model anew."
 
 
@@ -58,13 +58,7 @@ _FORM = {
 
 
 def describe(spec: ModelSpec, num_samples: int, folder: Path) -> dict[str, Any]:
-    """The content of `model_card.json` but for training and metrics, for the files that are in `folder`.
-
-    Args:
-      spec: what is known of the model, with its name and the steps that were fixed.
-      num_samples: behind a log-likelihood.
-      folder: the version's.
-    """
+    """Content of `model_card.json` but for training and metrics, for the files in a version's folder."""
     saved = saved_model_pb2.SavedModel.FromString((folder / MODEL_FILE).read_bytes())
     signatures = signatures_of(saved.meta_graphs[0].signature_def)
     return {
@@ -82,27 +76,34 @@ def file_checksums(folder: str | os.PathLike, *, links: bool = False) -> dict[st
     """Every file of a version folder but the card: `{"variables/variables.index": {"bytes": .., "sha256": ..}}`.
 
     Args:
-      folder: the version's.
-      links: whether files may be symbolic links to files anywhere, as in the cache of Hugging Face.
+      folder: Folder of the version.
+      links: Whether files may be symbolic links to files anywhere, as in the cache of Hugging Face; by default False.
 
     Raises:
       FileNotFoundError: there is no such folder.
       ValueError: something in it is a symbolic link that may not be there, or neither file nor folder.
     """
-    checksums = {}
-    for name, path in _files(Path(folder), links).items():
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            checksums[name] = {"bytes": file.tell(), "sha256": digest}
-    return checksums
+    folder, checksums = Path(folder), {}
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is no folder. Expected a version folder of an exported model.")
+    for path in sorted(Path(parent) / name for parent, *kinds in os.walk(folder) for name in itertools.chain(*kinds)):
+        name = path.relative_to(folder).as_posix()
+        refused = path.is_symlink() and not (links and path.is_file())
+        if refused or not (path.is_file() or path.is_dir()):
+            raise ValueError(f"{path} is a symbolic link or a special file. Expected files and folders only.")
+        if path.is_file() and name != CARD:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                checksums[name] = {"bytes": file.tell(), "sha256": digest}
+    return dict(sorted(checksums.items()))
 
 
 def read(folder: str | os.PathLike, *, links: bool = False) -> dict[str, Any]:
     """The card of a version folder, with every key of the format there and of its type.
 
     Args:
-      folder: the version's.
-      links: whether the card may be a symbolic link.
+      folder: Folder of the version.
+      links: Whether the card may be a symbolic link; by default False.
 
     Raises:
       FileNotFoundError: the folder has no card.
@@ -128,7 +129,7 @@ def read(folder: str | os.PathLike, *, links: bool = False) -> dict[str, Any]:
             "A newer version of tf_jmvae wrote it: install that one."
         )
     try:
-        if problems := list(itertools.islice(_problems(parsed, _FORM), _MOST_NAMED)):
+        if problems := list(itertools.islice(_problems(parsed, _FORM), 10)):
             raise ValueError("; ".join(problems))
         ModelSpec.from_json(parsed)
     except ValueError as error:
@@ -151,15 +152,10 @@ def _problems(value: Any, form: Any, place: str = "") -> Iterator[str]:
 
 
 def verify(folder: str | os.PathLike, card: Mapping[str, Any], *, links: bool = False) -> None:
-    """Compares the folder's files with what its card says of them.
+    """Compares the files of a version's folder with the checksums of its card; `links` as for `file_checksums`.
 
     This finds damage, and files that somebody added or changed without a word in the card. It does not tell who
     wrote the folder: whoever can change a file can change the card, too.
-
-    Args:
-      folder: the version's.
-      card: its card.
-      links: as for `file_checksums`.
 
     Raises:
       ValueError: files are missing, truncated, changed or additional; the message names them.
@@ -175,30 +171,9 @@ def verify(folder: str | os.PathLike, card: Mapping[str, Any], *, links: bool = 
     problems += [f"{name} is additional" for name in sorted(found.keys() - expected.keys())]
     if problems:
         raise ValueError(
-            f"{folder} is not what was exported: {first_of(problems)}. {CARD} has the checksums. {_ADVICE}"
+            f"{folder} is not what was exported: {first_of(problems, most=10, separator='; ')}. {CARD} has the "
+            f"checksums. {_ADVICE}"
         )
-
-
-def first_of(problems: Sequence[Any]) -> str:
-    """The first of many in a message, and how many more there are."""
-    more = f"; and {len(problems) - _MOST_NAMED} more" if len(problems) > _MOST_NAMED else ""
-    return "; ".join(map(str, problems[:_MOST_NAMED])) + more
-
-
-def _files(folder: Path, links: bool) -> dict[str, Path]:
-    """Paths by their names relative to the folder, in order."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is no folder. Expected a version folder of an exported model.")
-    files = {}
-    for parent, folders, names in os.walk(folder):
-        for path in (Path(parent) / name for name in (*folders, *names)):
-            name = path.relative_to(folder).as_posix()
-            refused = path.is_symlink() and not (links and path.is_file())
-            if refused or not (path.is_file() or path.is_dir()):
-                raise ValueError(f"{path} is a symbolic link or a special file. Expected files and folders only.")
-            if path.is_file() and name != CARD:
-                files[name] = path
-    return dict(sorted(files.items()))
 
 
 def _shortened(problem: Any) -> str:

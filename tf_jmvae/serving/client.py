@@ -1,13 +1,13 @@
 """A client of TF Serving with the verbs of every `InferenceModel`: the model may run here or there."""
 
-import ipaddress
+import functools
 import json
 import math
 import numbers
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from google.protobuf.message import Message
@@ -30,39 +30,38 @@ _FULL = "batch scheduling queue"  # "The batch scheduling queue to which this ta
 
 
 class ServingError(Exception):
-    """The server refused a request, or there was no answer."""
+    """A request that the server refused or did not answer."""
 
 
 class UnavailableError(ServingError):
-    """There is no server, or it cannot be reached, or it has too much to do."""
+    """A server that is not there, cannot be reached, or has too much to do."""
 
 
 class DeadlineError(ServingError):
-    """The answer did not come in time."""
+    """An answer that did not come in time."""
 
 
 class UnknownModelError(ServingError):
-    """The server has no such model, or no such version of it."""
+    """A model, or a version of it, that the server does not have."""
 
 
 class UnknownSignatureError(ServingError):
-    """The model on the server has no such signature (any more)."""
+    """A signature that the model on the server does not have (any more)."""
 
 
-class _Attempt(InferenceModel):
-    """A call by a client, which notes whether it got as far as to be sent."""
+def _with_fresh_signatures(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Calls a method once more if it refuses its arguments by signatures that are no longer the server's."""
 
-    def __init__(self, client: "Client"):
-        self.sent = False
-        self._client = client
+    @functools.wraps(method)
+    def call(client: "Client", *args: Any, **options: Any) -> Any:
+        try:
+            return method(client, *args, **options)
+        except (TypeError, ValueError):
+            if not client._signatures_changed():
+                raise
+        return method(client, *args, **options)
 
-    @property
-    def signatures(self) -> Mapping[str, Signature]:
-        return self._client.signatures
-
-    def _predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        self.sent = True
-        return self._client._predict(signature, inputs)
+    return call
 
 
 class Client(InferenceModel):
@@ -72,13 +71,15 @@ class Client(InferenceModel):
     again when a call does not fit them, or the server refuses it: another version may have been loaded.
 
     Args:
-      address: `"localhost:8500"` for gRPC, `"localhost:8501"` for REST. A name or an IP address without a port gets TF
-        Serving's usual one. `http://` or `https://` in front means REST, where no port means 80 or 443, as in any URL.
-      model: its name on the server, as in `models.config`.
-      version: None for the one that the server takes, which is the newest unless it is told otherwise.
-      protocol: `"grpc"` or `"rest"`.
-      timeout: seconds, for each call; a finite number.
-      credentials: for gRPC over TLS, such as `grpc.ssl_channel_credentials()`; REST uses TLS with `https://`.
+      address: Host and port, `"localhost:8500"` for gRPC, `"localhost:8501"` for REST. A name or an IP address without
+        a port gets TF Serving's usual one. `http://` or `https://` in front means REST, where no port means 80 or 443,
+        as in any URL.
+      model: Name of the model on the server, as in `models.config`.
+      version: Version number; by default the one that the server takes, the newest unless it is told otherwise.
+      protocol: `"grpc"`, the default, or `"rest"`.
+      timeout: Seconds to wait for each call, a finite number; by default 10.
+      credentials: gRPC credentials for TLS, such as `grpc.ssl_channel_credentials()`; by default no TLS. REST uses TLS
+        with `https://`.
 
     Raises:
       ImportError: grpc, requests or tensorflow_serving is missing, which come with the extra `serving`.
@@ -113,18 +114,13 @@ class Client(InferenceModel):
         if isinstance(timeout, bool) or not isinstance(timeout, numbers.Real) or not 0 < timeout < math.inf:
             raise ValueError(f"timeout must be a finite number of seconds, more than 0; got {timeout!r}.")
         protocol, self.address = _resolved(address, protocol)
-        self.model = model
-        self.version = version
-        self.timeout = timeout
+        self.model, self.version, self.timeout = model, version, timeout
         if protocol == "rest" and credentials is not None:
             raise ValueError("credentials are for gRPC; REST uses TLS with an address that starts with https://.")
         with extra("serving", "Client"):
             from tf_jmvae.serving.transports import GrpcTransport, RestTransport
-        self._transport = (
-            RestTransport(self.address, model, version, timeout)
-            if protocol == "rest"
-            else GrpcTransport(self.address, model, version, timeout, credentials)
-        )
+        arguments = (self.address, model, version, timeout)
+        self._transport = RestTransport(*arguments) if protocol == "rest" else GrpcTransport(*arguments, credentials)
         self._signatures: dict[str, Signature] | None = None
         self._spec: ModelSpec | None = None
         self._closed = False
@@ -152,12 +148,7 @@ class Client(InferenceModel):
 
     def status(self) -> dict[int, str]:
         """States by version: START, LOADING, AVAILABLE, UNLOADING or END, with the error of one that failed."""
-        self._require_open()
-        try:
-            found = self._transport.status(self.version)
-        except CallError as error:
-            self._fail(error)
-        return _states(found)
+        return _states(self._ask(self._transport.status, self.version))
 
     def close(self) -> None:
         """Ends the connection, and with it the use of this client."""
@@ -190,31 +181,15 @@ class Client(InferenceModel):
                     f"{self.model!r} at {self.address} no longer has signature {signature!r}, so another version was "
                     f"loaded. It has {', '.join(self.signatures)}."
                 ) from error
-            self._fail(error)
+            raise self._explained(error) from error
 
-    def _find(self, *args: Any, **kwargs: Any) -> str:
-        return self._with_fresh_signatures(lambda: super(Client, self)._find(*args, **kwargs))
-
-    def _targets_from(self, inputs: Iterable[str], observed: Iterable[str]) -> list[str]:
-        return self._with_fresh_signatures(lambda: super(Client, self)._targets_from(inputs, observed))
-
-    def _in_format(self, name: str, suffix: str) -> str:
-        return self._with_fresh_signatures(lambda: super(Client, self)._in_format(name, suffix))
-
-    def _call(self, name: str, inputs: Mapping[str, np.ndarray], copies: int = 1) -> dict[str, np.ndarray]:
-        attempt = _Attempt(self)
-        return self._with_fresh_signatures(lambda: attempt._call(name, inputs, copies), unless=lambda: attempt.sent)
-
-    def _with_fresh_signatures(self, call: Callable[[], Any], unless: Callable[[], bool] = lambda: False) -> Any:
-        """Calls it once more if it refuses its arguments by signatures that are no longer the server's."""
-        try:
-            return call()
-        except (TypeError, ValueError):
-            if unless() or not self._signatures_changed():
-                raise
-        return call()
+    _find = _with_fresh_signatures(InferenceModel._find)
+    _targets_from = _with_fresh_signatures(InferenceModel._targets_from)
+    _in_format = _with_fresh_signatures(InferenceModel._in_format)
+    _call = _with_fresh_signatures(InferenceModel._call)
 
     def _signatures_changed(self) -> bool:
+        """Asks for the signatures again, and says whether they are others."""
         try:
             before, self._signatures, self._spec = self._signatures, self._signatures_there(), None
         except ServingError:  # what was wrong by the old ones says more
@@ -222,39 +197,43 @@ class Client(InferenceModel):
         return self._signatures != before
 
     def _signatures_there(self) -> dict[str, Signature]:
+        return signatures_of(self._ask(self._transport.metadata).signature_def)
+
+    def _ask(self, method: Callable[..., Any], *arguments: Any) -> Any:
+        """The answer to one of the transport's calls, unless it fails or the client is closed."""
         self._require_open()
         try:
-            return signatures_of(self._transport.metadata().signature_def)
+            return method(*arguments)
         except CallError as error:
-            self._fail(error)
+            raise self._explained(error) from error
 
-    def _fail(self, error: CallError) -> NoReturn:
-        """Says in a user's words why a call failed."""
+    def _explained(self, error: CallError) -> ServingError:
+        """Why a call failed, in a user's words."""
         where = f"TF Serving at {self.address}"
         if isinstance(error, ForeignAnswerError):
-            raise ServingError(
+            return ServingError(
                 f"{self.address} answered, but it is no TF Serving: {error.details}. Is this its address, and its port "
                 "(8500 for gRPC, 8501 for REST)?"
-            ) from error
+            )
         if error.code == "UNAVAILABLE" and _FULL in error.details:
-            raise UnavailableError(
+            return UnavailableError(
                 f"{where} has too many requests waiting ({error.details}). Send fewer at once, try again later, or "
                 "raise max_enqueued_batches in its batching parameters."
-            ) from error
+            )
         if error.code == "UNAVAILABLE":
-            raise UnavailableError(
+            return UnavailableError(
                 f"{where} does not answer ({error.details}). Is it running, and is this its port (8500 for gRPC, 8501 "
                 "for REST)? To start one, write_deployment_files() beside the exported models, then "
                 "`docker compose --profile cpu up` there."
-            ) from error
+            )
         if error.code == "DEADLINE_EXCEEDED":
-            raise DeadlineError(
+            return DeadlineError(
                 f"{where} did not answer within {self.timeout:g} seconds. Send fewer examples at once, or give the "
                 "Client a longer timeout."
-            ) from error
+            )
         if error.code == "NOT_FOUND":
-            raise UnknownModelError(f"{where} has no {self._what_is_missing()} ({error.details}).") from error
-        raise ServingError(f"{where} refused the request for {self.model!r}: {error.code}, {error.details}") from error
+            return UnknownModelError(f"{where} has no {self._what_is_missing()} ({error.details}).")
+        return ServingError(f"{where} refused the request for {self.model!r}: {error.code}, {error.details}")
 
     def _what_is_missing(self) -> str:
         model = f"model {self.model!r} ready; its models are listed in the server's models.config"
@@ -276,18 +255,11 @@ def _resolved(address: str, protocol: str) -> tuple[str, str]:
         raise ValueError(f"Expected an address such as 'localhost:8500'; got {address!r}.")
     if url := re.match(r"https?://", address, re.IGNORECASE):
         return "rest", url[0].lower() + address[url.end() :].rstrip("/")
-    if _is_ipv6(address):
+    if re.fullmatch(r"[^\[\]:]*(:[^\[\]:]*){2,}", address):  # an IPv6 address
         address = f"[{address}]"
     if re.fullmatch(r"[\w.-]+|\[[^\]]+\]", address):
         address = f"{address}:{_PORTS[protocol]}"
     return protocol, f"http://{address}" if protocol == "rest" else address
-
-
-def _is_ipv6(address: str) -> bool:
-    try:
-        return bool(ipaddress.IPv6Address(address))
-    except ValueError:
-        return False
 
 
 def _states(found: Message) -> dict[int, str]:

@@ -1,4 +1,4 @@
-"""The files beside exported models that TF Serving and Docker Compose start from."""
+"""Configuration files beside exported models that TF Serving and Docker Compose start from."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from google.protobuf import text_format
 
 from tf_jmvae._utils.extras import extra
-from tf_jmvae._utils.files import locked, replace_atomically
+from tf_jmvae._utils.files import locked, write_text
 from tf_jmvae.serving import versions
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def write_deployment_files(base_folder: str | os.PathLike, *, seen_as: str = "/m
                     compose.yaml             docker compose --profile cpu up, or gpu
 
     Args:
-      base_folder: the folder with the models' folders.
-      seen_as: where the server finds that folder; in the containers of `compose.yaml` it is `/models`. A server
-        without a container takes the folder's own path.
+      base_folder: Folder that holds the models' folders.
+      seen_as: Path by which the server finds that folder; by default `/models`, as in the containers of `compose.yaml`.
+        A server without a container takes the folder's own path.
 
     Returns:
       The files, written or kept.
@@ -70,7 +70,7 @@ def write_deployment_files(base_folder: str | os.PathLike, *, seen_as: str = "/m
         _update_models(folder, _models(folder), seen_as)
         for name in _FIXED:
             if not (folder / name).exists():
-                _write(folder / name, _text(name))
+                write_text(folder / name, _text(name))
     return [folder / name for name in (MODELS, *_FIXED)]
 
 
@@ -78,22 +78,19 @@ def _text(name: str) -> str:
     return (_TEXTS / name).read_text(encoding="utf-8")
 
 
-def _write(path: Path, text: str) -> None:
-    replace_atomically(path, lambda temporary: Path(temporary).write_text(text))
-
-
 def _models(folder: Path) -> list[str]:
     """Folders that hold a finished version and that a server can take, in order."""
     names = []
     for path in sorted(folder.iterdir()):
         try:
-            exported = path.is_dir() and versions.newest(path) is not None
+            if not path.is_dir() or versions.newest(path) is None:
+                continue
         except OSError as error:
             _warn(f"{path} cannot be read ({error.strerror or error}), so {MODELS} is written without it.")
             continue
-        if exported and _NAME.fullmatch(path.name):
+        if _NAME.fullmatch(path.name):
             names.append(path.name)
-        elif exported:
+        else:
             _warn(
                 f"{path} is left out of {MODELS}: a server's clients cannot name the model {path.name!r}. To serve "
                 "it, rename its folder to letters, digits, '_', '-' and '.' only, and write these files again."
@@ -110,7 +107,7 @@ def _update_models(folder: Path, names: list[str], seen_as: str) -> None:
     """Writes `models.config`, or adds to it the models that it lacks."""
     path = folder / MODELS
     if not path.exists():
-        _write(path, f"{_text(MODELS)}model_config_list {{\n{_entries(names, seen_as)}}}\n")
+        write_text(path, f"{_text(MODELS)}model_config_list {{\n{_entries(names, seen_as)}}}\n")
         return
     text = path.read_text()
     config = _parsed(text)
@@ -128,9 +125,8 @@ def _update_models(folder: Path, names: list[str], seen_as: str) -> None:
                 "for it for ever: remove the entry, unless the folder comes back."
             )
     listed = {entry.name for entry in entries} | {entry.base_path.rstrip("/") for entry in entries}
-    missing = [name for name in names if not {name, f"{seen_as}/{name}"} & listed]
-    if missing:
-        _write(path, _with_entries(text, config, _entries(missing, seen_as)))
+    if missing := [name for name in names if not {name, f"{seen_as}/{name}"} & listed]:
+        write_text(path, _with_entries(text, config, _entries(missing, seen_as)))
 
 
 def _parsed(text: str) -> "ModelServerConfig | None":

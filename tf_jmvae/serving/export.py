@@ -25,7 +25,8 @@ from tf_jmvae._utils.files import explained, remove_abandoned, write_json
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.serving import card, versions, warm_up
-from tf_jmvae.serving.signatures import Endpoint, Settings, endpoints
+from tf_jmvae.serving.functions import Settings
+from tf_jmvae.serving.signatures import Endpoint, endpoints
 
 __all__ = ["export"]
 
@@ -47,17 +48,18 @@ def export(
     """Writes `NAME/VERSION/`, whole or not at all: a server that watches NAME never sees half a model.
 
     Args:
-      model: any model of the package.
-      path: `NAME`, which gets its next free version, or `NAME/VERSION` with a number.
-      iterated_sampling: in every signature that completes missing modalities: other options than the model's own, or
-        another number of steps.
-      num_steps: short for that number.
-      num_samples: behind each log-likelihood.
-      observed: subsets of modalities to make signatures for; by default all of them, or, of more than four modalities,
+      model: Any model of the package.
+      path: Folder `NAME`, which gets its next free version, or `NAME/VERSION` with a number.
+      iterated_sampling: Options of iterated sampling, or its number of steps, in every signature that completes missing
+        modalities; by default the model's own.
+      num_steps: Number of steps alone; by default the model's own.
+      num_samples: Number of importance samples behind each log-likelihood; by default 100.
+      observed: Subsets of modalities to make signatures for; by default all of them, or, of more than four modalities,
         single ones and all but one.
-      training: what the card says of the training and its data.
-      metrics: what the card says of the model's quality.
-      notes: what else its users should know: how images must look, the data's split, licences.
+      training: JSON object for the card about the training and its data; by default empty.
+      metrics: Numbers for the card about the model's quality, by name; by default none.
+      notes: Text for the card on what else users should know, such as how images must look, the data's split, licences;
+        by default empty.
 
     Returns:
       The version's folder.
@@ -67,11 +69,18 @@ def export(
       OSError: the folder cannot be written; nothing is left of the attempt.
       ValueError: options that make no sense.
     """
-    folder, version = _name_and_version(Path(path).expanduser().resolve())
+    path = Path(path).expanduser().resolve()
+    version = versions.version_of(path.name)
+    folder = path if version is None else path.parent
+    if not folder.name:
+        raise ValueError(f"{path} has no name for the model; expected NAME, or NAME/VERSION.")
     described = {"training": dict(training or {}), "metrics": dict(metrics or {}), "notes": str(notes)}
-    _check_json(described)
+    try:
+        json.dumps(described, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"training and metrics must be finite numbers, texts, lists and dicts: {error}.") from error
     iteration = iteration_of(model, iterated_sampling, num_steps)
-    settings = Settings(iteration, num_samples, _subsets(observed))
+    settings = Settings(iteration, num_samples, observed)
     if keywords := [name for name in model.modalities if keyword.iskeyword(name)]:
         raise ValueError(f"A SavedModel has no input that is called by a word of Python's own; rename {keywords}.")
     made = endpoints(model, settings)
@@ -83,7 +92,8 @@ def export(
         temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=folder))
     try:
         with explained(folder):
-            _save(model, made, temporary)
+            functions = {name: endpoint.function for name, endpoint in made.items()}
+            tf.saved_model.save(_Served(model, made), str(temporary), signatures=functions)
             warm_up.write(temporary, folder.name, made)
         spec = replace(model.spec, name=folder.name, num_steps=int(iteration.num_steps))
         content = card.describe(spec, settings.num_samples, temporary)
@@ -99,9 +109,10 @@ def export(
 
 
 class _Served(tf.Module):
-    """The reusable-SavedModel interface: `__call__`, what it is made of, and each endpoint by its name.
+    """The reusable-SavedModel interface of TF Hub: `__call__`, its parts, and each endpoint by its name.
 
     Attributes:
+      __call__: features of all modalities, the mean of z; `training` changes nothing.
       variables: that `__call__` reads; `trainable_variables` among them, `regularization_losses` of those.
       model_variables: all of the model.
     """
@@ -110,7 +121,10 @@ class _Served(tf.Module):
 
     def __init__(self, model: MultimodalVAE, made: Mapping[str, Endpoint]):
         super().__init__()
-        self.__call__, called = _callable(made["encode"])
+        encode = made["encode"]
+        self.__call__ = tf.function(lambda inputs, training=False: encode.function(inputs)["mean"], autograph=False)
+        for training in (False, True):  # TF Hub may ask for either
+            called = self.__call__.get_concrete_function(dict(encode.inputs), training=training)
         self.model_variables = [variable.value for variable in model.weights]
         self.variables = list(called.variables)
         self.trainable_variables = list(called.trainable_variables)
@@ -123,49 +137,11 @@ class _Served(tf.Module):
             setattr(self, name, endpoint.function)
 
 
-def _save(model: MultimodalVAE, made: Mapping[str, Endpoint], folder: Path) -> None:
-    functions = {name: endpoint.function for name, endpoint in made.items()}
-    tf.saved_model.save(_Served(model, made), str(folder), signatures=functions)
-
-
-def _callable(encode: Endpoint) -> tuple[tf.types.experimental.GenericFunction, Any]:
-    """What TF Hub calls: features of all modalities, the mean of z; `training` changes nothing. And one trace of it."""
-    call = tf.function(lambda inputs, training=False: encode.function(inputs)["mean"], autograph=False)
-    _, traced = (call.get_concrete_function(dict(encode.inputs), training=training) for training in (False, True))
-    return call, traced
-
-
-def _subsets(observed: Iterable[Iterable[str]] | None) -> tuple[tuple[str, ...], ...] | None:
-    if observed is None:
-        return None
-    observed = list(observed)
-    if any(isinstance(names, str) for names in observed):
-        raise ValueError(
-            f"observed must be a list of lists of modalities, such as [['x'], ['x', 'w']]; got {observed!r}."
-        )
-    return tuple(tuple(names) for names in observed)
-
-
-def _check_json(content: Mapping[str, Any]) -> None:
-    """Before anything is written."""
-    try:
-        json.dumps(content, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"training and metrics must be finite numbers, texts, lists and dicts: {error}.") from error
-
-
-def _name_and_version(path: Path) -> tuple[Path, int | None]:
-    version = versions.version_of(path.name)
-    folder = path if version is None else path.parent
-    if not folder.name:
-        raise ValueError(f"{path} has no name for the model; expected NAME, or NAME/VERSION.")
-    return folder, version
-
-
 def _publish(temporary: Path, folder: Path, version: int | None) -> Path:
     """Renames the finished folder to its version; two exports at once get two versions."""
     while True:
-        target = folder / str(_next_version(folder) if version is None else version)
+        there = [versions.version_of(path.name) or 0 for path in folder.iterdir()]
+        target = folder / str(1 + max(there, default=0) if version is None else version)
         try:
             return temporary.rename(target)
         except OSError as error:
@@ -173,8 +149,3 @@ def _publish(temporary: Path, folder: Path, version: int | None) -> Path:
                 raise
         if version is not None:
             raise FileExistsError(f"{target} was written by another process; choose another version.")
-
-
-def _next_version(folder: Path) -> int:
-    there = (versions.version_of(path.name) for path in folder.iterdir())
-    return 1 + max((version for version in there if version is not None), default=0)

@@ -1,4 +1,4 @@
-"""Who calls whom in the graph of a SavedModel, and what belongs to TensorFlow's saver alone."""
+"""Call graph of a SavedModel's functions, and the functions of TensorFlow's saver alone."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -38,14 +38,12 @@ def saver_functions(graph: meta_graph_pb2.MetaGraphDef) -> dict[str, frozenset[s
     }
     saving, restoring = (_reached(roots.get(name, ()), calls) for name in (save, restore))
     candidates = saving ^ restoring
-    others = set(graph.object_graph_def.concrete_functions)
+    others = {*graph.object_graph_def.concrete_functions, *(calls.keys() - candidates)}
     for node in graph.graph_def.node:
         if node.name not in roots:
             others |= _named_in(node, calls)
     for gradient in graph.graph_def.library.gradient:
         others |= {gradient.function_name, gradient.gradient_func}
-    for name in calls.keys() - candidates:
-        others |= calls[name]
     candidates -= _reached(others, calls)
     return {name: _SAVING if name in saving else _RESTORING for name in candidates}
 
@@ -90,13 +88,11 @@ def _reached(names: Iterable[str], calls: Mapping[str, set[str]]) -> set[str]:
 
 def _used_nodes(graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
     """Nodes that other nodes, signatures or collections use."""
-    used = set(_listed_nodes(graph))
-    for node in graph.graph_def.node:
-        used.update(map(_node_name, node.input))
-    return used
+    return {_node_name(tensor) for node in graph.graph_def.node for tensor in node.input}.union(_listed_nodes(graph))
 
 
 def _listed_nodes(graph: meta_graph_pb2.MetaGraphDef) -> Iterator[str]:
+    """Nodes that signatures or collections use."""
     for signature in graph.signature_def.values():
         for tensor in (*signature.inputs.values(), *signature.outputs.values()):
             yield _node_name(tensor.name)

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from tf_jmvae._utils import pretrained
 from tf_jmvae._utils.extras import extra
+from tf_jmvae._utils.tables import first_of
 from tf_jmvae.serving import archives, card, inspection, versions
 from tf_jmvae.serving.local import LocalModel
 from tf_jmvae.serving.request import Signature
@@ -28,7 +29,6 @@ _EXPECTED = (
     "Expected what model.export() wrote: the model's folder, one of its versions, an archive of either "
     f"({', '.join(archives.SUFFIXES)}), or the URL of a .tar.gz; or a pre-trained model: {', '.join(pretrained.NAMES)}."
 )
-_MOST_NAMED = 10
 
 
 class HubModel(LocalModel):
@@ -63,13 +63,13 @@ def load(handle: str | bytes | os.PathLike, *, allow_unsafe: bool = False) -> Hu
     """Loads an exported model; none of the classes that it was made of are needed.
 
     Args:
-      handle: the model's folder `NAME`, of which the newest version is taken; the folder of a version,
+      handle: Path of the model's folder `NAME`, of which the newest version is taken; the folder of a version,
         `NAME/VERSION`; an archive of either; or an `http(s)://` or `gs://` URL of a `.tar.gz` of either, which
         TensorFlow Hub downloads once and keeps in `$TFHUB_CACHE_DIR`. A leading `~` is the home folder. Versions
         and files in a folder may be symbolic links, since their content is checked. A name that is no path here and
         that of a pre-trained model, `"mnist_jmvae_kl"`, is found where the package is installed.
-      allow_unsafe: load a graph even if its ops read or write files, use the network or run Python. Only for models
-        that you trust like a program: such a graph may do whatever you may.
+      allow_unsafe: Whether to load a graph even if its ops read or write files, use the network or run Python; by
+        default False. Only for models that you trust like a program: such a graph may do whatever you may.
 
     Returns:
       The model, with the verbs of `InferenceModel` and its `card`.
@@ -82,16 +82,23 @@ def load(handle: str | bytes | os.PathLike, *, allow_unsafe: bool = False) -> Hu
         paths that lead out of it, or is larger than `archives.MAX_BYTES`; or the handle is of another kind.
     """
     handle = pretrained.located(os.fsdecode(handle))
-    if not _is_url(handle):
+    is_url = "://" in handle
+    if not is_url:
         handle = os.path.expanduser(handle)  # noqa: PTH111 - keeps "~" where there is no such user
     packed = not Path(handle).is_dir()
     with contextlib.ExitStack() as stack:
-        root = _resolve(handle, stack)
+        root = _download(handle) if is_url else _on_disk(Path(handle), stack)
         try:
             folder = _version_folder(root, packed=packed)
-            content = _checked_card(folder, links=not packed)
+            if not (folder / card.CARD).exists():
+                raise FileNotFoundError(
+                    f"{folder} is a SavedModel without {card.CARD}: model.export() did not write it. {_EXPECTED} "
+                    "tf.saved_model.load() loads other SavedModels, and checks none of them."
+                )
+            content = card.read(folder, links=not packed)
+            card.verify(folder, content, links=not packed)
         except (FileNotFoundError, ValueError) as error:
-            if not _is_url(handle):
+            if not is_url:
                 raise
             raise ValueError(
                 f"{error} TensorFlow Hub keeps the download in {root}: remove it, then load again."
@@ -100,7 +107,8 @@ def load(handle: str | bytes | os.PathLike, *, allow_unsafe: bool = False) -> Hu
         if found:
             raise ValueError(
                 f"{handle} is not loaded, since it could touch files or the network, or run Python: "
-                f"{card.first_of(found)}. If you trust whoever made it, call load(.., allow_unsafe=True)."
+                f"{first_of(found, most=10, separator='; ')}. If you trust whoever made it, call load(.., "
+                "allow_unsafe=True)."
             )
         loaded = tf.saved_model.load(str(folder))
     return HubModel(loaded, content, handle if Path(handle).is_file() else str(folder))
@@ -129,15 +137,8 @@ def import_tensorflow_hub() -> types.ModuleType:
         del sys.modules["pkg_resources"]
 
 
-def _is_url(handle: str) -> bool:
-    return "://" in handle
-
-
-def _resolve(handle: str, stack: contextlib.ExitStack) -> Path:
-    """The folder with the content of a handle; that of an archive lasts as long as `stack`."""
-    if _is_url(handle):
-        return _download(handle)
-    path = Path(handle)
+def _on_disk(path: Path, stack: contextlib.ExitStack) -> Path:
+    """The folder with a path's content; that of an archive lasts as long as `stack`."""
     if path.is_dir():
         return path
     if not path.exists():
@@ -167,16 +168,18 @@ def _version_folder(root: Path, *, packed: bool) -> Path:
     """The folder with the SavedModel: `root`, its newest version, or, in an archive, what its only folder holds."""
     folder = root
     for _ in range(3):
-        if (folder / versions.MODEL_FILE).is_file():
-            return folder
-        if version := versions.newest(folder):
+        if version := versions.folder_of(folder):
             return version
         children = _folders(folder)
         if not packed or len(children) != 1:
             break
         folder = children[0]
-    models = sorted(path.name for path in _folders(folder) if _holds_version(path))
-    found = f"It holds {_several(models)}: load one of them. " if models else ""
+    models = []
+    for path in sorted(_folders(folder)):
+        with contextlib.suppress(OSError):
+            models += [repr(path.name)] if versions.newest(path) else []
+    plural = "s" if len(models) > 1 else ""
+    found = f"It holds the model{plural} {first_of(models, most=10)}: load one of them. " if models else ""
     raise FileNotFoundError(
         f"{folder} has neither {versions.MODEL_FILE} nor folders named by version numbers that have one. "
         f"{found}{_EXPECTED}"
@@ -185,26 +188,3 @@ def _version_folder(root: Path, *, packed: bool) -> Path:
 
 def _folders(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.is_dir() and path.name != "__MACOSX"]
-
-
-def _holds_version(folder: Path) -> bool:
-    try:
-        return versions.newest(folder) is not None
-    except OSError:
-        return False
-
-
-def _several(models: list[str]) -> str:
-    more = f" and {len(models) - _MOST_NAMED} more" if len(models) > _MOST_NAMED else ""
-    return f"the model{'s' if len(models) > 1 else ''} {', '.join(map(repr, models[:_MOST_NAMED]))}{more}"
-
-
-def _checked_card(folder: Path, *, links: bool) -> dict[str, Any]:
-    if not (folder / card.CARD).exists():
-        raise FileNotFoundError(
-            f"{folder} is a SavedModel without {card.CARD}: model.export() did not write it. {_EXPECTED} "
-            "tf.saved_model.load() loads other SavedModels, and checks none of them."
-        )
-    content = card.read(folder, links=links)
-    card.verify(folder, content, links=links)
-    return content

@@ -1,5 +1,6 @@
-"""A model that answers, wherever it runs: in this process, live or exported, or behind TF Serving."""
+"""`InferenceModel`: one interface to a model in this process, live or exported, or behind TF Serving."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -10,16 +11,15 @@ from tf_jmvae._utils import checks
 from tf_jmvae._utils.checks import listed
 from tf_jmvae.random import row_noise
 from tf_jmvae.serving import names, request
+from tf_jmvae.serving.lookup import FORMATS, SignatureLookup
 from tf_jmvae.serving.request import Signature
 from tf_jmvae.specs import ModalitySpec, ModelSpec
 
 __all__ = ["InferenceModel"]
 
-_FORMATS = {"float": "", "uint8": names.AS_UINT8, "png": names.AS_PNG}
 
-
-class InferenceModel:
-    """What `tf_jmvae.open_model` gives: one interface to a model, wherever it runs.
+class InferenceModel(SignatureLookup):
+    """One interface to a model, wherever it runs; `tf_jmvae.open_model` gives one.
 
     `observed` maps modalities to arrays `[B, *event_shape]` in the model's own values. Images may also be uint8 arrays
     of that shape, from black, 0, to white, 255, or lists of B encoded images (PNG or JPEG, as bytes) of any size, which
@@ -38,15 +38,6 @@ class InferenceModel:
     def signatures(self) -> Mapping[str, Signature]:
         """Every signature of the model, by name."""
         raise NotImplementedError(f"{type(self).__name__} must define signatures")
-
-    def _predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        raise NotImplementedError(f"{type(self).__name__} must define _predict()")
-
-    def _check_value(self, name: str, value: np.ndarray) -> None:
-        """Raises ValueError if an input of floats, of the right shape, holds what the model cannot read."""
-
-    def _prepare(self, observed: Iterable[str]) -> None:
-        """Called before what takes these modalities is looked up."""
 
     @property
     def kind(self) -> str:
@@ -67,7 +58,7 @@ class InferenceModel:
         """Whether there is q(z | just these modalities).
 
         Args:
-          observed: their names.
+          observed: Names of the modalities.
 
         Returns:
           True or False; nothing is computed.
@@ -77,10 +68,10 @@ class InferenceModel:
         return any(set(signature.inputs) == observed for signature in self._all_of("encode").values())
 
     def encode(self, observed: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """q(z | observed).
+        """Mean and stddev of q(z | observed).
 
         Args:
-          observed: arrays or encoded images by name.
+          observed: Arrays or encoded images by name.
 
         Returns:
           `{"mean": [B, D], "standard_deviation": [B, D]}`.
@@ -94,14 +85,14 @@ class InferenceModel:
     def latents(
         self, observed: Mapping[str, Any], noise: np.ndarray | None = None, *, seed: int | None = 0
     ) -> np.ndarray:
-        """Z as the model draws it to generate from: of a hierarchy down from the top layer.
+        """Samples z as the model does to generate from it: in a hierarchy down from the top layer.
 
         Args:
-          observed: arrays or encoded images by name; with none, z is drawn from the prior.
-          noise: `[B, D]`. Standard normal numbers give samples, zeros the mean, which is the default, and other numbers
-            what lies as many standard deviations away. Without anything observed it must be given.
-          seed: of iterated sampling, for models that need it: the chains are those of `generate` with this seed.
-            Without noise it counts for nothing: z is what `generate(latent="mean")` decodes.
+          observed: Arrays or encoded images by name; with none, z is sampled from the prior.
+          noise: Array `[B, D]`. Standard normal numbers give samples, zeros, the default, the mean, and other numbers
+            what lies as many stddevs away. Without anything observed it must be given.
+          seed: Integer seed of iterated sampling, for models that need it, by default 0: the chains are those of
+            `generate` with this seed. Without noise it is not used: z is what `generate(latent="mean")` decodes.
 
         Returns:
           `[B, D]`.
@@ -127,16 +118,17 @@ class InferenceModel:
         images: str = "float",
         seed: int | None = None,
     ) -> dict[str, np.ndarray]:
-        """Modalities from other ones, or again: the mean of p(target | z), z from q(z | observed).
+        """Generates modalities from other ones, or again: the mean of p(target | z), z from q(z | observed).
 
         Args:
-          observed: arrays or encoded images by name.
-          targets: what to generate; by default everything that is not observed.
-          num_samples: S samples for each example; None for one, without a sample axis.
-          latent: `"sample"` draws z, `"mean"` takes its mean, and needs no seed.
-          images: `"float"` gives the model's own values, `"uint8"` pixels, `"png"` encoded images, as bytes. What
-            is no image is always given as values.
-          seed: equal seeds give equal results, row by row; None differs every time.
+          observed: Arrays or encoded images by name.
+          targets: Names of the modalities to generate; by default everything that is not observed.
+          num_samples: Number of samples for each example, S; by default one, without a sample axis.
+          latent: `"sample"`, the default, samples z, `"mean"` takes its mean, and needs no seed.
+          images: `"float"`, the default, gives the model's own values, `"uint8"` pixels, `"png"` encoded images, as
+            bytes. What is no image is always given as values.
+          seed: Integer seed, of which equal ones give equal results, row by row; by default None, which differs every
+            time.
 
         Returns:
           `{target: [B, *event_shape]}`, or `[B, S, *event_shape]`.
@@ -145,7 +137,7 @@ class InferenceModel:
           ValueError: the model has no such direction, or an option or a shape is wrong.
         """
         checks.check_option("latent", latent, ("sample", "mean"))
-        suffix = _suffix(images)
+        checks.check_option("images", images, FORMATS)
         inputs = request.as_inputs(self, observed)
         if targets is None:
             targets = self._targets_from(inputs, observed)
@@ -166,17 +158,17 @@ class InferenceModel:
             for target in targets:
                 wish = f"generate {target!r} from {listed(observed)}"
                 name = self._find(f"{verb}_{target}", inputs, wish, target)
-                outputs |= self._call(self._in_format(name, suffix), inputs, copies)
+                outputs |= self._call(self._in_format(name, images), inputs, copies)
         if num_samples is not None:
             outputs = {name: value.reshape(-1, num_samples, *value.shape[1:]) for name, value in outputs.items()}
         return outputs
 
     def reconstruct(self, observed: Mapping[str, Any], *, images: str = "float") -> dict[str, np.ndarray]:
-        """What is observed again, from the mean of q(z | observed).
+        """Reconstructs what is observed from the mean of q(z | observed).
 
         Args:
-          observed: arrays or encoded images by name.
-          images: as for `generate`.
+          observed: Arrays or encoded images by name.
+          images: Format of images, as for `generate`.
 
         Returns:
           `{target: [B, *event_shape]}` of the targets that are observed.
@@ -184,11 +176,11 @@ class InferenceModel:
         Raises:
           ValueError: the model does not start from these modalities, generates none of them, or a shape is wrong.
         """
-        suffix, inputs = _suffix(images), request.as_inputs(self, observed)
+        inputs = request.as_inputs(self, observed)
         whole = self.signatures.get("reconstruct")
         if whole is None or set(map(names.modality, inputs)) == set(map(names.modality, whole.inputs)):
             name = self._find("reconstruct", inputs, f"reconstruct from {listed(observed)}")
-            return self._call(self._in_format(name, suffix), inputs)
+            return self._call(self._in_format(name, images), inputs)
         if not (targets := [name for name in self.spec.targets if name in observed]):
             raise ValueError(f"There is no target among {listed(observed)}, so there is nothing to reconstruct.")
         return self.generate(observed, targets=targets, latent="mean", images=images)
@@ -199,30 +191,30 @@ class InferenceModel:
         """The mean of p(m | z) for every modality that the model generates.
 
         Args:
-          z: `[B, D]`.
-          conditions: what one-way models are conditioned on.
-          images: as for `generate`.
+          z: Array `[B, D]`.
+          conditions: Arrays or encoded images that one-way models are conditioned on, by name; by default none.
+          images: Format of images, as for `generate`.
 
         Returns:
           `{target: [B, *event_shape]}`.
         """
-        suffix, inputs = _suffix(images), {"z": np.asarray(z), **request.as_inputs(self, conditions or {})}
+        inputs = {"z": np.asarray(z), **request.as_inputs(self, conditions or {})}
         name = self._find("decode", inputs, f"decode z given {listed(conditions or {})}")
-        return self._call(self._in_format(name, suffix), inputs)
+        return self._call(self._in_format(name, images), inputs)
 
     def sample(self, num_samples: int, *, images: str = "float", seed: int | None = None) -> dict[str, np.ndarray]:
-        """All modalities together from the prior.
+        """Samples all modalities together from the prior.
 
         Args:
-          num_samples: N.
-          images: as for `generate`.
-          seed: as for `generate`.
+          num_samples: Number of samples, N.
+          images: Format of images, as for `generate`.
+          seed: Integer seed, as for `generate`.
 
         Returns:
           `{modality: [N, *event_shape]}`.
         """
         num_samples = checks.positive_integer("num_samples", num_samples)
-        return self._call(self._in_format("sample", _suffix(images)), {"seed": request.row_seeds(seed, num_samples)})
+        return self._call(self._in_format("sample", images), {"seed": request.row_seeds(seed, num_samples)})
 
     def log_likelihood(self, observed: Mapping[str, Any], *, seed: int | None = 0) -> np.ndarray:
         """Log p(all modalities) of each example by importance sampling, with as many samples as were fixed at export.
@@ -230,8 +222,8 @@ class InferenceModel:
         One-way models give log p(targets | conditions).
 
         Args:
-          observed: arrays or encoded images by name, all modalities.
-          seed: as for `generate`.
+          observed: Arrays or encoded images by name, of all modalities.
+          seed: Integer seed, as for `generate`.
 
         Returns:
           `[B]`, in nats.
@@ -253,11 +245,11 @@ class InferenceModel:
         """A picture with attributes changed and the rest kept: see `tf_jmvae.edit`.
 
         Args:
-          image: an encoded picture, as bytes, or the image `[H, W, C]` as uint8 pixels or in the model's own values.
-          changes: new values by attribute; 2 or -2 exaggerates.
-          attributes: the modality of the attributes; by default the only one that images can be edited by.
-          photograph: the modality of the image; by default the only one.
-          images: as for `generate`.
+          image: Encoded picture, as bytes, or image `[H, W, C]` as uint8 pixels or in the model's own values.
+          changes: New values by attribute; 2 or -2 exaggerates.
+          attributes: Name of the modality of the attributes; by default the only one that images can be edited by.
+          photograph: Name of the modality of the image; by default the only one.
+          images: Format of images, as for `generate`.
 
         Returns:
           The edited image, and the attributes that the model saw in it, by name.
@@ -272,17 +264,17 @@ class InferenceModel:
             index = checks.entry_index(name, entries)
             new[0, index], kept[0, index] = value, 0.0
         inputs = request.as_inputs(self, {photograph: [image] if isinstance(image, bytes) else np.asarray(image)[None]})
-        inputs |= {names.changed(attributes): new, names.kept(attributes): kept}
+        inputs |= zip(names.edit_inputs(attributes), (new, kept), strict=True)
         name = self._find(names.edit(photograph, attributes), inputs, f"edit {photograph!r} by {attributes!r}")
-        outputs = self._call(self._in_format(name, _suffix(images)), inputs)
+        outputs = self._call(self._in_format(name, images), inputs)
         return outputs[photograph][0], dict(zip(entries, map(float, outputs[attributes][0]), strict=True))
 
     def editable(self, photograph: str | None, attributes: str | None) -> tuple[str, str]:
         """The image and the attributes to edit it by, found where they are not given.
 
         Args:
-          photograph: the modality of the image, or None.
-          attributes: the modality of the attributes, or None.
+          photograph: Name of the modality of the image, or None for the only one.
+          attributes: Name of the modality of the attributes, or None for the only one.
 
         Returns:
           Both names.
@@ -292,12 +284,8 @@ class InferenceModel:
         """
         plain = set(map(names.plain, self.signatures))
         kinds = {name: spec.kind for name, spec in self.modalities.items()}
-        pairs = [
-            (image, other)
-            for image in kinds
-            for other in kinds
-            if names.edit(image, other) in plain and photograph in (None, image) and attributes in (None, other)
-        ]
+        asked = itertools.product(*([name] if name else kinds for name in (photograph, attributes)))
+        pairs = [pair for pair in asked if names.edit(*pair) in plain]
         if len(pairs) != 1:
             raise ValueError(
                 f"Editing needs an image and attributes with entry_names that follow from each other; this {self.kind} "
@@ -343,74 +331,6 @@ class InferenceModel:
             raise ValueError(f"The model generates {listed(self.spec.targets)}; got {listed(wrong)}.")
         inputs = {key: np.repeat(value, copies, axis=0) for key, value in inputs.items()}
         z = self._latents(inputs, None if row_seeds is None else self._noise(row_seeds), row_seeds)
-        conditions = {
-            names.modality(k): value for k, value in inputs.items() if names.modality(k) in self.spec.conditions
-        }
-        outputs = self.decode(z, conditions, images=images)
+        given = {names.modality(key): value for key, value in inputs.items()}
+        outputs = self.decode(z, {k: value for k, value in given.items() if k in self.spec.conditions}, images=images)
         return {target: outputs[target] for target in targets}
-
-    def _call(self, name: str, inputs: Mapping[str, np.ndarray], copies: int = 1) -> dict[str, np.ndarray]:
-        """The outputs of a signature, for `copies` of each row; seeds are for each of the copies already."""
-        signature = self._signature(name)
-        if inputs.keys() != signature.inputs.keys():
-            raise ValueError(f"Signature {name!r} takes {listed(signature.inputs)}; got {listed(inputs)}.")
-        checked = {key: request.as_tensor(key, value, signature.inputs[key]) for key, value in inputs.items()}
-        for key, value in checked.items():
-            if value.dtype.kind == "f":
-                self._check_value(key, value)
-        if copies != 1:
-            checked = {k: value if k == "seed" else np.repeat(value, copies, axis=0) for k, value in checked.items()}
-        request.rows_of(checked)
-        return {names.modality(key): value for key, value in self._predict(name, checked).items()}
-
-    def _signature(self, name: str) -> Signature:
-        if name not in self.signatures:
-            raise ValueError(f"The model has no signature {name!r}. It has {', '.join(sorted(self.signatures))}.")
-        return self.signatures[name]
-
-    def _find(
-        self, verb: str, inputs: Iterable[str], wish: str, target: str | None = None, optional: Iterable[str] = ()
-    ) -> str:
-        """The signature of a verb that takes just these inputs, with outputs in the model's own values."""
-        wanted, optional = set(inputs), set(optional)
-        self._prepare(map(names.modality, wanted))
-        there = self._all_of(verb)
-        there = {n: s for n, s in there.items() if target is None or target in map(names.modality, s.outputs)}
-        for name, signature in there.items():
-            if signature.inputs.keys() - optional == wanted:
-                return names.without_format(name)
-        request.check_mixture(wanted, there.values())
-        known = sorted({request.described(names.without_format(name), signature) for name, signature in there.items()})
-        raise ValueError(f"The model cannot {wish}. What it can: {'; '.join(known) or 'nothing of the kind'}.")
-
-    def _all_of(self, verb: str) -> dict[str, Signature]:
-        return {name: s for name, s in self.signatures.items() if request.is_of(verb, names.plain(name))}
-
-    def _in_format(self, name: str, suffix: str) -> str:
-        """The signature whose images are in a format; what gives no image has one format only."""
-        if name + suffix in self.signatures:
-            return name + suffix
-        images = [key for key, info in self._signature(name).outputs.items() if len(info.shape) == request.IMAGE_AXES]
-        if images:
-            raise ValueError(
-                f"The model gives {listed(images)} as values only, with images='float': pixels and PNG are for grey "
-                "and RGB images, which have 1 or 3 channels."
-            )
-        return name
-
-    def _targets_from(self, inputs: Iterable[str], observed: Iterable[str]) -> list[str]:
-        self._prepare(map(names.modality, inputs))
-        there = [s for name, s in self.signatures.items() if name.startswith("generate_")]
-        fitting = [signature.outputs for signature in there if signature.inputs.keys() == set(inputs)]
-        targets = dict.fromkeys(names.modality(target) for outputs in fitting for target in outputs)
-        if not targets:
-            request.check_mixture(inputs, there)
-            raise ValueError(
-                f"The model generates nothing from {listed(observed)}: see its signatures, or use reconstruct()."
-            )
-        return list(targets)
-
-
-def _suffix(images: str) -> str:
-    checks.check_option("images", images, _FORMATS)
-    return _FORMATS[images]

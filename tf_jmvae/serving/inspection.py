@@ -1,4 +1,4 @@
-"""What the graph of a SavedModel would do, read from its file: nothing of it is loaded, run or imported.
+"""Ops of a SavedModel's graph that reach outside of it, read from its file: nothing is loaded, run or imported.
 
 Functions that only TensorFlow's own saver calls read and write checkpoints, as those of every SavedModel do; they
 are left out, and what else they would do is not.
@@ -6,12 +6,10 @@ are left out, and what else they would do is not.
 
 import os
 import re
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
-from tensorflow.core.framework import op_def_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
 from tf_jmvae._utils.keras_api import op_definition
@@ -43,7 +41,7 @@ _HARMFUL_STATELESS = re.compile(
 
 
 class Finding(NamedTuple):
-    """An op that a check found: its type, the function it stands in (`""`: in none), and why it was found."""
+    """An op that a check found: its type, the function that it stands in (`""`: in none), and the reason."""
 
     op: str
     function: str
@@ -56,18 +54,15 @@ class Finding(NamedTuple):
 def unsafe_ops(folder: str | os.PathLike) -> list[Finding]:
     """Ops that touch files or the network, run Python, or that this TensorFlow does not know.
 
-    That is every op with state that is not known to be harmless, and those without that are known not to be.
-
-    Raises:
-      FileNotFoundError: the folder has no saved_model.pb.
-      ValueError: saved_model.pb is truncated or damaged, or the folder has its content in other forms, too.
+    That is every op with state that is not known to be harmless, and those without that are known not to be. Raises
+    `ValueError` if saved_model.pb is truncated or damaged, or the folder has its content in other forms, too.
     """
     found = set()
     for graph in _graphs(folder):
         by_saver = function_graph.saver_functions(graph)
         called = {function.signature.name for function in graph.graph_def.library.function}
         for node, function in function_graph.nodes(graph):
-            definition = _definition(node.op)
+            definition = op_definition(node.op)
             if node.op in by_saver.get(function, ()):
                 continue
             if definition is None:
@@ -93,8 +88,3 @@ def _graphs(folder: str | os.PathLike) -> list:
     if not graphs:
         raise ValueError(f"{path} is empty or truncated: it has no graph. Copy, download or export it again.")
     return list(graphs)
-
-
-@cache
-def _definition(op: str) -> op_def_pb2.OpDef | None:
-    return op_definition(op)

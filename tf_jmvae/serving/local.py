@@ -1,4 +1,4 @@
-"""Models in this process: what they have in common, and a live one, which runs what `export` would write."""
+"""Models in this process: their base class, and live models, which run the functions that `export` would write."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -12,12 +12,16 @@ from tf_jmvae import heads
 from tf_jmvae._utils import checks
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.models.iterated_sampling import iteration_of
+from tf_jmvae.serving.functions import Settings
 from tf_jmvae.serving.inference import InferenceModel
 from tf_jmvae.serving.request import Signature
-from tf_jmvae.serving.signatures import Settings, endpoints
+from tf_jmvae.serving.signatures import endpoints
 from tf_jmvae.specs import ModelSpec
 
 __all__ = ["LiveModel", "LocalModel"]
+
+# Lines of an error that say where in the graph an op stands.
+_PLACE = re.compile(r"Graph execution error|Detected at node|<stack traces|\s*\[\[|\s+File |\s*$")
 
 
 class LocalModel(InferenceModel):
@@ -25,7 +29,9 @@ class LocalModel(InferenceModel):
 
     def __init__(self, spec: ModelSpec, signatures: Mapping[str, Signature]):
         self._spec, self._signatures = spec, dict(signatures)
-        self._heads = {name: _head(modality.likelihood) for name, modality in spec.modalities.items()}
+        known = heads.names()  # of a head of the user's own that is not registered, numbers must only be finite
+        likelihoods = {name: modality.likelihood for name, modality in spec.modalities.items()}
+        self._heads = {name: heads.make(of) if of in known else heads.Head() for name, of in likelihoods.items()}
 
     @property
     def spec(self) -> ModelSpec:
@@ -44,7 +50,8 @@ class LocalModel(InferenceModel):
         try:
             outputs = self._run(signature, tensors)
         except tf.errors.InvalidArgumentError as error:
-            raise ValueError(f"{signature!r} refuses these inputs: {_cause(error)}") from error
+            lines = (line for line in error.message.splitlines() if not _PLACE.match(line))
+            raise ValueError(f"{signature!r} refuses these inputs: {' '.join(lines) or error.message}") from error
         return {name: value.numpy() for name, value in outputs.items()}
 
     def _check_value(self, name: str, value: np.ndarray) -> None:
@@ -58,11 +65,11 @@ class LiveModel(LocalModel):
     """A model of this package in memory, asked by the functions that `export` would write.
 
     Args:
-      model: the model, with its weights as they are at each call.
-      name: what it is called.
-      training: what is known of its training.
-      iterated_sampling: other options than the model's own, or another number of steps.
-      num_samples: behind a log-likelihood.
+      model: The model, with its weights as they are at each call.
+      name: Name to show; by default empty.
+      training: JSON object about its training, as a run has it; by default empty.
+      iterated_sampling: Options of iterated sampling, or its number of steps; by default the model's own.
+      num_samples: Number of importance samples behind a log-likelihood; by default 100.
     """
 
     def __init__(
@@ -103,17 +110,3 @@ class LiveModel(LocalModel):
 
     def __repr__(self) -> str:
         return f"<LiveModel {self.spec.name!r}: {self.kind} of {', '.join(self.modalities)}>"
-
-
-def _head(likelihood: str) -> heads.Head:
-    """By the likelihood's name; of a head of the user's own that is not registered, numbers must only be finite."""
-    try:
-        return heads.make(likelihood)
-    except ValueError:
-        return heads.Head()
-
-
-def _cause(error: tf.errors.OpError) -> str:
-    """What the op said, without where in the graph it stands."""
-    place = re.compile(r"Graph execution error|Detected at node|<stack traces|\s*\[\[|\s+File |\s*$")
-    return " ".join(line for line in error.message.splitlines() if not place.match(line)) or error.message

@@ -1,4 +1,4 @@
-"""What signatures and their tensors are called."""
+"""Names of signatures and of their tensors."""
 
 from collections.abc import Iterable
 
@@ -6,10 +6,9 @@ __all__ = [
     "AS_PNG",
     "AS_UINT8",
     "BYTES",
-    "changed",
     "edit",
+    "edit_inputs",
     "encoded",
-    "kept",
     "modality",
     "of_given",
     "plain",
@@ -31,14 +30,9 @@ def edit(image: str, attributes: str) -> str:
     return f"edit_{image}_by_{attributes}"
 
 
-def changed(attributes: str) -> str:
-    """The tensor of new values of attributes."""
-    return f"{attributes}_changed"
-
-
-def kept(attributes: str) -> str:
-    """The tensor of which attributes stay as the model sees them: 1 or 0."""
-    return f"{attributes}_kept"
+def edit_inputs(attributes: str) -> tuple[str, str]:
+    """The tensors of new values of attributes, and of which stay as the model sees them: 1 or 0."""
+    return f"{attributes}_changed", f"{attributes}_kept"
 
 
 def encoded(modality: str) -> str:

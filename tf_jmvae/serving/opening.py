@@ -1,4 +1,4 @@
-"""Any model that somebody may name: a run, a `.keras` file, an exported model, a server."""
+"""`open_model`: an `InferenceModel` for a run, a `.keras` file, an exported model, or a server's address."""
 
 import os
 import re
@@ -25,17 +25,17 @@ def open_model(
     iterated_sampling: IteratedSampling | int | None = None,
     **options: Any,
 ) -> InferenceModel:
-    """A model that answers, wherever it is.
+    """Opens a model, wherever it is.
 
     Args:
-      handle: the folder of a run; a `.keras` file; a model of this package in memory; an exported model, as
+      handle: Folder of a run; a `.keras` file; a model of this package in memory; an exported model, as
         `tf_jmvae.hub.load` takes it (a folder, an archive, the URL of an archive, the name of a pre-trained model); or
         a model behind TF Serving,
         `"grpc://HOST:8500/v1/models/NAME"` or, over REST, `"http://HOST:8501/v1/models/NAME"`, where `/versions/NUMBER`
         may follow.
-      iterated_sampling: of models that complete missing modalities: other options than their own, or another number of
-        steps. What was exported has had its own fixed.
-      **options: of `tf_jmvae.hub.load` for exported models, and of `tf_jmvae.serving.Client` for served ones.
+      iterated_sampling: Options of iterated sampling, or its number of steps, for models that complete missing
+        modalities; by default the model's own. Those of exported models were fixed at export.
+      **options: Options of `tf_jmvae.hub.load` for exported models, and of `tf_jmvae.serving.Client` for served ones.
 
     Returns:
       A model with the verbs of `tf_jmvae.serving.InferenceModel`.
@@ -57,7 +57,9 @@ def open_model(
     handle = pretrained.located(os.fsdecode(handle))
     path = Path(handle).expanduser()
     if server := _SERVER.fullmatch(handle):
-        opened = _client(*server.groups(), **options)
+        scheme, host, name, version = server.groups()
+        address = host if scheme.lower() == "grpc://" else f"{scheme}{host}"
+        opened = Client(address, model=name, version=None if version is None else int(version), **options)
     elif file := keras_file(path):
         return _live(file, iterated_sampling, **options)
     elif "://" in handle or path.name.lower().endswith(archives.SUFFIXES) or is_exported(path):
@@ -82,7 +84,7 @@ def keras_file(path: Path) -> Path | None:
 
 def is_exported(path: Path) -> bool:
     """Whether it is a folder of an exported model, or of one of its versions."""
-    return path.is_dir() and ((path / versions.MODEL_FILE).is_file() or versions.newest(path) is not None)
+    return path.is_dir() and versions.folder_of(path) is not None
 
 
 def no_model(path: Path) -> FileNotFoundError:
@@ -92,11 +94,6 @@ def no_model(path: Path) -> FileNotFoundError:
         "Expected the folder of a run, a model.keras, the folder of an exported SavedModel, or a pre-trained model "
         f"({', '.join(pretrained.NAMES)}); {path} {state}."
     )
-
-
-def _client(scheme: str, host: str, name: str, version: str | None, **options: Any) -> Client:
-    address = host if scheme.lower() == "grpc://" else f"{scheme}{host}"
-    return Client(address, model=name, version=None if version is None else int(version), **options)
 
 
 def _live(file: Path, iterated_sampling: IteratedSampling | int | None, **options: Any) -> LiveModel:

@@ -1,7 +1,7 @@
 """Signatures, and requests that fit them: names, shapes, types and seeds, checked before anything runs."""
 
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +10,8 @@ import tensorflow as tf
 from google.protobuf.message import Message
 
 from tf_jmvae._utils import checks
-from tf_jmvae._utils.checks import listed
 from tf_jmvae.random import seeds
 from tf_jmvae.serving import names
-from tf_jmvae.specs import ModalitySpec
 
 __all__ = [
     "IMAGE_AXES",
@@ -21,9 +19,6 @@ __all__ = [
     "TensorInfo",
     "as_inputs",
     "as_tensor",
-    "check_mixture",
-    "described",
-    "is_of",
     "row_seeds",
     "rows_of",
     "signatures_of",
@@ -73,39 +68,11 @@ def signatures_of(definitions: Mapping[str, Message]) -> dict[str, Signature]:
 
 
 def _infos(tensors: Mapping[str, Message]) -> dict[str, TensorInfo]:
-    shapes = {name: info.tensor_shape.dim for name, info in sorted(tensors.items())}
+    shapes = {name: (dim.size for dim in info.tensor_shape.dim) for name, info in sorted(tensors.items())}
     return {
-        name: TensorInfo(
-            tf.dtypes.as_dtype(tensors[name].dtype).name, tuple(None if dim.size < 0 else dim.size for dim in shape)
-        )
+        name: TensorInfo(tf.dtypes.as_dtype(tensors[name].dtype).name, tuple(n if n >= 0 else None for n in shape))
         for name, shape in shapes.items()
     }
-
-
-def is_of(verb: str, signature: str) -> bool:
-    """Whether a plain signature is the verb, or goes on with what is given."""
-    return signature == verb or signature.startswith(f"{verb}_from_")
-
-
-def check_mixture(wanted: Iterable[str], signatures: Iterable[Signature]) -> None:
-    """Raises if there are signatures for just these modalities, but not as arrays and encoded images as given."""
-    modalities = set(map(names.modality, wanted))
-    other_forms = (s.inputs for s in signatures if set(map(names.modality, s.inputs)) == modalities)
-    found = sorted({_read(inputs) for inputs in other_forms} - {_read(wanted)})
-    if found:
-        raise ValueError(
-            f"The model cannot read {_read(wanted)} together, where {names.BYTES!r} means encoded images. It reads "
-            f"{'; or '.join(found)}. Give all images as lists of bytes, or all as arrays."
-        )
-
-
-def described(name: str, signature: Signature) -> str:
-    """A signature in a message: by its name, or with its inputs where that does not say them."""
-    return name if "_from_" in name else f"{name} of {_read(signature.inputs)}"
-
-
-def _read(inputs: Iterable[str]) -> str:
-    return listed(sorted(name for name in inputs if name not in ("noise", "seed")))
 
 
 def as_inputs(model: "InferenceModel", observed: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -121,38 +88,26 @@ def as_inputs(model: "InferenceModel", observed: Mapping[str, Any]) -> dict[str,
                 f"{name!r}: expected an array, or a list of encoded images as bytes; got {type(value).__name__}."
             )
     values = {name: checks.unmasked(f"Modality {name!r}", value) for name, value in observed.items()}
-    values = {name: np.asarray(value, object if _holds_bytes(value) else None) for name, value in values.items()}
-    may_be = [name for name, value in values.items() if value.dtype == np.uint8 and value.ndim == IMAGE_AXES]
-    specs = {name: spec for name, spec in model.modalities.items() if name in may_be} if may_be else {}
-    pixels = {name: spec for name, spec in specs.items() if _are_pixels(name, values[name], spec)}
+    for name, value in values.items():
+        encoded = isinstance(value, list | tuple) and all(isinstance(item, bytes) for item in value)
+        encoded = encoded or (isinstance(value, np.ndarray) and value.dtype.kind in "OS")
+        values[name] = np.asarray(value, object if encoded else None)
+    may_be = {name: v for name, v in values.items() if v.dtype == np.uint8 and v.ndim == IMAGE_AXES}
+    specs = {name: model.modalities[name] for name in may_be if name in model.modalities}
+    pixels = {n: spec for n, spec in specs.items() if spec.is_image and may_be[n].shape[1:] == spec.event_shape}
     # Only the model knows the statistics of a standardised image; and signatures read all images as bytes, or none.
-    encode = any(spec.standardized for spec in pixels.values())
-    encode = encode or any(value.dtype == object for value in values.values())
+    encode = any(s.standardized for s in pixels.values()) or any(v.dtype == object for v in values.values())
     for name, spec in pixels.items():
+        if values[name].size and values[name].max() == 1:
+            raise ValueError(
+                f"{name!r}: images as uint8 hold pixels from 0 to 255, and these only 0 and 1. Pass values as floats."
+            )
         black, white = spec.preprocessing.range
         if encode:
             values[name] = np.array([tf.io.encode_png(image).numpy() for image in values[name]], object)
         else:
             values[name] = (black + values[name] * ((white - black) / 255)).astype(np.float32)
     return {names.encoded(name) if value.dtype == object else name: value for name, value in values.items()}
-
-
-def _holds_bytes(value: Any) -> bool:
-    """Whether these are encoded images."""
-    if isinstance(value, np.ndarray):
-        return value.dtype.kind in "OS"
-    return isinstance(value, list | tuple) and all(isinstance(v, bytes) for v in value)
-
-
-def _are_pixels(name: str, value: np.ndarray, spec: ModalitySpec) -> bool:
-    """Whether these uint8 numbers are images of the modality."""
-    if not spec.is_image or value.shape[1:] != spec.event_shape:
-        return False
-    if value.size and value.max() == 1:
-        raise ValueError(
-            f"{name!r}: images as uint8 hold pixels from 0 to 255, and these only 0 and 1. Pass values as floats."
-        )
-    return True
 
 
 def as_tensor(name: str, value: np.ndarray, info: TensorInfo) -> np.ndarray:

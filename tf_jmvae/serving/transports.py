@@ -1,4 +1,4 @@
-"""How the client reaches TF Serving: gRPC or REST. Both take and give NumPy arrays and TF Serving's own messages.
+"""Transports between the client and TF Serving, gRPC and REST: NumPy arrays and TF Serving's own messages both ways.
 
 A transport is a model on a server: `predict` gives a signature's outputs, `metadata` the model's signatures, `status`
 the state of a version, or of all, and `close` ends the connection. Every method raises CallError, after `timeout`
@@ -50,16 +50,9 @@ _CHUNK = 1 << 20
 
 
 class GrpcTransport:
-    """Tensors as they are, over HTTP/2: the faster one."""
+    """gRPC: tensors as they are, over HTTP/2; the faster transport."""
 
-    def __init__(
-        self,
-        address: str,
-        model: str,
-        version: int | None,
-        timeout: float,
-        credentials: grpc.ChannelCredentials | None = None,
-    ):
+    def __init__(self, address: str, model: str, version: int | None, timeout: float, credentials: Any):
         options = [
             ("grpc.max_send_message_length", -1),
             ("grpc.max_receive_message_length", -1),
@@ -111,7 +104,7 @@ class GrpcTransport:
 
 
 class RestTransport:
-    """JSON over HTTP, which passes through what only knows HTTP."""
+    """REST: JSON over HTTP, which passes through what only knows HTTP."""
 
     def __init__(self, address: str, model: str, version: int | None, timeout: float):
         self._url = f"{address}/v1/models/{urllib.parse.quote(model, safe='')}"
@@ -120,7 +113,9 @@ class RestTransport:
 
     def predict(self, name: str, signature: Signature, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         # TF Serving reads and writes NaN and Infinity as Python's json does.
-        columns = {key: _to_json(value) for key, value in inputs.items()}
+        columns = {key: value.tolist() for key, value in inputs.items()}  # decimals that give back the same float32
+        for key in (key for key, value in inputs.items() if value.dtype.kind in "OS"):
+            columns[key] = [{"b64": base64.b64encode(item).decode()} for item in columns[key]]
         body = json.dumps({"signature_name": name, "inputs": columns}, separators=(",", ":")).encode()
         answer = self._call("POST", f"{self._of(self._version)}:predict", body)
         with _understood(answer):
@@ -156,30 +151,27 @@ class RestTransport:
                     content += chunk
                     if time.monotonic() > end:  # the timeout of requests starts anew with every packet
                         raise requests.ReadTimeout("the answer took too long")
-        except requests.ConnectTimeout as error:
-            raise CallError("UNAVAILABLE", str(error)) from error
-        except requests.Timeout as error:
-            raise CallError("DEADLINE_EXCEEDED", str(error)) from error
         except requests.RequestException as error:
-            late = "Read timed out" in str(error)  # in the middle of an answer
+            late = isinstance(error, requests.ReadTimeout) or "Read timed out" in str(error)  # amid an answer
             raise CallError("DEADLINE_EXCEEDED" if late else "UNAVAILABLE", str(error)) from error
         return _answer(response, bytes(content))
 
 
 def _answer(response: requests.Response, content: bytes) -> dict[str, Any]:
+    status = response.status_code
+    foreign = ForeignAnswerError(f"HTTP {status} and {_start(content)!r}")
     try:
         answer = json.loads(content)
     except ValueError as error:
-        if response.status_code in (503, 504):  # a proxy says so in its own words
-            raise CallError(_CODES[response.status_code], f"HTTP {response.status_code} {response.reason}") from error
-        raise ForeignAnswerError(f"HTTP {response.status_code} and {_start(content)!r}") from error
-    if response.ok and isinstance(answer, dict):
-        return answer
+        if status in (503, 504):  # a proxy says so in its own words
+            raise CallError(_CODES[status], f"HTTP {status} {response.reason}") from error
+        raise foreign from error
+    if response.ok and not isinstance(answer, dict):
+        raise foreign
     if response.ok:
-        raise ForeignAnswerError(f"HTTP {response.status_code} and {_start(content)!r}")
+        return answer
     text = content.decode(errors="replace")
-    details = answer.get("error", text) if isinstance(answer, dict) else text
-    raise CallError(_CODES.get(response.status_code, "UNKNOWN"), str(details))
+    raise CallError(_CODES.get(status, "UNKNOWN"), str(answer.get("error", text) if isinstance(answer, dict) else text))
 
 
 def _start(content: bytes) -> str:
@@ -202,13 +194,6 @@ def _parsed(found: Any, required: str, message: Any) -> Any:
     if not isinstance(found, dict) or not found.get(required):
         raise ValueError(f"no {required}")
     return json_format.ParseDict(found, message, ignore_unknown_fields=True)
-
-
-def _to_json(value: np.ndarray) -> list:
-    """Numbers as Python's floats, whose decimals give back the same float32; bytes as base64."""
-    if value.dtype.kind in "OS":
-        return [{"b64": base64.b64encode(item).decode()} for item in value.tolist()]
-    return value.tolist()
 
 
 def _from_json(value: Any, dtype: str) -> np.ndarray:

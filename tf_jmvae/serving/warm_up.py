@@ -14,13 +14,7 @@ WARM_UP = "assets.extra/tf_serving_warmup_requests"
 
 
 def write(folder: Path, name: str, made: Mapping[str, Endpoint]) -> None:
-    """Writes a request for every signature, of one row each, as TFRecords of `PredictionLog`.
-
-    Args:
-      folder: the version's.
-      name: the model's, as the server will know it.
-      made: the endpoints by their signatures' names.
-    """
+    """Writes a request of one row for every signature into a version's folder, as TFRecords of `PredictionLog`."""
     path = folder / WARM_UP
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as writer:
@@ -30,7 +24,11 @@ def write(folder: Path, name: str, made: Mapping[str, Endpoint]) -> None:
 
 def example(endpoint: Endpoint) -> dict[str, np.ndarray]:
     """One row for each input: zeros, or a small black image."""
-    return {name: _row(spec) for name, spec in endpoint.inputs.items()}
+    image = np.array([tf.io.encode_png(np.zeros((8, 8, 1), np.uint8)).numpy()], object)
+    return {
+        name: image if spec.dtype == tf.string else np.zeros((1, *spec.shape[1:]), spec.dtype.as_numpy_dtype)
+        for name, spec in endpoint.inputs.items()
+    }
 
 
 def _prediction_log(model: str, signature: str, inputs: Mapping[str, np.ndarray]) -> bytes:
@@ -49,9 +47,3 @@ def _field(number: int, content: bytes) -> bytes:
         length += bytes([size & 127 | 128])
         size >>= 7
     return bytes([number << 3 | 2]) + length + bytes([size]) + content
-
-
-def _row(spec: tf.TensorSpec) -> np.ndarray:
-    if spec.dtype == tf.string:
-        return np.array([tf.io.encode_png(np.zeros((8, 8, 1), np.uint8)).numpy()], object)
-    return np.zeros((1, *spec.shape[1:]), spec.dtype.as_numpy_dtype)

@@ -1,4 +1,4 @@
-"""CelebA's photographs to arrays on disk, many at a time, a few of them in memory."""
+"""Conversion of CelebA's photographs to arrays on disk, in threads, with a few of them in memory."""
 
 import collections
 import concurrent.futures
@@ -44,9 +44,7 @@ Collection = tuple[Iterable[Picture], int, dict[str, Any]]
 def write(folder: pathlib.Path, collection: Collection, image_size: int, crop: str, strict: bool, verbose: int) -> None:
     """Writes `images.npy`, `attributes.npy`, `partition.npy` and the report, `info.json`, into the folder.
 
-    Raises:
-      ImportError: `crop="face"` without OpenCV.
-      ValueError: no image is left, or one is broken and `strict`.
+    Raises `ValueError` if no image is left, or one is broken and `strict`.
     """
 
     def decode(picture: Picture) -> tuple[Picture, np.ndarray | None, Exception | None]:

@@ -55,12 +55,12 @@ def celeba(
 ) -> Source:
     """Photographs x, which stay uint8, and attributes w; the test split is CelebA's own, or else its validation split.
 
-    `mirror` shows a random half of the images mirrored, on every pass; other arguments and errors are those of `read`.
+    `mirror` shows a random half of the images mirrored, in every epoch; other arguments and errors are those of `read`.
     """
     prepared = read(data_dir, image_size=image_size, crop=crop, strict=strict)
     held_out = 2 if (prepared.partition == 2).any() else 1
-    train, test = (_rows(prepared.partition == part) for part in (0, held_out))
-    splits = [{"x": prepared.images[rows], "w": prepared.attributes[rows]} for rows in (train, test)]
+    parts = [_rows(prepared.partition == part) for part in (0, held_out)]
+    splits = [{"x": prepared.images[rows], "w": prepared.attributes[rows]} for rows in parts]
     sizes = [len(split["w"]) for split in splits]
     if 0 in sizes:
         raise ValueError(
@@ -93,17 +93,17 @@ def read(
     cache_dir: str | os.PathLike | None = None,
     verbose: int = 1,
 ) -> CelebA:
-    """All images that can be had, with their attributes.
+    """Reads all images that are there, with their attributes.
 
     Args:
-      data_dir: a folder with `list_attr_celeba.txt`, `list_eval_partition.txt` and `img_align_celeba/`, of all
+      data_dir: Folder with `list_attr_celeba.txt`, `list_eval_partition.txt` and `img_align_celeba/`, of all
         images or some of them; without it tensorflow-datasets downloads the dataset, once.
-      image_size: S, height and width.
-      crop: `"center"`, a square of 148 pixels; or `"face"`, the face that OpenCV finds (extra `faces`),
+      image_size: Height and width of the images, S; by default 64.
+      crop: `"center"`, the default, a square of 148 pixels; or `"face"`, the face that OpenCV finds (extra `faces`),
         without the images in which it finds none.
-      strict: a broken image is an error; by default it is named, counted and left out.
-      cache_dir: where the prepared copy is kept; see `prepared.cache_folder`.
-      verbose: 0 shows nothing, 1 progress and what was left out.
+      strict: Whether a broken image is an error; by default it is named, counted and left out.
+      cache_dir: Folder of the prepared copy; see `prepared.cache_folder`.
+      verbose: 0 shows nothing, 1, the default, progress and what was left out.
 
     Raises:
       FileNotFoundError: `data_dir` lacks a list, or all images that are listed.
@@ -125,8 +125,9 @@ def read(
     broken = result.report["broken"]
     if strict and broken:
         raise ValueError(f"CelebA: {_counted(len(broken), 'broken', broken)}; strict admits none.")
-    if verbose:
-        _print_left_out(result.report)
+    left_out = ", ".join(_counted(*reason) for reason in _left_out(result.report) if reason[0])
+    if verbose and left_out:
+        print(f"CelebA: {result.report['prepared']} images; left out: {left_out}.", flush=True)
     return result
 
 
@@ -147,7 +148,7 @@ def _from_folder(data_dir: str | os.PathLike) -> tuple[str, Callable[[], Collect
         missing = [name for name in listed if name not in files.sizes]
         unpaired = len(attributes.keys() ^ partition.keys())
         pictures = (Picture(name, files.image_folder / name, attributes[name], partition[name]) for name in present)
-        return pictures, len(present), _listed(len(listed), missing, unpaired)
+        return pictures, len(present), _report(len(listed), missing, unpaired)
 
     return fingerprint, collect
 
@@ -183,11 +184,11 @@ def _from_tfds() -> tuple[str, Callable[[], Collection]]:
                 yield Picture(name.decode(), source, np.where(attributes, 1, -1).astype(np.int8), partition)
 
     fingerprint = _fingerprint(builder.info.full_name.encode(), b"", records)
-    return fingerprint, lambda: (pictures(), size, _listed(size))
+    return fingerprint, lambda: (pictures(), size, _report(size))
 
 
-def _listed(listed: int, missing: Sequence[str] = (), unpaired: int = 0) -> dict[str, Any]:
-    """What the report says of the lists."""
+def _report(listed: int, missing: Sequence[str] = (), unpaired: int = 0) -> dict[str, Any]:
+    """The report's entries about the lists."""
     names = list(missing[:_NAMED])
     return {"listed": listed, "missing": len(missing), "missing_names": names, "unpaired": unpaired}
 
@@ -211,20 +212,16 @@ def _load(folder: pathlib.Path, image_size: int) -> CelebA:
     return CelebA(pixels, attributes, partition, report)
 
 
-def _print_left_out(report: dict[str, Any]) -> None:
+def _left_out(report: dict[str, Any]) -> Iterator[tuple[int, str, list[str]]]:
+    """The number of images that are left out, the reason, and the names of the first of them."""
     missing, broken = report["missing"], report["broken"]
-    left_out = [
-        (missing, "missing", report["missing_names"]),
-        (len(broken), "broken", broken),
-        (report["unpaired"], "in one list only", []),
-    ]
+    yield missing, "missing", report["missing_names"]
+    yield len(broken), "broken", broken
+    yield report["unpaired"], "in one list only", []
     if report["faces_found"] is not None:
-        left_out.append((report["listed"] - missing - len(broken) - report["faces_found"], "without a face", []))
-    said = ", ".join(_counted(*reason) for reason in left_out if reason[0])
-    if said:
-        print(f"CelebA: {report['prepared']} images; left out: {said}.", flush=True)
+        yield report["listed"] - missing - len(broken) - report["faces_found"], "without a face", []
 
 
 def _counted(count: int, what: str, names: list[str]) -> str:
-    more = ", ..." if count > _NAMED else ""
-    return f"{count} {what}" + (f" ({', '.join(names[:_NAMED])}{more})" if names else "")
+    named = [*names[:_NAMED], *(["..."] if count > _NAMED else [])]
+    return f"{count} {what}" + (f" ({', '.join(named)})" if names else "")

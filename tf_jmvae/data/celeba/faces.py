@@ -24,10 +24,8 @@ def crop_face(image: Image.Image, *, enlarge: float = ENLARGE, shift: float = 0.
     """A square around the largest frontal face of an RGB image; None if none is as high as `MIN_HEIGHT` of it.
 
     The found square is moved down by `shift` of its height (negative is up) and enlarged about its centre; where it
-    would leave the picture it is moved inside, and made as small as the picture if it must be.
-
-    Raises:
-      ImportError: OpenCV 4 is missing.
+    would leave the picture it is moved inside, and made as small as the picture if it must be. Raises `ImportError`
+    without OpenCV 4.
     """
     smallest = math.ceil(MIN_HEIGHT * image.height)
     boxes = _cascade().detectMultiScale(
@@ -39,14 +37,12 @@ def crop_face(image: Image.Image, *, enlarge: float = ENLARGE, shift: float = 0.
     # OpenCV's own threads find them in any order, so of two equals the upper, then the left one.
     left, top, width, height = min(boxes, key=lambda box: (-box[3], box[1], box[0]))
     side = min(round(enlarge * max(width, height)), *image.size)
-    left = _inside(left + width / 2, side, image.width)
-    top = _inside(top + height / 2 + shift * height, side, image.height)
+    centre = left + width / 2, top + height / 2 + shift * height
+    left, top = (
+        min(max(math.floor(middle - side / 2 + 0.5), 0), length - side)
+        for middle, length in zip(centre, image.size, strict=True)
+    )
     return image.crop((left, top, left + side, top + side))
-
-
-def _inside(center: float, side: int, length: int) -> int:
-    """Where an interval of `side` about `center` starts once it lies in [0, length]."""
-    return min(max(math.floor(center - side / 2 + 0.5), 0), length - side)
 
 
 def _cascade() -> Any:

@@ -1,4 +1,4 @@
-"""CelebA as people have it on disk: two lists and a folder of images, each line of the lists checked."""
+"""CelebA's files as people have them on disk: two lists, each line checked, and a folder of images."""
 
 import os
 import pathlib
@@ -27,7 +27,7 @@ _SUFFIXES = (".jpg", ".jpeg", ".png")
 
 @dataclass(frozen=True)
 class Files:
-    """Where everything is."""
+    """Paths of CelebA's lists and images."""
 
     attribute_list: pathlib.Path
     partition_list: pathlib.Path
@@ -36,15 +36,12 @@ class Files:
 
     @classmethod
     def find(cls, data_dir: str | os.PathLike) -> "Files":
-        """Looks where people unpack the download.
-
-        Raises:
-          FileNotFoundError: a list or the images are not there; the message names all that is missing.
-        """
+        """Looks where people unpack the download; a `FileNotFoundError` names all that is missing."""
         folder = pathlib.Path(data_dir)
-        lists = [_first_file(folder, name) for name in (ATTRIBUTE_LIST, PARTITION_LIST)]
+        candidates = {name: [folder / sub / name for sub in _LIST_FOLDERS] for name in (ATTRIBUTE_LIST, PARTITION_LIST)}
+        lists = {name: next((path for path in paths if path.is_file()), None) for name, paths in candidates.items()}
         images, sizes = _first_images(folder)
-        missing = [name for name, path in zip((ATTRIBUTE_LIST, PARTITION_LIST), lists, strict=True) if path is None]
+        missing = [name for name, path in lists.items() if path is None]
         if not sizes:
             missing.append("img_align_celeba/*.jpg")
         if missing:
@@ -54,16 +51,13 @@ class Files:
                 "and the folder img_align_celeba with the aligned images."
                 + (f" Unpack {zips[0]} first." if zips and not sizes else "")
             )
-        return cls(*lists, images, sizes)
+        return cls(*lists.values(), images, sizes)
 
 
 def read_attributes(path: pathlib.Path) -> dict[str, np.ndarray]:
     """int8 `[40]` in {-1, 1} by image, in the order of `ATTRIBUTES` whatever the order of the file's columns.
 
-    The first line is the number of rows, the second names the columns.
-
-    Raises:
-      ValueError: with the file and line of what is wrong.
+    The first line is the number of rows, the second names the columns. A `ValueError` names the line that is wrong.
     """
     lines = _lines(path)
     _, count = next(lines, (1, []))
@@ -98,11 +92,7 @@ def read_attributes(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def read_partition(path: pathlib.Path) -> dict[str, int]:
-    """0 (train), 1 (validation) or 2 (test) by image.
-
-    Raises:
-      ValueError: with the file and line of what is wrong.
-    """
+    """0 (train), 1 (validation) or 2 (test) by image; a `ValueError` names the line that is wrong."""
     rows: dict[str, int] = {}
     for number, fields in _lines(path):
         if len(fields) != 2 or fields[1] not in ("0", "1", "2"):
@@ -122,8 +112,7 @@ def _lines(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no text file ({error}). Fetch it again.") from error
     for number, line in enumerate(text.split("\n"), start=1):
-        fields = line.split()
-        if fields:
+        if fields := line.split():
             yield number, fields
 
 
@@ -139,19 +128,11 @@ def _check_name(path: pathlib.Path, number: int, name: str, known: dict) -> None
         raise ValueError(f"{path}, line {number}: expected the name of an image, without a folder; got {name!r}.")
 
 
-def _first_file(folder: pathlib.Path, name: str) -> pathlib.Path | None:
-    return next((path for sub in _LIST_FOLDERS if (path := folder / sub / name).is_file()), None)
-
-
 def _first_images(folder: pathlib.Path) -> tuple[pathlib.Path, dict[str, int]]:
-    for sub in _IMAGE_FOLDERS:
-        if (folder / sub).is_dir():
-            with os.scandir(folder / sub) as entries:
-                sizes = {
-                    entry.name: entry.stat().st_size
-                    for entry in entries
-                    if entry.name.lower().endswith(_SUFFIXES) and entry.is_file()
-                }
-            if sizes:
-                return folder / sub, sizes
+    """The first folder that has images, and their sizes in bytes by name."""
+    for place in (folder / sub for sub in _IMAGE_FOLDERS if (folder / sub).is_dir()):
+        with os.scandir(place) as entries:
+            files = [entry for entry in entries if entry.name.lower().endswith(_SUFFIXES) and entry.is_file()]
+            if sizes := {file.name: file.stat().st_size for file in files}:
+                return place, sizes
     return folder, {}

@@ -1,0 +1,143 @@
+"""Functions behind signatures: from one dict of named tensors, `[B, ...]`, to another."""
+
+import functools
+import json
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tf_jmvae._utils import checks
+from tf_jmvae.distributions import diagonal_gaussian
+from tf_jmvae.evaluation.samples import Proposal, importance_weights
+from tf_jmvae.models import IteratedSampling, MultimodalVAE
+from tf_jmvae.random import seeds
+from tf_jmvae.serving import names
+
+__all__ = ["Functions", "Settings", "Tensors"]
+
+tfd = tfp.distributions
+
+Tensors = dict[str, tf.Tensor]
+
+_CHUNK = 25  # samples of the log-likelihood to decode at once
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings that are fixed at export, because a scalar input would keep a server from joining requests."""
+
+    iterated_sampling: IteratedSampling | int | None = None  # how missing modalities are completed, if not as the model
+    num_samples: int = 100  # behind a log-likelihood
+    observed: Iterable[Iterable[str]] | None = None  # subsets that have signatures; None for `directions.subsets`
+
+    def __post_init__(self):
+        object.__setattr__(self, "num_samples", checks.positive_integer("num_samples", self.num_samples))
+        observed = None if self.observed is None else list(self.observed)
+        if any(isinstance(names, str) for names in observed or ()):
+            raise ValueError(
+                f"observed must be a list of lists of modalities, such as [['x'], ['x', 'w']]; got {observed!r}."
+            )
+        object.__setattr__(self, "observed", observed and [tuple(names) for names in observed])
+
+
+@dataclass(frozen=True)
+class Functions:
+    """What signatures compute: functions of a dict of named tensors, to one."""
+
+    model: MultimodalVAE
+    settings: Settings
+
+    @functools.cached_property
+    def latent_size(self) -> int:
+        """Entries of z, of all layers of a hierarchy together."""
+        shapes = {name: self.model.modalities[name].event_shape for name in self.model.conditions}
+        return int(self.model.prior({name: tf.zeros((1, *shape)) for name, shape in shapes.items()}).event_shape[-1])
+
+    def encode(self, inputs: Tensors) -> Tensors:
+        """Mean and stddev of q(z | observed)."""
+        q = self._posterior(inputs)
+        return {"mean": q.mean(), "standard_deviation": q.stddev()}
+
+    def latents(self, inputs: Tensors) -> Tensors:
+        """Z as generation draws it, from noise of the caller's own."""
+        return {"z": self.model.draw_latents(self._posterior(inputs), inputs["noise"])}
+
+    def latents_from_prior(self, inputs: Tensors) -> Tensors:
+        """Z from the prior, from noise of the caller's own."""
+        noise = inputs["noise"]
+        return {"z": self.model.draw_latents(diagonal_gaussian(tf.zeros_like(noise), tf.ones_like(noise)), noise)}
+
+    def latent_noise(self, inputs: Tensors) -> Tensors:
+        """The noise that the model's own `generate` draws from the same seeds."""
+        shape = (_rows(inputs), self.latent_size)
+        return {"noise": self.model.latent_noise(diagonal_gaussian(tf.zeros(shape), tf.ones(shape)), inputs["seed"])}
+
+    def generate(self, inputs: Tensors, targets: Iterable[str], latent: str = "mean") -> Tensors:
+        """Mean of p(target | z) for each target."""
+        return self.model.generate(**self._observed(inputs), targets=targets, latent=latent)
+
+    def generating(self, *targets: str, latent: str = "mean") -> Callable[[Tensors], Tensors]:
+        """`generate` of these targets."""
+        return lambda inputs: self.generate(inputs, targets, latent)
+
+    def editing(self, image: str, attributes: str) -> Callable[[Tensors], Tensors]:
+        """The image with attributes changed, and those that the model saw in it: see `tf_jmvae.editing`."""
+
+        def edit(inputs):
+            w = self.generate({image: inputs[image]}, [attributes])[attributes]
+            new, kept = (inputs[name] for name in names.edit_inputs(attributes))
+            changed = tf.where(kept > 0, w, new)
+            mean, old = (self.generate({attributes: value}, [image])[image] for value in (changed, w))
+            return {image: inputs[image] + (mean - old), attributes: w}
+
+        return edit
+
+    def sample(self, inputs: Tensors) -> Tensors:
+        """All modalities from the prior."""
+        return self.model.sample(_rows(inputs), **inputs)
+
+    def decode(self, inputs: Tensors) -> Tensors:
+        """Mean of p(m | z) for each target."""
+        conditions = {name: value for name, value in inputs.items() if name != "z"}
+        return {
+            name: p.mean() for name, p in self.model.likelihoods(inputs["z"], conditions=conditions or None).items()
+        }
+
+    def log_likelihood(self, inputs: Tensors) -> Tensors:
+        """The log of the mean importance weight, a few samples at a time."""
+        sampler = importance_weights(self.model, self.model.targets, Proposal(list(self.model.modalities)))
+        num_samples = self.settings.num_samples
+        chunk = math.gcd(num_samples, _CHUNK)
+        batch = {name: value for name, value in inputs.items() if name != "seed"}
+        posterior = sampler.distribution(batch, 1, inputs["seed"])
+
+        def more(index, total):
+            terms = sampler.log_terms(batch, posterior, chunk, seeds.fold_in(inputs["seed"], index))
+            return index + 1, tf.reduce_logsumexp(tf.concat([total[:, None], terms], axis=1), axis=1)
+
+        nothing = tf.fill((_rows(inputs),), tf.constant(-math.inf))
+        total = tf.while_loop(lambda index, _: index < num_samples // chunk, more, (0, nothing))[1]
+        return {"log_likelihood": total - math.log(num_samples)}
+
+    def describe(self, inputs: Tensors) -> Tensors:
+        """What the model is, in JSON, for each row: a client need not know more than its address."""
+        spec = replace(self.model.spec, num_steps=int(self.settings.iterated_sampling.num_steps))
+        return {names.encoded("description"): tf.repeat(json.dumps(spec.to_json()), _rows(inputs))}
+
+    def _observed(self, inputs: Tensors) -> dict[str, Any]:
+        observed = {name: value for name, value in inputs.items() if name in self.model.modalities}
+        # The same seed for every row: what is deterministic but for iterated sampling is deterministic.
+        seed = inputs.get("seed", tf.zeros((_rows(observed), 2), tf.int32))
+        return {"observed": observed, "iterated_sampling": self.settings.iterated_sampling, "seed": seed}
+
+    def _posterior(self, inputs: Tensors) -> tfd.Distribution:
+        return self.model.posterior(**self._observed(inputs))
+
+
+def _rows(tensors: Tensors) -> tf.Tensor:
+    """The number of rows, B."""
+    return tf.shape(next(iter(tensors.values())))[0]

@@ -89,7 +89,8 @@ def make(kind, **more):
     cls, names, options, _ = KINDS[kind]
     model = cls(modalities(names), 4, **options, **more)
     for variable in model.trainable_weights:
-        variable.assign_add(keras.random.normal(variable.shape, stddev=0.2))
+        if len(variable.shape) == 1:
+            variable.assign(keras.random.normal(variable.shape, stddev=0.2))
     for name in model.standardizations:
         shape = model.modalities[name].event_shape
         random = np.random.default_rng(1)

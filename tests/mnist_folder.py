@@ -5,6 +5,7 @@ import pathlib
 import conftest
 import filelock
 import pytest
+import requirements
 
 from tf_jmvae import data
 
@@ -15,7 +16,7 @@ FILES = [f"{split}-{kind}-ubyte.gz" for split in ("train", "t10k") for kind in (
 def prepare(tmp_path_factory):
     """The folder of tensorflow-datasets with MNIST prepared, once for all workers; skips without the original files."""
     if not all((FOLDER / name).is_file() for name in FILES):
-        pytest.skip(f"the four files of MNIST are not in {FOLDER}")
+        requirements.skip("mnist", f"the four files of MNIST are not in {FOLDER}")
     folder = conftest.shared_folder(tmp_path_factory, "tfds")
     with filelock.FileLock(folder.with_suffix(".lock")), pytest.MonkeyPatch.context() as patch:
         if not list(folder.glob("mnist/*/dataset_info.json")):

@@ -5,8 +5,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
+# The equations and what they are made of, and one model through all that every model goes through.
+QUICK := $(addprefix tests/,$(addsuffix .py,test_equations test_conditional_equations test_distributions test_heads \
+	test_gradients test_sampling test_row_noise conformance/test_models)) \
+	-k "not test_models or (jmvae_kl and not jmvae_kl_)"
 
-.PHONY: help setup train test reliability lint format docs reproduce-mnist reproduce-celeba results bench bench-quality clean
+.PHONY: help setup train test test-quick reliability lint format docs reproduce-mnist reproduce-celeba results bench bench-quality clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -26,6 +30,9 @@ train: $(STAMP)  ## Train a model; ARGS="--preset mnist-jmvae-kl" chooses, ARGS=
 
 test: $(STAMP)  ## Run the tests; ARGS="-k data" chooses.
 	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal $(ARGS)
+
+test-quick: $(STAMP)  ## Run the heart of the tests, in about a minute.
+	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal $(QUICK) $(ARGS)
 
 reliability: $(STAMP)  ## Kill, starve and fuzz it, and write docs/reliability.md (KILLS=60 SEED=0 ARGS="-k training").
 	RELIABILITY_KILLS=$(or $(KILLS),60) RELIABILITY_SEED=$(or $(SEED),0) \

@@ -3,12 +3,14 @@
 import functools
 import gc
 import os
+import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # Small models on a worker for each core: threads of their own would only wait for each other.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
+import filelock
 import keras
 import numpy as np
 import pytest
@@ -45,6 +47,14 @@ def small_batch(names="xw", size=12, seed=0):
     return {name: known[name] for name in names}
 
 
+def shared_folder(tmp_path_factory, name) -> pathlib.Path:
+    """A folder of this run of the tests that its workers have in common."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture(autouse=True)
 def _reproducible():
     keras.utils.set_random_seed(1)
@@ -55,14 +65,15 @@ def _reproducible():
 
 @pytest.fixture(scope="session")
 def exports(tmp_path_factory):
-    """The version's folder of a kind of tests/serving, `KIND/1`, exported when a test first asks for it."""
+    """The folder of a kind of tests/serving, `KIND/1`, exported once for all workers, when first asked for."""
     import exported
 
-    folder = tmp_path_factory.mktemp("exports")
+    folder = shared_folder(tmp_path_factory, "exports")
 
     @functools.cache
     def version(kind):
-        with exported.optimizers(kind in exported.OPTIMIZED):
-            return exported.make(kind).export(folder / kind, **exported.KINDS[kind][-1])
+        path = folder / kind / "1"
+        with filelock.FileLock(folder / f"{kind}.lock"), exported.optimizers(kind in exported.OPTIMIZED):
+            return path if path.exists() else exported.make(kind).export(path, **exported.KINDS[kind][-1])
 
     return version

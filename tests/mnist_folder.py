@@ -1,10 +1,11 @@
 """MNIST's original files, where they are at hand, and the copy that tensorflow-datasets prepares of them."""
 
-import os
 import pathlib
 
+import conftest
 import filelock
 import pytest
+import requirements
 
 from tf_jmvae import data
 
@@ -15,9 +16,8 @@ FILES = [f"{split}-{kind}-ubyte.gz" for split in ("train", "t10k") for kind in (
 def prepare(tmp_path_factory):
     """The folder of tensorflow-datasets with MNIST prepared, once for all workers; skips without the original files."""
     if not all((FOLDER / name).is_file() for name in FILES):
-        pytest.skip(f"the four files of MNIST are not in {FOLDER}")
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tfds"
+        requirements.skip("mnist", f"the four files of MNIST are not in {FOLDER}")
+    folder = conftest.shared_folder(tmp_path_factory, "tfds")
     with filelock.FileLock(folder.with_suffix(".lock")), pytest.MonkeyPatch.context() as patch:
         if not list(folder.glob("mnist/*/dataset_info.json")):
             keep_in(folder, patch)

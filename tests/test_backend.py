@@ -5,13 +5,16 @@ import os
 import subprocess
 import sys
 
+import keras
 import pytest
 
+from tf_jmvae.optimizers import FusedAdam
 
-def _import_in_a_fresh_process(**environment):
+
+def _import_in_a_fresh_process(and_then="", **environment):
     inherited = {name: value for name, value in os.environ.items() if name not in ("KERAS_BACKEND", "KERAS_HOME")}
     return subprocess.run(
-        [sys.executable, "-c", "import tf_jmvae"],
+        [sys.executable, "-c", f"import tf_jmvae{and_then}"],
         env={**inherited, **environment},
         capture_output=True,
         text=True,
@@ -42,5 +45,11 @@ def test_the_environment_variable_comes_before_keras_json(tmp_path):
     (tmp_path / "keras.json").write_text(json.dumps({"backend": "tensorflow"}))
     _assert_one_clear_error(_import_in_a_fresh_process(KERAS_BACKEND="jax", KERAS_HOME=str(tmp_path)), "jax")
     (tmp_path / "keras.json").write_text(json.dumps({"backend": "jax"}))
-    result = _import_in_a_fresh_process(KERAS_BACKEND="tensorflow", KERAS_HOME=str(tmp_path))
+    # What the import is for: a model that was compiled with the package's optimizer loads after it.
+    model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
+    model.compile(FusedAdam(1e-2), loss="mse")
+    model.save(tmp_path / "model.keras")
+    load = f"; import keras; print(type(keras.saving.load_model({str(tmp_path / 'model.keras')!r}).optimizer))"
+    result = _import_in_a_fresh_process(load, KERAS_BACKEND="tensorflow", KERAS_HOME=str(tmp_path))
     assert result.returncode == 0, result.stderr
+    assert "FusedAdam" in result.stdout

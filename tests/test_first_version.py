@@ -36,6 +36,12 @@ def old(request, tmp_path_factory):
     return folder, answers
 
 
+@pytest.fixture(scope="module")
+def opened(old):
+    """The SavedModel of a kind."""
+    return tj.open_model(old[0] / "exported" / "1")
+
+
 def _asked(answers):
     return {key.removeprefix("in/"): value for key, value in answers.items() if key.startswith("in/")}
 
@@ -80,10 +86,9 @@ def test_keras_files_load_and_answer_equally(old):
     assert compared > 10
 
 
-def test_saved_models_load_and_answer_equally(old):
-    folder, answers = old
+def test_saved_models_load_and_answer_equally(old, opened):
+    answers, model = old[1], opened
     asked = _asked(answers)
-    model = tj.open_model(folder / "exported" / "1")
     _assert_close(model.log_likelihood(asked, seed=1), answers["hub/log_likelihood"], "log_likelihood")
     for key, expected in answers.items():
         if key.startswith("hub/reconstruct/"):
@@ -93,9 +98,8 @@ def test_saved_models_load_and_answer_equally(old):
             _assert_close(model.generate({given: asked[given]}, targets=[target], seed=2)[target], expected, key)
 
 
-def test_z_of_a_saved_model_follows_from_its_posterior_but_in_a_hierarchy(old):
-    folder, answers = old
-    model, asked = tj.open_model(folder / "exported" / "1"), _asked(answers)
+def test_z_of_a_saved_model_follows_from_its_posterior_but_in_a_hierarchy(old, opened):
+    model, asked = opened, _asked(old[1])
     if model.kind == "HierarchicalJMVAE":
         with pytest.raises(ValueError, match=r"as it was exported by version 0\.1\.0\. Export it anew"):
             model.latents(asked)

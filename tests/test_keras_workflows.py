@@ -160,7 +160,7 @@ def test_hdf5_is_refused_with_what_to_do(tmp_path, name):
 
 
 def test_export_takes_what_keras_takes(tmp_path, capsys):
-    model = tj.VAE(small_modalities("x"), 3)
+    model = tj.VAE(small_modalities("v"), 3)
     first = model.export(tmp_path / "model", format="tf_saved_model", verbose=True)
     assert str(first) in capsys.readouterr().out
     assert model.export(tmp_path / "model", "tf_saved_model", False, num_samples=3).name == "2"

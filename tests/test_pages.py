@@ -227,8 +227,7 @@ def test_the_table_of_commands_has_every_verb(capsys):
 
 @pytest.mark.parametrize("line", _table_of_commands())
 def test_the_table_of_commands_is_understood(line, monkeypatch, capsys):
-    if line.split()[0] not in _verbs(capsys):
-        pytest.skip("this command has no such verb")
+    assert line.split()[0] in _verbs(capsys)
     _assert_parses(shlex.split(line), monkeypatch)
 
 

@@ -58,7 +58,15 @@ def test_kubernetes_objects_fit_together():
     assert all(worker.model_copy(update={"run_dir": chief.run_dir}) == chief for worker in workers)
 
 
-@pytest.mark.parametrize("line", re.findall(r"^ +(TF_CONFIG=.*)$", TEXT, re.MULTILINE))
+COMMANDS = re.findall(r"^ +(TF_CONFIG=.*)$", TEXT, re.MULTILINE)
+
+
+def test_each_host_has_its_command():
+    configs = [json.loads(shlex.split(line)[0].removeprefix("TF_CONFIG=")) for line in COMMANDS]
+    assert [config["task"]["index"] for config in configs] == [0, 1]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
 def test_commands_for_hosts(line, monkeypatch):
     assignment, program, verb, *options = shlex.split(line)
     monkeypatch.setenv("TF_CONFIG", assignment.removeprefix("TF_CONFIG="))

@@ -4,7 +4,6 @@ import functools
 import itertools
 
 import exported
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,59 +13,39 @@ import tf_jmvae as tj
 from tf_jmvae.random.seeds import split as split_seeds
 from tf_jmvae.registry import MODELS
 
-ROWS, STEPS = 3, 2
-
-# What each registered kind is tried with: its modalities, and options. x and r are images, w is a label, a attributes.
-KINDS = {
-    "vae": ("r", {}),
-    "jmvae": ("xr", {}),
-    "jmvae-kl": ("ra", {}),
-    "hierarchical-jmvae": ("ra", {"layer_encoder": tj.networks.mlp([8]), "layer_prior": tj.networks.mlp([8])}),
-    "cvae": ("xw", {"target": "x"}),
-    "cmma": ("xaw", {"target": ["x", "a"]}),
-    "jmvae-kl-gan": ("ra", {"image": "r", "discriminator": tj.networks.mlp([8])}),
-}
+ROWS = 3
 
 
 def test_every_registered_kind_is_among_them():
-    assert sorted(KINDS) == MODELS.names()
+    assert {cls for cls, *_ in exported.KINDS.values()} == {MODELS.get(name) for name in MODELS.names()}
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def case(request, tmp_path_factory):
+@pytest.fixture(scope="module", params=exported.KINDS)
+def case(request, exports, tmp_path_factory):
     """The model, what it is asked, and where it is: in memory, in a file, exported, and served."""
     with exported.optimizers(request.param in exported.OPTIMIZED):
-        case = Case(request.param, tmp_path_factory.mktemp("interface"))
+        case = Case(request.param, exports(request.param), tmp_path_factory.mktemp("interface"))
         with ServingStub({"served": {1: case.version}}) as stub:
             case.stub = stub
             yield case
 
 
 class Case:
-    def __init__(self, kind, folder):
-        names, options = KINDS[kind]
-        keras.utils.set_random_seed(7)
-        self.folder, self._opened = folder, {}
-        self.model = MODELS.get(kind)(_modalities(names), 4, iterated_sampling=STEPS, **options)
-        for name in self.model.standardizations:
-            shape, random = self.model.modalities[name].event_shape, np.random.default_rng(1)
-            self.model.set_statistics(name, random.uniform(90, 150, shape), random.uniform(40, 70, shape))
-        for variable in self.model.trainable_weights:  # biases too: what is left out anywhere shows
-            variable.assign_add(keras.random.normal(variable.shape, stddev=0.2))
+    def __init__(self, kind, version, folder):
+        self.version, self.folder, self._opened = version, folder, {}
+        self.options = exported.KINDS[kind][-1]
+        self.model = exported.make(kind, iterated_sampling=self.options.get("num_steps", 1))
         self.levels = {
             name: np.random.default_rng(2).integers(0, 256, (ROWS, *modality.event_shape)).astype(np.uint8)
             for name, modality in self.model.modalities.items()
             if modality.spec.is_image
         }
-        values = exported.batch("w", ROWS) | {"a": np.random.default_rng(3).normal(size=(ROWS, 4)).astype(np.float32)}
         scaled = {name: levels / np.float32(255) for name, levels in self.levels.items() if name == "x"}
         raw = {name: levels for name, levels in self.levels.items() if name == "r"}
-        standardised = self.model.preprocess(raw) if raw else {}
-        values |= scaled | {name: value.numpy() for name, value in standardised.items()}
-        self.values = {name: values[name] for name in names}
+        standardised = {name: value.numpy() for name, value in self.model.preprocess(raw).items()} if raw else {}
+        self.values = exported.batch(self.model.modalities, ROWS) | scaled | standardised
         self.png = {name: [_encoded(image) for image in levels] for name, levels in self.levels.items()}
         self.model.save(folder / "model.keras")
-        self.version = self.model.export(folder / "exported", num_samples=10)
 
     def opened(self, way):
         """The model, opened once in each of the ways."""
@@ -77,7 +56,7 @@ class Case:
             "rest": f"{self.stub.rest}/v1/models/served/versions/1",
         }
         if way not in self._opened:
-            self._opened[way] = tj.open_model(handles[way], **({"num_samples": 10} if way == "keras" else {}))
+            self._opened[way] = tj.open_model(handles[way])
         return self._opened[way]
 
     @functools.cached_property
@@ -86,10 +65,11 @@ class Case:
         return [answer(self.model) for _, _, answer in self.questions()]
 
     def subsets(self):
-        """Everything that the model starts from."""
+        """Everything that the model starts from, of what was exported."""
         names = list(self.values)
-        every = (subset for size in range(1, len(names) + 1) for subset in itertools.combinations(names, size))
-        return [subset for subset in every if self.model.has_posterior(subset)]
+        every = [subset for size in range(1, len(names) + 1) for subset in itertools.combinations(names, size)]
+        exported_ones = [*map(tuple, self.options.get("observed", every)), tuple(names)]
+        return [subset for subset in every if subset in exported_ones and self.model.has_posterior(subset)]
 
     def questions(self):
         """`(words, a function of an opened model, a function of the Keras model)` for every verb."""
@@ -103,7 +83,7 @@ class Case:
         yield (
             "log_likelihood",
             lambda m: {"": m.log_likelihood(self.values, seed=6)},
-            lambda m: {"": exported.log_likelihood(m, self.values, _row_seeds(6, ROWS), 10, 5)},
+            lambda m: {"": exported.log_likelihood(m, self.values, _row_seeds(6, ROWS))},
         )
         if not spec.conditions:
             yield "sample", lambda m: m.sample(4, seed=8), lambda m: m.sample(4, seed=_row_seeds(8, 4))
@@ -167,21 +147,6 @@ class Case:
         changed[:, [0, 3]] = -2, 1
         means = [model.generate({"a": a}, targets=["r"], latent="mean", seed=seed)["r"] for a in (changed, seen)]
         return {"image": (image["r"] + means[0] - means[1])[0], "attributes": seen[0]}
-
-
-def _modality(shape, likelihood, **options):
-    return tj.Modality(shape, likelihood, encoder=tj.networks.mlp([8]), decoder=tj.networks.mlp([8]), **options)
-
-
-def _modalities(names):
-    gaussian = tj.heads.Gaussian(variance=1.0)
-    known = {
-        "x": lambda: _modality((6, 6, 1), "bernoulli"),
-        "r": lambda: _modality((6, 8, 3), gaussian, standardized=True),
-        "w": lambda: _modality((3,), "categorical"),
-        "a": lambda: _modality((4,), gaussian, entry_names=("Bald", "Eyeglasses", "Smiling", "Male")),
-    }
-    return {name: known[name]() for name in names}
 
 
 def _encoded(image):

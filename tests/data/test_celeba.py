@@ -12,6 +12,7 @@ import zipfile
 import celeba_folder
 import numpy as np
 import pytest
+import requirements
 from PIL import Image
 
 from tf_jmvae import images
@@ -501,7 +502,7 @@ def test_without_a_network_the_error_says_what_to_do(read, cache, monkeypatch):
 def real_folder(tmp_path_factory):
     """Every 360th image of CelebA's subset: 40 of them, by links, with their rows of the lists."""
     if not (CELEBA_FOLDER / "list_attr_celeba.txt").is_file():
-        pytest.skip(f"CelebA is not in {CELEBA_FOLDER}")
+        requirements.skip("celeba", f"CelebA is not in {CELEBA_FOLDER}")
     folder = tmp_path_factory.mktemp("real")
     (folder / "img_align_celeba").mkdir()
     _, header, *rows = (CELEBA_FOLDER / "list_attr_celeba.txt").read_text().splitlines()

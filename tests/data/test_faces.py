@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import requirements
 from PIL import Image
 
 from tf_jmvae.data.celeba import faces
@@ -15,7 +16,7 @@ CELEBA_IMAGES = pathlib.Path(__file__).resolve().parents[2].parent / "shared/dat
 @pytest.fixture(scope="module")
 def photographs():
     if not CELEBA_IMAGES.is_dir():
-        pytest.skip(f"CelebA's images are not in {CELEBA_IMAGES}")
+        requirements.skip("celeba", f"CelebA's images are not in {CELEBA_IMAGES}")
     return [Image.open(path).convert("RGB") for path in sorted(CELEBA_IMAGES.iterdir())[:40]]
 
 

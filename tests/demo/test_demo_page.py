@@ -12,6 +12,7 @@ import time
 import urllib.parse
 
 import pytest
+import requirements
 
 from tf_jmvae import demo
 
@@ -43,9 +44,7 @@ def _missing():
 def server(tmp_path_factory):
     """The address of the pre-trained model's page, as the command line starts it."""
     if missing := _missing():
-        if os.environ.get("TF_JMVAE_REQUIRE_BROWSER"):
-            pytest.fail(f"$TF_JMVAE_REQUIRE_BROWSER is set, but there is no {missing}")
-        pytest.skip(f"needs a browser and Gradio, and there is no {missing}")
+        requirements.skip("browser", f"a browser and Gradio are needed, and there is no {missing}")
     folder = tmp_path_factory.mktemp("temporary")
     environment = {**os.environ, "TMPDIR": str(folder), "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-c", SERVER, str(folder / "connections")]

@@ -38,7 +38,7 @@ def modalities(names):
         "w": lambda: _modality((3,), "categorical"),
         "c": lambda: _modality((5,), "counts"),
         "v": lambda: _modality((2,), "laplace"),
-        "a": lambda: _modality((2,), "gaussian", entry_names=("Bald", "Male")),
+        "a": lambda: _modality((4,), "gaussian", entry_names=("Bald", "Eyeglasses", "Smiling", "Male")),
     }
     return {name: known[name]() for name in names}
 
@@ -51,7 +51,7 @@ def batch(names, size, seed=0):
         "w": np.eye(3)[random.integers(0, 3, size)],
         "c": random.poisson(1.0, (size, 5)),
         "v": random.normal(size=(size, 2)),
-        "a": random.normal(size=(size, 2)),
+        "a": random.normal(size=(size, 4)),
     }
     return {name: known[name].astype(np.float32) for name in names}
 
@@ -83,11 +83,14 @@ def optimizers(work):
         tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
 
 
-def make(kind):
-    """The model, the same one at every call."""
+def make(kind, **more):
+    """The model, the same one at every call; its biases are not zero, so that one left out shows."""
     keras.utils.set_random_seed(7)
     cls, names, options, _ = KINDS[kind]
-    model = cls(modalities(names), 4, **options)
+    model = cls(modalities(names), 4, **options, **more)
+    for variable in model.trainable_weights:
+        if len(variable.shape) == 1:
+            variable.assign(keras.random.normal(variable.shape, stddev=0.2))
     for name in model.standardizations:
         shape = model.modalities[name].event_shape
         random = np.random.default_rng(1)

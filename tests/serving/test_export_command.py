@@ -16,7 +16,7 @@ def run_dir(tmp_path):
     """What a finished run leaves."""
     folder = tmp_path / "my-run"
     folder.mkdir()
-    exported.make("jmvae").save(folder / "model.keras")
+    exported.tj.JMVAE(exported.modalities("wv"), 2).save(folder / "model.keras")
     (folder / "config.json").write_text(json.dumps(CONFIG | {"commit": "abc", "versions": {}}))
     (folder / "metrics.json").write_text('{"elbo": -3.5}')
     return folder

@@ -1,5 +1,7 @@
 """What a graph would do is known before it is loaded, wherever in it an op hides."""
 
+import os
+import tempfile
 from pathlib import Path
 
 import graph_checks
@@ -84,12 +86,22 @@ def _to_string(x):
     return tf.strings.as_string(tf.reduce_sum(x))
 
 
+NEVER = f"{tempfile.gettempdir()}/never-{os.getpid()}"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_run():
+    """What the graphs here would write is not there, whatever was saved and inspected."""
+    yield
+    assert not [path for path in Path(NEVER).parent.iterdir() if path.name.startswith(Path(NEVER).name)]
+
+
 UNSAFE = {
     "EagerPyFunc": lambda x: tf.py_function(lambda y: y, [x], tf.float32),
     "PyFunc": lambda x: tf.numpy_function(lambda y: y, [x], tf.float32),
     "PyFuncStateless": lambda x: tf.numpy_function(lambda y: y, [x], tf.float32, stateful=False),
     "ReadFile": lambda x: tf.io.read_file("/etc/passwd"),
-    "WriteFile": lambda x: tf.io.write_file("/tmp/never", _to_string(x)),
+    "WriteFile": lambda x: tf.io.write_file(NEVER, _to_string(x)),
     "MatchingFiles": lambda x: tf.io.matching_files("/*"),
     "TextLineDataset": lambda x: tf.data.TextLineDataset("/etc/passwd").reduce("", lambda a, b: a + b),
     "TFRecordDatasetV2": lambda x: tf.raw_ops.TFRecordDatasetV2(
@@ -97,22 +109,22 @@ UNSAFE = {
     ),
     "FixedLengthRecordDatasetV2": lambda x: tf.data.FixedLengthRecordDataset("a", 1).reduce("", lambda a, b: a + b),
     "MatchingFilesDataset": lambda x: tf.raw_ops.MatchingFilesDataset(patterns=["/*"]),
-    "CacheDatasetV2": lambda x: tf.data.Dataset.range(2).cache("/tmp/never").reduce(np.int64(0), lambda a, b: a + b),
+    "CacheDatasetV2": lambda x: tf.data.Dataset.range(2).cache(NEVER).reduce(np.int64(0), lambda a, b: a + b),
     "SaveDatasetV2": lambda x: tf.raw_ops.SaveDatasetV2(
-        input_dataset=tf.data.Dataset.range(1)._variant_tensor, path="/tmp/never", shard_func_other_args=[],
+        input_dataset=tf.data.Dataset.range(1)._variant_tensor, path=NEVER, shard_func_other_args=[],
         shard_func=tf.function(lambda y: tf.constant(0, tf.int64)).get_concrete_function(tf.TensorSpec([], tf.int64)),
         output_types=[tf.int64], output_shapes=[[]],
     ),
     "WholeFileReaderV2": lambda x: tf.raw_ops.ReaderNumRecordsProducedV2(reader_handle=tf.raw_ops.WholeFileReaderV2()),
-    "PrintV2": lambda x: tf.print(x, output_stream="file:///tmp/never"),
+    "PrintV2": lambda x: tf.print(x, output_stream=f"file://{NEVER}"),
     "CreateSummaryFileWriter": lambda x: tf.raw_ops.CreateSummaryFileWriter(
-        writer=tf.raw_ops.SummaryWriter(), logdir="/tmp/never", max_queue=1, flush_millis=1, filename_suffix=""
+        writer=tf.raw_ops.SummaryWriter(), logdir=NEVER, max_queue=1, flush_millis=1, filename_suffix=""
     ),
-    "DebugIdentity": lambda x: tf.raw_ops.DebugIdentity(input=x, debug_urls=["file:///tmp/never"]),
+    "DebugIdentity": lambda x: tf.raw_ops.DebugIdentity(input=x, debug_urls=[f"file://{NEVER}"]),
     "DebugIdentityV2": lambda x: tf.raw_ops.DebugIdentityV2(input=x, debug_urls=["grpc://127.0.0.1:1"]),
     "ImmutableConst": lambda x: tf.raw_ops.ImmutableConst(dtype=tf.uint8, shape=[4], memory_region_name="/etc/passwd"),
     "SaveV2": lambda x: tf.raw_ops.SaveV2(
-        prefix="/tmp/never", tensor_names=["x"], shape_and_slices=[""], tensors=[x]
+        prefix=NEVER, tensor_names=["x"], shape_and_slices=[""], tensors=[x]
     ),
     "RestoreV2": lambda x: tf.raw_ops.RestoreV2(
         prefix="a", tensor_names=["x"], shape_and_slices=[""], dtypes=[tf.float32]
@@ -416,7 +428,3 @@ def test_a_second_graph_beside_the_one_that_is_read_is_refused(copy, name):
     (copy / name).write_bytes(b"")
     with pytest.raises(ValueError, match=rf"has a {name}, which TensorFlow may load in place of"):
         inspection.unsafe_ops(copy)
-
-
-def test_nothing_is_run_or_written():
-    assert not Path("/tmp/never").exists()

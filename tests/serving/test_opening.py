@@ -18,31 +18,31 @@ LABEL = {"w": np.eye(3, dtype=np.float32)}
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory):
+def places(exports, tmp_path_factory):
     """The same model in every form."""
     folder, model = tmp_path_factory.mktemp("places"), exported.make("jmvae_kl")
     (folder / "run").mkdir()
     model.save(folder / "run" / "model.keras")
     model.save(folder / "other.keras")
-    version = model.export(folder / "small", num_samples=4)
-    archive = shutil.make_archive(str(folder / "small"), "gztar", folder, "small")
+    version = exports("jmvae_kl")
+    archive = shutil.make_archive(str(folder / "jmvae_kl"), "gztar", version.parent.parent, "jmvae_kl")
     (folder / "empty").mkdir()
     (folder / "text.txt").write_text("no model")
     (folder / "broken.keras").write_text("no model")
     keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)]).save(folder / "sequential.keras")
-    with ServingStub({"small": {1: version}}) as stub:
+    with ServingStub({"jmvae_kl": {1: version}}) as stub:
         yield (
             {
                 "model": model,
                 "run": folder / "run",
                 "keras": folder / "run" / "model.keras",
                 "other keras": str(folder / "other.keras"),
-                "folder": folder / "small",
+                "folder": version.parent,
                 "version": str(version),
                 "archive": archive,
-                "grpc": f"grpc://{stub.grpc}/v1/models/small",
-                "http": f"{stub.rest}/v1/models/small",
-                "http of a version": f"{stub.rest}/v1/models/small/versions/1",
+                "grpc": f"grpc://{stub.grpc}/v1/models/jmvae_kl",
+                "http": f"{stub.rest}/v1/models/jmvae_kl",
+                "http of a version": f"{stub.rest}/v1/models/jmvae_kl/versions/1",
             },
             folder,
         )
@@ -53,12 +53,12 @@ KINDS = {
     "run": (LiveModel, "run"),
     "keras": (LiveModel, "run"),
     "other keras": (LiveModel, "other"),
-    "folder": (HubModel, "small"),
-    "version": (HubModel, "small"),
-    "archive": (HubModel, "small"),
-    "grpc": (Client, "small"),
-    "http": (Client, "small"),
-    "http of a version": (Client, "small"),
+    "folder": (HubModel, "jmvae_kl"),
+    "version": (HubModel, "jmvae_kl"),
+    "archive": (HubModel, "jmvae_kl"),
+    "grpc": (Client, "jmvae_kl"),
+    "http": (Client, "jmvae_kl"),
+    "http of a version": (Client, "jmvae_kl"),
 }
 
 
@@ -93,9 +93,9 @@ def test_what_is_no_model_is_a_clear_error(places, handle, error, message):
 def test_an_address_of_no_model_and_of_no_server_say_so(places):
     handles, _ = places
     with pytest.raises(tj.serving.UnknownModelError, match="no model 'large'"):
-        _ = tj.open_model(handles["grpc"].replace("small", "large")).spec
+        _ = tj.open_model(handles["grpc"].replace("jmvae_kl", "large")).spec
     with pytest.raises(tj.serving.UnavailableError, match="does not answer"):
-        _ = tj.open_model("grpc://127.0.0.1:1/v1/models/small").spec
+        _ = tj.open_model("grpc://127.0.0.1:1/v1/models/jmvae_kl").spec
 
 
 def test_iterated_sampling_is_chosen_of_live_models_only(places):

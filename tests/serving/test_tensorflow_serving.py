@@ -16,6 +16,7 @@ import exported
 import numpy as np
 import pytest
 import requests
+import requirements
 import serving_stub
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
@@ -33,11 +34,14 @@ PROTOCOLS = ("grpc", "rest")
 pytestmark = [
     pytest.mark.tfserving,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(
-        SERVER is None,
-        reason="no TF Serving here: put tensorflow_model_server on the PATH or its path into $TENSORFLOW_MODEL_SERVER",
-    ),
 ]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _binary():
+    if SERVER is None:
+        options = "put tensorflow_model_server on the PATH or its path into $TENSORFLOW_MODEL_SERVER"
+        requirements.skip("tfserving", f"there is no TF Serving here: {options}")
 
 
 class Server:

@@ -341,3 +341,44 @@ def test_arrays_are_checked_without_a_copy_as_floats_and_a_memory_map_stays_on_t
     assert kind == "memmap"
     assert float(copied) < 0.5
     assert 1.0 < float(peak) < 4.0  # Keras itself takes two copies
+
+
+@pytest.mark.parametrize("nothing", [None, {}, (), []], ids=repr)
+def test_weights_count_whatever_stands_for_no_targets(nothing):
+    """A row is (modalities, no targets, weight): what weighs nothing must teach nothing."""
+    batch, weights = small_batch(), np.repeat([1.0, 0.0], 6).astype(np.float32)
+    spoilt = {name: np.concatenate([values[:6], values[5::-1]]) for name, values in batch.items()}
+    dataset = [
+        tf.data.Dataset.from_tensors((data, *(() if nothing is None else (nothing,)), weights))
+        if nothing is not None
+        else tf.data.Dataset.from_tensors((data, np.zeros((12, 0), np.float32), weights))
+        for data in (batch, spoilt)
+    ]
+    losses = []
+    for data in dataset:
+        keras.utils.set_random_seed(3)
+        model = tj.JMVAE(small_modalities(), 2)
+        model.compile("sgd")
+        losses.append(model.fit(data, verbose=0).history["loss"][0])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", [[1, 2], (1, 2), [[1, 2]] * 3, np.array([1, 2])], ids=str)
+def test_seeds_may_be_lists(seed):
+    model, observed = tj.JMVAEKL(small_modalities(), 2), {"w": small_batch(size=3)["w"]}
+    found = model.generate(observed, seed=seed)["x"]
+    np.testing.assert_array_equal(found, model.generate(observed, seed=tf.constant(seed))["x"])
+
+
+@pytest.mark.parametrize("seed", [[1], [1, 2, 3], [[1, 2, 3]], [1.5, 2.0], [[[1, 2]]], ["a", "b"]], ids=str)
+def test_lists_that_are_no_seeds_are_refused(seed):
+    with pytest.raises(TypeError, match=r"seed must be whole numbers of shape \[2\] or \[batch, 2\]; got"):
+        tj.JMVAEKL(small_modalities(), 2).generate({"w": small_batch()["w"]}, seed=seed)
+
+
+def test_a_marginal_from_one_modality_alone_says_how_to_have_it():
+    model, batch = tj.JMVAEKL(small_modalities(), 2), {"x": small_batch()["x"]}
+    with pytest.raises(ValueError, match=r"the data lack 'w'\. Pass every modality, or proposal='own'"):
+        tj.evaluation.marginal_log_likelihood(model, batch, modality="x", num_samples=2, verbose=0)
+    found = tj.evaluation.marginal_log_likelihood(model, batch, modality="x", proposal="own", num_samples=2, verbose=0)
+    assert np.isfinite(found.mean)

@@ -270,7 +270,12 @@ class _Rest(http.server.BaseHTTPRequestHandler):
         definitions = self.stub.definitions(spec)
         if name not in definitions:
             raise Refused("INVALID_ARGUMENT", f'Serving signature name: "{name}" not found in signature def')
-        tensors, infos = request["inputs"], definitions[name].inputs
+        infos = definitions[name].inputs
+        if rows := request.get("instances"):  # of rows; the other form is of columns
+            named = isinstance(rows[0], dict) and rows[0].keys() <= infos.keys()
+            tensors = {key: [row[key] for row in rows] for key in rows[0]} if named else rows
+        else:
+            tensors = request["inputs"]
         if not isinstance(tensors, dict):
             (only,) = infos
             tensors = {only: tensors}
@@ -278,6 +283,10 @@ class _Rest(http.server.BaseHTTPRequestHandler):
             raise Refused("INVALID_ARGUMENT", f"Missing named input: {min(missing)} in 'inputs' object.")
         inputs = {key: _read(tensors[key], tf.dtypes.as_dtype(info.dtype)) for key, info in infos.items()}
         outputs = {key: _written(value, key) for key, value in self.stub.predict(spec, inputs).items()}
+        if rows:
+            columns = [json.loads(text) for text in outputs.values()]
+            several = [dict(zip(outputs, row, strict=True)) for row in zip(*columns, strict=True)]
+            return json.dumps({"predictions": columns[0] if len(columns) == 1 else several})
         if len(outputs) == 1:
             (only,) = outputs.values()
             return f'{{\n    "outputs": {only}\n}}'

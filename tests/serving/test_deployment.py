@@ -85,6 +85,8 @@ def test_every_model_is_listed(folder):
         "compose.yaml",
         "models.config",
         "monitoring.txt",
+        "proxy.conf",
+        "proxy.js",
     ]
     config = text_format.Parse((folder / "models.config").read_text(), model_server_config_pb2.ModelServerConfig())
     found = [(entry.name, entry.base_path, entry.model_platform) for entry in config.model_config_list.config]
@@ -284,12 +286,20 @@ def test_monitoring_is_on(folder):
     assert parsed.prometheus_config.path == "/monitoring/prometheus/metrics"
 
 
-def test_compose_is_yaml_with_two_profiles(folder):
+def test_compose_is_yaml_with_a_profile_each(folder):
     yaml = pytest.importorskip("yaml", reason="pyyaml is not installed")
     write_deployment_files(folder)
     services = yaml.safe_load((folder / "compose.yaml").read_text())["services"]
-    assert services.keys() == {"cpu", "gpu"}
+    assert services.keys() == {"cpu", "gpu", "proxy"}
+    proxy = services.pop("proxy")
+    assert (proxy["profiles"], proxy["ports"]) == (["public"], ["8502:8502"])
+    for volume in proxy["volumes"]:
+        assert (folder / volume.split(":")[0]).is_file()
+    (listens,) = re.findall(r"listen (\d+);", (folder / "proxy.conf").read_text())
+    assert proxy["ports"][0].endswith(f":{listens}")
+    (upstream,) = re.findall(r"    server (\w+):8501;", (folder / "proxy.conf").read_text())
     for name, service in services.items():
+        assert service["networks"]["default"]["aliases"] == [upstream]
         assert service["profiles"] == [name]
         assert service["ports"] == ["127.0.0.1:8500:8500", "127.0.0.1:8501:8501"]
         assert service["volumes"] == [{"type": "bind", "source": ".", "target": "/models", "read_only": True}]
@@ -314,6 +324,7 @@ def test_compose_names_nothing_of_this_machine(folder):
     assert re.findall(r"image: (\S+)", text) == [
         "tensorflow/serving:${TF_SERVING_VERSION:-2.19.1}",
         "tensorflow/serving:${TF_SERVING_VERSION:-2.19.1}-gpu",
+        "nginx:1.28",
     ]
     named = set(re.findall(r"=/models/(\S+)", text))
     assert named == {path.name for path in folder.iterdir() if path.suffix in (".txt", ".config")}

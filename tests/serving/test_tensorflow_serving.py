@@ -56,6 +56,7 @@ class Server:
             f"--rest_api_port={self.ports['rest']}",
             f"--model_config_file={folder / 'models.config'}",
             f"--monitoring_config_file={folder / 'monitoring.txt'}",
+            "--grpc_max_threads=256",
             "--file_system_poll_wait_seconds=1",
             *flags,
         ]

@@ -93,7 +93,9 @@ def check_names(modalities: Mapping[str, "Modality"], names: Any, required: Iter
 
 
 def check_no_targets(targets: Any) -> None:
-    """Raises `ValueError` unless there are no targets, or an array of no columns `[N, 0]`."""
+    """Raises `ValueError` unless there are no targets: None, an empty container, or an array of no columns `[N, 0]`."""
+    if isinstance(targets, Mapping | list | tuple) and not targets:
+        return
     if targets is not None and (getattr(targets, "shape", None) or (1,))[-1] != 0:
         raise ValueError("A multimodal VAE has no separate targets: pass every modality in one dict as x, and no y.")
 

@@ -12,7 +12,16 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["explained", "locked", "remove_abandoned", "replace_atomically", "require_room", "write_json", "write_text"]
+__all__ = [
+    "explained",
+    "flush_folder",
+    "locked",
+    "remove_abandoned",
+    "replace_atomically",
+    "require_room",
+    "write_json",
+    "write_text",
+]
 
 _DAY = 24 * 60 * 60  # seconds
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -41,10 +50,19 @@ def replace_atomically(path: str | os.PathLike, write: Callable[[str], Any]) -> 
             with temporary.open("r+b") as file:  # Windows flushes only what may be written
                 os.fsync(file.fileno())
             temporary.replace(path)
+            flush_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
         ending = "".join(f".{suffix}" for suffix in suffixes)
         remove_abandoned(path.parent, rf"{re.escape(name)}~\d+-[0-9a-f]{{8}}~{re.escape(ending)}")
+
+
+def flush_folder(folder: str | os.PathLike) -> None:
+    """Has the disk keep the names in a folder, such as that of what was renamed; where that cannot be had, nothing."""
+    with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+        descriptor = os.open(folder, os.O_RDONLY)
+        stack.callback(os.close, descriptor)
+        os.fsync(descriptor)
 
 
 @contextlib.contextmanager

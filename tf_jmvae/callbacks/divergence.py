@@ -1,4 +1,4 @@
-"""Training that has left the finite numbers: noticed at once, with the term of the bound that did, and undone."""
+"""Training that has left the numbers of any sense: noticed at once, with the term of the bound that did, and undone."""
 
 import math
 import warnings
@@ -11,6 +11,7 @@ import numpy as np
 __all__ = ["StopAtDivergence", "non_finite", "weights_are_finite"]
 
 _SUMS = ("loss", "elbo", "objective")
+_ABSURD = 1e20  # nats per example: no data give so many, and sums and squares of them leave float32
 _ADVICE = (
     "A lower learning rate or gradients clipped by their norm (global_clipnorm of the optimizer) often help; so do "
     "data of a scale near 1."
@@ -18,7 +19,9 @@ _ADVICE = (
 
 
 class StopAtDivergence(keras.callbacks.Callback):
-    """Stops training when the loss or a weight becomes NaN or infinite, says which term did, and undoes the harm.
+    """Stops training when the loss or a weight becomes NaN or infinite, or the loss absurd, and undoes the harm.
+
+    It says which term of the bound did. A loss is absurd from 1e20 nats per example on.
 
     The model gets back the weights of the last epoch after which everything was finite, or those that it had before
     training. An epoch's weights are known to be good when the loss that they give is finite: that of the
@@ -86,17 +89,17 @@ class StopAtDivergence(keras.callbacks.Callback):
 
 
 def non_finite(logs: Mapping[str, Any] | None) -> str | None:
-    """Which terms of the bound are NaN or infinite, as a clause; None if the loss is finite, or not there."""
+    """Which terms of the bound are NaN, infinite or absurd, as a clause; None if the loss is not, or not there."""
     numbers = {name: float(value) for name, value in (logs or {}).items() if value is not None and np.ndim(value) == 0}
-    if math.isfinite(numbers.get("loss", 0.0)):
+    if abs(numbers.get("loss", 0.0)) < _ABSURD:  # which NaN is not
         return None
     terms = {
         name: value
         for name, value in numbers.items()
-        if name not in _SUMS and not name.startswith("val_") and not math.isfinite(value)
+        if name not in _SUMS and not name.startswith("val_") and not abs(value) < _ABSURD
     }
     if not terms:
-        return f"the loss became {_number(numbers['loss'])}, though each of its terms is finite"
+        return f"the loss became {_number(numbers['loss'])}, though none of its terms did"
     return " and ".join(f"{name} became {_number(value)}" for name, value in terms.items())
 
 
@@ -107,4 +110,6 @@ def weights_are_finite(model: keras.Model) -> bool:
 
 
 def _number(value: float) -> str:
+    if math.isfinite(value):
+        return f"{value:.2g}"
     return "NaN" if math.isnan(value) else "infinite"

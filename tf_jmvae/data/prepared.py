@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable
 from typing import TypeVar
 
-from tf_jmvae._utils.files import remove_abandoned
+from tf_jmvae._utils.files import flush_folder, remove_abandoned
 
 __all__ = ["cache_folder", "load_or_prepare"]
 
@@ -70,5 +70,6 @@ def _move(temporary: pathlib.Path, folder: pathlib.Path, load: Callable[[pathlib
         shutil.rmtree(aside, ignore_errors=True)
     try:
         temporary.rename(folder)
+        flush_folder(folder.parent)
     except OSError:
         load(folder)  # another process was faster after all

@@ -17,7 +17,7 @@ References:
   [3] Burda, Grosse and Salakhutdinov, Importance weighted autoencoders, 2016.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -195,6 +195,12 @@ def marginal_log_likelihood(
     seed, num_samples = whole_seed(seed), checks.positive_integer("num_samples", num_samples)
     observed = list(model.modalities) if proposal == "joint" else scored
     iteration = replace(iteration_of(model, iterated_sampling), num_chains=None)
+    missing = [name for name in observed if isinstance(data, Mapping) and name not in data]
+    if missing and proposal == "joint" and model.has_posterior(scored):
+        raise ValueError(
+            f"proposal='joint' draws z from q(z | {', '.join(observed)}), but the data lack {checks.listed(missing)}. "
+            f"Pass every modality, or proposal='own' to draw it from q(z | {', '.join(scored)})."
+        )
     source, settings = _proposal(model, observed, num_samples, iteration)
     sampling = (importance_weights(model, scored, source), num_samples)
     (averages,) = average(model, data, [sampling], seed=seed, max_rows=max_rows, verbose=verbose)

@@ -1,12 +1,21 @@
 """Models in files: Keras's own format, and SavedModels."""
 
+import contextlib
+import json
 import os
 import pathlib
+import zipfile
+from collections.abc import Mapping
 from typing import Any
 
+import h5py
 import keras
+import numpy as np
 
-from tf_jmvae.models.components import parts
+from tf_jmvae._utils.checks import listed
+from tf_jmvae.models.components import parts, places
+
+_STRUCTURE = "structure"  # the key, among a model's own variables, of what its weights belong to
 
 __all__ = ["Saving"]
 
@@ -40,6 +49,37 @@ class Saving:
         self.compile(**keras.saving.deserialize_keras_object(config))
         if not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
+
+    def save_own_variables(self, store: Any) -> None:
+        super().save_own_variables(store)
+        store[_STRUCTURE] = np.frombuffer(json.dumps(self._structure()).encode(), np.uint8)
+
+    def load_own_variables(self, store: Any) -> None:
+        super().load_own_variables({key: store[key] for key in store.keys() if key != _STRUCTURE})  # noqa: SIM118
+
+    def load_weights(self, filepath: str | os.PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:
+        """As Keras's, of a file whose weights belong to a model of the same kind and modalities in the same order.
+
+        Keras knows the networks in a file by their order alone.
+
+        Args:
+          filepath: of a `.weights.h5` or a `.keras` file.
+          skip_mismatch: load what has a place and a shape that fit, whatever the file is of.
+          **kwargs: Keras's other options.
+
+        Raises:
+          ValueError: the weights are of another model; the message says how the two differ.
+        """
+        recorded = None if skip_mismatch else _recorded_structure(pathlib.Path(filepath))
+        own = self._structure()
+        if recorded not in (None, own):
+            raise ValueError(f"{filepath} holds weights of another model: {_difference(recorded, own)}")
+        super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
+
+    def _structure(self) -> dict[str, Any]:
+        """What the model is of, in JSON's types: its kind, its modalities in order, and the place of every layer."""
+        layers = [place for place, *_ in places(self)]
+        return {"kind": type(self).__name__, "modalities": list(self.modalities), "layers": layers}
 
     def save(self, filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
         """As Keras's, to a `.keras` file.
@@ -87,3 +127,36 @@ class Saving:
         if verbose:
             print(f"Exported to {folder}.")
         return folder
+
+
+def _recorded_structure(path: pathlib.Path) -> dict[str, Any] | None:
+    """What a file of weights says that they belong to; None where nothing does, as in one of the first version."""
+    with contextlib.suppress(KeyError, OSError, ValueError, zipfile.BadZipFile), contextlib.ExitStack() as stack:
+        source: Any = path
+        if path.suffix == ".keras":
+            archive = stack.enter_context(zipfile.ZipFile(path))
+            source = stack.enter_context(archive.open("model.weights.h5"))
+        file = stack.enter_context(h5py.File(source))
+        return json.loads(np.asarray(file["vars"][_STRUCTURE]).tobytes())
+    return None
+
+
+def _difference(recorded: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    """Why weights do not belong to a model, and what to do."""
+    if recorded["kind"] != own["kind"]:
+        return (
+            f"of a {recorded['kind']}, but this is a {own['kind']}. Make a model of that kind, or take over single "
+            "networks: their weights by model.networks()."
+        )
+    if recorded["modalities"] != own["modalities"]:
+        return (
+            f"its modalities are {listed(recorded['modalities'])}, in this order, and this model's are "
+            f"{listed(own['modalities'])}. Pass the same modalities in the file's order."
+        )
+    first = next(
+        name
+        for name in [*recorded["layers"], *own["layers"]]
+        if name not in recorded["layers"] or name not in own["layers"]
+    )
+    which = "the file" if first in recorded["layers"] else "this model"
+    return f"only {which} has {first!r}. Make the model with the same options and networks."

@@ -1,6 +1,7 @@
 """Stateless seeds: the same seed gives the same samples, in a graph, under XLA and after reloading."""
 
 import secrets
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -10,14 +11,15 @@ from tf_jmvae.random import row_noise
 __all__ = ["are_by_row", "fold_in", "split", "to_tensor"]
 
 
-def to_tensor(seed: int | tf.Tensor | None) -> tf.Tensor:
+def to_tensor(seed: Any) -> tf.Tensor:
     """Makes a seed for stateless sampling, int32 `[2]`, or one for each row of a batch, `[B, 2]`.
 
-    From an integer from 0 to 2^62 - 1; a tensor or array `[2]` or `[B, 2]`; or None for one that differs every time.
+    From an integer from 0 to 2^62 - 1; a tensor, array or list `[2]` or `[B, 2]`; or None for one that differs every
+    time.
 
     Raises:
       ValueError: if an integer is out of range, or None comes while TensorFlow traces a function.
-      TypeError: if it is neither an integer nor a tensor.
+      TypeError: if it is anything else, or of another shape.
     """
     if seed is None:
         if not tf.executing_eagerly():
@@ -26,8 +28,14 @@ def to_tensor(seed: int | tf.Tensor | None) -> tf.Tensor:
                 "pass a seed, as an int32 tensor of shape [2]."
             )
         seed = secrets.randbits(62)
-    if tf.is_tensor(seed) or isinstance(seed, np.ndarray):
+    if isinstance(seed, list | tuple | np.ndarray):
+        seed = np.asarray(seed)
+        if seed.dtype.kind not in "iu" or seed.ndim not in (1, 2) or seed.shape[-1] != 2:
+            raise TypeError(
+                f"seed must be whole numbers of shape [2] or [batch, 2]; got {seed.dtype}{list(seed.shape)}."
+            )
         seed = tf.convert_to_tensor(seed)
+    if tf.is_tensor(seed):
         return tf.cast(tf.ensure_shape(seed, [2] if seed.shape.rank == 1 else [None, 2]), tf.int32)
     if isinstance(seed, bool) or not hasattr(seed, "__index__"):
         raise TypeError(f"seed must be an integer, a tensor of shape [2] or [batch, 2], or None; got {seed!r}.")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["write_deployment_files"]
 
 MODELS = "models.config"
-_FIXED = ("batching_parameters.txt", "monitoring.txt", "compose.yaml")
+_FIXED = ("batching_parameters.txt", "monitoring.txt", "compose.yaml", "proxy.conf", "proxy.js")
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 # What is written, each file under its name. The health check in compose.yaml asks for every model that models.config
@@ -43,6 +43,7 @@ def write_deployment_files(base_folder: str | os.PathLike, *, seen_as: str = "/m
                     batching_parameters.txt  how requests are joined
                     monitoring.txt           numbers for Prometheus
                     compose.yaml             docker compose --profile cpu up, or gpu
+                    proxy.conf, proxy.js     nginx for callers whom one does not know: --profile public
 
     Args:
       base_folder: Folder that holds the models' folders.

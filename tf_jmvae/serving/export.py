@@ -21,7 +21,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_jmvae._utils.files import explained, remove_abandoned, write_json
+from tf_jmvae._utils.files import explained, flush_folder, remove_abandoned, write_json
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.serving import card, versions, warm_up
@@ -143,7 +143,9 @@ def _publish(temporary: Path, folder: Path, version: int | None) -> Path:
         there = [versions.version_of(path.name) or 0 for path in folder.iterdir()]
         target = folder / str(1 + max(there, default=0) if version is None else version)
         try:
-            return temporary.rename(target)
+            temporary.rename(target)
+            flush_folder(folder)
+            return target
         except OSError as error:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                 raise

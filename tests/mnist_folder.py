@@ -7,21 +7,27 @@ import filelock
 import pytest
 import requirements
 
-from tf_jmvae import data
-
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
 FILES = [f"{split}-{kind}-ubyte.gz" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
 
 
-def prepare(tmp_path_factory):
-    """The folder of tensorflow-datasets with MNIST prepared, once for all workers; skips without the original files."""
+def require():
+    """Skips without the original files."""
     if not all((FOLDER / name).is_file() for name in FILES):
         requirements.skip("mnist", f"the four files of MNIST are not in {FOLDER}")
+
+
+def prepare(tmp_path_factory):
+    """The folder of tensorflow-datasets with MNIST prepared, once for all workers; skips without the original files."""
+    require()
     folder = conftest.shared_folder(tmp_path_factory, "tfds")
     with filelock.FileLock(folder.with_suffix(".lock")), pytest.MonkeyPatch.context() as patch:
         if not list(folder.glob("mnist/*/dataset_info.json")):
             keep_in(folder, patch)
-            data.load("mnist", data_dir=FOLDER)
+            import tensorflow_datasets as tfds
+
+            config = tfds.download.DownloadConfig(manual_dir=FOLDER)
+            tfds.builder("mnist").download_and_prepare(download_config=config)
     return folder
 
 

@@ -140,6 +140,47 @@ def test_other_places_of_the_files_are_known(folder, read, where):
     _assert_same(read(), expected)
 
 
+def _as_kaggle(folder):
+    """Both lists with commas and names of the columns, without the number of rows."""
+    for name, header in (("list_attr_celeba", None), ("list_eval_partition", "image_id,partition")):
+        lines = (folder / f"{name}.txt").read_text().splitlines()
+        if header is None:
+            header, lines = "image_id," + ",".join(lines[1].split()), lines[2:]
+        rows = [",".join(line.split()) for line in lines]
+        (folder / f"{name}.csv").write_text("\n".join([header, *rows]) + "\n")
+        (folder / f"{name}.txt").unlink()
+
+
+def test_kaggles_lists_are_read(folder, read):
+    wanted = read()
+    _as_kaggle(folder)
+    found = read()
+    for name in ("images", "attributes", "partition"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("list_attr_celeba.csv", "Bald,", "", r"list_attr_celeba\.csv, line 1: expected the names of CelebA's 40"),
+        ("list_attr_celeba.csv", "000002.jpg,", "000002.jpg,1,", r"line 3: expected the image's name and 40 values"),
+        (
+            "list_eval_partition.csv",
+            "000002.jpg,0",
+            "000002.jpg,7",
+            r"line 3: expected an image's name and 0 \(train\)",
+        ),
+    ],
+)
+def test_a_wrong_line_of_kaggles_lists_is_named(folder, read, name, old, new, message):
+    _as_kaggle(folder)
+    text = (folder / name).read_text()
+    assert old in text
+    (folder / name).write_text(text.replace(old, new, 1))
+    with pytest.raises(ValueError, match=message):
+        read()
+
+
 def test_the_face_crop_leaves_out_and_counts_images_without_a_face(made, read, capsys):
     result = read(crop="face", verbose=1)
     found = {number: faces.crop_face(Image.open(_image(made[0], number))) for number in range(1, COUNT + 1)}

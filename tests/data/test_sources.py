@@ -8,6 +8,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from tf_jmvae import data
+from tf_jmvae.data import mnist as mnist_module
 
 MNIST_FOLDER, MNIST_FILES = mnist_folder.FOLDER, mnist_folder.FILES
 
@@ -112,18 +113,10 @@ def test_an_unknown_dataset_lists_the_known_ones():
         data.load("cifar")
 
 
-@pytest.fixture(scope="module")
-def tfds_dir(tmp_path_factory):
-    """The folder where tensorflow-datasets keeps the MNIST that it prepared."""
-    folder = mnist_folder.prepare(tmp_path_factory)
-    with pytest.MonkeyPatch.context() as patch:
-        mnist_folder.keep_in(folder, patch)
-        yield folder
-
-
 @pytest.fixture
 def damaged_folder(tmp_path):
     """A copy of the MNIST folder, and whichever file is named put aside to be replaced."""
+    mnist_folder.require()
 
     def copied(without):
         for name in MNIST_FILES:
@@ -134,30 +127,17 @@ def damaged_folder(tmp_path):
     return copied
 
 
-@pytest.fixture
-def nothing_is_written(tfds_dir, tmp_path_factory):
-    """Sends tensorflow-datasets to an empty folder that must still be empty after the test."""
-    folder = tmp_path_factory.mktemp("untouched")
-    with pytest.MonkeyPatch.context() as patch:
-        mnist_folder.keep_in(folder, patch)
-        yield
-    assert list(folder.iterdir()) == []
-
-
-@pytest.mark.usefixtures("nothing_is_written")
 def test_a_missing_file_is_named(damaged_folder):
     folder = damaged_folder(without="t10k-labels-idx1-ubyte.gz")
-    with pytest.raises(FileNotFoundError, match=r"lacks t10k-labels-idx1-ubyte\.gz\. Expected the four original files"):
+    with pytest.raises(FileNotFoundError, match=r"lacks t10k-labels-idx1-ubyte\. Expected the four original files"):
         data.load("mnist", data_dir=folder)
 
 
-@pytest.mark.usefixtures("nothing_is_written")
 def test_a_folder_that_does_not_exist_lacks_every_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere lacks train-images.*, train-labels.*, t10k-images.*, t10k"):
         data.load("mnist", data_dir=tmp_path / "nowhere")
 
 
-@pytest.mark.usefixtures("nothing_is_written")
 def test_a_truncated_file_is_named(damaged_folder):
     name = "t10k-images-idx3-ubyte.gz"
     folder = damaged_folder(without=name)
@@ -166,7 +146,6 @@ def test_a_truncated_file_is_named(damaged_folder):
         data.load("mnist", data_dir=folder)
 
 
-@pytest.mark.usefixtures("nothing_is_written")
 def test_a_file_that_is_no_gzip_is_named(damaged_folder):
     name = "train-labels-idx1-ubyte.gz"
     folder = damaged_folder(without=name)
@@ -175,7 +154,6 @@ def test_a_file_that_is_no_gzip_is_named(damaged_folder):
         data.load("mnist", data_dir=folder)
 
 
-@pytest.mark.usefixtures("nothing_is_written")
 def test_a_file_of_the_wrong_size_is_named(damaged_folder):
     name = "t10k-labels-idx1-ubyte.gz"
     folder = damaged_folder(without=name)
@@ -187,7 +165,8 @@ def test_a_file_of_the_wrong_size_is_named(damaged_folder):
 
 @pytest.fixture(scope="module")
 def original_mnist():
-    """`(images, labels)` of both splits, read without tensorflow-datasets."""
+    """`(images, labels)` of both splits, read without the package."""
+    mnist_folder.require()
 
     def read(split):
         images, labels = (
@@ -200,13 +179,13 @@ def original_mnist():
 
 
 @pytest.fixture(scope="module")
-def mnist(tfds_dir):
+def mnist():
+    mnist_folder.require()
     return data.load("mnist", data_dir=MNIST_FOLDER)
 
 
 @pytest.fixture(scope="module")
 def mnist_of_the_paper(mnist):
-    """Loaded after `mnist`, so from the prepared copy."""
     return data.load("mnist", data_dir=MNIST_FOLDER, train_size=50_000)
 
 
@@ -216,7 +195,8 @@ def test_mnist_training_examples_are_those_of_the_files(mnist, original_mnist):
     assert images.dtype == np.float32
     as_bytes = np.rint(images * 255).astype(np.uint8)
     np.testing.assert_array_equal(images, as_bytes.astype(np.float32) / 255)
-    assert _as_multiset(as_bytes, labels) == _as_multiset(*original_mnist[0])
+    np.testing.assert_array_equal(as_bytes[..., 0], original_mnist[0][0])
+    np.testing.assert_array_equal(labels, original_mnist[0][1])
     np.testing.assert_array_equal(mnist.train["w"], np.eye(10)[labels])
     assert mnist.binarize == ("x",)
 
@@ -248,3 +228,76 @@ def test_mnist_train_batches_are_binarised_and_labelled(mnist):
     batch = next(iter(mnist.train_batches(1000)))
     assert set(np.unique(batch["x"])) == {0.0, 1.0}
     np.testing.assert_array_equal(batch["w"].numpy().sum(axis=-1), np.ones(1000))
+
+
+def test_mnist_as_tensorflow_datasets_has_it_is_the_same_examples_in_another_order(mnist, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        mnist_folder.keep_in(mnist_folder.prepare(tmp_path_factory), patch)
+        prepared = data.load("mnist")
+    for name in ("train", "test"):
+        found, wanted = getattr(prepared, name), getattr(mnist, name)
+        np.testing.assert_array_equal(found["w"].sum(axis=0), wanted["w"].sum(axis=0))
+    images, labels = (np.rint(split["x"] * 255).astype(np.uint8) for split in (prepared.train, mnist.train))
+    examples = [
+        _as_multiset(images, source.train["w"].argmax(-1)) for images, source in ((images, prepared), (labels, mnist))
+    ]
+    assert examples[0] == examples[1]
+
+
+def _unpacked(folder, original, rename=lambda name: name):
+    """The original files, small enough to be written anew, under other names."""
+    for name in MNIST_FILES:
+        path = folder / rename(name.removesuffix(".gz"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.decompress((MNIST_FOLDER / name).read_bytes()))
+
+
+LAYOUTS = {
+    "unpacked": lambda name: name,
+    "torchvision": lambda name: f"MNIST/raw/{name}",
+    "kaggle": lambda name: name.replace("-idx", ".idx"),
+    "kaggle's folders": lambda name: f"{name}/{name}",
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_mnist_is_read_as_people_have_it_and_nothing_is_written(tmp_path, original_mnist, layout):
+    _unpacked(tmp_path, original_mnist, LAYOUTS[layout])
+    before = sorted(tmp_path.rglob("*"))
+    (train, train_labels), (test, test_labels) = mnist_module.read(tmp_path)
+    assert sorted(tmp_path.rglob("*")) == before
+    for found, wanted in ((train, original_mnist[0][0]), (test, original_mnist[1][0])):
+        np.testing.assert_array_equal(np.rint(found[..., 0] * 255), wanted)
+    np.testing.assert_array_equal(train_labels, original_mnist[0][1])
+    np.testing.assert_array_equal(test_labels, original_mnist[1][1])
+
+
+def _archive(path, original, **changes):
+    (x_train, y_train), (x_test, y_test) = original
+    np.savez(path, **{"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test, **changes})
+
+
+@pytest.mark.parametrize("by", ["folder", "file"])
+def test_mnist_is_read_from_keras_archive(tmp_path, original_mnist, by):
+    _archive(tmp_path / "mnist.npz", original_mnist)
+    (train, labels), _ = mnist_module.read(tmp_path if by == "folder" else tmp_path / "mnist.npz")
+    np.testing.assert_array_equal(np.rint(train[..., 0] * 255), original_mnist[0][0])
+    np.testing.assert_array_equal(labels, original_mnist[0][1])
+
+
+def test_an_archive_that_is_not_mnists_is_named(tmp_path, original_mnist):
+    _archive(tmp_path / "mnist.npz", original_mnist, y_test=np.zeros(3, np.uint8))
+    with pytest.raises(OSError, match=r"mnist\.npz holds arrays of shapes .*\(3,\)\], not MNIST's"):
+        mnist_module.read(tmp_path)
+    (tmp_path / "mnist.npz").write_bytes(b"PK no archive")
+    with pytest.raises(OSError, match=r"mnist\.npz is damaged, or lacks one of x_train"):
+        mnist_module.read(tmp_path)
+
+
+def test_a_file_of_another_dataset_of_the_same_size_is_named(damaged_folder):
+    name = "t10k-labels-idx1-ubyte"
+    folder = damaged_folder(without=f"{name}.gz")
+    content = gzip.decompress((MNIST_FOLDER / f"{name}.gz").read_bytes())
+    (folder / name).write_bytes(b"\0\0\x0d" + content[3:])
+    with pytest.raises(OSError, match=f"{name} does not begin as MNIST's file of 10000 bytes"):
+        data.load("mnist", data_dir=folder)

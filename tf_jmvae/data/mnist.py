@@ -1,8 +1,10 @@
-"""MNIST by tensorflow-datasets: downloaded, or from a folder with the four original files."""
+"""MNIST: downloaded by tensorflow-datasets, or read from files as people have them."""
 
 import gzip
+import math
 import os
 import pathlib
+import zipfile
 import zlib
 
 import numpy as np
@@ -14,14 +16,17 @@ from tf_jmvae.registry import DATASETS
 
 __all__ = ["FILES", "mnist", "read"]
 
-# Name and uncompressed size in bytes: a header, then one byte per pixel or label.
+# The original files, and the shape of what each holds after its header: one byte per pixel or label.
 FILES = {
-    "train-images-idx3-ubyte.gz": 16 + 60_000 * 28 * 28,
-    "train-labels-idx1-ubyte.gz": 8 + 60_000,
-    "t10k-images-idx3-ubyte.gz": 16 + 10_000 * 28 * 28,
-    "t10k-labels-idx1-ubyte.gz": 8 + 10_000,
+    "train-images-idx3-ubyte": (60_000, 28, 28),
+    "train-labels-idx1-ubyte": (60_000,),
+    "t10k-images-idx3-ubyte": (10_000, 28, 28),
+    "t10k-labels-idx1-ubyte": (10_000,),
 }
 
+_FOLDERS = ("", "raw", "MNIST/raw")  # the last two as torchvision unpacks them
+_ARCHIVE = "mnist.npz"
+_ARRAYS = ("x_train", "y_train", "x_test", "y_test")  # in Keras's archive, in the order of the files
 _BINARIZE_SEED = 0
 
 Split = tuple[np.ndarray, np.ndarray]
@@ -39,46 +44,86 @@ def mnist(data_dir: str | os.PathLike | None = None) -> Source:
 def read(data_dir: str | os.PathLike | None = None) -> tuple[Split, Split]:
     """Train and test images `[N, 28, 28, 1]` in [0, 1], each with its labels `[N]`.
 
-    The prepared copy is kept where tensorflow-datasets keeps all of them
-    (`~/tensorflow_datasets`, or the environment variable TFDS_DATA_DIR).
+    Args:
+      data_dir: a folder with the four original files, packed (`.gz`) or not, as downloaded, from Kaggle or as
+        torchvision keeps them; or with Keras's `mnist.npz`; or the path of such a file. It is read as it is, and
+        nothing is written. By default tensorflow-datasets downloads MNIST, once, and keeps it in
+        `~/tensorflow_datasets`, or where the environment variable TFDS_DATA_DIR says; the examples are the same in
+        another order.
 
     Raises:
       FileNotFoundError: `data_dir` lacks a file.
-      ImportError: tensorflow-datasets is missing, which comes with the extra `data`.
+      ImportError: nothing is given and tensorflow-datasets is missing, which comes with the extra `data`.
       OSError: a file is damaged, or there is neither a folder nor a network.
     """
+    x_train, w_train, x_test, w_test = _downloaded() if data_dir is None else _from_files(pathlib.Path(data_dir))
+    x_train, x_test = (x.reshape(-1, 28, 28, 1).astype(np.float32) / 255.0 for x in (x_train, x_test))
+    return (x_train, w_train), (x_test, w_test)
+
+
+def _downloaded() -> list[np.ndarray]:
     with extra("data", "The dataset mnist"):
         import tensorflow_datasets as tfds
 
-    config = None
-    if data_dir is not None:
-        folder = pathlib.Path(data_dir)
-        _check_files(folder)
-        config = tfds.download.DownloadConfig(manual_dir=folder.resolve())
     builder = tfds.builder("mnist")
     try:
-        builder.download_and_prepare(download_config=config)
+        builder.download_and_prepare()
     except Exception as error:
         raise OSError(
             f"tensorflow-datasets could not prepare MNIST ({type(error).__name__}: {error}). Without a network, pass "
             f"a folder that holds the four original files ({', '.join(FILES)}) as the data dir."
         ) from error
     splits = (builder.as_dataset(split=split, batch_size=-1) for split in ("train", "test"))
-    return tuple((split["image"].numpy().astype(np.float32) / 255.0, split["label"].numpy()) for split in splits)
+    return [split[key].numpy() for split in splits for key in ("image", "label")]
 
 
-def _check_files(folder: pathlib.Path) -> None:
-    """tensorflow-datasets would try to download what is missing, and says little of what is truncated."""
-    if missing := [name for name in FILES if not (folder / name).is_file()]:
+def _from_files(place: pathlib.Path) -> list[np.ndarray]:
+    """Images and labels of both splits, uint8, from the original files or from Keras's archive."""
+    archive = place if place.suffix == ".npz" else place / _ARCHIVE
+    found = {name: _find(place, name) for name in FILES}
+    missing = [name for name, path in found.items() if path is None]
+    if missing and archive.is_file():
+        return _from_archive(archive)
+    if missing:
         raise FileNotFoundError(
-            f"The MNIST folder {folder} lacks {', '.join(missing)}. "
-            f"Expected the four original files: {', '.join(FILES)}."
+            f"The MNIST folder {place} lacks {', '.join(missing)}. Expected the four original files, "
+            f"{', '.join(FILES)}, each as it is or packed (.gz), or {_ARCHIVE}."
         )
-    for name, expected in FILES.items():
-        try:
-            with gzip.open(folder / name) as file:
-                size = len(file.read())
-        except (OSError, EOFError, zlib.error) as error:
-            raise OSError(f"{folder / name} is damaged or truncated ({error}). Fetch it again.") from error
-        if size != expected:
-            raise OSError(f"{folder / name} should unpack to {expected} bytes, but has {size}. Fetch it again.")
+    return [_content(found[name], shape) for name, shape in FILES.items()]
+
+
+def _find(folder: pathlib.Path, name: str) -> pathlib.Path | None:
+    """Where a file is: under its name or Kaggle's, packed or not; a folder may have its name, too."""
+    names = [name, name.replace("-idx", ".idx")]
+    places = (folder / sub / one for sub in _FOLDERS for one in (*names, *(f"{name}/{same}" for same in names)))
+    candidates = (path.with_name(path.name + suffix) for path in places for suffix in ("", ".gz"))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _content(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
+    """What a file of the IDX format holds: after two zeros, a type and the rank, the sizes of the axes, big-endian."""
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            content = file.read()
+    except (OSError, EOFError, zlib.error) as error:
+        raise OSError(f"{path} is damaged or truncated ({error}). Fetch it again.") from error
+    header = bytes([0, 0, 8, len(shape)]) + np.array(shape, ">u4").tobytes()
+    expected = len(header) + math.prod(shape)
+    if len(content) != expected:
+        raise OSError(f"{path} should unpack to {expected} bytes, but has {len(content)}. Fetch it again.")
+    if not content.startswith(header):
+        raise OSError(f"{path} does not begin as MNIST's file of {'x'.join(map(str, shape))} bytes. Fetch it again.")
+    return np.frombuffer(content, np.uint8, offset=len(header)).reshape(shape)
+
+
+def _from_archive(path: pathlib.Path) -> list[np.ndarray]:
+    """The arrays of Keras's `mnist.npz`."""
+    try:
+        with np.load(path) as arrays:
+            found = [np.asarray(arrays[name], np.uint8) for name in _ARRAYS]
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise OSError(f"{path} is damaged, or lacks one of {', '.join(_ARRAYS)} ({error}). Fetch it again.") from error
+    shapes = [array.shape for array in found]
+    if shapes != list(FILES.values()):
+        raise OSError(f"{path} holds arrays of shapes {shapes}, not MNIST's {list(FILES.values())}. Fetch it again.")
+    return found

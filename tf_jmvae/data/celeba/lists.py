@@ -1,4 +1,4 @@
-"""CelebA's files as people have them on disk: two lists, each line checked, and a folder of images."""
+"""CelebA's files as people have them on disk: two lists, the authors' or Kaggle's, and a folder of images."""
 
 import os
 import pathlib
@@ -23,6 +23,7 @@ PARTITION_LIST = "list_eval_partition.txt"
 _LIST_FOLDERS = ("", "Anno", "Eval")  # the last two as downloaded from the authors
 _IMAGE_FOLDERS = ("img_align_celeba", "Img/img_align_celeba", "img_align_celeba/img_align_celeba", "")
 _SUFFIXES = (".jpg", ".jpeg", ".png")
+_IMAGE_COLUMN = "image_id"  # in Kaggle's lists
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,10 @@ class Files:
     def find(cls, data_dir: str | os.PathLike) -> "Files":
         """Looks where people unpack the download; a `FileNotFoundError` names all that is missing."""
         folder = pathlib.Path(data_dir)
-        candidates = {name: [folder / sub / name for sub in _LIST_FOLDERS] for name in (ATTRIBUTE_LIST, PARTITION_LIST)}
+        candidates = {
+            name: [folder / sub / one for sub in _LIST_FOLDERS for one in (name, name.replace(".txt", ".csv"))]
+            for name in (ATTRIBUTE_LIST, PARTITION_LIST)
+        }
         lists = {name: next((path for path in paths if path.is_file()), None) for name, paths in candidates.items()}
         images, sizes = _first_images(folder)
         missing = [name for name, path in lists.items() if path is None]
@@ -47,8 +51,8 @@ class Files:
         if missing:
             zips = sorted(str(path.relative_to(folder)) for path in folder.glob("**/img_align_celeba.zip"))
             raise FileNotFoundError(
-                f"The CelebA folder {folder} lacks {', '.join(missing)}. Expected {ATTRIBUTE_LIST}, {PARTITION_LIST} "
-                "and the folder img_align_celeba with the aligned images."
+                f"The CelebA folder {folder} lacks {', '.join(missing)}. Expected {ATTRIBUTE_LIST}, {PARTITION_LIST}, "
+                "or both as .csv, and the folder img_align_celeba with the aligned images."
                 + (f" Unpack {zips[0]} first." if zips and not sizes else "")
             )
         return cls(*lists.values(), images, sizes)
@@ -57,17 +61,20 @@ class Files:
 def read_attributes(path: pathlib.Path) -> dict[str, np.ndarray]:
     """int8 `[40]` in {-1, 1} by image, in the order of `ATTRIBUTES` whatever the order of the file's columns.
 
-    The first line is the number of rows, the second names the columns. A `ValueError` names the line that is wrong.
+    Of the authors' list the first line is the number of rows, and the second names the columns; Kaggle's, a `.csv`, has
+    the second alone. A `ValueError` names the line that is wrong.
     """
-    lines = _lines(path)
-    _, count = next(lines, (1, []))
-    if len(count) != 1 or not count[0].isdecimal():
-        raise ValueError(f"{path}, line 1: expected the number of rows; got {_shown(count)}.")
-    _, header = next(lines, (2, []))
+    lines, count = _lines(path), None
+    if path.suffix != ".csv":
+        _, count = next(lines, (1, []))
+        if len(count) != 1 or not count[0].isdecimal():
+            raise ValueError(f"{path}, line 1: expected the number of rows; got {_shown(count)}.")
+    number, header = next(lines, (2, []))
+    header = header[header[:1] == [_IMAGE_COLUMN] :]
     if sorted(header) != sorted(ATTRIBUTES):
         unknown, missing = sorted(set(header) - set(ATTRIBUTES)), sorted(set(ATTRIBUTES) - set(header))
         raise ValueError(
-            f"{path}, line 2: expected the names of CelebA's {len(ATTRIBUTES)} attributes, each once; "
+            f"{path}, line {number}: expected the names of CelebA's {len(ATTRIBUTES)} attributes, each once; "
             f"got {len(header)} names, unknown: {_shown(unknown)}, missing: {_shown(missing)}."
         )
     order = [header.index(name) + 1 for name in ATTRIBUTES]
@@ -84,7 +91,7 @@ def read_attributes(path: pathlib.Path) -> dict[str, np.ndarray]:
             raise ValueError(f"{path}, line {number}: expected -1 or 1 for {name}; got {value!r}.")
         _check_name(path, number, fields[0], rows)
         rows[fields[0]] = np.array([1 if fields[column] == "1" else -1 for column in order], np.int8)
-    if len(rows) != int(count[0]):
+    if count is not None and len(rows) != int(count[0]):
         raise ValueError(
             f"{path}: line 1 says {count[0]} rows, but there are {len(rows)}. Fetch the list again, or correct line 1."
         )
@@ -95,6 +102,8 @@ def read_partition(path: pathlib.Path) -> dict[str, int]:
     """0 (train), 1 (validation) or 2 (test) by image; a `ValueError` names the line that is wrong."""
     rows: dict[str, int] = {}
     for number, fields in _lines(path):
+        if number == 1 and fields == [_IMAGE_COLUMN, "partition"]:  # Kaggle's names of the columns
+            continue
         if len(fields) != 2 or fields[1] not in ("0", "1", "2"):
             raise ValueError(
                 f"{path}, line {number}: expected an image's name and 0 (train), 1 (validation) or 2 (test); "
@@ -112,7 +121,7 @@ def _lines(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no text file ({error}). Fetch it again.") from error
     for number, line in enumerate(text.split("\n"), start=1):
-        if fields := line.split():
+        if fields := (line.replace(",", " ") if path.suffix == ".csv" else line).split():
             yield number, fields
 
 

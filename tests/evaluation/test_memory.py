@@ -58,7 +58,7 @@ def test_sixty_thousand_z_do_not_stand_in_memory_at_once():
     assert done.returncode == 0, done.stderr[-2000:]
     grown = [float(line) for line in done.stdout.splitlines()]
     assert len(grown) == 3
-    assert max(grown) < 400
+    assert max(grown) < 250, grown  # bounded they take 170 MiB, at once 500
 
 
 def _modalities(hidden):

@@ -97,9 +97,9 @@ def no_model(path: Path) -> FileNotFoundError:
 
 
 def _live(file: Path, iterated_sampling: IteratedSampling | int | None, **options: Any) -> LiveModel:
-    from tf_jmvae.training import run_folder
+    from tf_jmvae.training import loading, run_folder
 
-    model, folder = run_folder.load_model(file, advice=ADVICE), file.resolve().parent
+    model, folder = loading.load_model(file, advice=ADVICE), file.resolve().parent
     name = folder.name if file.name == "model.keras" else file.stem
     options = {"name": name, "training": run_folder.describe(folder)["training"], **options}
     return LiveModel(model, iterated_sampling=iterated_sampling, **options)

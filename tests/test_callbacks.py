@@ -318,12 +318,16 @@ class TestCheckpoint:
         model, checkpoint = _model(), Checkpoint(tmp_path)
         good = {}
 
-        def poison(epoch, logs):
+        def keep(epoch, logs):
             if epoch == 2:
                 good["state"] = _values(model)
+
+        def poison(batch, logs):  # once the first step of the epoch has shown that the weights before it are good
+            if good and batch == 1:
                 model.trainable_variables[0].assign(np.full(model.trainable_variables[0].shape, np.nan))
 
-        history = _fit(model, [keras.callbacks.LambdaCallback(on_epoch_begin=poison), checkpoint])
+        watch = keras.callbacks.LambdaCallback(on_epoch_begin=keep, on_train_batch_begin=poison)
+        history = _fit(model, [watch, checkpoint])
         assert np.isfinite(history["loss"]).tolist() == [True, True, False, False]
         assert checkpoint.history["loss"] == history["loss"][:2]
         restored = _model(seed=9)

@@ -97,9 +97,10 @@ def no_model(path: Path) -> FileNotFoundError:
 
 
 def _live(file: Path, iterated_sampling: IteratedSampling | int | None, **options: Any) -> LiveModel:
-    from tf_jmvae.training import run_folder
+    from tf_jmvae.training.loading import load_model
+    from tf_jmvae.training.run_folder import describe
 
-    model, folder = run_folder.load_model(file, advice=ADVICE), file.resolve().parent
+    model, folder = load_model(file, advice=ADVICE), file.resolve().parent
     name = folder.name if file.name == "model.keras" else file.stem
-    options = {"name": name, "training": run_folder.describe(folder)["training"], **options}
+    options = {"name": name, "training": describe(folder)["training"], **options}
     return LiveModel(model, iterated_sampling=iterated_sampling, **options)

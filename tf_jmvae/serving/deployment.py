@@ -1,6 +1,6 @@
 """Configuration files beside exported models that TF Serving and Docker Compose start from."""
 
-import json
+import copy
 import os
 import re
 import warnings
@@ -13,7 +13,7 @@ from google.protobuf import text_format
 
 from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.files import locked, write_text
-from tf_jmvae.serving import versions
+from tf_jmvae.serving.card import newest_version
 
 if TYPE_CHECKING:
     from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
@@ -84,7 +84,7 @@ def _models(folder: Path) -> list[str]:
     names = []
     for path in sorted(folder.iterdir()):
         try:
-            if not path.is_dir() or versions.newest(path) is None:
+            if not path.is_dir() or newest_version(path) is None:
                 continue
         except OSError as error:
             _warn(f"{path} cannot be read ({error.strerror or error}), so {MODELS} is written without it.")
@@ -108,7 +108,7 @@ def _update_models(folder: Path, names: list[str], seen_as: str) -> None:
     """Writes `models.config`, or adds to it the models that it lacks."""
     path = folder / MODELS
     if not path.exists():
-        write_text(path, f"{_text(MODELS)}model_config_list {{\n{_entries(names, seen_as)}}}\n")
+        write_text(path, _text(MODELS) + text_format.MessageToString(_configuration(names, seen_as)))
         return
     text = path.read_text()
     config = _parsed(text)
@@ -127,7 +127,7 @@ def _update_models(folder: Path, names: list[str], seen_as: str) -> None:
             )
     listed = {entry.name for entry in entries} | {entry.base_path.rstrip("/") for entry in entries}
     if missing := [name for name in names if not {name, f"{seen_as}/{name}"} & listed]:
-        write_text(path, _with_entries(text, config, _entries(missing, seen_as)))
+        write_text(path, _extended(text, config, _configuration(missing, seen_as)))
 
 
 def _parsed(text: str) -> "ModelServerConfig | None":
@@ -139,19 +139,19 @@ def _parsed(text: str) -> "ModelServerConfig | None":
         return None
 
 
-def _entries(names: Iterable[str], seen_as: str) -> str:
-    return "".join(
-        f"  config {{\n    name: {json.dumps(name)}\n    base_path: {json.dumps(f'{seen_as}/{name}')}\n"
-        '    model_platform: "tensorflow"\n  }\n'
-        for name in names
-    )
+def _configuration(names: Iterable[str], seen_as: str) -> "ModelServerConfig":
+    from tensorflow_serving.config import model_server_config_pb2
+
+    config = model_server_config_pb2.ModelServerConfig()
+    for name in names:
+        config.model_config_list.config.add(name=name, base_path=f"{seen_as}/{name}", model_platform="tensorflow")
+    return config
 
 
-def _with_entries(text: str, config: "ModelServerConfig", entries: str) -> str:
+def _extended(text: str, config: "ModelServerConfig", more: "ModelServerConfig") -> str:
     """The file with more entries at the end of its list; its comments stay where the list ends with a brace."""
-    wanted = type(config)()
-    wanted.CopyFrom(config)
-    wanted.MergeFrom(_parsed(f"model_config_list {{\n{entries}}}"))
+    wanted, entries = copy.deepcopy(config), text_format.MessageToString(more.model_config_list, indent=2)
+    wanted.MergeFrom(more)
     for brace in reversed([match.start() for match in re.finditer("}", text)]):
         before = text[:brace].rstrip(" ")
         extended = before + ("" if before.endswith("\n") else "\n") + entries + text[brace:]

@@ -18,7 +18,7 @@ import tensorflow as tf
 from tf_jmvae._utils import pretrained
 from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.tables import first_of
-from tf_jmvae.serving import archives, card, inspection, versions
+from tf_jmvae.serving import archives, card, inspection
 from tf_jmvae.serving.local import LocalModel
 from tf_jmvae.serving.request import Signature
 from tf_jmvae.specs import ModelSpec
@@ -168,7 +168,7 @@ def _version_folder(root: Path, *, packed: bool) -> Path:
     """The folder with the SavedModel: `root`, its newest version, or, in an archive, what its only folder holds."""
     folder = root
     for _ in range(3):
-        if version := versions.folder_of(folder):
+        if version := card.version_folder(folder):
             return version
         children = _folders(folder)
         if not packed or len(children) != 1:
@@ -177,12 +177,11 @@ def _version_folder(root: Path, *, packed: bool) -> Path:
     models = []
     for path in sorted(_folders(folder)):
         with contextlib.suppress(OSError):
-            models += [repr(path.name)] if versions.newest(path) else []
+            models += [repr(path.name)] if card.newest_version(path) else []
     plural = "s" if len(models) > 1 else ""
     found = f"It holds the model{plural} {first_of(models, most=10)}: load one of them. " if models else ""
     raise FileNotFoundError(
-        f"{folder} has neither {versions.MODEL_FILE} nor folders named by version numbers that have one. "
-        f"{found}{_EXPECTED}"
+        f"{folder} has neither {card.MODEL_FILE} nor folders named by version numbers that have one. {found}{_EXPECTED}"
     )
 
 

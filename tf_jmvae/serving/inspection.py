@@ -15,7 +15,7 @@ from tensorflow.core.framework import attr_value_pb2, node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from tf_jmvae._utils.keras_api import op_definition
-from tf_jmvae.serving.versions import MODEL_FILE
+from tf_jmvae.serving.card import MODEL_FILE
 
 __all__ = ["Finding", "nodes", "saver_functions", "unsafe_ops"]
 

@@ -46,7 +46,7 @@ def _unpack_tar(file: BinaryIO, folder: str | os.PathLike) -> None:
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)
     source = gzip.GzipFile(fileobj=file) if packed else file
-    with tarfile.open(fileobj=_Bounded(source), mode="r:") as tar:
+    with _Bounded(source) as bounded, tarfile.open(fileobj=bounded, mode="r:") as tar:
         _check((m.name, m.size, m.isreg() or m.isdir()) for m in tar)
         tar.extractall(folder, filter="data")
 

@@ -20,7 +20,6 @@ from tf_jmvae.specs import ModelSpec
 
 __all__ = [
     "CARD",
-    "FORMAT",
     "MODEL_FILE",
     "describe",
     "file_checksums",

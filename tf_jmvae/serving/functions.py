@@ -3,7 +3,7 @@
 import functools
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -80,21 +80,13 @@ class Functions:
         """Mean of p(target | z) for each target."""
         return self.model.generate(**self._observed(inputs), targets=targets, latent=latent)
 
-    def generating(self, *targets: str, latent: str = "mean") -> Callable[[Tensors], Tensors]:
-        """`generate` of these targets."""
-        return lambda inputs: self.generate(inputs, targets, latent)
-
-    def editing(self, image: str, attributes: str) -> Callable[[Tensors], Tensors]:
+    def edit(self, inputs: Tensors, image: str, attributes: str) -> Tensors:
         """The image with attributes changed, and those that the model saw in it: see `tf_jmvae.editing`."""
-
-        def edit(inputs):
-            w = self.generate({image: inputs[image]}, [attributes])[attributes]
-            new, kept = (inputs[name] for name in names.edit_inputs(attributes))
-            changed = tf.where(kept > 0, w, new)
-            mean, old = (self.generate({attributes: value}, [image])[image] for value in (changed, w))
-            return {image: inputs[image] + (mean - old), attributes: w}
-
-        return edit
+        w = self.generate({image: inputs[image]}, [attributes])[attributes]
+        new, kept = (inputs[name] for name in names.edit_inputs(attributes))
+        changed = tf.where(kept > 0, w, new)
+        mean, old = (self.generate({attributes: value}, [image])[image] for value in (changed, w))
+        return {image: inputs[image] + (mean - old), attributes: w}
 
     def sample(self, inputs: Tensors) -> Tensors:
         """All modalities from the prior."""
@@ -103,9 +95,8 @@ class Functions:
     def decode(self, inputs: Tensors) -> Tensors:
         """Mean of p(m | z) for each target."""
         conditions = {name: value for name, value in inputs.items() if name != "z"}
-        return {
-            name: p.mean() for name, p in self.model.likelihoods(inputs["z"], conditions=conditions or None).items()
-        }
+        likelihoods = self.model.likelihoods(inputs["z"], conditions=conditions or None)
+        return {name: p.mean() for name, p in likelihoods.items()}
 
     def log_likelihood(self, inputs: Tensors) -> Tensors:
         """The log of the mean importance weight, a few samples at a time."""

@@ -7,7 +7,6 @@ import sys
 import tarfile
 import tempfile
 import types
-import warnings
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,17 +41,12 @@ class HubModel(LocalModel):
     """
 
     def __init__(self, loaded: Any, content: Mapping[str, Any], path: str):
-        self._loaded = loaded
-        self.card = content
-        self.path = path
-        signatures = {
-            name: Signature.of(function.structured_input_signature[1], function.structured_outputs)
-            for name, function in loaded.signatures.items()
-        }
-        super().__init__(ModelSpec.from_json(content), signatures)
-
-    def _run(self, signature: str, tensors: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return self._loaded.signatures[signature](**tensors)
+        self._loaded, self.card, self.path = loaded, content, path  # the object owns the functions' variables
+        signatures, functions = {}, {}
+        for name, run in loaded.signatures.items():
+            signatures[name] = Signature.of(run.structured_input_signature[1], run.structured_outputs)
+            functions[name] = lambda tensors, run=run: run(**tensors)
+        super().__init__(ModelSpec.from_json(content), signatures, functions)
 
     def __repr__(self) -> str:
         modalities = ", ".join(self.card["modalities"])
@@ -115,26 +109,20 @@ def load(handle: str | bytes | os.PathLike, *, allow_unsafe: bool = False) -> Hu
 
 
 def import_tensorflow_hub() -> types.ModuleType:
-    """`tensorflow_hub`, which imports `pkg_resources` to compare versions; setuptools 82 and later have none.
+    """`tensorflow_hub`, which imports `pkg_resources` to compare versions; it gets a stand-in, as setuptools drops it.
 
     Raises:
       ImportError: it is missing; it comes with the extra `serving`.
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
-        with extra("serving", "A model's URL, unlike a folder or an archive,"):
-            try:
-                return importlib.import_module("tensorflow_hub")
-            except ModuleNotFoundError as error:
-                if error.name != "pkg_resources":
-                    raise
     stand_in = types.ModuleType("pkg_resources")
-    stand_in.parse_version = importlib.import_module("packaging.version").parse
-    sys.modules["pkg_resources"] = stand_in
+    used = sys.modules.setdefault("pkg_resources", stand_in)
     try:
-        return importlib.import_module("tensorflow_hub")
+        with extra("serving", "A model's URL, unlike a folder or an archive,"):
+            stand_in.parse_version = importlib.import_module("packaging.version").parse
+            return importlib.import_module("tensorflow_hub")
     finally:
-        del sys.modules["pkg_resources"]
+        if used is stand_in:
+            del sys.modules["pkg_resources"]
 
 
 def _on_disk(path: Path, stack: contextlib.ExitStack) -> Path:

@@ -19,8 +19,6 @@ from tf_jmvae.serving.card import MODEL_FILE
 
 __all__ = ["Finding", "nodes", "saver_functions", "unsafe_ops"]
 
-_OTHER_FORMS = ("saved_model.cpb", "saved_model.pbtxt")
-
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _SAVING = frozenset(["MergeV2Checkpoints", "SaveV2", "ShardedFilename"])
 _RESTORING = frozenset(["RestoreV2"])
@@ -107,11 +105,8 @@ def saver_functions(graph: meta_graph_pb2.MetaGraphDef) -> dict[str, frozenset[s
     saving, restoring = (_reached(roots.get(name, ()), calls) for name in (save, restore))
     candidates = saving ^ restoring
     others = {*graph.object_graph_def.concrete_functions, *(calls.keys() - candidates)}
-    for node in graph.graph_def.node:
-        if node.name not in roots:
-            others |= _named_in(node, calls)
-    for gradient in graph.graph_def.library.gradient:
-        others |= {gradient.function_name, gradient.gradient_func}
+    others = others.union(*(_named_in(node, calls) for node in graph.graph_def.node if node.name not in roots))
+    others = others.union(*((of.function_name, of.gradient_func) for of in graph.graph_def.library.gradient))
     candidates -= _reached(others, calls)
     return {name: _SAVING if name in saving else _RESTORING for name in candidates}
 
@@ -119,7 +114,7 @@ def saver_functions(graph: meta_graph_pb2.MetaGraphDef) -> dict[str, frozenset[s
 def _graphs(folder: str | os.PathLike) -> list:
     """The meta graphs, of which there is at least one."""
     path = Path(folder) / MODEL_FILE
-    for name in _OTHER_FORMS:
+    for name in ("saved_model.cpb", "saved_model.pbtxt"):
         if path.with_name(name).exists():
             raise ValueError(f"{folder} has a {name}, which TensorFlow may load in place of {MODEL_FILE}. Remove it.")
     try:
@@ -133,14 +128,11 @@ def _graphs(folder: str | os.PathLike) -> list:
 
 def _references(graph: meta_graph_pb2.MetaGraphDef) -> dict[str, set[str]]:
     """The functions that each function names anywhere in its nodes or attributes."""
-    library = graph.graph_def.library.function
-    calls = {function.signature.name: set() for function in library}
-    for function in library:
-        named = calls[function.signature.name]
-        for node in function.node_def:
-            named |= _named_in(node, calls)
-        named |= _names_of(function.attr, calls)
-    return calls
+    library = {function.signature.name: function for function in graph.graph_def.library.function}
+    return {
+        name: _names_of(function.attr, library).union(*(_named_in(node, library) for node in function.node_def))
+        for name, function in library.items()
+    }
 
 
 def _named_in(node: node_def_pb2.NodeDef, functions: Iterable[str]) -> set[str]:

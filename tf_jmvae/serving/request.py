@@ -20,8 +20,6 @@ __all__ = [
     "IMAGE_AXES",
     "Signature",
     "SignatureLookup",
-    "TensorInfo",
-    "as_tensor",
     "row_seeds",
     "rows_of",
     "signatures_of",
@@ -35,15 +33,10 @@ FORMATS = {"float": "", "uint8": names.AS_UINT8, "png": names.AS_PNG}
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """An input or output of a signature.
-
-    Attributes:
-      dtype: NumPy's name of the type; `"string"` for bytes.
-      shape: with None for the batch axis.
-    """
+    """An input or output of a signature: NumPy's name of its type, `"string"` for bytes, and its shape."""
 
     dtype: str
-    shape: tuple[int | None, ...]
+    shape: tuple[int | None, ...]  # with None for the batch axis
 
 
 @dataclass(frozen=True)
@@ -132,7 +125,7 @@ class SignatureLookup:
         signature = self._signature(name)
         if inputs.keys() != signature.inputs.keys():
             raise ValueError(f"Signature {name!r} takes {listed(signature.inputs)}; got {listed(inputs)}.")
-        checked = {key: as_tensor(key, value, signature.inputs[key]) for key, value in inputs.items()}
+        checked = {key: _as_tensor(key, value, signature.inputs[key]) for key, value in inputs.items()}
         for key, value in checked.items():
             if value.dtype.kind == "f":
                 self._check_value(key, value)
@@ -207,7 +200,7 @@ def _read(inputs: Iterable[str]) -> str:
     return listed(sorted(name for name in inputs if name not in ("noise", "seed")))
 
 
-def as_tensor(name: str, value: np.ndarray, info: TensorInfo) -> np.ndarray:
+def _as_tensor(name: str, value: np.ndarray, info: TensorInfo) -> np.ndarray:
     """An input of the type that a signature takes; raises `ValueError` or `TypeError` if it does not fit."""
     if not tf.TensorShape(info.shape).is_compatible_with(value.shape):
         expected = ", ".join("batch" if size is None else str(size) for size in info.shape)

@@ -86,11 +86,12 @@ def _plain(model: MultimodalVAE, settings: Settings) -> Iterator[tuple[str, Endp
         for target in model.targets:
             if target not in given:
                 for verb, latent, more in (("generate", "mean", None), ("sample", "sample", seed)):
-                    name, function = names.of_given(f"{verb}_{target}", given), of.generating(target, latent=latent)
+                    function = functools.partial(of.generate, targets=[target], latent=latent)
+                    name = names.of_given(f"{verb}_{target}", given)
                     yield from made(name, given, function, {target: targets[target]}, more)
     yield from made("encode", everything, of.encode, mean | stddev)
     yield from latents("latents", everything)
-    yield from made("reconstruct", everything, of.generating(*model.targets), targets)
+    yield from made("reconstruct", everything, functools.partial(of.generate, targets=model.targets), targets)
     likelihood = {"log_likelihood": tf.TensorSpec((None,), tf.float32, name="log_likelihood")}
     yield from made("log_likelihood", everything, of.log_likelihood, likelihood, seed)
     yield from made("decode", model.conditions, of.decode, targets, z)
@@ -101,7 +102,8 @@ def _plain(model: MultimodalVAE, settings: Settings) -> Iterator[tuple[str, Endp
         shape = (None, *model.modalities[attributes].event_shape)
         more = {name: tf.TensorSpec(shape, tf.float32, name=name) for name in names.edit_inputs(attributes)}
         outputs = {name: targets[name] for name in (image, attributes)}
-        yield from made(names.edit(image, attributes), [image], of.editing(image, attributes), outputs, more)
+        edit = functools.partial(of.edit, image=image, attributes=attributes)
+        yield from made(names.edit(image, attributes), [image], edit, outputs, more)
     rows = tf.TensorSpec((None,), tf.int32, name="rows")
     text = tf.TensorSpec((None,), tf.string, name=names.encoded("description"))
     yield "describe", Endpoint.of(of.describe, {"rows": rows}, {text.name: text})

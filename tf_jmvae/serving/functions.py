@@ -32,16 +32,10 @@ class Settings:
 
     iterated_sampling: IteratedSampling | int | None = None  # how missing modalities are completed, if not as the model
     num_samples: int = 100  # behind a log-likelihood
-    observed: Iterable[Iterable[str]] | None = None  # subsets that have signatures; None for `directions.subsets`
+    observed: Iterable[Iterable[str]] | None = None  # subsets that have signatures, read once; or the usual ones
 
     def __post_init__(self):
         object.__setattr__(self, "num_samples", checks.positive_integer("num_samples", self.num_samples))
-        observed = None if self.observed is None else list(self.observed)
-        if any(isinstance(names, str) for names in observed or ()):
-            raise ValueError(
-                f"observed must be a list of lists of modalities, such as [['x'], ['x', 'w']]; got {observed!r}."
-            )
-        object.__setattr__(self, "observed", observed and [tuple(names) for names in observed])
 
 
 @dataclass(frozen=True)

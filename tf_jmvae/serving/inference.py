@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tf_jmvae._utils import checks
 from tf_jmvae._utils.checks import listed
-from tf_jmvae.random import row_noise
+from tf_jmvae.random import row_noise, seeds
 from tf_jmvae.serving import names, request
 from tf_jmvae.serving.request import FORMATS, Signature, SignatureLookup
 from tf_jmvae.specs import ModalitySpec, ModelSpec
@@ -303,21 +303,19 @@ class InferenceModel(SignatureLookup):
             noise, row_seeds = np.zeros((rows, self.latent_size), np.float32), np.zeros((rows, 2), np.int32)
         wish = f"draw z from {listed(map(names.modality, inputs))}"
         if "latents" not in self.signatures:
-            return self._latents_of_first_version(inputs, noise, wish)
+            # Exported before z could be asked for; q(z | observed) tells it, but in a hierarchy.
+            if "Hierarchical" in self.kind:
+                raise ValueError(f"This model cannot {wish}, as it was exported by version 0.1.0. Export it anew.")
+            encode = self._find("encode", inputs, wish) if inputs else None
+            q = self._call(encode, inputs) if encode else {"mean": 0, "standard_deviation": 1}
+            return q["mean"] + q["standard_deviation"] * noise
         name = self._find("latents", inputs, wish, optional=("noise", "seed")) if inputs else "latents_from_prior"
-        seeded = {"seed": request.split_seeds(row_seeds)[0]} if "seed" in self._signature(name).inputs else {}
+        seeded = {"seed": _split_seeds(row_seeds)[0]} if "seed" in self._signature(name).inputs else {}
         return self._call(name, {**inputs, "noise": noise, **seeded})["z"]
-
-    def _latents_of_first_version(self, inputs: Mapping[str, Any], noise: np.ndarray, wish: str) -> np.ndarray:
-        """Z of a model that was exported before it could be asked for: q(z | observed) tells it, but in a hierarchy."""
-        if "Hierarchical" in self.kind:
-            raise ValueError(f"This model cannot {wish}, as it was exported by version 0.1.0. Export it anew.")
-        q = self._call(self._find("encode", inputs, wish), inputs) if inputs else {"mean": 0, "standard_deviation": 1}
-        return q["mean"] + q["standard_deviation"] * noise
 
     def _noise(self, row_seeds: np.ndarray) -> np.ndarray:
         """What the model's own `generate` draws z from."""
-        latent_seeds = request.split_seeds(row_seeds)[1]
+        latent_seeds = _split_seeds(row_seeds)[1]
         if "latent_noise" in self.signatures:
             return self._call("latent_noise", {"seed": latent_seeds})["noise"]
         return row_noise.normal(tf.constant(latent_seeds), self.latent_size).numpy()  # of a model of version 0.1.0
@@ -333,3 +331,8 @@ class InferenceModel(SignatureLookup):
         given = {names.modality(key): value for key, value in inputs.items()}
         outputs = self.decode(z, {k: value for k, value in given.items() if k in self.spec.conditions}, images=images)
         return {target: outputs[target] for target in targets}
+
+
+def _split_seeds(row_seeds: np.ndarray) -> list[np.ndarray]:
+    """Seeds of iterated sampling and of z, as the model's own `generate` makes them of its own."""
+    return [part.numpy() for part in seeds.split(tf.constant(row_seeds), 3)[:2]]

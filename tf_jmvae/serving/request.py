@@ -11,20 +11,10 @@ from google.protobuf.message import Message
 
 from tf_jmvae._utils import checks
 from tf_jmvae._utils.checks import listed
-from tf_jmvae.random import seeds
 from tf_jmvae.serving import names
 from tf_jmvae.specs import ModalitySpec
 
-__all__ = [
-    "FORMATS",
-    "IMAGE_AXES",
-    "Signature",
-    "SignatureLookup",
-    "row_seeds",
-    "rows_of",
-    "signatures_of",
-    "split_seeds",
-]
+__all__ = ["FORMATS", "IMAGE_AXES", "Signature", "SignatureLookup", "row_seeds", "rows_of", "signatures_of"]
 
 IMAGE_AXES = 4  # batch, height, width, channels
 FORMATS = {"float": "", "uint8": names.AS_UINT8, "png": names.AS_PNG}
@@ -234,8 +224,3 @@ def row_seeds(seed: int | None, rows: int) -> np.ndarray:
     if isinstance(seed, bool) or not hasattr(seed, "__index__") or seed.__index__() < 0:
         raise ValueError(f"seed must be a whole number of 0 or more, or None; got {seed!r}.")
     return np.random.default_rng(seed.__index__()).integers(0, 2**31, size=(rows, 2), dtype=np.int32)
-
-
-def split_seeds(row_seeds: np.ndarray) -> list[np.ndarray]:
-    """Seeds of iterated sampling and of z, as the model's own `generate` makes them of its own."""
-    return [part.numpy() for part in seeds.split(tf.constant(row_seeds), 3)[:2]]

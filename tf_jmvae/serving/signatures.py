@@ -162,8 +162,14 @@ def _subsets(model: MultimodalVAE, settings: Settings) -> list[tuple[str, ...]]:
     """Subsets of modalities that have signatures, in the model's order; raises `ValueError` for unknown ones."""
     if settings.observed is None:
         return subsets(model)
-    for subset in settings.observed:
+    observed = list(settings.observed)
+    if any(isinstance(subset, str) for subset in observed):
+        raise ValueError(
+            f"observed must be a list of lists of modalities, such as [['x'], ['x', 'w']]; got {observed!r}."
+        )
+    observed = [tuple(subset) for subset in observed]
+    for subset in observed:
         checks.check_names(model.modalities, dict.fromkeys(subset))
         if not model.has_posterior(subset):
             raise ValueError(f"This {type(model).__name__} cannot start from {', '.join(map(repr, subset))} alone.")
-    return [tuple(name for name in model.modalities if name in subset) for subset in settings.observed]
+    return [tuple(name for name in model.modalities if name in subset) for subset in observed]

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 from record import KILLS, SEED, WRITES, record
 
-from tf_jmvae.serving import card, versions
+from tf_jmvae.serving import card
 
 pytestmark = pytest.mark.timeout(3600)
 
@@ -256,11 +256,11 @@ def _contents(folder):
 def test_export(saved, tmp_path):
     def exported(folder):
         there = (folder / "tiny").iterdir() if (folder / "tiny").exists() else ()
-        return [path for path in there if versions.version_of(path.name) is not None]
+        return [path for path in there if card.version_of(path.name) is not None]
 
     def after_kill(folder):
         for path in folder.glob("tiny/*"):  # a server looks for folders named by numbers only
-            assert versions.version_of(path.name) is not None or path.name.startswith(".export-")
+            assert card.version_of(path.name) is not None or path.name.startswith(".export-")
         for version in exported(folder):
             card.verify(version, card.read(version))
             assert (version / "saved_model.pb").exists()

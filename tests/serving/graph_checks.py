@@ -3,9 +3,16 @@
 import gpu_kernels
 from tensorflow.python.framework import op_def_registry
 
-from tf_jmvae.serving import function_graph
-from tf_jmvae.serving.function_graph import _listed_nodes, _node_name, _used_nodes
-from tf_jmvae.serving.inspection import _RANDOM, Finding, _graphs
+from tf_jmvae.serving.inspection import (
+    _RANDOM,
+    Finding,
+    _graphs,
+    _listed_nodes,
+    _node_name,
+    _used_nodes,
+    nodes,
+    saver_functions,
+)
 
 __all__ = ["ops", "ops_without_gpu_kernel", "pinned_devices", "stateful_random_ops"]
 
@@ -48,8 +55,8 @@ def ops_without_gpu_kernel(folder):
 def _nodes(folder):
     """Each node with its function's name, and whether it serves the saver only."""
     for graph in _graphs(folder):
-        by_saver, inputs = function_graph.saver_functions(graph), _saver_inputs(graph)
-        for node, function in function_graph.nodes(graph):
+        by_saver, inputs = saver_functions(graph), _saver_inputs(graph)
+        for node, function in nodes(graph):
             yield node, function, function in by_saver if function else node.name in inputs
 
 

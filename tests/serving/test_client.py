@@ -317,8 +317,8 @@ def test_a_closed_client_says_so(connect):
                 call()
 
 
-@pytest.mark.parametrize("error", [transports.CallError("NOT_FOUND", "x"), transports.ForeignAnswerError("x")])
-def test_errors_can_be_sent_to_another_process(error):
+def test_errors_can_be_sent_to_another_process():
+    error = transports.CallError("NOT_FOUND", "x")
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error)
     assert (str(again), again.code, again.details) == (str(error), error.code, error.details)

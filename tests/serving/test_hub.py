@@ -19,7 +19,7 @@ import tensorflow as tf
 from PIL import Image
 
 import tf_jmvae as tj
-from tf_jmvae.serving import archives, card, hub, versions
+from tf_jmvae.serving import archives, card, hub
 
 X = np.random.default_rng(0).random((5, 2, 2, 1), np.float32)
 
@@ -205,20 +205,20 @@ def test_the_newest_version_is_the_largest_number(folder):
 
 def test_a_version_is_a_number_that_a_server_counts_with():
     for name, version in {"0": 0, "1": 1, "10": 10, str(2**63 - 1): 2**63 - 1}.items():
-        assert versions.version_of(name) == version
+        assert card.version_of(name) == version
     for name in ("", "01", "00", "-1", "+1", "1_0", " 1", "1\n", "1.0", "²", "١", str(2**63), "9" * 5000, "latest"):
-        assert versions.version_of(name) is None
+        assert card.version_of(name) is None
 
 
 def test_a_version_without_a_model_hides_none(folder):
-    assert versions.newest(folder.parent) == folder
+    assert card.newest_version(folder.parent) == folder
     folder.with_name("2").mkdir()
     (folder.with_name("3") / "saved_model.pb").mkdir(parents=True)
     shutil.copytree(folder, folder.with_name("007"))
-    assert versions.newest(folder.parent) == folder
+    assert card.newest_version(folder.parent) == folder
     assert hub.load(folder.parent).path == str(folder)
     shutil.rmtree(folder)
-    assert versions.newest(folder.parent) is None
+    assert card.newest_version(folder.parent) is None
     with pytest.raises(FileNotFoundError, match=r"plain has neither saved_model\.pb nor folders named by version"):
         hub.load(folder.parent)
 

@@ -40,13 +40,13 @@ def of_model(handle: str) -> dict[str, Any]:
     """Facts of a model or a run; raises `RunError`, `ValueError` or `OSError` if it is not there or damaged."""
     if "://" in handle:
         raise ValueError(f"info reads models on this machine; got the URL {handle}. Download and unpack it first.")
-    from tf_jmvae.serving import opening
+    from tf_jmvae.serving import card, opening
 
     path = Path(located(handle)).expanduser()
     if file := opening.keras_file(path):
         return _trained(file)
-    if opening.is_exported(path):
-        return _exported(path)
+    if folder := card.version_folder(path):
+        return _exported(folder)
     raise opening.no_model(path)
 
 
@@ -71,12 +71,11 @@ def _trained(file: Path) -> dict[str, Any]:
     }
 
 
-def _exported(path: Path) -> dict[str, Any]:
+def _exported(folder: Path) -> dict[str, Any]:
     import tensorflow as tf
 
-    from tf_jmvae.serving import card, versions
+    from tf_jmvae.serving import card
 
-    folder = versions.folder_of(path)
     content = card.read(folder, links=True)
     card.verify(folder, content, links=True)
     shapes = tf.train.load_checkpoint(str(folder / "variables" / "variables")).get_variable_to_shape_map()

@@ -6,8 +6,7 @@ from PIL import Image, ImageDraw
 
 from tf_jmvae.demo import components, questions
 from tf_jmvae.demo.interface import DemoModel
-from tf_jmvae.images.grids import grid
-from tf_jmvae.images.preparing import as_picture
+from tf_jmvae.images.pictures import as_picture, grid
 
 __all__ = ["Plane", "build", "can"]
 

@@ -8,8 +8,6 @@ References:
   [1] Pillow, `src/libImaging/Resample.c`.
 """
 
-import math
-
 import tensorflow as tf
 
 from tf_jmvae.specs import ModalitySpec, Preprocessing
@@ -84,11 +82,6 @@ def _resizing(size: tf.Tensor, new_size: int, kernel: str) -> tf.Tensor:
     if kernel == "triangle":
         weights = tf.nn.relu(1.0 - tf.abs(distance))
     else:
-        weights = tf.where(tf.abs(distance) < _LOBES, _sinc(distance) * _sinc(distance / _LOBES), 0.0)
+        sinc = tf.experimental.numpy.sinc
+        weights = tf.where(tf.abs(distance) < _LOBES, sinc(distance) * sinc(distance / _LOBES), 0.0)
     return weights / tf.reduce_sum(weights, axis=1, keepdims=True)
-
-
-def _sinc(x: tf.Tensor) -> tf.Tensor:
-    zero = tf.equal(x, 0.0)
-    angle = math.pi * tf.where(zero, 1.0, x)
-    return tf.where(zero, 1.0, tf.sin(angle) / angle)

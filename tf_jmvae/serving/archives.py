@@ -2,6 +2,7 @@
 
 import errno
 import gzip
+import io
 import os
 import stat
 import tarfile
@@ -30,8 +31,10 @@ def unpack(archive: str | os.PathLike, folder: str | os.PathLike) -> None:
     opened = _unpack_zip if archive.name.lower().endswith(".zip") else _unpack_tar
     with archive.open("rb") as file:
         try:
-            opened(file, folder, str(archive))
-        except (_RefusedError, MemoryError):
+            opened(file, folder)
+        except _RefusedError as error:
+            raise ValueError(f"{archive} is refused: {error}") from None
+        except MemoryError:
             raise
         except Exception as error:  # the libraries raise whatever the damage makes them stumble over
             if getattr(error, "errno", None) in _DISK_PROBLEMS:
@@ -39,35 +42,35 @@ def unpack(archive: str | os.PathLike, folder: str | os.PathLike) -> None:
             raise ValueError(f"{archive} is damaged or no archive ({type(error).__name__}: {error}).") from error
 
 
-def _unpack_tar(file: BinaryIO, folder: str | os.PathLike, name: str) -> None:
+def _unpack_tar(file: BinaryIO, folder: str | os.PathLike) -> None:
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)
     source = gzip.GzipFile(fileobj=file) if packed else file
-    with tarfile.open(fileobj=_Bounded(source, name), mode="r:") as tar:
-        _check(((m.name, m.size, m.isreg() or m.isdir()) for m in tar), name)
+    with _Bounded(source) as bounded, tarfile.open(fileobj=bounded, mode="r:") as tar:
+        _check((m.name, m.size, m.isreg() or m.isdir()) for m in tar)
         tar.extractall(folder, filter="data")
 
 
-def _unpack_zip(file: BinaryIO, folder: str | os.PathLike, name: str) -> None:
+def _unpack_zip(file: BinaryIO, folder: str | os.PathLike) -> None:
     with zipfile.ZipFile(file) as archive:
         # Zip files made on Unix have the file's mode in their upper bits; others have none.
         modes = ((info, stat.S_IFMT(info.external_attr >> 16)) for info in archive.infolist())
-        _check(((i.filename, i.file_size, mode in (0, stat.S_IFREG, stat.S_IFDIR)) for i, mode in modes), name)
+        _check(((i.filename, i.file_size, mode in (0, stat.S_IFREG, stat.S_IFDIR)) for i, mode in modes))
         archive.extractall(folder)
 
 
-def _check(entries: Iterable[tuple[str, int, bool]], archive: str) -> None:
+def _check(entries: Iterable[tuple[str, int, bool]]) -> None:
     total = 0
     for number, (name, size, plain) in enumerate(entries, start=1):
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
-            raise _RefusedError(f"{archive} is refused: {name!r} would be written outside of the model's folder.")
+            raise _RefusedError(f"{name!r} would be written outside of the model's folder.")
         if not plain:
-            raise _RefusedError(f"{archive} is refused: {name!r} is a link or a device; expected files and folders.")
+            raise _RefusedError(f"{name!r} is a link or a device; expected files and folders.")
         total += size
         if total > MAX_BYTES or number > MAX_ENTRIES:
             raise _RefusedError(
-                f"{archive} is refused: it holds more than {MAX_BYTES / 2**30:g} GiB or {MAX_ENTRIES} entries. "
+                f"it holds more than {MAX_BYTES / 2**30:g} GiB or {MAX_ENTRIES} entries. "
                 "Unpack it by hand if you trust it, and load the folder."
             )
 
@@ -76,19 +79,10 @@ class _RefusedError(ValueError):
     """An archive that is not damaged, and will not be unpacked."""
 
 
-class _Bounded:
+class _Bounded(io.BufferedReader):
     """What tarfile reads from: a header that claims to be huge is refused, not read into memory."""
-
-    def __init__(self, file: BinaryIO, name: str):
-        self._file, self._name = file, name
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= _MAX_HEADER:
-            raise _RefusedError(f"{self._name} is refused: it has a header of {size} bytes.")
-        return self._file.read(size)
-
-    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
-        return self._file.seek(position, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
+            raise _RefusedError(f"it has a header of {size} bytes.")
+        return super().read(size)

@@ -1,4 +1,4 @@
-"""Model cards: description of an exported version in JSON, with checksums of its files."""
+"""Version folders of an exported model, and their cards: descriptions in JSON, with checksums of the files."""
 
 import dataclasses
 import datetime
@@ -16,13 +16,24 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tf_jmvae._utils.provenance import environment
 from tf_jmvae._utils.tables import first_of
 from tf_jmvae.serving.request import signatures_of
-from tf_jmvae.serving.versions import MODEL_FILE
 from tf_jmvae.specs import ModelSpec
 
-__all__ = ["CARD", "FORMAT", "describe", "file_checksums", "read", "verify"]
+__all__ = [
+    "CARD",
+    "MODEL_FILE",
+    "describe",
+    "file_checksums",
+    "newest_version",
+    "read",
+    "verify",
+    "version_folder",
+    "version_of",
+]
 
 CARD = "model_card.json"
 FORMAT = 1
+MODEL_FILE = "saved_model.pb"
+_LARGEST_VERSION = 2**63 - 1  # TF Serving's versions are int64
 _MAX_BYTES = 4 * 2**20
 _ADVICE = "Copy or download the folder again, or export the model anew."
 
@@ -57,6 +68,24 @@ _FORM = {
 }
 
 
+def version_of(name: str) -> int | None:
+    """Version number of a folder by its name, a number without leading zeros; None for any other name."""
+    return int(name) if re.fullmatch("0|[1-9][0-9]{0,18}", name) and int(name) <= _LARGEST_VERSION else None
+
+
+def version_folder(path: Path) -> Path | None:
+    """Version folder that a path means: itself, or the newest version in it; None if it is neither."""
+    if not path.is_dir():
+        return None
+    return path if (path / MODEL_FILE).is_file() else newest_version(path)
+
+
+def newest_version(folder: Path) -> Path | None:
+    """Newest version in a model's folder of those that hold a SavedModel, or None; `OSError` if it cannot be read."""
+    found = (path for path in folder.iterdir() if version_of(path.name) is not None and (path / MODEL_FILE).is_file())
+    return max(found, key=lambda path: int(path.name), default=None)
+
+
 def describe(spec: ModelSpec, num_samples: int, folder: Path) -> dict[str, Any]:
     """Content of `model_card.json` but for training and metrics, for the files in a version's folder."""
     saved = saved_model_pb2.SavedModel.FromString((folder / MODEL_FILE).read_bytes())
@@ -75,13 +104,8 @@ def describe(spec: ModelSpec, num_samples: int, folder: Path) -> dict[str, Any]:
 def file_checksums(folder: str | os.PathLike, *, links: bool = False) -> dict[str, dict[str, Any]]:
     """Every file of a version folder but the card: `{"variables/variables.index": {"bytes": .., "sha256": ..}}`.
 
-    Args:
-      folder: Folder of the version.
-      links: Whether files may be symbolic links to files anywhere, as in the cache of Hugging Face; by default False.
-
-    Raises:
-      FileNotFoundError: there is no such folder.
-      ValueError: something in it is a symbolic link that may not be there, or neither file nor folder.
+    With `links` files may be symbolic links to files anywhere, as in the cache of Hugging Face. Raises
+    `FileNotFoundError` if there is no such folder, `ValueError` for another link, or what is neither file nor folder.
     """
     folder, checksums = Path(folder), {}
     if not folder.is_dir():
@@ -99,15 +123,10 @@ def file_checksums(folder: str | os.PathLike, *, links: bool = False) -> dict[st
 
 
 def read(folder: str | os.PathLike, *, links: bool = False) -> dict[str, Any]:
-    """The card of a version folder, with every key of the format there and of its type.
+    """The card of a version folder, with every key of the format there and of its type; `links` as `file_checksums`.
 
-    Args:
-      folder: Folder of the version.
-      links: Whether the card may be a symbolic link; by default False.
-
-    Raises:
-      FileNotFoundError: the folder has no card.
-      ValueError: the card is damaged, too large, or of a format that this version does not know.
+    Raises `FileNotFoundError` if the folder has no card, and `ValueError` for one that is damaged, too large, or of a
+    format that this version does not know.
     """
     path = Path(folder) / CARD
     if path.is_symlink() and not (links and path.is_file()):
@@ -152,13 +171,10 @@ def _problems(value: Any, form: Any, place: str = "") -> Iterator[str]:
 
 
 def verify(folder: str | os.PathLike, card: Mapping[str, Any], *, links: bool = False) -> None:
-    """Compares the files of a version's folder with the checksums of its card; `links` as for `file_checksums`.
+    """Raises `ValueError` with the files of a version folder that are not as its card's checksums say.
 
     This finds damage, and files that somebody added or changed without a word in the card. It does not tell who
-    wrote the folder: whoever can change a file can change the card, too.
-
-    Raises:
-      ValueError: files are missing, truncated, changed or additional; the message names them.
+    wrote the folder: whoever can change a file can change the card, too. `links` is as for `file_checksums`.
     """
     expected, found = card["files"], file_checksums(folder, links=links)
     problems = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]

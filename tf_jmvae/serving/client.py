@@ -13,7 +13,6 @@ import numpy as np
 from google.protobuf.message import Message
 
 from tf_jmvae._utils.extras import extra
-from tf_jmvae.serving.call_errors import CallError, ForeignAnswerError
 from tf_jmvae.serving.inference import InferenceModel
 from tf_jmvae.serving.request import Signature, signatures_of
 from tf_jmvae.specs import ModelSpec
@@ -21,7 +20,18 @@ from tf_jmvae.specs import ModelSpec
 if TYPE_CHECKING:
     import grpc
 
-__all__ = ["Client", "DeadlineError", "ServingError", "UnavailableError", "UnknownModelError", "UnknownSignatureError"]
+__all__ = [
+    "FOREIGN",
+    "CallError",
+    "Client",
+    "DeadlineError",
+    "ServingError",
+    "UnavailableError",
+    "UnknownModelError",
+    "UnknownSignatureError",
+]
+
+FOREIGN = "FOREIGN"  # the code of a CallError where something answered that is no TF Serving
 
 _PORTS = {"grpc": 8500, "rest": 8501}
 _UNKNOWN_SIGNATURE = re.compile(r"serving signature .*not found", re.IGNORECASE | re.DOTALL)
@@ -47,6 +57,17 @@ class UnknownModelError(ServingError):
 
 class UnknownSignatureError(ServingError):
     """A signature that the model on the server does not have (any more)."""
+
+
+class CallError(Exception):
+    """What a transport raises: gRPC's name of the code, and what the server or the network said."""
+
+    def __init__(self, code: str, details: str):
+        super().__init__(code, details)  # both, or it could not be unpickled
+        self.code, self.details = code, details
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.details}"
 
 
 def _with_fresh_signatures(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -210,7 +231,7 @@ class Client(InferenceModel):
     def _explained(self, error: CallError) -> ServingError:
         """Why a call failed, in a user's words."""
         where = f"TF Serving at {self.address}"
-        if isinstance(error, ForeignAnswerError):
+        if error.code == FOREIGN:
             return ServingError(
                 f"{self.address} answered, but it is no TF Serving: {error.details}. Is this its address, and its port "
                 "(8500 for gRPC, 8501 for REST)?"

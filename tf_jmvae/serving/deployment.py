@@ -1,22 +1,19 @@
 """Configuration files beside exported models that TF Serving and Docker Compose start from."""
 
-import json
+import copy
 import os
 import re
 import warnings
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from google.protobuf import text_format
+from google.protobuf.message import Message
 
 from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.files import locked, write_text
-from tf_jmvae.serving import versions
-
-if TYPE_CHECKING:
-    from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
+from tf_jmvae.serving.card import newest_version
 
 __all__ = ["write_deployment_files"]
 
@@ -63,12 +60,12 @@ def write_deployment_files(base_folder: str | os.PathLike, *, seen_as: str = "/m
       ValueError: it holds no exported model that a server can take, or a `models.config` that cannot be read.
     """
     with extra("serving", "The list of models for TF Serving"):
-        import tensorflow_serving.config.model_server_config_pb2  # noqa: F401 - before anything is written
+        from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
     folder, seen_as = Path(base_folder), seen_as.rstrip("/")
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder. Expected the folder that holds exported models.")
     with locked(folder):  # from the look at what is there until it is written
-        _update_models(folder, _models(folder), seen_as)
+        _update_models(folder, _models(folder), seen_as, ModelServerConfig)
         for name in _FIXED:
             if not (folder / name).exists():
                 write_text(folder / name, _text(name))
@@ -84,7 +81,7 @@ def _models(folder: Path) -> list[str]:
     names = []
     for path in sorted(folder.iterdir()):
         try:
-            if not path.is_dir() or versions.newest(path) is None:
+            if not path.is_dir() or newest_version(path) is None:
                 continue
         except OSError as error:
             _warn(f"{path} cannot be read ({error.strerror or error}), so {MODELS} is written without it.")
@@ -104,14 +101,14 @@ def _models(folder: Path) -> list[str]:
     return names
 
 
-def _update_models(folder: Path, names: list[str], seen_as: str) -> None:
-    """Writes `models.config`, or adds to it the models that it lacks."""
+def _update_models(folder: Path, names: list[str], seen_as: str, message: type[Message]) -> None:
+    """Writes `models.config`, a `message` in protobuf's text format, or adds to it the models that it lacks."""
     path = folder / MODELS
     if not path.exists():
-        write_text(path, f"{_text(MODELS)}model_config_list {{\n{_entries(names, seen_as)}}}\n")
+        write_text(path, _text(MODELS) + text_format.MessageToString(_with_models(message(), names, seen_as)))
         return
     text = path.read_text()
-    config = _parsed(text)
+    config = _parsed(text, message)
     if config is None or config.WhichOneof("config") == "custom_model_config":
         raise ValueError(
             f"{path} is no list of models that can be read, so these are not in it: {', '.join(names)}. Mend it, or "
@@ -127,35 +124,30 @@ def _update_models(folder: Path, names: list[str], seen_as: str) -> None:
             )
     listed = {entry.name for entry in entries} | {entry.base_path.rstrip("/") for entry in entries}
     if missing := [name for name in names if not {name, f"{seen_as}/{name}"} & listed]:
-        write_text(path, _with_entries(text, config, _entries(missing, seen_as)))
+        write_text(path, _extended(text, config, _with_models(message(), missing, seen_as)))
 
 
-def _parsed(text: str) -> "ModelServerConfig | None":
-    from tensorflow_serving.config import model_server_config_pb2
-
+def _parsed(text: str, message: type[Message]) -> Message | None:
     try:
-        return text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+        return text_format.Parse(text, message())
     except text_format.ParseError:
         return None
 
 
-def _entries(names: Iterable[str], seen_as: str) -> str:
-    return "".join(
-        f"  config {{\n    name: {json.dumps(name)}\n    base_path: {json.dumps(f'{seen_as}/{name}')}\n"
-        '    model_platform: "tensorflow"\n  }\n'
-        for name in names
-    )
+def _with_models(config: Message, names: Iterable[str], seen_as: str) -> Message:
+    for name in names:
+        config.model_config_list.config.add(name=name, base_path=f"{seen_as}/{name}", model_platform="tensorflow")
+    return config
 
 
-def _with_entries(text: str, config: "ModelServerConfig", entries: str) -> str:
+def _extended(text: str, config: Message, more: Message) -> str:
     """The file with more entries at the end of its list; its comments stay where the list ends with a brace."""
-    wanted = type(config)()
-    wanted.CopyFrom(config)
-    wanted.MergeFrom(_parsed(f"model_config_list {{\n{entries}}}"))
+    wanted, entries = copy.deepcopy(config), text_format.MessageToString(more.model_config_list, indent=2)
+    wanted.MergeFrom(more)
     for brace in reversed([match.start() for match in re.finditer("}", text)]):
         before = text[:brace].rstrip(" ")
         extended = before + ("" if before.endswith("\n") else "\n") + entries + text[brace:]
-        if _parsed(extended) == wanted:
+        if _parsed(extended, type(more)) == wanted:
             return extended
     return _text(MODELS) + text_format.MessageToString(wanted)
 

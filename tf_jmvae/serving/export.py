@@ -19,17 +19,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tf_jmvae._utils.files import explained, flush_folder, remove_abandoned, write_json
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.models.iterated_sampling import iteration_of
-from tf_jmvae.serving import card, versions, warm_up
+from tf_jmvae.serving import card
 from tf_jmvae.serving.functions import Settings
 from tf_jmvae.serving.signatures import Endpoint, endpoints
 
-__all__ = ["export"]
+__all__ = ["WARM_UP", "export", "write_warm_up"]
 
+WARM_UP = "assets.extra/tf_serving_warmup_requests"
 _TEMPORARY = ".export-"
 
 
@@ -70,7 +72,7 @@ def export(
       ValueError: options that make no sense.
     """
     path = Path(path).expanduser().resolve()
-    version = versions.version_of(path.name)
+    version = card.version_of(path.name)
     folder = path if version is None else path.parent
     if not folder.name:
         raise ValueError(f"{path} has no name for the model; expected NAME, or NAME/VERSION.")
@@ -94,7 +96,7 @@ def export(
         with explained(folder):
             functions = {name: endpoint.function for name, endpoint in made.items()}
             tf.saved_model.save(_Served(model, made), str(temporary), signatures=functions)
-            warm_up.write(temporary, folder.name, made)
+            write_warm_up(temporary, folder.name, made)
         spec = replace(model.spec, name=folder.name, num_steps=int(iteration.num_steps))
         content = card.describe(spec, settings.num_samples, temporary)
         write_json(temporary / card.CARD, {**content, **described})
@@ -137,10 +139,46 @@ class _Served(tf.Module):
             setattr(self, name, endpoint.function)
 
 
+def write_warm_up(folder: Path, name: str, made: Mapping[str, Endpoint]) -> None:
+    """Writes a request of one row for every signature into a version's folder, as TFRecords of `PredictionLog`."""
+    path = folder / WARM_UP
+    path.parent.mkdir()
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature, endpoint in made.items():
+            writer.write(_prediction_log(name, signature, _example(endpoint)))
+
+
+def _example(endpoint: Endpoint) -> dict[str, np.ndarray]:
+    """One row for each input: zeros, or a small black image."""
+    image = np.array([tf.io.encode_png(np.zeros((8, 8, 1), np.uint8)).numpy()], object)
+    return {
+        name: image if spec.dtype == tf.string else np.zeros((1, *spec.shape[1:]), spec.dtype.as_numpy_dtype)
+        for name, spec in endpoint.inputs.items()
+    }
+
+
+def _prediction_log(model: str, signature: str, inputs: Mapping[str, np.ndarray]) -> bytes:
+    """A `PredictionLog` as protocol buffers encode it, so that an export needs no package of TF Serving."""
+    model_spec = _field(1, model.encode()) + _field(3, signature.encode())
+    request = _field(1, model_spec)
+    for key, value in inputs.items():
+        request += _field(2, _field(1, key.encode()) + _field(2, tf.make_tensor_proto(value).SerializeToString()))
+    return _field(6, _field(1, request))  # predict_log.request
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A field of text, bytes or a message: its number and wire type 2, the length in groups of 7 bits, the content."""
+    length, size = b"", len(content)
+    while size > 127:
+        length += bytes([size & 127 | 128])
+        size >>= 7
+    return bytes([number << 3 | 2]) + length + bytes([size]) + content
+
+
 def _publish(temporary: Path, folder: Path, version: int | None) -> Path:
     """Renames the finished folder to its version; two exports at once get two versions."""
     while True:
-        there = [versions.version_of(path.name) or 0 for path in folder.iterdir()]
+        there = [card.version_of(path.name) or 0 for path in folder.iterdir()]
         target = folder / str(1 + max(there, default=0) if version is None else version)
         try:
             temporary.rename(target)

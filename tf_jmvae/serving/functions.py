@@ -3,7 +3,7 @@
 import functools
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,16 +32,10 @@ class Settings:
 
     iterated_sampling: IteratedSampling | int | None = None  # how missing modalities are completed, if not as the model
     num_samples: int = 100  # behind a log-likelihood
-    observed: Iterable[Iterable[str]] | None = None  # subsets that have signatures; None for `directions.subsets`
+    observed: Iterable[Iterable[str]] | None = None  # subsets that have signatures, read once; or the usual ones
 
     def __post_init__(self):
         object.__setattr__(self, "num_samples", checks.positive_integer("num_samples", self.num_samples))
-        observed = None if self.observed is None else list(self.observed)
-        if any(isinstance(names, str) for names in observed or ()):
-            raise ValueError(
-                f"observed must be a list of lists of modalities, such as [['x'], ['x', 'w']]; got {observed!r}."
-            )
-        object.__setattr__(self, "observed", observed and [tuple(names) for names in observed])
 
 
 @dataclass(frozen=True)
@@ -80,21 +74,13 @@ class Functions:
         """Mean of p(target | z) for each target."""
         return self.model.generate(**self._observed(inputs), targets=targets, latent=latent)
 
-    def generating(self, *targets: str, latent: str = "mean") -> Callable[[Tensors], Tensors]:
-        """`generate` of these targets."""
-        return lambda inputs: self.generate(inputs, targets, latent)
-
-    def editing(self, image: str, attributes: str) -> Callable[[Tensors], Tensors]:
+    def edit(self, inputs: Tensors, image: str, attributes: str) -> Tensors:
         """The image with attributes changed, and those that the model saw in it: see `tf_jmvae.editing`."""
-
-        def edit(inputs):
-            w = self.generate({image: inputs[image]}, [attributes])[attributes]
-            new, kept = (inputs[name] for name in names.edit_inputs(attributes))
-            changed = tf.where(kept > 0, w, new)
-            mean, old = (self.generate({attributes: value}, [image])[image] for value in (changed, w))
-            return {image: inputs[image] + (mean - old), attributes: w}
-
-        return edit
+        w = self.generate({image: inputs[image]}, [attributes])[attributes]
+        new, kept = (inputs[name] for name in names.edit_inputs(attributes))
+        changed = tf.where(kept > 0, w, new)
+        mean, old = (self.generate({attributes: value}, [image])[image] for value in (changed, w))
+        return {image: inputs[image] + (mean - old), attributes: w}
 
     def sample(self, inputs: Tensors) -> Tensors:
         """All modalities from the prior."""
@@ -103,9 +89,8 @@ class Functions:
     def decode(self, inputs: Tensors) -> Tensors:
         """Mean of p(m | z) for each target."""
         conditions = {name: value for name, value in inputs.items() if name != "z"}
-        return {
-            name: p.mean() for name, p in self.model.likelihoods(inputs["z"], conditions=conditions or None).items()
-        }
+        likelihoods = self.model.likelihoods(inputs["z"], conditions=conditions or None)
+        return {name: p.mean() for name, p in likelihoods.items()}
 
     def log_likelihood(self, inputs: Tensors) -> Tensors:
         """The log of the mean importance weight, a few samples at a time."""

@@ -7,7 +7,6 @@ import sys
 import tarfile
 import tempfile
 import types
-import warnings
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ import tensorflow as tf
 from tf_jmvae._utils import pretrained
 from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.tables import first_of
-from tf_jmvae.serving import archives, card, inspection, versions
+from tf_jmvae.serving import archives, card, inspection
 from tf_jmvae.serving.local import LocalModel
 from tf_jmvae.serving.request import Signature
 from tf_jmvae.specs import ModelSpec
@@ -42,17 +41,12 @@ class HubModel(LocalModel):
     """
 
     def __init__(self, loaded: Any, content: Mapping[str, Any], path: str):
-        self._loaded = loaded
-        self.card = content
-        self.path = path
-        signatures = {
-            name: Signature.of(function.structured_input_signature[1], function.structured_outputs)
-            for name, function in loaded.signatures.items()
-        }
-        super().__init__(ModelSpec.from_json(content), signatures)
-
-    def _run(self, signature: str, tensors: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return self._loaded.signatures[signature](**tensors)
+        self._loaded, self.card, self.path = loaded, content, path  # the object owns the functions' variables
+        signatures, functions = {}, {}
+        for name, run in loaded.signatures.items():
+            signatures[name] = Signature.of(run.structured_input_signature[1], run.structured_outputs)
+            functions[name] = lambda tensors, run=run: run(**tensors)
+        super().__init__(ModelSpec.from_json(content), signatures, functions)
 
     def __repr__(self) -> str:
         modalities = ", ".join(self.card["modalities"])
@@ -115,26 +109,20 @@ def load(handle: str | bytes | os.PathLike, *, allow_unsafe: bool = False) -> Hu
 
 
 def import_tensorflow_hub() -> types.ModuleType:
-    """`tensorflow_hub`, which imports `pkg_resources` to compare versions; setuptools 82 and later have none.
+    """`tensorflow_hub`, which imports `pkg_resources` to compare versions; it gets a stand-in, as setuptools drops it.
 
     Raises:
       ImportError: it is missing; it comes with the extra `serving`.
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
-        with extra("serving", "A model's URL, unlike a folder or an archive,"):
-            try:
-                return importlib.import_module("tensorflow_hub")
-            except ModuleNotFoundError as error:
-                if error.name != "pkg_resources":
-                    raise
     stand_in = types.ModuleType("pkg_resources")
-    stand_in.parse_version = importlib.import_module("packaging.version").parse
-    sys.modules["pkg_resources"] = stand_in
+    used = sys.modules.setdefault("pkg_resources", stand_in)
     try:
-        return importlib.import_module("tensorflow_hub")
+        with extra("serving", "A model's URL, unlike a folder or an archive,"):
+            stand_in.parse_version = importlib.import_module("packaging.version").parse
+            return importlib.import_module("tensorflow_hub")
     finally:
-        del sys.modules["pkg_resources"]
+        if used is stand_in:
+            del sys.modules["pkg_resources"]
 
 
 def _on_disk(path: Path, stack: contextlib.ExitStack) -> Path:
@@ -168,7 +156,7 @@ def _version_folder(root: Path, *, packed: bool) -> Path:
     """The folder with the SavedModel: `root`, its newest version, or, in an archive, what its only folder holds."""
     folder = root
     for _ in range(3):
-        if version := versions.folder_of(folder):
+        if version := card.version_folder(folder):
             return version
         children = _folders(folder)
         if not packed or len(children) != 1:
@@ -177,12 +165,11 @@ def _version_folder(root: Path, *, packed: bool) -> Path:
     models = []
     for path in sorted(_folders(folder)):
         with contextlib.suppress(OSError):
-            models += [repr(path.name)] if versions.newest(path) else []
+            models += [repr(path.name)] if card.newest_version(path) else []
     plural = "s" if len(models) > 1 else ""
     found = f"It holds the model{plural} {first_of(models, most=10)}: load one of them. " if models else ""
     raise FileNotFoundError(
-        f"{folder} has neither {versions.MODEL_FILE} nor folders named by version numbers that have one. "
-        f"{found}{_EXPECTED}"
+        f"{folder} has neither {card.MODEL_FILE} nor folders named by version numbers that have one. {found}{_EXPECTED}"
     )
 
 

@@ -9,10 +9,9 @@ import tensorflow as tf
 
 from tf_jmvae._utils import checks
 from tf_jmvae._utils.checks import listed
-from tf_jmvae.random import row_noise
+from tf_jmvae.random import row_noise, seeds
 from tf_jmvae.serving import names, request
-from tf_jmvae.serving.lookup import FORMATS, SignatureLookup
-from tf_jmvae.serving.request import Signature
+from tf_jmvae.serving.request import FORMATS, Signature, SignatureLookup
 from tf_jmvae.specs import ModalitySpec, ModelSpec
 
 __all__ = ["InferenceModel"]
@@ -79,7 +78,7 @@ class InferenceModel(SignatureLookup):
         Raises:
           ValueError: the model has no encoder for these modalities, or a shape is wrong.
         """
-        inputs = request.as_inputs(self, observed)
+        inputs = self._as_inputs(observed)
         return self._call(self._find("encode", inputs, f"encode {listed(observed)}"), inputs)
 
     def latents(
@@ -100,7 +99,7 @@ class InferenceModel(SignatureLookup):
         Raises:
           ValueError: the model does not start from these modalities, or a shape is wrong.
         """
-        inputs = request.as_inputs(self, observed or {})
+        inputs = self._as_inputs(observed or {})
         if not inputs and noise is None:
             raise ValueError("Without anything observed, noise says how many z there are: pass noise, [B, D].")
         if noise is None:
@@ -138,7 +137,7 @@ class InferenceModel(SignatureLookup):
         """
         checks.check_option("latent", latent, ("sample", "mean"))
         checks.check_option("images", images, FORMATS)
-        inputs = request.as_inputs(self, observed)
+        inputs = self._as_inputs(observed)
         if targets is None:
             targets = self._targets_from(inputs, observed)
         elif isinstance(targets, str):
@@ -176,7 +175,7 @@ class InferenceModel(SignatureLookup):
         Raises:
           ValueError: the model does not start from these modalities, generates none of them, or a shape is wrong.
         """
-        inputs = request.as_inputs(self, observed)
+        inputs = self._as_inputs(observed)
         whole = self.signatures.get("reconstruct")
         if whole is None or set(map(names.modality, inputs)) == set(map(names.modality, whole.inputs)):
             name = self._find("reconstruct", inputs, f"reconstruct from {listed(observed)}")
@@ -198,7 +197,7 @@ class InferenceModel(SignatureLookup):
         Returns:
           `{target: [B, *event_shape]}`.
         """
-        inputs = {"z": np.asarray(z), **request.as_inputs(self, conditions or {})}
+        inputs = {"z": np.asarray(z), **self._as_inputs(conditions or {})}
         name = self._find("decode", inputs, f"decode z given {listed(conditions or {})}")
         return self._call(self._in_format(name, images), inputs)
 
@@ -228,7 +227,7 @@ class InferenceModel(SignatureLookup):
         Returns:
           `[B]`, in nats.
         """
-        inputs = request.as_inputs(self, observed)
+        inputs = self._as_inputs(observed)
         inputs["seed"] = request.row_seeds(seed, request.rows_of(inputs))
         name = self._find("log_likelihood", inputs, f"give the log-likelihood of {listed(observed)}")
         return self._call(name, inputs)["log_likelihood"]
@@ -263,7 +262,7 @@ class InferenceModel(SignatureLookup):
         for name, value in changes.items():
             index = checks.entry_index(name, entries)
             new[0, index], kept[0, index] = value, 0.0
-        inputs = request.as_inputs(self, {photograph: [image] if isinstance(image, bytes) else np.asarray(image)[None]})
+        inputs = self._as_inputs({photograph: [image] if isinstance(image, bytes) else np.asarray(image)[None]})
         inputs |= zip(names.edit_inputs(attributes), (new, kept), strict=True)
         name = self._find(names.edit(photograph, attributes), inputs, f"edit {photograph!r} by {attributes!r}")
         outputs = self._call(self._in_format(name, images), inputs)
@@ -304,21 +303,19 @@ class InferenceModel(SignatureLookup):
             noise, row_seeds = np.zeros((rows, self.latent_size), np.float32), np.zeros((rows, 2), np.int32)
         wish = f"draw z from {listed(map(names.modality, inputs))}"
         if "latents" not in self.signatures:
-            return self._latents_of_first_version(inputs, noise, wish)
+            # Exported before z could be asked for; q(z | observed) tells it, but in a hierarchy.
+            if "Hierarchical" in self.kind:
+                raise ValueError(f"This model cannot {wish}, as it was exported by version 0.1.0. Export it anew.")
+            encode = self._find("encode", inputs, wish) if inputs else None
+            q = self._call(encode, inputs) if encode else {"mean": 0, "standard_deviation": 1}
+            return q["mean"] + q["standard_deviation"] * noise
         name = self._find("latents", inputs, wish, optional=("noise", "seed")) if inputs else "latents_from_prior"
-        seeded = {"seed": request.split_seeds(row_seeds)[0]} if "seed" in self._signature(name).inputs else {}
+        seeded = {"seed": _split_seeds(row_seeds)[0]} if "seed" in self._signature(name).inputs else {}
         return self._call(name, {**inputs, "noise": noise, **seeded})["z"]
-
-    def _latents_of_first_version(self, inputs: Mapping[str, Any], noise: np.ndarray, wish: str) -> np.ndarray:
-        """Z of a model that was exported before it could be asked for: q(z | observed) tells it, but in a hierarchy."""
-        if "Hierarchical" in self.kind:
-            raise ValueError(f"This model cannot {wish}, as it was exported by version 0.1.0. Export it anew.")
-        q = self._call(self._find("encode", inputs, wish), inputs) if inputs else {"mean": 0, "standard_deviation": 1}
-        return q["mean"] + q["standard_deviation"] * noise
 
     def _noise(self, row_seeds: np.ndarray) -> np.ndarray:
         """What the model's own `generate` draws z from."""
-        latent_seeds = request.split_seeds(row_seeds)[1]
+        latent_seeds = _split_seeds(row_seeds)[1]
         if "latent_noise" in self.signatures:
             return self._call("latent_noise", {"seed": latent_seeds})["noise"]
         return row_noise.normal(tf.constant(latent_seeds), self.latent_size).numpy()  # of a model of version 0.1.0
@@ -334,3 +331,8 @@ class InferenceModel(SignatureLookup):
         given = {names.modality(key): value for key, value in inputs.items()}
         outputs = self.decode(z, {k: value for k, value in given.items() if k in self.spec.conditions}, images=images)
         return {target: outputs[target] for target in targets}
+
+
+def _split_seeds(row_seeds: np.ndarray) -> list[np.ndarray]:
+    """Seeds of iterated sampling and of z, as the model's own `generate` makes them of its own."""
+    return [part.numpy() for part in seeds.split(tf.constant(row_seeds), 3)[:2]]

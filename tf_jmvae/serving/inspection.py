@@ -6,19 +6,22 @@ are left out, and what else they would do is not.
 
 import os
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
-from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.framework import attr_value_pb2, node_def_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from tf_jmvae._utils.keras_api import op_definition
-from tf_jmvae.serving import function_graph
-from tf_jmvae.serving.versions import MODEL_FILE
+from tf_jmvae.serving.card import MODEL_FILE
 
-__all__ = ["Finding", "unsafe_ops"]
+__all__ = ["Finding", "nodes", "saver_functions", "unsafe_ops"]
 
-_OTHER_FORMS = ("saved_model.cpb", "saved_model.pbtxt")
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+_SAVING = frozenset(["MergeV2Checkpoints", "SaveV2", "ShardedFilename"])
+_RESTORING = frozenset(["RestoreV2"])
 
 _RANDOM = re.compile(
     r"Multinomial|NonDeterministicInts|ParameterizedTruncatedNormal|TruncatedNormal|Rng(ReadAnd)?Skip|"
@@ -59,9 +62,9 @@ def unsafe_ops(folder: str | os.PathLike) -> list[Finding]:
     """
     found = set()
     for graph in _graphs(folder):
-        by_saver = function_graph.saver_functions(graph)
+        by_saver = saver_functions(graph)
         called = {function.signature.name for function in graph.graph_def.library.function}
-        for node, function in function_graph.nodes(graph):
+        for node, function in nodes(graph):
             definition = op_definition(node.op)
             if node.op in by_saver.get(function, ()):
                 continue
@@ -75,10 +78,43 @@ def unsafe_ops(folder: str | os.PathLike) -> list[Finding]:
     return sorted(found)
 
 
+def nodes(graph: meta_graph_pb2.MetaGraphDef) -> Iterator[tuple[node_def_pb2.NodeDef, str]]:
+    """Every node with the name of its function; `""` for those in none."""
+    for node in graph.graph_def.node:
+        yield node, ""
+    for function in graph.graph_def.library.function:
+        for node in function.node_def:
+            yield node, function.signature.name
+
+
+def saver_functions(graph: meta_graph_pb2.MetaGraphDef) -> dict[str, frozenset[str]]:
+    """The functions that the saver's two nodes reach and nothing else does, with the ops that are theirs by right.
+
+    That is, saving may write a checkpoint and restoring may read one. A function that a signature, an object of
+    the model, any other node or any other function reaches is none of them.
+    """
+    calls = _references(graph)
+    saver = graph.saver_def
+    save, restore = (_node_name(name) for name in (saver.save_tensor_name, saver.restore_op_name))
+    in_use = _used_nodes(graph)
+    roots = {
+        node.name: _named_in(node, calls)
+        for node in graph.graph_def.node
+        if node.name in (save, restore) and node.op in _CALLS and node.name not in in_use
+    }
+    saving, restoring = (_reached(roots.get(name, ()), calls) for name in (save, restore))
+    candidates = saving ^ restoring
+    others = {*graph.object_graph_def.concrete_functions, *(calls.keys() - candidates)}
+    others = others.union(*(_named_in(node, calls) for node in graph.graph_def.node if node.name not in roots))
+    others = others.union(*((of.function_name, of.gradient_func) for of in graph.graph_def.library.gradient))
+    candidates -= _reached(others, calls)
+    return {name: _SAVING if name in saving else _RESTORING for name in candidates}
+
+
 def _graphs(folder: str | os.PathLike) -> list:
     """The meta graphs, of which there is at least one."""
     path = Path(folder) / MODEL_FILE
-    for name in _OTHER_FORMS:
+    for name in ("saved_model.cpb", "saved_model.pbtxt"):
         if path.with_name(name).exists():
             raise ValueError(f"{folder} has a {name}, which TensorFlow may load in place of {MODEL_FILE}. Remove it.")
     try:
@@ -88,3 +124,57 @@ def _graphs(folder: str | os.PathLike) -> list:
     if not graphs:
         raise ValueError(f"{path} is empty or truncated: it has no graph. Copy, download or export it again.")
     return list(graphs)
+
+
+def _references(graph: meta_graph_pb2.MetaGraphDef) -> dict[str, set[str]]:
+    """The functions that each function names anywhere in its nodes or attributes."""
+    library = {function.signature.name: function for function in graph.graph_def.library.function}
+    return {
+        name: _names_of(function.attr, library).union(*(_named_in(node, library) for node in function.node_def))
+        for name, function in library.items()
+    }
+
+
+def _named_in(node: node_def_pb2.NodeDef, functions: Iterable[str]) -> set[str]:
+    return _names_of(node.attr, functions) | ({node.op} if node.op in functions else set())
+
+
+def _names_of(attributes: Mapping[str, attr_value_pb2.AttrValue], functions: Iterable[str]) -> set[str]:
+    """Functions that attributes name: as a function, in a list, in a function's own attributes, or as a string."""
+    found, waiting = set(), list(attributes.values())
+    while waiting:
+        value = waiting.pop()
+        for named in (value.func, *value.list.func):
+            found.add(named.name)
+            waiting += named.attr.values()
+        found |= {text.decode("utf-8", "replace") for text in (value.s, *value.list.s)}
+    return {name for name in found if name in functions}
+
+
+def _reached(names: Iterable[str], calls: Mapping[str, set[str]]) -> set[str]:
+    reached, waiting = set(), [name for name in names if name in calls]
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting += calls[name]
+    return reached
+
+
+def _used_nodes(graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
+    """Nodes that other nodes, signatures or collections use."""
+    return {_node_name(tensor) for node in graph.graph_def.node for tensor in node.input}.union(_listed_nodes(graph))
+
+
+def _listed_nodes(graph: meta_graph_pb2.MetaGraphDef) -> Iterator[str]:
+    """Nodes that signatures or collections use."""
+    for signature in graph.signature_def.values():
+        for tensor in (*signature.inputs.values(), *signature.outputs.values()):
+            yield _node_name(tensor.name)
+    for collection in graph.collection_def.values():
+        yield from map(_node_name, collection.node_list.value)
+
+
+def _node_name(tensor: str) -> str:
+    """`"node"` of `"node:0"`, `"^node"` or `"node"`."""
+    return tensor.removeprefix("^").split(":")[0]

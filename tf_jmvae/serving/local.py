@@ -27,8 +27,8 @@ _PLACE = re.compile(r"Graph execution error|Detected at node|<stack traces|\s*\[
 class LocalModel(InferenceModel):
     """Base of models in this process, which refuse values that no such model can have been trained on."""
 
-    def __init__(self, spec: ModelSpec, signatures: Mapping[str, Signature]):
-        self._spec, self._signatures = spec, dict(signatures)
+    def __init__(self, spec: ModelSpec, signatures: Mapping[str, Signature], functions: Mapping[str, Callable]):
+        self._spec, self._signatures, self._functions = spec, signatures, functions
         known = heads.names()  # of a head of the user's own that is not registered, numbers must only be finite
         likelihoods = {name: modality.likelihood for name, modality in spec.modalities.items()}
         self._heads = {name: heads.make(of) if of in known else heads.Head() for name, of in likelihoods.items()}
@@ -41,14 +41,11 @@ class LocalModel(InferenceModel):
     def signatures(self) -> Mapping[str, Signature]:
         return self._signatures
 
-    def _run(self, signature: str, tensors: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        raise NotImplementedError(f"{type(self).__name__} must define _run()")
-
     def _predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         specs = self._signatures[signature].inputs
         tensors = {name: tf.convert_to_tensor(value, specs[name].dtype) for name, value in inputs.items()}
         try:
-            outputs = self._run(signature, tensors)
+            outputs = self._functions[signature](tensors)
         except tf.errors.InvalidArgumentError as error:
             lines = (line for line in error.message.splitlines() if not _PLACE.match(line))
             raise ValueError(f"{signature!r} refuses these inputs: {' '.join(lines) or error.message}") from error
@@ -83,14 +80,10 @@ class LiveModel(LocalModel):
     ):
         self.model, self.iterated_sampling = model, iteration_of(model, iterated_sampling)
         self._settings = Settings(self.iterated_sampling, num_samples)
-        self._functions: dict[str, Callable] = {}
         steps = int(self.iterated_sampling.num_steps)
-        super().__init__(replace(model.spec, name=name, training=dict(training or {}), num_steps=steps), {})
+        super().__init__(replace(model.spec, name=name, training=dict(training or {}), num_steps=steps), {}, {})
         self._heads = {name: modality.head for name, modality in model.modalities.items()}
         self._add(self._settings)
-
-    def _run(self, signature: str, tensors: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return self._functions[signature](tensors)
 
     def _prepare(self, observed: Iterable[str]) -> None:
         """Of many modalities not every subset has its functions from the start."""

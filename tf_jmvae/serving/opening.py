@@ -8,12 +8,12 @@ from typing import Any
 from tf_jmvae._utils import pretrained
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.models.iterated_sampling import options_of
-from tf_jmvae.serving import archives, hub, versions
+from tf_jmvae.serving import archives, card, hub
 from tf_jmvae.serving.client import Client
 from tf_jmvae.serving.inference import InferenceModel
 from tf_jmvae.serving.local import LiveModel
 
-__all__ = ["ADVICE", "is_exported", "keras_file", "no_model", "open_model"]
+__all__ = ["ADVICE", "keras_file", "no_model", "open_model"]
 
 _SERVER = re.compile(r"(grpc://|https?://)([^/]+)/v1/models/([^/:]+)(?:/versions/(\d+))?/?", re.IGNORECASE)
 ADVICE = "Copy the file again, or train the run anew."
@@ -62,7 +62,7 @@ def open_model(
         opened = Client(address, model=name, version=None if version is None else int(version), **options)
     elif file := keras_file(path):
         return _live(file, iterated_sampling, **options)
-    elif "://" in handle or path.name.lower().endswith(archives.SUFFIXES) or is_exported(path):
+    elif "://" in handle or path.name.lower().endswith(archives.SUFFIXES) or card.version_folder(path):
         opened = hub.load(handle, **options)
     else:
         raise no_model(path)
@@ -82,11 +82,6 @@ def keras_file(path: Path) -> Path | None:
     return path if path.suffix == ".keras" else None
 
 
-def is_exported(path: Path) -> bool:
-    """Whether it is a folder of an exported model, or of one of its versions."""
-    return path.is_dir() and versions.folder_of(path) is not None
-
-
 def no_model(path: Path) -> FileNotFoundError:
     """The error to raise where a path leads to no model."""
     state = "holds none" if path.is_dir() else "is none" if path.exists() else "does not exist"
@@ -97,9 +92,10 @@ def no_model(path: Path) -> FileNotFoundError:
 
 
 def _live(file: Path, iterated_sampling: IteratedSampling | int | None, **options: Any) -> LiveModel:
-    from tf_jmvae.training import loading, run_folder
+    from tf_jmvae.training.loading import load_model
+    from tf_jmvae.training.run_folder import describe
 
-    model, folder = loading.load_model(file, advice=ADVICE), file.resolve().parent
+    model, folder = load_model(file, advice=ADVICE), file.resolve().parent
     name = folder.name if file.name == "model.keras" else file.stem
-    options = {"name": name, "training": run_folder.describe(folder)["training"], **options}
+    options = {"name": name, "training": describe(folder)["training"], **options}
     return LiveModel(model, iterated_sampling=iterated_sampling, **options)

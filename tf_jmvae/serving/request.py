@@ -1,47 +1,32 @@
-"""Signatures, and requests that fit them: names, shapes, types and seeds, checked before anything runs."""
+"""Signatures, their lookup by what goes in and comes out, and requests that fit, checked before anything runs."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from google.protobuf.message import Message
 
 from tf_jmvae._utils import checks
-from tf_jmvae.random import seeds
+from tf_jmvae._utils.checks import listed
 from tf_jmvae.serving import names
+from tf_jmvae.specs import ModalitySpec
 
-__all__ = [
-    "IMAGE_AXES",
-    "Signature",
-    "TensorInfo",
-    "as_inputs",
-    "as_tensor",
-    "row_seeds",
-    "rows_of",
-    "signatures_of",
-    "split_seeds",
-]
+__all__ = ["FORMATS", "IMAGE_AXES", "Signature", "SignatureLookup", "row_seeds", "rows_of", "signatures_of"]
 
 IMAGE_AXES = 4  # batch, height, width, channels
-
-if TYPE_CHECKING:
-    from tf_jmvae.serving.inference import InferenceModel
+FORMATS = {"float": "", "uint8": names.AS_UINT8, "png": names.AS_PNG}
+"""Endings of the signatures that give images in each format."""
 
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """An input or output of a signature.
-
-    Attributes:
-      dtype: NumPy's name of the type; `"string"` for bytes.
-      shape: with None for the batch axis.
-    """
+    """An input or output of a signature: NumPy's name of its type, `"string"` for bytes, and its shape."""
 
     dtype: str
-    shape: tuple[int | None, ...]
+    shape: tuple[int | None, ...]  # with None for the batch axis
 
 
 @dataclass(frozen=True)
@@ -68,54 +53,146 @@ def signatures_of(definitions: Mapping[str, Message]) -> dict[str, Signature]:
 
 
 def _infos(tensors: Mapping[str, Message]) -> dict[str, TensorInfo]:
-    shapes = {name: (dim.size for dim in info.tensor_shape.dim) for name, info in sorted(tensors.items())}
-    return {
-        name: TensorInfo(tf.dtypes.as_dtype(tensors[name].dtype).name, tuple(n if n >= 0 else None for n in shape))
-        for name, shape in shapes.items()
-    }
+    found = {}
+    for name, info in sorted(tensors.items()):
+        shape = (None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim)
+        found[name] = TensorInfo(tf.dtypes.as_dtype(info.dtype).name, tuple(shape))
+    return found
 
 
-def as_inputs(model: "InferenceModel", observed: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Arrays by the names of inputs: encoded images go to `<name>_bytes`, pixels become values of their range.
+class SignatureLookup:
+    """Base of `InferenceModel`: what a backend defines, and how a verb finds its signature."""
 
-    The model is asked for its modalities only where there may be pixels, since not every server can tell them.
-    """
-    if not isinstance(observed, Mapping):
-        raise TypeError(f"Expected a dict of modalities by name; got {type(observed).__name__}.")
-    for name, value in observed.items():
-        if value is None or isinstance(value, str | bytes):
-            raise TypeError(
-                f"{name!r}: expected an array, or a list of encoded images as bytes; got {type(value).__name__}."
-            )
-    values = {name: checks.unmasked(f"Modality {name!r}", value) for name, value in observed.items()}
-    for name, value in values.items():
-        encoded = isinstance(value, list | tuple) and all(isinstance(item, bytes) for item in value)
-        encoded = encoded or (isinstance(value, np.ndarray) and value.dtype.kind in "OS")
-        values[name] = np.asarray(value, object if encoded else None)
-    may_be = {name: v for name, v in values.items() if v.dtype == np.uint8 and v.ndim == IMAGE_AXES}
-    specs = {name: model.modalities[name] for name in may_be if name in model.modalities}
-    pixels = {n: spec for n, spec in specs.items() if spec.is_image and may_be[n].shape[1:] == spec.event_shape}
-    # Only the model knows the statistics of a standardised image; and signatures read all images as bytes, or none.
-    encode = any(s.standardized for s in pixels.values()) or any(v.dtype == object for v in values.values())
-    for name, spec in pixels.items():
-        if values[name].size and values[name].max() == 1:
+    signatures: Mapping[str, Signature]
+    modalities: Mapping[str, ModalitySpec]
+
+    def _predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        raise NotImplementedError(f"{type(self).__name__} must define _predict()")
+
+    def _check_value(self, name: str, value: np.ndarray) -> None:
+        """Raises ValueError if an input of floats, of the right shape, holds what the model cannot read."""
+
+    def _prepare(self, observed: Iterable[str]) -> None:
+        """Called before what takes these modalities is looked up."""
+
+    def _as_inputs(self, observed: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Arrays by the names of inputs: encoded images go to `<name>_bytes`, pixels become values of their range.
+
+        The modalities are asked for only where there may be pixels, since not every server can tell them.
+        """
+        if not isinstance(observed, Mapping):
+            raise TypeError(f"Expected a dict of modalities by name; got {type(observed).__name__}.")
+        values = {}
+        for name, value in observed.items():
+            if value is None or isinstance(value, str | bytes):
+                raise TypeError(
+                    f"{name!r}: expected an array, or a list of encoded images as bytes; got {type(value).__name__}."
+                )
+            value = checks.unmasked(f"Modality {name!r}", value)
+            encoded = isinstance(value, list | tuple) and all(isinstance(item, bytes) for item in value)
+            encoded = encoded or (isinstance(value, np.ndarray) and value.dtype.kind in "OS")
+            values[name] = np.asarray(value, object if encoded else None)
+        may_be = {name: v for name, v in values.items() if v.dtype == np.uint8 and v.ndim == IMAGE_AXES}
+        specs = {name: self.modalities[name] for name in may_be if name in self.modalities}
+        pixels = {n: spec for n, spec in specs.items() if spec.is_image and may_be[n].shape[1:] == spec.event_shape}
+        # Only the model knows the statistics of a standardised image; and signatures read all images as bytes, or none.
+        encode = any(s.standardized for s in pixels.values()) or any(v.dtype == object for v in values.values())
+        for name, spec in pixels.items():
+            if values[name].size and values[name].max() == 1:
+                raise ValueError(
+                    f"{name!r}: images as uint8 hold pixels from 0 to 255, and these only 0 and 1. Pass values as "
+                    "floats."
+                )
+            black, white = spec.preprocessing.range
+            if encode:
+                values[name] = np.array([tf.io.encode_png(image).numpy() for image in values[name]], object)
+            else:
+                values[name] = (black + values[name] * ((white - black) / 255)).astype(np.float32)
+        return {names.encoded(name) if value.dtype == object else name: value for name, value in values.items()}
+
+    def _call(self, name: str, inputs: Mapping[str, np.ndarray], copies: int = 1) -> dict[str, np.ndarray]:
+        """The outputs of a signature, for `copies` of each row; seeds are for each of the copies already."""
+        signature = self._signature(name)
+        if inputs.keys() != signature.inputs.keys():
+            raise ValueError(f"Signature {name!r} takes {listed(signature.inputs)}; got {listed(inputs)}.")
+        checked = {key: _as_tensor(key, value, signature.inputs[key]) for key, value in inputs.items()}
+        for key, value in checked.items():
+            if value.dtype.kind == "f":
+                self._check_value(key, value)
+        if copies != 1:
+            checked = {k: value if k == "seed" else np.repeat(value, copies, axis=0) for k, value in checked.items()}
+        rows_of(checked)
+        return {names.modality(key): value for key, value in self._predict(name, checked).items()}
+
+    def _signature(self, name: str) -> Signature:
+        if name not in self.signatures:
+            raise ValueError(f"The model has no signature {name!r}. It has {', '.join(sorted(self.signatures))}.")
+        return self.signatures[name]
+
+    def _find(
+        self, verb: str, inputs: Iterable[str], wish: str, target: str | None = None, optional: Iterable[str] = ()
+    ) -> str:
+        """The signature of a verb that takes just these inputs, with outputs in the model's own values."""
+        wanted, optional = set(inputs), set(optional)
+        self._prepare(map(names.modality, wanted))
+        there = self._all_of(verb)
+        there = {n: s for n, s in there.items() if target is None or target in map(names.modality, s.outputs)}
+        for name, signature in there.items():
+            if signature.inputs.keys() - optional == wanted:
+                return names.without_format(name)
+        _check_mixture(wanted, there.values())
+        known = {names.without_format(name): _read(signature.inputs) for name, signature in there.items()}
+        known = sorted(name if "_from_" in name else f"{name} of {inputs}" for name, inputs in known.items())
+        raise ValueError(f"The model cannot {wish}. What it can: {'; '.join(known) or 'nothing of the kind'}.")
+
+    def _all_of(self, verb: str) -> dict[str, Signature]:
+        start = f"{verb}_from_"
+        return {name: s for name, s in self.signatures.items() if f"{names.plain(name)}_from_".startswith(start)}
+
+    def _in_format(self, name: str, images: str) -> str:
+        """The signature whose images are in a format; what gives no image has one format only."""
+        checks.check_option("images", images, FORMATS)
+        if name + FORMATS[images] in self.signatures:
+            return name + FORMATS[images]
+        outputs = self._signature(name).outputs
+        if shown := [key for key, info in outputs.items() if len(info.shape) == IMAGE_AXES]:
             raise ValueError(
-                f"{name!r}: images as uint8 hold pixels from 0 to 255, and these only 0 and 1. Pass values as floats."
+                f"The model gives {listed(shown)} as values only, with images='float': pixels and PNG are for grey "
+                "and RGB images, which have 1 or 3 channels."
             )
-        black, white = spec.preprocessing.range
-        if encode:
-            values[name] = np.array([tf.io.encode_png(image).numpy() for image in values[name]], object)
-        else:
-            values[name] = (black + values[name] * ((white - black) / 255)).astype(np.float32)
-    return {names.encoded(name) if value.dtype == object else name: value for name, value in values.items()}
+        return name
+
+    def _targets_from(self, inputs: Iterable[str], observed: Iterable[str]) -> list[str]:
+        self._prepare(map(names.modality, inputs))
+        there = [s for name, s in self.signatures.items() if name.startswith("generate_")]
+        fitting = [signature.outputs for signature in there if signature.inputs.keys() == set(inputs)]
+        targets = dict.fromkeys(names.modality(target) for outputs in fitting for target in outputs)
+        if not targets:
+            _check_mixture(inputs, there)
+            raise ValueError(
+                f"The model generates nothing from {listed(observed)}: see its signatures, or use reconstruct()."
+            )
+        return list(targets)
 
 
-def as_tensor(name: str, value: np.ndarray, info: TensorInfo) -> np.ndarray:
+def _check_mixture(wanted: Iterable[str], signatures: Iterable[Signature]) -> None:
+    """Raises if there are signatures for just these modalities, but not as arrays and encoded images as given."""
+    modalities = set(map(names.modality, wanted))
+    other_forms = (s.inputs for s in signatures if set(map(names.modality, s.inputs)) == modalities)
+    if found := sorted({_read(inputs) for inputs in other_forms} - {_read(wanted)}):
+        raise ValueError(
+            f"The model cannot read {_read(wanted)} together, where {names.BYTES!r} means encoded images. It reads "
+            f"{'; or '.join(found)}. Give all images as lists of bytes, or all as arrays."
+        )
+
+
+def _read(inputs: Iterable[str]) -> str:
+    return listed(sorted(name for name in inputs if name not in ("noise", "seed")))
+
+
+def _as_tensor(name: str, value: np.ndarray, info: TensorInfo) -> np.ndarray:
     """An input of the type that a signature takes; raises `ValueError` or `TypeError` if it does not fit."""
-    fits = value.ndim == len(info.shape) and all(
-        size is None or size == length for size, length in zip(info.shape, value.shape, strict=True)
-    )
-    if not fits:
+    if not tf.TensorShape(info.shape).is_compatible_with(value.shape):
         expected = ", ".join("batch" if size is None else str(size) for size in info.shape)
         raise ValueError(f"{name!r}: expected shape [{expected}]; got {list(value.shape)}.")
     if info.dtype == "string":
@@ -147,8 +224,3 @@ def row_seeds(seed: int | None, rows: int) -> np.ndarray:
     if isinstance(seed, bool) or not hasattr(seed, "__index__") or seed.__index__() < 0:
         raise ValueError(f"seed must be a whole number of 0 or more, or None; got {seed!r}.")
     return np.random.default_rng(seed.__index__()).integers(0, 2**31, size=(rows, 2), dtype=np.int32)
-
-
-def split_seeds(row_seeds: np.ndarray) -> list[np.ndarray]:
-    """Seeds of iterated sampling and of z, as the model's own `generate` makes them of its own."""
-    return [part.numpy() for part in seeds.split(tf.constant(row_seeds), 3)[:2]]

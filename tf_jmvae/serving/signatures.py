@@ -86,11 +86,12 @@ def _plain(model: MultimodalVAE, settings: Settings) -> Iterator[tuple[str, Endp
         for target in model.targets:
             if target not in given:
                 for verb, latent, more in (("generate", "mean", None), ("sample", "sample", seed)):
-                    name, function = names.of_given(f"{verb}_{target}", given), of.generating(target, latent=latent)
+                    function = functools.partial(of.generate, targets=[target], latent=latent)
+                    name = names.of_given(f"{verb}_{target}", given)
                     yield from made(name, given, function, {target: targets[target]}, more)
     yield from made("encode", everything, of.encode, mean | stddev)
     yield from latents("latents", everything)
-    yield from made("reconstruct", everything, of.generating(*model.targets), targets)
+    yield from made("reconstruct", everything, functools.partial(of.generate, targets=model.targets), targets)
     likelihood = {"log_likelihood": tf.TensorSpec((None,), tf.float32, name="log_likelihood")}
     yield from made("log_likelihood", everything, of.log_likelihood, likelihood, seed)
     yield from made("decode", model.conditions, of.decode, targets, z)
@@ -101,7 +102,8 @@ def _plain(model: MultimodalVAE, settings: Settings) -> Iterator[tuple[str, Endp
         shape = (None, *model.modalities[attributes].event_shape)
         more = {name: tf.TensorSpec(shape, tf.float32, name=name) for name in names.edit_inputs(attributes)}
         outputs = {name: targets[name] for name in (image, attributes)}
-        yield from made(names.edit(image, attributes), [image], of.editing(image, attributes), outputs, more)
+        edit = functools.partial(of.edit, image=image, attributes=attributes)
+        yield from made(names.edit(image, attributes), [image], edit, outputs, more)
     rows = tf.TensorSpec((None,), tf.int32, name="rows")
     text = tf.TensorSpec((None,), tf.string, name=names.encoded("description"))
     yield "describe", Endpoint.of(of.describe, {"rows": rows}, {text.name: text})
@@ -160,8 +162,14 @@ def _subsets(model: MultimodalVAE, settings: Settings) -> list[tuple[str, ...]]:
     """Subsets of modalities that have signatures, in the model's order; raises `ValueError` for unknown ones."""
     if settings.observed is None:
         return subsets(model)
-    for subset in settings.observed:
+    observed = list(settings.observed)
+    if any(isinstance(subset, str) for subset in observed):
+        raise ValueError(
+            f"observed must be a list of lists of modalities, such as [['x'], ['x', 'w']]; got {observed!r}."
+        )
+    observed = [tuple(subset) for subset in observed]
+    for subset in observed:
         checks.check_names(model.modalities, dict.fromkeys(subset))
         if not model.has_posterior(subset):
             raise ValueError(f"This {type(model).__name__} cannot start from {', '.join(map(repr, subset))} alone.")
-    return [tuple(name for name in model.modalities if name in subset) for subset in settings.observed]
+    return [tuple(name for name in model.modalities if name in subset) for subset in observed]

@@ -28,7 +28,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from tf_jmvae.serving.call_errors import CallError, ForeignAnswerError
+from tf_jmvae.serving.client import FOREIGN, CallError
 from tf_jmvae.serving.request import Signature
 
 __all__ = ["GrpcTransport", "RestTransport"]
@@ -80,7 +80,7 @@ class GrpcTransport:
         )
         found = get_model_metadata_pb2.SignatureDefMap()
         if not self._call(self._prediction.GetModelMetadata, request).metadata[SIGNATURE_DEF].Unpack(found):
-            raise ForeignAnswerError("metadata without signatures")
+            raise CallError(FOREIGN, "metadata without signatures")
         return found
 
     def status(self, version: int | None) -> get_model_status_pb2.GetModelStatusResponse:
@@ -159,7 +159,7 @@ class RestTransport:
 
 def _answer(response: requests.Response, content: bytes) -> dict[str, Any]:
     status = response.status_code
-    foreign = ForeignAnswerError(f"HTTP {status} and {_start(content)!r}")
+    foreign = CallError(FOREIGN, f"HTTP {status} and {_start(content)!r}")
     try:
         answer = json.loads(content)
     except ValueError as error:
@@ -186,7 +186,7 @@ def _understood(answer: Any) -> Iterator[None]:
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError, json_format.ParseError) as error:
         text = answer if isinstance(answer, str) else json.dumps(answer)
         problem = f"{type(error).__name__}: {error}"
-        raise ForeignAnswerError(f"{_start(text.encode())!r}, which cannot be read ({problem[:200]})") from error
+        raise CallError(FOREIGN, f"{_start(text.encode())!r}, which cannot be read ({problem[:200]})") from error
 
 
 def _parsed(found: Any, required: str, message: Any) -> Any:

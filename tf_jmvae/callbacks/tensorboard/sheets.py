@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tf_jmvae.images.grids import grid
+from tf_jmvae.images.pictures import grid
 
 __all__ = ["sheet", "sprite"]
 

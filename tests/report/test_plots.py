@@ -16,8 +16,8 @@ from tf_jmvae.report import plots
 from tf_jmvae.studies import figures
 from tf_jmvae.studies.celeba import figures as celeba_figures
 from tf_jmvae.studies.collector import COMPARED
-from tf_jmvae.studies.comparison import TITLES
 from tf_jmvae.studies.mnist import figures as mnist_figures
+from tf_jmvae.studies.pages import TITLES
 
 RIGHT, WRONG = (colors.to_rgba(color) for color in (plots.RIGHT, plots.WRONG))
 

@@ -13,7 +13,7 @@ from eager_studies import eagerly
 
 from tf_jmvae import data
 from tf_jmvae.data.celeba import ATTRIBUTES
-from tf_jmvae.studies import experiments, publish
+from tf_jmvae.studies import experiments
 from tf_jmvae.studies.celeba import figures as celeba_figures
 from tf_jmvae.studies.celeba.classifier import features
 from tf_jmvae.studies.celeba.image_quality import frechet_distance
@@ -37,9 +37,12 @@ def _reproduce(root, **options):
 DRAWN = {}
 
 
+_PUBLISH = experiments.publish
+
+
 def _publish(output, study, record, figures):
     DRAWN.update(figures)
-    return publish.publish(output, study, record, figures)
+    return _PUBLISH(output, study, record, figures)
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ from tf_jmvae.studies import study
 from tf_jmvae.studies.celeba.classifier import of_attributes
 from tf_jmvae.studies.classifier import load_or_train
 from tf_jmvae.studies.collector import COMPARED, Models
-from tf_jmvae.studies.comparison import TITLES
 from tf_jmvae.studies.mnist.classifier import of_digits
 from tf_jmvae.studies.mnist.measurements import ROWS
 from tf_jmvae.studies.mnist.plan import SCALES, TRAININGS
+from tf_jmvae.studies.pages import TITLES
 from tf_jmvae.studies.plan import configs
 from tf_jmvae.training import presets
 from tf_jmvae.training.run import RunError

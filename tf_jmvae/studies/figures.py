@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
 from tf_jmvae.report.plots import image_grid, plain
 from tf_jmvae.studies.collector import COMPARED
-from tf_jmvae.studies.comparison import TITLES, by_steps
+from tf_jmvae.studies.pages import TITLES, by_steps
 
 __all__ = ["COLORS", "bounds_over_steps", "images_over_steps"]
 

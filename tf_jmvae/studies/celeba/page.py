@@ -1,26 +1,15 @@
 """The page of the CelebA study, with the paper's numbers beside ours."""
 
-from collections.abc import Mapping
-from typing import Any
+import functools
 
 from tf_jmvae.studies.celeba.measurements import CLASSIFIED
 from tf_jmvae.studies.celeba.plan import UNWEIGHTED
-from tf_jmvae.studies.comparison import TITLES, Table, over_steps
-from tf_jmvae.studies.rendering import render
+from tf_jmvae.studies.pages import TITLES, Table, render
 
 __all__ = ["page"]
 
-_MORE = {"jmvae-kl-gan": "JMVAE-kl + GAN", UNWEIGHTED: "JMVAE, attributes not weighted"}
-_VALUES = {
-    "over_steps": over_steps,
-    "titles": TITLES | _MORE | {"majority": "majority of the training images"},
-    # The same where the classifier looks at images of the models and at real ones.
-    "classified": TITLES | _MORE | {"real": "real images", "cmma-x": "CMMA", "cvae-x": "CVAE, z at the mean of p(z)"},
-    "iterated": [name for name, iterates in CLASSIFIED.items() if iterates],
-    "named": ("Male", "Smiling", "Eyeglasses", "Bald", "Blond_Hair"),
-}
 # The authors' code averaged the image's log-likelihood over the 3 channels.
-TABLE_2 = Table(
+_TABLE_2 = Table(
     "table-2",
     {
         "cvae": (-6825, -44.28, -4031, -44.28),
@@ -32,8 +21,16 @@ TABLE_2 = Table(
     digits=(1, 3),
     channels=3,
 )
+_TITLES = TITLES | {"jmvae-kl-gan": "JMVAE-kl + GAN", UNWEIGHTED: "JMVAE, attributes not weighted"}
 
-
-def page(record: Mapping[str, Any], findings: str | None = None) -> str:
-    """The page of a record as `results/celeba.json` has it, with a link to `findings`, what the numbers mean."""
-    return render("celeba", record, findings, table=TABLE_2, **_VALUES)
+# The page of a record as `results/celeba.json` has it.
+page = functools.partial(
+    render,
+    "celeba",
+    table=_TABLE_2,
+    titles=_TITLES | {"majority": "majority of the training images"},
+    # The same where the classifier looks at images of the models and at real ones.
+    classified=_TITLES | {"real": "real images", "cmma-x": "CMMA", "cvae-x": "CVAE, z at the mean of p(z)"},
+    iterated=[name for name, iterates in CLASSIFIED.items() if iterates],
+    named=("Male", "Smiling", "Eyeglasses", "Bald", "Blond_Hair"),
+)

@@ -12,8 +12,8 @@ from tf_jmvae import data
 from tf_jmvae.models.directions import pixels
 from tf_jmvae.report.plots import plain
 from tf_jmvae.studies.collector import COMPARED, Models
-from tf_jmvae.studies.comparison import TITLES
 from tf_jmvae.studies.figures import bounds_over_steps, images_over_steps
+from tf_jmvae.studies.pages import TITLES
 from tf_jmvae.studies.plan import Scale
 
 __all__ = ["figures"]

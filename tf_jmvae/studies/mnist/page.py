@@ -1,10 +1,8 @@
 """The page of the MNIST study, with the paper's numbers beside ours."""
 
-from collections.abc import Mapping
-from typing import Any
+import functools
 
-from tf_jmvae.studies.comparison import TITLES, Table, over_steps
-from tf_jmvae.studies.rendering import render
+from tf_jmvae.studies.pages import TITLES, Table, render
 
 __all__ = ["IMPORTANCE", "page"]
 
@@ -19,7 +17,7 @@ IMPORTANCE = {
     "jmvae-kl-0.1/x-own": ("JMVAE-kl, alpha 0.1", "log p(x)", "q(z \\| x)", -86.86),
     "jmvae-kl-0.1/x-given-w": ("JMVAE-kl, alpha 0.1", "log p(x \\| w)", "q(z \\| x, w)", None),
 }
-TABLE_1 = Table(
+_TABLE_1 = Table(
     "table-1",
     {
         "cvae": (-448.8, -5.293, -70.42, -5.304),
@@ -31,8 +29,5 @@ TABLE_1 = Table(
     digits=(2, 4),
 )
 
-
-def page(record: Mapping[str, Any], findings: str | None = None) -> str:
-    """The page of a record as `results/mnist.json` has it, with a link to `findings`, what the numbers mean."""
-    values = {"table": TABLE_1, "over_steps": over_steps, "importance": IMPORTANCE, "titles": TITLES}
-    return render("mnist", record, findings, **values)
+# The page of a record as `results/mnist.json` has it.
+page = functools.partial(render, "mnist", table=_TABLE_1, importance=IMPORTANCE, titles=TITLES)

@@ -1,0 +1,150 @@
+"""Pages of the studies: templates filled with a record, and Tables 1 and 2 beside the paper's."""
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+
+__all__ = ["TITLES", "Table", "by_steps", "render"]
+
+# What pages and figures call the models and the columns.
+TITLES = {
+    "cvae": "CVAE, x completed by iterated sampling",
+    "cvae-prior": "CVAE, z ~ p(z)",
+    "cmma": "CMMA",
+    "jmvae": "JMVAE",
+    "jmvae-kl": "JMVAE-kl",
+    "jmvae-kl-0.1": "JMVAE-kl, alpha 0.1",
+    "hierarchical-jmvae": "hierarchical JMVAE",
+}
+_COLUMN_TITLES = {
+    "x-given-w": "log p(x \\| w)",
+    "w-given-x": "log p(w \\| x)",
+    "x-given-xw": "log p(x \\| w, x)",
+    "w-given-xw": "log p(w \\| w, x)",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of Suzuki and Matsuo, which `table.md` shows.
+
+    Attributes:
+      name: of its measurements.
+      paper: its values by row, in the order of the columns.
+      digits: of ours, for images and for labels or attributes.
+      channels: over how many the paper's values of images are averaged.
+    """
+
+    name: str
+    paper: Mapping[str, Sequence[float]]
+    digits: tuple[int, int]
+    channels: int = 1
+
+    def cells(self, measured: Mapping[str, Any], row: str) -> list[str]:
+        """Our values, and in brackets, for each channel where the paper's is, and the paper's."""
+        return [self._cell(measured.get(f"{self.name}/{row}/{column}"), row, column) for column in _COLUMN_TITLES]
+
+    def _cell(self, ours: Mapping[str, Any] | None, row: str, column: str) -> str:
+        if ours is None:
+            return "as above"
+        divisor = self._divisor(column)
+        beside = [f"{ours['mean'] / divisor:.0f}"] if divisor > 1 else []
+        if row in self.paper:
+            beside.append(f"{'paper ' if self.channels > 1 else ''}{self._paper(column)[row]}")
+        text = _value(ours, self.digits[column.startswith("w")])
+        return f"{text} ({'; '.join(beside)})" if beside else text
+
+    def paired(self, measured: Mapping[str, Any]) -> set[bool]:
+        """Whether the errors of paired differences are known of all cells, of none or of some."""
+        cells = itertools.product(self.paper, _COLUMN_TITLES)
+        return {"paired_errors" in measured[f"{self.name}/{row}/{column}"] for row, column in cells}
+
+    def below(self, measured: Mapping[str, Any], column: str) -> str:
+        """The models of a column that are below the paper's value, and by how much."""
+        found, divisor = [], self._divisor(column)
+        for row, theirs in self._paper(column).items():
+            ours = measured[f"{self.name}/{row}/{column}"]
+            distance = theirs - ours["mean"] / divisor
+            if distance > 0:
+                close = distance < 2 * ours["standard_error"] / divisor
+                within = " (within two standard errors of ours)" if close else ""
+                found.append(f"{_short(row)} by {distance:.4g}{within}")
+        return ", ".join(found)
+
+    def order(self, measured: Mapping[str, Any], column: str, *, cvae: str = "cvae") -> str:
+        """The models from best to worst, with what is known of neighbours' difference; `cvae` is the row of CVAE."""
+        rows = (cvae if row == "cvae" else row for row in self.paper)
+        found = {row: measured[f"{self.name}/{row}/{column}"] for row in rows}
+
+        def sign(better: str, worse: str) -> str:
+            a, b = found[better], found[worse]
+            paired = a.get("paired_errors", {}).get(worse)
+            error = math.hypot(a["standard_error"], b["standard_error"]) if paired is None else paired
+            return ">" if a["mean"] - b["mean"] > 2 * error else "≥" if paired is None else "≈"
+
+        return _chain({row: one["mean"] for row, one in found.items()}, sign)
+
+    def order_of_paper(self, column: str) -> str:
+        """The same in the paper, which has no errors."""
+        paper = self._paper(column)
+        return _chain(paper, lambda better, worse: "=" if paper[better] == paper[worse] else ">")
+
+    def _paper(self, column: str) -> dict[str, float]:
+        return {row: values[list(_COLUMN_TITLES).index(column)] for row, values in self.paper.items()}
+
+    def _divisor(self, column: str) -> int:
+        return self.channels if column.startswith("x") else 1
+
+
+def render(study: str, record: Mapping[str, Any], findings: str | None = None, **values: Any) -> str:
+    """A study's page: `STUDY/page.md`, filled with its record and `values`, whatever else it names.
+
+    `findings` is the page that says what the numbers mean, to link to.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tf_jmvae.studies", ""),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template(f"{study}/page.md").render(
+        record=record,
+        scale=record["scale"],
+        measured=record["measurements"],
+        findings=findings,
+        columns=_COLUMN_TITLES,
+        value=_value,
+        percent=_percent,
+        by_steps=by_steps,
+        **values,
+    )
+    return "\n\n".join(section.strip("\n") for section in text.split("\n\n") if section.strip()) + "\n"
+
+
+def by_steps(measured: Mapping[str, Any], prefix: str) -> dict[int, Mapping[str, Any]]:
+    """The measurements `PREFIX/STEPS`, by the number of steps from the fewest on."""
+    found = {int(name.rpartition("/")[2]): one for name, one in measured.items() if name.startswith(f"{prefix}/")}
+    return dict(sorted(found.items()))
+
+
+def _value(measured: Mapping[str, Any] | None, digits: int) -> str:
+    """`mean ± standard error`; nothing where nothing was measured."""
+    return "" if measured is None else f"{measured['mean']:.{digits}f} ± {measured['standard_error']:.{digits}f}"
+
+
+def _percent(measured: Mapping[str, Any] | None) -> str:
+    return "" if measured is None else f"{measured['mean']:.2%} ± {measured['standard_error']:.2%}"
+
+
+def _chain(values: Mapping[str, float], sign: Callable[[str, str], str]) -> str:
+    rows = sorted(values, key=lambda row: -values[row])
+    return _short(rows[0]) + "".join(f" {sign(a, b)} {_short(b)}" for a, b in itertools.pairwise(rows))
+
+
+def _short(row: str) -> str:
+    return TITLES[row].split(",")[0]

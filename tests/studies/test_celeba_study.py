@@ -15,8 +15,7 @@ from tf_jmvae import data
 from tf_jmvae.data.celeba import ATTRIBUTES
 from tf_jmvae.studies import experiments
 from tf_jmvae.studies.celeba import figures as celeba_figures
-from tf_jmvae.studies.celeba.classifier import features
-from tf_jmvae.studies.celeba.image_quality import frechet_distance
+from tf_jmvae.studies.celeba.image_quality import features, frechet_distance
 from tf_jmvae.studies.celeba.measurements import generate
 from tf_jmvae.studies.celeba.plan import SCALES, TRAININGS, UNWEIGHTED
 from tf_jmvae.training.run import RunError

@@ -4,8 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tf_jmvae.studies.celeba.classifier import aucs
-from tf_jmvae.studies.celeba.image_quality import frechet_distance, gradient_magnitude
+from tf_jmvae.studies.celeba.image_quality import aucs, frechet_distance, gradient_magnitude
 
 
 def test_the_gradient_of_a_ramp_is_its_slope():

@@ -10,11 +10,9 @@ import pytest
 
 from tf_jmvae import cli, data
 from tf_jmvae.studies import study
-from tf_jmvae.studies.celeba.classifier import of_attributes
-from tf_jmvae.studies.classifier import load_or_train
-from tf_jmvae.studies.collector import COMPARED, Models
-from tf_jmvae.studies.mnist.classifier import of_digits
-from tf_jmvae.studies.mnist.measurements import ROWS
+from tf_jmvae.studies.celeba.image_quality import of_attributes
+from tf_jmvae.studies.collector import COMPARED, Models, load_or_train
+from tf_jmvae.studies.mnist.measurements import ROWS, of_digits
 from tf_jmvae.studies.mnist.plan import SCALES, TRAININGS
 from tf_jmvae.studies.pages import TITLES
 from tf_jmvae.studies.plan import configs

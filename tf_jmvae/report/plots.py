@@ -13,7 +13,7 @@ from tf_jmvae._utils.files import replace_atomically
 from tf_jmvae.data import Source
 from tf_jmvae.images.grids import grid
 from tf_jmvae.models import MultimodalVAE
-from tf_jmvae.report.page import galleries
+from tf_jmvae.report import galleries
 
 __all__ = ["RIGHT", "WRONG", "both_directions", "history", "image_grid", "plain", "show_image"]
 
@@ -33,7 +33,7 @@ def both_directions(model: MultimodalVAE, source: Source, path: str | os.PathLik
       path: where to write the PNG, whole or not at all.
       seed: of the samples; equal seeds draw equal pictures.
     """
-    shown = galleries.of_directions(model, source, seed=seed)
+    shown = galleries.galleries(model, source, seed=seed, directions_only=True)
     if not shown:
         return
     figure = Figure(figsize=(6 * len(shown), 6.2), layout="constrained", dpi=150)

@@ -1,18 +1,20 @@
-"""What all studies share: trained models by name, and measurements of them."""
+"""What all studies measure with: trained models and classifiers from their files, and estimates by name."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
+from tf_jmvae._utils.files import replace_atomically
 from tf_jmvae.evaluation import Estimate, conditional_log_likelihood
 from tf_jmvae.evaluation.estimate import Fingerprint
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.studies.study import Measurement
 from tf_jmvae.training.loading import load_model
 
-__all__ = ["COLUMNS", "COMPARED", "ROWS", "Collector", "Models", "Row", "scores"]
+__all__ = ["COLUMNS", "COMPARED", "ROWS", "Collector", "Models", "Row", "load_or_train", "scores"]
 
 # Columns of Tables 1 and 2: target and given.
 COLUMNS = {"x-given-w": ("x", "w"), "w-given-x": ("w", "x"), "x-given-xw": ("x", "xw"), "w-given-xw": ("w", "xw")}
@@ -35,6 +37,33 @@ def scores(
     """An estimate as a measurement, of values `[N]` that come from no estimator of `evaluation`."""
     fingerprint = Fingerprint(examples).hexdigests()
     return Estimate(quantity, estimator, values, 1, seed, examples=fingerprint).as_dict(values=True)
+
+
+def load_or_train(
+    path: Path, train: Callable[[], keras.Model], *, seed: int, precision: str = "float32"
+) -> keras.Model:
+    """Loads a classifier from its file or, where that fails, trains it anew.
+
+    Args:
+      path: its `.keras` file.
+      train: makes it and trains it, on real images as the dataset has them, and nothing of the models.
+      seed: of weights, order and dropout.
+      precision: the policy of its layers; that of the process stays what it is.
+    """
+    if path.exists():
+        try:
+            return keras.saving.load_model(path)
+        except Exception as error:  # Keras has no error of its own for a file that is damaged
+            print(f"{path} cannot be loaded ({error}); the classifier is trained anew.", flush=True)
+    keras.utils.set_random_seed(seed)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        classifier = train()
+    finally:
+        keras.config.set_dtype_policy(before)
+    replace_atomically(path, classifier.save)
+    return classifier
 
 
 class Models:

@@ -4,6 +4,7 @@ Trainings are run folders, and measurements JSON files that are written whole or
 the folder always holds just what is finished, and the same command goes on from there.
 """
 
+import functools
 import json
 import time
 from collections.abc import Callable
@@ -45,7 +46,20 @@ class Study:
 
     def __init__(self, folder: Path, settings: dict[str, Any]):
         self.folder = folder
-        self._claim(settings)
+        path = folder / "study.json"
+        if path.exists():
+            advice = f"If it is of this very study, write {json.dumps(settings)} into it; else choose another folder"
+            before = run.read_json(path, f"{advice} with --run-dir.")
+            if before != settings:
+                raise run.RunError(
+                    f"{folder} holds a study with other settings: {before} there, {settings} here. "
+                    "Choose another folder with --run-dir, or delete that one."
+                )
+            return
+        # A kill may have left the temporary file.
+        if folder.exists() and any(entry.name != "study~.json" for entry in folder.iterdir()):
+            raise run.RunError(f"{folder} holds files that are no study's; choose another folder with --run-dir.")
+        write_json(path, settings)
 
     def train(self, configs: dict[str, Config]) -> None:
         """Trains every model that is not trained yet, each in `folder/<name>`."""
@@ -55,7 +69,8 @@ class Study:
             if (self.folder / name / "metrics.json").exists():
                 print(f"{title}: finished", flush=True)
             config = config.model_copy(update={"strategy": "none"})  # a study is the work of one process
-            run.train(config, extra_callbacks=[_Progress(title, config.training.epochs, pace)], verbose=0)
+            report = functools.partial(pace.report, title, name, config.training.epochs)
+            run.train(config, extra_callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=report)], verbose=0)
 
     def measure(self, measurements: dict[str, Measurement]) -> dict[str, dict[str, Any]]:
         """What every measurement gave, by name, with the versions and the commit that it was computed with.
@@ -84,21 +99,15 @@ class Study:
         Raises:
           RunError: a file of the training is damaged.
         """
-
         recorded = _read(self.folder / name / "config.json")
         config = recorded["config"]
         return {
-            "preset": config["preset"],
+            **{key: config[key] for key in ("preset", "training", "seed")},
+            **{key: config["data"][key] for key in ("batch_size", "train_size")},
             "model": {key: value for key, value in config["model"].items() if key != "modalities"},
-            "training": config["training"],
-            "batch_size": config["data"]["batch_size"],
-            "train_size": config["data"]["train_size"],
-            "seed": config["seed"],
             "seconds": sum(_read(self.folder / name / "history.json")["seconds"]),
             "metrics": _read(self.folder / name / "metrics.json"),
-            "commit": recorded["commit"],
-            "dirty": recorded.get("dirty"),
-            "versions": recorded["versions"],
+            **{key: recorded.get(key) for key in ("commit", "dirty", "versions")},
         }
 
     def _path(self, name: str) -> Path:
@@ -111,25 +120,6 @@ class Study:
         except (OSError, ValueError):
             return None
         return measured if isinstance(measured, dict) else None
-
-    def _claim(self, settings: dict[str, Any]) -> None:
-        path = self.folder / "study.json"
-        if path.exists():
-            before = run.read_json(
-                path,
-                f"If it is of this very study, write {json.dumps(settings)} into it; else choose another folder with "
-                "--run-dir.",
-            )
-            if before != settings:
-                raise run.RunError(
-                    f"{self.folder} holds a study with other settings: {before} there, {settings} here. "
-                    "Choose another folder with --run-dir, or delete that one."
-                )
-            return
-        # A kill may have left the temporary file.
-        if self.folder.exists() and any(entry.name != "study~.json" for entry in self.folder.iterdir()):
-            raise run.RunError(f"{self.folder} holds files that are no study's; choose another folder with --run-dir.")
-        write_json(path, settings)
 
 
 def _read(path: Path) -> Any:
@@ -156,18 +146,10 @@ class _Pace:
         recent = self._seconds[-50:]
         return _duration(sum(recent) / len(recent) * sum(self._epochs.values()))
 
-
-class _Progress(keras.callbacks.Callback):
-    """A line for each epoch: which training, how far, how good, and the time left in all."""
-
-    def __init__(self, title: str, epochs: int, pace: _Pace):
-        super().__init__()
-        self._title, self._epochs, self._pace = title, epochs, pace
-        self._name = title.rsplit(" ", 1)[-1]
-
-    def on_epoch_end(self, epoch, logs=None):
-        left = self._pace.add(self._name, self._epochs - epoch - 1, logs["seconds"])
-        print(f"{self._title}: epoch {epoch + 1} of {self._epochs}, elbo {logs['elbo']:.2f}; {left} left", flush=True)
+    def report(self, title: str, name: str, epochs: int, epoch: int, logs: dict[str, float]) -> None:
+        """Prints a line about an epoch: which training, how far, how good, and the time left in all."""
+        left = self.add(name, epochs - epoch - 1, logs["seconds"])
+        print(f"{title}: epoch {epoch + 1} of {epochs}, elbo {logs['elbo']:.2f}; {left} left", flush=True)
 
 
 def _duration(seconds: float) -> str:

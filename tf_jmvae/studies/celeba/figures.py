@@ -16,7 +16,7 @@ from tf_jmvae.studies.collector import COMPARED, Models
 from tf_jmvae.studies.figures import COLORS, bounds_over_steps, images_over_steps
 from tf_jmvae.studies.plan import Scale
 
-__all__ = ["figures", "pictures"]
+__all__ = ["figures"]
 
 _DIRECTION = {"x-given-w": "images from attributes, log p(x | w)"}
 # One example of each, in this order: what a reader recognises at a glance.
@@ -39,48 +39,33 @@ def figures(
     scale: Scale, models: Models, source: data.Source, measured: Mapping[str, Any], seed: int
 ) -> dict[str, Figure]:
     """Every figure by its name."""
-    drawn = pictures(models, source, scale, seed)
-    return {
-        "figure-6": images_over_steps(drawn["steps"], scale.steps, above={"real": drawn["examples"]}),
-        "figure-7": bounds_over_steps(measured, "figure-7", _DIRECTION),
-        "figure-8": _varied_faces(drawn["variations"], drawn["latents"]),
-        "figure-9": _edited_portraits(drawn["edits"]),
-        "gan": _with_and_without_a_gan(drawn["comparison"]),
-    }
-
-
-def pictures(models: Models, source: data.Source, scale: Scale, seed: int) -> dict[str, Any]:
-    """uint8 images by figure.
-
-    Returns:
-      `examples` `[C, H, W, 3]`; `steps`, by model, `[rows, C, H, W, 3]`; `comparison`, by row, `[C, H, W, 3]`;
-      `variations`, by row, the mean face and random ones `[1 + faces, H, W, 3]`, and `latents`, by row, the
-      z behind them and more of the same, `[N, D]`; `edits`, a row per portrait: titles and images.
-    """
     names, test = source.class_names, source.test
     rows: list[int] = []
     for name in _EXAMPLES:
         rows.append(_first(test["w"], names, {name: 1}, without=rows))
-    attributes = test["w"][rows]
-    found: dict[str, Any] = {"steps": {}}
+    examples, attributes = test["x"][rows], test["w"][rows]
+    images = {}
     for model in COMPARED:
         varied = ({"num_steps": steps, "seed": seed + steps} for steps in scale.steps)
-        made = [generate(models(model), attributes, latent="sample", **options) for options in varied]
-        found["steps"][model] = np.stack(made)
-    found["examples"] = test["x"][rows]
-    found["comparison"] = {"real": found["examples"]}
+        images[model] = [generate(models(model), attributes, latent="sample", **options) for options in varied]
+    comparison = {"real": examples}
     for title, name in (("JMVAE-kl", "jmvae-kl"), ("JMVAE-kl + GAN", "jmvae-kl-gan")):
         model = models(name)
-        found["comparison"] |= {
-            f"{title}\nreconstruction": _reconstructed(model, found["examples"]),
+        comparison |= {
+            f"{title}\nreconstruction": _reconstructed(model, examples),
             f"{title}\nfrom attributes,\nmean of z": generate(model, attributes),
             f"{title}\nfrom attributes,\nz drawn": generate(model, attributes, latent="sample", seed=seed),
         }
     gan = models("jmvae-kl-gan")
     base = test["w"][_first(test["w"], names, _PORTRAITS[0] | {"Bald": -1})]
-    found["variations"], found["latents"] = _variations(gan, base, names, seed)
-    found["edits"] = [_edits(gan, test["x"][_first(test["w"], names, wanted)]) for wanted in _PORTRAITS]
-    return found
+    edits = [_edits(gan, test["x"][_first(test["w"], names, wanted)]) for wanted in _PORTRAITS]
+    return {
+        "figure-6": images_over_steps(images, scale.steps, above={"real": examples}),
+        "figure-7": bounds_over_steps(measured, "figure-7", _DIRECTION),
+        "figure-8": _varied_faces(*_variations(gan, base, names, seed)),
+        "figure-9": _edited_portraits(edits),
+        "gan": _with_and_without_a_gan(comparison),
+    }
 
 
 def _first(attributes: np.ndarray, names: tuple[str, ...], wanted: dict[str, int], without: Sequence[int] = ()) -> int:
@@ -126,9 +111,7 @@ def _edits(model: MultimodalVAE, portrait: np.ndarray) -> list[tuple[str, np.nda
 
 
 def _varied_faces(variations: Mapping[str, np.ndarray], latents: Mapping[str, np.ndarray]) -> Figure:
-    """Mean face and random faces for each change of attributes, and where their z lie by their first two
-    principal components.
-    """
+    """Mean and random faces for each change of attributes, and their z by the first two principal components."""
     columns = len(next(iter(variations.values())))
     figure = Figure(figsize=(0.95 * columns + 5.2, 4.4), layout="constrained", dpi=100)
     left, right = figure.subfigures(1, 2, width_ratios=(0.95 * columns + 1.2, 4.0))

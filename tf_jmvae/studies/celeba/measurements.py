@@ -12,11 +12,9 @@ import tensorflow as tf
 from tf_jmvae import data
 from tf_jmvae.evaluation import attribute_accuracy
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
-from tf_jmvae.studies.celeba import classifier
-from tf_jmvae.studies.celeba.image_quality import frechet_distance, gradient_magnitude
+from tf_jmvae.studies.celeba import image_quality
 from tf_jmvae.studies.celeba.plan import UNWEIGHTED
-from tf_jmvae.studies.classifier import load_or_train
-from tf_jmvae.studies.collector import ROWS, Collector, Models, scores
+from tf_jmvae.studies.collector import ROWS, Collector, Models, load_or_train, scores
 from tf_jmvae.studies.plan import Scale
 from tf_jmvae.studies.study import Measurement
 
@@ -36,21 +34,18 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
 
     @functools.cache
     def trained() -> keras.Model:
-        train = functools.partial(classifier.of_attributes, source, seed=seed, **scale.classifier)
+        train = functools.partial(image_quality.of_attributes, source, seed=seed, **scale.classifier)
         return load_or_train(folder / "attribute_classifier.keras", train, seed=seed, precision="mixed_bfloat16")
 
     def classified(images: Callable[[], np.ndarray], quantity: str) -> dict[str, Any]:
-        found = classifier.aucs(trained(), images(), test["w"], names)
+        found = image_quality.aucs(trained(), images(), test["w"], names)
         return {"quantity": f"AUC of {quantity}", "by_attribute": found, "mean": float(np.mean(list(found.values())))}
 
     def sharpness(images: Callable[[], np.ndarray], quantity: str) -> dict[str, Any]:
-        made, real = images(), classifier.features(trained(), test["x"])
-        title = f"mean gradient magnitude of {quantity}"
-        found = scores(title, "pixel values per pixel", gradient_magnitude(made), test, seed)
-        return {**found, "frechet_distance": frechet_distance(classifier.features(trained(), made), real)}
-
-    def generated(model: str, **options: Any) -> np.ndarray:
-        return generate(models(model), test["w"], seed=seed, **options)
+        made, title = images(), f"mean gradient magnitude of {quantity}"
+        found = scores(title, "pixel values per pixel", image_quality.gradient_magnitude(made), test, seed)
+        features = (image_quality.features(trained(), shown) for shown in (made, test["x"]))
+        return {**found, "frechet_distance": image_quality.frechet_distance(*features)}
 
     def add(name: str, model: str, compute: Callable[..., dict[str, Any]], *arguments: Any, cost: float = size) -> None:
         collector.add_measurement(name, model, functools.partial(compute, *arguments), cost)
@@ -63,15 +58,18 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
         options = {"iterated_sampling": IteratedSampling(scale.num_steps, initial)}
         collector.add(f"attributes/{row}", model, attribute_accuracy, test, **options)
 
+    def generated(model: str, **options: Any) -> Callable[[], np.ndarray]:
+        return lambda: generate(models(model), test["w"], seed=seed, **options)
+
     for model in filter(scale.trainings.__contains__, CLASSIFIED):
         iterates = CLASSIFIED[model]
         for steps in (1, scale.num_steps) if iterates else (1,):
-            images = functools.partial(generated, model, num_steps=steps)
             quantity = f"images of {model} from attributes, " + (f"{steps} steps" if iterates else "z at its mean")
+            images = generated(model, num_steps=steps)
             add(f"classifier/{model}/{steps}", model, classified, images, quantity, cost=size * steps)
     for model in ("jmvae-kl", "jmvae-kl-gan"):
-        images = functools.partial(generated, model, latent="sample")
-        add(f"sharpness/{model}", model, sharpness, images, f"images of {model} from attributes, z ~ q(z | w)")
+        quantity = f"images of {model} from attributes, z ~ q(z | w)"
+        add(f"sharpness/{model}", model, sharpness, generated(model, latent="sample"), quantity)
 
     add("classifier/real", "", classified, lambda: test["x"], "real images")
     add("sharpness/real", "", sharpness, lambda: test["x"], "real images")
@@ -84,17 +82,12 @@ def generate(
     model: MultimodalVAE, attributes: np.ndarray, *, num_steps: int = 1, latent: str = "mean", seed: int = 0
 ) -> np.ndarray:
     """Images from attributes `[N, A]` as pixels, uint8 `[N, H, W, 3]`, a batch at a time."""
-    batches = [
-        model.generate(
-            {"w": attributes[start : start + _BATCH]},
-            targets=["x"],
-            latent=latent,
-            num_steps=num_steps,
-            seed=tf.constant([seed, start]),
-        )["x"]
-        for start in range(0, len(attributes), _BATCH)
-    ]
-    return np.concatenate([model.pixels("x", images) for images in batches])
+    images = []
+    for start in range(0, len(attributes), _BATCH):
+        options = {"latent": latent, "num_steps": num_steps, "seed": tf.constant([seed, start])}
+        made = model.generate({"w": attributes[start : start + _BATCH]}, targets=["x"], **options)["x"]
+        images.append(model.pixels("x", made))
+    return np.concatenate(images)
 
 
 def _mean_image(model: MultimodalVAE, images: np.ndarray, seed: int) -> dict[str, Any]:

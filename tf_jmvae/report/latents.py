@@ -1,7 +1,6 @@
 """A map of the latent space: z itself where it has two numbers, else its two main directions."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -9,8 +8,8 @@ from sklearn.decomposition import PCA
 
 from tf_jmvae.data import Source
 from tf_jmvae.random import sampling, seeds
-from tf_jmvae.report.page import drawing
-from tf_jmvae.report.page.numbers import percent
+from tf_jmvae.report import charts
+from tf_jmvae.report.facts import percent
 
 __all__ = ["LatentMap", "latent_map"]
 
@@ -19,26 +18,12 @@ _EXAMPLES = 1000
 _BATCH = 250
 
 
-@dataclass(frozen=True)
-class Panel:
-    """One map: which z it shows, and its drawing."""
+class LatentMap(NamedTuple):
+    """Drawings by title, the classes that colour them with the numbers of their colours, and what one sees."""
 
-    title: str
-    svg: str
-
-
-@dataclass(frozen=True)
-class LatentMap:
-    """Panels beside one another, with the classes that colour them."""
-
-    panels: list[Panel]
-    classes: list[str]
+    panels: dict[str, str]
+    classes: list[tuple[str, int]]
     text: str
-
-    @property
-    def colors(self) -> list[int]:
-        """The number of each class's colour in the style sheet; two classes have two that differ much."""
-        return [0, 5] if len(self.classes) == 2 else [number % 10 for number in range(len(self.classes))]
 
 
 def latent_map(model: Any, source: Source, *, seed: int) -> LatentMap | None:
@@ -63,7 +48,7 @@ def latent_map(model: Any, source: Source, *, seed: int) -> LatentMap | None:
             f"(PCA), {fraction} of their variance. "
         )
         points = [pca.transform(z) for z in points]
-    classes, members, how = _classes(model, source, test, points[0])
+    classes, how = _classes(model, source, test, points[0])
     text += how
     if len(points) > 1:
         text += (
@@ -72,10 +57,13 @@ def latent_map(model: Any, source: Source, *, seed: int) -> LatentMap | None:
             "same places."
         )
     reach = 1.06 * max(float(np.abs(z).max()) for z in points) or 1.0  # all at 0: a posterior that collapsed
-    found = LatentMap([], classes, text)
+    # Two classes have colours of the style sheet that differ much.
+    colors = [0, 5] if len(classes) == 2 else [number % 10 for number in range(len(classes))]
+    panels = {}
     for names, z in zip(observed, points, strict=True):
-        found.panels.append(_panel(f"q(z | {', '.join(names)})", z, reach, found, members))
-    return found
+        title = f"q(z | {', '.join(names)})"
+        panels[title] = _panel(title, z, reach, classes, colors)
+    return LatentMap(panels, [(name, color) for (name, _), color in zip(classes, colors, strict=True)], text)
 
 
 def _observed(model: Any) -> list[tuple[str, ...]]:
@@ -102,14 +90,14 @@ def _latents(model: Any, test, names, seed: int, *, mean: bool) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _classes(model: Any, source: Source, test, points: np.ndarray) -> tuple[list[str], list[np.ndarray], str]:
-    """What colours the points: the label, else the attribute that is best told apart."""
+def _classes(model: Any, source: Source, test, points: np.ndarray) -> tuple[list[tuple[str, np.ndarray]], str]:
+    """The points of each class, of the label or else of the attribute that is best told apart, and words for it."""
     label, attributes = map(model.spec.first, ("label", "attributes"))
     if label:
         names, labels = model.modalities[label].spec.names(source.class_names), test[label].argmax(-1)
-        return list(names), [labels == c for c in range(len(names))], f"The colour is its {label}."
+        return [(name, labels == number) for number, name in enumerate(names)], f"The colour is its {label}."
     if not attributes:
-        return ["test examples"], [np.ones(len(points), bool)], ""
+        return [("test examples", np.ones(len(points), bool))], ""
     present = test[attributes] > 0
     # How much of an attribute the two directions explain; one that nearly all or none have shows little.
     fraction = present.mean(axis=0)
@@ -117,7 +105,7 @@ def _classes(model: Any, source: Source, test, points: np.ndarray) -> tuple[list
     entry = int(np.where((fraction > 0.2) & (fraction < 0.8), explained, explained - 2).argmax())
     words = model.modalities[attributes].spec.names(source.class_names)[entry].replace("_", " ")
     text = f"The colour is the attribute {words}, which differs most along them of those that many have."
-    return [words, f"not {words}"], [present[:, entry], ~present[:, entry]], text
+    return [(words, present[:, entry]), (f"not {words}", ~present[:, entry])], text
 
 
 def _correlations(points: np.ndarray, present: np.ndarray) -> np.ndarray:
@@ -128,14 +116,13 @@ def _correlations(points: np.ndarray, present: np.ndarray) -> np.ndarray:
     return standardized.T @ attributes / len(points)
 
 
-def _panel(title: str, z: np.ndarray, reach: float, latent_map: LatentMap, members: list[np.ndarray]) -> Panel:
-    axis = drawing.axes(_SIZE, _SIZE)
+def _panel(title: str, z: np.ndarray, reach: float, classes: list[tuple[str, np.ndarray]], colors: list[int]) -> str:
+    axis = charts.axes(_SIZE, _SIZE)
     axis.figure.set_layout_engine("none")
     axis.set(position=(0, 0, 1, 1), xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[])
-    for color, own in zip(latent_map.colors, members, strict=True):
+    for (_, own), color in zip(classes, colors, strict=True):
         axis.plot(*z[own].T, "o", markersize=4.5, gid=f"k{color}")
-    for name, own in zip(latent_map.classes, members, strict=True):
-        if own.any() and len(members) > 2:
+    for name, own in classes:
+        if own.any() and len(classes) > 2:
             axis.text(*np.median(z[own], axis=0), name, ha="center")
-    alt = f"Map of z, {title}, of {len(z)} test examples in {len(members)} classes."
-    return Panel(title, drawing.svg(axis, alt))
+    return charts.svg(axis, f"Map of z, {title}, of {len(z)} test examples in {len(classes)} classes.")

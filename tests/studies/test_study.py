@@ -11,11 +11,11 @@ import pytest
 from tf_jmvae import cli, data
 from tf_jmvae.studies import study
 from tf_jmvae.studies.celeba.image_quality import of_attributes
-from tf_jmvae.studies.collector import COMPARED, Models, load_or_train
+from tf_jmvae.studies.collector import COMPARED, load_or_train, trained_models
 from tf_jmvae.studies.mnist.measurements import ROWS, of_digits
 from tf_jmvae.studies.mnist.plan import SCALES, TRAININGS
 from tf_jmvae.studies.pages import TITLES
-from tf_jmvae.studies.plan import configs
+from tf_jmvae.studies.study import configs
 from tf_jmvae.training import presets
 from tf_jmvae.training.run import RunError
 
@@ -150,7 +150,7 @@ def test_a_damaged_model_is_named_with_what_to_do(tmp_path, fraction):
     path = tmp_path / "jmvae" / "model.keras"
     _damaged_model(path, fraction)
     with pytest.raises(RunError, match=rf"{path} cannot be loaded .*Delete the folder {path.parent} and start again"):
-        Models(tmp_path)("jmvae")
+        trained_models(tmp_path)("jmvae")
 
 
 @pytest.mark.parametrize("fraction", [0, 0.5])

@@ -8,8 +8,6 @@ from typing import Any
 from tf_jmvae.report.record import Record
 
 __all__ = [
-    "decimals",
-    "duration",
     "headline",
     "key_numbers",
     "likelihoods",
@@ -65,7 +63,7 @@ def headline(record: Record) -> str:
         text += f" to make {config.model.target} from the rest"
     if record.epochs:
         text += f" for {record.epochs} epoch{'s' if record.epochs > 1 else ''}"
-    return text + (f" in {duration(record.seconds)}." if record.seconds else ".")
+    return text + (f" in {_duration(record.seconds)}." if record.seconds else ".")
 
 
 def key_numbers(record: Record) -> list[tuple[str, str]]:
@@ -80,7 +78,7 @@ def key_numbers(record: Record) -> list[tuple[str, str]]:
             found.append((percent(value), f"of {named}"))
     found.append((str(record.config.model.latent_dim), "numbers in z"))
     if record.seconds:
-        found.append((duration(record.seconds), f"for {record.epochs} epochs"))
+        found.append((_duration(record.seconds), f"for {record.epochs} epochs"))
     return found[:4]
 
 
@@ -91,7 +89,7 @@ def likelihoods(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """
     shown = []
     for row in rows:
-        places, name = decimals(row.get("standard_error")), str(row["estimator"]).replace("_", " ")
+        places, name = _decimals(row.get("standard_error")), str(row["estimator"]).replace("_", " ")
         shown.append(
             {
                 "quantity": row["quantity"],
@@ -180,7 +178,7 @@ def significant(value: float) -> str:
     return number(value, min(4, max(0, 3 - math.floor(math.log10(abs(value))))) if value else 0)
 
 
-def decimals(standard_error: float | None) -> int:
+def _decimals(standard_error: float | None) -> int:
     """Places such that the standard error has two digits, 0 to 4; 2 where it is not known."""
     if standard_error is None or not math.isfinite(standard_error) or standard_error <= 0:
         return 2
@@ -192,7 +190,7 @@ def percent(fraction: float) -> str:
     return f"{fraction:.1%}"
 
 
-def duration(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     """In the two largest units."""
     whole = round(seconds)
     if whole < 60:

@@ -20,17 +20,11 @@ _SAMPLES, _NAMED, _LISTED, _PRIOR, _FACES, _ATTRIBUTES = 6, 12, 3, 24, 8, 6
 
 @dataclass(frozen=True)
 class Picture:
-    """An image inside the page.
+    """An image inside the page."""
 
-    Attributes:
-      pixels: uint8 `[H, W, 1]` or `[H, W, 3]`.
-      alt: what it shows, in words.
-      rows: images in it, one below the other.
-    """
-
-    pixels: np.ndarray
-    alt: str
-    rows: int = 1
+    pixels: np.ndarray  # uint8 `[H, W, 1]` or `[H, W, 3]`
+    alt: str  # what it shows, in words
+    rows: int = 1  # images in it, one below the other
 
     @property
     def style(self) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import jinja2
 
 from tf_jmvae._utils.files import write_text
-from tf_jmvae.report import charts, facts, galleries, latents
+from tf_jmvae.report import drawings, facts, galleries
 from tf_jmvae.report.record import Record
 
 __all__ = ["write"]
@@ -50,9 +50,9 @@ def write(run_dir: Path, output: Path | None = None, *, data_dir: Path | None = 
         metrics=facts.metrics(record.metrics),
         evaluation=evaluation,
         likelihoods=facts.likelihoods(evaluation.get("rows", [])),
-        charts=charts.charts(record.history),
+        charts=drawings.charts(record.history),
         galleries=galleries.galleries(model, source, seed=seed) if model else [],
-        latent_map=latents.latent_map(model, source, seed=seed) if model and source else None,
+        latent_map=drawings.latent_map(model, source, seed=seed) if model and source else None,
         settings=facts.settings(record),
         sources=" ".join(record.config.source.split()),
     )

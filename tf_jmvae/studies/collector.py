@@ -1,5 +1,6 @@
 """What all studies measure with: trained models and classifiers from their files, and estimates by name."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.studies.study import Measurement
 from tf_jmvae.training.loading import load_model
 
-__all__ = ["COLUMNS", "COMPARED", "ROWS", "Collector", "Models", "Row", "load_or_train", "scores"]
+__all__ = ["COLUMNS", "COMPARED", "ROWS", "Collector", "Models", "load_or_train", "scores", "trained_models"]
 
 # Columns of Tables 1 and 2: target and given.
 COLUMNS = {"x-given-w": ("x", "w"), "w-given-x": ("w", "x"), "x-given-xw": ("x", "xw"), "w-given-xw": ("w", "xw")}
 # The models that the figures compare.
 COMPARED = ("jmvae", "hierarchical-jmvae", "jmvae-kl")
 
+Models = Callable[[str], MultimodalVAE]
 # The training that answers for each target, and what a missing target starts from.
 Row = tuple[Mapping[str, str], str | None]
 ROWS: dict[str, Row] = {
@@ -66,19 +68,15 @@ def load_or_train(
     return classifier
 
 
-class Models:
+def trained_models(folder: Path) -> Models:
     """Loads trained models by name, and keeps the last one; a `RunError` names a file that is damaged."""
 
-    def __init__(self, folder: Path):
-        self._folder = folder
-        self._last: tuple[str, MultimodalVAE] | None = None
+    @functools.lru_cache(maxsize=1)
+    def load(name: str) -> MultimodalVAE:
+        advice = f"Delete the folder {folder / name} and start again: it is trained anew."
+        return load_model(folder / name / "model.keras", advice=advice)
 
-    def __call__(self, name: str) -> MultimodalVAE:
-        if self._last is None or self._last[0] != name:
-            folder = self._folder / name
-            advice = f"Delete the folder {folder} and start again: it is trained anew."
-            self._last = name, load_model(folder / "model.keras", advice=advice)
-        return self._last[1]
+    return load
 
 
 class Collector:

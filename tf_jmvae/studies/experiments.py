@@ -20,9 +20,8 @@ from matplotlib.figure import Figure
 from tf_jmvae import data
 from tf_jmvae._utils.files import replace_atomically, write_json, write_text
 from tf_jmvae.evaluation import Estimate
-from tf_jmvae.studies.collector import Models
-from tf_jmvae.studies.plan import configs
-from tf_jmvae.studies.study import Study
+from tf_jmvae.studies.collector import trained_models
+from tf_jmvae.studies.study import Study, configs
 
 __all__ = ["PAGES", "publish", "recorded", "reproduce", "write_page"]
 
@@ -60,7 +59,7 @@ def reproduce(
     study = Study(folder, {"study": name, **which, "seed": seed})
     trainings = configs(size, folder, data_dir, seed)
     study.train(trainings)
-    models = Models(folder)
+    models = trained_models(folder)
     measurements = _part(name, "measurements").measurements(size, models, source, folder, seed)
     measured = study.measure(measurements)
     sizes = {"train": len(source.train["x"]), "test": len(source.test["x"])}

@@ -30,19 +30,12 @@ _COLUMN_TITLES = {
 
 @dataclass(frozen=True)
 class Table:
-    """A table of Suzuki and Matsuo, which `table.md` shows.
+    """A table of Suzuki and Matsuo, which `table.md` shows."""
 
-    Attributes:
-      name: of its measurements.
-      paper: its values by row, in the order of the columns.
-      digits: of ours, for images and for labels or attributes.
-      channels: over how many the paper's values of images are averaged.
-    """
-
-    name: str
-    paper: Mapping[str, Sequence[float]]
-    digits: tuple[int, int]
-    channels: int = 1
+    name: str  # of its measurements
+    paper: Mapping[str, Sequence[float]]  # its values by row, in the order of the columns
+    digits: tuple[int, int]  # of ours, for images and for labels or attributes
+    channels: int = 1  # over how many the paper's values of images are averaged
 
     def cells(self, measured: Mapping[str, Any], row: str) -> list[str]:
         """Our values, and in brackets, for each channel where the paper's is, and the paper's."""

@@ -1,4 +1,4 @@
-"""A study: many trainings and measurements in one folder, any of which may be interrupted.
+"""A study: its plan, and the folder of its many trainings and measurements, any of which may be interrupted.
 
 Trainings are run folders, and measurements JSON files that are written whole or not at all. So
 the folder always holds just what is finished, and the same command goes on from there.
@@ -7,7 +7,8 @@ the folder always holds just what is finished, and the same command goes on from
 import functools
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,22 +16,71 @@ import keras
 
 from tf_jmvae._utils.files import write_json
 from tf_jmvae._utils.provenance import environment
-from tf_jmvae.training import run
+from tf_jmvae.training import presets, run
 from tf_jmvae.training.config import Config
 
-__all__ = ["Measurement", "Study"]
+__all__ = ["Measurement", "Scale", "Study", "Training", "configs"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """One model of a study."""
+
+    kind: str  # its preset, without the dataset and the size
+    epochs: int | None = None  # in place of the preset's; a tenth of them are KL warm-up
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the model, laid over the preset's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How large everything of a study is."""
+
+    trainings: Mapping[str, Training]  # the models, by name
+    dataset: str  # at the beginning of the presets' names
+    suffix: str = ""  # at their end
+    epochs: int | None = None  # of every training, in place of its own
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of every training, laid over the preset's
+    train_size: int | None = None  # the first so many training examples
+    test_size: int | None = None  # the first so many test examples
+    num_samples: int = 10  # N of the conditional bound
+    num_steps: int  # of iterated sampling, but in the figures of several numbers
+    steps: tuple[int, ...]  # these numbers
+    figure_size: int  # test examples behind the figure of the bound over the steps
+    importance_samples: int | None = None  # of the importance estimates, where a study has some
+    classifier: Mapping[str, Any]  # options of the classifier that measures what is generated, such as its epochs
+    validate_every: int  # epochs between evaluations
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything but the trainings, as JSON takes it."""
+        return {name: value for name, value in asdict(self).items() if name != "trainings"}
+
+
+def configs(scale: Scale, folder: Path, data_dir: Path | None, seed: int) -> dict[str, Config]:
+    """The configuration of every training, by name."""
+    made = {}
+    for name, one in scale.trainings.items():
+        config = presets.load(f"{scale.dataset}-{one.kind}{scale.suffix}")
+        given = scale.epochs or one.epochs
+        epochs = given or config.training.epochs
+        warm_up = {"kl_warm_up": given // 10} if given else {}
+        training = {"epochs": epochs, "validate_every": min(scale.validate_every, epochs), "tensorboard": False}
+        changes = {
+            "run_dir": folder / name,
+            "seed": seed,
+            "num_steps": 1,
+            "model": dict(one.options),
+            "data": {"data_dir": data_dir, "train_size": scale.train_size},
+            "training": training | warm_up | dict(scale.settings),
+        }
+        made[name] = Config.model_validate(presets.merge(config.model_dump(), changes))
+    return made
 
 
 class Measurement(NamedTuple):
-    """A number to compute.
+    """A number to compute."""
 
-    Attributes:
-      compute: gives what JSON can hold.
-      cost: how long it takes, in any unit that is common to all of a study.
-    """
-
-    compute: Callable[[], dict[str, Any]]
-    cost: float
+    compute: Callable[[], dict[str, Any]]  # gives what JSON can hold
+    cost: float  # how long it takes, in any unit that is common to all of a study
 
 
 class Study:

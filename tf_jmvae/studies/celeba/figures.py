@@ -14,7 +14,7 @@ from tf_jmvae.report.plots import image_grid, plain, show_image
 from tf_jmvae.studies.celeba.measurements import generate
 from tf_jmvae.studies.collector import COMPARED, Models
 from tf_jmvae.studies.figures import COLORS, bounds_over_steps, images_over_steps
-from tf_jmvae.studies.plan import Scale
+from tf_jmvae.studies.study import Scale
 
 __all__ = ["figures"]
 

@@ -20,9 +20,7 @@ _BATCH = 64
 _FEATURES = "features"
 
 
-def of_attributes(
-    source: data.Source, *, epochs: int, seed: int, channels: Sequence[int] = (32, 64, 128, 128)
-) -> keras.Model:
+def of_attributes(source: data.Source, *, epochs: int, seed: int, channels: Sequence[int]) -> keras.Model:
     """A classifier of images x, RGB from 0 to 255, to a logit for each attribute w in {-1, 1}.
 
     `seed` is of the order of the images; `channels` are of the convolutions, each followed by pooling.

@@ -15,8 +15,7 @@ from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.studies.celeba import image_quality
 from tf_jmvae.studies.celeba.plan import UNWEIGHTED
 from tf_jmvae.studies.collector import ROWS, Collector, Models, load_or_train, scores
-from tf_jmvae.studies.plan import Scale
-from tf_jmvae.studies.study import Measurement
+from tf_jmvae.studies.study import Measurement, Scale
 
 __all__ = ["CLASSIFIED", "generate", "measurements"]
 

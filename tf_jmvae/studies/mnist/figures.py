@@ -14,7 +14,7 @@ from tf_jmvae.report.plots import plain
 from tf_jmvae.studies.collector import COMPARED, Models
 from tf_jmvae.studies.figures import bounds_over_steps, images_over_steps
 from tf_jmvae.studies.pages import TITLES
-from tf_jmvae.studies.plan import Scale
+from tf_jmvae.studies.study import Scale
 
 __all__ = ["figures"]
 

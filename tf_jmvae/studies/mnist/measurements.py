@@ -20,8 +20,7 @@ from tf_jmvae.evaluation import (
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.studies.collector import COMPARED, Collector, Models, load_or_train, scores
 from tf_jmvae.studies.collector import ROWS as PAPER_ROWS
-from tf_jmvae.studies.plan import Scale
-from tf_jmvae.studies.study import Measurement
+from tf_jmvae.studies.study import Measurement, Scale
 
 __all__ = ["ROWS", "measurements", "of_digits"]
 

@@ -17,14 +17,12 @@ from sklearn.decomposition import PCA
 
 from tf_jmvae.data import Source
 from tf_jmvae.random import sampling, seeds
-from tf_jmvae.report.facts import meaning, number, percent, significant
+from tf_jmvae.report.facts import meaning, number, percent
 
 __all__ = ["Chart", "LatentMap", "charts", "latent_map"]
 
 _PIXELS = 72  # an inch of an SVG
-_MAP_SIZE = 340
-_EXAMPLES = 1000
-_BATCH = 250
+_MAP_SIZE, _EXAMPLES, _BATCH = 340, 1000, 250
 
 
 class Chart(NamedTuple):
@@ -64,10 +62,15 @@ def _chart(name: str, train: Sequence[float | None], validation: Sequence[float 
     places = next((p for p in range(5) if np.allclose(ticks, np.round(ticks, p), rtol=0, atol=1e-9)), 4)
     axis.set_yticks(ticks, [number(tick, places) for tick in ticks])
     axis.grid(axis="y", gid="grid")
-    last = {label: significant(points[-1][1]) for label, points in lines.items()}
+    last = {label: _significant(points[-1][1]) for label, points in lines.items()}
     words = ", ".join(f"{label} {value}" for label, value in last.items())
     alt = f"{name} over {len(train)} epochs; at the end {words}."
     return Chart(name, meaning(name), _svg(axis, alt), last)
+
+
+def _significant(value: float) -> str:
+    """Four digits or so, for values of any size."""
+    return number(value, min(4, max(0, 3 - math.floor(math.log10(abs(value))))) if value else 0)
 
 
 class LatentMap(NamedTuple):

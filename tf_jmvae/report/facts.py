@@ -7,17 +7,7 @@ from typing import Any
 
 from tf_jmvae.report.record import Record
 
-__all__ = [
-    "headline",
-    "key_numbers",
-    "likelihoods",
-    "meaning",
-    "metrics",
-    "number",
-    "percent",
-    "settings",
-    "significant",
-]
+__all__ = ["headline", "key_numbers", "likelihoods", "meaning", "metrics", "number", "percent", "settings"]
 
 _KINDS = {
     "vae": "VAE",
@@ -171,11 +161,6 @@ def number(value: float | None, places: int) -> str:
     if float(text.replace(",", "")) == 0:
         text = text.removeprefix("-")
     return text.replace("-", "−")
-
-
-def significant(value: float) -> str:
-    """Four digits or so, for values of any size."""
-    return number(value, min(4, max(0, 3 - math.floor(math.log10(abs(value))))) if value else 0)
 
 
 def _decimals(standard_error: float | None) -> int:

@@ -3,7 +3,6 @@
 import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +17,7 @@ __all__ = ["Bar", "Card", "Gallery", "galleries"]
 _SAMPLES, _NAMED, _LISTED, _PRIOR, _FACES, _ATTRIBUTES = 6, 12, 3, 24, 8, 6
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """An image inside the page."""
 
     pixels: np.ndarray  # uint8 `[H, W, 1]` or `[H, W, 3]`

@@ -18,8 +18,7 @@ from tf_jmvae.report import galleries
 __all__ = ["RIGHT", "WRONG", "both_directions", "history", "image_grid", "plain", "show_image"]
 
 RIGHT, WRONG = "#1a7f5a", "#c0392b"
-_REST = "#7f8c8d"
-_COLORS = {True: RIGHT, False: WRONG, None: _REST}
+_COLORS = {True: RIGHT, False: WRONG, None: "#7f8c8d"}
 
 
 def both_directions(model: MultimodalVAE, source: Source, path: str | os.PathLike, *, seed: int = 0) -> None:

@@ -15,14 +15,11 @@ from tf_jmvae.training.run_folder import read_config
 
 __all__ = ["Record"]
 
-_EXAMPLES, _NUM_SAMPLES, _IMPORTANCE_SAMPLES = 200, 10, 100
+_EXAMPLES = 200  # of the test set, to estimate likelihoods with
 
 
 class Record:
     """A run, as far as its folder can be read.
-
-    Args:
-      folder: path of the run's folder.
 
     Attributes:
       config: what it was started with.
@@ -101,8 +98,8 @@ class Record:
         try:
             return evaluate_run(
                 self.folder,
-                num_samples=_NUM_SAMPLES,
-                importance_samples=_IMPORTANCE_SAMPLES,
+                num_samples=10,
+                importance_samples=100,
                 examples=min(_EXAMPLES, len(next(iter(source.test.values())))),
                 seed=self.config.seed,
                 data_dir=data_dir,

@@ -12,6 +12,7 @@ from tf_jmvae._utils.files import replace_atomically
 from tf_jmvae.evaluation import Estimate, conditional_log_likelihood
 from tf_jmvae.evaluation.estimate import Fingerprint
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
+from tf_jmvae.networks.prototypes import default_policy
 from tf_jmvae.studies.study import Measurement
 from tf_jmvae.training.loading import load_model
 
@@ -37,8 +38,8 @@ def scores(
     quantity: str, estimator: str, values: np.ndarray, examples: Mapping[str, np.ndarray], seed: int
 ) -> dict[str, Any]:
     """An estimate as a measurement, of values `[N]` that come from no estimator of `evaluation`."""
-    fingerprint = Fingerprint(examples).hexdigests()
-    return Estimate(quantity, estimator, values, 1, seed, examples=fingerprint).as_dict(values=True)
+    examples = Fingerprint(examples).hexdigests()
+    return Estimate(quantity, estimator, values, 1, seed, examples=examples).as_dict(values=True)
 
 
 def load_or_train(
@@ -58,12 +59,8 @@ def load_or_train(
         except Exception as error:  # Keras has no error of its own for a file that is damaged
             print(f"{path} cannot be loaded ({error}); the classifier is trained anew.", flush=True)
     keras.utils.set_random_seed(seed)
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
-    try:
+    with default_policy(keras.DTypePolicy(precision)):
         classifier = train()
-    finally:
-        keras.config.set_dtype_policy(before)
     replace_atomically(path, classifier.save)
     return classifier
 

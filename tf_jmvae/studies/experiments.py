@@ -11,7 +11,7 @@ import itertools
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ __all__ = ["PAGES", "publish", "recorded", "reproduce", "write_page"]
 
 # The page of each study; what it trains, measures, draws and says is in the folder of its name.
 PAGES = {"mnist": "results.md", "celeba": "results-celeba.md"}
-_NOT_RECORDED = ("points", "values", "versions")
 
 
 def reproduce(
@@ -62,15 +61,14 @@ def reproduce(
     models = trained_models(folder)
     measurements = _part(name, "measurements").measurements(size, models, source, folder, seed)
     measured = study.measure(measurements)
-    sizes = {"train": len(source.train["x"]), "test": len(source.test["x"])}
     record = {
-        "scale": {"name": scale, **size.as_dict()},
+        "scale": {"name": scale} | {key: value for key, value in asdict(size).items() if key != "trainings"},
         "seed": seed,
-        "data": {**sizes, "report": dict(source.report)},
+        "data": {"train": len(source.train["x"]), "test": len(source.test["x"]), "report": dict(source.report)},
         "trainings": {training: study.provenance(training) for training in trainings},
         "measurements": recorded(measured),
     }
-    figures = _part(name, "figures").figures(size, models, source, measured, seed)
+    figures = _part(name, "page").figures(size, models, source, measured, seed)
     return publish(output, name, record, figures)
 
 
@@ -102,7 +100,7 @@ def recorded(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, A
     standard error of the difference from it over the same examples.
     """
     record = {
-        name: {key: value for key, value in found.items() if key not in _NOT_RECORDED}
+        name: {key: value for key, value in found.items() if key not in ("points", "values", "versions")}
         for name, found in sorted(measured.items())
     }
     estimates = {

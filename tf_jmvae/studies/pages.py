@@ -1,4 +1,4 @@
-"""Pages of the studies: templates filled with a record, and Tables 1 and 2 beside the paper's."""
+"""What the pages of both studies show: Tables 1 and 2 beside the paper's, and figures over the steps of a chain."""
 
 import itertools
 import math
@@ -7,8 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import jinja2
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 
-__all__ = ["TITLES", "Table", "by_steps", "render"]
+from tf_jmvae.report.plots import image_grid, plain
+from tf_jmvae.studies.collector import COMPARED
+
+__all__ = ["COLORS", "TITLES", "Table", "bounds_over_steps", "images_over_steps", "render"]
 
 # What pages and figures call the models and the columns.
 TITLES = {
@@ -26,6 +32,8 @@ _COLUMN_TITLES = {
     "x-given-xw": "log p(x \\| w, x)",
     "w-given-xw": "log p(w \\| w, x)",
 }
+
+COLORS = ("#c0392b", "#1f5f99", "#1a7f5a")
 
 
 @dataclass(frozen=True)
@@ -113,13 +121,65 @@ def render(study: str, record: Mapping[str, Any], findings: str | None = None, *
         columns=_COLUMN_TITLES,
         value=_value,
         percent=_percent,
-        by_steps=by_steps,
+        by_steps=_by_steps,
         **values,
     )
     return "\n\n".join(section.strip("\n") for section in text.split("\n\n") if section.strip()) + "\n"
 
 
-def by_steps(measured: Mapping[str, Any], prefix: str) -> dict[int, Mapping[str, Any]]:
+def images_over_steps(
+    images: Mapping[str, Sequence[np.ndarray]],
+    steps: Sequence[int],
+    *,
+    above: Mapping[str, np.ndarray] | None = None,
+    titles: Sequence[str] = (),
+) -> Figure:
+    """Draws images from labels or attributes: a panel per model, a row per number of steps of iterated sampling.
+
+    `images` has the rows of each of `COMPARED`, `[columns, H, W, C]`; those of JMVAE-kl are samples without steps.
+    `above` are first rows by what stands to their left, the same in each panel, and `titles` those of the columns.
+    """
+    above = above or {}
+    figure = Figure(figsize=(4.8 * len(images), 0.5 * (len(above) + len(steps)) + 0.9), layout="constrained", dpi=150)
+    panels = figure.subfigures(1, len(images), wspace=0.04, squeeze=False)[0]
+    for panel, (model, rows) in zip(panels, images.items(), strict=True):
+        iterates = model != "jmvae-kl"
+        panel.suptitle(TITLES[model], fontsize=12, fontweight="bold")
+        panel.supylabel("steps of iterated sampling" if iterates else "no steps: new samples", fontsize=9)
+        labels = [*above, *(f"{number}" if iterates else "" for number in steps)]
+        image_grid(panel, [*above.values(), *rows], labels, titles)
+    return figure
+
+
+def bounds_over_steps(measured: Mapping[str, Any], figure_name: str, titles: Mapping[str, str]) -> Figure:
+    """Draws the single conditional log-likelihood over the number of steps; one measurement makes a flat dashed line.
+
+    A panel for each direction of `titles`, with the measurements `FIGURE/MODEL/DIRECTION/STEPS` of `COMPARED`.
+    """
+    figure = Figure(figsize=(5.6 * len(titles), 3.8), layout="constrained", dpi=150)
+    for axis, (direction, title) in zip(figure.subplots(1, len(titles), squeeze=False)[0], titles.items(), strict=True):
+        for color, model in zip(COLORS, COMPARED, strict=True):
+            found = _by_steps(measured, f"{figure_name}/{model}/{direction}")
+            steps = np.array(list(found))
+            means, errors = (np.array([one[key] for one in found.values()]) for key in ("mean", "standard_error"))
+            if len(means) == 1:
+                axis.axhline(means[0], color=color, linestyle="--", label=f"{TITLES[model]} (no steps)")
+                continue
+            axis.plot(steps, means, color=color, marker="o", markersize=4, label=TITLES[model])
+            axis.fill_between(steps, means - 2 * errors, means + 2 * errors, color=color, alpha=0.2, linewidth=0)
+            axis.set_xscale("log", base=2)
+            axis.xaxis.set(
+                major_locator=FixedLocator(steps), minor_locator=NullLocator(), major_formatter=ScalarFormatter()
+            )
+        axis.set_title(title, fontsize=11)
+        axis.set_xlabel("steps of iterated sampling", fontsize=9)
+        axis.set_ylabel("nats per example", fontsize=9)
+        plain(axis).grid(axis="y", alpha=0.3)
+        axis.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def _by_steps(measured: Mapping[str, Any], prefix: str) -> dict[int, Mapping[str, Any]]:
     """The measurements `PREFIX/STEPS`, by the number of steps from the fewest on."""
     found = {int(name.rpartition("/")[2]): one for name, one in measured.items() if name.startswith(f"{prefix}/")}
     return dict(sorted(found.items()))

@@ -8,7 +8,7 @@ import functools
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,10 +49,6 @@ class Scale:
     importance_samples: int | None = None  # of the importance estimates, where a study has some
     classifier: Mapping[str, Any]  # options of the classifier that measures what is generated, such as its epochs
     validate_every: int  # epochs between evaluations
-
-    def as_dict(self) -> dict[str, Any]:
-        """Everything but the trainings, as JSON takes it."""
-        return {name: value for name, value in asdict(self).items() if name != "trainings"}
 
 
 def configs(scale: Scale, folder: Path, data_dir: Path | None, seed: int) -> dict[str, Config]:
@@ -127,12 +123,11 @@ class Study:
 
         Those that are not finished yet, or whose files are damaged, are computed.
         """
-        results = {}
-        finished = {name: self._measured(name) for name in measurements}
-        pending = sum(one.cost for name, one in measurements.items() if finished[name] is None)
+        results = {name: self._measured(name) for name in measurements}
+        pending = sum(one.cost for name, one in measurements.items() if results[name] is None)
         started, computed = time.monotonic(), 0
         for number, (name, measurement) in enumerate(measurements.items(), start=1):
-            if finished[name] is None:
+            if results[name] is None:
                 title = f"measurement {number} of {len(measurements)}, {name}"
                 if computed:
                     left = (time.monotonic() - started) / computed * (pending - computed)
@@ -140,7 +135,7 @@ class Study:
                 print(title, flush=True)
                 write_json(self._path(name), {**measurement.compute(), **environment()})
                 computed += measurement.cost
-            results[name] = self._measured(name)
+                results[name] = self._measured(name)
         return results
 
     def provenance(self, name: str) -> dict[str, Any]:

@@ -8,21 +8,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from tf_jmvae import data
-from tf_jmvae.evaluation import (
-    Estimate,
-    conditional_coherence,
-    conditional_log_likelihood,
-    joint_coherence,
-    joint_log_likelihood,
-    marginal_log_likelihood,
-)
+from tf_jmvae import data, evaluation
+from tf_jmvae.evaluation import Estimate
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.studies.collector import COMPARED, Collector, Models, load_or_train, scores
 from tf_jmvae.studies.collector import ROWS as PAPER_ROWS
 from tf_jmvae.studies.study import Measurement, Scale
 
-__all__ = ["ROWS", "measurements", "of_digits"]
+__all__ = ["ROWS", "measurements", "train_classifier"]
 
 # Rows of Table 1, and the model of the importance estimates.
 ROWS = {**PAPER_ROWS, "jmvae-kl-0.1": ({"x": "jmvae-kl-0.1", "w": "jmvae-kl-0.1"}, None)}
@@ -36,14 +29,14 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
 
     @functools.cache
     def classifier() -> keras.Model:
-        train = functools.partial(of_digits, source, **scale.classifier)
+        train = functools.partial(train_classifier, source, **scale.classifier)
         return load_or_train(folder / "classifier.keras", train, seed=seed)
 
     def coherence(model: MultimodalVAE, examples: Mapping[str, Any], **options: Any) -> Estimate:
-        return conditional_coherence(model, examples, classifier=classifier(), labels=labels, **options)
+        return evaluation.conditional_coherence(model, examples, classifier=classifier(), labels=labels, **options)
 
     def coherence_of_both(model: MultimodalVAE, examples: Mapping[str, Any], **options: Any) -> Estimate:
-        return joint_coherence(model, classifiers={"x": classifier()}, num_samples=len(labels), **options)
+        return evaluation.joint_coherence(model, classifiers={"x": classifier()}, num_samples=len(labels), **options)
 
     test, labels = source.test, source.test["w"].argmax(-1)
     first = {name: values[: scale.figure_size] for name, values in test.items()}
@@ -53,7 +46,8 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
     for row, (trained, initial) in ROWS.items():
         options = {"iterated_sampling": IteratedSampling(scale.num_steps, initial)}
         add(f"coherence/{row}/x-from-w", trained["x"], coherence, test, target="x", given="w", **options)
-        add(f"coherence/{row}/w-from-x", trained["w"], conditional_coherence, test, target="w", given="x", **options)
+        options |= {"target": "w", "given": "x"}
+        add(f"coherence/{row}/w-from-x", trained["w"], evaluation.conditional_coherence, test, **options)
         if trained["x"] == trained["w"]:
             add(f"coherence/{row}/joint", trained["x"], coherence_of_both, test)
 
@@ -64,12 +58,12 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
         collector.add_measurement(f"figure-5/{name}", name, latents, _POINTS * scale.num_steps)
 
     for model in ("jmvae", "jmvae-kl", "jmvae-kl-0.1"):
-        add(f"importance/{model}/joint", model, joint_log_likelihood, test, **samples)
+        add(f"importance/{model}/joint", model, evaluation.joint_log_likelihood, test, **samples)
         for proposal in {"jmvae": ("joint",), "jmvae-kl": ("own",), "jmvae-kl-0.1": ("joint", "own")}[model]:
             options = {"modality": "x", "proposal": proposal, **samples}
-            add(f"importance/{model}/x-{proposal}", model, marginal_log_likelihood, test, **options)
+            add(f"importance/{model}/x-{proposal}", model, evaluation.marginal_log_likelihood, test, **options)
     options = {"target": "x", "given": "w", "estimator": "importance", **samples}
-    add("importance/jmvae-kl-0.1/x-given-w", "jmvae-kl-0.1", conditional_log_likelihood, test, **options)
+    add("importance/jmvae-kl-0.1/x-given-w", "jmvae-kl-0.1", evaluation.conditional_log_likelihood, test, **options)
 
     def accuracy() -> dict[str, Any]:
         right = classifier().predict(test["x"], batch_size=500, verbose=0).argmax(-1) == labels
@@ -79,7 +73,7 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
     return collector.measurements()
 
 
-def of_digits(source: data.Source, *, epochs: int) -> keras.Model:
+def train_classifier(source: data.Source, *, epochs: int) -> keras.Model:
     """A classifier of images x, `[n, *event_shape]` to `[n, C]`, by their one-hot labels w."""
     layers = keras.layers
     conv = {"kernel_size": 3, "activation": "relu", "padding": "same"}

@@ -56,7 +56,7 @@ reproduce-celeba: $(STAMP)  ## Run the paper's CelebA experiments (ARGS="--small
 	$(BIN)/tf-jmvae reproduce celeba $(ARGS)
 
 results: $(STAMP)  ## Write docs/results*.md anew from the records in docs/results, without a training.
-	$(BIN)/python -m tf_jmvae.studies.publish docs
+	$(BIN)/python -m tf_jmvae.studies.experiments docs
 
 $(PEERS_STAMP): benchmarks/peers/requirements.txt
 	$(PYTHON) -m venv $(PEERS)

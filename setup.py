@@ -46,7 +46,7 @@ setup(
     package_data={
         "tf_jmvae.training": ["presets/*.toml"],
         "tf_jmvae.studies": ["*.md", "*/*.md"],
-        "tf_jmvae.report.page": ["templates/*"],
+        "tf_jmvae.report": ["templates/*"],
         "tf_jmvae.demo": ["examples/*.png", "static/*"],
         "tf_jmvae.serving": ["server_files/*"],
         "tf_jmvae.pretrained": ["mnist_jmvae_kl/**"],

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_jmvae.report import page
-from tf_jmvae.report.page import curves, facts, latents, numbers, record
+from tf_jmvae.report import drawings, facts, page, record
 from tf_jmvae.training import build, presets, run, run_folder
 from tf_jmvae.training.config import Config
 
@@ -200,7 +199,7 @@ def test_each_chart_shows_its_own_term_linearly(finished):
 
 def test_a_chart_leaves_out_what_is_not_finite_and_says_the_last_values():
     values = [-200.0, -1200.0, None, -1000.0, float("nan")]
-    (chart,) = curves.charts({"elbo": values, "val_elbo": [None, -1300.0], "seconds": [1.0], "loss": [None]})
+    (chart,) = drawings.charts({"elbo": values, "val_elbo": [None, -1300.0], "seconds": [1.0], "loss": [None]})
     ((alt, drawing),) = _drawings(chart.svg).items()
     assert alt == "elbo over 5 epochs; at the end training −1,000, test −1,300."
     across, up = _axes(drawing)
@@ -243,7 +242,7 @@ def test_each_metric_stands_beside_its_own_name(finished):
     expected = [("elbo", "−99.50"), ("accuracy_w_from_x", "87.5%"), ("log_p_x", "−80.50"), ("kl_prior", "18.75")]
     found = [(row["name"], row["value"].rstrip("\u2007\u2008")) for row in facts.metrics(values)]
     assert found == [*expected, ("loss", "99.25")]
-    assert all(row["meaning"] == curves.meaning(row["name"]) for row in facts.metrics(values))
+    assert all(row["meaning"] == facts.meaning(row["name"]) for row in facts.metrics(values))
     folder, text, _ = finished
     metrics = json.loads((folder / "metrics.json").read_text())
     shown = {row[0]: row[1] for row in _rows(text, 1)}
@@ -279,7 +278,7 @@ def test_the_first_numbers_say_what_they_are(finished):
     ("error", "places"), [(0.244, 2), (8.94, 1), (25.0, 0), (0.0123, 3), (1e-9, 4), (None, 2), (float("nan"), 2)]
 )
 def test_a_mean_is_rounded_to_its_error(error, places):
-    assert numbers.decimals(error) == places
+    assert facts._decimals(error) == places
 
 
 def test_points_stand_below_one_another():
@@ -291,10 +290,10 @@ def test_points_stand_below_one_another():
 
 
 def test_numbers_have_a_minus_and_none_has_a_dash():
-    assert numbers.number(-0.001, 2) == "0.00"
-    assert numbers.number(-13504.14, 1) == "−13,504.1"
-    assert numbers.number(None, 2) == numbers.number(float("nan"), 2) == "–"
-    assert [numbers.duration(seconds) for seconds in (12.4, 564, 8130)] == ["12 s", "9 min 24 s", "2 h 15 min"]
+    assert facts.number(-0.001, 2) == "0.00"
+    assert facts.number(-13504.14, 1) == "−13,504.1"
+    assert facts.number(None, 2) == facts.number(float("nan"), 2) == "–"
+    assert [facts._duration(seconds) for seconds in (12.4, 564, 8130)] == ["12 s", "9 min 24 s", "2 h 15 min"]
 
 
 def test_the_latent_map_shows_each_test_example_where_it_is(finished):
@@ -322,16 +321,16 @@ def test_the_latent_map_shows_each_test_example_where_it_is(finished):
 def test_a_posterior_that_collapsed_has_a_map_with_all_points_in_the_middle(monkeypatch, latent_dim):
     config = _config("jmvae-kl", None)
     model = build.build_model(config.model)
-    monkeypatch.setattr(latents, "_latents", lambda model, test, *_, **__: np.zeros((len(test["x"]), latent_dim)))
-    drawn = latents.latent_map(model, config.data.load(), seed=0)
-    (drawing,) = _drawings(drawn.panels[0].svg).values()
+    monkeypatch.setattr(drawings, "_latents", lambda model, test, *_, **__: np.zeros((len(test["x"]), latent_dim)))
+    drawn = drawings.latent_map(model, config.data.load(), seed=0)
+    (drawing,) = _drawings(next(iter(drawn.panels.values()))).values()
     places = np.concatenate([_marks(drawing, f"k{number}") for number in range(10)])
     np.testing.assert_array_equal(places, np.full((360, 2), 170.0))
-    assert np.isnan(latents._correlations(np.zeros((4, 2)), np.eye(4) > 0)).all()
+    assert np.isnan(drawings._correlations(np.zeros((4, 2)), np.eye(4) > 0)).all()
 
 
 def test_the_modalities_of_a_divergence_are_told_apart():
-    assert curves.meaning("kl_left_eye_and_w").startswith("How far z from left_eye and w alone is")
+    assert facts.meaning("kl_left_eye_and_w").startswith("How far z from left_eye and w alone is")
 
 
 def test_equal_runs_give_equal_pages(finished, tmp_path):
@@ -403,7 +402,7 @@ def test_an_unfinished_run_is_shown_after_its_own_number_of_steps(tmp_path):
     (tmp_path / "checkpoint").mkdir()
     build.build_model(config.model).save_weights(tmp_path / "checkpoint" / "epoch-1.weights.h5")
     (tmp_path / "checkpoint" / "epoch-1.history.json").write_text('{"elbo": [-1.0]}')
-    assert record.read(tmp_path).model().iterated_sampling.num_steps == 4
+    assert record.Record(tmp_path).model().iterated_sampling.num_steps == 4
 
 
 @pytest.mark.parametrize("content", [None, "{}", '{"config": {"preset": 3}, "versions": {}}', "[1]"])

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 import tf_jmvae as tj
 from tf_jmvae.data import Source
 from tf_jmvae.report import plots
-from tf_jmvae.studies import figures
-from tf_jmvae.studies.celeba import figures as celeba_figures
+from tf_jmvae.studies import pages
+from tf_jmvae.studies.celeba import page as celeba_page
 from tf_jmvae.studies.collector import COMPARED
-from tf_jmvae.studies.comparison import TITLES
-from tf_jmvae.studies.mnist import figures as mnist_figures
+from tf_jmvae.studies.mnist import page as mnist_page
+from tf_jmvae.studies.pages import TITLES
 
 RIGHT, WRONG = (colors.to_rgba(color) for color in (plots.RIGHT, plots.WRONG))
 
@@ -191,7 +191,7 @@ STEPS = {"jmvae": (10, 20), "hierarchical-jmvae": (30, 40), "jmvae-kl": (50, 60)
 @pytest.mark.parametrize("above", [{}, {"real": _images(0, channels=3)}], ids=["figure 3", "figure 6"])
 def test_each_panel_of_images_over_steps_has_those_of_its_model(above):
     images = {model: np.stack([_images(value, channels=3) for value in values]) for model, values in STEPS.items()}
-    figure = figures.images_over_steps(images, (1, 4), above=above, titles=[*"abc"])
+    figure = pages.images_over_steps(images, (1, 4), above=above, titles=[*"abc"])
     found = _panels(figure)
     assert list(found) == [TITLES[model] for model in STEPS]
     for model, starts in STEPS.items():
@@ -209,7 +209,7 @@ def test_bounds_over_steps_are_drawn_with_two_standard_errors_and_a_single_one_a
         for model in COMPARED
         for steps in ((8, 1, 64) if model != "jmvae-kl" else (1,))
     }
-    figure = figures.bounds_over_steps(measured, "figure-4", {"x-given-w": "images", "w-given-x": "labels"})
+    figure = pages.bounds_over_steps(measured, "figure-4", {"x-given-w": "images", "w-given-x": "labels"})
     assert [axis.get_title() for axis in figure.axes] == ["images", "labels"]
     for number, axis in enumerate(figure.axes, start=1):
         lines = {line.get_label(): np.transpose(line.get_data()).tolist() for line in axis.lines}
@@ -229,7 +229,7 @@ def test_latent_spaces_of_figure_5_have_each_point_in_its_place_and_in_the_colou
         title: {key: random.normal(size=(20, 2)).tolist() for key in ("all", "w")} | {"labels": labels.tolist()}
         for title in ("one", "other")
     }
-    figure = mnist_figures._latent_spaces(latents, [*"abc"])
+    figure = mnist_page._latent_spaces(latents, [*"abc"])
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.texts] == [*"abc"]
     colours = np.concatenate([handle.get_facecolor() for handle in legend.legend_handles])
@@ -250,7 +250,7 @@ def test_varied_faces_of_figure_8_stand_beside_the_map_of_their_z():
         for number, title in enumerate(("Base", "Not Male", "Bald", "Smiling"), 1)
     }
     latents = {title: random.normal(size=(6, 4)) for title in rows}
-    figure = celeba_figures._varied_faces(rows, latents)
+    figure = celeba_page._varied_faces(rows, latents)
     faces, plane = (panel.axes[0] for panel in figure.subfigs)
     assert _cells(faces)[1:] == (list(rows), ["mean", "random"])
     assert [row[:2] for row in _cells(faces)[0]] == [[10, 11], [20, 21], [30, 31], [40, 41]]
@@ -269,11 +269,11 @@ def _pairs_of(axis):
 
 def test_each_edit_of_figure_9_stands_below_its_name():
     portraits = [[("portrait", _images(value)[0]), ("Bald", _images(value)[1])] for value in (10, 20)]
-    figure = celeba_figures._edited_portraits(portraits)
+    figure = celeba_page._edited_portraits(portraits)
     shown = [(axis.get_title(), int(_shown(axis).flat[0])) for axis in figure.axes]
     assert shown == [("portrait", 10), ("Bald", 11), ("portrait", 20), ("Bald", 21)]
 
 
 def test_rows_with_and_without_a_gan_have_their_own_images():
-    figure = celeba_figures._with_and_without_a_gan({"real": _images(10), "JMVAE-kl": _images(20)})
+    figure = celeba_page._with_and_without_a_gan({"real": _images(10), "JMVAE-kl": _images(20)})
     assert _cells(*figure.axes)[:2] == ([[10, 11, 12], [20, 21, 22]], ["real", "JMVAE-kl"])

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from tf_jmvae.evaluation import Estimate
-from tf_jmvae.studies import publish
+from tf_jmvae.studies import experiments
 from tf_jmvae.studies.celeba.page import page as celeba_page
 from tf_jmvae.studies.celeba.plan import TRAININGS as FACES
 from tf_jmvae.studies.collector import COLUMNS, COMPARED
-from tf_jmvae.studies.comparison import TITLES
 from tf_jmvae.studies.mnist.measurements import ROWS
 from tf_jmvae.studies.mnist.page import IMPORTANCE
 from tf_jmvae.studies.mnist.page import page as mnist_page
 from tf_jmvae.studies.mnist.plan import TRAININGS
+from tf_jmvae.studies.pages import TITLES
 
 DOCS = Path(__file__).parents[2] / "docs"
 # Suzuki and Matsuo: log p(x | w), log p(w | x), log p(x | w, x), log p(w | w, x).
@@ -340,7 +340,7 @@ def test_the_record_has_paired_errors_in_place_of_single_values():
             estimate = Estimate("q", "e", scale * (3 * shared + values), 1, 0, examples=examples)
             if (row, column) != ("jmvae", "w-given-x"):  # which was measured before values were kept
                 measured[f"table-1/{row}/{column}"] = estimate.as_dict(values=True) | {"versions": {}}
-    record = publish.recorded(measured)
+    record = experiments.recorded(measured)
     assert list(record) == sorted(measured)
     assert not any(found.keys() & {"values", "versions", "points"} for found in record.values())
     expected = np.std(own[0] - own[1], ddof=1) / math.sqrt(200)
@@ -351,18 +351,18 @@ def test_the_record_has_paired_errors_in_place_of_single_values():
     assert "paired_errors" not in record["table-1/jmvae/w-given-x"]
 
 
-@pytest.mark.parametrize("study", publish.PAGES)
+@pytest.mark.parametrize("study", experiments.PAGES)
 def test_the_pages_in_the_docs_are_those_of_their_records_and_link_to_findings(study, tmp_path):
     (tmp_path / "results").symlink_to(DOCS / "results")
-    page = publish.write_page(tmp_path, study)
+    page = experiments.write_page(tmp_path, study)
     assert "findings" not in page.read_text()
     (tmp_path / f"findings-{study}.md").touch()
-    publish.write_page(tmp_path, study)
+    experiments.write_page(tmp_path, study)
     assert page.read_text() == (DOCS / page.name).read_text()
     assert f"](findings-{study}.md)" in page.read_text()
 
 
-@pytest.mark.parametrize("study", publish.PAGES)
+@pytest.mark.parametrize("study", experiments.PAGES)
 def test_findings_name_the_commits_of_their_numbers(study):
     record = json.loads((DOCS / "results" / f"{study}.json").read_text())
     text = (DOCS / f"findings-{study}.md").read_text()

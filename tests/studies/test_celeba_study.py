@@ -13,11 +13,9 @@ from eager_studies import eagerly
 
 from tf_jmvae import data
 from tf_jmvae.data.celeba import ATTRIBUTES
-from tf_jmvae.studies import experiments, publish
-from tf_jmvae.studies.celeba import figures as celeba_figures
-from tf_jmvae.studies.celeba.classifier import features
-from tf_jmvae.studies.celeba.image_quality import frechet_distance
-from tf_jmvae.studies.celeba.measurements import generate
+from tf_jmvae.studies import experiments
+from tf_jmvae.studies.celeba import page as celeba_page
+from tf_jmvae.studies.celeba.measurements import _features, _frechet_distance, generate
 from tf_jmvae.studies.celeba.plan import SCALES, TRAININGS, UNWEIGHTED
 from tf_jmvae.training.run import RunError
 
@@ -37,9 +35,12 @@ def _reproduce(root, **options):
 DRAWN = {}
 
 
+_PUBLISH = experiments.publish
+
+
 def _publish(output, study, record, figures):
     DRAWN.update(figures)
-    return publish.publish(output, study, record, figures)
+    return _PUBLISH(output, study, record, figures)
 
 
 @pytest.fixture(scope="module")
@@ -149,12 +150,12 @@ def test_areas_under_the_curve_are_of_the_faces_of_each_model(record, source, cl
 def test_gradients_and_frechet_distances_are_of_the_faces_of_each_model(record, source, classifier, faces):
     shown = {"real": source.test["x"]} | {name: faces[name, "sample"] for name in ("jmvae-kl", "jmvae-kl-gan")}
     with eagerly():
-        hidden = {name: features(classifier, images) for name, images in shown.items()}
+        hidden = {name: _features(classifier, images) for name, images in shown.items()}
     distances = []
     for name, images in shown.items():
         found = record["measurements"][f"sharpness/{name}"]
         distances.append(found["frechet_distance"])
-        assert distances[-1] == pytest.approx(frechet_distance(hidden[name], hidden["real"]), rel=1e-5, abs=1e-3)
+        assert distances[-1] == pytest.approx(_frechet_distance(hidden[name], hidden["real"]), rel=1e-5, abs=1e-3)
         grey = images.mean(axis=-1)
         slopes = [np.hypot(*(np.diff(image, axis=axis)[:63, :63] for axis in (0, 1))).mean() for image in grey]
         assert found["mean"] == pytest.approx(np.mean(slopes), rel=1e-5)
@@ -237,7 +238,7 @@ def test_a_second_call_does_nothing_again(root, record, report, monkeypatch):
         paths = [*root.glob("study/**/*.keras"), *root.glob("study/**/*.json")]
         return {path: path.stat().st_mtime_ns for path in paths}
 
-    monkeypatch.setattr(celeba_figures, "figures", lambda *_: {})
+    monkeypatch.setattr(celeba_page, "figures", lambda *_: {})
     before = finished()
     assert len(before) > 2 * len(TRAININGS) + len(record["measurements"])
     with eagerly():

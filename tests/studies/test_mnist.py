@@ -22,10 +22,10 @@ from tf_jmvae import cli
 from tf_jmvae._utils.provenance import environment
 from tf_jmvae.evaluation import Estimate
 from tf_jmvae.studies.collector import COLUMNS
-from tf_jmvae.studies.comparison import TITLES
 from tf_jmvae.studies.mnist.measurements import ROWS
 from tf_jmvae.studies.mnist.page import IMPORTANCE
 from tf_jmvae.studies.mnist.plan import SCALES, TRAININGS
+from tf_jmvae.studies.pages import TITLES
 
 QUICK = SCALES["quick"]
 pytestmark = pytest.mark.timeout(600)

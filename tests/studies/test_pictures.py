@@ -9,10 +9,10 @@ import tensorflow_probability as tfp
 from conftest import small_modalities
 
 import tf_jmvae as tj
-from tf_jmvae.studies.celeba import figures as celeba_pictures
 from tf_jmvae.studies.celeba import measurements as celeba_measurements
+from tf_jmvae.studies.celeba import page as celeba_page
 from tf_jmvae.studies.collector import COMPARED
-from tf_jmvae.studies.mnist import figures as mnist_figures
+from tf_jmvae.studies.mnist import page as mnist_page
 from tf_jmvae.studies.mnist.plan import SCALES
 
 
@@ -32,14 +32,14 @@ def _drawer(number):
 
 def test_each_panel_of_figure_3_shows_its_own_model_after_each_number_of_steps(monkeypatch):
     shown = []
-    monkeypatch.setattr(mnist_figures, "images_over_steps", lambda *arguments, **_: shown.append(arguments))
-    monkeypatch.setattr(mnist_figures, "bounds_over_steps", lambda *_: None)
-    monkeypatch.setattr(mnist_figures, "_latent_spaces", lambda *_: None)
+    monkeypatch.setattr(mnist_page, "images_over_steps", lambda *arguments, **_: shown.append(arguments))
+    monkeypatch.setattr(mnist_page, "bounds_over_steps", lambda *_: None)
+    monkeypatch.setattr(mnist_page, "_latent_spaces", lambda *_: None)
     models = {name: _drawer(number) for number, name in enumerate(COMPARED, start=1)}
     measured = {f"figure-5/{name}-2d": {"points": []} for name in COMPARED}
     scale = dataclasses.replace(SCALES["quick"], steps=(1, 8, 32))
     source = types.SimpleNamespace(class_names=[*"0123456789"])
-    mnist_figures.figures(scale, models.__getitem__, source, measured, 3)
+    mnist_page.figures(scale, models.__getitem__, source, measured, 3)
     ((images, steps),) = shown
     assert steps == scale.steps
     for number, name in enumerate(COMPARED, start=1):
@@ -74,7 +74,7 @@ def test_faces_of_figure_8_vary_by_noise_of_the_papers_variance():
         return _Tensor(values=images)
 
     model = types.SimpleNamespace(latent_dim=dim, posterior=posterior, likelihoods=likelihoods, pixels=pixels)
-    images, latents = celeba_pictures._variations(model, np.array([1, -1, -1]), names, seed=0)
+    images, latents = celeba_page._variations(model, np.array([1, -1, -1]), names, seed=0)
     means = {"Base": -1, "Not Male": -4, "Bald": 2, "Smiling": 2}  # sums of the attributes
     assert list(latents) == list(means)
     noises = {}

@@ -10,14 +10,12 @@ import pytest
 
 from tf_jmvae import cli, data
 from tf_jmvae.studies import study
-from tf_jmvae.studies.celeba.classifier import of_attributes
-from tf_jmvae.studies.classifier import load_or_train
-from tf_jmvae.studies.collector import COMPARED, Models
-from tf_jmvae.studies.comparison import TITLES
-from tf_jmvae.studies.mnist.classifier import of_digits
-from tf_jmvae.studies.mnist.measurements import ROWS
+from tf_jmvae.studies.celeba import measurements as celeba
+from tf_jmvae.studies.collector import COMPARED, load_or_train, trained_models
+from tf_jmvae.studies.mnist import measurements as mnist
 from tf_jmvae.studies.mnist.plan import SCALES, TRAININGS
-from tf_jmvae.studies.plan import configs
+from tf_jmvae.studies.pages import TITLES
+from tf_jmvae.studies.study import configs
 from tf_jmvae.training import presets
 from tf_jmvae.training.run import RunError
 
@@ -87,9 +85,9 @@ def test_the_quick_plan_has_the_same_models_in_miniature():
 
 
 def test_every_row_of_table_1_has_trainings():
-    assert {name for trained, _ in ROWS.values() for name in trained.values()} <= EPOCHS.keys()
+    assert {name for trained, _ in mnist.ROWS.values() for name in trained.values()} <= EPOCHS.keys()
     assert {f"{name}{suffix}" for name in COMPARED for suffix in ("", "-2d")} <= EPOCHS.keys()
-    assert ROWS.keys() == TITLES.keys()
+    assert mnist.ROWS.keys() == TITLES.keys()
 
 
 # The folder.
@@ -152,7 +150,7 @@ def test_a_damaged_model_is_named_with_what_to_do(tmp_path, fraction):
     path = tmp_path / "jmvae" / "model.keras"
     _damaged_model(path, fraction)
     with pytest.raises(RunError, match=rf"{path} cannot be loaded .*Delete the folder {path.parent} and start again"):
-        Models(tmp_path)("jmvae")
+        trained_models(tmp_path)("jmvae")
 
 
 @pytest.mark.parametrize("fraction", [0, 0.5])
@@ -161,10 +159,10 @@ def test_a_damaged_classifier_is_trained_anew_and_leaves_the_precision_of_others
     path = tmp_path / "classifier.keras"
     _damaged_model(path, fraction)
     source = data.load("digits", train_size=64)
-    train, precision = functools.partial(of_digits, source, epochs=1), "float32"
+    train, precision = functools.partial(mnist.train_classifier, source, epochs=1), "float32"
     if kind == "faces":
         options = {"epochs": 1, "seed": 0, "channels": (4,)}
-        train, precision = functools.partial(of_attributes, source, **options), "mixed_bfloat16"
+        train, precision = functools.partial(celeba.train_classifier, source, **options), "mixed_bfloat16"
     others = "mixed_bfloat16" if precision == "float32" else "float32"
     keras.config.set_dtype_policy(others)
     made = load_or_train(path, train, seed=0, precision=precision)

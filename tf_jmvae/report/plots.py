@@ -13,13 +13,12 @@ from tf_jmvae._utils.files import replace_atomically
 from tf_jmvae.data import Source
 from tf_jmvae.images.pictures import grid
 from tf_jmvae.models import MultimodalVAE
-from tf_jmvae.report.page import galleries
+from tf_jmvae.report import galleries
 
 __all__ = ["RIGHT", "WRONG", "both_directions", "history", "image_grid", "plain", "show_image"]
 
 RIGHT, WRONG = "#1a7f5a", "#c0392b"
-_REST = "#7f8c8d"
-_COLORS = {True: RIGHT, False: WRONG, None: _REST}
+_COLORS = {True: RIGHT, False: WRONG, None: "#7f8c8d"}
 
 
 def both_directions(model: MultimodalVAE, source: Source, path: str | os.PathLike, *, seed: int = 0) -> None:
@@ -33,7 +32,7 @@ def both_directions(model: MultimodalVAE, source: Source, path: str | os.PathLik
       path: where to write the PNG, whole or not at all.
       seed: of the samples; equal seeds draw equal pictures.
     """
-    shown = galleries.of_directions(model, source, seed=seed)
+    shown = galleries.galleries(model, source, seed=seed, directions_only=True)
     if not shown:
         return
     figure = Figure(figsize=(6 * len(shown), 6.2), layout="constrained", dpi=150)

@@ -1,24 +1,29 @@
-"""What all studies share: trained models by name, and measurements of them."""
+"""What all studies measure with: trained models and classifiers from their files, and estimates by name."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
+from tf_jmvae._utils.files import replace_atomically
 from tf_jmvae.evaluation import Estimate, conditional_log_likelihood
 from tf_jmvae.evaluation.estimate import Fingerprint
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
+from tf_jmvae.networks.prototypes import default_policy
 from tf_jmvae.studies.study import Measurement
 from tf_jmvae.training.loading import load_model
 
-__all__ = ["COLUMNS", "COMPARED", "ROWS", "Collector", "Models", "Row", "scores"]
+__all__ = ["COLUMNS", "COMPARED", "ROWS", "Collector", "Models", "load_or_train", "scores", "trained_models"]
 
 # Columns of Tables 1 and 2: target and given.
 COLUMNS = {"x-given-w": ("x", "w"), "w-given-x": ("w", "x"), "x-given-xw": ("x", "xw"), "w-given-xw": ("w", "xw")}
 # The models that the figures compare.
 COMPARED = ("jmvae", "hierarchical-jmvae", "jmvae-kl")
 
+Models = Callable[[str], MultimodalVAE]
 # The training that answers for each target, and what a missing target starts from.
 Row = tuple[Mapping[str, str], str | None]
 ROWS: dict[str, Row] = {
@@ -33,23 +38,42 @@ def scores(
     quantity: str, estimator: str, values: np.ndarray, examples: Mapping[str, np.ndarray], seed: int
 ) -> dict[str, Any]:
     """An estimate as a measurement, of values `[N]` that come from no estimator of `evaluation`."""
-    fingerprint = Fingerprint(examples).hexdigests()
-    return Estimate(quantity, estimator, values, 1, seed, examples=fingerprint).as_dict(values=True)
+    examples = Fingerprint(examples).hexdigests()
+    return Estimate(quantity, estimator, values, 1, seed, examples=examples).as_dict(values=True)
 
 
-class Models:
+def load_or_train(
+    path: Path, train: Callable[[], keras.Model], *, seed: int, precision: str = "float32"
+) -> keras.Model:
+    """Loads a classifier from its file or, where that fails, trains it anew.
+
+    Args:
+      path: its `.keras` file.
+      train: makes it and trains it, on real images as the dataset has them, and nothing of the models.
+      seed: of weights, order and dropout.
+      precision: the policy of its layers; that of the process stays what it is.
+    """
+    if path.exists():
+        try:
+            return keras.saving.load_model(path)
+        except Exception as error:  # Keras has no error of its own for a file that is damaged
+            print(f"{path} cannot be loaded ({error}); the classifier is trained anew.", flush=True)
+    keras.utils.set_random_seed(seed)
+    with default_policy(keras.DTypePolicy(precision)):
+        classifier = train()
+    replace_atomically(path, classifier.save)
+    return classifier
+
+
+def trained_models(folder: Path) -> Models:
     """Loads trained models by name, and keeps the last one; a `RunError` names a file that is damaged."""
 
-    def __init__(self, folder: Path):
-        self._folder = folder
-        self._last: tuple[str, MultimodalVAE] | None = None
+    @functools.lru_cache(maxsize=1)
+    def load(name: str) -> MultimodalVAE:
+        advice = f"Delete the folder {folder / name} and start again: it is trained anew."
+        return load_model(folder / name / "model.keras", advice=advice)
 
-    def __call__(self, name: str) -> MultimodalVAE:
-        if self._last is None or self._last[0] != name:
-            folder = self._folder / name
-            advice = f"Delete the folder {folder} and start again: it is trained anew."
-            self._last = name, load_model(folder / "model.keras", advice=advice)
-        return self._last[1]
+    return load
 
 
 class Collector:

@@ -1,33 +1,32 @@
-"""The paper's experiments on MNIST, section 4.5, and CelebA, section 4.6: from the trainings to the report.
+"""The paper's experiments on MNIST, section 4.5, and CelebA, section 4.6: from the trainings to the page.
+
+`python -m tf_jmvae.studies.experiments docs` makes the pages in `docs` anew from `docs/results/*.json` alone.
 
 References:
   [1] Suzuki and Matsuo.
 """
 
-from dataclasses import replace
+import importlib
+import itertools
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from tf_jmvae import data
-from tf_jmvae.studies.celeba import figures as celeba_figures
-from tf_jmvae.studies.celeba import measurements as celeba_measurements
-from tf_jmvae.studies.celeba import plan as celeba_plan
-from tf_jmvae.studies.collector import Models
-from tf_jmvae.studies.mnist import figures as mnist_figures
-from tf_jmvae.studies.mnist import measurements as mnist_measurements
-from tf_jmvae.studies.mnist import plan as mnist_plan
-from tf_jmvae.studies.plan import configs
-from tf_jmvae.studies.publish import publish, recorded
-from tf_jmvae.studies.study import Study
+from tf_jmvae._utils.files import replace_atomically, write_json, write_text
+from tf_jmvae.evaluation import Estimate
+from tf_jmvae.studies.collector import trained_models
+from tf_jmvae.studies.study import Study, configs
 
-__all__ = ["reproduce"]
+__all__ = ["PAGES", "publish", "recorded", "reproduce", "write_page"]
 
-
-# What each trains, measures and draws, and options of its data.
-_EXPERIMENTS: dict[str, tuple[Any, Any, Any, dict[str, Any]]] = {
-    "mnist": (mnist_plan, mnist_measurements, mnist_figures, {}),
-    "celeba": (celeba_plan, celeba_measurements, celeba_figures, {"mirror": True}),
-}
+# The page of each study; what it trains, measures, draws and says is in the folder of its name.
+PAGES = {"mnist": "results.md", "celeba": "results-celeba.md"}
 
 
 def reproduce(
@@ -51,22 +50,77 @@ def reproduce(
       RunError: `folder` holds something else.
       OSError: the data cannot be had.
     """
-    plan, numbers, pictures, options = _EXPERIMENTS[name]
-    size = plan.SCALES[scale]
+    size = _part(name, "plan").SCALES[scale]
+    options = {"mirror": True} if name == "celeba" else {}
     source = data.load(size.dataset, data_dir=data_dir, train_size=size.train_size, **options)
     source = replace(source, test={modality: values[: size.test_size] for modality, values in source.test.items()})
     which = {"quick": scale == "quick"} if name == "mnist" else {"scale": scale}
     study = Study(folder, {"study": name, **which, "seed": seed})
     trainings = configs(size, folder, data_dir, seed)
     study.train(trainings)
-    models = Models(folder)
-    measured = study.measure(numbers.measurements(size, models, source, folder, seed))
-    sizes = {"train": len(source.train["x"]), "test": len(source.test["x"])}
+    models = trained_models(folder)
+    measurements = _part(name, "measurements").measurements(size, models, source, folder, seed)
+    measured = study.measure(measurements)
     record = {
-        "scale": {"name": scale, **size.as_dict()},
+        "scale": {"name": scale} | {key: value for key, value in asdict(size).items() if key != "trainings"},
         "seed": seed,
-        "data": {**sizes, "report": dict(source.report)},
+        "data": {"train": len(source.train["x"]), "test": len(source.test["x"]), "report": dict(source.report)},
         "trainings": {training: study.provenance(training) for training in trainings},
         "measurements": recorded(measured),
     }
-    return publish(output, name, record, pictures.figures(size, models, source, measured, seed))
+    figures = _part(name, "page").figures(size, models, source, measured, seed)
+    return publish(output, name, record, figures)
+
+
+def publish(output: Path, study: str, record: Mapping[str, Any], figures: Mapping[str, Figure]) -> Path:
+    """Writes the figures, the record and its page; returns the page's path.
+
+    Into `output` go `results/STUDY.json`, `images/STUDY-*.png` and the page.
+    """
+    for name, figure in figures.items():
+        path = output / "images" / f"{study}-{name}.png"
+        replace_atomically(path, lambda temporary, figure=figure: figure.savefig(temporary, format="png"))
+    write_json(output / "results" / f"{study}.json", record)
+    return write_page(output, study)
+
+
+def write_page(output: Path, study: str) -> Path:
+    """Makes a study's page from its record, with a link to `findings-STUDY.md` if that is there; returns its path."""
+    record = json.loads((output / "results" / f"{study}.json").read_text())
+    findings = f"findings-{study}.md"
+    path = output / PAGES[study]
+    write_text(path, _part(study, "page").page(record, findings if (output / findings).is_file() else None))
+    return path
+
+
+def recorded(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Measurements as the record has them, by name in order: without what is large.
+
+    In place of single values, those of `TABLE/ROW/COLUMN` have `paired_errors`: by another row of the column, the
+    standard error of the difference from it over the same examples.
+    """
+    record = {
+        name: {key: value for key, value in found.items() if key not in ("points", "values", "versions")}
+        for name, found in sorted(measured.items())
+    }
+    estimates = {
+        name: Estimate.from_dict(found)
+        for name, found in measured.items()
+        if name.startswith("table-") and "values" in found
+    }
+    for name, other in itertools.permutations(estimates, 2):
+        (table, _, column), (other_table, row, other_column) = name.split("/"), other.split("/")
+        if (table, column) == (other_table, other_column):
+            error = estimates[name].difference(estimates[other]).standard_error
+            record[name].setdefault("paired_errors", {})[row] = error
+    return record
+
+
+def _part(study: str, name: str) -> Any:
+    """A module of a study's folder."""
+    return importlib.import_module(f"tf_jmvae.studies.{study}.{name}")
+
+
+if __name__ == "__main__":
+    for one in PAGES:
+        print(write_page(Path(sys.argv[1]), one))

@@ -1,12 +1,14 @@
-"""A study: many trainings and measurements in one folder, any of which may be interrupted.
+"""A study: its plan, and the folder of its many trainings and measurements, any of which may be interrupted.
 
 Trainings are run folders, and measurements JSON files that are written whole or not at all. So
 the folder always holds just what is finished, and the same command goes on from there.
 """
 
+import functools
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,22 +16,67 @@ import keras
 
 from tf_jmvae._utils.files import write_json
 from tf_jmvae._utils.provenance import environment
-from tf_jmvae.training import run
+from tf_jmvae.training import presets, run
 from tf_jmvae.training.config import Config
 
-__all__ = ["Measurement", "Study"]
+__all__ = ["Measurement", "Scale", "Study", "Training", "configs"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """One model of a study."""
+
+    kind: str  # its preset, without the dataset and the size
+    epochs: int | None = None  # in place of the preset's; a tenth of them are KL warm-up
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the model, laid over the preset's
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How large everything of a study is."""
+
+    trainings: Mapping[str, Training]  # the models, by name
+    dataset: str  # at the beginning of the presets' names
+    suffix: str = ""  # at their end
+    epochs: int | None = None  # of every training, in place of its own
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of every training, laid over the preset's
+    train_size: int | None = None  # the first so many training examples
+    test_size: int | None = None  # the first so many test examples
+    num_samples: int = 10  # N of the conditional bound
+    num_steps: int  # of iterated sampling, but in the figures of several numbers
+    steps: tuple[int, ...]  # these numbers
+    figure_size: int  # test examples behind the figure of the bound over the steps
+    importance_samples: int | None = None  # of the importance estimates, where a study has some
+    classifier: Mapping[str, Any]  # options of the classifier that measures what is generated, such as its epochs
+    validate_every: int  # epochs between evaluations
+
+
+def configs(scale: Scale, folder: Path, data_dir: Path | None, seed: int) -> dict[str, Config]:
+    """The configuration of every training, by name."""
+    made = {}
+    for name, one in scale.trainings.items():
+        config = presets.load(f"{scale.dataset}-{one.kind}{scale.suffix}")
+        given = scale.epochs or one.epochs
+        epochs = given or config.training.epochs
+        warm_up = {"kl_warm_up": given // 10} if given else {}
+        training = {"epochs": epochs, "validate_every": min(scale.validate_every, epochs), "tensorboard": False}
+        changes = {
+            "run_dir": folder / name,
+            "seed": seed,
+            "num_steps": 1,
+            "model": dict(one.options),
+            "data": {"data_dir": data_dir, "train_size": scale.train_size},
+            "training": training | warm_up | dict(scale.settings),
+        }
+        made[name] = Config.model_validate(presets.merge(config.model_dump(), changes))
+    return made
 
 
 class Measurement(NamedTuple):
-    """A number to compute.
+    """A number to compute."""
 
-    Attributes:
-      compute: gives what JSON can hold.
-      cost: how long it takes, in any unit that is common to all of a study.
-    """
-
-    compute: Callable[[], dict[str, Any]]
-    cost: float
+    compute: Callable[[], dict[str, Any]]  # gives what JSON can hold
+    cost: float  # how long it takes, in any unit that is common to all of a study
 
 
 class Study:
@@ -45,7 +92,20 @@ class Study:
 
     def __init__(self, folder: Path, settings: dict[str, Any]):
         self.folder = folder
-        self._claim(settings)
+        path = folder / "study.json"
+        if path.exists():
+            advice = f"If it is of this very study, write {json.dumps(settings)} into it; else choose another folder"
+            before = run.read_json(path, f"{advice} with --run-dir.")
+            if before != settings:
+                raise run.RunError(
+                    f"{folder} holds a study with other settings: {before} there, {settings} here. "
+                    "Choose another folder with --run-dir, or delete that one."
+                )
+            return
+        # A kill may have left the temporary file.
+        if folder.exists() and any(entry.name != "study~.json" for entry in folder.iterdir()):
+            raise run.RunError(f"{folder} holds files that are no study's; choose another folder with --run-dir.")
+        write_json(path, settings)
 
     def train(self, configs: dict[str, Config]) -> None:
         """Trains every model that is not trained yet, each in `folder/<name>`."""
@@ -55,19 +115,19 @@ class Study:
             if (self.folder / name / "metrics.json").exists():
                 print(f"{title}: finished", flush=True)
             config = config.model_copy(update={"strategy": "none"})  # a study is the work of one process
-            run.train(config, extra_callbacks=[_Progress(title, config.training.epochs, pace)], verbose=0)
+            report = functools.partial(pace.report, title, name, config.training.epochs)
+            run.train(config, extra_callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=report)], verbose=0)
 
     def measure(self, measurements: dict[str, Measurement]) -> dict[str, dict[str, Any]]:
         """What every measurement gave, by name, with the versions and the commit that it was computed with.
 
         Those that are not finished yet, or whose files are damaged, are computed.
         """
-        results = {}
-        finished = {name: self._measured(name) for name in measurements}
-        pending = sum(one.cost for name, one in measurements.items() if finished[name] is None)
+        results = {name: self._measured(name) for name in measurements}
+        pending = sum(one.cost for name, one in measurements.items() if results[name] is None)
         started, computed = time.monotonic(), 0
         for number, (name, measurement) in enumerate(measurements.items(), start=1):
-            if finished[name] is None:
+            if results[name] is None:
                 title = f"measurement {number} of {len(measurements)}, {name}"
                 if computed:
                     left = (time.monotonic() - started) / computed * (pending - computed)
@@ -75,7 +135,7 @@ class Study:
                 print(title, flush=True)
                 write_json(self._path(name), {**measurement.compute(), **environment()})
                 computed += measurement.cost
-            results[name] = self._measured(name)
+                results[name] = self._measured(name)
         return results
 
     def provenance(self, name: str) -> dict[str, Any]:
@@ -84,21 +144,15 @@ class Study:
         Raises:
           RunError: a file of the training is damaged.
         """
-
         recorded = _read(self.folder / name / "config.json")
         config = recorded["config"]
         return {
-            "preset": config["preset"],
+            **{key: config[key] for key in ("preset", "training", "seed")},
+            **{key: config["data"][key] for key in ("batch_size", "train_size")},
             "model": {key: value for key, value in config["model"].items() if key != "modalities"},
-            "training": config["training"],
-            "batch_size": config["data"]["batch_size"],
-            "train_size": config["data"]["train_size"],
-            "seed": config["seed"],
             "seconds": sum(_read(self.folder / name / "history.json")["seconds"]),
             "metrics": _read(self.folder / name / "metrics.json"),
-            "commit": recorded["commit"],
-            "dirty": recorded.get("dirty"),
-            "versions": recorded["versions"],
+            **{key: recorded.get(key) for key in ("commit", "dirty", "versions")},
         }
 
     def _path(self, name: str) -> Path:
@@ -111,25 +165,6 @@ class Study:
         except (OSError, ValueError):
             return None
         return measured if isinstance(measured, dict) else None
-
-    def _claim(self, settings: dict[str, Any]) -> None:
-        path = self.folder / "study.json"
-        if path.exists():
-            before = run.read_json(
-                path,
-                f"If it is of this very study, write {json.dumps(settings)} into it; else choose another folder with "
-                "--run-dir.",
-            )
-            if before != settings:
-                raise run.RunError(
-                    f"{self.folder} holds a study with other settings: {before} there, {settings} here. "
-                    "Choose another folder with --run-dir, or delete that one."
-                )
-            return
-        # A kill may have left the temporary file.
-        if self.folder.exists() and any(entry.name != "study~.json" for entry in self.folder.iterdir()):
-            raise run.RunError(f"{self.folder} holds files that are no study's; choose another folder with --run-dir.")
-        write_json(path, settings)
 
 
 def _read(path: Path) -> Any:
@@ -156,18 +191,10 @@ class _Pace:
         recent = self._seconds[-50:]
         return _duration(sum(recent) / len(recent) * sum(self._epochs.values()))
 
-
-class _Progress(keras.callbacks.Callback):
-    """A line for each epoch: which training, how far, how good, and the time left in all."""
-
-    def __init__(self, title: str, epochs: int, pace: _Pace):
-        super().__init__()
-        self._title, self._epochs, self._pace = title, epochs, pace
-        self._name = title.rsplit(" ", 1)[-1]
-
-    def on_epoch_end(self, epoch, logs=None):
-        left = self._pace.add(self._name, self._epochs - epoch - 1, logs["seconds"])
-        print(f"{self._title}: epoch {epoch + 1} of {self._epochs}, elbo {logs['elbo']:.2f}; {left} left", flush=True)
+    def report(self, title: str, name: str, epochs: int, epoch: int, logs: dict[str, float]) -> None:
+        """Prints a line about an epoch: which training, how far, how good, and the time left in all."""
+        left = self.add(name, epochs - epoch - 1, logs["seconds"])
+        print(f"{title}: epoch {epoch + 1} of {epochs}, elbo {logs['elbo']:.2f}; {left} left", flush=True)
 
 
 def _duration(seconds: float) -> str:

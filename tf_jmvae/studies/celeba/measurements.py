@@ -1,31 +1,35 @@
-"""Every number of the CelebA study, by name."""
+"""Every number of the CelebA study, by name; of generated faces by a classifier of attributes, and their sharpness.
+
+References:
+  [1] Heusel et al., GANs trained by a two time-scale update rule converge to a local Nash equilibrium, 2017: the
+      Frechet distance between Gaussians fitted to features, there of the Inception network.
+"""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy import linalg
+from sklearn.metrics import roc_auc_score
 
 from tf_jmvae import data
 from tf_jmvae.evaluation import attribute_accuracy
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
-from tf_jmvae.studies.celeba import classifier
-from tf_jmvae.studies.celeba.image_quality import frechet_distance, gradient_magnitude
 from tf_jmvae.studies.celeba.plan import UNWEIGHTED
-from tf_jmvae.studies.classifier import load_or_train
-from tf_jmvae.studies.collector import ROWS, Collector, Models, scores
-from tf_jmvae.studies.plan import Scale
-from tf_jmvae.studies.study import Measurement
+from tf_jmvae.studies.collector import ROWS, Collector, Models, load_or_train, scores
+from tf_jmvae.studies.study import Measurement, Scale
 
-__all__ = ["CLASSIFIED", "generate", "measurements"]
+__all__ = ["CLASSIFIED", "generate", "measurements", "train_classifier"]
 
 # The models whose images the classifier sees, each with whether it iterates.
 CLASSIFIED = dict.fromkeys(("jmvae-kl", "jmvae-kl-gan", "cmma-x", "cvae-x"), False)
 CLASSIFIED |= dict.fromkeys(("jmvae", "hierarchical-jmvae", UNWEIGHTED), True)
-_BATCH = 200
+_BATCH, _TRAIN_BATCH = 200, 64
+_FEATURES = "features"
 
 
 def measurements(scale: Scale, models: Models, source: data.Source, folder: Path, seed: int) -> dict[str, Measurement]:
@@ -36,21 +40,18 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
 
     @functools.cache
     def trained() -> keras.Model:
-        train = functools.partial(classifier.of_attributes, source, seed=seed, **scale.classifier)
+        train = functools.partial(train_classifier, source, seed=seed, **scale.classifier)
         return load_or_train(folder / "attribute_classifier.keras", train, seed=seed, precision="mixed_bfloat16")
 
     def classified(images: Callable[[], np.ndarray], quantity: str) -> dict[str, Any]:
-        found = classifier.aucs(trained(), images(), test["w"], names)
+        found = _aucs(trained(), images(), test["w"], names)
         return {"quantity": f"AUC of {quantity}", "by_attribute": found, "mean": float(np.mean(list(found.values())))}
 
     def sharpness(images: Callable[[], np.ndarray], quantity: str) -> dict[str, Any]:
-        made, real = images(), classifier.features(trained(), test["x"])
-        title = f"mean gradient magnitude of {quantity}"
-        found = scores(title, "pixel values per pixel", gradient_magnitude(made), test, seed)
-        return {**found, "frechet_distance": frechet_distance(classifier.features(trained(), made), real)}
-
-    def generated(model: str, **options: Any) -> np.ndarray:
-        return generate(models(model), test["w"], seed=seed, **options)
+        made, title = images(), f"mean gradient magnitude of {quantity}"
+        found = scores(title, "pixel values per pixel", _gradient_magnitude(made), test, seed)
+        hidden = (_features(trained(), shown) for shown in (made, test["x"]))
+        return {**found, "frechet_distance": _frechet_distance(*hidden)}
 
     def add(name: str, model: str, compute: Callable[..., dict[str, Any]], *arguments: Any, cost: float = size) -> None:
         collector.add_measurement(name, model, functools.partial(compute, *arguments), cost)
@@ -63,15 +64,18 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
         options = {"iterated_sampling": IteratedSampling(scale.num_steps, initial)}
         collector.add(f"attributes/{row}", model, attribute_accuracy, test, **options)
 
+    def generated(model: str, **options: Any) -> Callable[[], np.ndarray]:
+        return lambda: generate(models(model), test["w"], seed=seed, **options)
+
     for model in filter(scale.trainings.__contains__, CLASSIFIED):
         iterates = CLASSIFIED[model]
         for steps in (1, scale.num_steps) if iterates else (1,):
-            images = functools.partial(generated, model, num_steps=steps)
             quantity = f"images of {model} from attributes, " + (f"{steps} steps" if iterates else "z at its mean")
+            images = generated(model, num_steps=steps)
             add(f"classifier/{model}/{steps}", model, classified, images, quantity, cost=size * steps)
     for model in ("jmvae-kl", "jmvae-kl-gan"):
-        images = functools.partial(generated, model, latent="sample")
-        add(f"sharpness/{model}", model, sharpness, images, f"images of {model} from attributes, z ~ q(z | w)")
+        quantity = f"images of {model} from attributes, z ~ q(z | w)"
+        add(f"sharpness/{model}", model, sharpness, generated(model, latent="sample"), quantity)
 
     add("classifier/real", "", classified, lambda: test["x"], "real images")
     add("sharpness/real", "", sharpness, lambda: test["x"], "real images")
@@ -84,17 +88,80 @@ def generate(
     model: MultimodalVAE, attributes: np.ndarray, *, num_steps: int = 1, latent: str = "mean", seed: int = 0
 ) -> np.ndarray:
     """Images from attributes `[N, A]` as pixels, uint8 `[N, H, W, 3]`, a batch at a time."""
-    batches = [
-        model.generate(
-            {"w": attributes[start : start + _BATCH]},
-            targets=["x"],
-            latent=latent,
-            num_steps=num_steps,
-            seed=tf.constant([seed, start]),
-        )["x"]
-        for start in range(0, len(attributes), _BATCH)
+    images = []
+    for start in range(0, len(attributes), _BATCH):
+        options = {"latent": latent, "num_steps": num_steps, "seed": tf.constant([seed, start])}
+        made = model.generate({"w": attributes[start : start + _BATCH]}, targets=["x"], **options)["x"]
+        images.append(model.pixels("x", made))
+    return np.concatenate(images)
+
+
+def train_classifier(source: data.Source, *, epochs: int, seed: int, channels: Sequence[int]) -> keras.Model:
+    """A classifier of images x, RGB from 0 to 255, to a logit for each attribute w in {-1, 1}.
+
+    `seed` is of the order of the images; `channels` are of the convolutions, each followed by pooling.
+    """
+    layers = keras.layers
+    stack: list[keras.layers.Layer] = [
+        layers.Input(source.train["x"].shape[1:]),
+        layers.Rescaling(1 / 127.5, offset=-1.0),
     ]
-    return np.concatenate([model.pixels("x", images) for images in batches])
+    for number in channels:
+        stack += [
+            layers.Conv2D(number, 3, padding="same", use_bias=False),
+            layers.BatchNormalization(),
+            layers.Activation("relu"),
+            layers.MaxPooling2D(),
+        ]
+    stack += [
+        layers.Flatten(),
+        layers.Dropout(0.5),
+        layers.Dense(256, activation="relu", name=_FEATURES),
+        layers.Dropout(0.3),
+        layers.Dense(source.train["w"].shape[-1], dtype="float32"),
+    ]
+    classifier = keras.Sequential(stack)
+    steps = source.num_batches(_TRAIN_BATCH)
+    rate = keras.optimizers.schedules.CosineDecay(1e-3, epochs * steps)
+    classifier.compile(keras.optimizers.Adam(rate), loss=keras.losses.BinaryCrossentropy(from_logits=True))
+    batches = source.train_batches(_TRAIN_BATCH, seed, epochs=range(epochs)).map(lambda b: (b["x"], (b["w"] + 1) / 2))
+    classifier.fit(batches, epochs=epochs, steps_per_epoch=steps, shuffle=False, verbose=0)
+    return classifier
+
+
+def _aucs(model: keras.Model, images: np.ndarray, attributes: np.ndarray, names: Sequence[str]) -> dict[str, float]:
+    """The area under the ROC curve of each attribute that varies, by name."""
+    logits = model.predict(images, batch_size=_BATCH, verbose=0)
+    truth = attributes > 0
+    return {
+        name: float(roc_auc_score(truth[:, index], logits[:, index]))
+        for index, name in enumerate(names)
+        if truth[:, index].any() and not truth[:, index].all()
+    }
+
+
+def _features(classifier: keras.Model, images: np.ndarray) -> np.ndarray:
+    """The activations of the classifier's last hidden layer for images, `[N, 256]`."""
+    inner = keras.Model(classifier.inputs, classifier.get_layer(_FEATURES).output)
+    return inner.predict(images, batch_size=_BATCH, verbose=0).astype(np.float64)
+
+
+def _gradient_magnitude(images: np.ndarray) -> np.ndarray:
+    """The mean length of the brightness gradient of each image, uint8 RGB `[N, H, W, 3]`, in pixel values per pixel."""
+    grey = images.astype(np.float64).mean(axis=-1)
+    down, right = np.diff(grey, axis=1)[:, :, :-1], np.diff(grey, axis=2)[:, :-1]
+    return np.hypot(down, right).mean(axis=(1, 2))
+
+
+def _frechet_distance(features: np.ndarray, others: np.ndarray) -> float:
+    """`|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2))` of the means and covariances of features `[N, F]` and `[M, F]` [1]."""
+    mean, other_mean = features.mean(axis=0), others.mean(axis=0)
+    covariance, other_covariance = np.cov(features.T), np.cov(others.T)
+    # The eigenvalues of C C' are real and not negative but for rounding.
+    eigenvalues = linalg.eigvals(covariance @ other_covariance).real
+    root_trace = np.sqrt(np.maximum(eigenvalues, 0.0)).sum()
+    distance = np.square(mean - other_mean).sum() + np.trace(covariance) + np.trace(other_covariance) - 2 * root_trace
+    return max(float(distance), 0.0)  # of equal sets, rounding may leave less
 
 
 def _mean_image(model: MultimodalVAE, images: np.ndarray, seed: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tf_jmvae.studies.plan import Scale, Training
+from tf_jmvae.studies.study import Scale, Training
 from tf_jmvae.training import presets
 
 __all__ = ["SCALES", "TRAININGS", "UNWEIGHTED"]
@@ -30,13 +30,7 @@ _MINIATURE = {
         "w": {"encoder": (16,), "decoder": (16,), "batch_norm": False},
     },
 }
-_DISCRIMINATOR = {"discriminator": {"filters": (8, 8), "units": (16,)}}
-
-
-def _in_miniature(name: str, training: Training) -> Training:
-    smaller = _MINIATURE | (_DISCRIMINATOR if name == "jmvae-kl-gan" else {})
-    return replace(training, options=presets.merge(smaller, training.options))
-
+_OF_KIND = {"jmvae-kl-gan": {"discriminator": {"filters": (8, 8), "units": (16,)}}}
 
 _FULL = Scale(
     trainings=TRAININGS,
@@ -52,7 +46,10 @@ SCALES = {
     "small": replace(_FULL, trainings=_SMALL, suffix="-small"),
     "quick": replace(
         _FULL,
-        trainings={name: _in_miniature(name, one) for name, one in _SMALL.items()},
+        trainings={
+            name: replace(one, options=presets.merge(_MINIATURE | _OF_KIND.get(one.kind, {}), one.options))
+            for name, one in _SMALL.items()
+        },
         suffix="-small",
         epochs=1,
         settings={"precision": "float32"},

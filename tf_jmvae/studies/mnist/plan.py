@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tf_jmvae.studies.plan import Scale, Training
+from tf_jmvae.studies.study import Scale, Training
 
 __all__ = ["SCALES", "TRAININGS"]
 

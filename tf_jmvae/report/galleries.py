@@ -2,35 +2,27 @@
 
 import base64
 import io
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from tf_jmvae.data import Source
 from tf_jmvae.models.directions import directions, named, pixels
-from tf_jmvae.report.page.numbers import number, percent
+from tf_jmvae.report.facts import number, percent
 
-__all__ = ["Bar", "Card", "Gallery", "galleries", "of_directions"]
+__all__ = ["Bar", "Card", "Gallery", "galleries"]
 
 _SAMPLES, _NAMED, _LISTED, _PRIOR, _FACES, _ATTRIBUTES = 6, 12, 3, 24, 8, 6
 
 
-@dataclass(frozen=True)
-class Picture:
-    """An image inside the page.
+class Picture(NamedTuple):
+    """An image inside the page."""
 
-    Attributes:
-      pixels: uint8 `[H, W, 1]` or `[H, W, 3]`.
-      alt: what it shows, in words.
-      rows: images in it, one below the other.
-    """
-
-    pixels: np.ndarray
-    alt: str
-    rows: int = 1
+    pixels: np.ndarray  # uint8 `[H, W, 1]` or `[H, W, 3]`
+    alt: str  # what it shows, in words
+    rows: int = 1  # images in it, one below the other
 
     @property
     def style(self) -> str:
@@ -49,42 +41,28 @@ class Picture:
         return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-@dataclass(frozen=True)
-class Bar:
-    """One thing that the model names.
-
-    Attributes:
-      name: of the class or the attribute.
-      value: as text.
-      length: of its bar, 0 to 1.
-      right: whether it is so; None where nothing is claimed.
-    """
+class Bar(NamedTuple):
+    """A class or attribute that the model names, with its value as text and as the length of a bar, 0 to 1."""
 
     name: str
     value: str
     length: float
-    right: bool | None
+    right: bool | None  # None where nothing is claimed
 
 
-@dataclass(frozen=True)
-class Card:
+class Card(NamedTuple):
     """A picture with what is written below it."""
 
     picture: Picture
     caption: str = ""
-    bars: list[Bar] = field(default_factory=list)
+    bars: Sequence[Bar] = ()
     note: str = ""
 
 
-@dataclass(frozen=True)
-class Gallery:
-    """Cards under one title.
+class Gallery(NamedTuple):
+    """Cards under the title of a section, with a text for people who see it for the first time.
 
-    Attributes:
-      title: of the section.
-      text: what one sees, for people who see it for the first time.
-      cards: in order.
-      layout: `"columns"` for narrow strips, `"cards"` for pictures with bars, `"tiles"` for small ones.
+    The layout is `"columns"` for narrow strips, `"cards"` for pictures with bars, `"tiles"` for small ones.
     """
 
     title: str
@@ -93,17 +71,15 @@ class Gallery:
     layout: str
 
 
-def galleries(model: Any, source: Source | None, *, seed: int) -> list[Gallery]:
-    """Every gallery that the model and the data allow; without data, what needs real examples is left out."""
-    maker = _Maker(model, source, {"seed": seed})
-    more = [gallery for gallery in (maker.reconstructions(), maker.prior()) if gallery]
-    return [*of_directions(model, source, seed=seed), *more]
+def galleries(model: Any, source: Source | None, *, seed: int, directions_only: bool = False) -> list[Gallery]:
+    """Every gallery that the model and the data allow; without data, what needs real examples is left out.
 
-
-def of_directions(model: Any, source: Source | None, *, seed: int) -> list[Gallery]:
-    """A gallery for each direction between an image and a label or attributes; the arguments are as for `galleries`."""
-    maker = _Maker(model, source, {"seed": seed})
+    Those of `directions_only` are the first: of each direction between an image and a label or attributes.
+    """
+    maker = _Maker(model, source, seed)
     made = [maker.direction(target, given) for target, given in directions(model)]
+    if not directions_only:
+        made += [maker.reconstructions(), maker.prior()]
     return [gallery for gallery in made if gallery]
 
 
@@ -113,8 +89,8 @@ def _strip(images: np.ndarray, alt: str) -> Picture:
 
 
 class _Maker:
-    def __init__(self, model: Any, source: Source | None, options: Mapping[str, Any]):
-        self.model, self.options = model, options
+    def __init__(self, model: Any, source: Source | None, seed: int):
+        self.model, self.seed = model, seed
         self.test = source.test if source else {}
         self.kinds = {name: modality.spec.kind for name, modality in model.modalities.items()}
         class_names = source.class_names if source else ()
@@ -123,20 +99,23 @@ class _Maker:
             for name, modality in model.modalities.items()
         }
 
-    def direction(self, target: str, given: tuple[str, ...]) -> Gallery | None:
-        given_kinds = tuple(self.kinds[name] for name in given)
-        make: Callable[..., Gallery | None] | None = {
-            ("image", ("label",)): self.images_from_labels,
-            ("image", ("attributes",)): self.images_from_attributes,
-            ("label", ("image",)): self.named_from_images,
-            ("attributes", ("image",)): self.named_from_images,
-        }.get((self.kinds[target], given_kinds))
-        return make(target, given[0]) if make else None
+    def direction(self, target: str, given: Sequence[str]) -> Gallery | None:
+        match self.kinds[target], *(self.kinds[name] for name in given):
+            case "image", "label":
+                return self.images_from_labels(target, *given)
+            case "image", "attributes":
+                return self.images_from_attributes(target, *given)
+            case "label" | "attributes", "image":
+                return self.named_from_images(target, *given)
+        return None
+
+    def generate(self, given: dict[str, Any], target: str, **options: Any) -> np.ndarray:
+        return self.model.generate(given, targets=[target], **({"seed": self.seed} | options))[target].numpy()
 
     def images_from_labels(self, target: str, given: str) -> Gallery:
         labels = {given: np.eye(len(self.names[given]), dtype=np.float32)}
-        drawn = self.model.generate(labels, targets=[target], num_samples=_SAMPLES, **self.options)[target].numpy()
-        mean = self.model.generate(labels, targets=[target], latent="mean", **self.options)[target].numpy()
+        drawn = self.generate(labels, target, num_samples=_SAMPLES)
+        mean = self.generate(labels, target, latent="mean")
         images = pixels(self.model, target, np.concatenate([mean[:, None], drawn], axis=1))
         cards = [
             Card(_strip(column, f"Images made for the label {name}: the mean, then {_SAMPLES} samples."), name)
@@ -157,9 +136,8 @@ class _Maker:
         changed = np.tile(usual, (len(names) + 1, 1))
         changed[np.arange(1, len(names) + 1), np.arange(len(names))] *= -1
         # One seed for each row, and the same one: the faces differ by their attributes alone.
-        options = {**self.options, "seed": np.tile(np.int32([[0, self.options["seed"]]]), (len(changed), 1))}
-        made = self.model.generate({given: changed}, targets=[target], latent="mean", **options)[target]
-        images = pixels(self.model, target, made)
+        seeds = np.tile(np.int32([[0, self.seed]]), (len(changed), 1))
+        images = pixels(self.model, target, self.generate({given: changed}, target, latent="mean", seed=seeds))
         cards = [Card(Picture(images[0], "The image made for the usual attributes."), "usual")]
         for image, name, value in zip(images[1:], names, usual, strict=True):
             words = f"not {name}" if value > 0 else name
@@ -175,35 +153,33 @@ class _Maker:
     def named_from_images(self, target: str, given: str) -> Gallery | None:
         if given not in self.test or target not in self.test:
             return None
-        is_label = self.kinds[target] == "label"
-        count = _NAMED if is_label else _FACES
+        if self.kinds[target] == "label":
+            kind, count, name = "Labels", _NAMED, _name_label
+            what = "how likely it finds each label"
+        else:
+            kind, count, name = "Attributes", _FACES, _name_attributes
+            what = "which attributes it sees, from 0, undecided, to 1"
         images = self.model.read({given: self.test[given][:count]})[given].numpy()
-        truth = self.test[target][:count]
-        made = self.model.generate({given: images}, targets=[target], latent="mean", **self.options)[target].numpy()
+        made, truth = self.generate({given: images}, target, latent="mean"), self.test[target][:count]
         cards = []
         for image, values, real in zip(pixels(self.model, given, images), made, truth, strict=True):
-            bars = self._classes(target, values, real) if is_label else self._attributes(target, values, real)
-            note = self._missed(target, values, real)
+            bars, note = name(self.names[target], values, real)
             words = ", ".join(f"{bar.name} {bar.value}" for bar in bars)
             cards.append(Card(Picture(image, f"A test image; the model names {words}."), bars=bars, note=note))
-        what = "how likely it finds each label" if is_label else "which attributes it sees, from 0, undecided, to 1"
         text = (
             f"Images {given} that the model never saw in training, the first of the test set, and {what}. "
             "✓ marks what is right, ✗ what is not."
         )
-        return Gallery(
-            f"{'Labels' if is_label else 'Attributes'} from images: {target} given {given}", text, cards, "cards"
-        )
+        return Gallery(f"{kind} from images: {target} given {given}", text, cards, "cards")
 
     def reconstructions(self) -> Gallery | None:
         target = next((name for name in self.model.targets if self.kinds[name] == "image" and name in self.test), None)
         if target is None or not set(self.model.modalities) <= set(self.test):
             return None
         real = self.model.read({name: self.test[name][:_FACES] for name in self.model.modalities})
-        made = self.model.generate(real, targets=[target], latent="mean", seed=self.options["seed"])[target]
-        pairs = zip(pixels(self.model, target, real[target]), pixels(self.model, target, made), strict=True)
+        shown = (pixels(self.model, target, v) for v in (real[target], self.generate(real, target, latent="mean")))
         alt = "A test image, and below it the model's reconstruction."
-        cards = [Card(_strip(np.stack(pair), alt)) for pair in pairs]
+        cards = [Card(_strip(np.stack(pair), alt)) for pair in zip(*shown, strict=True)]
         size = f"{self.model.latent_dim} numbers{' a layer' if getattr(self.model, 'num_layers', 1) > 1 else ''}"
         text = f"Above, test images; below, what is left of them after they went through z, {size}."
         return Gallery(f"Reconstruction of {target}", text, cards, "columns")
@@ -212,7 +188,7 @@ class _Maker:
         images = [name for name in self.model.targets if self.kinds[name] == "image"]
         if self.model.conditions or not images:
             return None
-        drawn = self.model.sample(_PRIOR, seed=self.options["seed"])
+        drawn = self.model.sample(_PRIOR, seed=self.seed)
         shown = pixels(self.model, images[0], drawn[images[0]])
         cards = []
         for row, image in enumerate(shown):
@@ -234,26 +210,22 @@ class _Maker:
             return ", ".join(self.names[name][entry] for entry in order)
         return ""
 
-    def _classes(self, name: str, values: np.ndarray, real: np.ndarray) -> list[Bar]:
-        truth = self.names[name][int(real.argmax())]
-        best = named(values, self.names[name], _LISTED)
-        # A claim is what comes first; another is marked only if the model should have named it.
-        right = [text == truth or (None if rank else False) for rank, (text, _) in enumerate(best)]
-        return [Bar(text, percent(p), p, own) for (text, p), own in zip(best, right, strict=True)]
 
-    def _missed(self, name: str, values: np.ndarray, real: np.ndarray) -> str:
-        """What is so, and the model does not say."""
-        if self.kinds[name] == "label":
-            return "" if values.argmax() == real.argmax() else f"It is {self.names[name][int(real.argmax())]}."
-        missed = [entry for entry in np.argsort(values) if real[entry] > 0 and values[entry] <= 0]
-        listed = ", ".join(self.names[name][entry] for entry in missed[:3])
-        return f"Not seen: {listed}{f' and {len(missed) - 3} more' if len(missed) > 3 else ''}." if missed else ""
+def _name_label(names: list[str], values: np.ndarray, real: np.ndarray) -> tuple[list[Bar], str]:
+    truth = names[int(real.argmax())]
+    best = named(values, names, _LISTED)
+    # A claim is what comes first; another is marked only if the model should have named it.
+    right = [text == truth or (None if rank else False) for rank, (text, _) in enumerate(best)]
+    bars = [Bar(text, percent(p), p, own) for (text, p), own in zip(best, right, strict=True)]
+    return bars, "" if values.argmax() == real.argmax() else f"It is {truth}."
 
-    def _attributes(self, name: str, values: np.ndarray, real: np.ndarray) -> list[Bar]:
-        order = [entry for entry in np.argsort(-values, kind="stable")[:_ATTRIBUTES] if values[entry] > 0]
-        return [
-            Bar(
-                self.names[name][entry], number(float(values[entry]), 2), min(values[entry], 1.0), bool(real[entry] > 0)
-            )
-            for entry in order
-        ]
+
+def _name_attributes(names: list[str], values: np.ndarray, real: np.ndarray) -> tuple[list[Bar], str]:
+    bars = [
+        Bar(names[entry], number(float(values[entry]), 2), min(values[entry], 1.0), bool(real[entry] > 0))
+        for entry in np.argsort(-values, kind="stable")[:_ATTRIBUTES]
+        if values[entry] > 0
+    ]
+    missed = [names[entry] for entry in np.argsort(values) if real[entry] > 0 and values[entry] <= 0]
+    listed = f"{', '.join(missed[:3])}{f' and {len(missed) - 3} more' if len(missed) > 3 else ''}"
+    return bars, f"Not seen: {listed}." if missed else ""

@@ -1,0 +1,204 @@
+"""Drawings inside the page: a small chart for each term of the bound, and a map of the latent space."""
+
+import html
+import io
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+import tensorflow as tf
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from sklearn.decomposition import PCA
+
+from tf_jmvae.data import Source
+from tf_jmvae.random import sampling, seeds
+from tf_jmvae.report.facts import meaning, number, percent
+
+__all__ = ["Chart", "LatentMap", "charts", "latent_map"]
+
+_PIXELS = 72  # an inch of an SVG
+_MAP_SIZE, _EXAMPLES, _BATCH = 340, 1000, 250
+
+
+class Chart(NamedTuple):
+    """A term over the epochs: its name, a sentence of what it says, its drawing, and its last values as text."""
+
+    name: str
+    meaning: str
+    svg: str
+    last: dict[str, str]
+
+
+def charts(history: Mapping[str, Sequence[float | None]]) -> list[Chart]:
+    """One for each term: the bound first, then in the equation's order."""
+    names = [name for name in history if name != "seconds" and not name.startswith("val_")]
+    order = sorted(names, key=lambda name: (name != "elbo", name == "loss"))
+    made = (_chart(name, history[name], history.get(f"val_{name}", ())) for name in order)
+    return [chart for chart in made if chart]
+
+
+def _chart(name: str, train: Sequence[float | None], validation: Sequence[float | None]) -> Chart | None:
+    lines = {}
+    for label, values in (("training", train), ("test", validation)):
+        points = [(epoch, v) for epoch, v in enumerate(values, start=1) if v is not None and math.isfinite(v)]
+        if points:
+            lines[label] = points
+    if not lines:
+        return None
+    axis = _axes(320, 190)
+    for label, points in lines.items():
+        marker = "o" if label == "test" and len(points) <= 40 else ""
+        axis.plot(*zip(*points, strict=True), gid=label, marker=marker, markersize=5)
+    last_epoch = max(len(train), len(validation), 2)
+    axis.set_xlim(1, last_epoch)
+    axis.set_xticks(np.unique(np.linspace(1, last_epoch, 5).astype(int)))
+    low, high = axis.get_ylim()
+    ticks = [tick for tick in MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high) if low <= tick <= high]
+    places = next((p for p in range(5) if np.allclose(ticks, np.round(ticks, p), rtol=0, atol=1e-9)), 4)
+    axis.set_yticks(ticks, [number(tick, places) for tick in ticks])
+    axis.grid(axis="y", gid="grid")
+    last = {label: _significant(points[-1][1]) for label, points in lines.items()}
+    words = ", ".join(f"{label} {value}" for label, value in last.items())
+    alt = f"{name} over {len(train)} epochs; at the end {words}."
+    return Chart(name, meaning(name), _svg(axis, alt), last)
+
+
+def _significant(value: float) -> str:
+    """Four digits or so, for values of any size."""
+    return number(value, min(4, max(0, 3 - math.floor(math.log10(abs(value))))) if value else 0)
+
+
+class LatentMap(NamedTuple):
+    """Drawings of z by what it is inferred from, the classes with their colours' numbers, and what the page says."""
+
+    panels: dict[tuple[str, ...], str]
+    classes: list[tuple[str, int]]
+    coloring: str  # a sentence
+    latent_dim: int
+    explained: str  # by two directions; empty where z has just two numbers
+
+
+def latent_map(model: Any, source: Source, *, seed: int) -> LatentMap | None:
+    """Where test examples lie in z, seen through each modality alone as far as the model answers.
+
+    In the first panel the means of the posterior, in the second one sample of z for each example.
+    """
+    test = {name: source.test[name][:_EXAMPLES] for name in model.modalities}
+    if len(next(iter(test.values()))) < 3:
+        return None
+    observed = _observed(model)
+    points = [_latents(model, test, names, seed, mean=i == 0) for i, names in enumerate(observed)]
+    latent_dim, explained = points[0].shape[1], ""
+    if latent_dim != 2:
+        with np.errstate(invalid="ignore"):  # all means are one where the posterior collapsed: 0 of 0
+            pca = PCA(2, random_state=seed).fit(points[0])
+        explained = percent(float(np.nan_to_num(pca.explained_variance_ratio_).sum()))
+        points = [pca.transform(z) for z in points]
+    classes, coloring = _classes(model, source, test, points[0])
+    reach = 1.06 * max(float(np.abs(z).max()) for z in points) or 1.0  # all at 0: a posterior that collapsed
+    # Two classes have colours of the style sheet that differ much.
+    colors = [0, 5] if len(classes) == 2 else [number % 10 for number in range(len(classes))]
+    panels = {names: _panel(names, z, reach, classes, colors) for names, z in zip(observed, points, strict=True)}
+    shown = [(name, color) for (name, _), color in zip(classes, colors, strict=True)]
+    return LatentMap(panels, shown, coloring, latent_dim, explained)
+
+
+def _observed(model: Any) -> list[tuple[str, ...]]:
+    everything = tuple(model.modalities)
+    if model.conditions:
+        # Where p(z | conditions) is a network's it is worth a look; N(0, I) is not.
+        conditions = {name: tf.zeros((1, *model.modalities[name].event_shape)) for name in model.conditions}
+        learned = model.prior(conditions).batch_shape.rank > 0
+        return [everything, tuple(model.conditions)] if learned else [everything]
+    singles = [(name,) for name in everything if model.has_posterior((name,))]
+    return singles[:2] or [everything]
+
+
+def _latents(model: Any, test, names, seed: int, *, mean: bool) -> np.ndarray:
+    parts = []
+    for index, start in enumerate(range(0, len(test[names[0]]), _BATCH)):
+        batch = {name: test[name][start : start + _BATCH] for name in names}
+        first, second = seeds.split(seeds.to_tensor(seed + index), 2)
+        posterior = model.posterior(model.read(batch), seed=first)
+        z = posterior.mean() if mean else sampling.draw(posterior, second)
+        if model.num_layers > 1:
+            z = model.layers_of(z)[-1]  # the top layer, from which generation walks down
+        parts.append(z.numpy())
+    return np.concatenate(parts)
+
+
+def _classes(model: Any, source: Source, test, points: np.ndarray) -> tuple[list[tuple[str, np.ndarray]], str]:
+    """The points of each class, of the label or else of the attribute that is best told apart, and words for it."""
+    label, attributes = map(model.spec.first, ("label", "attributes"))
+    if label:
+        names, labels = model.modalities[label].spec.names(source.class_names), test[label].argmax(-1)
+        return [(name, labels == number) for number, name in enumerate(names)], f"The colour is its {label}."
+    if not attributes:
+        return [("test examples", np.ones(len(points), bool))], ""
+    present = test[attributes] > 0
+    # How much of an attribute the two directions explain; one that nearly all or none have shows little.
+    fraction = present.mean(axis=0)
+    explained = np.square(np.nan_to_num(_correlations(points, present))).sum(axis=0)
+    entry = int(np.where((fraction > 0.2) & (fraction < 0.8), explained, explained - 2).argmax())
+    words = model.modalities[attributes].spec.names(source.class_names)[entry].replace("_", " ")
+    text = f"The colour is the attribute {words}, which differs most along them of those that many have."
+    return [(words, present[:, entry]), (f"not {words}", ~present[:, entry])], text
+
+
+def _correlations(points: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Of two directions with attributes, `[2, A]`; NaN where all have an attribute or none, or all points are one."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        standardized = (points - points.mean(axis=0)) / points.std(axis=0)
+        attributes = (present - present.mean(axis=0)) / present.std(axis=0)
+    return standardized.T @ attributes / len(points)
+
+
+def _panel(names, z: np.ndarray, reach: float, classes: list[tuple[str, np.ndarray]], colors: list[int]) -> str:
+    axis = _axes(_MAP_SIZE, _MAP_SIZE)
+    axis.figure.set_layout_engine("none")
+    axis.set(position=(0, 0, 1, 1), xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[])
+    for (_, own), color in zip(classes, colors, strict=True):
+        axis.plot(*z[own].T, "o", markersize=4.5, gid=f"k{color}")
+    for name, own in classes:
+        if own.any() and len(classes) > 2:
+            axis.text(*np.median(z[own], axis=0), name, ha="center")
+    return _svg(axis, f"Map of z, q(z | {', '.join(names)}), of {len(z)} test examples in {len(classes)} classes.")
+
+
+def _axes(width: int, height: int) -> Axes:
+    """The axes of a new drawing of so many pixels, with numbers on the left and below, and without a frame."""
+    axis = Figure(figsize=(width / _PIXELS, height / _PIXELS), layout="constrained", facecolor="none").subplots()
+    axis.figure.patch.set_visible(False)
+    axis.set_frame_on(False)
+    axis.tick_params(length=0, labelsize=11)
+    return axis
+
+
+def _svg(axis: Axes, alt: str) -> str:
+    """The drawing as an element of the page, whose groups have the `gid` of what they show as their class.
+
+    `alt` says what it shows, and tells its markers from those of the page's other drawings.
+    """
+    for artist in axis.findobj():
+        artist.set_clip_on(False)  # a clip would be one more thing with an id
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": alt, "path.simplify": False}):
+        axis.figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    before, _, body = buffer.getvalue().partition('version="1.1">')
+    for pattern, text in (
+        (r"<(metadata|style).*?</\1>", ""),
+        (r'<g id="[\w.]+_\d+"', "<g"),  # matplotlib's own names
+        (r'<g id="(\w+)"', r'<g class="\1"'),
+        (r' style="[^"]*(text-anchor): (\w+)[^"]*"', r' \1="\2"'),
+        (r' (style|transform)="[^"]*"', ""),
+        (r"(?<=\.\d\d)\d+(?=[^<>]*>)", ""),  # hundredths of a pixel, and not of a number on an axis
+        (r"\s*<g/>|(?<=[>\d])\s+(?=[<LCz\"])", ""),
+    ):
+        body = re.sub(pattern, text, body, flags=re.DOTALL)
+    box = re.search(r'viewBox="[^"]*"', before)[0]
+    return f'<svg {box} role="img" aria-label="{html.escape(alt)}">{body}'

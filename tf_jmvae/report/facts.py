@@ -1,0 +1,195 @@
+"""What a run was, in words: its headline, its settings, and its numbers, rounded to their errors and aligned."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tf_jmvae.report.record import Record
+
+__all__ = ["headline", "key_numbers", "likelihoods", "meaning", "metrics", "number", "percent", "settings"]
+
+_KINDS = {
+    "vae": "VAE",
+    "jmvae": "JMVAE",
+    "jmvae-kl": "JMVAE-kl",
+    "jmvae-kl-gan": "JMVAE-kl with a GAN",
+    "hierarchical-jmvae": "hierarchical JMVAE",
+    "cvae": "CVAE",
+    "cmma": "CMMA",
+}
+_DATASETS = {"mnist": "MNIST", "celeba": "CelebA", "digits": "scikit-learn's digits"}
+_LEFT_OUT = {"modalities", "run_dir", "overwrite", "source", "discriminator", "data_dir"}
+
+# Without the words that say of what it is the estimator, which its row says.
+_ESTIMATORS = {
+    "bound": "lower bound, Eq. (11)",
+    "monte carlo": "Monte Carlo",
+    "importance": "importance sampling",
+}
+_MEANINGS = {
+    "elbo": "The lower bound on the log-likelihood; higher is better.",
+    "objective": "What training maximises: for JMVAE-kl, the bound less alpha times its divergences; higher is better.",
+    "loss": "What the optimizer minimises: the negative objective, with the warm-up and the weights of the modalities.",
+    "discriminator_loss": "The discriminator's loss.",
+    "generator_loss": "How far the image decoder is from deceiving the discriminator.",
+    "accuracy_real": "Fraction of real images that the discriminator calls real.",
+    "accuracy_reconstructed": "Fraction of reconstructions that the discriminator calls made.",
+    "accuracy_sampled": "Fraction of images from the prior that the discriminator calls made.",
+}
+_FIGURE_SPACE, _POINT_SPACE = "\u2007", "\u2008"
+
+
+def headline(record: Record) -> str:
+    """One sentence: which model, of what, trained on what, for how long."""
+    config = record.config
+    kind = _KINDS.get(config.model.kind, f"model {config.model.kind!r}")
+    dataset = _DATASETS.get(config.data.dataset, config.data.dataset)
+    parts = [
+        f"{name} ({'×'.join(map(str, m.event_shape))}, {m.likelihood})" for name, m in config.model.modalities.items()
+    ]
+    text = f"A {kind} of {' and '.join(parts)}, trained on {dataset}"
+    if config.model.target:
+        text += f" to make {config.model.target} from the rest"
+    if record.epochs:
+        text += f" for {record.epochs} epoch{'s' if record.epochs > 1 else ''}"
+    return text + (f" in {_duration(record.seconds)}." if record.seconds else ".")
+
+
+def key_numbers(record: Record) -> list[tuple[str, str]]:
+    """Up to four numbers that say most, with what they are."""
+    found = []
+    if "elbo" in record.metrics:
+        found.append((number(record.metrics["elbo"], 1), "nats: the bound on the test set"))
+    elif record.history.get("elbo"):
+        found.append((number(record.history["elbo"][-1], 1), "nats: the bound in the last epoch of training"))
+    for name, value in record.metrics.items():
+        if named := _named(name):
+            found.append((percent(value), f"of {named}"))
+    found.append((str(record.config.model.latent_dim), "numbers in z"))
+    if record.seconds:
+        found.append((_duration(record.seconds), f"for {record.epochs} epochs"))
+    return found[:4]
+
+
+def likelihoods(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Rows of an evaluation as texts: quantity, estimator, mean, error, ess and samples.
+
+    The mean is rounded to the place of the second digit of its standard error.
+    """
+    shown = []
+    for row in rows:
+        places, name = _decimals(row.get("standard_error")), str(row["estimator"]).replace("_", " ")
+        shown.append(
+            {
+                "quantity": row["quantity"],
+                "estimator": _ESTIMATORS.get(re.sub("^(conditional|joint|marginal) ", "", name).lower(), name),
+                "mean": number(row.get("mean"), places),
+                "error": number(row.get("standard_error"), places),
+                "ess": "" if row.get("effective_sample_size") is None else number(row["effective_sample_size"], 1),
+                "samples": f"{row['num_samples']:,}",
+            }
+        )
+    return _aligned(shown, "mean", "error")
+
+
+def metrics(values: Mapping[str, float]) -> list[dict[str, str]]:
+    """Rows of name, value and meaning: the bound first, fractions in per cent."""
+    shown = []
+    for name in sorted(values, key=lambda name: (name != "elbo", not name.startswith("accuracy"), name == "loss")):
+        text = percent(values[name]) if name.startswith("accuracy") else number(values[name], 2)
+        shown.append({"name": name, "value": text, "meaning": meaning(name)})
+    return _aligned(shown, "value")
+
+
+def meaning(name: str) -> str:
+    """What a term or a metric says, for people who see it for the first time."""
+    if name in _MEANINGS:
+        return _MEANINGS[name]
+    if name.startswith("kl_prior"):
+        layer = name.removeprefix("kl_prior").strip("_")
+        return f"How much z{f' of layer {layer}' if layer else ''} carries: its divergence from the prior."
+    if name.startswith("kl_"):
+        return f"How far z from {name[3:].replace('_and_', ' and ')} alone is from z of all modalities; 0 is perfect."
+    if name.startswith("log_p_"):
+        return f"How well {name[6:]} is rebuilt from z; higher is better."
+    named = _named(name)
+    return f"Fraction of {named}." if named else ""
+
+
+def _named(metric: str) -> str:
+    """What an accuracy such as `accuracy_w_from_x` is of; empty for other metrics."""
+    match = re.fullmatch("accuracy_(.+?)_from_(.+)", metric)
+    return f"{match[1]} named right from {match[2].replace('_and_', ' and ')}" if match else ""
+
+
+def settings(record: Record) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Groups of names and values: what was set, and where it ran."""
+    config = record.config.model_dump(mode="json")
+    run = {name: config[name] for name in ("preset", "seed", "num_steps")}
+    groups = {
+        "Model": config["model"],
+        **{f"Modality {name}": modality for name, modality in config["model"]["modalities"].items()},
+        "Training": config["training"],
+        "Data": config["data"],
+        "Run": run | {"commit": record.commit or "unknown"},
+        "Versions": record.versions,
+    }
+    shown = []
+    for title, values in groups.items():
+        kept = [name for name, value in values.items() if name not in _LEFT_OUT and value not in (None, [], "")]
+        if kept:
+            shown.append((title, [(name, _text(values[name])) for name in kept]))
+    return shown
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return "; ".join(f"{name} {_text(item)}" for name, item in value.items() if item)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) if len(value) <= 6 else f"{len(value)} entries"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def number(value: float | None, places: int) -> str:
+    """Rounded to so many places; a dash where there is no number."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    text = f"{value:,.{places}f}"
+    if float(text.replace(",", "")) == 0:
+        text = text.removeprefix("-")
+    return text.replace("-", "−")
+
+
+def _decimals(standard_error: float | None) -> int:
+    """Places such that the standard error has two digits, 0 to 4; 2 where it is not known."""
+    if standard_error is None or not math.isfinite(standard_error) or standard_error <= 0:
+        return 2
+    return min(4, max(0, 1 - math.floor(math.log10(standard_error))))
+
+
+def percent(fraction: float) -> str:
+    """A fraction in per cent, with a place."""
+    return f"{fraction:.1%}"
+
+
+def _duration(seconds: float) -> str:
+    """In the two largest units."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _aligned(rows: list[dict[str, str]], *columns: str) -> list[dict[str, str]]:
+    """Pads the numbers in some columns so that their points stand below one another."""
+    for column in columns:
+        places = [len(row[column].partition(".")[2]) for row in rows]
+        most = max(places, default=0)
+        for row, own in zip(rows, places, strict=True):
+            row[column] += ("" if own or not most else _POINT_SPACE) + _FIGURE_SPACE * (most - own)
+    return rows

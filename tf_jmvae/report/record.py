@@ -1,0 +1,131 @@
+"""What a run folder holds, finished or not, in the form that the page shows."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from tf_jmvae._utils.errors import RunError
+from tf_jmvae.data import Source
+from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.training.build import build_model
+from tf_jmvae.training.evaluate import EVALUATION, evaluate_run
+from tf_jmvae.training.loading import load_model
+from tf_jmvae.training.run_folder import read_config
+
+__all__ = ["Record"]
+
+_EXAMPLES = 200  # of the test set, to estimate likelihoods with
+
+
+class Record:
+    """A run, as far as its folder can be read.
+
+    Attributes:
+      config: what it was started with.
+      versions: of Python and the packages.
+      commit: of the package, with a `+` if files differed from it; None without a checkout.
+      history: values per epoch by name, `val_` marks the test set; empty before the first epoch.
+      metrics: on the test set; empty before the end.
+      finished: whether it came to its end.
+      notes: what is missing and why, sentences.
+
+    Raises:
+      RunError: the folder is no run, or its configuration is not one of this version.
+    """
+
+    def __init__(self, folder: Path):
+        if not (folder / "config.json").is_file():
+            raise RunError(
+                f"{folder} is no run: it holds no config.json. Give the folder of a training, such as "
+                "runs/digits-jmvae-kl; 'tf-jmvae train' makes one."
+            )
+        self.folder = folder
+        self.notes: list[str] = []
+        self.config = read_config(folder, "Give the folder of another run, or train it anew.")
+        recorded = self._read("config.json")
+        self.versions: dict[str, str] = recorded.get("versions") or {}
+        commit = recorded.get("commit")
+        self.commit = commit and commit[:10] + ("+" if recorded.get("dirty") else "")
+        self.finished = (folder / "metrics.json").is_file()
+        self.history = self._history()
+        metrics = self._read("metrics.json") if self.finished else {}
+        self.metrics = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+        if self.finished and not self.history:
+            self.notes.append("The folder holds no history, so there are no curves.")
+
+    @property
+    def epochs(self) -> int:
+        """How many are done."""
+        return max(map(len, self.history.values()), default=0)
+
+    @property
+    def seconds(self) -> float | None:
+        """Of all epochs with their evaluations, if that is known."""
+        return sum(value or 0.0 for value in self.history["seconds"]) if self.history.get("seconds") else None
+
+    def model(self) -> MultimodalVAE | None:
+        """The trained model, or that of the last checkpoint; None, with a note, where there is neither."""
+        path = self.folder / "model.keras"
+        try:
+            if path.is_file():
+                return load_model(path)
+            weights = self.folder / "checkpoint" / f"epoch-{self.epochs}.weights.h5"
+            if weights.is_file():
+                model = build_model(self.config.model, self.config.num_steps)
+                model.load_weights(weights)
+                return model
+        except (RunError, ValueError, OSError) as error:
+            self.notes.append(f"The model cannot be loaded, so there are no pictures: {error}")
+            return None
+        self.notes.append("The folder holds no model, so there are no pictures.")
+        return None
+
+    def source(self, data_dir: Path | None) -> Source | None:
+        """The run's data; None, with a note, if they are not there any more."""
+        try:
+            return self.config.data.load(data_dir).only(self.config.model.modalities)
+        except (OSError, ValueError) as error:
+            self.notes.append(f"The data cannot be read, so what needs test examples is left out: {error}")
+            return None
+
+    def evaluation(self, source: Source | None, data_dir: Path | None) -> dict[str, Any]:
+        """What `evaluation.json` holds, or estimates of a finished run on few examples, which are not kept."""
+        if (self.folder / EVALUATION).is_file():
+            return self._read(EVALUATION)
+        if not self.finished or source is None:
+            return {}
+        try:
+            return evaluate_run(
+                self.folder,
+                num_samples=10,
+                importance_samples=100,
+                examples=min(_EXAMPLES, len(next(iter(source.test.values())))),
+                seed=self.config.seed,
+                data_dir=data_dir,
+                verbose=False,
+                keep=False,
+            )
+        except (RunError, OSError, ValueError) as error:
+            self.notes.append(f"The likelihoods could not be estimated: {error}")
+            return {}
+
+    def _history(self) -> dict[str, list[float | None]]:
+        """The run's history, or what the last checkpoint keeps of it."""
+        if (self.folder / "history.json").is_file():
+            return self._read("history.json")
+        names = (path.name for path in (self.folder / "checkpoint").glob("epoch-*"))
+        matches = (re.fullmatch(r"epoch-(\d+)\.weights\.h5", name) for name in names)
+        done = max((int(match[1]) for match in matches if match), default=0)
+        history = self._read(f"checkpoint/epoch-{done}.history.json") if done else {}
+        return {name: values[:done] for name, values in history.items()}
+
+    def _read(self, name: str) -> dict[str, Any]:
+        """What a JSON file of the run holds; nothing, with a note, if it cannot be read."""
+        path = self.folder / name
+        try:
+            found = json.loads(path.read_text())
+        except (OSError, ValueError, RecursionError) as error:
+            self.notes.append(f"{path.name} cannot be read ({error}).")
+            return {}
+        return found if isinstance(found, dict) else {}

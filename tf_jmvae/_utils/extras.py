@@ -1,9 +1,13 @@
-"""Imports of packages that an extra of this one brings, with errors that say which."""
+"""Requirements, with errors that say what to do: packages that an extra brings, and Keras on TensorFlow."""
 
 import contextlib
+import json
+import os
+import pathlib
+import sys
 from collections.abc import Iterator
 
-__all__ = ["extra"]
+__all__ = ["extra", "require_tensorflow"]
 
 
 @contextlib.contextmanager
@@ -21,3 +25,32 @@ def extra(name: str, user: str) -> Iterator[None]:
         if package == "tf_jmvae":
             raise
         raise ImportError(f'{user} needs {package}: pip install "tf-jmvae[{name}]".') from error
+
+
+def require_tensorflow() -> None:
+    """Raises `ImportError` unless Keras uses, or will use, TensorFlow.
+
+    The setting is read before Keras is imported, because importing Keras with
+    a backend that is not installed fails with an error about that backend.
+    """
+    backend = _configured_backend()
+    if backend != "tensorflow":
+        raise ImportError(
+            f"tf_jmvae needs Keras to run on TensorFlow, but the backend is '{backend}'. "
+            "Set the environment variable KERAS_BACKEND=tensorflow before Python starts, "
+            "or remove the 'backend' entry from Keras's keras.json."
+        )
+
+
+def _configured_backend() -> str:
+    keras = sys.modules.get("keras")
+    if keras is not None and hasattr(keras, "backend"):
+        return keras.backend.backend()
+    if os.environ.get("KERAS_BACKEND"):
+        return os.environ["KERAS_BACKEND"]
+    home = pathlib.Path(os.environ.get("KERAS_HOME", pathlib.Path.home() / ".keras"))
+    try:
+        settings = json.loads((home / "keras.json").read_text())
+    except (OSError, ValueError):
+        return "tensorflow"
+    return settings.get("backend", "tensorflow") if isinstance(settings, dict) else "tensorflow"

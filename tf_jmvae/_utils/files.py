@@ -1,4 +1,4 @@
-"""Atomic replacement of files, locks of folders, and errors of full and read-only disks."""
+"""Atomic replacement of files, locks of folders, and errors of damaged files, full and read-only disks."""
 
 import contextlib
 import errno
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 __all__ = [
+    "RunError",
     "explained",
     "flush_folder",
     "locked",
@@ -26,6 +27,10 @@ __all__ = [
 _DAY = 24 * 60 * 60  # seconds
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PROTECTED = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+class RunError(Exception):
+    """The run folder cannot be used as asked; the message says what to do."""
 
 
 def replace_atomically(path: str | os.PathLike, write: Callable[[str], Any]) -> None:

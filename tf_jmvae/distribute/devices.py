@@ -9,23 +9,57 @@ import contextlib
 import functools
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae._utils.errors import RunError
-from tf_jmvae.distribute.cluster import Cluster
-from tf_jmvae.distribute.shards import Shards
+from tf_jmvae._utils.files import RunError
+from tf_jmvae.distribute.replicas import Shards
 
-__all__ = ["Agreement", "Devices", "connect"]
+__all__ = ["Agreement", "Cluster", "Devices", "connect"]
+
+_EXAMPLE = '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
 
 # What TensorFlow raises at the others when a worker is gone.
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
+
+
+class Cluster(NamedTuple):
+    """All workers, the chief first, and which of them this process is."""
+
+    workers: tuple[str, ...]  # `host:port` of each
+    index: int  # of this process
+
+    @classmethod
+    def from_environment(cls) -> "Cluster | None":
+        """The workers that `TF_CONFIG`, TensorFlow's own description of a cluster, names; None if it is not set.
+
+        Raises:
+          ValueError: it is set to something else than a cluster of workers and a place in it.
+        """
+        text = os.environ.get("TF_CONFIG", "").strip()
+        if not text or text == "{}":
+            return None
+        try:
+            config = json.loads(text)
+            jobs, kind, index = config["cluster"], config["task"]["type"], int(config["task"]["index"])
+            chief, workers = list(jobs.get("chief", ())), list(jobs.get("worker", ()))
+            place = {"chief": index, "worker": len(chief) + index}[kind]
+            if not 0 <= index < len(jobs[kind]) or set(jobs) - {"chief", "worker"}:
+                raise ValueError(f"there is no {kind} {index} in a cluster of workers")
+            if len({*chief, *workers}) < len(chief) + len(workers):
+                raise ValueError("two workers have one address")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"TF_CONFIG must name every worker and which one this is, such as {_EXAMPLE}; got {text} ({error!r})."
+            ) from error
+        return cls((*chief, *workers), place)
 
 
 @dataclass
@@ -110,9 +144,7 @@ class Devices:
         if self.num_replicas == 1:
             return [make(shards=None) for make in makers]
 
-        def of_this_worker(
-            context: tf.distribute.InputContext, make: Callable[..., tf.data.Dataset]
-        ) -> tf.data.Dataset:
+        def of_this_worker(context: tf.distribute.InputContext, make: Callable[..., Any]) -> tf.data.Dataset:
             here = context.num_replicas_in_sync // context.num_input_pipelines
             first = context.input_pipeline_id * here
             return make(shards=Shards(range(first, first + here), context.num_replicas_in_sync))
@@ -164,24 +196,21 @@ def connect(name: str) -> Devices:
     if name == "multi-worker" and cluster is None:
         raise ValueError("--strategy multi-worker needs the environment variable TF_CONFIG; see docs/scaling.md.")
     if cluster is not None and len(cluster.workers) > 1:
-        return _workers(cluster)
+        if cluster.index == 0:
+            names = ", ".join(cluster.workers)
+            print(f"Waiting for {len(cluster.workers)} workers: {names}.", file=sys.stderr, flush=True)
+        try:
+            return Devices(tf.distribute.MultiWorkerMirroredStrategy(), cluster)
+        except RuntimeError as error:
+            raise ValueError(
+                "A process can become one of several workers only before TensorFlow has run anything in it; "
+                f"start a new one. TensorFlow says: {error}"
+            ) from error
     kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     devices = [device.name for device in tf.config.list_logical_devices(kind)]
     if name == "mirrored" or (name != "none" and len(devices) > 1 and kind == "GPU"):
         return Devices(tf.distribute.MirroredStrategy(devices))
     return Devices()
-
-
-def _workers(cluster: Cluster) -> Devices:
-    if cluster.index == 0:
-        print(f"Waiting for {len(cluster.workers)} workers: {', '.join(cluster.workers)}.", file=sys.stderr, flush=True)
-    try:
-        return Devices(tf.distribute.MultiWorkerMirroredStrategy(), cluster)
-    except RuntimeError as error:
-        raise ValueError(
-            "A process can become one of several workers only before TensorFlow has run anything in it; "
-            f"start a new one. TensorFlow says: {error}"
-        ) from error
 
 
 def _digest(settings: Any) -> int:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_jmvae._utils import checks
-from tf_jmvae._utils.errors import RunError
-from tf_jmvae._utils.files import write_json
+from tf_jmvae._utils.files import RunError, write_json
 from tf_jmvae._utils.provenance import environment
 from tf_jmvae.evaluation import Estimate
 from tf_jmvae.evaluation.planned import Planned, planned

@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from tf_jmvae._utils.errors import RunError
+from tf_jmvae._utils.files import RunError
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.training import run_folder
 

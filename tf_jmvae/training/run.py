@@ -12,9 +12,8 @@ from pathlib import Path
 import keras
 
 from tf_jmvae import callbacks, data
-from tf_jmvae._utils.errors import RunError
 from tf_jmvae._utils.extras import extra
-from tf_jmvae._utils.files import replace_atomically, write_json
+from tf_jmvae._utils.files import RunError, replace_atomically, write_json
 from tf_jmvae._utils.keras_api import global_state_kept
 from tf_jmvae._utils.provenance import environment
 from tf_jmvae.callbacks.divergence import non_finite

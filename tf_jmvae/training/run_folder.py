@@ -5,9 +5,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tf_jmvae._utils.errors import RunError
 from tf_jmvae._utils.extras import extra
-from tf_jmvae._utils.files import explained, write_json
+from tf_jmvae._utils.files import RunError, explained, write_json
 from tf_jmvae._utils.provenance import environment
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf_jmvae._utils.errors import RunError
+from tf_jmvae._utils.files import RunError
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.training.build import build_model
 from tf_jmvae.training.config import Config

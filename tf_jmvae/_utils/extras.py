@@ -14,9 +14,7 @@ __all__ = ["extra", "require_tensorflow"]
 def extra(name: str, user: str) -> Iterator[None]:
     """Turns a failing import within its block into an `ImportError` that says what to install.
 
-    Args:
-      name: of the extra in setup.py, such as `"report"`.
-      user: what needs the package, with which the message begins.
+    The extra's name is that of setup.py, such as `"report"`; the message begins with its user.
     """
     try:
         yield
@@ -33,24 +31,16 @@ def require_tensorflow() -> None:
     The setting is read before Keras is imported, because importing Keras with
     a backend that is not installed fails with an error about that backend.
     """
-    backend = _configured_backend()
+    keras, settings = sys.modules.get("keras"), {}
+    with contextlib.suppress(OSError, ValueError):
+        home = pathlib.Path(os.environ.get("KERAS_HOME", pathlib.Path.home() / ".keras"))
+        settings = json.loads((home / "keras.json").read_text())
+    of_file = settings.get("backend", "tensorflow") if isinstance(settings, dict) else "tensorflow"
+    loaded = keras.backend.backend() if hasattr(keras, "backend") else None
+    backend = loaded or os.environ.get("KERAS_BACKEND") or of_file
     if backend != "tensorflow":
         raise ImportError(
             f"tf_jmvae needs Keras to run on TensorFlow, but the backend is '{backend}'. "
             "Set the environment variable KERAS_BACKEND=tensorflow before Python starts, "
             "or remove the 'backend' entry from Keras's keras.json."
         )
-
-
-def _configured_backend() -> str:
-    keras = sys.modules.get("keras")
-    if keras is not None and hasattr(keras, "backend"):
-        return keras.backend.backend()
-    if os.environ.get("KERAS_BACKEND"):
-        return os.environ["KERAS_BACKEND"]
-    home = pathlib.Path(os.environ.get("KERAS_HOME", pathlib.Path.home() / ".keras"))
-    try:
-        settings = json.loads((home / "keras.json").read_text())
-    except (OSError, ValueError):
-        return "tensorflow"
-    return settings.get("backend", "tensorflow") if isinstance(settings, dict) else "tensorflow"

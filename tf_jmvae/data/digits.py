@@ -95,10 +95,9 @@ def _from_files(place: pathlib.Path) -> list[np.ndarray]:
     """Images and labels of both splits, uint8, from the original files or from Keras's archive."""
     archive = place if place.suffix == ".npz" else place / _ARCHIVE
     found = {name: _find(place, name) for name in FILES}
-    missing = [name for name, path in found.items() if path is None]
-    if missing and archive.is_file():
-        return _from_archive(archive)
-    if missing:
+    if missing := [name for name, path in found.items() if path is None]:
+        if archive.is_file():
+            return _from_archive(archive)
         raise FileNotFoundError(
             f"The MNIST folder {place} lacks {', '.join(missing)}. Expected the four original files, "
             f"{', '.join(FILES)}, each as it is or packed (.gz), or {_ARCHIVE}."

@@ -75,17 +75,29 @@ class Source:
     def train_batches(
         self, batch_size: int = 128, seed: int = 0, epochs: range | None = None, shards: Shards | None = None
     ) -> tf.data.Dataset:
-        """Training batches, shuffled, binarised and mirrored afresh in every epoch.
+        """Training batches, shuffled, binarised and mirrored afresh in every epoch; see `from_arrays`.
 
-        Arguments, their defaults and what is returned are those of `from_arrays`.
+        Args:
+          batch_size: Number of examples in a batch, B; by default 128.
+          seed: Integer seed of order, binarisation and mirroring; by default 0.
+          epochs: Range of epochs, e.g. `range(3, 10)`; by default one, and the next one whenever it is iterated.
+          shards: Shards of each batch for one of several workers; by default the whole of each batch.
+
+        Returns:
+          A dataset of dicts of float32, `{modality: [B, ...]}`.
         """
         afresh = {"shuffle": True, "binarize": self.binarize, "mirror": self.mirror, "seed": seed}
         return from_arrays(self.train, batch_size=batch_size, epochs=epochs, shards=shards, **afresh)
 
     def test_batches(self, batch_size: int = 1000, shards: Shards | None = None) -> tf.data.Dataset:
-        """Test batches, always the same: one epoch, of 1000 examples each by default.
+        """Test batches, always the same.
 
-        Arguments and what is returned are those of `from_arrays`.
+        Args:
+          batch_size: Number of examples in a batch, B; by default 1000.
+          shards: Shards of each batch for one of several workers; by default the whole of each batch.
+
+        Returns:
+          A dataset of dicts of float32, `{modality: [B, ...]}`, of one epoch.
         """
         return from_arrays(self.test, batch_size=batch_size, epochs=range(1), shards=shards)
 

@@ -40,8 +40,7 @@ class Cluster(NamedTuple):
     def from_environment(cls) -> "Cluster | None":
         """The workers that `TF_CONFIG`, TensorFlow's own description of a cluster, names; None if it is not set.
 
-        Raises:
-          ValueError: it is set to something else than a cluster of workers and a place in it.
+        Raises `ValueError` if it is set to something else than a cluster of workers and a place in it.
         """
         text = os.environ.get("TF_CONFIG", "").strip()
         if not text or text == "{}":
@@ -64,15 +63,10 @@ class Cluster(NamedTuple):
 
 @dataclass
 class Agreement:
-    """What a worker brings to a step of all workers.
+    """What a worker brings to a step of all workers."""
 
-    Attributes:
-      settings: of JSON's types, which must be the same for all; not compared where the chief has none.
-      number: the chief's own, which all have after the step.
-    """
-
-    settings: Any = None
-    number: int = 0
+    settings: Any = None  # of JSON's types, the same for all; not compared where the chief has none
+    number: int = 0  # the chief's own, which all have after the step
 
 
 class Devices:
@@ -109,9 +103,7 @@ class Devices:
         """A step that all workers take, or none: at its end they wait for each other, and stop if it fails for one.
 
         Then all have the chief's `number`; if it is not 0, their models of `state_of`, too, have the chief's state.
-
-        Raises:
-          RunError: the step failed for another worker, or the workers' settings differ.
+        Raises `RunError` if the step failed for another worker, or the workers' settings differ.
         """
         agreed, failure = Agreement(), None
         try:
@@ -119,7 +111,9 @@ class Devices:
         except Exception as error:  # raised again as soon as the others know
             failure = error
         table = np.zeros((self._workers, 3), np.int64)
-        table[self._index] = failure is not None, agreed.number, _digest(agreed.settings)
+        digest = hashlib.sha256(json.dumps(agreed.settings, sort_keys=True, default=str).encode()).digest()
+        number = 0 if agreed.settings is None else int.from_bytes(digest[:7], "big")
+        table[self._index] = failure is not None, agreed.number, number
         failed, numbers, digests = self._sum(table.ravel()).reshape(table.shape).T
         if failure is not None:
             raise failure
@@ -134,7 +128,7 @@ class Devices:
                 "0: start all of them with the same command and the same installation."
             )
         if agreed.number and state_of is not None and self._workers > 1:
-            self._share_state(_state(state_of))
+            self._share_state(state_of)
 
     def batches(self, *makers: Callable[..., tf.data.Dataset]) -> list[Any]:
         """A dataset for `fit` from each maker: a replica gets its shard of every global batch, and makes no other.
@@ -152,8 +146,12 @@ class Devices:
         distributed = self.strategy.distribute_datasets_from_function
         return [distributed(functools.partial(of_this_worker, make=make)) for make in makers]
 
-    def _share_state(self, variables: list[keras.Variable]) -> None:
-        """Gives the variables the chief's values, bit by bit."""
+    def _share_state(self, model: keras.Model) -> None:
+        """Gives what a checkpoint holds the chief's values, bit by bit: variables but metrics', and optimizers'."""
+        metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
+        optimizers = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]
+        unique = {id(variable): variable for owner in (model, *optimizers) for variable in owner.variables}
+        variables = [variable for key, variable in unique.items() if key not in metrics]
         arrays = [np.asarray(variable) for variable in variables]
         contents = b"".join(array.tobytes() for array in arrays)
         contents += bytes(-len(contents) % 8)
@@ -211,17 +209,3 @@ def connect(name: str) -> Devices:
     if name == "mirrored" or (name != "none" and len(devices) > 1 and kind == "GPU"):
         return Devices(tf.distribute.MirroredStrategy(devices))
     return Devices()
-
-
-def _digest(settings: Any) -> int:
-    """A number for settings, 0 for none."""
-    text = json.dumps(settings, sort_keys=True, default=str)
-    return 0 if settings is None else int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
-
-
-def _state(model: keras.Model) -> list[keras.Variable]:
-    """What a checkpoint holds: all variables but those of metrics, and those of every optimizer."""
-    metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
-    optimizers = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]
-    unique = {id(variable): variable for owner in (model, *optimizers) for variable in owner.variables}
-    return [variable for key, variable in unique.items() if key not in metrics]

@@ -39,9 +39,6 @@ class Shards:
     """Which shards of every batch to make, where each is cut into `total` runs of rows that differ by one at most.
 
     Each of those in `which` is an element of the dataset of its own, `[B / total, ...]`, or empty.
-
-    Raises:
-      ValueError: shards that there are not.
     """
 
     which: range = range(1)

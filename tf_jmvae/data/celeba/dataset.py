@@ -119,8 +119,16 @@ def read(
     broken = result.report["broken"]
     if strict and broken:
         raise ValueError(f"CelebA: {_counted(len(broken), 'broken', broken)}; strict admits none.")
-    if verbose and (left_out := _left_out(result.report)):
-        print(f"CelebA: {result.report['prepared']} images; left out: {', '.join(left_out)}.", flush=True)
+    missing, found = result.report["missing"], result.report["faces_found"]
+    left_out = (
+        (missing, "missing", result.report["missing_names"]),
+        (len(broken), "broken", broken),
+        (result.report["unpaired"], "in one list only", []),
+        (0 if found is None else result.report["listed"] - missing - len(broken) - found, "without a face", []),
+    )
+    if verbose and any(count for count, *_ in left_out):
+        reasons = ", ".join(_counted(*reason) for reason in left_out if reason[0])
+        print(f"CelebA: {result.report['prepared']} images; left out: {reasons}.", flush=True)
     return result
 
 
@@ -193,19 +201,6 @@ def _load(folder: pathlib.Path, image_size: int) -> CelebA:
     if (pixels.shape, attributes.shape, partition.shape) != expected:
         raise ValueError(f"The prepared copy in {folder} is damaged.")
     return CelebA(pixels, attributes, partition, report)
-
-
-def _left_out(report: dict[str, Any]) -> list[str]:
-    """How many images are left out for which reasons."""
-    missing, broken, found = report["missing"], report["broken"], report["faces_found"]
-    faceless = 0 if found is None else report["listed"] - missing - len(broken) - found
-    reasons = (
-        (missing, "missing", report["missing_names"]),
-        (len(broken), "broken", broken),
-        (report["unpaired"], "in one list only", []),
-        (faceless, "without a face", []),
-    )
-    return [_counted(*reason) for reason in reasons if reason[0]]
 
 
 def _counted(count: int, what: str, names: list[str]) -> str:

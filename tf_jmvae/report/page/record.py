@@ -10,8 +10,7 @@ from tf_jmvae._utils.files import RunError
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.training.build import build_model
 from tf_jmvae.training.config import Config
-from tf_jmvae.training.loading import load_model
-from tf_jmvae.training.run_folder import read_config
+from tf_jmvae.training.run_folder import load_model, read_config
 
 __all__ = ["Record", "read", "read_json"]
 

@@ -24,7 +24,7 @@ from harness import SEED
 
 from tf_jmvae.data import pipeline
 from tf_jmvae.distribute import devices as distribution
-from tf_jmvae.distribute.shards import Shards
+from tf_jmvae.distribute.replicas import Shards
 from tf_jmvae.optimizers import FusedAdam
 from tf_jmvae.training import build
 

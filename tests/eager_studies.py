@@ -6,7 +6,7 @@ import warnings
 import pytest
 import tensorflow as tf
 
-from tf_jmvae.evaluation import memory
+from tf_jmvae.evaluation import samples
 from tf_jmvae.training import run
 
 
@@ -17,7 +17,7 @@ def eagerly():
     try:
         with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
             warnings.filterwarnings("ignore", message="Even though the `tf.config.experimental_run_functions_eagerly`")
-            patch.setattr(memory, "max_rows", lambda *_, **__: 10_000)
+            patch.setattr(samples, "max_rows", lambda *_, **__: 10_000)
             patch.setattr(run, "_draw", lambda *_: None)
             yield
     finally:

@@ -34,7 +34,7 @@ MISSING = {
     "tj.data.load('celeba')": (
         'The dataset celeba without a data dir needs tensorflow_datasets: pip install "tf-jmvae[data]".'
     ),
-    "importlib.import_module('tf_jmvae.data.celeba.faces').crop_face(Image.new('RGB', (9, 9)))": (
+    "importlib.import_module('tf_jmvae.data.celeba.arrays').crop_face(Image.new('RGB', (9, 9)))": (
         "Finding faces, unlike crop='center', needs cv2: pip install \"tf-jmvae[faces]\"."
     ),
     "tj.callbacks.TensorBoard()": 'The TensorBoard callback needs tensorboard: pip install "tf-jmvae[report]".',

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tf_jmvae.cli import train
-from tf_jmvae.distribute.cluster import Cluster
+from tf_jmvae.distribute.devices import Cluster
 
 TEXT = (pathlib.Path(__file__).resolve().parents[1] / "docs/scaling.md").read_text()
 OBJECTS = list(yaml.safe_load_all(re.search(r"```yaml\n(.*?)```", TEXT, re.DOTALL)[1]))

@@ -17,8 +17,7 @@ import tensorflow as tf
 
 from tf_jmvae import images
 from tf_jmvae._utils import checks
-from tf_jmvae.data.celeba.arrays import PREPROCESSING
-from tf_jmvae.data.celeba.faces import crop_face
+from tf_jmvae.data.celeba.arrays import PREPROCESSING, crop_face
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.serving.inference import InferenceModel
 from tf_jmvae.serving.local import LiveModel

@@ -158,7 +158,7 @@ def test_a_grid_enlarges_small_images_only():
 )
 def test_mistakes_are_messages(saved, tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tf_jmvae.training.loading.load_model", lambda path, **options: saved[1])
+    monkeypatch.setattr("tf_jmvae.training.run_folder.load_model", lambda path, **options: saved[1])
     assert _generate(saved, *(word.format(folder=saved[0]) for word in words)) == 1
     error = capsys.readouterr().err
     assert message in error

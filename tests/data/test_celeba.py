@@ -17,8 +17,8 @@ from PIL import Image
 
 from tf_jmvae import images
 from tf_jmvae.data.celeba import arrays as celeba_arrays
+from tf_jmvae.data.celeba import arrays as faces
 from tf_jmvae.data.celeba import dataset as celeba
-from tf_jmvae.data.celeba import faces
 
 CELEBA_FOLDER = pathlib.Path(__file__).resolve().parents[2].parent / "shared" / "data" / "celeba"
 COUNT = 40

@@ -8,7 +8,7 @@ import pytest
 import requirements
 from PIL import Image
 
-from tf_jmvae.data.celeba import faces
+from tf_jmvae.data.celeba import arrays as faces
 
 CELEBA_IMAGES = pathlib.Path(__file__).resolve().parents[2].parent / "shared/data/celeba/img_align_celeba"
 

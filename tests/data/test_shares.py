@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tf_jmvae.data import from_arrays
-from tf_jmvae.distribute.shards import Shards
+from tf_jmvae.distribute.replicas import Shards
 
 SIZE = 23
 RANDOM = np.random.default_rng(0)

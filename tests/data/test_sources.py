@@ -8,7 +8,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from tf_jmvae import data
-from tf_jmvae.data import mnist as mnist_module
+from tf_jmvae.data import digits as digits_module
 
 MNIST_FOLDER, MNIST_FILES = mnist_folder.FOLDER, mnist_folder.FILES
 
@@ -264,7 +264,7 @@ LAYOUTS = {
 def test_mnist_is_read_as_people_have_it_and_nothing_is_written(tmp_path, original_mnist, layout):
     _unpacked(tmp_path, original_mnist, LAYOUTS[layout])
     before = sorted(tmp_path.rglob("*"))
-    (train, train_labels), (test, test_labels) = mnist_module.read(tmp_path)
+    (train, train_labels), (test, test_labels) = digits_module.read(tmp_path)
     assert sorted(tmp_path.rglob("*")) == before
     for found, wanted in ((train, original_mnist[0][0]), (test, original_mnist[1][0])):
         np.testing.assert_array_equal(np.rint(found[..., 0] * 255), wanted)
@@ -280,7 +280,7 @@ def _archive(path, original, **changes):
 @pytest.mark.parametrize("by", ["folder", "file"])
 def test_mnist_is_read_from_keras_archive(tmp_path, original_mnist, by):
     _archive(tmp_path / "mnist.npz", original_mnist)
-    (train, labels), _ = mnist_module.read(tmp_path if by == "folder" else tmp_path / "mnist.npz")
+    (train, labels), _ = digits_module.read(tmp_path if by == "folder" else tmp_path / "mnist.npz")
     np.testing.assert_array_equal(np.rint(train[..., 0] * 255), original_mnist[0][0])
     np.testing.assert_array_equal(labels, original_mnist[0][1])
 
@@ -288,10 +288,10 @@ def test_mnist_is_read_from_keras_archive(tmp_path, original_mnist, by):
 def test_an_archive_that_is_not_mnists_is_named(tmp_path, original_mnist):
     _archive(tmp_path / "mnist.npz", original_mnist, y_test=np.zeros(3, np.uint8))
     with pytest.raises(OSError, match=r"mnist\.npz holds arrays of shapes .*\(3,\)\], not MNIST's"):
-        mnist_module.read(tmp_path)
+        digits_module.read(tmp_path)
     (tmp_path / "mnist.npz").write_bytes(b"PK no archive")
     with pytest.raises(OSError, match=r"mnist\.npz is damaged, or lacks one of x_train"):
-        mnist_module.read(tmp_path)
+        digits_module.read(tmp_path)
 
 
 def test_a_file_of_another_dataset_of_the_same_size_is_named(damaged_folder):

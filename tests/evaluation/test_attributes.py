@@ -22,7 +22,7 @@ DATA = {"x": RAW, "w": W}
 
 
 def test_it_is_the_share_of_right_signs_of_each_example(model, monkeypatch):
-    monkeypatch.setattr("tf_jmvae.evaluation.attributes._BATCH", 3)  # the last batch is smaller
+    monkeypatch.setattr("tf_jmvae.evaluation.coherence._BATCH", 3)  # the last batch is smaller
     found = attribute_accuracy(model, DATA, verbose=0)
     named = np.array([attributes_of(portrait) for portrait in RAW])
     expected = ((named > 0) == (W > 0)).mean(axis=1)
@@ -40,7 +40,7 @@ def test_models_that_iterate_say_in_how_many_steps():
 
 
 def test_batches_are_named_by_the_steps_that_are_asked_for_from_seeds_of_their_own(monkeypatch):
-    monkeypatch.setattr("tf_jmvae.evaluation.attributes._BATCH", 4)
+    monkeypatch.setattr("tf_jmvae.evaluation.coherence._BATCH", 4)
     model, calls = portrait_model(tj.JMVAE), []
 
     def generate(observed, **options):

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import tf_jmvae as tj
-from tf_jmvae.evaluation import conditional_coherence, joint_coherence, memory
+from tf_jmvae.evaluation import conditional_coherence, joint_coherence, samples
 
 CLASSES = 4
 QUIET = {"verbose": 0}
@@ -128,7 +128,7 @@ def test_several_samples_of_an_example_count_by_their_share():
 
 @pytest.mark.parametrize("rows", [7, 64])
 def test_no_more_targets_are_decoded_at_once_than_allowed_and_all_count(monkeypatch, rows):
-    monkeypatch.setattr(memory, "max_rows", lambda *arguments, **options: rows)
+    monkeypatch.setattr(samples, "max_rows", lambda *arguments, **options: rows)
     sizes = []
 
     def classifier(x):
@@ -142,7 +142,7 @@ def test_no_more_targets_are_decoded_at_once_than_allowed_and_all_count(monkeypa
 
 
 def test_samples_of_all_chunks_have_noise_of_their_own(monkeypatch):
-    monkeypatch.setattr(memory, "max_rows", lambda *arguments, **options: 4)
+    monkeypatch.setattr(samples, "max_rows", lambda *arguments, **options: 4)
     seen = []
     _x_from_w(lambda x: seen.append(x) or _class_of(x), num_samples=10)
     assert len(np.unique(np.concatenate(seen), axis=0)) == 60 * 10

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import tf_jmvae as tj
-from tf_jmvae.evaluation import memory
+from tf_jmvae.evaluation import samples
 
 SCRIPT = """
 import resource, sys
@@ -76,23 +76,23 @@ def test_the_rows_are_counted_by_the_widest_of_events_z_and_layers(cls, hidden, 
     model = cls(_modalities(hidden), latent_dim, **(options if cls is tj.HierarchicalJMVAE else {}))
     if cls is tj.HierarchicalJMVAE:
         widest = max(widest, 2 * latent_dim)  # both layers of z
-    assert memory.max_rows(model, names) == 2**23 // widest
+    assert samples.max_rows(model, names) == 2**23 // widest
 
 
 @pytest.mark.parametrize("cls", [tj.CVAE, tj.CMMA])
 def test_the_rows_of_one_way_models_are_counted_too(cls):
     # The decoder of a CVAE reads z beside the features of w.
     model = cls(_modalities([64]), 3, target="x")
-    assert memory.max_rows(model, "x") == 2**23 // 64
+    assert samples.max_rows(model, "x") == 2**23 // 64
 
 
 def test_encoders_count_where_every_z_is_encoded():
     modalities = _modalities([64])
     modalities["x"] = tj.Modality((7, 5), "bernoulli", encoder=tj.networks.mlp([300]), decoder=tj.networks.mlp([64]))
     model = tj.JMVAE(modalities, 3)
-    assert memory.max_rows(model, "w") == 2**23 // 64
-    assert memory.max_rows(model, "w", encodes=True) == 2**23 // 316  # both towers side by side
+    assert samples.max_rows(model, "w") == 2**23 // 64
+    assert samples.max_rows(model, "w", encodes=True) == 2**23 // 316  # both towers side by side
 
 
 def test_the_paper_s_mnist_networks_decode_as_many_z_as_images_of_784_pixels_allow():
-    assert memory.max_rows(tj.from_preset("mnist-jmvae-kl"), "xw") == 2**23 // 784
+    assert samples.max_rows(tj.from_preset("mnist-jmvae-kl"), "xw") == 2**23 // 784

@@ -7,7 +7,7 @@ import sys
 from record import WRITES
 
 from tf_jmvae import cli
-from tf_jmvae._utils.errors import RunError
+from tf_jmvae._utils.files import RunError
 
 EPOCHS = 8
 _PRESET = """

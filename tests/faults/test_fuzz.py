@@ -25,7 +25,7 @@ from PIL import Image
 from record import SEED, WRITES, record
 
 from tf_jmvae import images
-from tf_jmvae._utils.errors import RunError
+from tf_jmvae._utils.files import RunError
 from tf_jmvae.serving import archives, card
 from tf_jmvae.training import presets, run_folder
 

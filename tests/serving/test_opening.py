@@ -9,7 +9,7 @@ import pytest
 from serving_stub import ServingStub
 
 import tf_jmvae as tj
-from tf_jmvae._utils.errors import RunError
+from tf_jmvae._utils.files import RunError
 from tf_jmvae.serving import Client
 from tf_jmvae.serving.hub import HubModel
 from tf_jmvae.serving.local import LiveModel

@@ -18,7 +18,7 @@ import tensorflow as tf
 
 import tf_jmvae as tj
 from tf_jmvae.distribute import devices as distribution
-from tf_jmvae.distribute.cluster import Cluster
+from tf_jmvae.distribute.devices import Cluster
 from tf_jmvae.training import presets, run, run_folder
 
 HERE = pathlib.Path(__file__).resolve().parent

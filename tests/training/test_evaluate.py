@@ -8,7 +8,7 @@ import conftest
 import pytest
 
 import tf_jmvae as tj
-from tf_jmvae._utils.errors import RunError
+from tf_jmvae._utils.files import RunError
 from tf_jmvae.evaluation import conditional_log_likelihood, joint_log_likelihood, marginal_log_likelihood
 from tf_jmvae.evaluation.planned import directions, planned
 from tf_jmvae.training import build, evaluate, presets

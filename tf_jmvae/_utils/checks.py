@@ -210,22 +210,23 @@ def check_values(name: str, head: "Head", values: np.ndarray, *, first_row: int 
 
     A memory-mapped array is read a chunk at a time. `first_row` is as for `to_arrays`.
     """
-    not_finite, unsupported = [], []
+    wrong: dict[bool, list[tuple[Any, tuple[int, ...], int]]] = {True: [], False: []}  # by whether they are not finite
     rows = max(_CHUNK // max(math.prod(values.shape[1:]), 1), 1)
     for start in range(0, len(values), rows):
         with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and said to be
             chunk = np.asarray(values[start : start + rows], np.float32)
-        finite = np.isfinite(chunk)
-        if not finite.all():
-            not_finite.append(_found(chunk, finite, start + (first_row or 0)))
-        elif not (supported := head.in_support(chunk)).all():
-            unsupported.append(_found(chunk, supported, start + (first_row or 0)))
-    if not not_finite and not unsupported:
+        not_finite = not np.isfinite(chunk).all()
+        good = np.isfinite(chunk) if not_finite else head.in_support(chunk)
+        if not good.all():
+            # A mask of size 1 along the last axis is of whole rows.
+            row, *rest = map(int, np.argwhere(~good)[0][: None if good.shape == chunk.shape else -1])
+            place = (int(start + row + (first_row or 0)), *rest)
+            wrong[not_finite].append((chunk[row, *rest], place, int((~good).sum())))
+    if not (found := wrong[True] or wrong[False]):
         return
-    found = not_finite or unsupported
     value, index, _ = found[0]
     message = f"Modality {name!r} holds {value} at index {index} ({sum(number for *_, number in found)} such in all)"
-    if not_finite:
+    if wrong[True]:
         message += f". Expected {head.support}; remove or replace such values."
     else:
         likelihood = head.likelihood or type(head).__name__
@@ -233,14 +234,6 @@ def check_values(name: str, head: "Head", values: np.ndarray, *, first_row: int 
     if first_row is not None:
         message += f" This is of the batch of rows {first_row} to {first_row + len(values) - 1}."
     raise ValueError(message)
-
-
-def _found(chunk: np.ndarray, good: np.ndarray, first_row: int) -> tuple[Any, tuple[int, ...], int]:
-    """The first value that is not good, its index in the data, and the number of such values."""
-    wrong = np.argwhere(~good)[0]
-    # A mask of size 1 along the last axis is of whole rows.
-    index = tuple(int(i) for i in (wrong if good.shape == chunk.shape else wrong[:-1]))
-    return chunk[index], (int(first_row) + index[0], *index[1:]), int((~good).sum())
 
 
 def _checked(name: str, modality: "Modality", value: Any) -> np.ndarray | tf.Tensor:
@@ -256,13 +249,10 @@ def _checked(name: str, modality: "Modality", value: Any) -> np.ndarray | tf.Ten
             raise TypeError(f"Modality {name!r}: expected {expected}; got dtype {value.dtype.name}.")
     shape = tf.TensorShape(value.shape)
     if shape.rank is not None and not (shape.rank and shape[1:].is_compatible_with(modality.event_shape)):
-        raise ValueError(f"Modality {name!r}: expected {expected}; got shape {tuple(shape)}.{_hint(modality, shape)}")
+        hint = ""
+        if tuple(shape) == modality.event_shape:
+            hint = " Add the batch axis: value[None]."
+        elif modality.spec.kind == "label" and shape.rank == 1:
+            hint = f" Make class numbers one-hot: keras.utils.to_categorical(value, {modality.event_shape[-1]})."
+        raise ValueError(f"Modality {name!r}: expected {expected}; got shape {tuple(shape)}.{hint}")
     return value
-
-
-def _hint(modality: "Modality", shape: tf.TensorShape) -> str:
-    if tuple(shape) == modality.event_shape:
-        return " Add the batch axis: value[None]."
-    if modality.spec.kind == "label" and shape.rank == 1:
-        return f" Make class numbers one-hot: keras.utils.to_categorical(value, {modality.event_shape[-1]})."
-    return ""

@@ -1,18 +1,20 @@
-"""Imports of packages that an extra of this one brings, with errors that say which."""
+"""Requirements, with errors that say what to do: packages that an extra brings, and Keras on TensorFlow."""
 
 import contextlib
+import json
+import os
+import pathlib
+import sys
 from collections.abc import Iterator
 
-__all__ = ["extra"]
+__all__ = ["extra", "require_tensorflow"]
 
 
 @contextlib.contextmanager
 def extra(name: str, user: str) -> Iterator[None]:
     """Turns a failing import within its block into an `ImportError` that says what to install.
 
-    Args:
-      name: of the extra in setup.py, such as `"report"`.
-      user: what needs the package, with which the message begins.
+    The extra's name is that of setup.py, such as `"report"`; the message begins with its user.
     """
     try:
         yield
@@ -21,3 +23,24 @@ def extra(name: str, user: str) -> Iterator[None]:
         if package == "tf_jmvae":
             raise
         raise ImportError(f'{user} needs {package}: pip install "tf-jmvae[{name}]".') from error
+
+
+def require_tensorflow() -> None:
+    """Raises `ImportError` unless Keras uses, or will use, TensorFlow.
+
+    The setting is read before Keras is imported, because importing Keras with
+    a backend that is not installed fails with an error about that backend.
+    """
+    keras, settings = sys.modules.get("keras"), {}
+    with contextlib.suppress(OSError, ValueError):
+        home = pathlib.Path(os.environ.get("KERAS_HOME", pathlib.Path.home() / ".keras"))
+        settings = json.loads((home / "keras.json").read_text())
+    of_file = settings.get("backend", "tensorflow") if isinstance(settings, dict) else "tensorflow"
+    loaded = keras.backend.backend() if hasattr(keras, "backend") else None
+    backend = loaded or os.environ.get("KERAS_BACKEND") or of_file
+    if backend != "tensorflow":
+        raise ImportError(
+            f"tf_jmvae needs Keras to run on TensorFlow, but the backend is '{backend}'. "
+            "Set the environment variable KERAS_BACKEND=tensorflow before Python starts, "
+            "or remove the 'backend' entry from Keras's keras.json."
+        )

@@ -1,4 +1,4 @@
-"""Atomic replacement of files, locks of folders, and errors of full and read-only disks."""
+"""Atomic replacement of files, locks of folders, and errors of damaged files, full and read-only disks."""
 
 import contextlib
 import errno
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 __all__ = [
+    "RunError",
     "explained",
     "flush_folder",
     "locked",
@@ -28,15 +29,16 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PROTECTED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
+class RunError(Exception):
+    """The run folder cannot be used as asked; the message says what to do."""
+
+
 def replace_atomically(path: str | os.PathLike, write: Callable[[str], Any]) -> None:
     """Calls `write` with a temporary path (`name~.suffixes`), then renames it to `path`; makes its folder.
 
-    A reader sees the old file or the new one, never half of it; if `write` raises, the old
-    file stays and the temporary one is removed. While somebody else writes to the folder, or if
-    it cannot be locked, the temporary name is one of its own: `name~PROCESS-RANDOM~.suffixes`.
-
-    Raises:
-      OSError: the disk is full or read-only; the message names the folder and says what to do.
+    A reader sees the old file or the new one, never half of it; if `write` raises, the old file stays and the temporary
+    one is removed. While somebody else writes to the folder, or if it cannot be locked, the temporary name is one of
+    its own: `name~PROCESS-RANDOM~.suffixes`. Of a full or read-only disk an `OSError` says what to do; see `explained`.
     """
     path = pathlib.Path(path)
     name, *suffixes = path.name.split(".")
@@ -127,13 +129,10 @@ def remove_abandoned(folder: pathlib.Path, pattern: str) -> None:
     """Removes what killed processes left behind: files and folders whose names match, not written to for a day."""
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
-            if re.fullmatch(pattern, path.name):
-                if max(there.stat().st_mtime for there in (path, *path.glob("*"))) > time.time() - _DAY:
-                    continue
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink()
+            if not re.fullmatch(pattern, path.name):
+                continue
+            if max(there.stat().st_mtime for there in (path, *path.glob("*"))) <= time.time() - _DAY:
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
 
 def _error_number(error: BaseException | None) -> int | None:

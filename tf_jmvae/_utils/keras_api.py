@@ -34,9 +34,9 @@ __all__ = [
 OVERRIDDEN: dict[type, dict[str, str]] = {
     keras.Model: {
         "_maybe_symbolic_build": "traces the model on the mean of replicas' batches, which several workers cannot "
-        "take (distribute/fit.py; keras-team/keras#21069)",
+        "take (distribute/replicas.py; keras-team/keras#21069)",
         "_make_function": "averages the logs of replicas whatever their sizes, and no scalars between workers "
-        "(distribute/fit.py; keras-team/keras#19891)",
+        "(distribute/replicas.py; keras-team/keras#19891)",
     },
     keras.optimizers.Adam: dict.fromkeys(
         ("_get_variable_index", "_momentums", "_velocities"), "the state that one kernel updates (optimizers.py)"

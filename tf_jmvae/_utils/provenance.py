@@ -15,10 +15,8 @@ _PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "tensorflow-datase
 def environment(results: str | None = None) -> dict[str, Any]:
     """What a result depends on besides its configuration: versions and, in a checkout, the commit.
 
-    `dirty` says whether tracked files differed from the commit; it is None, as the commit, without a checkout.
-
-    Args:
-      results: a folder of the checkout where results go, which differ after the first of them and change nothing.
+    `dirty` says whether tracked files differed from the commit, those in the folder `results` of the checkout aside,
+    which change nothing; it is None, as the commit, without a checkout.
     """
     here = Path(__file__).resolve().parents[2]
     commit = dirty = None

@@ -53,8 +53,7 @@ def of_model(handle: str) -> dict[str, Any]:
 def _trained(file: Path) -> dict[str, Any]:
     from tf_jmvae.evaluation.planned import directions
     from tf_jmvae.serving.opening import ADVICE
-    from tf_jmvae.training.loading import load_model
-    from tf_jmvae.training.run_folder import describe
+    from tf_jmvae.training.run_folder import describe, load_model
 
     model = load_model(file, advice=ADVICE)
     record = describe(file.parent)

@@ -18,8 +18,8 @@ from typing import Any
 
 import tf_jmvae
 from tf_jmvae._utils.command import terminable
-from tf_jmvae._utils.errors import RunError
 from tf_jmvae._utils.extras import extra
+from tf_jmvae._utils.files import RunError
 from tf_jmvae._utils.tables import aligned
 
 __all__ = ["VERBS", "main"]

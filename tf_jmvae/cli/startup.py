@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-from tf_jmvae._utils import backend as _backend
+from tf_jmvae._utils import extras as _extras
 
 __all__ = ["load_tensorflow", "note", "watched"]
 
@@ -28,7 +28,7 @@ def load_tensorflow(*, debug: bool) -> None:
 
     Raises `ImportError` if Keras runs on another backend, or TensorFlow does not load.
     """
-    _backend.require_tensorflow()
+    _extras.require_tensorflow()
     if "tensorflow" in sys.modules:
         return
     note("Loading TensorFlow ...")

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_jmvae._utils import checks
-from tf_jmvae.distribute.shards import Shards
+from tf_jmvae.distribute.replicas import Shards
 
 __all__ = ["from_arrays"]
 
@@ -95,13 +95,10 @@ def from_arrays(
 
     if epochs is not None:
         numbers = tf.data.Dataset.range(epochs.start, epochs.stop, epochs.step)
-        total = len(epochs) * num_elements
     else:
-        count = itertools.count()
-        numbers = tf.data.Dataset.from_generator(
-            lambda: itertools.islice(count, 1), output_signature=tf.TensorSpec([], tf.int64)
-        )
-        total = num_elements
+        count, number = itertools.count(), tf.TensorSpec([], tf.int64)
+        numbers = tf.data.Dataset.from_generator(lambda: itertools.islice(count, 1), output_signature=number)
+    total = num_elements * (1 if epochs is None else len(epochs))
     batches = numbers.flat_map(one_epoch).apply(tf.data.experimental.assert_cardinality(total))
     return batches.prefetch(tf.data.AUTOTUNE)
 

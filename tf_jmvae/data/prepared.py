@@ -1,4 +1,4 @@
-"""Prepared copies of datasets: made once, whole or not at all, and shared by all processes of a user."""
+"""Downloads, and prepared copies of datasets: made once, whole or not at all, and shared by all processes of a user."""
 
 import contextlib
 import os
@@ -7,11 +7,12 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.files import flush_folder, remove_abandoned
 
-__all__ = ["cache_folder", "load_or_prepare"]
+__all__ = ["cache_folder", "downloaded", "load_or_prepare"]
 
 T = TypeVar("T")
 
@@ -21,6 +22,20 @@ def cache_folder(cache_dir: str | os.PathLike | None = None) -> pathlib.Path:
     if named := os.environ.get("TF_JMVAE_CACHE") if cache_dir is None else cache_dir:
         return pathlib.Path(named)
     return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "tf_jmvae"
+
+
+def downloaded(name: str, title: str, advice: str, *, user: str) -> Any:
+    """The builder of a downloaded dataset; an `OSError` with the advice if it cannot be had, by `title`."""
+    with extra("data", user):
+        import tensorflow_datasets as tfds
+
+    builder = tfds.builder(name)
+    try:
+        builder.download_and_prepare()
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise OSError(f"tensorflow-datasets could not prepare {title} ({reason}). {advice}") from error
+    return builder
 
 
 def load_or_prepare(
@@ -36,13 +51,20 @@ def load_or_prepare(
     """
     with contextlib.suppress(OSError, ValueError, KeyError):
         return load(folder)
-    temporary = _temporary(folder)
+    temporary, aside = (folder.with_name(f"{folder.name}~{os.getpid()}-{secrets.token_hex(4)}") for _ in range(2))
     try:
         kind = folder.name.split("-")[0]  # this dataset's, whatever its settings
         remove_abandoned(folder.parent, rf"{re.escape(kind)}-[^~]+~\d+-[0-9a-f]{{8}}")
         temporary.mkdir(parents=True)
         prepare(temporary)
-        _move(temporary, folder, load)
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            return load(folder)  # another process was faster
+        if folder.exists():  # damaged
+            folder.rename(aside)
+        with contextlib.suppress(OSError):  # another process was faster after all, or `load` says what is wrong
+            temporary.rename(folder)
+            flush_folder(folder.parent)
+        return load(folder)
     except OSError as error:
         if error.errno is None:  # not the operating system's: raised by `prepare` with a message of its own
             raise
@@ -52,24 +74,5 @@ def load_or_prepare(
             "give another folder: the environment variable TF_JMVAE_CACHE, or cache_dir.",
         ) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return load(folder)
-
-
-def _temporary(folder: pathlib.Path) -> pathlib.Path:
-    return folder.with_name(f"{folder.name}~{os.getpid()}-{secrets.token_hex(4)}")
-
-
-def _move(temporary: pathlib.Path, folder: pathlib.Path, load: Callable[[pathlib.Path], object]) -> None:
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        load(folder)  # another process was faster
-        return
-    if folder.exists():  # damaged
-        aside = _temporary(folder)
-        folder.rename(aside)
-        shutil.rmtree(aside, ignore_errors=True)
-    try:
-        temporary.rename(folder)
-        flush_folder(folder.parent)
-    except OSError:
-        load(folder)  # another process was faster after all
+        for rest in (temporary, aside):
+            shutil.rmtree(rest, ignore_errors=True)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_jmvae.data.pipeline import from_arrays
-from tf_jmvae.distribute.shards import Shards
+from tf_jmvae.distribute.replicas import Shards
 from tf_jmvae.registry import DATASETS
 from tf_jmvae.specs import Preprocessing
 

@@ -9,36 +9,64 @@ import contextlib
 import functools
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae._utils.errors import RunError
-from tf_jmvae.distribute.cluster import Cluster
-from tf_jmvae.distribute.shards import Shards
+from tf_jmvae._utils.files import RunError
+from tf_jmvae.distribute.replicas import Shards
 
-__all__ = ["Agreement", "Devices", "connect"]
+__all__ = ["Agreement", "Cluster", "Devices", "connect"]
+
+_EXAMPLE = '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
 
 # What TensorFlow raises at the others when a worker is gone.
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
 
 
+class Cluster(NamedTuple):
+    """All workers, the chief first, and which of them this process is."""
+
+    workers: tuple[str, ...]  # `host:port` of each
+    index: int  # of this process
+
+    @classmethod
+    def from_environment(cls) -> "Cluster | None":
+        """The workers that `TF_CONFIG`, TensorFlow's own description of a cluster, names; None if it is not set.
+
+        Raises `ValueError` if it is set to something else than a cluster of workers and a place in it.
+        """
+        text = os.environ.get("TF_CONFIG", "").strip()
+        if not text or text == "{}":
+            return None
+        try:
+            config = json.loads(text)
+            jobs, kind, index = config["cluster"], config["task"]["type"], int(config["task"]["index"])
+            chief, workers = list(jobs.get("chief", ())), list(jobs.get("worker", ()))
+            place = {"chief": index, "worker": len(chief) + index}[kind]
+            if not 0 <= index < len(jobs[kind]) or set(jobs) - {"chief", "worker"}:
+                raise ValueError(f"there is no {kind} {index} in a cluster of workers")
+            if len({*chief, *workers}) < len(chief) + len(workers):
+                raise ValueError("two workers have one address")
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(
+                f"TF_CONFIG must name every worker and which one this is, such as {_EXAMPLE}; got {text} ({error!r})."
+            ) from error
+        return cls((*chief, *workers), place)
+
+
 @dataclass
 class Agreement:
-    """What a worker brings to a step of all workers.
+    """What a worker brings to a step of all workers."""
 
-    Attributes:
-      settings: of JSON's types, which must be the same for all; not compared where the chief has none.
-      number: the chief's own, which all have after the step.
-    """
-
-    settings: Any = None
-    number: int = 0
+    settings: Any = None  # of JSON's types, the same for all; not compared where the chief has none
+    number: int = 0  # the chief's own, which all have after the step
 
 
 class Devices:
@@ -75,9 +103,7 @@ class Devices:
         """A step that all workers take, or none: at its end they wait for each other, and stop if it fails for one.
 
         Then all have the chief's `number`; if it is not 0, their models of `state_of`, too, have the chief's state.
-
-        Raises:
-          RunError: the step failed for another worker, or the workers' settings differ.
+        Raises `RunError` if the step failed for another worker, or the workers' settings differ.
         """
         agreed, failure = Agreement(), None
         try:
@@ -85,7 +111,9 @@ class Devices:
         except Exception as error:  # raised again as soon as the others know
             failure = error
         table = np.zeros((self._workers, 3), np.int64)
-        table[self._index] = failure is not None, agreed.number, _digest(agreed.settings)
+        digest = hashlib.sha256(json.dumps(agreed.settings, sort_keys=True, default=str).encode()).digest()
+        number = 0 if agreed.settings is None else int.from_bytes(digest[:7], "big")
+        table[self._index] = failure is not None, agreed.number, number
         failed, numbers, digests = self._sum(table.ravel()).reshape(table.shape).T
         if failure is not None:
             raise failure
@@ -100,7 +128,7 @@ class Devices:
                 "0: start all of them with the same command and the same installation."
             )
         if agreed.number and state_of is not None and self._workers > 1:
-            self._share_state(_state(state_of))
+            self._share_state(state_of)
 
     def batches(self, *makers: Callable[..., tf.data.Dataset]) -> list[Any]:
         """A dataset for `fit` from each maker: a replica gets its shard of every global batch, and makes no other.
@@ -110,9 +138,7 @@ class Devices:
         if self.num_replicas == 1:
             return [make(shards=None) for make in makers]
 
-        def of_this_worker(
-            context: tf.distribute.InputContext, make: Callable[..., tf.data.Dataset]
-        ) -> tf.data.Dataset:
+        def of_this_worker(context: tf.distribute.InputContext, make: Callable[..., Any]) -> tf.data.Dataset:
             here = context.num_replicas_in_sync // context.num_input_pipelines
             first = context.input_pipeline_id * here
             return make(shards=Shards(range(first, first + here), context.num_replicas_in_sync))
@@ -120,8 +146,12 @@ class Devices:
         distributed = self.strategy.distribute_datasets_from_function
         return [distributed(functools.partial(of_this_worker, make=make)) for make in makers]
 
-    def _share_state(self, variables: list[keras.Variable]) -> None:
-        """Gives the variables the chief's values, bit by bit."""
+    def _share_state(self, model: keras.Model) -> None:
+        """Gives what a checkpoint holds the chief's values, bit by bit: variables but metrics', and optimizers'."""
+        metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
+        optimizers = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]
+        unique = {id(variable): variable for owner in (model, *optimizers) for variable in owner.variables}
+        variables = [variable for key, variable in unique.items() if key not in metrics]
         arrays = [np.asarray(variable) for variable in variables]
         contents = b"".join(array.tobytes() for array in arrays)
         contents += bytes(-len(contents) % 8)
@@ -164,35 +194,18 @@ def connect(name: str) -> Devices:
     if name == "multi-worker" and cluster is None:
         raise ValueError("--strategy multi-worker needs the environment variable TF_CONFIG; see docs/scaling.md.")
     if cluster is not None and len(cluster.workers) > 1:
-        return _workers(cluster)
+        if cluster.index == 0:
+            names = ", ".join(cluster.workers)
+            print(f"Waiting for {len(cluster.workers)} workers: {names}.", file=sys.stderr, flush=True)
+        try:
+            return Devices(tf.distribute.MultiWorkerMirroredStrategy(), cluster)
+        except RuntimeError as error:
+            raise ValueError(
+                "A process can become one of several workers only before TensorFlow has run anything in it; "
+                f"start a new one. TensorFlow says: {error}"
+            ) from error
     kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     devices = [device.name for device in tf.config.list_logical_devices(kind)]
     if name == "mirrored" or (name != "none" and len(devices) > 1 and kind == "GPU"):
         return Devices(tf.distribute.MirroredStrategy(devices))
     return Devices()
-
-
-def _workers(cluster: Cluster) -> Devices:
-    if cluster.index == 0:
-        print(f"Waiting for {len(cluster.workers)} workers: {', '.join(cluster.workers)}.", file=sys.stderr, flush=True)
-    try:
-        return Devices(tf.distribute.MultiWorkerMirroredStrategy(), cluster)
-    except RuntimeError as error:
-        raise ValueError(
-            "A process can become one of several workers only before TensorFlow has run anything in it; "
-            f"start a new one. TensorFlow says: {error}"
-        ) from error
-
-
-def _digest(settings: Any) -> int:
-    """A number for settings, 0 for none."""
-    text = json.dumps(settings, sort_keys=True, default=str)
-    return 0 if settings is None else int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
-
-
-def _state(model: keras.Model) -> list[keras.Variable]:
-    """What a checkpoint holds: all variables but those of metrics, and those of every optimizer."""
-    metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
-    optimizers = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]
-    unique = {id(variable): variable for owner in (model, *optimizers) for variable in owner.variables}
-    return [variable for key, variable in unique.items() if key not in metrics]

@@ -1,4 +1,4 @@
-"""Training steps on several replicas of `tf.distribute` that add up to the step of one device.
+"""Training on several replicas of `tf.distribute` that equals that of one device: batches, steps and Keras's loops.
 
 R replicas hold B_1, .., B_R of the B rows of a global batch, in order. What one device computes is then a sum
 over replicas: the mean over the global batch is sum_r (1 / B) sum_{rows of r}, and so is its gradient. A replica
@@ -9,6 +9,7 @@ R is and however the rows are spread; a replica may also have none. On one devic
 import functools
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import keras
@@ -16,9 +17,44 @@ import tensorflow as tf
 
 from tf_jmvae._utils.keras_api import sum_before_clipping
 
-__all__ = ["Shard", "apply_gradients", "count", "current_shard", "fraction", "mean", "on_shard", "total", "track_mean"]
+__all__ = [
+    "DistributedFit",
+    "Shard",
+    "Shards",
+    "apply_gradients",
+    "count",
+    "current_shard",
+    "fraction",
+    "mean",
+    "on_shard",
+    "total",
+    "track_mean",
+]
 
 _active = threading.local()  # a mirrored strategy traces each replica in a thread of its own
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Which shards of every batch to make, where each is cut into `total` runs of rows that differ by one at most.
+
+    Each of those in `which` is an element of the dataset of its own, `[B / total, ...]`, or empty.
+    """
+
+    which: range = range(1)
+    total: int = 1
+
+    def __post_init__(self):
+        if not self.which or min(self.which) < 0 or max(self.which) >= self.total:
+            raise ValueError(f"Shards must be numbers from 0 to {self.total - 1}, at least one; got {self.which}.")
+
+    def __len__(self) -> int:
+        return len(self.which)
+
+    def rows(self, size: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Where the `number`-th of these shards begins and ends in a batch of `size` rows."""
+        shard = self.which.start + number * self.which.step
+        return shard * size // self.total, (shard + 1) * size // self.total
 
 
 class Shard(NamedTuple):
@@ -119,3 +155,44 @@ def _shard(size: tf.Tensor) -> Shard:
     replica = tf.cast(0 if replica is None else replica, tf.int32)
     sizes = context.all_reduce("SUM", tf.one_hot(replica, count(), dtype=tf.int32) * size)
     return Shard(tf.reduce_sum(sizes * tf.cast(tf.range(count()) < replica, tf.int32)), size, tf.reduce_sum(sizes))
+
+
+class DistributedFit:
+    """Mends what Keras does under a strategy of `tf.distribute`, and before the first step on any device."""
+
+    def make_train_function(self, force: bool = False) -> None:
+        """As Keras's, after making the optimizer's state, which would cost a second trace of the step if made in it."""
+        optimizer = getattr(self, "optimizer", None)
+        if optimizer is not None and not optimizer.built:
+            with self.distribute_strategy.scope():
+                optimizer.build(self.trainable_variables)
+        super().make_train_function(force)
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Does nothing: a model has all its weights from its constructor. Keras would trace a mean of first batches."""
+
+    def _make_function(self, step_function: Callable[[Any], dict[str, tf.Tensor]]) -> Callable[[Any], Any]:
+        """As Keras's, with logs that are right for replicas of unequal size.
+
+        Keras averages each replica's logs, one by one, and between workers it cannot average scalars. So a replica
+        gives totals and counts, all in one tensor `[1, 2, K]`, and the means are taken when they are added up.
+        """
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            return super()._make_function(step_function)
+        names: list[str] = []
+
+        def step(data: Any) -> tf.Tensor:
+            logs = step_function(data)
+            names[:] = logs
+            means = {metric.name: metric for metric in self.metrics if isinstance(metric, keras.metrics.Mean)}
+            fractions = [(means[n].total, means[n].count) if n in means else (logs[n], 1.0) for n in names]
+            totals, counts = ([tf.cast(part, tf.float32) for part in parts] for parts in zip(*fractions, strict=True))
+            return tf.stack([totals, counts])[None]
+
+        function = super()._make_function(step)
+
+        def with_names(iterator: Any) -> dict[str, tf.Tensor]:
+            totals, counts = tf.unstack(tf.reshape(function(iterator), (2, -1)))
+            return dict(zip(names, tf.unstack(tf.math.divide_no_nan(totals, counts)), strict=True))
+
+        return with_names

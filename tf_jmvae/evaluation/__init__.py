@@ -1,7 +1,6 @@
 """Evaluation of models: log-likelihoods by every estimator of the field, coherence, and accuracy of attributes."""
 
-from tf_jmvae.evaluation.attributes import attribute_accuracy
-from tf_jmvae.evaluation.coherence import conditional_coherence, joint_coherence
+from tf_jmvae.evaluation.coherence import attribute_accuracy, conditional_coherence, joint_coherence
 from tf_jmvae.evaluation.estimate import Estimate, table
 from tf_jmvae.evaluation.log_likelihood import conditional_log_likelihood, joint_log_likelihood, marginal_log_likelihood
 

@@ -5,14 +5,14 @@ lower layers. Every level is streamed, so that memory grows with none of the thr
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_jmvae._utils import checks
-from tf_jmvae.evaluation import memory
+from tf_jmvae.evaluation import samples
 from tf_jmvae.evaluation.estimate import Fingerprint
 from tf_jmvae.evaluation.samples import Sampler
 from tf_jmvae.models import MultimodalVAE
@@ -54,7 +54,7 @@ def average(
     names = sorted({name for sampler, _ in samplings for name in sampler.names})
     if max_rows is None:
         decoded = {name for sampler, _ in samplings for name in sampler.decoded}
-        max_rows = memory.max_rows(model, decoded, encodes=any(sampler.samples_per_chain for sampler, _ in samplings))
+        max_rows = samples.max_rows(model, decoded, encodes=any(sampler.samples_per_chain for sampler, _ in samplings))
     max_rows = checks.positive_integer("max_rows", max_rows)
     most = max(num_samples * sampler.num_inner_samples for sampler, num_samples in samplings)
     batch_size = min(max(max_rows // most, 1), _MAX_BATCH)
@@ -90,6 +90,14 @@ class _Sums(NamedTuple):
     log_exp: tf.Tensor
     log_squares: tf.Tensor
 
+    @classmethod
+    def of(cls, terms: tf.Tensor) -> Self:
+        return cls(tf.reduce_sum(terms, 1), tf.reduce_logsumexp(terms, 1), tf.reduce_logsumexp(2.0 * terms, 1))
+
+    def plus(self, other: Self) -> Self:
+        logs = (tf.reduce_logsumexp(both, 0) for both in zip(self[1:], other[1:], strict=True))
+        return _Sums(self.terms + other.terms, *logs)
+
 
 def _average_batch(
     sampler: Sampler, num_samples: int, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, rows: int
@@ -104,16 +112,16 @@ def _average_batch(
         chain_seed, latent_seed = tf.unstack(tf.random.split(seed, 2))
         distribution = sampler.distribution(batch, number, chain_seed)
         at_once = rows // (number * sampler.num_inner_samples)
-        return _stream(per_chain, at_once, lambda *chunk: samples(distribution, *chunk), latent_seed)
+        return _stream(per_chain, at_once, lambda *chunk: drawn(distribution, *chunk), latent_seed)
 
-    def samples(distribution, number, seed):
+    def drawn(distribution, number, seed):
         if sampler.outer_samples is None:
-            return _sums(sampler.log_terms(batch, distribution, number, seed))
+            return _Sums.of(sampler.log_terms(batch, distribution, number, seed))
         outer_seed, inner_seed = tf.unstack(tf.random.split(seed, 2))
         outer_samples = sampler.outer_samples(distribution, number, outer_seed)
 
         def inner(*chunk):
-            return _sums(sampler.log_terms(batch, outer_samples, *chunk))
+            return _Sums.of(sampler.log_terms(batch, outer_samples, *chunk))
 
         return _stream(sampler.num_inner_samples, rows, inner, inner_seed)
 
@@ -130,40 +138,30 @@ def _stream(count: int, at_once: int, sums: Callable[[int, tf.Tensor], _Sums], s
     if num_chunks > 1:
         _, total = tf.while_loop(
             lambda index, _: index < num_chunks,
-            lambda index, total: (index + 1, _add(total, sums(at_once, tf.random.fold_in(seed, index)))),
+            lambda index, total: (index + 1, total.plus(sums(at_once, tf.random.fold_in(seed, index)))),
             (1, total),
             parallel_iterations=1,
         )
-    return _add(total, sums(rest, tf.random.fold_in(seed, num_chunks))) if rest else total
-
-
-def _sums(terms: tf.Tensor) -> _Sums:
-    return _Sums(tf.reduce_sum(terms, 1), tf.reduce_logsumexp(terms, 1), tf.reduce_logsumexp(2.0 * terms, 1))
-
-
-def _add(a: _Sums, b: _Sums) -> _Sums:
-    return _Sums(a.terms + b.terms, *(tf.reduce_logsumexp(logs, 0) for logs in zip(a[1:], b[1:], strict=True)))
+    return total.plus(sums(rest, tf.random.fold_in(seed, num_chunks))) if rest else total
 
 
 def _batches(
     model: MultimodalVAE, data: Any, names: Sequence[str], batch_size: int
 ) -> tuple[Iterator[dict[str, tf.Tensor]], int | None]:
     """Batches of what the model reads, and their number, if that is known."""
-    if isinstance(data, tf.data.Dataset):
-        return _dataset_batches(model, data, names, batch_size), None
-    checks.check_names(model.modalities, data, required=names)
-    arrays = checks.to_arrays(model.modalities, {name: data[name] for name in names})
-    size = len(arrays[names[0]])
-    rows = (slice(start, start + batch_size) for start in range(0, size, batch_size))
-    return (model.read({name: array[of] for name, array in arrays.items()}) for of in rows), -(-size // batch_size)
 
+    def read(batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+        checks.check_names(model.modalities, batch, required=names)
+        return model.read({name: batch[name] for name in names})
 
-def _dataset_batches(
-    model: MultimodalVAE, dataset: tf.data.Dataset, names: Sequence[str], batch_size: int
-) -> Iterator[dict[str, tf.Tensor]]:
-    if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+    if not isinstance(data, tf.data.Dataset):
+        checks.check_names(model.modalities, data, required=names)
+        arrays = checks.to_arrays(model.modalities, {name: data[name] for name in names})
+        starts = range(0, len(arrays[names[0]]), batch_size)
+        return (read({n: array[i : i + batch_size] for n, array in arrays.items()}) for i in starts), len(starts)
+    if data.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError("The dataset never ends: pass dataset.take(n), with as many batches as are to be scored.")
-    inputs = dataset.map(lambda *data: data[0])
+    inputs = data.map(lambda *parts: parts[0])
     specs = inputs.element_spec
     for name, spec in specs.items() if isinstance(specs, Mapping) else ():
         if name in model.modalities and spec.shape.rank == len(model.modalities[name].event_shape):
@@ -172,6 +170,4 @@ def _dataset_batches(
                 f"{', '.join(map(str, model.modalities[name].event_shape))}]; it gives single examples of shape "
                 f"{spec.shape.as_list()}. Pass dataset.batch(100)."
             )
-    for batch in inputs.rebatch(batch_size):
-        checks.check_names(model.modalities, batch, required=names)
-        yield model.read({name: batch[name] for name in names})
+    return map(read, inputs.rebatch(batch_size)), None

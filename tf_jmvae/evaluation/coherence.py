@@ -1,14 +1,16 @@
-"""Coherence of generated modalities: how often a classifier finds the class that they should have.
+"""Coherence of generated modalities: how often they have the class, or the attributes, that they should have.
 
     conditional   target ~ p(target | given): the fraction whose class is the example's own
     joint         all modalities from the prior: the fraction on whose class all classifiers agree
+    attributes    mean of p(target | z) at the mean of q(z | given): the fraction of signs that are right
 
 References:
   [1] Shi et al., Variational mixture-of-experts autoencoders for multi-modal deep generative
       models, 2019: the measure, there for MNIST-SVHN.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -16,13 +18,13 @@ import numpy as np
 import tensorflow as tf
 
 from tf_jmvae._utils import checks
-from tf_jmvae.evaluation import memory
+from tf_jmvae.evaluation import samples
 from tf_jmvae.evaluation.estimate import Estimate, Fingerprint, whole_seed
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.random import seeds
 
-__all__ = ["conditional_coherence", "joint_coherence"]
+__all__ = ["attribute_accuracy", "conditional_coherence", "joint_coherence"]
 
 Classifier = Callable[[np.ndarray], Any] | keras.Model
 _BATCH = 500
@@ -84,32 +86,17 @@ def conditional_coherence(
 
     iterates = model.iterates(observed, iteration)
     completed = [name for name in model.targets if iterates and name not in observed]
-    rows = memory.max_rows(model, {target, *completed}, encodes=iterates)
+    rows = samples.max_rows(model, {target, *completed}, encodes=iterates)
     chunks = [min(rows, num_samples - start) for start in range(0, num_samples, rows)]  # of the samples of an example
-    batch_size = max(min(rows // num_samples, _BATCH), 1)
-    progress = keras.utils.Progbar(-(-size // batch_size), verbose=verbose, unit_name="batch")
-    base_seed = seeds.to_tensor(seed)
-    fractions = []
-    for number, start in enumerate(range(0, size, batch_size)):
-        batch = slice(start, start + batch_size)
-        hits = 0
-        for index, chunk in enumerate(chunks, start=number * len(chunks)):
-            generated = model.generate(
-                model.read({name: value[batch] for name, value in observed.items()}),
-                targets=[target],
-                num_samples=chunk,
-                latent=latent,
-                iterated_sampling=iteration,
-                seed=tf.random.fold_in(base_seed, index),
-            )[target].numpy()
-            classes = classify(generated.reshape(-1, *generated.shape[2:])).reshape(generated.shape[:2])
-            hits += (classes == labels[batch, None]).sum(axis=1)
-        fractions.append(hits / num_samples)
-        progress.update(number + 1)
+    options = {"latent": latent, "iterated_sampling": iteration, "seed": seed, "verbose": verbose}
+    hits = np.zeros(size)
+    for batch, generated in _generated(model, observed, target, max(rows // num_samples, 1), chunks, **options):
+        classes = classify(generated.reshape(-1, *generated.shape[2:])).reshape(generated.shape[:2])
+        hits[batch] += (classes == labels[batch, None]).sum(axis=1)
     settings = {"latent": latent, **(iteration.settings() if iterates else {})}
     quantity = f"{target} from {', '.join(given)} is of its class"
-    fractions, examples = np.concatenate(fractions), Fingerprint(observed).hexdigests()
-    return Estimate(quantity, "conditional coherence", fractions, num_samples, seed, None, settings, examples)
+    examples = Fingerprint(observed).hexdigests()
+    return Estimate(quantity, "conditional coherence", hits / num_samples, num_samples, seed, None, settings, examples)
 
 
 def joint_coherence(
@@ -144,18 +131,93 @@ def joint_coherence(
             f"Joint coherence compares the classes of two modalities or more; only {names} can be classified. Pass "
             "classifiers={name: function, ...} for modalities that are not categorical."
         )
-    num_samples = checks.positive_integer("num_samples", num_samples)
-    seed = whole_seed(seed)
-    progress = keras.utils.Progbar(-(-num_samples // _BATCH), verbose=verbose, unit_name="batch")
-    base_seed = seeds.to_tensor(seed)
-    agree = []
-    for number, start in enumerate(range(0, num_samples, _BATCH)):
-        samples = model.sample(min(_BATCH, num_samples - start), seed=tf.random.fold_in(base_seed, number))
-        classes = [_classifier(model, name, classifiers.get(name))(samples[name].numpy()) for name in names]
+    num_samples, seed = checks.positive_integer("num_samples", num_samples), whole_seed(seed)
+    starts, base_seed, agree = range(0, num_samples, _BATCH), seeds.to_tensor(seed), []
+    progress = keras.utils.Progbar(len(starts), verbose=verbose, unit_name="batch")
+    for number, start in enumerate(starts):
+        drawn = model.sample(min(_BATCH, num_samples - start), seed=tf.random.fold_in(base_seed, number))
+        classes = [_classifier(model, name, classifiers.get(name))(drawn[name].numpy()) for name in names]
         agree.append(np.all([other == classes[0] for other in classes[1:]], axis=0))
         progress.update(number + 1)
     quantity = f"{' and '.join(names)} from the prior are of one class"
     return Estimate(quantity, "joint coherence", np.concatenate(agree).astype(np.float64), 1, seed)
+
+
+def attribute_accuracy(
+    model: MultimodalVAE,
+    data: Mapping[str, Any],
+    *,
+    target: str | None = None,
+    given: str | Iterable[str] | None = None,
+    iterated_sampling: IteratedSampling | int | None = None,
+    seed: int = 0,
+    verbose: int = 1,
+) -> Estimate:
+    """Fraction of attributes in {-1, 1} whose sign the model gets right.
+
+    An attribute is named by the sign of its mean under p(target | z) at the mean of q(z | given).
+
+    Args:
+      model: Any model that has this direction.
+      data: Arrays `[N, *event_shape]` by name, with the true attributes `[N, A]`.
+      target: Name of the modality of the attributes; by default the only one whose entries have names.
+      given: Names of the modalities to generate them from; by default all others.
+      iterated_sampling: Options of iterated sampling, or its number of steps; by default the model's own.
+      seed: Integer seed of iterated sampling; by default 0.
+      verbose: 1, the default, shows a progress bar, 0 does not.
+
+    Returns:
+      An `Estimate` whose values are each example's fraction of right attributes, `[N]`.
+
+    Raises:
+      ValueError: a direction that the model does not have, no target where there is no single one, or true attributes
+        other than -1 and 1.
+    """
+    if target is None:
+        named = [name for name in model.modalities if model.modalities[name].spec.kind == "attributes"]
+        if len(named) != 1:
+            raise ValueError(f"Pass target=...: the model has {len(named)} modalities of named attributes.")
+        (target,) = named
+    given = [name for name in model.modalities if name != target] if given is None else given
+    given = [given] if isinstance(given, str) else list(given)
+    checks.check_names(model.modalities, data, required=[target, *given])
+    data = checks.to_arrays(model.modalities, {name: data[name] for name in {target, *given}})
+    truth = np.asarray(data[target])
+    if not len(truth):
+        raise ValueError("The data hold no example.")
+    if not np.isin(truth, (-1, 1)).all():
+        raise ValueError(f"Attributes must be -1 or 1; modality {target!r} holds other values.")
+    seed, iteration = whole_seed(seed), iteration_of(model, iterated_sampling)
+    options = {"latent": "mean", "iterated_sampling": iteration, "seed": seed, "verbose": verbose}
+    fractions = np.zeros(len(truth))
+    for rows, means in _generated(model, {name: data[name] for name in given}, target, _BATCH, **options):
+        fractions[rows] = ((means > 0) == (truth[rows] > 0)).reshape(len(means), -1).mean(axis=1)
+    settings = iteration.settings() if model.iterates(given, iteration) else {}
+    quantity = f"{target} from {', '.join(given)} has the right sign"
+    examples = Fingerprint({name: data[name] for name in [*given, target]}).hexdigests()
+    return Estimate(quantity, "attribute accuracy", fractions, 1, seed, None, settings, examples)
+
+
+def _generated(
+    model: MultimodalVAE,
+    observed: Mapping[str, Any],
+    target: str,
+    batch_size: int,
+    chunks: Sequence[int | None] = (None,),
+    *,
+    seed: int,
+    verbose: int,
+    **options: Any,
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Rows of the examples and what is generated of them, for each batch with each of the numbers of samples."""
+    starts, base_seed = range(0, len(next(iter(observed.values()))), min(batch_size, _BATCH)), seeds.to_tensor(seed)
+    progress = keras.utils.Progbar(len(starts), verbose=verbose, unit_name="batch")
+    for index, (start, num_samples) in enumerate(itertools.product(starts, chunks)):
+        rows = slice(start, start + starts.step)
+        batch = model.read({name: values[rows] for name, values in observed.items()})
+        options |= {"num_samples": num_samples, "seed": tf.random.fold_in(base_seed, index)}
+        yield rows, model.generate(batch, targets=[target], **options)[target].numpy()
+        progress.update((index + 1) // len(chunks))
 
 
 def _classifier(model: MultimodalVAE, name: str, classifier: Classifier | None) -> Callable[[np.ndarray], np.ndarray]:

@@ -48,9 +48,8 @@ class Estimate:
     @property
     def standard_error(self) -> float:
         """The standard error of that mean over the examples; NaN for a single one."""
-        if len(self.values) < 2:
-            return math.nan
-        return float(np.std(self.values, ddof=1, dtype=np.float64) / math.sqrt(len(self.values)))
+        size = len(self.values)
+        return float(np.std(self.values, ddof=1, dtype=np.float64) / math.sqrt(size)) if size > 1 else math.nan
 
     @property
     def num_examples(self) -> int:
@@ -98,10 +97,9 @@ class Estimate:
           A dict, in which None stands for a number that is not finite.
         """
         plain = ("quantity", "estimator", "num_samples", "num_examples", "seed")
-        recorded: dict[str, Any] = {name: getattr(self, name) for name in plain}
-        for name in ("mean", "standard_error", "effective_sample_size"):
-            number = getattr(self, name)
-            recorded[name] = None if number is None or not math.isfinite(number) else number
+        numbers = {name: getattr(self, name) for name in ("mean", "standard_error", "effective_sample_size")}
+        numbers = {name: n if n is not None and math.isfinite(n) else None for name, n in numbers.items()}
+        recorded = {name: getattr(self, name) for name in plain} | numbers
         recorded |= {"settings": dict(self.settings), "examples": dict(self.examples)}
         if values:
             recorded["values"] = base64.b64encode(np.asarray(self.values, "<f4").tobytes()).decode()

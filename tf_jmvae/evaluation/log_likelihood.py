@@ -32,11 +32,7 @@ from tf_jmvae.models.iterated_sampling import chains_of, iteration_of
 
 __all__ = ["conditional_log_likelihood", "joint_log_likelihood", "marginal_log_likelihood"]
 
-_ESTIMATORS = {
-    "bound": "conditional bound",
-    "monte_carlo": "conditional Monte Carlo",
-    "importance": "conditional importance",
-}
+_ESTIMATORS = {"bound": "bound", "monte_carlo": "Monte Carlo", "importance": "importance"}
 
 
 def conditional_log_likelihood(
@@ -104,24 +100,21 @@ def conditional_log_likelihood(
     # What the model models too, and must be divided by.
     extra = [name for name in given if name in model.targets] if weighted else []
     if weighted:
-        sampler = importance_weights(model, targets + extra, proposal)
+        samplings = [(importance_weights(model, targets + extra, proposal), num_samples)]
     else:
         num_inner_samples = num_samples if estimator == "bound" and model.num_layers > 1 else 1
-        sampler = posterior_terms(model, targets, proposal, num_inner_samples)
-    samplings = [(sampler, num_samples)]
+        samplings = [(posterior_terms(model, targets, proposal, num_inner_samples), num_samples)]
     if extra:
         sampling, more = _normalizer(model, extra, given, normalizer, normalizer_samples, num_samples, iteration)
         samplings.append(sampling)
         settings |= more
     averages, *rest = average(model, data, samplings, seed=seed, max_rows=max_rows, verbose=verbose)
-    if estimator == "bound":
-        values, ess = averages.mean, None
-    else:
-        values, ess = averages.log_mean_exp, float(np.mean(averages.effective_sample_size))
-    if rest:
-        values = values - rest[0].log_mean_exp
+    bound = estimator == "bound"
+    values = (averages.mean if bound else averages.log_mean_exp) - (rest[0].log_mean_exp if rest else 0)
+    ess = None if bound else float(np.mean(averages.effective_sample_size))
     quantity = f"log p({', '.join(targets)} | {', '.join(given)})"
-    return Estimate(quantity, _ESTIMATORS[estimator], values, num_samples, seed, ess, settings, averages.examples)
+    method = f"conditional {_ESTIMATORS[estimator]}"
+    return Estimate(quantity, method, values, num_samples, seed, ess, settings, averages.examples)
 
 
 def joint_log_likelihood(
@@ -196,7 +189,7 @@ def marginal_log_likelihood(
     observed = list(model.modalities) if proposal == "joint" else scored
     iteration = replace(iteration_of(model, iterated_sampling), num_chains=None)
     missing = [name for name in observed if isinstance(data, Mapping) and name not in data]
-    if missing and proposal == "joint" and model.has_posterior(scored):
+    if missing and not {*missing} & {*scored} and model.has_posterior(scored):
         raise ValueError(
             f"proposal='joint' draws z from q(z | {', '.join(observed)}), but the data lack {checks.listed(missing)}. "
             f"Pass every modality, or proposal='own' to draw it from q(z | {', '.join(scored)})."

@@ -74,11 +74,10 @@ def _importance(model: MultimodalVAE, *, importance_samples: int, **_: int) -> l
     for name in every if len(every) > 1 else ():
         # The modality's own encoder where there is one: q(z | all) is far narrower than p(z | label).
         proposal = "own" if model.has_posterior([name]) and not model.iterates([name]) else "joint"
-        options = {"modality": name, "proposal": proposal, **samples}
-        plans.append(Planned([name], [], marginal_log_likelihood, options))
+        plans.append(Planned([name], [], marginal_log_likelihood, {"modality": name, "proposal": proposal, **samples}))
     return plans
 
 
 def _conditional(target: str, given: tuple[str, ...], **options: Any) -> Planned:
-    which = {"target": target, "given": list(given)}
-    return Planned([target], list(given), conditional_log_likelihood, {**which, **options})
+    options |= {"target": target, "given": list(given)}
+    return Planned([target], list(given), conditional_log_likelihood, options)

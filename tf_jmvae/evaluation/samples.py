@@ -3,10 +3,10 @@
 Each function returns a `Sampler`, which works in the graph and in two steps, so that many samples can be
 drawn from one chain of iterated sampling without holding them all: the distribution of z, and log
 terms `[B, R]` in nats under samples of it, of which the estimator takes the mean or the log of the
-mean exponential.
+mean exponential. `max_rows` says how many z may go through a model's networks at once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
@@ -14,11 +14,16 @@ import tensorflow_probability as tfp
 
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.models.terms import Batch
-from tf_jmvae.random import sampling
+from tf_jmvae.random import sampling, seeds
 
 tfd = tfp.distributions
 
-__all__ = ["Proposal", "Sampler", "importance_weights", "posterior_terms", "prior_terms"]
+__all__ = ["Proposal", "Sampler", "importance_weights", "max_rows", "posterior_terms", "prior_terms"]
+
+# Numbers in the largest tensor of a chunk: 32 MiB of float32.
+_CHUNK_ELEMENTS = 2**23
+# A prime, so that a tensor with an entry for every row is known by its size.
+_TRACED_ROWS = 7919
 
 
 @dataclass(frozen=True)
@@ -64,14 +69,8 @@ def posterior_terms(
         # A model that draws z from a point has its own noise below the top layer only.
         return tfd.Independent(tfd.Deterministic(tf.reshape(z, (-1, z.shape[-1]))), 1)
 
-    return _sampler(
-        model,
-        proposal,
-        targets,
-        log_terms,
-        outer_samples=outer_samples if num_inner_samples > 1 else None,
-        num_inner_samples=num_inner_samples,
-    )
+    nested = {"outer_samples": outer_samples, "num_inner_samples": num_inner_samples} if num_inner_samples > 1 else {}
+    return _sampler(model, proposal, targets, log_terms, **nested)
 
 
 def importance_weights(model: MultimodalVAE, scored: Sequence[str], proposal: Proposal) -> Sampler:
@@ -79,10 +78,10 @@ def importance_weights(model: MultimodalVAE, scored: Sequence[str], proposal: Pr
 
     def log_terms(batch, distribution, num_samples, seed):
         z = sampling.draw(distribution, seed, num_samples)  # [B * C, S, D]
-        log_q = _by_example(_log_prob_of_samples(distribution, z), batch, scored)
+        log_q = _by_example(distribution[:, tf.newaxis].log_prob(z), batch, scored)
         z, prior = _by_example(z, batch, scored), model.prior(batch)
-        log_prior = prior.log_prob(z) if prior.batch_shape.rank == 0 else _log_prob_of_samples(prior, z)
-        return _log_likelihood(model, scored, z, batch) + log_prior - log_q
+        prior = prior if prior.batch_shape.rank == 0 else prior[:, tf.newaxis]  # p(z | conditions), a row an example
+        return _log_likelihood(model, scored, z, batch) + prior.log_prob(z) - log_q
 
     return _sampler(model, proposal, scored, log_terms)
 
@@ -97,9 +96,34 @@ def prior_terms(model: MultimodalVAE, scored: Sequence[str]) -> Sampler:
             z = tf.transpose(prior.sample(num_samples, seed=seed), (1, 0, 2))
         return _log_likelihood(model, scored, z, batch)
 
-    return Sampler(
-        lambda batch, num_chains, seed: model.prior(batch), log_terms, sorted({*scored, *model.conditions}), scored
-    )
+    names = sorted({*scored, *model.conditions})
+    return Sampler(lambda batch, num_chains, seed: model.prior(batch), log_terms, names, scored)
+
+
+def max_rows(model: MultimodalVAE, decoded: Iterable[str], *, encodes: bool = False) -> int:
+    """The most z for which no tensor exceeds 32 MiB: z, modalities, and the networks' hidden layers.
+
+    Networks are traced, not run, so that layers of any kind count with what they give: the decoders of `decoded`, and
+    the encoders if every z is encoded again, as in iterated sampling.
+    """
+    decoded = list(decoded)
+
+    @tf.function(autograph=False)
+    def networks():
+        conditions = {name: tf.zeros((1, *model.modalities[name].event_shape)) for name in model.conditions}
+        prior = model.prior(conditions)
+        z = prior.sample(_TRACED_ROWS, seed=seeds.to_tensor(0))
+        z = z[None] if prior.batch_shape.rank == 0 else tf.transpose(z, (1, 0, 2))
+        for name, likelihood in model.likelihoods(z, conditions=conditions, names=decoded).items():
+            likelihood.log_prob(tf.zeros((1, 1, *model.modalities[name].event_shape)))
+        if encodes:
+            shapes = {name: modality.event_shape for name, modality in model.modalities.items()}
+            model.posterior({name: tf.zeros((_TRACED_ROWS, *shape)) for name, shape in shapes.items()})
+
+    operations = networks.get_concrete_function().graph.get_operations()
+    sizes = [output.shape.num_elements() or 0 for operation in operations for output in operation.outputs]
+    largest = max(size for size in sizes if size % _TRACED_ROWS == 0) // _TRACED_ROWS
+    return max(_CHUNK_ELEMENTS // largest, 1)
 
 
 def _sampler(model, proposal, scored, log_terms, **options) -> Sampler:
@@ -120,11 +144,6 @@ def _log_likelihood(model: MultimodalVAE, names: Sequence[str], z: tf.Tensor, ba
     """Sum over `names` of log p(m | z), `[B, R]`, for z `[B, R, D]`."""
     p = model.likelihoods(z, conditions=batch, names=names)
     return tf.add_n([p[name].log_prob(batch[name][:, None]) for name in names])
-
-
-def _log_prob_of_samples(distribution: tfd.Distribution, z: tf.Tensor) -> tf.Tensor:
-    """`[B, S]` of z `[B, S, D]`, S for each row of a distribution over `[B, D]`."""
-    return distribution[:, tf.newaxis].log_prob(z)
 
 
 def _by_example(values: tf.Tensor, batch: Batch, names: Sequence[str]) -> tf.Tensor:

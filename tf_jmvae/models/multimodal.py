@@ -26,7 +26,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tf_jmvae._utils import checks
-from tf_jmvae.distribute.fit import DistributedFit
+from tf_jmvae.distribute.replicas import DistributedFit
 from tf_jmvae.distributions import standard_gaussian
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Decoder, is_network, places

@@ -5,13 +5,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tf_jmvae._utils.errors import RunError
+from tf_jmvae._utils.files import RunError
 from tf_jmvae.data import Source
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.training.build import build_model
 from tf_jmvae.training.evaluate import EVALUATION, evaluate_run
-from tf_jmvae.training.loading import load_model
-from tf_jmvae.training.run_folder import read_config
+from tf_jmvae.training.run_folder import load_model, read_config
 
 __all__ = ["Record"]
 

@@ -92,8 +92,7 @@ def no_model(path: Path) -> FileNotFoundError:
 
 
 def _live(file: Path, iterated_sampling: IteratedSampling | int | None, **options: Any) -> LiveModel:
-    from tf_jmvae.training.loading import load_model
-    from tf_jmvae.training.run_folder import describe
+    from tf_jmvae.training.run_folder import describe, load_model
 
     model, folder = load_model(file, advice=ADVICE), file.resolve().parent
     name = folder.name if file.name == "model.keras" else file.stem

@@ -14,7 +14,7 @@ from tf_jmvae.evaluation.estimate import Fingerprint
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.networks.prototypes import default_policy
 from tf_jmvae.studies.study import Measurement
-from tf_jmvae.training.loading import load_model
+from tf_jmvae.training.run_folder import load_model
 
 __all__ = ["COLUMNS", "COMPARED", "ROWS", "Collector", "Models", "load_or_train", "scores", "trained_models"]
 

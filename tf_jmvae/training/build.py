@@ -70,14 +70,13 @@ def compile_model(model: MultimodalVAE, config: "Config", steps_per_epoch: int) 
 
     training = config.training
 
-    def optimizer(rate: float) -> FusedAdam:
-        cosine = keras.optimizers.schedules.CosineDecay(rate, training.epochs * steps_per_epoch)
-        rates = cosine if training.decay == "cosine" else rate
-        return FusedAdam(rates, beta_1=training.beta_1, global_clipnorm=training.clip_norm)
+    def optimizer(rate: Any) -> FusedAdam:
+        if training.decay == "cosine":
+            rate = keras.optimizers.schedules.CosineDecay(rate, training.epochs * steps_per_epoch)
+        return FusedAdam(rate, beta_1=training.beta_1, global_clipnorm=training.clip_norm)
 
-    adversarial = {
-        own: optimizer(rate) for name, own in ADVERSARIAL_RATES.items() if (rate := getattr(training, name)) is not None
-    }
+    rates = {own: getattr(training, name) for name, own in ADVERSARIAL_RATES.items()}
+    adversarial = {own: optimizer(rate) for own, rate in rates.items() if rate is not None}
     # Replicas meet after every step anyway.
     one_call = steps_in_one_call(steps_per_epoch) if model.distribute_strategy.num_replicas_in_sync == 1 else 1
     model.compile(

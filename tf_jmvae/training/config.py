@@ -111,11 +111,9 @@ class ModelConfig(_Schema):
     @model_validator(mode="after")
     def _options_fit_kind(self):
         for kinds, names in MODEL_OPTIONS.items():
-            wrong = [name for name in names if self.kind not in kinds and getattr(self, name) is not None]
-            if wrong:
-                raise ValueError(
-                    f"{', '.join(wrong)}: an option of {' and '.join(kinds)}, but the model is {self.kind}"
-                )
+            if wrong := [name for name in names if self.kind not in kinds and getattr(self, name) is not None]:
+                of, wrong = " and ".join(kinds), ", ".join(wrong)
+                raise ValueError(f"{wrong}: an option of {of}, but the model is {self.kind}")
         if self.discriminator is not None and self.kind != "jmvae-kl-gan":
             raise ValueError(f"discriminator: a network of jmvae-kl-gan, but the model is {self.kind}")
         if self.kind in ("cvae", "cmma") and self.target not in self.modalities:

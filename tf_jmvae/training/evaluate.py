@@ -1,24 +1,23 @@
 """A run's log-likelihoods on its test set, by every estimator that its model has, kept in `evaluation.json`."""
 
 import contextlib
+import functools
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from tf_jmvae._utils import checks
-from tf_jmvae._utils.errors import RunError
-from tf_jmvae._utils.files import write_json
+from tf_jmvae._utils.files import RunError, write_json
 from tf_jmvae._utils.provenance import environment
-from tf_jmvae.evaluation import Estimate
-from tf_jmvae.evaluation.planned import Planned, planned
+from tf_jmvae.evaluation.planned import planned
 from tf_jmvae.models.iterated_sampling import iteration_of
-from tf_jmvae.training.loading import load_model
-from tf_jmvae.training.run_folder import read_config
+from tf_jmvae.training.run_folder import load_model, read_config
 
 __all__ = ["EVALUATION", "evaluate_run"]
 
 EVALUATION = "evaluation.json"
+_RECORDED = ("estimator", "mean", "standard_error", "effective_sample_size", "num_samples", "quantity", "settings")
 
 
 def evaluate_run(
@@ -39,16 +38,10 @@ def evaluate_run(
     ("multiple"), and importance estimates: of a joint model's log p(all) and log p(m), of a one-way model's
     log p(target | given); and whatever other estimators are registered.
 
-    Args:
-      run_dir: the folder of a finished run.
-      num_samples: samples of z for each example, behind each bound (the paper: 10).
-      importance_samples: the same, behind each importance estimate.
-      num_steps: of iterated sampling, for models that need it; by default the run's.
-      examples: take the first so many of the test set; by default all.
-      seed: of all samples.
-      data_dir: the dataset's original files, if they are elsewhere than they were for the run.
-      verbose: show progress on stderr.
-      keep: write the file.
+    Each bound takes `num_samples` of z for each example (the paper: 10), each importance estimate `importance_samples`.
+    `num_steps` of iterated sampling are by default the run's, and `examples` of the test set all. `data_dir` has the
+    dataset's original files, if they are elsewhere than they were for the run. Progress, if `verbose`, is shown on
+    stderr. The file is written if it is to `keep`.
 
     Returns:
       What `evaluation.json` holds: `seed`, `examples`, `settings`, `versions`, `commit`, `dirty` and `rows`, each a
@@ -60,7 +53,7 @@ def evaluate_run(
       ValueError: an option that makes no sense, or data that do not fit the model.
       OSError: the dataset is not to be had, or the file cannot be written.
     """
-    run_dir = Path(run_dir)
+    run_dir, say = Path(run_dir), functools.partial(print, file=sys.stderr, flush=True) if verbose else lambda _: None
     counts = {"num_samples": num_samples, "importance_samples": importance_samples}
     counts = {name: checks.positive_integer(name, value) for name, value in counts.items()}
     if examples is not None:
@@ -72,11 +65,11 @@ def evaluate_run(
         )
     advice = f"Delete the folder {run_dir} and train the run anew."
     config = read_config(run_dir, advice)
-    _say("Loading the model ...", verbose)
+    say("Loading the model ...")
     model = load_model(run_dir / "model.keras", advice=advice)
     if num_steps is not None:
         model.iterated_sampling = iteration_of(model, num_steps)
-    _say("Loading the data ...", verbose)
+    say("Loading the data ...")
     test = config.data.load(data_dir).only(model.modalities).test
     available = len(next(iter(test.values())))
     if examples is not None and examples > available:
@@ -85,9 +78,10 @@ def evaluate_run(
 
     estimates, rows = planned(model, **counts), []
     for number, (name, one) in enumerate(estimates, start=1):
-        _say(f"{number}/{len(estimates)}  {one.quantity}, {name}", verbose)
+        say(f"{number}/{len(estimates)}  {one.quantity}, {name}")
         with contextlib.redirect_stdout(sys.stderr):  # where Keras's progress bar belongs
-            rows.append(_row(one, one.function(model, test, seed=seed, verbose=int(verbose), **one.options)))
+            found = one.function(model, test, seed=seed, verbose=int(verbose), **one.options).as_dict()
+        rows.append({"target": one.target, "given": one.given, **{name: found[name] for name in _RECORDED}})
     content = {
         "seed": seed,
         "examples": examples or available,
@@ -98,14 +92,3 @@ def evaluate_run(
     if keep:
         write_json(run_dir / EVALUATION, content)
     return content
-
-
-def _row(one: Planned, estimate: Estimate) -> dict[str, Any]:
-    found = estimate.as_dict()
-    kept = ("estimator", "mean", "standard_error", "effective_sample_size", "num_samples", "quantity", "settings")
-    return {"target": one.target, "given": one.given, **{name: found[name] for name in kept}}
-
-
-def _say(text: str, verbose: bool) -> None:
-    if verbose:
-        print(text, file=sys.stderr, flush=True)

@@ -24,14 +24,10 @@ def names() -> list[str]:
 
 
 def load(preset: str) -> Config:
-    """The configuration of a preset.
+    """The configuration of a preset by its name, or of a `.toml` file of the same form by its path.
 
-    Args:
-      preset: a preset's name, or the path of a `.toml` file of the same form. Where a file says `extends = "name"`, its
-        settings are laid over those of `name.toml` beside it.
-
-    Raises:
-      ValueError: no such preset (the message lists them), or a file that is no valid configuration.
+    Where a file says `extends = "name"`, its settings are laid over those of `name.toml` beside it. Raises `ValueError`
+    for no such preset (the message lists them), or a file that is no valid configuration.
     """
     if preset.endswith(".toml"):
         path, name = Path(preset), Path(preset).stem
@@ -68,35 +64,23 @@ def _read(path: Path | Traversable, below: tuple[str, ...] = ()) -> dict[str, An
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Settings laid over others, table by table."""
-    nested = {
-        key: merge(base[key], value)
-        for key, value in changes.items()
-        if isinstance(value, dict) and isinstance(base.get(key), dict)
-    }
-    return {**base, **changes, **nested}
+    nested = [key for key, value in changes.items() if isinstance(value, dict) and isinstance(base.get(key), dict)]
+    return {**base, **changes, **{key: merge(base[key], changes[key]) for key in nested}}
 
 
 def describe(error: pydantic.ValidationError) -> str:
     """A validation error as one line: which setting, what is wrong, what came."""
-    details = [(_setting(detail["loc"]), detail) for detail in error.errors()]
+    marks = (ConvolutionConfig.__name__, "tuple[")  # of pydantic: which form it took the setting for
+    details = [(".".join(str(p) for p in one["loc"] if not str(p).startswith(marks)), one) for one in error.errors()]
     parts = []
     for where, detail in details:
         if detail["type"] in _OF_ANOTHER_FORM and any(
             other.startswith(where) and reason["type"] not in _OF_ANOTHER_FORM for other, reason in details
         ):
             continue  # networks are widths or convolutional: what is wrong is said of the form that came
-        came = "" if detail["type"] in ("missing", "value_error") else f" (got {_shortened(detail['input'])})"
+        text = repr(detail["input"])
+        text = text if len(text) <= 200 else f"{text[:200]} ..."
+        came = "" if detail["type"] in ("missing", "value_error") else f" (got {text})"
         message = detail["msg"].removeprefix("Value error, ")
         parts.append(f"{where}: {message}{came}" if where else message)
     return "; ".join(parts)
-
-
-def _shortened(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:200]} ..."
-
-
-def _setting(path: tuple[str | int, ...]) -> str:
-    """The setting's name, without pydantic's marks of which form it took it for."""
-    marks = (ConvolutionConfig.__name__, "tuple[")
-    return ".".join(str(part) for part in path if not str(part).startswith(marks))

@@ -12,24 +12,23 @@ from pathlib import Path
 import keras
 
 from tf_jmvae import callbacks, data
-from tf_jmvae._utils.errors import RunError
 from tf_jmvae._utils.extras import extra
-from tf_jmvae._utils.files import replace_atomically, write_json
+from tf_jmvae._utils.files import RunError, replace_atomically, write_json
 from tf_jmvae._utils.keras_api import global_state_kept
 from tf_jmvae._utils.provenance import environment
 from tf_jmvae.callbacks.divergence import non_finite
 from tf_jmvae.distribute.devices import Devices, connect
+from tf_jmvae.evaluation import attribute_accuracy, conditional_coherence
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.training.build import build_model, compile_model
 from tf_jmvae.training.config import Config
-from tf_jmvae.training.loading import load_model
-from tf_jmvae.training.metrics import evaluate
 from tf_jmvae.training.run_folder import (
     TENSORBOARD,
     comparable,
     default_run_dir,
     describe,
     finished_metrics,
+    load_model,
     prepare,
     read_json,
 )
@@ -42,14 +41,9 @@ def train(
 ) -> dict[str, float]:
     """Trains as configured, or continues where an interrupted run of the same folder stood.
 
-    Args:
-      config: the resolved configuration.
-      extra_callbacks: run at the end of each epoch, after its checkpoint is written.
-      verbose: Keras's, of the training; 0 prints nothing.
-
-    Returns:
-      The final metrics on the test set, also in `metrics.json`; nothing on workers other than the chief, which
-      neither write nor print.
+    `extra_callbacks` run at the end of each epoch, after its checkpoint is written; `verbose` is Keras's, and 0 prints
+    nothing. Returns the final metrics on the test set, also in `metrics.json`; nothing on workers other than the chief,
+    which neither write nor print.
 
     Raises:
       ImportError: what draws the run's pictures is missing; it comes with the extra `report`.
@@ -74,11 +68,18 @@ def train(
         keras.utils.set_random_seed(config.seed)
         keras.config.set_dtype_policy(config.training.precision)
         with devices.strategy.scope():
-            model = _build(config, source)
+            model = build_model(config.model, config.num_steps, source.preprocessing)
+            model.adapt(source.train)
+            compile_model(model, config, source.num_batches(config.data.batch_size))
+            model.optimizer.build(model.trainable_variables)  # by all workers: the chief alone restores its state
         with devices.agreement(state_of=model) as agreed:
             if is_chief:
                 prepare(run_dir, config)
-                agreed.number = _restore(checkpoint, model, config, verbose)
+                agreed.number = checkpoint.restore(model)
+                if not agreed.number:  # what a run that was killed in its first epoch logged, it logs again
+                    shutil.rmtree(run_dir / TENSORBOARD, ignore_errors=True)
+                elif verbose:
+                    print(f"Continuing {run_dir} after epoch {agreed.number} of {config.training.epochs}.")
         if agreed.number < config.training.epochs:
             _fit(devices, model, source, config, checkpoint, agreed.number, extra_callbacks, verbose)
         with devices.agreement():
@@ -99,25 +100,6 @@ def _load(config: Config, num_replicas: int) -> data.Source:
             "devices in use."
         )
     return source
-
-
-def _build(config: Config, source: data.Source) -> MultimodalVAE:
-    """The compiled model, with all its state and the optimizers'."""
-    model = build_model(config.model, config.num_steps, source.preprocessing)
-    model.adapt(source.train)
-    compile_model(model, config, source.num_batches(config.data.batch_size))
-    model.optimizer.build(model.trainable_variables)  # by all workers: the chief alone restores its state
-    return model
-
-
-def _restore(checkpoint: callbacks.Checkpoint, model: MultimodalVAE, config: Config, verbose: str | int) -> int:
-    """Gives the model and the folder the state after the last epoch that is done, and says which."""
-    run_dir, done = checkpoint.directory.parent, checkpoint.restore(model)
-    if done and verbose:
-        print(f"Continuing {run_dir} after epoch {done} of {config.training.epochs}.")
-    if not done:  # what a run that was killed in its first epoch logged, it logs again
-        shutil.rmtree(run_dir / TENSORBOARD, ignore_errors=True)
-    return done
 
 
 def _fit(
@@ -165,7 +147,7 @@ def _finish(
     replace_atomically(run_dir / "model.keras", model.save)
     if model.distribute_strategy.num_replicas_in_sync > 1:
         model = load_model(run_dir / "model.keras")  # on one device: what follows is the chief's alone
-    metrics = evaluate(model, source)
+    metrics = _metrics(model, source)
     if wrong := non_finite(metrics):  # the last update made weights that are finite, and of no use
         (run_dir / "model.keras").unlink()
         checkpoint.reject()
@@ -174,6 +156,26 @@ def _finish(
     _draw(model, source, checkpoint.history, run_dir, config)
     write_json(run_dir / "metrics.json", metrics)
     shutil.rmtree(run_dir / "checkpoint", ignore_errors=True)
+    return metrics
+
+
+def _metrics(model: MultimodalVAE, source: data.Source) -> dict[str, float]:
+    """Bound terms on the test set, and how often labels and attributes are named from the other modalities.
+
+    A label counts as named when it is the argmax of p(w | z) at the mean of q(z | the others), for models without an
+    encoder for them after iterated sampling; an attribute when its sign is right.
+    """
+    metrics = model.evaluate(source.test_batches(), verbose=0, return_dict=True)
+    metrics = {name: float(value) for name, value in metrics.items()}
+    for name in model.targets:
+        others = [other for other in model.modalities if other != name]
+        kind, options = model.modalities[name].spec.kind, {"target": name, "given": others, "verbose": 0}
+        accuracy = f"accuracy_{name}_from_{'_and_'.join(others)}"
+        if others and kind == "label":
+            options |= {"labels": source.test[name].argmax(-1), "latent": "mean"}
+            metrics[accuracy] = conditional_coherence(model, source.test, **options).mean
+        elif others and kind == "attributes":
+            metrics[accuracy] = attribute_accuracy(model, source.test, **options).mean
     return metrics
 
 

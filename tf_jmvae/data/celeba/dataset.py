@@ -10,14 +10,14 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tf_jmvae._utils import checks
-from tf_jmvae._utils.extras import extra
 from tf_jmvae.data import prepared
 from tf_jmvae.data.celeba.arrays import PREPROCESSING, Collection, Picture, write
 from tf_jmvae.data.celeba.lists import ATTRIBUTES, Files, read_attributes, read_partition
@@ -59,7 +59,9 @@ def celeba(
     """
     prepared = read(data_dir, image_size=image_size, crop=crop, strict=strict)
     held_out = 2 if (prepared.partition == 2).any() else 1
-    parts = [_rows(prepared.partition == part) for part in (0, held_out)]
+    parts = [np.flatnonzero(prepared.partition == part) for part in (0, held_out)]
+    # Rows that follow one another as a slice, which leaves a memory-mapped array on the disk.
+    parts = [slice(rows[0], rows[-1] + 1) if len(rows) and np.ptp(rows) + 1 == len(rows) else rows for rows in parts]
     splits = [{"x": prepared.images[rows], "w": prepared.attributes[rows]} for rows in parts]
     sizes = [len(split["w"]) for split in splits]
     if 0 in sizes:
@@ -74,14 +76,6 @@ def celeba(
         class_names=ATTRIBUTES,
         report=prepared.report,
     )
-
-
-def _rows(chosen: np.ndarray) -> slice | np.ndarray:
-    """The chosen rows; a slice if they follow one another, which leaves a memory-mapped array on the disk."""
-    rows = np.flatnonzero(chosen)
-    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
-        return slice(int(rows[0]), int(rows[-1]) + 1)
-    return rows
 
 
 def read(
@@ -125,9 +119,16 @@ def read(
     broken = result.report["broken"]
     if strict and broken:
         raise ValueError(f"CelebA: {_counted(len(broken), 'broken', broken)}; strict admits none.")
-    left_out = ", ".join(_counted(*reason) for reason in _left_out(result.report) if reason[0])
-    if verbose and left_out:
-        print(f"CelebA: {result.report['prepared']} images; left out: {left_out}.", flush=True)
+    missing, found = result.report["missing"], result.report["faces_found"]
+    left_out = (
+        (missing, "missing", result.report["missing_names"]),
+        (len(broken), "broken", broken),
+        (result.report["unpaired"], "in one list only", []),
+        (0 if found is None else result.report["listed"] - missing - len(broken) - found, "without a face", []),
+    )
+    if verbose and any(count for count, *_ in left_out):
+        reasons = ", ".join(_counted(*reason) for reason in left_out if reason[0])
+        print(f"CelebA: {result.report['prepared']} images; left out: {reasons}.", flush=True)
     return result
 
 
@@ -148,27 +149,23 @@ def _from_folder(data_dir: str | os.PathLike) -> tuple[str, Callable[[], Collect
         missing = [name for name in listed if name not in files.sizes]
         unpaired = len(attributes.keys() ^ partition.keys())
         pictures = (Picture(name, files.image_folder / name, attributes[name], partition[name]) for name in present)
-        return pictures, len(present), _report(len(listed), missing, unpaired)
+        names = {"missing": len(missing), "missing_names": missing[:_NAMED]}
+        return pictures, len(present), {"listed": len(listed), **names, "unpaired": unpaired}
 
     return fingerprint, collect
 
 
 def _from_tfds() -> tuple[str, Callable[[], Collection]]:
     """The same from tensorflow-datasets, which knows no names: an image is called by its file and place in it."""
-    import tensorflow as tf
+    builder = prepared.downloaded(
+        "celeb_a",
+        "CelebA",
+        "Download the aligned images by hand (Google Drive often refuses programs) and pass a folder that holds "
+        "list_attr_celeba.txt, list_eval_partition.txt and img_align_celeba/ as the data dir.",
+        user="The dataset celeba without a data dir",
+    )
+    import tensorflow_datasets as tfds
 
-    with extra("data", "The dataset celeba without a data dir"):
-        import tensorflow_datasets as tfds
-
-    builder = tfds.builder("celeb_a")
-    try:
-        builder.download_and_prepare()
-    except Exception as error:
-        raise OSError(
-            f"tensorflow-datasets could not prepare CelebA ({type(error).__name__}: {error}). Download the aligned "
-            "images by hand (Google Drive often refuses programs) and pass a folder that holds list_attr_celeba.txt, "
-            "list_eval_partition.txt and img_align_celeba/ as the data dir."
-        ) from error
     records = {path.name: path.stat().st_size for path in pathlib.Path(builder.data_dir).iterdir()}
     splits = ("train", "validation", "test")
     size = sum(builder.info.splits[name].num_examples for name in splits)
@@ -184,13 +181,7 @@ def _from_tfds() -> tuple[str, Callable[[], Collection]]:
                 yield Picture(name.decode(), source, np.where(attributes, 1, -1).astype(np.int8), partition)
 
     fingerprint = _fingerprint(builder.info.full_name.encode(), b"", records)
-    return fingerprint, lambda: (pictures(), size, _report(size))
-
-
-def _report(listed: int, missing: Sequence[str] = (), unpaired: int = 0) -> dict[str, Any]:
-    """The report's entries about the lists."""
-    names = list(missing[:_NAMED])
-    return {"listed": listed, "missing": len(missing), "missing_names": names, "unpaired": unpaired}
+    return fingerprint, lambda: (pictures(), size, {"listed": size, "missing": 0, "missing_names": [], "unpaired": 0})
 
 
 def _fingerprint(first: bytes, second: bytes, sizes: dict[str, int]) -> str:
@@ -210,16 +201,6 @@ def _load(folder: pathlib.Path, image_size: int) -> CelebA:
     if (pixels.shape, attributes.shape, partition.shape) != expected:
         raise ValueError(f"The prepared copy in {folder} is damaged.")
     return CelebA(pixels, attributes, partition, report)
-
-
-def _left_out(report: dict[str, Any]) -> Iterator[tuple[int, str, list[str]]]:
-    """The number of images that are left out, the reason, and the names of the first of them."""
-    missing, broken = report["missing"], report["broken"]
-    yield missing, "missing", report["missing_names"]
-    yield len(broken), "broken", broken
-    yield report["unpaired"], "in one list only", []
-    if report["faces_found"] is not None:
-        yield report["listed"] - missing - len(broken) - report["faces_found"], "without a face", []
 
 
 def _counted(count: int, what: str, names: list[str]) -> str:

@@ -46,9 +46,7 @@ class Files:
         lists = {name: next((path for path in paths if path.is_file()), None) for name, paths in candidates.items()}
         images, sizes = _first_images(folder)
         missing = [name for name, path in lists.items() if path is None]
-        if not sizes:
-            missing.append("img_align_celeba/*.jpg")
-        if missing:
+        if missing := missing + ([] if sizes else ["img_align_celeba/*.jpg"]):
             zips = sorted(str(path.relative_to(folder)) for path in folder.glob("**/img_align_celeba.zip"))
             raise FileNotFoundError(
                 f"The CelebA folder {folder} lacks {', '.join(missing)}. Expected {ATTRIBUTE_LIST}, {PARTITION_LIST}, "
@@ -64,7 +62,7 @@ def read_attributes(path: pathlib.Path) -> dict[str, np.ndarray]:
     Of the authors' list the first line is the number of rows, and the second names the columns; Kaggle's, a `.csv`, has
     the second alone. A `ValueError` names the line that is wrong.
     """
-    lines, count = _lines(path), None
+    lines, count = _lines(path), []
     if path.suffix != ".csv":
         _, count = next(lines, (1, []))
         if len(count) != 1 or not count[0].isdecimal():
@@ -85,13 +83,12 @@ def read_attributes(path: pathlib.Path) -> dict[str, np.ndarray]:
                 f"{path}, line {number}: expected the image's name and {len(ATTRIBUTES)} values; "
                 f"got {len(fields)} columns: {_shown(fields)}."
             )
-        wrong = [(name, value) for name, value in zip(header, fields[1:], strict=True) if value not in ("-1", "1")]
-        if wrong:
-            name, value = wrong[0]
-            raise ValueError(f"{path}, line {number}: expected -1 or 1 for {name}; got {value!r}.")
+        for name, value in zip(header, fields[1:], strict=True):
+            if value not in ("-1", "1"):
+                raise ValueError(f"{path}, line {number}: expected -1 or 1 for {name}; got {value!r}.")
         _check_name(path, number, fields[0], rows)
         rows[fields[0]] = np.array([1 if fields[column] == "1" else -1 for column in order], np.int8)
-    if count is not None and len(rows) != int(count[0]):
+    if count and len(rows) != int(count[0]):
         raise ValueError(
             f"{path}: line 1 says {count[0]} rows, but there are {len(rows)}. Fetch the list again, or correct line 1."
         )

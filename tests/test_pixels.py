@@ -11,7 +11,7 @@ from portrait_model import SIZE, attributes_of, edited, portrait_model
 
 import tf_jmvae as tj
 from tf_jmvae import cli, data, editing, images
-from tf_jmvae.images import tensors
+from tf_jmvae.images import preprocessing_in_graph as tensors
 from tf_jmvae.specs import ModalitySpec, Preprocessing
 
 SIZES = [(218, 178), (37, 91), (64, 64), (9, 7), (5, 3), (1, 1), (130, 65)]  # height, width

@@ -23,7 +23,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tf_jmvae import evaluation
-from tf_jmvae.images import tensors as image_tensors
+from tf_jmvae.images import preprocessing_in_graph as image_tensors
 from tf_jmvae.serving import card, hub, inspection, signatures
 
 HERE = pathlib.Path(__file__).parent

@@ -18,7 +18,7 @@ from tensorflow.core.protobuf import config_pb2, saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
 from tf_jmvae.distributions import diagonal_gaussian
-from tf_jmvae.images import tensors as images
+from tf_jmvae.images import preprocessing_in_graph as images
 from tf_jmvae.specs import ModelSpec
 
 HERE = pathlib.Path(__file__).parent

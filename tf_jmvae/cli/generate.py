@@ -135,7 +135,7 @@ def _generated(
 
 def _write_images(output: Path, found: Mapping[str, np.ndarray], model: "InferenceModel") -> dict[Path, str]:
     """One PNG for each modality of images; of several, each with its modality's name."""
-    from tf_jmvae.images.pictures import as_picture
+    from tf_jmvae.images.preprocessing import as_picture
 
     images = {name: values for name, values in found.items() if model.modalities[name].is_image}
     written = {}
@@ -151,7 +151,7 @@ def _write_images(output: Path, found: Mapping[str, np.ndarray], model: "Inferen
 
 def sheet(images: np.ndarray) -> np.ndarray:
     """uint8 `[rows, columns, H, W, C]` to one image, `[.., .., C]`, with gaps; small images are enlarged."""
-    from tf_jmvae.images.pictures import grid
+    from tf_jmvae.images.preprocessing import grid
 
     return grid(images, factor=max(_SHOWN // max(images.shape[2:4]), 1), gap=2)
 

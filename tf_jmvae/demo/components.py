@@ -14,7 +14,7 @@ from tf_jmvae import editing
 from tf_jmvae.demo.drawings import PictureError
 from tf_jmvae.demo.interface import DemoModel
 from tf_jmvae.demo.theme import static
-from tf_jmvae.images.pictures import as_picture
+from tf_jmvae.images.preprocessing import as_picture
 
 __all__ = [
     "PICTURES",

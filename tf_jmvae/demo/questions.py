@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from tf_jmvae.demo.interface import DemoModel
-from tf_jmvae.images.pictures import as_picture
+from tf_jmvae.images.preprocessing import as_picture
 from tf_jmvae.specs import ModalitySpec
 
 __all__ = [

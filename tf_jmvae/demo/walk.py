@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw
 
 from tf_jmvae.demo import components, questions
 from tf_jmvae.demo.interface import DemoModel
-from tf_jmvae.images.pictures import as_picture, grid
+from tf_jmvae.images.preprocessing import as_picture, grid
 
 __all__ = ["Plane", "build", "can"]
 

@@ -1,5 +1,5 @@
 """Reading of picture files, and the one way from pictures to a modality's images."""
 
-from tf_jmvae.images.pictures import MAX_PIXELS, open_rgb, prepared
+from tf_jmvae.images.preprocessing import MAX_PIXELS, open_rgb, prepared
 
 __all__ = ["MAX_PIXELS", "open_rgb", "prepared"]

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tf_jmvae._utils import checks
 from tf_jmvae.data.statistics import Statistics
-from tf_jmvae.images.tensors import to_pixels
+from tf_jmvae.images.preprocessing_in_graph import to_pixels
 from tf_jmvae.models.terms import Batch
 
 __all__ = ["Standardization", "StandardizedModalities"]

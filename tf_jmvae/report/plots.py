@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from tf_jmvae._utils.files import replace_atomically
 from tf_jmvae.data import Source
-from tf_jmvae.images.pictures import grid
+from tf_jmvae.images.preprocessing import grid
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.report import galleries
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import tensorflow as tf
 
 from tf_jmvae._utils import checks
-from tf_jmvae.images import tensors as images
+from tf_jmvae.images import preprocessing_in_graph as images
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.models.directions import subsets
 from tf_jmvae.models.iterated_sampling import iteration_of

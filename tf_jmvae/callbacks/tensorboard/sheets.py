@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tf_jmvae.images.pictures import grid
+from tf_jmvae.images.preprocessing import grid
 
 __all__ = ["sheet", "sprite"]
 

@@ -32,7 +32,6 @@ _COLUMN_TITLES = {
     "x-given-xw": "log p(x \\| w, x)",
     "w-given-xw": "log p(w \\| w, x)",
 }
-
 COLORS = ("#c0392b", "#1f5f99", "#1a7f5a")
 
 

@@ -178,8 +178,7 @@ def _field(number: int, content: bytes) -> bytes:
 def _publish(temporary: Path, folder: Path, version: int | None) -> Path:
     """Renames the finished folder to its version; two exports at once get two versions."""
     while True:
-        there = [card.version_of(path.name) or 0 for path in folder.iterdir()]
-        target = folder / str(1 + max(there, default=0) if version is None else version)
+        target = folder / str(_next_version(folder) if version is None else version)
         try:
             temporary.rename(target)
             flush_folder(folder)
@@ -189,3 +188,7 @@ def _publish(temporary: Path, folder: Path, version: int | None) -> Path:
                 raise
         if version is not None:
             raise FileExistsError(f"{target} was written by another process; choose another version.")
+
+
+def _next_version(folder: Path) -> int:
+    return 1 + max((card.version_of(path.name) or 0 for path in folder.iterdir()), default=0)

@@ -11,9 +11,7 @@ References:
 from collections.abc import Sequence
 
 import tensorflow as tf
-import tensorflow_probability as tfp
-
-tfd = tfp.distributions
+from tensorflow_probability import distributions as tfd
 
 __all__ = ["conditional_product", "diagonal_gaussian", "kl_divergence", "standard_gaussian"]
 

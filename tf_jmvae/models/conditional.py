@@ -20,21 +20,18 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tf_jmvae._utils import checks
 from tf_jmvae._utils.checks import listed
 from tf_jmvae.distributions import diagonal_gaussian, kl_divergence
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import ConditionalDecoder, Encoder
+from tf_jmvae.models.directions import checked_modalities
 from tf_jmvae.models.iterated_sampling import iteration_of
-from tf_jmvae.models.joint_encoder import JointEncoderVAE
-from tf_jmvae.models.naming import checked_modalities
-from tf_jmvae.models.terms import Term, log_likelihoods
+from tf_jmvae.models.jmvae import JointEncoderVAE
+from tf_jmvae.models.objective import Term, log_likelihoods
 from tf_jmvae.random import sampling
 from tf_jmvae.registry import MODELS
-
-tfd = tfp.distributions
 
 __all__ = ["CMMA", "CVAE"]
 
@@ -51,9 +48,19 @@ class _OneWayVAE(JointEncoderVAE):
         conditions: str | Iterable[str] | None = None,
         **kwargs: Any,
     ):
-        conditions = _checked_conditions(
-            type(self).__name__, checked_modalities(type(self), modalities), target, conditions
-        )
+        kind, modalities = type(self).__name__, checked_modalities(type(self), modalities)
+        targets = _names(kind, "target", target)
+        if conditions is None:
+            conditions = [name for name in modalities if name not in targets]
+        conditions = _names(kind, "conditions", conditions)
+        unknown = [name for name in (*targets, *conditions) if name not in modalities]
+        if unknown:
+            raise ValueError(f"{kind}: unknown modality {listed(unknown)}; the modalities are {listed(modalities)}.")
+        if not targets or not conditions or sorted(targets + conditions) != sorted(modalities):
+            raise ValueError(
+                f"{kind} goes from some modalities to all others: target and conditions must each name at least one, "
+                f"and every modality of {listed(modalities)} once; got target={targets}, conditions={conditions}."
+            )
         super().__init__(modalities, latent_dim, conditions=conditions, **kwargs)
 
     def get_config(self):
@@ -81,8 +88,6 @@ class CVAE(_OneWayVAE):
 
     Examples:
       >>> model = CVAE({"x": Modality((28, 28, 1), "bernoulli"), "w": Modality((10,), "categorical")}, 64, target="x")
-      >>> model.compile("adam")
-      >>> model.fit(train, epochs=10)
       >>> model.generate({"w": labels}, seed=1)["x"]
     """
 
@@ -134,11 +139,8 @@ class CVAE(_OneWayVAE):
 class CMMA(_OneWayVAE):
     """Conditional multimodal autoencoder [3]: z ~ p(z | w), a network, and p(x | z).
 
-    The bound's only KL divergence is the one to p(z | w). Arguments are those of `CVAE`; `trunk` is a prototype for
-    the network of p(z | w) too.
-
-    Raises:
-      ValueError: if `target` and `conditions` do not divide the modalities between them.
+    The bound's only KL divergence is the one to p(z | w). Arguments and errors are those of `CVAE`; `trunk` is a
+    prototype for the network of p(z | w) too.
     """
 
     def _make_encoder(self, trunk):
@@ -183,24 +185,6 @@ class CMMA(_OneWayVAE):
 
     def iterates(self, observed, iterated_sampling=None):
         return False
-
-
-def _checked_conditions(
-    model: str, modalities: Mapping[str, Modality], target: str | Iterable[str], conditions: str | Iterable[str] | None
-) -> list[str]:
-    targets = _names(model, "target", target)
-    if conditions is None:
-        conditions = [name for name in modalities if name not in targets]
-    conditions = _names(model, "conditions", conditions)
-    unknown = [name for name in (*targets, *conditions) if name not in modalities]
-    if unknown:
-        raise ValueError(f"{model}: unknown modality {listed(unknown)}; the modalities are {listed(modalities)}.")
-    if not targets or not conditions or sorted(targets + conditions) != sorted(modalities):
-        raise ValueError(
-            f"{model} goes from some modalities to all others: target and conditions must each name at least one, and "
-            f"every modality of {listed(modalities)} once; got target={targets}, conditions={conditions}."
-        )
-    return conditions
 
 
 def _names(model: str, argument: str, value: Any) -> list[str]:

@@ -20,20 +20,18 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tf_jmvae import heads, networks
 from tf_jmvae._utils import checks
 from tf_jmvae.distributions import diagonal_gaussian, kl_divergence, standard_gaussian
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Decoder, Towers
-from tf_jmvae.models.joint_encoder import JointEncoderVAE
-from tf_jmvae.models.terms import Batch, Term, log_likelihoods
+from tf_jmvae.models.jmvae import JointEncoderVAE
+from tf_jmvae.models.objective import Batch, Term, log_likelihoods
 from tf_jmvae.networks import prototypes
 from tf_jmvae.random import sampling, seeds
 from tf_jmvae.registry import MODELS
-
-tfd = tfp.distributions
 
 __all__ = ["HierarchicalJMVAE"]
 
@@ -157,8 +155,7 @@ class HierarchicalJMVAE(JointEncoderVAE):
         """`[q(z_1 | x, w), .., q(z_L | x, w)]`."""
         features = [self.towers(batch, training=training, known=known)]
         for network in self.layer_networks:
-            read = prototypes.read("layer_encoder", network, features[-1], training=training)
-            features.append(prototypes.flatten(read))
+            features.append(prototypes.read("layer_encoder", network, features[-1], training=training, flat=True))
         return [head(h) for head, h in zip(self.layer_heads, features, strict=True)]
 
     def latent_noise(self, posterior, seed, num_samples=None):

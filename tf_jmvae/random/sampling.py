@@ -3,17 +3,12 @@
 from collections.abc import Callable
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tf_jmvae.distribute import replicas
-from tf_jmvae.random import row_noise, seeds
-
-tfd = tfp.distributions
+from tf_jmvae.random import seeds
 
 __all__ = ["draw", "standard_normal"]
-
-# From a distribution, noise `[B, S, ...]`, and a function that gives a parameter's axes those of the noise, to samples.
-_Transform = Callable[[tfd.Distribution, tf.Tensor, Callable[[tf.Tensor], tf.Tensor]], tf.Tensor]
 
 # Beyond, a rounded normal distribution's function is within 6.7e-4 of a Poisson one's, 0.067 / sqrt(rate).
 _LARGE_RATE = 1e4
@@ -139,10 +134,12 @@ def _one_row_after_another(distribution: tfd.Distribution, seed: tf.Tensor, num_
     return tf.map_fn(row, tf.range(tf.shape(seed)[0]), fn_output_signature=tf.TensorSpec(shape, distribution.dtype))
 
 
-_BY_KIND: dict[type[tfd.Distribution], tuple[Callable, _Transform]] = {
-    tfd.Normal: (row_noise.normal, _normal),
-    tfd.Bernoulli: (row_noise.uniform, _bernoulli),
-    tfd.OneHotCategorical: (row_noise.uniform, _categorical),
-    tfd.Laplace: (row_noise.uniform, _laplace),
-    tfd.Poisson: (row_noise.uniform, _poisson),
+# The noise of a row, and what makes samples of a distribution, its noise `[B, S, ...]`, and a function that gives a
+# parameter's axes those of the noise.
+_BY_KIND: dict[type[tfd.Distribution], tuple[Callable, Callable]] = {
+    tfd.Normal: (seeds.normal, _normal),
+    tfd.Bernoulli: (seeds.uniform, _bernoulli),
+    tfd.OneHotCategorical: (seeds.uniform, _categorical),
+    tfd.Laplace: (seeds.uniform, _laplace),
+    tfd.Poisson: (seeds.uniform, _poisson),
 }

@@ -177,7 +177,11 @@ class Head(keras.layers.Layer):
         return np.ones(values.shape, bool)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "projection": self._projection.serialize(), "event_shape": self.event_shape}
+        return {
+            **super().get_config(),
+            "projection": prototypes.serialize(self._projection.layer),
+            "event_shape": self.event_shape,
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Head":

@@ -98,14 +98,7 @@ class JMVAEKLGAN(JMVAEKL):
         self._discriminator = prototypes.Template(network)
         self.discriminator = Discriminator(network, self.modalities[image].event_shape)
 
-    def compile(
-        self,
-        optimizer: Any = "adam",
-        *,
-        decoder_optimizer: Any = None,
-        discriminator_optimizer: Any = None,
-        **kwargs: Any,
-    ) -> None:
+    def compile(self, optimizer="adam", *, decoder_optimizer=None, discriminator_optimizer=None, **kwargs) -> None:
         """Compiles as Keras does, with an optimizer each for encoder, generator and discriminator.
 
         Loss scaling and averages of the weights (`use_ema`) work for each as Keras has them for one. Where a
@@ -184,7 +177,7 @@ class JMVAEKLGAN(JMVAEKL):
         return {
             **super().get_config(),
             "image": self.image,
-            "discriminator": self._discriminator.serialize(),
+            "discriminator": prototypes.serialize(self._discriminator.layer),
             "likelihood_weight": self.likelihood_weight,
             "adversarial_weight": self.adversarial_weight,
             "reconstruction": self.reconstruction,

@@ -33,10 +33,7 @@ class Component(keras.layers.Layer):
 
 
 class Towers(Component):
-    """A tower per modality, concatenated, then an optional trunk: `(I, J)-K` in the paper's notation.
-
-    `{m: [B, *event_shape]}` to `[B, F]`.
-    """
+    """A tower per modality, concatenated, then an optional trunk: `(I, J)-K` in the paper's notation, `[B, F]`."""
 
     def __init__(
         self, modalities: Mapping[str, Modality], trunk: keras.layers.Layer | None = None, name: str | None = None
@@ -92,8 +89,7 @@ class Encoder(Component):
 class Decoder(Component):
     """p(m | z), Eq. (2)-(4): a network, `[N, D]` to features, then the head. Reads z with any number of leading axes.
 
-    Network and head are prototypes; the head has its event shape. Raises `ValueError` if what the network, in messages
-    `role`, gives does not fit the head. The layers are called after `of`, such as `head_x` in `decoder_x`.
+    Network, in messages `role`, and head, with its event shape, are prototypes. The layers are called after `of`.
     """
 
     def __init__(
@@ -155,8 +151,7 @@ _UNSAID = ("decoder", "head", "network", "towers")
 def places(owner: keras.layers.Layer, place: str = "", name: str = "") -> Iterator[tuple[str, str, keras.layers.Layer]]:
     """Every layer that a model is made of, down to the networks that it was given, an owner before what it owns.
 
-    Its place says by which attributes and keys it is reached, as in `encoder/towers/towers/x`; its name is the same in
-    short, `encoder/x`.
+    With its place, by which attributes and keys it is reached, as `encoder/towers/towers/x`, and in short, `encoder/x`.
     """
     for attribute, value in vars(owner).items():
         if attribute.startswith("_") and attribute != "_projections":

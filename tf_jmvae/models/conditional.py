@@ -6,7 +6,8 @@
     CMMA:  p(x, z | w) = p(z|w) p(x|z)
            L = - KL(q(z|x,w) || p(z|w)) + E_q[log p(x|z)]
 
-Both bound log p(x | w); neither models w.
+Both bound log p(x | w); neither models w. Their terms are those of Eq. (5) of [1], with what each reads of w in the
+prior or the likelihoods.
 
 References:
   [1] Suzuki and Matsuo, section 2 and appendix A.1: the baselines of Tables 1 and 2.
@@ -23,14 +24,12 @@ import tensorflow as tf
 
 from tf_jmvae._utils import checks
 from tf_jmvae._utils.checks import listed
-from tf_jmvae.distributions import diagonal_gaussian, kl_divergence
+from tf_jmvae.distributions import diagonal_gaussian
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import ConditionalDecoder, Encoder
 from tf_jmvae.models.directions import checked_modalities
 from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.models.jmvae import JointEncoderVAE
-from tf_jmvae.models.objective import Term, log_likelihoods
-from tf_jmvae.random import sampling
 from tf_jmvae.registry import MODELS
 
 __all__ = ["CMMA", "CVAE"]
@@ -91,15 +90,6 @@ class CVAE(_OneWayVAE):
       >>> model.generate({"w": labels}, seed=1)["x"]
     """
 
-    def objective(self, batch, seed, training=False):
-        """Computes the terms of the bound on log p(x | w), `[B]` each, in nats, with one sample of z."""
-        q = self._encode(batch, training)
-        p = self.likelihoods(sampling.draw(q, seed), conditions=batch, training=training)
-        return {
-            "kl_prior": Term(-1.0, kl_divergence(q, self.prior()), to_prior=True),  # - KL(q(z|x,w) || p(z))
-            **log_likelihoods(p, batch),  # + E_q[log p(x|z,w)]
-        }
-
     def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
         """Computes q(z | all modalities); gives p(z) where the conditions alone are observed.
 
@@ -147,16 +137,6 @@ class CMMA(_OneWayVAE):
         super()._make_encoder(trunk)
         conditions = {name: self.modalities[name] for name in self.conditions}
         self.prior_encoder = Encoder(conditions, self.latent_dim, trunk, "prior_encoder")
-
-    def objective(self, batch, seed, training=False):
-        """Computes the terms of the bound on log p(x | w), `[B]` each, in nats, with one sample of z."""
-        q = self._encode(batch, training)
-        p = self.likelihoods(sampling.draw(q, seed), training=training)
-        prior = self.prior(batch, training=training)
-        return {
-            "kl_prior": Term(-1.0, kl_divergence(q, prior), to_prior=True),  # - KL(q(z|x,w) || p(z|w))
-            **log_likelihoods(p, batch),  # + E_q[log p(x|z)]
-        }
 
     def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
         """Computes q(z | all modalities), or p(z | w) where the conditions alone are observed; nothing is iterated."""

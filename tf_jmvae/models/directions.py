@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,8 +72,7 @@ def checked_modalities(model: Any, modalities: Any) -> dict[str, Modality]:
             )
     if len({name.lower() for name in modalities}) < len(modalities):
         raise ValueError(f"Names of modalities must differ in more than their case; got {', '.join(modalities)}.")
-    _check_combinations(list(modalities))
-    _check_editing({name: modality.spec.kind for name, modality in modalities.items()})
+    _check_combinations({name: modality.spec.kind for name, modality in modalities.items()})
     fewest, most = model.modality_counts
     if not fewest <= len(modalities) <= (most or len(modalities)):
         wanted = f"exactly {fewest}" if fewest == most else f"at least {fewest}"
@@ -81,20 +80,14 @@ def checked_modalities(model: Any, modalities: Any) -> dict[str, Modality]:
     return dict(modalities)
 
 
-def _check_combinations(names: list[str]) -> None:
-    """Raises `ValueError` if two subsets or two directions had one name, such as that of a and b, and of a_and_b."""
-    if not any({"and", "from"} & set(name.split("_")) for name in names):
-        return
-    if len(names) > _MOST_COMBINED:
+def _check_combinations(kinds: Mapping[str, str]) -> None:
+    """Raises `ValueError` if two subsets, directions, edits or inputs of one had one name, as a and b, and a_and_b."""
+    ambiguous = any({"and", "from"} & set(name.split("_")) for name in kinds)
+    if ambiguous and len(kinds) > _MOST_COMBINED:
         raise ValueError(f"Names of more than {_MOST_COMBINED} modalities must be without the words 'and' and 'from'.")
-    sizes = range(1, len(names) + 1)
-    subsets = ["_and_".join(subset) for size in sizes for subset in itertools.combinations(names, size)]
-    directions = [f"{target}_from_{subset}" for target in names for subset in subsets]
-    _check_once("Subsets and directions", [*subsets, *directions], names)
-
-
-def _check_editing(kinds: Mapping[str, str]) -> None:
-    """Raises `ValueError` if two inputs of an edit, or two edits, of an image by attributes had one name."""
+    sizes = range(1, len(kinds) + 1) if ambiguous else ()
+    subsets = ["_and_".join(subset) for size in sizes for subset in itertools.combinations(kinds, size)]
+    directions = [f"{target}_from_{subset}" for target in kinds for subset in subsets]
     images, attributes = ([name for name in kinds if kinds[name] == kind] for kind in ("image", "attributes"))
     for image, other in itertools.product(images, attributes):
         if image in (f"{other}_changed", f"{other}_kept"):
@@ -102,12 +95,11 @@ def _check_editing(kinds: Mapping[str, str]) -> None:
                 f"Changes of {other!r} are called {other}_changed and {other}_kept, so an image beside it cannot be "
                 f"called {image!r}. Rename one of them."
             )
-    _check_once("Edits", [f"{image}_by_{other}" for image, other in itertools.product(images, attributes)], kinds)
-
-
-def _check_once(what: str, made: list[str], names: Iterable[str]) -> None:
-    for name, count in Counter(made).items():
-        if count > 1:
-            raise ValueError(
-                f"{what} are named after modalities, and {name!r} could be two of them. Rename one of {listed(names)}."
-            )
+    edits = [f"{image}_by_{other}" for image, other in itertools.product(images, attributes)]
+    for what, made in (("Subsets and directions", [*subsets, *directions]), ("Edits", edits)):
+        for name, count in Counter(made).items():
+            if count > 1:
+                raise ValueError(
+                    f"{what} are named after modalities, and {name!r} could be two of them. "
+                    f"Rename one of {listed(kinds)}."
+                )

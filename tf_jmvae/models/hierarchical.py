@@ -7,8 +7,8 @@
     L = - sum_l E_{q(z_{l+1}|x,w)}[KL(q(z_l|x,w) || p(z_l|z_{l+1}))]
         + E_{q(z_1|x,w)}[log p(x|z_1) + log p(w|z_1)]                           Eq. (9)
 
-where the top layer's KL is to p(z_L) = N(0, I), with no expectation. Here z is the
-concatenation [z_L, .., z_1], in the order of generation, so that Eq. (8) is one diagonal Gaussian.
+where the top layer's KL is to p(z_L) = N(0, I), with no expectation. Here z is the concatenation [z_L, .., z_1], in the
+order of generation, so that Eq. (8) is one diagonal Gaussian.
 
 References:
   [1] Suzuki and Matsuo, section 3.4.
@@ -41,8 +41,8 @@ __all__ = ["HierarchicalJMVAE"]
 class HierarchicalJMVAE(JointEncoderVAE):
     """Hierarchical JMVAE, Eq. (7)-(9) of [1], with any number of layers of latent variables.
 
-    The encoder costs `(K + L - 1) M` parameters (section 3.5 of [1]). Missing modalities
-    are completed by iterated sampling, Eq. (6).
+    The encoder costs `(K + L - 1) M` parameters (section 3.5 of [1]). Missing modalities are completed by iterated
+    sampling, Eq. (6).
 
     Args:
       modalities: dict of `Modality` objects by name, two or more; their order is kept.
@@ -134,8 +134,8 @@ class HierarchicalJMVAE(JointEncoderVAE):
         return {
             **super().get_config(),
             "num_layers": self.num_layers,
-            "layer_encoder": self._layer_encoder.serialize(),
-            "layer_prior": self._layer_prior.serialize(),
+            "layer_encoder": prototypes.serialize(self._layer_encoder.layer),
+            "layer_prior": prototypes.serialize(self._layer_prior.layer),
         }
 
     def _make_encoder(self, trunk):

@@ -25,7 +25,7 @@ from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Encoder
 from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.models.multimodal import MultimodalVAE
-from tf_jmvae.models.objective import Batch, Term, log_likelihoods
+from tf_jmvae.models.objective import Batch, Term, Terms, log_likelihoods
 from tf_jmvae.networks import prototypes
 from tf_jmvae.random import sampling, seeds
 from tf_jmvae.registry import MODELS
@@ -55,7 +55,20 @@ class JointEncoderVAE(MultimodalVAE):
         self.encoder = Encoder(self.modalities, self.latent_dim, trunk, "encoder")
 
     def get_config(self):
-        return {**super().get_config(), "trunk": self._trunk.serialize()}
+        return {**super().get_config(), "trunk": prototypes.serialize(self._trunk.layer)}
+
+    def objective(self, batch, seed, training=False):
+        """Computes the terms of the bound, `[B]` each, in nats, with one sample of z: Eq. (5) of [1] or its own."""
+        q = self._encode(batch, training)
+        p = self.likelihoods(sampling.draw(q, seed), conditions=batch, training=training)
+        return self._terms(batch, q, p, training)
+
+    def _terms(self, batch: Batch, q: tfd.Distribution, p: Mapping[str, tfd.Distribution], training: bool) -> Terms:
+        prior = self.prior(batch, training=training)
+        return {
+            "kl_prior": Term(-1.0, kl_divergence(q, prior), to_prior=True),  # - KL(q(z|x,w) || p(z))
+            **log_likelihoods(p, batch),  # + E_q[log p(x|z)] + E_q[log p(w|z)]
+        }
 
     def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
         """Computes q(z | observed); missing modalities are completed by `num_steps - 1` steps of Eq. (6)."""
@@ -133,15 +146,6 @@ class JMVAE(JointEncoderVAE):
       >>> model.fit(train, epochs=10)
       >>> model.generate({"x": images}, num_steps=100, seed=1)["w"]
     """
-
-    def objective(self, batch, seed, training=False):
-        """Computes the terms of Eq. (5) of [1], `[B]` each, in nats, with one sample of z."""
-        q = self._encode(batch, training)
-        p = self.likelihoods(sampling.draw(q, seed), training=training)
-        return {
-            "kl_prior": Term(-1.0, kl_divergence(q, self.prior()), to_prior=True),  # - KL(q(z|x,w) || p(z))
-            **log_likelihoods(p, batch),  # + E_q[log p(x|z)] + E_q[log p(w|z)]
-        }
 
 
 @MODELS.register("vae")

@@ -2,8 +2,8 @@
 
     L_kl = L_JM - alpha * sum_S KL(q(z|x,w) || q(z|S))                          Eq. (10)
 
-As printed, Eq. (10) loses the bracket around the sum and has alpha = 1; arXiv 1611.01891
-has alpha, and reports 0.01, 0.1 and 1.
+As printed, Eq. (10) loses the bracket around the sum and has alpha = 1; arXiv 1611.01891 has alpha, and reports 0.01,
+0.1 and 1.
 
 References:
   [1] Suzuki and Matsuo, section 3.5.
@@ -14,15 +14,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
-from tensorflow_probability import distributions as tfd
 
 from tf_jmvae._utils import checks
 from tf_jmvae.distributions import conditional_product, kl_divergence
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Encoder
 from tf_jmvae.models.jmvae import JMVAE
-from tf_jmvae.models.objective import Batch, Term, log_likelihoods
-from tf_jmvae.random import sampling
+from tf_jmvae.models.objective import Term
 from tf_jmvae.registry import MODELS
 
 __all__ = ["JMVAEKL"]
@@ -70,18 +68,11 @@ class JMVAEKL(JMVAE):
                 own, subset = {name: self.modalities[name] for name in names}, _join(names)
                 self.subset_encoders[subset] = Encoder(own, self.latent_dim, trunk, f"subset_encoder_{subset}")
 
-    def objective(self, batch, seed, training=False):
-        """Computes the terms of Eq. (10) of [1], `[B]` each, in nats, with one sample of z."""
-        q = self._encode(batch, training)
-        return self._terms(batch, q, self.likelihoods(sampling.draw(q, seed), training=training), training)
-
-    def _terms(
-        self, batch: Batch, q: tfd.Distribution, p: Mapping[str, tfd.Distribution], training: bool
-    ) -> dict[str, Term]:
+    def _terms(self, batch, q, p, training):
+        """The terms of Eq. (10) of [1]."""
         subsets = {name: encoder(batch, training=training) for name, encoder in self.subset_encoders.items()}
         return {
-            "kl_prior": Term(-1.0, kl_divergence(q, self.prior()), to_prior=True),  # - KL(q(z|x,w) || p(z))
-            **log_likelihoods(p, batch),  # + E_q[log p(x|z)] + E_q[log p(w|z)]
+            **super()._terms(batch, q, p, training),  # L_JM
             **{  # - alpha sum_S KL(q(z|x,w) || q(z|S))
                 f"kl_{name}": Term(-self.alpha, kl_divergence(q, q_s), in_elbo=False) for name, q_s in subsets.items()
             },

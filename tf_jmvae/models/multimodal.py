@@ -239,12 +239,6 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
         return {name: layer for _, name, layer in places(self) if is_network(layer)}
 
     def _state(self, name: str, value: Any, dtype: str) -> keras.Variable:
-        return self.add_weight(
-            name=name,
-            shape=np.shape(value),
-            dtype=dtype,
-            trainable=False,
-            autocast=False,
-            aggregation="only_first_replica",
-            initializer=lambda shape, dtype: tf.cast(value, dtype),
-        )
+        options = {"trainable": False, "autocast": False, "aggregation": "only_first_replica"}
+        options["initializer"] = lambda shape, dtype: tf.cast(value, dtype)
+        return self.add_weight(name=name, shape=np.shape(value), dtype=dtype, **options)

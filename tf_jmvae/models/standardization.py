@@ -85,11 +85,8 @@ class StandardizedModalities:
           ValueError: if the data are no arrays and never end, or an image's values are not of the range that its
             preprocessing says.
         """
-        names = [
-            name
-            for name, layer in self.standardizations.items()
-            if self.modalities[name].standardized is True and not layer.is_set()
-        ]
+        unset = [name for name, layer in self.standardizations.items() if not layer.is_set()]
+        names = [name for name in unset if self.modalities[name].standardized is True]
         if not names:
             return
         if isinstance(data, Mapping):

@@ -44,15 +44,7 @@ class ValidatedFit:
             finally:
                 self.kl_weight.assign(1.0)
 
-    def evaluate(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        verbose: str | int = "auto",
-        sample_weight: Any = None,
-        **options: Any,
-    ) -> Any:
+    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **options) -> Any:
         with self._reasons() as reasons:
             if not options.get("_use_cached_eval_dataset"):  # of `fit`, which has seen to its validation data
                 x, y, sample_weight = self._watched((x, y, sample_weight), reasons)
@@ -85,9 +77,8 @@ class ValidatedFit:
         adapter.get_tf_dataset = lambda: self._checked(unchecked(), reasons, complete, warns)
         return adapter, None, None
 
-    def _arrays(
-        self, x: Any, y: Any = None, sample_weight: Any = None, *, complete: bool = True, warns: bool = False
-    ) -> tuple[dict[str, Any], np.ndarray | None, np.ndarray | None]:
+    def _arrays(self, x, y=None, sample_weight=None, *, complete=True, warns=False) -> tuple[dict[str, Any], Any, Any]:
+        """What Keras gets of arrays: all of them checked, with targets of no columns beside weights."""
         checks.check_no_targets(y)
         if x is None:
             raise ValueError(
@@ -101,7 +92,7 @@ class ValidatedFit:
             checks.warn_of_scale(name, self.modalities[name], np.asarray(array[:: -(-size // 1000)]))
         if sample_weight is None:
             return arrays, None, None
-        # Targets of no columns: where y is None, Keras drops the weights without a word.
+        # Where y is None, Keras drops the weights without a word.
         return arrays, np.zeros((size, 0), np.float32), checks.sample_weights(sample_weight, size)
 
     def _checked(

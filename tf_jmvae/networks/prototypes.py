@@ -50,17 +50,14 @@ def clone(
 
 def serialize(network: Any) -> Any:
     """The config of a layer or model, without how it was compiled; what is no Keras object stays as it is."""
-    return _mapped(
-        keras.saving.serialize_keras_object(network),
-        lambda config: {key: value for key, value in config.items() if key not in _MARKS},
-    )
+    # By the first Keras, while it loads a model, makes two copies one layer; the second is of another training.
+    marks = ("shared_object_id", "compile_config")
+    config = keras.saving.serialize_keras_object(network)
+    return _mapped(config, lambda entries: {key: value for key, value in entries.items() if key not in marks})
 
 
 def remade(role: str, config: dict[str, Any], like: keras.layers.Layer | None = None) -> Any:
-    """What Keras makes of the config of `serialize`, with the weights of the layer `like`.
-
-    Raises `ValueError`, in which `role` names it, if Keras cannot make it, as when it loads a model.
-    """
+    """What Keras makes of the config of `serialize`, with the weights of `like`; raises `ValueError` if it cannot."""
     try:
         made = keras.saving.deserialize_keras_object(config)
         if like is not None:
@@ -89,10 +86,8 @@ def default_policy(policy: keras.DTypePolicy) -> Iterator[None]:
 
 
 def make_weights(layer: keras.layers.Layer, *examples: Any) -> Any:
-    """Makes the weights of everything that a layer calls, by a pass over example arguments; gives the outputs.
-
-    Keras would run the pass in a graph of its own, and what layers then make in `build` besides weights is lost.
-    """
+    """Makes the weights of everything that a layer calls, by a pass over example arguments; gives the outputs."""
+    # Keras would run the pass in a graph of its own, and what layers then make in `build` besides weights is lost.
     with keras.name_scope(layer.name):
         outputs = layer.call(*examples)
     layer.built = True
@@ -102,24 +97,20 @@ def make_weights(layer: keras.layers.Layer, *examples: Any) -> Any:
 def _copy_state(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
     """Weights and statistics of a layer and of those in it."""
     inner = functools.partial(flatten_layers, recursive=False, include_self=False)
+
+    def build() -> None:
+        if source.built and not target.built:
+            target.build_from_config(source.get_build_config())
+
     if len(inner(source)) != len(inner(target)):
-        _build_like(source, target)  # which makes the layers in it
+        build()  # which makes the layers in it
     for one, other in zip(inner(source), inner(target), strict=True):
         _copy_state(one, other)
-    _build_like(source, target)
+    build()
     if source.built:
         store: dict[str, Any] = {}
         source.save_own_variables(store)
         target.load_own_variables({key: np.asarray(value) for key, value in store.items()})
-
-
-def _build_like(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
-    if source.built and not target.built:
-        target.build_from_config(source.get_build_config())
-
-
-# By the first Keras, while it loads a model, makes two copies one layer; the second is of another training.
-_MARKS = ("shared_object_id", "compile_config")
 
 
 def _mapped(config: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
@@ -136,10 +127,6 @@ class Template:
 
     def __init__(self, layer: Any):
         self.layer = layer
-
-    def serialize(self) -> Any:
-        """The layer as a Keras config."""
-        return serialize(self.layer)
 
 
 # The shape of what each network gave at first, without the batch's axis.

@@ -38,10 +38,7 @@ def draw(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: int | Non
 
 
 def standard_normal(like: tfd.Distribution, seed: tf.Tensor, num_samples: int | None = None) -> tf.Tensor:
-    """Samples the standard normal noise from which `draw` makes samples of a normal distribution, of their shape.
-
-    Of the distribution `like`, with batch shape `[B, ...]`, only the shape counts.
-    """
+    """Samples the noise from which `draw` makes samples of a normal distribution; only the shape of `like` counts."""
     return draw(_standard(like, like.batch_shape_tensor()), seed, num_samples)
 
 
@@ -80,7 +77,12 @@ def _draw_by_row(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: i
             samples = tf.cast(transform(base, numbers, parameter), base.dtype)
             static = base.batch_shape.concatenate(base.event_shape)
             return tf.ensure_shape(samples, (static[0], num_samples, *static[1:]))
-    return _one_row_after_another(distribution, seed, num_samples)
+
+    def row(index):
+        return distribution[index : index + 1].sample(num_samples, seed=seed[index])[:, 0]
+
+    shape = (num_samples, *distribution.batch_shape[1:], *distribution.event_shape)
+    return tf.map_fn(row, tf.range(tf.shape(seed)[0]), fn_output_signature=tf.TensorSpec(shape, distribution.dtype))
 
 
 def _normal(distribution, noise, parameter):
@@ -124,14 +126,6 @@ def _poisson(distribution, noise, parameter):
     centred = tf.math.ndtri(tf.clip_by_value(noise, 1e-7, 1.0 - 1e-7))
     normal = tf.round(tf.maximum(rate + tf.sqrt(rate) * centred, 0.0))
     return tf.where(rate < _LARGE_RATE, count, normal)
-
-
-def _one_row_after_another(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: int) -> tf.Tensor:
-    def row(index):
-        return distribution[index : index + 1].sample(num_samples, seed=seed[index])[:, 0]
-
-    shape = (num_samples, *distribution.batch_shape[1:], *distribution.event_shape)
-    return tf.map_fn(row, tf.range(tf.shape(seed)[0]), fn_output_signature=tf.TensorSpec(shape, distribution.dtype))
 
 
 # The noise of a row, and what makes samples of a distribution, its noise `[B, S, ...]`, and a function that gives a

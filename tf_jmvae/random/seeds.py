@@ -31,11 +31,7 @@ def to_tensor(seed: Any) -> tf.Tensor:
     """Makes a seed for stateless sampling, int32 `[2]`, or one for each row of a batch, `[B, 2]`.
 
     From an integer from 0 to 2^62 - 1; a tensor, array or list `[2]` or `[B, 2]`; or None for one that differs every
-    time.
-
-    Raises:
-      ValueError: if an integer is out of range, or None comes while TensorFlow traces a function.
-      TypeError: if it is anything else, or of another shape.
+    time, which raises `ValueError` while TensorFlow traces a function. Raises `TypeError` for anything else.
     """
     if seed is None:
         if not tf.executing_eagerly():

@@ -1,7 +1,7 @@
 """Diagonal Gaussians over z: construction, exact KL, product of experts.
 
-Every latent distribution of the package is built by `diagonal_gaussian`, so the
-KL divergence has one home and is exact wherever it is used.
+Every latent distribution of the package is built by `diagonal_gaussian`, so the KL divergence is exact wherever it is
+used.
 
 References:
   [1] Suzuki and Matsuo, Eq. (2), (5), (9), (10): the Gaussians and their KL terms.
@@ -11,9 +11,7 @@ References:
 from collections.abc import Sequence
 
 import tensorflow as tf
-import tensorflow_probability as tfp
-
-tfd = tfp.distributions
+from tensorflow_probability import distributions as tfd
 
 __all__ = ["conditional_product", "diagonal_gaussian", "kl_divergence", "standard_gaussian"]
 
@@ -74,10 +72,9 @@ def conditional_product(experts: Sequence[tfd.Distribution]) -> tfd.Distribution
 
       p(z|S)  \propto  p(z)^(1 - |S|)  prod_{m in S} p(z|m),
 
-    with p(z) = N(0, I): the precisions add and the prior's is taken out
-    |S| - 1 times. A plain product of experts would count the prior |S| times.
-    Learned experts need not be posteriors of one model, so the precision
-    is kept at 1, the prior's, or more.
+    with p(z) = N(0, I): the precisions add and the prior's is taken out |S| - 1 times. A plain product of experts would
+    count the prior |S| times. Learned experts need not be posteriors of one model, so the precision is kept at 1, the
+    prior's, or more.
 
     Args:
       experts: sequence of diagonal Gaussians of one shape, `[..., D]`.

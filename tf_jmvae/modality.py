@@ -56,7 +56,14 @@ class Modality:
         entry_names: Sequence[str] = (),
         preprocessing: Preprocessing | None = None,
     ):
-        self.event_shape = _checked_shape(event_shape)
+        try:
+            self.event_shape = tuple(checks.positive_integer("event_shape", size) for size in event_shape)
+        except (TypeError, ValueError):
+            self.event_shape = ()
+        if not self.event_shape:
+            raise ValueError(
+                f"event_shape must be a non-empty tuple of positive sizes, such as (28, 28, 1); got {event_shape!r}."
+            )
         self.encoder = networks.mlp() if encoder is None else prototypes.checked("encoder", encoder)
         self.decoder = networks.mlp() if decoder is None else prototypes.checked("decoder", decoder)
         self.weight = checks.non_negative_number("weight", weight)
@@ -64,7 +71,13 @@ class Modality:
         self.standardized = standardized
         white = 255.0 if standardized else 1.0
         self.preprocessing = Preprocessing(range=(0.0, white)) if preprocessing is None else preprocessing
-        self.entry_names = _checked_entry_names(entry_names, self.event_shape)
+        self.entry_names, size = tuple(entry_names), self.event_shape[-1]
+        if not all(isinstance(name, str) for name in self.entry_names):
+            raise ValueError(f"entry_names must be texts; got {list(self.entry_names)}.")
+        if self.entry_names and not len(self.entry_names) == len(set(self.entry_names)) == size:
+            raise ValueError(
+                f"entry_names must name each of the {size} entries of the last axis once; got {list(self.entry_names)}."
+            )
         self._likelihood = heads.get(likelihood)
         self.head = self._likelihood.with_event_shape(self.event_shape)
         self.likelihood = self.head.likelihood or type(self.head).__name__
@@ -109,25 +122,3 @@ class Modality:
 
     def __repr__(self) -> str:
         return f"Modality({self.event_shape}, {self.likelihood!r})"
-
-
-def _checked_shape(event_shape: Any) -> tuple[int, ...]:
-    try:
-        if len(event_shape) > 0:
-            return tuple(checks.positive_integer("event_shape", size) for size in event_shape)
-    except (TypeError, ValueError):
-        pass
-    raise ValueError(
-        f"event_shape must be a non-empty tuple of positive sizes, such as (28, 28, 1); got {event_shape!r}."
-    )
-
-
-def _checked_entry_names(names: Sequence[str], event_shape: tuple[int, ...]) -> tuple[str, ...]:
-    names = tuple(names)
-    if not all(isinstance(name, str) for name in names):
-        raise ValueError(f"entry_names must be texts; got {list(names)}.")
-    if names and (len(names) != event_shape[-1] or len(set(names)) != len(names)):
-        raise ValueError(
-            f"entry_names must name each of the {event_shape[-1]} entries of the last axis once; got {list(names)}."
-        )
-    return names

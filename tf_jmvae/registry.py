@@ -46,7 +46,9 @@ class Registry:
 
     def names(self) -> list[str]:
         """Every name, in alphabetical order: those registered so far, and those in the package's files."""
-        in_files = (name for path in _files(self.package) for name in _REGISTERED.findall(path.read_text("utf-8")))
+        place = Path(__file__).parent.joinpath(*self.package.split(".")[1:])
+        files = place.rglob("*.py") if place.is_dir() else [place.with_suffix(".py")]
+        in_files = (name for path in files for name in _REGISTERED.findall(path.read_text("utf-8")))
         return sorted({*self._entries, *in_files})
 
     def get(self, name: str) -> Any:
@@ -66,12 +68,6 @@ class Registry:
         if name not in self._entries and name not in self.names():
             raise ValueError(f"expected one of {', '.join(map(repr, self.names()))}; got {name!r}")
         return name
-
-
-def _files(package: str) -> list[Path]:
-    """The source files of a module or package of this one, without importing it."""
-    place = Path(__file__).parent.joinpath(*package.split(".")[1:])
-    return sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
 
 
 MODELS = Registry("model", "tf_jmvae.models")

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
-from tf_jmvae.models.terms import Batch
+from tf_jmvae.models.objective import Batch
 from tf_jmvae.random import sampling, seeds
 
 tfd = tfp.distributions

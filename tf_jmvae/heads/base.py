@@ -1,28 +1,21 @@
-"""Heads: Keras layers that turn features into TFP distributions.
-
-    features [N, F] --projection--> parameters [N, *event_shape] --> p(m | z)
+"""The base classes of heads: of all, and of those over real values.
 
 A head gives the event its shape; features that have it already are the parameters themselves. It computes in float32
 under every precision policy, because log-densities are sums over hundreds of event dimensions.
-(`tfp.layers` would do, but it subclasses Keras 2 and cannot live in a Keras 3 model.)
-
-References:
-  [1] Suzuki and Matsuo, Eq. (2)-(4) and section 4.2: the likelihoods of the paper.
 """
 
 import math
+import numbers
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tf_jmvae.networks import prototypes
 
-tfd = tfp.distributions
-
-__all__ = ["Head"]
+__all__ = ["Head", "LocationHead", "positive"]
 
 
 class Head(keras.layers.Layer):
@@ -34,10 +27,9 @@ class Head(keras.layers.Layer):
     Args:
       projection: prototype of a Keras layer from features to ONE parameter of the event's shape, copied once per
         parameter, e.g. a transposed convolution: the paper's `f_mu`, `f_sigma2`. None is a dense layer. `"auto"`, the
-        default, is no layer where the
-        features of an event of two axes or more have its shape, with as many times its last axis as there are
-        parameters, and else a dense layer; `[N, 10]` may be features of 10 classes or their logits, and
-        `projection=keras.layers.Identity()` says the latter.
+        default, is no layer where the features of an event of two axes or more have its shape, with as many times its
+        last axis as there are parameters, and else a dense layer; `[N, 10]` may be features of 10 classes or their
+        logits, and `projection=keras.layers.Identity()` says the latter.
       event_shape: shape of one event, a tuple of positive sizes; None, the default, until a `Modality` sets it.
       dtype: Keras dtype or policy of the head itself; `"float32"` by default, which keeps log-densities exact.
     """
@@ -124,7 +116,8 @@ class Head(keras.layers.Layer):
         layer = prototypes.clone(self._projection.layer, self.dtype_policy)
         with tf.init_scope():
             made = tuple(prototypes.read("head's projection", layer, tf.zeros((1, *features_shape[1:]))).shape[1:])
-        if made != (math.prod(self.event_shape),) and _long_axes(made) != _long_axes(self.event_shape):
+        long_axes, wanted = ([size for size in shape if size != 1] for shape in (made, self.event_shape))
+        if made != (math.prod(self.event_shape),) and long_axes != wanted:
             raise ValueError(f"the head's projection gives {made}, but the event's shape is {self.event_shape}.")
         return layer
 
@@ -184,7 +177,11 @@ class Head(keras.layers.Layer):
         return np.ones(values.shape, bool)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "projection": self._projection.serialize(), "event_shape": self.event_shape}
+        return {
+            **super().get_config(),
+            "projection": prototypes.serialize(self._projection.layer),
+            "event_shape": self.event_shape,
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Head":
@@ -194,5 +191,24 @@ class Head(keras.layers.Layer):
         return super().from_config(config)
 
 
-def _long_axes(shape: tuple[int, ...]) -> list[int]:
-    return [size for size in shape if size != 1]
+class LocationHead(Head):
+    """A head over real values whose location may pass through an activation."""
+
+    def __init__(self, *, mean_activation: str | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.mean_activation = mean_activation
+        self._activation = keras.activations.get(mean_activation)
+
+    @property
+    def is_location(self) -> bool:
+        return len(self.parameter_names) == 1
+
+    def get_config(self):
+        return {**super().get_config(), "mean_activation": self.mean_activation}
+
+
+def positive(name: str, value: Any) -> float:
+    """The value as a float; raises `ValueError` unless it is a positive, finite number."""
+    if not (isinstance(value, numbers.Real) or tf.is_tensor(value)) or not 0 < value < math.inf:
+        raise ValueError(f"{name} must be positive; got {value!r}.")
+    return float(value)

@@ -1,11 +1,9 @@
 """The categorical head, of one-hot events."""
 
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tf_jmvae.heads.base import Head
 from tf_jmvae.heads.registration import register
-
-tfd = tfp.distributions
 
 __all__ = ["Categorical"]
 

@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from tf_jmvae.distributions import diagonal_gaussian
-from tf_jmvae.heads.location import LocationHead, positive
+from tf_jmvae.heads.base import LocationHead, positive
 from tf_jmvae.heads.registration import register
 
 __all__ = ["Gaussian"]

@@ -3,12 +3,10 @@
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
-from tf_jmvae.heads.location import LocationHead, positive
+from tf_jmvae.heads.base import LocationHead, positive
 from tf_jmvae.heads.registration import register
-
-tfd = tfp.distributions
 
 __all__ = ["Laplace"]
 

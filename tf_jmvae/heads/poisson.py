@@ -2,12 +2,10 @@
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tf_jmvae.heads.base import Head
 from tf_jmvae.heads.registration import register
-
-tfd = tfp.distributions
 
 __all__ = ["Poisson"]
 

@@ -7,7 +7,7 @@ from tf_jmvae.models.iterated_sampling import IteratedSampling
 from tf_jmvae.models.jmvae import JMVAE, VAE
 from tf_jmvae.models.jmvae_kl import JMVAEKL
 from tf_jmvae.models.multimodal import MultimodalVAE
-from tf_jmvae.models.terms import Term
+from tf_jmvae.models.objective import Term
 
 __all__ = [
     "CMMA",

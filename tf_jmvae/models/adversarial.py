@@ -24,9 +24,9 @@ from tf_jmvae._utils import checks
 from tf_jmvae.distribute import replicas
 from tf_jmvae.distributions import diagonal_gaussian
 from tf_jmvae.models.components import Component
+from tf_jmvae.models.directions import checked_modalities
 from tf_jmvae.models.jmvae_kl import JMVAEKL
-from tf_jmvae.models.naming import checked_modalities
-from tf_jmvae.models.terms import Batch, Term
+from tf_jmvae.models.objective import Batch, Term
 from tf_jmvae.networks import prototypes
 from tf_jmvae.random import sampling
 from tf_jmvae.registry import MODELS
@@ -40,7 +40,8 @@ class JMVAEKLGAN(JMVAEKL):
     """JMVAE-kl whose image decoder is the generator of a GAN: Eq. (10) of [1], as in VAE-GAN [2].
 
     Besides the terms of the bound, `fit` reports `generator_loss`, `discriminator_loss` and how often the
-    discriminator is right about real images, reconstructions and images from the prior.
+    discriminator is right about real images, reconstructions and images from the prior. `alpha`, `subsets` and `trunk`
+    are those of `JMVAEKL`.
 
     Args:
       modalities: dict of `Modality` objects by name, two or more; their order is kept.
@@ -54,9 +55,6 @@ class JMVAEKLGAN(JMVAEKL):
       reconstruction: what images are compared by in training: `"pixels"`, the default, p(x | z) itself, as in [1]; or
         `"features"`, a Gaussian of variance 1 around the discriminator's features of x~, as in [2]. `evaluate`
         and validation score the bound itself.
-      alpha: weight of the KL terms to the subset encoders, as for `JMVAEKL`; 1 by default.
-      subsets: `"all"`, the default, or `"single"`, as for `JMVAEKL`.
-      trunk: prototype of a network between the towers and the Gaussian head of every encoder; none by default.
 
     Raises:
       ValueError: if the image modality or an option is unknown.
@@ -100,14 +98,7 @@ class JMVAEKLGAN(JMVAEKL):
         self._discriminator = prototypes.Template(network)
         self.discriminator = Discriminator(network, self.modalities[image].event_shape)
 
-    def compile(
-        self,
-        optimizer: Any = "adam",
-        *,
-        decoder_optimizer: Any = None,
-        discriminator_optimizer: Any = None,
-        **kwargs: Any,
-    ) -> None:
+    def compile(self, optimizer="adam", *, decoder_optimizer=None, discriminator_optimizer=None, **kwargs) -> None:
         """Compiles as Keras does, with an optimizer each for encoder, generator and discriminator.
 
         Loss scaling and averages of the weights (`use_ema`) work for each as Keras has them for one. Where a
@@ -164,23 +155,29 @@ class JMVAEKLGAN(JMVAEKL):
     def train_step(self, data):
         batch, sample_weight = self._unpack(data)
         seed = self._next_seed()
-        optimized = self._optimized()
+        optimized, log_p = self._optimized(), f"log_p_{self.image}"
         with tf.GradientTape(persistent=True) as tape:
             terms, fit, logits = self._adversarial_pass(batch, seed)
             adversarial = _losses(*logits, sample_weight)
-            losses = self._minimised(terms, fit, adversarial, sample_weight)
+            encoder_terms = {**terms, log_p: Term(1.0, fit)}
+            generator_terms = {log_p: Term(self.likelihood_weight, fit)}
+            losses = (  # of encoder, generator and discriminator, each with every regulariser: it sees those of its own
+                self._loss(encoder_terms, sample_weight, self.kl_weight),
+                self._loss(generator_terms, sample_weight) + self.adversarial_weight * adversarial["generator_loss"],
+                self._regularization() + adversarial["discriminator_loss"],
+            )
             scaled = [optimizer.scale_loss(loss) for (optimizer, _), loss in zip(optimized, losses, strict=True)]
         # All gradients before any update, so that each is taken at the weights of that pass.
         gradients = [tape.gradient(loss, variables) for (_, variables), loss in zip(optimized, scaled, strict=True)]
         for (optimizer, variables), own in zip(optimized, gradients, strict=True):
             replicas.apply_gradients(optimizer, own, variables)
-        return self._track(terms, losses[0], sample_weight, adversarial)
+        return self._track(terms, sample_weight, loss=losses[0], **adversarial)
 
     def get_config(self):
         return {
             **super().get_config(),
             "image": self.image,
-            "discriminator": self._discriminator.serialize(),
+            "discriminator": prototypes.serialize(self._discriminator.layer),
             "likelihood_weight": self.likelihood_weight,
             "adversarial_weight": self.adversarial_weight,
             "reconstruction": self.reconstruction,
@@ -203,24 +200,6 @@ class JMVAEKLGAN(JMVAEKL):
             real, similar, _ = tf.split(features, 3)
             fit = diagonal_gaussian(similar, tf.ones_like(similar)).log_prob(real)
         return terms, fit, tf.split(logits, 3)
-
-    def _minimised(
-        self,
-        terms: Mapping[str, Term],
-        fit: tf.Tensor,
-        adversarial: Mapping[str, tf.Tensor],
-        sample_weight: tf.Tensor | None,
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """What encoder, generator and discriminator minimise, in the order of `_optimized`."""
-        image = {f"log_p_{self.image}": Term(1.0, fit)}
-        regularization = self._regularization()  # of every network; each optimizer sees that of its own
-        return (
-            regularization - self._weighted_mean({**terms, **image}, sample_weight, self.kl_weight),
-            regularization
-            - self.likelihood_weight * self._weighted_mean(image, sample_weight, self.kl_weight)
-            + self.adversarial_weight * adversarial["generator_loss"],
-            regularization + adversarial["discriminator_loss"],
-        )
 
     def _finalize_variable_values(self, _: Any) -> None:
         for optimizer, variables in self._optimized():
@@ -249,14 +228,12 @@ class Discriminator(Component):
         self._made()
 
     def call(self, images: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
-        features = prototypes.flatten(prototypes.read("discriminator", self.network, images, training=training))
+        features = prototypes.read("discriminator", self.network, images, training=training, flat=True)
         features = tf.cast(features, tf.float32)
         return features, self.logit(features)[:, 0]
 
 
-def _losses(
-    real: tf.Tensor, reconstructed: tf.Tensor, sampled: tf.Tensor, sample_weight: tf.Tensor | None
-) -> dict[str, tf.Tensor]:
+def _losses(real, reconstructed, sampled, sample_weight) -> dict[str, tf.Tensor]:
     """`extra_metrics`, means over the batch, from the logits `[B]` of x, x~ and x_p; weights are of losses."""
     softplus = tf.nn.softplus  # softplus(-l) = -log D, softplus(l) = -log(1 - D)
     weight = 1.0 if sample_weight is None else tf.cast(sample_weight, tf.float32)

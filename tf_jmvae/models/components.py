@@ -1,19 +1,16 @@
 """The layers that models are put together from; each has its weights from the moment it is made."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tf_jmvae import heads
 from tf_jmvae._utils.keras_api import flatten_layers
 from tf_jmvae.modality import Modality
-from tf_jmvae.models.terms import Batch
+from tf_jmvae.models.objective import Batch
 from tf_jmvae.networks import prototypes
-
-tfd = tfp.distributions
 
 __all__ = ["Component", "ConditionalDecoder", "Decoder", "Encoder", "Towers", "is_network", "parts", "places"]
 
@@ -36,10 +33,7 @@ class Component(keras.layers.Layer):
 
 
 class Towers(Component):
-    """A tower per modality, concatenated, then an optional trunk: `(I, J)-K` in the paper's notation.
-
-    `{m: [B, *event_shape]}` to `[B, F]`.
-    """
+    """A tower per modality, concatenated, then an optional trunk: `(I, J)-K` in the paper's notation, `[B, F]`."""
 
     def __init__(
         self, modalities: Mapping[str, Modality], trunk: keras.layers.Layer | None = None, name: str | None = None
@@ -55,12 +49,11 @@ class Towers(Component):
 
     def features(self, batch: Batch, training: bool = False) -> dict[str, tf.Tensor]:
         """What the towers of the modalities in `batch` give, each `[B, F_m]`."""
-        found = {
-            name: prototypes.read(f"encoder of modality {name!r}", tower, batch[name], training=training)
+        return {
+            name: prototypes.read(f"encoder of modality {name!r}", tower, batch[name], training=training, flat=True)
             for name, tower in self.towers.items()
             if name in batch
         }
-        return {name: prototypes.flatten(features) for name, features in found.items()}
 
     def call(self, batch: Batch, training: bool = False, known: Batch | None = None) -> tf.Tensor:
         """Of all modalities; of those whose features are `known` the values are not needed."""
@@ -70,7 +63,7 @@ class Towers(Component):
         joined = tf.concat([tf.cast(features[name], dtype) for name in self.towers], axis=-1)
         if self.trunk is None:
             return joined
-        return prototypes.flatten(prototypes.read("trunk", self.trunk, joined, training=training))
+        return prototypes.read("trunk", self.trunk, joined, training=training, flat=True)
 
 
 class Encoder(Component):
@@ -96,8 +89,7 @@ class Encoder(Component):
 class Decoder(Component):
     """p(m | z), Eq. (2)-(4): a network, `[N, D]` to features, then the head. Reads z with any number of leading axes.
 
-    Network and head are prototypes; the head has its event shape. Raises `ValueError` if what the network, in messages
-    `role`, gives does not fit the head. The layers are called after `of`, such as `head_x` in `decoder_x`.
+    Network, in messages `role`, and head, with its event shape, are prototypes. The layers are called after `of`.
     """
 
     def __init__(
@@ -114,7 +106,7 @@ class Decoder(Component):
             except ValueError as error:
                 raise ValueError(f"The {role}: {error}") from error
         self._made(*head.event_shape)
-        activation = prototypes.last_activation(network)
+        activation = _last_activation(network)
         if activation != "linear" and self.head.reads_features and not self.head.is_location:
             raise ValueError(
                 f"The {role} ends in {activation}, but a {type(head).__name__} head reads "
@@ -125,6 +117,13 @@ class Decoder(Component):
     def call(self, z: tf.Tensor, training: bool = False) -> tfd.Distribution:
         features = self.network(tf.reshape(z, (-1, z.shape[-1])), training=training)
         return self.head(features, batch_shape=tf.shape(z)[:-1])
+
+
+def _last_activation(network: keras.layers.Layer) -> str:
+    """The name of the activation that a network ends in, as far as its last layer tells; otherwise `"linear"`."""
+    while getattr(network, "layers", None):
+        network = network.layers[-1]
+    return getattr(getattr(network, "activation", None), "__name__", "linear")
 
 
 class ConditionalDecoder(Component):
@@ -140,8 +139,7 @@ class ConditionalDecoder(Component):
         """`z`: `[B, ..., D]`, with the examples of `conditions` along its first axis."""
         # A model that is loaded under another precision policy keeps that of its networks.
         features = tf.cast(self.towers(conditions, training=training), z.dtype)
-        for _ in range(z.shape.rank - 2):
-            features = tf.expand_dims(features, 1)
+        features = features[(slice(None), *[None] * (z.shape.rank - 2))]
         features = tf.broadcast_to(features, tf.concat([tf.shape(z)[:-1], features.shape[-1:]], axis=0))
         return self.decoder(tf.concat([z, features], axis=-1), training=training)
 
@@ -153,24 +151,20 @@ _UNSAID = ("decoder", "head", "network", "towers")
 def places(owner: keras.layers.Layer, place: str = "", name: str = "") -> Iterator[tuple[str, str, keras.layers.Layer]]:
     """Every layer that a model is made of, down to the networks that it was given, an owner before what it owns.
 
-    Its place says by which attributes and keys it is reached, as in `encoder/towers/towers/x`; its name is the same in
-    short, `encoder/x`.
+    With its place, by which attributes and keys it is reached, as `encoder/towers/towers/x`, and in short, `encoder/x`.
     """
     for attribute, value in vars(owner).items():
         if attribute.startswith("_") and attribute != "_projections":
             continue
         said = [name] if place and attribute in _UNSAID else [name, attribute.strip("_")]
-        members = {(str(key),): layer for key, layer in _items(value)} or {(): value}
+        items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        members = {(str(key),): layer for key, layer in items} or {(): value}
         for key, layer in members.items():
             if isinstance(layer, keras.layers.Layer):
                 there = ["/".join(filter(None, [*steps, *key])) for steps in ([place, attribute], said)]
                 yield *there, layer
                 if not is_network(layer):
                     yield from places(layer, *there)
-
-
-def _items(value: Any) -> Iterable[tuple[Any, Any]]:
-    return value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
 
 
 def is_network(layer: keras.layers.Layer) -> bool:

@@ -6,7 +6,8 @@
     CMMA:  p(x, z | w) = p(z|w) p(x|z)
            L = - KL(q(z|x,w) || p(z|w)) + E_q[log p(x|z)]
 
-Both bound log p(x | w); neither models w.
+Both bound log p(x | w); neither models w. Their terms are those of Eq. (5) of [1], with what each reads of w in the
+prior or the likelihoods.
 
 References:
   [1] Suzuki and Matsuo, section 2 and appendix A.1: the baselines of Tables 1 and 2.
@@ -20,21 +21,16 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tf_jmvae._utils import checks
 from tf_jmvae._utils.checks import listed
-from tf_jmvae.distributions import diagonal_gaussian, kl_divergence
+from tf_jmvae.distributions import diagonal_gaussian
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import ConditionalDecoder, Encoder
+from tf_jmvae.models.directions import checked_modalities
 from tf_jmvae.models.iterated_sampling import iteration_of
-from tf_jmvae.models.joint_encoder import JointEncoderVAE
-from tf_jmvae.models.naming import checked_modalities
-from tf_jmvae.models.terms import Term, log_likelihoods
-from tf_jmvae.random import sampling
+from tf_jmvae.models.jmvae import JointEncoderVAE
 from tf_jmvae.registry import MODELS
-
-tfd = tfp.distributions
 
 __all__ = ["CMMA", "CVAE"]
 
@@ -51,9 +47,19 @@ class _OneWayVAE(JointEncoderVAE):
         conditions: str | Iterable[str] | None = None,
         **kwargs: Any,
     ):
-        conditions = _checked_conditions(
-            type(self).__name__, checked_modalities(type(self), modalities), target, conditions
-        )
+        kind, modalities = type(self).__name__, checked_modalities(type(self), modalities)
+        targets = _names(kind, "target", target)
+        if conditions is None:
+            conditions = [name for name in modalities if name not in targets]
+        conditions = _names(kind, "conditions", conditions)
+        unknown = [name for name in (*targets, *conditions) if name not in modalities]
+        if unknown:
+            raise ValueError(f"{kind}: unknown modality {listed(unknown)}; the modalities are {listed(modalities)}.")
+        if not targets or not conditions or sorted(targets + conditions) != sorted(modalities):
+            raise ValueError(
+                f"{kind} goes from some modalities to all others: target and conditions must each name at least one, "
+                f"and every modality of {listed(modalities)} once; got target={targets}, conditions={conditions}."
+            )
         super().__init__(modalities, latent_dim, conditions=conditions, **kwargs)
 
     def get_config(self):
@@ -81,19 +87,8 @@ class CVAE(_OneWayVAE):
 
     Examples:
       >>> model = CVAE({"x": Modality((28, 28, 1), "bernoulli"), "w": Modality((10,), "categorical")}, 64, target="x")
-      >>> model.compile("adam")
-      >>> model.fit(train, epochs=10)
       >>> model.generate({"w": labels}, seed=1)["x"]
     """
-
-    def objective(self, batch, seed, training=False):
-        """Computes the terms of the bound on log p(x | w), `[B]` each, in nats, with one sample of z."""
-        q = self._encode(batch, training)
-        p = self.likelihoods(sampling.draw(q, seed), conditions=batch, training=training)
-        return {
-            "kl_prior": Term(-1.0, kl_divergence(q, self.prior()), to_prior=True),  # - KL(q(z|x,w) || p(z))
-            **log_likelihoods(p, batch),  # + E_q[log p(x|z,w)]
-        }
 
     def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
         """Computes q(z | all modalities); gives p(z) where the conditions alone are observed.
@@ -134,27 +129,14 @@ class CVAE(_OneWayVAE):
 class CMMA(_OneWayVAE):
     """Conditional multimodal autoencoder [3]: z ~ p(z | w), a network, and p(x | z).
 
-    The bound's only KL divergence is the one to p(z | w). Arguments are those of `CVAE`; `trunk` is a prototype for
-    the network of p(z | w) too.
-
-    Raises:
-      ValueError: if `target` and `conditions` do not divide the modalities between them.
+    The bound's only KL divergence is the one to p(z | w). Arguments and errors are those of `CVAE`; `trunk` is a
+    prototype for the network of p(z | w) too.
     """
 
     def _make_encoder(self, trunk):
         super()._make_encoder(trunk)
         conditions = {name: self.modalities[name] for name in self.conditions}
         self.prior_encoder = Encoder(conditions, self.latent_dim, trunk, "prior_encoder")
-
-    def objective(self, batch, seed, training=False):
-        """Computes the terms of the bound on log p(x | w), `[B]` each, in nats, with one sample of z."""
-        q = self._encode(batch, training)
-        p = self.likelihoods(sampling.draw(q, seed), training=training)
-        prior = self.prior(batch, training=training)
-        return {
-            "kl_prior": Term(-1.0, kl_divergence(q, prior), to_prior=True),  # - KL(q(z|x,w) || p(z|w))
-            **log_likelihoods(p, batch),  # + E_q[log p(x|z)]
-        }
 
     def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
         """Computes q(z | all modalities), or p(z | w) where the conditions alone are observed; nothing is iterated."""
@@ -183,24 +165,6 @@ class CMMA(_OneWayVAE):
 
     def iterates(self, observed, iterated_sampling=None):
         return False
-
-
-def _checked_conditions(
-    model: str, modalities: Mapping[str, Modality], target: str | Iterable[str], conditions: str | Iterable[str] | None
-) -> list[str]:
-    targets = _names(model, "target", target)
-    if conditions is None:
-        conditions = [name for name in modalities if name not in targets]
-    conditions = _names(model, "conditions", conditions)
-    unknown = [name for name in (*targets, *conditions) if name not in modalities]
-    if unknown:
-        raise ValueError(f"{model}: unknown modality {listed(unknown)}; the modalities are {listed(modalities)}.")
-    if not targets or not conditions or sorted(targets + conditions) != sorted(modalities):
-        raise ValueError(
-            f"{model} goes from some modalities to all others: target and conditions must each name at least one, and "
-            f"every modality of {listed(modalities)} once; got target={targets}, conditions={conditions}."
-        )
-    return conditions
 
 
 def _names(model: str, argument: str, value: Any) -> list[str]:

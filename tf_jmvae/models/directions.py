@@ -1,12 +1,16 @@
-"""What a model generates from what, and how its modalities are shown to people."""
+"""A model's modalities: what they may be called, which it generates from which, and how people see them."""
 
 import itertools
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-__all__ = ["directions", "named", "pixels", "subsets"]
+from tf_jmvae._utils.checks import listed
+from tf_jmvae.modality import Modality
+
+__all__ = ["checked_modalities", "directions", "named", "pixels", "subsets"]
 
 _ALL_SUBSETS = 4  # modalities, up to which every subset counts
 
@@ -43,3 +47,59 @@ def named(values: np.ndarray, names: Sequence[str], count: int) -> list[tuple[st
     """The `count` entries of a vector that are largest, with what they are called, largest first."""
     order = np.argsort(-np.asarray(values), kind="stable")[:count]
     return [(names[entry].replace("_", " "), float(values[entry])) for entry in order]
+
+
+# Names of metrics, and of inputs of signatures.
+_RESERVED = ("as_png", "as_uint8", "bytes", "noise", "prior", "rows", "seed", "self", "z")
+# Of encoded images, and of signatures that give images in other forms.
+_ENDINGS = ("_bytes", "_as_png", "_as_uint8")
+_MOST_COMBINED = 12  # modalities of which every combination is looked at
+
+
+def checked_modalities(model: Any, modalities: Any) -> dict[str, Modality]:
+    """The modalities as a dict; raises `ValueError` unless the class `model` can be made of them."""
+    if not isinstance(modalities, Mapping) or not modalities:
+        raise ValueError(f"modalities must be a non-empty dict of Modality by name; got {modalities!r}.")
+    for name, modality in modalities.items():
+        if not isinstance(modality, Modality):
+            raise ValueError(f"Modality {name!r}: expected a tf_jmvae.Modality; got {modality!r}.")
+        plain = isinstance(name, str) and name.isidentifier() and name.isascii() and not name.startswith("_")
+        if not plain or name in _RESERVED or name.endswith(_ENDINGS):
+            raise ValueError(
+                "Metrics and signatures are named after modalities, so a name must be a Python identifier of ASCII, "
+                f"begin with a letter, be other than {listed(_RESERVED)}, and end in none of "
+                f"{listed(_ENDINGS)}; got {name!r}."
+            )
+    if len({name.lower() for name in modalities}) < len(modalities):
+        raise ValueError(f"Names of modalities must differ in more than their case; got {', '.join(modalities)}.")
+    _check_combinations({name: modality.spec.kind for name, modality in modalities.items()})
+    fewest, most = model.modality_counts
+    if not fewest <= len(modalities) <= (most or len(modalities)):
+        wanted = f"exactly {fewest}" if fewest == most else f"at least {fewest}"
+        raise ValueError(f"{model.__name__} takes {wanted} modalities; got {len(modalities)}: {', '.join(modalities)}.")
+    return dict(modalities)
+
+
+def _check_combinations(kinds: Mapping[str, str]) -> None:
+    """Raises `ValueError` if two subsets, directions, edits or inputs of one had one name, as a and b, and a_and_b."""
+    ambiguous = any({"and", "from"} & set(name.split("_")) for name in kinds)
+    if ambiguous and len(kinds) > _MOST_COMBINED:
+        raise ValueError(f"Names of more than {_MOST_COMBINED} modalities must be without the words 'and' and 'from'.")
+    sizes = range(1, len(kinds) + 1) if ambiguous else ()
+    subsets = ["_and_".join(subset) for size in sizes for subset in itertools.combinations(kinds, size)]
+    directions = [f"{target}_from_{subset}" for target in kinds for subset in subsets]
+    images, attributes = ([name for name in kinds if kinds[name] == kind] for kind in ("image", "attributes"))
+    for image, other in itertools.product(images, attributes):
+        if image in (f"{other}_changed", f"{other}_kept"):
+            raise ValueError(
+                f"Changes of {other!r} are called {other}_changed and {other}_kept, so an image beside it cannot be "
+                f"called {image!r}. Rename one of them."
+            )
+    edits = [f"{image}_by_{other}" for image, other in itertools.product(images, attributes)]
+    for what, made in (("Subsets and directions", [*subsets, *directions]), ("Edits", edits)):
+        for name, count in Counter(made).items():
+            if count > 1:
+                raise ValueError(
+                    f"{what} are named after modalities, and {name!r} could be two of them. "
+                    f"Rename one of {listed(kinds)}."
+                )

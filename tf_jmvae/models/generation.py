@@ -4,14 +4,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tf_jmvae._utils import checks
 from tf_jmvae.distributions import diagonal_gaussian
 from tf_jmvae.models.iterated_sampling import IteratedSampling, chains_of, iteration_of
 from tf_jmvae.random import sampling, seeds
-
-tfd = tfp.distributions
 
 __all__ = ["Generation"]
 
@@ -19,9 +17,9 @@ __all__ = ["Generation"]
 class Generation:
     """The generating methods of every model; they need `posterior`, `likelihoods` and `prior` only.
 
-    All randomness is stateless: equal seeds give equal results, and without a
-    seed every call differs. A seed for each row, int32 `[B, 2]`, makes a row's samples depend on its own seed alone,
-    not on the batch that it came in. With `num_samples=S` a sample axis comes second: `[B, S, *event_shape]`.
+    All randomness is stateless: equal seeds give equal results, and without a seed every call differs. A seed for each
+    row, int32 `[B, 2]`, makes a row's samples depend on its own seed alone, not on the batch that it came in. With
+    `num_samples=S` a sample axis comes second: `[B, S, *event_shape]`.
     """
 
     def generate(
@@ -205,8 +203,5 @@ def _emit(likelihoods: Mapping[str, tfd.Distribution], output: str, seed: tf.Ten
     checks.check_option("output", output, ("mean", "sample"))
     if output == "mean":
         return {name: likelihood.mean() for name, likelihood in likelihoods.items()}
-    own_seeds = seeds.split(seed, len(likelihoods))
-    return {
-        name: sampling.draw(likelihood, own_seed)
-        for (name, likelihood), own_seed in zip(likelihoods.items(), own_seeds, strict=True)
-    }
+    own_seeds = dict(zip(likelihoods, seeds.split(seed, len(likelihoods)), strict=True))
+    return {name: sampling.draw(likelihood, own_seeds[name]) for name, likelihood in likelihoods.items()}

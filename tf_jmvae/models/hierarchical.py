@@ -7,8 +7,8 @@
     L = - sum_l E_{q(z_{l+1}|x,w)}[KL(q(z_l|x,w) || p(z_l|z_{l+1}))]
         + E_{q(z_1|x,w)}[log p(x|z_1) + log p(w|z_1)]                           Eq. (9)
 
-where the top layer's KL is to p(z_L) = N(0, I), with no expectation. Here z is the
-concatenation [z_L, .., z_1], in the order of generation, so that Eq. (8) is one diagonal Gaussian.
+where the top layer's KL is to p(z_L) = N(0, I), with no expectation. Here z is the concatenation [z_L, .., z_1], in the
+order of generation, so that Eq. (8) is one diagonal Gaussian.
 
 References:
   [1] Suzuki and Matsuo, section 3.4.
@@ -20,20 +20,18 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tf_jmvae import heads, networks
 from tf_jmvae._utils import checks
 from tf_jmvae.distributions import diagonal_gaussian, kl_divergence, standard_gaussian
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Decoder, Towers
-from tf_jmvae.models.joint_encoder import JointEncoderVAE
-from tf_jmvae.models.terms import Batch, Term, log_likelihoods
+from tf_jmvae.models.jmvae import JointEncoderVAE
+from tf_jmvae.models.objective import Batch, Term, log_likelihoods
 from tf_jmvae.networks import prototypes
 from tf_jmvae.random import sampling, seeds
 from tf_jmvae.registry import MODELS
-
-tfd = tfp.distributions
 
 __all__ = ["HierarchicalJMVAE"]
 
@@ -43,8 +41,8 @@ __all__ = ["HierarchicalJMVAE"]
 class HierarchicalJMVAE(JointEncoderVAE):
     """Hierarchical JMVAE, Eq. (7)-(9) of [1], with any number of layers of latent variables.
 
-    The encoder costs `(K + L - 1) M` parameters (section 3.5 of [1]). Missing modalities
-    are completed by iterated sampling, Eq. (6).
+    The encoder costs `(K + L - 1) M` parameters (section 3.5 of [1]). Missing modalities are completed by iterated
+    sampling, Eq. (6).
 
     Args:
       modalities: dict of `Modality` objects by name, two or more; their order is kept.
@@ -136,8 +134,8 @@ class HierarchicalJMVAE(JointEncoderVAE):
         return {
             **super().get_config(),
             "num_layers": self.num_layers,
-            "layer_encoder": self._layer_encoder.serialize(),
-            "layer_prior": self._layer_prior.serialize(),
+            "layer_encoder": prototypes.serialize(self._layer_encoder.layer),
+            "layer_prior": prototypes.serialize(self._layer_prior.layer),
         }
 
     def _make_encoder(self, trunk):
@@ -157,8 +155,7 @@ class HierarchicalJMVAE(JointEncoderVAE):
         """`[q(z_1 | x, w), .., q(z_L | x, w)]`."""
         features = [self.towers(batch, training=training, known=known)]
         for network in self.layer_networks:
-            read = prototypes.read("layer_encoder", network, features[-1], training=training)
-            features.append(prototypes.flatten(read))
+            features.append(prototypes.read("layer_encoder", network, features[-1], training=training, flat=True))
         return [head(h) for head, h in zip(self.layer_heads, features, strict=True)]
 
     def latent_noise(self, posterior, seed, num_samples=None):

@@ -25,9 +25,8 @@ class IteratedSampling:
       initial: what a missing modality starts from: `"zeros"`, `"noise"`, or None for the model's own way, which is
         zeros but for a CVAE, which then draws z from its prior.
       num_chains: number of chains for each example, a divisor of the number of samples; None, the default, gives every
-        sample a chain of its own.
-        Fewer cost less. The expectation of a mean over samples stays the same; logs of means are moved further from
-        the truth by samples that depend on each other.
+        sample a chain of its own. Fewer cost less. The expectation of a mean over samples stays the same; logs of means
+        are moved further from the truth by samples that depend on each other.
 
     Raises:
       ValueError: if an option is not one of these.
@@ -57,10 +56,7 @@ class IteratedSampling:
 
 
 def options_of(value: IteratedSampling | int | None, default: IteratedSampling) -> IteratedSampling:
-    """What an argument means: options, another number of steps than the default's, or, with None, the default.
-
-    Raises `TypeError` for anything else, and `ValueError` for a number of steps that makes no sense.
-    """
+    """What an argument means: options, another number of steps than the default's, or, with None, the default."""
     if value is None or isinstance(value, IteratedSampling):
         return value or default
     if isinstance(value, str | dict):

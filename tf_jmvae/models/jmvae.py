@@ -1,22 +1,130 @@
-"""VAE and JMVAE: one joint encoder, independent decoders.
+"""VAE and JMVAE: one joint encoder, independent decoders, and iterated sampling for what is missing.
 
     L_JM = - KL(q(z|x,w) || p(z)) + E_q[log p(x|z)] + E_q[log p(w|z)]          Eq. (5)
 
-With one modality this is the bound of the VAE, Eq. (1).
+    T(x~ | x, w) = \\int p(x~|z) q(z|x,w) dz                                   Eq. (6)
+
+With one modality Eq. (5) is the bound of the VAE, Eq. (1).
 
 References:
-  [1] Suzuki and Matsuo, sections 3.1 and 3.2.
+  [1] Suzuki and Matsuo, sections 3.1 to 3.3.
+  [2] Rezende, Mohamed and Wierstra, Stochastic backpropagation and approximate inference in deep generative models,
+      2014, appendix F: the Markov chain.
 """
 
-import keras
+from collections.abc import Mapping
+from typing import Any
 
+import keras
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from tf_jmvae._utils import checks
 from tf_jmvae.distributions import kl_divergence
-from tf_jmvae.models.joint_encoder import JointEncoderVAE
-from tf_jmvae.models.terms import Term, log_likelihoods
-from tf_jmvae.random import sampling
+from tf_jmvae.modality import Modality
+from tf_jmvae.models.components import Encoder
+from tf_jmvae.models.iterated_sampling import iteration_of
+from tf_jmvae.models.multimodal import MultimodalVAE
+from tf_jmvae.models.objective import Batch, Term, Terms, log_likelihoods
+from tf_jmvae.networks import prototypes
+from tf_jmvae.random import sampling, seeds
 from tf_jmvae.registry import MODELS
 
-__all__ = ["JMVAE", "VAE"]
+__all__ = ["JMVAE", "VAE", "JointEncoderVAE"]
+
+
+class JointEncoderVAE(MultimodalVAE):
+    """Base of the models whose encoder reads every modality.
+
+    `trunk` is the prototype of a network between the concatenated towers and the Gaussian head; none by default.
+    """
+
+    def __init__(
+        self,
+        modalities: Mapping[str, Modality],
+        latent_dim: int,
+        *,
+        trunk: keras.layers.Layer | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(modalities, latent_dim, **kwargs)
+        self._trunk = prototypes.Template(trunk)
+        self._make_encoder(trunk)
+
+    def _make_encoder(self, trunk: keras.layers.Layer | None) -> None:
+        self.encoder = Encoder(self.modalities, self.latent_dim, trunk, "encoder")
+
+    def get_config(self):
+        return {**super().get_config(), "trunk": prototypes.serialize(self._trunk.layer)}
+
+    def objective(self, batch, seed, training=False):
+        """Computes the terms of the bound, `[B]` each, in nats, with one sample of z: Eq. (5) of [1] or its own."""
+        q = self._encode(batch, training)
+        p = self.likelihoods(sampling.draw(q, seed), conditions=batch, training=training)
+        return self._terms(batch, q, p, training)
+
+    def _terms(self, batch: Batch, q: tfd.Distribution, p: Mapping[str, tfd.Distribution], training: bool) -> Terms:
+        prior = self.prior(batch, training=training)
+        return {
+            "kl_prior": Term(-1.0, kl_divergence(q, prior), to_prior=True),  # - KL(q(z|x,w) || p(z))
+            **log_likelihoods(p, batch),  # + E_q[log p(x|z)] + E_q[log p(w|z)]
+        }
+
+    def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
+        """Computes q(z | observed); missing modalities are completed by `num_steps - 1` steps of Eq. (6)."""
+        iteration = iteration_of(self, iterated_sampling)
+        observed = checks.to_tensors(self.modalities, observed)
+        if self.iterates(observed, iteration):
+            observed = self._impute(observed, iteration.num_steps - 1, iteration.initial or "zeros", seed)
+        return self._encode(observed, training)
+
+    def iterates(self, observed, iterated_sampling=None):
+        return len(set(observed)) < len(self.modalities)
+
+    def _encode(self, batch: Batch, training: bool, known: Batch | None = None) -> tfd.Distribution:
+        """q(z | all modalities), `[B, D]`; `known` are `_features` of those that are not in the batch."""
+        return self.encoder(batch, training=training, known=known)
+
+    def _features(self, batch: Batch) -> dict[str, tf.Tensor]:
+        """What the towers of the modalities in `batch` give: in a chain, what is observed is encoded once."""
+        return self.encoder.towers.features(batch)
+
+    def _impute(self, observed: Batch, num_draws: int | tf.Tensor, initial: str, seed: Any) -> dict[str, tf.Tensor]:
+        """All modalities, the missing ones drawn `num_draws` times from the kernel of Eq. (6)."""
+        batch_size = tf.shape(next(iter(observed.values())))[0]
+        draws = not (isinstance(num_draws, int) and num_draws == 0)
+        # Without noise nothing depends on the seed.
+        seed = seeds.to_tensor(seed if draws or initial == "noise" else 0)
+        start_seed, chain_seed = seeds.split(seed, 2)
+        missing = {}
+        for index, (name, modality) in enumerate(self.modalities.items()):
+            if name not in observed:
+                missing[name] = tf.zeros((batch_size, *modality.event_shape))
+                if initial == "noise":
+                    noise = sampling.draw(modality.head.noise(batch_size), seeds.fold_in(start_seed, index))
+                    missing[name] = tf.ensure_shape(noise, (None, *modality.event_shape))
+        if draws:
+            # Keyed by its rank, or the traces for one seed and for a seed for each row would be made into one for both.
+            chain_seed = {str(chain_seed.shape.rank): chain_seed}
+            missing = self._chain(dict(observed), missing, tf.cast(num_draws, tf.int32), chain_seed)
+        return {**observed, **missing}
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def _chain(self, observed, missing, num_draws, seed):
+        known, (seed,) = self._features(observed), seed.values()
+
+        def draw(step, missing):
+            latent_seed, *data_seeds = seeds.split(seeds.fold_in(seed, step), 1 + len(missing))
+            q = self._encode(missing, False, known)
+            z = self.draw_latents(q, self.latent_noise(q, latent_seed))  # z  ~ q(z | x~, w)
+            p = self.likelihoods(z, conditions=observed, names=missing)
+            drawn = {
+                name: sampling.draw(p[name], data_seed)  # x~ ~ p(x | z)
+                for name, data_seed in zip(missing, data_seeds, strict=True)
+            }
+            return step + 1, {name: tf.ensure_shape(drawn[name], missing[name].shape) for name in missing}
+
+        return tf.while_loop(lambda step, _: step < num_draws, draw, (0, missing))[1]
 
 
 @MODELS.register("jmvae")
@@ -24,9 +132,8 @@ __all__ = ["JMVAE", "VAE"]
 class JMVAE(JointEncoderVAE):
     """Joint multimodal VAE (JMVAE), Eq. (5) of [1], of two or more modalities.
 
-    It has no encoder for a subset: missing modalities start from zeros or noise
-    and are completed by iterated sampling, Eq. (6). When what is missing is
-    much larger than what is observed, that fails; see `JMVAEKL`.
+    It has no encoder for a subset: missing modalities start from zeros or noise and are completed by iterated sampling,
+    Eq. (6). When what is missing is much larger than what is observed, that fails; see `JMVAEKL`.
 
     Args:
       modalities: dict of `Modality` objects by name, two or more; their order is kept.
@@ -40,25 +147,11 @@ class JMVAE(JointEncoderVAE):
       >>> model.generate({"x": images}, num_steps=100, seed=1)["w"]
     """
 
-    def objective(self, batch, seed, training=False):
-        """Computes the terms of Eq. (5) of [1], `[B]` each, in nats, with one sample of z."""
-        q = self._encode(batch, training)
-        p = self.likelihoods(sampling.draw(q, seed), training=training)
-        return {
-            "kl_prior": Term(-1.0, kl_divergence(q, self.prior()), to_prior=True),  # - KL(q(z|x,w) || p(z))
-            **log_likelihoods(p, batch),  # + E_q[log p(x|z)] + E_q[log p(w|z)]
-        }
-
 
 @MODELS.register("vae")
 @keras.saving.register_keras_serializable("tf_jmvae")
 class VAE(JMVAE):
-    """Variational autoencoder of one modality, Eq. (1) of [1]: Eq. (5) with K = 1.
-
-    Args:
-      modalities: dict of one `Modality` by its name.
-      latent_dim: D, the number of entries of z, a positive integer.
-      trunk: prototype of a network between the tower and the Gaussian head, `[B, F]` to features; none by default.
+    """Variational autoencoder of one modality, Eq. (1) of [1]: Eq. (5) with K = 1. Arguments are those of `JMVAE`.
 
     Examples:
       >>> VAE({"x": Modality((28, 28, 1), "bernoulli")}, latent_dim=64)

@@ -2,8 +2,8 @@
 
     L_kl = L_JM - alpha * sum_S KL(q(z|x,w) || q(z|S))                          Eq. (10)
 
-As printed, Eq. (10) loses the bracket around the sum and has alpha = 1; arXiv 1611.01891
-has alpha, and reports 0.01, 0.1 and 1.
+As printed, Eq. (10) loses the bracket around the sum and has alpha = 1; arXiv 1611.01891 has alpha, and reports 0.01,
+0.1 and 1.
 
 References:
   [1] Suzuki and Matsuo, section 3.5.
@@ -14,18 +14,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
-import tensorflow_probability as tfp
 
 from tf_jmvae._utils import checks
 from tf_jmvae.distributions import conditional_product, kl_divergence
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Encoder
 from tf_jmvae.models.jmvae import JMVAE
-from tf_jmvae.models.terms import Batch, Term, log_likelihoods
-from tf_jmvae.random import sampling
+from tf_jmvae.models.objective import Term
 from tf_jmvae.registry import MODELS
-
-tfd = tfp.distributions
 
 __all__ = ["JMVAEKL"]
 
@@ -40,15 +36,13 @@ class JMVAEKL(JMVAE):
       latent_dim: D, the number of entries of z, a positive integer.
       alpha: weight of the KL terms to the subset encoders, 0 or more; 1 by default, as in [1]. Small values favour
         the joint bound, large ones generation from a subset.
-      subsets: `"all"`, the default, makes an encoder for every non-empty proper subset, at a cost of
-        `2^(K-1) K M` parameters for K modalities of M each (section 3.5 of [1]);
-        `"single"` makes K, and combines them by Bayes' rule for larger subsets.
+      subsets: `"all"`, the default, makes an encoder for every non-empty proper subset, at a cost of `2^(K-1) K M`
+        parameters for K modalities of M each (section 3.5 of [1]); `"single"` makes K, and combines them by Bayes' rule
+        for larger subsets.
       trunk: prototype of a network between the towers and the Gaussian head of every encoder; none by default.
 
     Examples:
       >>> model = JMVAEKL({"x": Modality((28, 28, 1), "bernoulli"), "w": Modality((10,), "categorical")}, 64)
-      >>> model.compile("adam")
-      >>> model.fit(train, epochs=10)
       >>> model.generate({"w": labels}, seed=1)["x"]
     """
 
@@ -68,27 +62,17 @@ class JMVAEKL(JMVAE):
         self.alpha = alpha
         self.subsets = subsets
         largest = len(self.modalities) - 1 if subsets == "all" else 1
-        self.subset_encoders = {
-            subset: Encoder(
-                {name: self.modalities[name] for name in names}, self.latent_dim, trunk, f"subset_encoder_{subset}"
-            )
-            for size in range(1, largest + 1)
-            for names in itertools.combinations(self.modalities, size)
-            for subset in [_join(names)]
-        }
+        self.subset_encoders = {}
+        for size in range(1, largest + 1):
+            for names in itertools.combinations(self.modalities, size):
+                own, subset = {name: self.modalities[name] for name in names}, _join(names)
+                self.subset_encoders[subset] = Encoder(own, self.latent_dim, trunk, f"subset_encoder_{subset}")
 
-    def objective(self, batch, seed, training=False):
-        """Computes the terms of Eq. (10) of [1], `[B]` each, in nats, with one sample of z."""
-        q = self._encode(batch, training)
-        return self._terms(batch, q, self.likelihoods(sampling.draw(q, seed), training=training), training)
-
-    def _terms(
-        self, batch: Batch, q: tfd.Distribution, p: Mapping[str, tfd.Distribution], training: bool
-    ) -> dict[str, Term]:
+    def _terms(self, batch, q, p, training):
+        """The terms of Eq. (10) of [1]."""
         subsets = {name: encoder(batch, training=training) for name, encoder in self.subset_encoders.items()}
         return {
-            "kl_prior": Term(-1.0, kl_divergence(q, self.prior()), to_prior=True),  # - KL(q(z|x,w) || p(z))
-            **log_likelihoods(p, batch),  # + E_q[log p(x|z)] + E_q[log p(w|z)]
+            **super()._terms(batch, q, p, training),  # L_JM
             **{  # - alpha sum_S KL(q(z|x,w) || q(z|S))
                 f"kl_{name}": Term(-self.alpha, kl_divergence(q, q_s), in_elbo=False) for name, q_s in subsets.items()
             },

@@ -1,11 +1,7 @@
 """MultimodalVAE: what every model shares, with the one `train_step`.
 
-A model over modalities m = 1..K is
-
-    z ~ p(z),   m | z ~ p(m | z) independently,
-
-and is trained to maximise a bound made of named terms. A new model is one
-class that defines
+A model over modalities m = 1..K is z ~ p(z), m | z ~ p(m | z) independently, and is trained to maximise a bound made
+of named terms. A new model is one class that defines
 
     objective(batch, seed, training)  the terms of its bound, in the equation's order
     posterior(observed, ...)          q(z | observed) for any subset it supports
@@ -23,25 +19,22 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tf_jmvae._utils import checks
 from tf_jmvae.distribute.replicas import DistributedFit
 from tf_jmvae.distributions import standard_gaussian
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Decoder, is_network, places
+from tf_jmvae.models.directions import checked_modalities
 from tf_jmvae.models.generation import Generation
 from tf_jmvae.models.iterated_sampling import IteratedSampling, options_of
-from tf_jmvae.models.naming import checked_modalities
+from tf_jmvae.models.objective import EVALUATION_SEED, Steps, Term, elbo
 from tf_jmvae.models.saving import Saving
 from tf_jmvae.models.standardization import Standardization, StandardizedModalities
-from tf_jmvae.models.steps import EVALUATION_SEED, Steps
-from tf_jmvae.models.terms import Term, elbo
 from tf_jmvae.models.validated_fit import ValidatedFit
 from tf_jmvae.random import seeds
 from tf_jmvae.specs import ModelSpec
-
-tfd = tfp.distributions
 
 __all__ = ["MultimodalVAE"]
 
@@ -61,7 +54,6 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
         `IteratedSampling` or a number of steps; one step by default.
 
     Attributes:
-      iterated_sampling: options of iterated sampling, an `IteratedSampling`, which may be set; a call may have others.
       targets: names of the modalities that the model generates: those that are not `conditions`.
 
     Raises:
@@ -179,9 +171,8 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
         return standard_gaussian(self.latent_dim)
 
     def _make_decoder(self, name: str) -> keras.layers.Layer:
-        modality = self.modalities[name]
-        role = f"decoder of modality {name!r}"
-        return Decoder(modality.decoder, modality.head, self.latent_dim, role, name, f"decoder_{name}")
+        m, role = self.modalities[name], f"decoder of modality {name!r}"
+        return Decoder(m.decoder, m.head, self.latent_dim, role, name, f"decoder_{name}")
 
     # What follows from it.
 
@@ -197,10 +188,9 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
     @property
     def spec(self) -> ModelSpec:
         """What is known of the model without its networks."""
-        roles = {name: "given" if name in self.conditions else "target" for name in self.modalities}
-        modalities = {name: replace(m.spec, role=roles[name]) for name, m in self.modalities.items()}
-        num_steps = int(self.iterated_sampling.num_steps)
-        return ModelSpec(type(self).__name__, modalities, self.latent_dim, num_steps)
+        modalities = {name: m.spec for name, m in self.modalities.items()}
+        modalities |= {name: replace(modalities[name], role="given") for name in self.conditions}
+        return ModelSpec(type(self).__name__, modalities, self.latent_dim, int(self.iterated_sampling.num_steps))
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> dict[str, tfd.Distribution]:
         """Computes p(m | z) of every target, given any subset of the modalities, at the z of `generate(latent="mean")`.
@@ -249,12 +239,6 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
         return {name: layer for _, name, layer in places(self) if is_network(layer)}
 
     def _state(self, name: str, value: Any, dtype: str) -> keras.Variable:
-        return self.add_weight(
-            name=name,
-            shape=np.shape(value),
-            dtype=dtype,
-            trainable=False,
-            autocast=False,
-            aggregation="only_first_replica",
-            initializer=lambda shape, dtype: tf.cast(value, dtype),
-        )
+        options = {"trainable": False, "autocast": False, "aggregation": "only_first_replica"}
+        options["initializer"] = lambda shape, dtype: tf.cast(value, dtype)
+        return self.add_weight(name=name, shape=np.shape(value), dtype=dtype, **options)

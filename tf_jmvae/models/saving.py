@@ -153,10 +153,7 @@ def _difference(recorded: Mapping[str, Any], own: Mapping[str, Any]) -> str:
             f"its modalities are {listed(recorded['modalities'])}, in this order, and this model's are "
             f"{listed(own['modalities'])}. Pass the same modalities in the file's order."
         )
-    first = next(
-        name
-        for name in [*recorded["layers"], *own["layers"]]
-        if name not in recorded["layers"] or name not in own["layers"]
-    )
-    which = "the file" if first in recorded["layers"] else "this model"
+    theirs, ours = recorded["layers"], own["layers"]
+    first = next(name for name in [*theirs, *ours] if not (name in theirs and name in ours))
+    which = "the file" if first in theirs else "this model"
     return f"only {which} has {first!r}. Make the model with the same options and networks."

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tf_jmvae._utils import checks
 from tf_jmvae.data.statistics import Statistics
 from tf_jmvae.images.preprocessing_in_graph import to_pixels
-from tf_jmvae.models.terms import Batch
+from tf_jmvae.models.objective import Batch
 
 __all__ = ["Standardization", "StandardizedModalities"]
 
@@ -58,10 +58,9 @@ class StandardizedModalities:
             raise ValueError(f"Modality {name!r} is not standardized: make it with Modality(..., standardized=True).")
         layer = self.standardizations[name]
         for role, value in (("mean", mean), ("stddev", stddev)):
-            if np.shape(value) != layer.mean.shape:
-                raise ValueError(
-                    f"Modality {name!r}: its {role} must have shape {layer.mean.shape}; got {np.shape(value)}."
-                )
+            shape, wanted = np.shape(value), layer.mean.shape
+            if shape != wanted:
+                raise ValueError(f"Modality {name!r}: its {role} must have shape {wanted}; got {shape}.")
         if not (np.isfinite(mean).all() and np.isfinite(stddev).all() and np.min(stddev) > 0):
             raise ValueError(f"Modality {name!r}: means must be finite, and stddevs positive and finite.")
         black, white = self.modalities[name].preprocessing.range
@@ -86,11 +85,8 @@ class StandardizedModalities:
           ValueError: if the data are no arrays and never end, or an image's values are not of the range that its
             preprocessing says.
         """
-        names = [
-            name
-            for name, layer in self.standardizations.items()
-            if self.modalities[name].standardized is True and not layer.is_set()
-        ]
+        unset = [name for name, layer in self.standardizations.items() if not layer.is_set()]
+        names = [name for name in unset if self.modalities[name].standardized is True]
         if not names:
             return
         if isinstance(data, Mapping):

@@ -29,14 +29,14 @@ class ValidatedFit:
             raise ValueError("class_weight needs targets, which a multimodal VAE has not; use sample_weight.")
         with self._reasons() as reasons:
             data = [options.get(name) for name in ("x", "y", "sample_weight")]
-            data = self._watched(*data, reasons, shuffle=options.get("shuffle", True), warns=True)
+            data = self._watched(data, reasons, shuffle=options.get("shuffle", True), warns=True)
             self.adapt(data[0] if isinstance(data[0], Mapping) else options.get("x"))
             if isinstance(data[0], tf.distribute.DistributedDataset):
                 options.setdefault("shuffle", False)  # Keras's default, True, is for arrays; here it warns of it
             validation = options.get("validation_data")
             if validation is not None:
                 validation = keras.utils.unpack_x_y_sample_weight(validation)
-                options["validation_data"] = self._watched(*validation, reasons)
+                options["validation_data"] = self._watched(validation, reasons)
             options["x"], options["y"], options["sample_weight"] = data
             self.kl_weight.assign(1.0)  # of a model that was saved, or whose training was interrupted, in a warm-up
             try:
@@ -44,23 +44,15 @@ class ValidatedFit:
             finally:
                 self.kl_weight.assign(1.0)
 
-    def evaluate(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        verbose: str | int = "auto",
-        sample_weight: Any = None,
-        **options: Any,
-    ) -> Any:
+    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **options) -> Any:
         with self._reasons() as reasons:
             if not options.get("_use_cached_eval_dataset"):  # of `fit`, which has seen to its validation data
-                x, y, sample_weight = self._watched(x, y, sample_weight, reasons)
+                x, y, sample_weight = self._watched((x, y, sample_weight), reasons)
             return super().evaluate(x, y, batch_size, verbose, sample_weight, **options)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> dict[str, np.ndarray]:
         with self._reasons() as reasons:
-            return super().predict(self._watched(x, None, None, reasons, complete=False)[0], *args, **kwargs)
+            return super().predict(self._watched((x, None, None), reasons, complete=False)[0], *args, **kwargs)
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, *args: Any, **kwargs: Any) -> Any:
         return super().train_on_batch(*self._arrays(x, y, sample_weight), *args, **kwargs)
@@ -71,18 +63,9 @@ class ValidatedFit:
     def predict_on_batch(self, x: Any) -> dict[str, np.ndarray]:
         return super().predict_on_batch(self._arrays(x, complete=False)[0])
 
-    def _watched(
-        self,
-        x: Any,
-        y: Any,
-        sample_weight: Any,
-        reasons: list[Exception],
-        *,
-        complete: bool = True,
-        shuffle: bool = False,
-        warns: bool = False,
-    ) -> tuple[Any, Any, Any]:
+    def _watched(self, data, reasons, *, complete=True, shuffle=False, warns=False) -> tuple[Any, Any, Any]:
         """What Keras gets as x, y and sample_weight: checked arrays, or a pipeline that notes why it fails."""
+        x, y, sample_weight = data
         if isinstance(x, Mapping | np.ndarray | list | tuple | None) or tf.is_tensor(x):
             return self._arrays(x, y, sample_weight, complete=complete, warns=warns)
         checks.check_no_targets(y)
@@ -94,9 +77,8 @@ class ValidatedFit:
         adapter.get_tf_dataset = lambda: self._checked(unchecked(), reasons, complete, warns)
         return adapter, None, None
 
-    def _arrays(
-        self, x: Any, y: Any = None, sample_weight: Any = None, *, complete: bool = True, warns: bool = False
-    ) -> tuple[dict[str, Any], np.ndarray | None, np.ndarray | None]:
+    def _arrays(self, x, y=None, sample_weight=None, *, complete=True, warns=False) -> tuple[dict[str, Any], Any, Any]:
+        """What Keras gets of arrays: all of them checked, with targets of no columns beside weights."""
         checks.check_no_targets(y)
         if x is None:
             raise ValueError(
@@ -110,7 +92,7 @@ class ValidatedFit:
             checks.warn_of_scale(name, self.modalities[name], np.asarray(array[:: -(-size // 1000)]))
         if sample_weight is None:
             return arrays, None, None
-        # Targets of no columns: where y is None, Keras drops the weights without a word.
+        # Where y is None, Keras drops the weights without a word.
         return arrays, np.zeros((size, 0), np.float32), checks.sample_weights(sample_weight, size)
 
     def _checked(

@@ -7,7 +7,6 @@ pre-trained network, an adapted `Normalization`, also any functional model, whos
 none yet, as those made here, each copy starts anew; `keras.models.clone_model(network)` gives one without its weights.
 """
 
-from tf_jmvae.networks.batch_normalization import BatchNormalization
-from tf_jmvae.networks.blocks import conv_decoder, conv_encoder, mlp, upsampling
+from tf_jmvae.networks.blocks import BatchNormalization, conv_decoder, conv_encoder, mlp, upsampling
 
 __all__ = ["BatchNormalization", "conv_decoder", "conv_encoder", "mlp", "upsampling"]

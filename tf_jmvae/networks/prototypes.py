@@ -12,18 +12,7 @@ import tensorflow as tf
 
 from tf_jmvae._utils.keras_api import flatten_layers
 
-__all__ = [
-    "Template",
-    "checked",
-    "clone",
-    "default_policy",
-    "flatten",
-    "last_activation",
-    "make_weights",
-    "read",
-    "remade",
-    "serialize",
-]
+__all__ = ["Template", "checked", "clone", "default_policy", "flatten", "make_weights", "read", "remade", "serialize"]
 
 
 def checked(role: str, network: Any) -> keras.layers.Layer:
@@ -43,27 +32,32 @@ def clone(
     What is not built yet will start with new weights. Every layer in the copy has the dtype policy, by default its own.
     The copy has the name, by default the network's. Raises `ValueError` if it cannot be made again from its config.
     """
-    config = serialize(network)
-    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-        config = _mapped(config, _synchronized)
-    if policy is not None:
-        config = _mapped(config, functools.partial(_with_policy, policy=policy.name))
+    several_replicas = tf.distribute.get_strategy().num_replicas_in_sync > 1
+
+    def adapted(config: dict[str, Any]) -> dict[str, Any]:
+        settings, kind = config.get("config"), config.get("class_name")
+        if policy and "dtype" in (settings or ()) and kind != "InputLayer":  # an input keeps the dtype of its values
+            settings = {**settings, "dtype": policy.name}
+        if several_replicas and kind == "BatchNormalization":  # by the statistics of the global batch, as on one device
+            settings = {**settings, "synchronized": True}
+        return {**config, "config": settings} if settings else config
+
     with default_policy(policy or keras.config.dtype_policy()):
-        copy = remade(f"network {network.name!r}", config, network)
+        copy = remade(f"network {network.name!r}", _mapped(serialize(network), adapted), network)
     copy.name = name or network.name
     return copy
 
 
 def serialize(network: Any) -> Any:
     """The config of a layer or model, without how it was compiled; what is no Keras object stays as it is."""
-    return _mapped(keras.saving.serialize_keras_object(network), _without_marks)
+    # By the first Keras, while it loads a model, makes two copies one layer; the second is of another training.
+    marks = ("shared_object_id", "compile_config")
+    config = keras.saving.serialize_keras_object(network)
+    return _mapped(config, lambda entries: {key: value for key, value in entries.items() if key not in marks})
 
 
 def remade(role: str, config: dict[str, Any], like: keras.layers.Layer | None = None) -> Any:
-    """What Keras makes of the config of `serialize`, with the weights of the layer `like`.
-
-    Raises `ValueError`, in which `role` names it, if Keras cannot make it, as when it loads a model.
-    """
+    """What Keras makes of the config of `serialize`, with the weights of `like`; raises `ValueError` if it cannot."""
     try:
         made = keras.saving.deserialize_keras_object(config)
         if like is not None:
@@ -92,10 +86,8 @@ def default_policy(policy: keras.DTypePolicy) -> Iterator[None]:
 
 
 def make_weights(layer: keras.layers.Layer, *examples: Any) -> Any:
-    """Makes the weights of everything that a layer calls, by a pass over example arguments; gives the outputs.
-
-    Keras would run the pass in a graph of its own, and what layers then make in `build` besides weights is lost.
-    """
+    """Makes the weights of everything that a layer calls, by a pass over example arguments; gives the outputs."""
+    # Keras would run the pass in a graph of its own, and what layers then make in `build` besides weights is lost.
     with keras.name_scope(layer.name):
         outputs = layer.call(*examples)
     layer.built = True
@@ -105,24 +97,20 @@ def make_weights(layer: keras.layers.Layer, *examples: Any) -> Any:
 def _copy_state(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
     """Weights and statistics of a layer and of those in it."""
     inner = functools.partial(flatten_layers, recursive=False, include_self=False)
+
+    def build() -> None:
+        if source.built and not target.built:
+            target.build_from_config(source.get_build_config())
+
     if len(inner(source)) != len(inner(target)):
-        _build_like(source, target)  # which makes the layers in it
+        build()  # which makes the layers in it
     for one, other in zip(inner(source), inner(target), strict=True):
         _copy_state(one, other)
-    _build_like(source, target)
+    build()
     if source.built:
         store: dict[str, Any] = {}
         source.save_own_variables(store)
         target.load_own_variables({key: np.asarray(value) for key, value in store.items()})
-
-
-def _build_like(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
-    if source.built and not target.built:
-        target.build_from_config(source.get_build_config())
-
-
-# By the first Keras, while it loads a model, makes two copies one layer; the second is of another training.
-_MARKS = ("shared_object_id", "compile_config")
 
 
 def _mapped(config: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
@@ -134,45 +122,22 @@ def _mapped(config: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> 
     return change({key: _mapped(value, change) for key, value in config.items()})
 
 
-def _without_marks(config: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in config.items() if key not in _MARKS}
-
-
-def _with_policy(config: dict[str, Any], policy: str) -> dict[str, Any]:
-    """With a dtype policy, if it is a layer's; inputs keep the dtype of what they are given."""
-    if "dtype" in (config.get("config") or ()) and config["class_name"] != "InputLayer":
-        return {**config, "config": {**config["config"], "dtype": policy}}
-    return config
-
-
-def _synchronized(config: dict[str, Any]) -> dict[str, Any]:
-    """With batches normalised by the statistics of the global batch, as on one device."""
-    if config.get("class_name") == "BatchNormalization":
-        return {**config, "config": {**config["config"], "synchronized": True}}
-    return config
-
-
 class Template:
-    """Holds a layer that is only ever copied, out of reach of Keras's tracking.
-
-    As an attribute of its own the layer would be saved and counted beside its copies. A plain value may stand in its
-    place.
-    """
+    """Holds a layer, or a plain value, out of reach of Keras's tracking, which would save it beside its copies."""
 
     def __init__(self, layer: Any):
         self.layer = layer
-
-    def serialize(self) -> Any:
-        """The layer as a Keras config."""
-        return serialize(self.layer)
 
 
 # The shape of what each network gave at first, without the batch's axis.
 _FEATURES: weakref.WeakKeyDictionary[keras.layers.Layer, tf.TensorShape] = weakref.WeakKeyDictionary()
 
 
-def read(role: str, network: keras.layers.Layer, inputs: tf.Tensor, **options: Any) -> tf.Tensor:
-    """What a network gives for a batch, one tensor `[B, ...]`; raises `ValueError`, in which `role` names it."""
+def read(role: str, network: keras.layers.Layer, inputs: tf.Tensor, *, flat: bool = False, **options: Any) -> tf.Tensor:
+    """What a network gives for a batch, one tensor `[B, ...]`, as rows `[B, F]` where it is to be `flat`.
+
+    Raises `ValueError`, in which `role` names the network, if it gives anything else.
+    """
     shape = tuple(inputs.shape[1:])
     try:
         if isinstance(network, keras.Sequential) and not network.built:
@@ -199,7 +164,7 @@ def read(role: str, network: keras.layers.Layer, inputs: tf.Tensor, **options: A
         raise ValueError(
             f"The {role} must give features of one fixed size; they were {first}, and now are {outputs.shape[1:]}."
         )
-    return outputs
+    return flatten(outputs) if flat else outputs
 
 
 def flatten(features: tf.Tensor) -> tf.Tensor:
@@ -207,11 +172,3 @@ def flatten(features: tf.Tensor) -> tf.Tensor:
     if features.shape.rank == 2:
         return features
     return tf.reshape(features, (tf.shape(features)[0], features.shape[1:].num_elements()))
-
-
-def last_activation(network: keras.layers.Layer) -> str:
-    """The name of the activation that a network ends in, as far as its last layer tells; otherwise `"linear"`."""
-    layers = getattr(network, "layers", None)
-    if layers:
-        return last_activation(layers[-1])
-    return getattr(getattr(network, "activation", None), "__name__", "linear")

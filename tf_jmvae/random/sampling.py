@@ -3,17 +3,12 @@
 from collections.abc import Callable
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tf_jmvae.distribute import replicas
-from tf_jmvae.random import row_noise, seeds
-
-tfd = tfp.distributions
+from tf_jmvae.random import seeds
 
 __all__ = ["draw", "standard_normal"]
-
-# From a distribution, noise `[B, S, ...]`, and a function that gives a parameter's axes those of the noise, to samples.
-_Transform = Callable[[tfd.Distribution, tf.Tensor, Callable[[tf.Tensor], tf.Tensor]], tf.Tensor]
 
 # Beyond, a rounded normal distribution's function is within 6.7e-4 of a Poisson one's, 0.067 / sqrt(rate).
 _LARGE_RATE = 1e4
@@ -43,10 +38,7 @@ def draw(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: int | Non
 
 
 def standard_normal(like: tfd.Distribution, seed: tf.Tensor, num_samples: int | None = None) -> tf.Tensor:
-    """Samples the standard normal noise from which `draw` makes samples of a normal distribution, of their shape.
-
-    Of the distribution `like`, with batch shape `[B, ...]`, only the shape counts.
-    """
+    """Samples the noise from which `draw` makes samples of a normal distribution; only the shape of `like` counts."""
     return draw(_standard(like, like.batch_shape_tensor()), seed, num_samples)
 
 
@@ -85,7 +77,12 @@ def _draw_by_row(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: i
             samples = tf.cast(transform(base, numbers, parameter), base.dtype)
             static = base.batch_shape.concatenate(base.event_shape)
             return tf.ensure_shape(samples, (static[0], num_samples, *static[1:]))
-    return _one_row_after_another(distribution, seed, num_samples)
+
+    def row(index):
+        return distribution[index : index + 1].sample(num_samples, seed=seed[index])[:, 0]
+
+    shape = (num_samples, *distribution.batch_shape[1:], *distribution.event_shape)
+    return tf.map_fn(row, tf.range(tf.shape(seed)[0]), fn_output_signature=tf.TensorSpec(shape, distribution.dtype))
 
 
 def _normal(distribution, noise, parameter):
@@ -131,18 +128,12 @@ def _poisson(distribution, noise, parameter):
     return tf.where(rate < _LARGE_RATE, count, normal)
 
 
-def _one_row_after_another(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: int) -> tf.Tensor:
-    def row(index):
-        return distribution[index : index + 1].sample(num_samples, seed=seed[index])[:, 0]
-
-    shape = (num_samples, *distribution.batch_shape[1:], *distribution.event_shape)
-    return tf.map_fn(row, tf.range(tf.shape(seed)[0]), fn_output_signature=tf.TensorSpec(shape, distribution.dtype))
-
-
-_BY_KIND: dict[type[tfd.Distribution], tuple[Callable, _Transform]] = {
-    tfd.Normal: (row_noise.normal, _normal),
-    tfd.Bernoulli: (row_noise.uniform, _bernoulli),
-    tfd.OneHotCategorical: (row_noise.uniform, _categorical),
-    tfd.Laplace: (row_noise.uniform, _laplace),
-    tfd.Poisson: (row_noise.uniform, _poisson),
+# The noise of a row, and what makes samples of a distribution, its noise `[B, S, ...]`, and a function that gives a
+# parameter's axes those of the noise.
+_BY_KIND: dict[type[tfd.Distribution], tuple[Callable, Callable]] = {
+    tfd.Normal: (seeds.normal, _normal),
+    tfd.Bernoulli: (seeds.uniform, _bernoulli),
+    tfd.OneHotCategorical: (seeds.uniform, _categorical),
+    tfd.Laplace: (seeds.uniform, _laplace),
+    tfd.Poisson: (seeds.uniform, _poisson),
 }

@@ -1,25 +1,37 @@
-"""Stateless seeds: the same seed gives the same samples, in a graph, under XLA and after reloading."""
+"""Stateless seeds, one for a batch or one for each row, and random numbers of each row from its own seed.
 
+Equal seeds give equal samples, in a graph, under XLA and after reloading. TensorFlow's stateless operations take one
+seed for a whole tensor. `uniform`, `normal` and `bits` take a seed for each row, whose numbers are the same alone and
+in any batch, and give what `tf.random.stateless_uniform` and `tf.random.stateless_normal` give for that seed on a CPU,
+by operations that work on all rows at once and have GPU kernels: Philox-4x32-10 [1] on 32-bit words, and the
+Box-Muller transform.
+
+References:
+  [1] Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011.
+"""
+
+import math
 import secrets
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae.random import row_noise
+__all__ = ["are_by_row", "bits", "fold_in", "normal", "split", "to_tensor", "uniform"]
 
-__all__ = ["are_by_row", "fold_in", "split", "to_tensor"]
+_ROUNDS = 10
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_ROUND_KEYS = [[number * step % 2**32 for step in _WEYL] for number in range(_ROUNDS)]
+# TensorFlow scrambles seeds under this key, so that a seed may have its entropy anywhere.
+_SCRAMBLING_KEY = (0x3EC8F720, 0x02461E29)
 
 
 def to_tensor(seed: Any) -> tf.Tensor:
     """Makes a seed for stateless sampling, int32 `[2]`, or one for each row of a batch, `[B, 2]`.
 
     From an integer from 0 to 2^62 - 1; a tensor, array or list `[2]` or `[B, 2]`; or None for one that differs every
-    time.
-
-    Raises:
-      ValueError: if an integer is out of range, or None comes while TensorFlow traces a function.
-      TypeError: if it is anything else, or of another shape.
+    time, which raises `ValueError` while TensorFlow traces a function. Raises `TypeError` for anything else.
     """
     if seed is None:
         if not tf.executing_eagerly():
@@ -54,7 +66,7 @@ def split(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
     """Splits a seed into `count` new ones, each of the same shape."""
     if not are_by_row(seed):
         return tf.unstack(tf.random.split(seed, count))
-    words = tf.bitcast(row_noise.bits(seed, 2 * count), tf.int32)
+    words = tf.bitcast(bits(seed, 2 * count), tf.int32)
     return tf.unstack(tf.reshape(words, (-1, count, 2)), axis=1)
 
 
@@ -62,5 +74,68 @@ def fold_in(seed: tf.Tensor, data: int | tf.Tensor) -> tf.Tensor:
     """Makes a new seed of the same shape that depends on `data`, an int32 scalar, too."""
     if not are_by_row(seed):
         return tf.random.fold_in(seed, data)
-    first = tf.bitcast(row_noise.bits(seed, 1)[:, 0], tf.int32)
+    first = tf.bitcast(bits(seed, 1)[:, 0], tf.int32)
     return tf.stack([first, tf.broadcast_to(data, tf.shape(first))], axis=-1)
+
+
+def uniform(seeds: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
+    """Samples uniform numbers in [0, 1), float32 `[B, count]`, from seeds, int32 `[B, 2]`."""
+    return _to_unit_interval(bits(seeds, count))
+
+
+def normal(seeds: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
+    """Samples standard normal numbers, float32 `[B, count]`, from seeds, int32 `[B, 2]`."""
+    pairs = (count + 1) // 2
+    unit = tf.reshape(_to_unit_interval(bits(seeds, 2 * pairs)), (-1, pairs, 2))
+    radius = tf.sqrt(-2.0 * tf.math.log(tf.maximum(unit[..., 0], 1e-7)))
+    angle = 2.0 * math.pi * unit[..., 1]
+    noise = tf.stack([tf.sin(angle) * radius, tf.cos(angle) * radius], axis=-1)
+    return tf.reshape(noise, (-1, 2 * pairs))[:, :count]
+
+
+def bits(seeds: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
+    """Samples random bits, uint32 `[B, count]`, from seeds, int32 `[B, 2]`."""
+    words = _bits(seeds, tf.cast(count, tf.int32))
+    return tf.ensure_shape(words, (seeds.shape[0], count if isinstance(count, int) else None))
+
+
+@tf.function(
+    input_signature=[tf.TensorSpec([None, 2], tf.int32), tf.TensorSpec([], tf.int32)],
+    autograph=False,
+    # A call stays a call, so that a graph with many of them stays small and is quickly made ready to run.
+    experimental_attributes={"_noinline": True},
+)
+def _bits(seeds, count):
+    words = tf.cast(tf.cast(seeds, tf.int64), tf.uint64)  # a negative seed fills both of its words
+    high = tf.bitwise.right_shift(words, tf.constant(32, tf.uint64))
+    counter = tf.cast(tf.stack([words, high], axis=-1), tf.uint32)  # [B, 2, 2]
+    key = tf.constant(_SCRAMBLING_KEY, tf.uint32)
+    scrambled = _philox(tf.transpose(counter, (1, 2, 0)), key[:, None])  # [2, 2, B]
+    key, upper = scrambled[0][..., None], scrambled[1][..., None]
+
+    groups = (count + 3) // 4
+    number = tf.cast(tf.range(groups), tf.uint32) + tf.zeros_like(key[:1])  # [1, B, groups]
+    lower = tf.concat([number, tf.zeros_like(number)], axis=0)
+    numbers = _philox(tf.stack([lower, upper + tf.zeros_like(lower)]), key)  # [2, 2, B, groups]
+    return tf.reshape(tf.transpose(numbers, (2, 3, 0, 1)), (-1, 4 * groups))[:, :count]
+
+
+def _philox(counter: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    """Four words `[2, 2, ...]` from four words of the counter, `[2, 2, ...]`, and two of the key, `[2, ...]`."""
+    ones = [1] * (counter.shape.rank - 2)
+    multipliers = tf.constant(_MULTIPLIERS, tf.uint64, (2, *ones))
+    round_keys = tf.constant(_ROUND_KEYS, tf.uint32, (_ROUNDS, 2, *ones)) + key
+    one, axis, half = tf.constant(1), tf.constant(0), tf.constant(32, tf.uint64)
+    first, second = counter[:, 0], counter[:, 1]  # words 0 and 2, words 1 and 3
+    for number in range(_ROUNDS):
+        product = tf.cast(first, tf.uint64) * multipliers
+        high = tf.roll(tf.cast(tf.bitwise.right_shift(product, half), tf.uint32), one, axis)  # of two: swapped
+        first = tf.bitwise.bitwise_xor(tf.bitwise.bitwise_xor(high, second), round_keys[number])
+        second = tf.roll(tf.cast(product, tf.uint32), one, axis)  # the lower 32 bits
+    return tf.stack([first, second], axis=1)
+
+
+def _to_unit_interval(words: tf.Tensor) -> tf.Tensor:
+    """The 23 lower bits as the mantissa of a number in [1, 2), less 1."""
+    mantissa = tf.bitwise.bitwise_and(words, tf.constant(0x7FFFFF, tf.uint32))
+    return tf.bitcast(tf.bitwise.bitwise_or(mantissa, tf.constant(0x3F800000, tf.uint32)), tf.float32) - 1.0

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tf_jmvae._utils import checks
 from tf_jmvae._utils.checks import listed
-from tf_jmvae.random import row_noise, seeds
+from tf_jmvae.random import seeds
 from tf_jmvae.serving import names, request
 from tf_jmvae.serving.request import FORMATS, Signature, SignatureLookup
 from tf_jmvae.specs import ModalitySpec, ModelSpec
@@ -318,7 +318,7 @@ class InferenceModel(SignatureLookup):
         latent_seeds = _split_seeds(row_seeds)[1]
         if "latent_noise" in self.signatures:
             return self._call("latent_noise", {"seed": latent_seeds})["noise"]
-        return row_noise.normal(tf.constant(latent_seeds), self.latent_size).numpy()  # of a model of version 0.1.0
+        return seeds.normal(tf.constant(latent_seeds), self.latent_size).numpy()  # of a model of version 0.1.0
 
     def _by_way_of_z(
         self, inputs: dict[str, np.ndarray], targets: list[str], copies: int, row_seeds: np.ndarray | None, images: str

@@ -1,18 +1,57 @@
-"""The one `train_step` of models, with `test_step`, `predict_step` and the metrics."""
+"""What models maximise, a weighted sum of named terms, and the steps by which Keras's loops do it."""
 
 import inspect
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
 from tf_jmvae._utils import checks
 from tf_jmvae.distribute import replicas
-from tf_jmvae.models.terms import Term, elbo, total
 from tf_jmvae.random import sampling, seeds
 
-__all__ = ["EVALUATION_SEED", "Steps"]
+__all__ = ["EVALUATION_SEED", "Batch", "Steps", "Term", "Terms", "elbo", "log_likelihoods", "total"]
+
+Batch = Mapping[str, tf.Tensor]
+"""Tensors by modality, `[B, ...]`."""
+
+
+class Term(NamedTuple):
+    """One term of an objective.
+
+    Attributes:
+      coefficient: the factor of the term in the equation, a number such as -1 for a KL divergence.
+      value: `[B]`, in nats per example, with its natural sign (a KL divergence is positive).
+      to_prior: whether it is a KL to the prior, which KL warm-up scales in the loss; False by default.
+      in_elbo: whether it belongs to the ELBO, True by default; what is maximised besides, as in Eq. (10), does not.
+    """
+
+    coefficient: float
+    value: tf.Tensor
+    to_prior: bool = False
+    in_elbo: bool = True
+
+
+Terms = Mapping[str, Term]
+"""Terms by name, in the equation's order."""
+
+
+def log_likelihoods(p: Mapping[str, tfd.Distribution], batch: Batch) -> dict[str, Term]:
+    """E_q[log p(m | z)] of every modality m in `p`, estimated by the sample of z that `p` was decoded from."""
+    return {f"log_p_{name}": Term(1.0, likelihood.log_prob(batch[name])) for name, likelihood in p.items()}
+
+
+def total(terms: Iterable[Term]) -> tf.Tensor:
+    """Their weighted sum, `[B]`."""
+    return sum(term.coefficient * term.value for term in terms)
+
+
+def elbo(terms: Terms) -> tf.Tensor:
+    """The sum of those in the ELBO, `[B]`."""
+    return total(term for term in terms.values() if term.in_elbo)
+
 
 EVALUATION_SEED = 0
 
@@ -30,7 +69,7 @@ class Steps:
             scaled_loss = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled_loss, self.trainable_variables)
         replicas.apply_gradients(self.optimizer, gradients, self.trainable_variables)
-        return self._track(terms, loss, sample_weight)
+        return self._track(terms, sample_weight, loss=loss)
 
     @replicas.on_shard
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
@@ -38,7 +77,7 @@ class Steps:
         # The same noise at every evaluation, another for every batch: equal weights give equal numbers.
         seen = tf.cast(replicas.total(tf.convert_to_tensor(self._trackers["loss"].count)), tf.int32)
         terms = self.objective(batch, tf.random.fold_in(seeds.to_tensor(EVALUATION_SEED), seen))
-        return self._track(terms, self._loss(terms, sample_weight), sample_weight)
+        return self._track(terms, sample_weight, loss=self._loss(terms, sample_weight))
 
     def predict_step(self, data: Any) -> dict[str, tf.Tensor]:
         observed, _, _ = keras.utils.unpack_x_y_sample_weight(data)
@@ -81,16 +120,8 @@ class Steps:
         self.noise_state.assign_add([0, 1])
         return seed
 
-    def _loss(
-        self, terms: Mapping[str, Term], sample_weight: tf.Tensor | None, kl_weight: tf.Tensor | float = 1.0
-    ) -> tf.Tensor:
+    def _loss(self, terms: Terms, sample_weight: tf.Tensor | None, kl_weight: tf.Tensor | float = 1.0) -> tf.Tensor:
         """The negative weighted mean objective over the batch, plus the networks' regularisers."""
-        return self._regularization() - self._weighted_mean(terms, sample_weight, kl_weight)
-
-    def _weighted_mean(
-        self, terms: Mapping[str, Term], sample_weight: tf.Tensor | None, kl_weight: tf.Tensor | float
-    ) -> tf.Tensor:
-        """The sum of the terms as the loss weighs them, averaged over the batch."""
         factors = {f"log_p_{name}": modality.weight for name, modality in self.modalities.items()}
         objective = sum(
             (kl_weight if term.to_prior else factors.get(name, 1.0)) * (term.coefficient * term.value)
@@ -98,25 +129,18 @@ class Steps:
         )
         if sample_weight is not None:
             objective = objective * tf.cast(sample_weight, objective.dtype)
-        return replicas.mean(objective)
+        return self._regularization() - replicas.mean(objective)
 
     def _regularization(self) -> tf.Tensor:
         return replicas.fraction(sum((tf.cast(loss, tf.float32) for loss in self.losses), tf.constant(0.0)))
 
-    def _track(
-        self,
-        terms: Mapping[str, Term],
-        loss: tf.Tensor,
-        sample_weight: tf.Tensor | None,
-        others: Mapping[str, tf.Tensor] | None = None,
-    ) -> dict[str, tf.Tensor]:
-        """Means so far of the loss, the ELBO, the objective, its terms, and `others`, each one number for the batch."""
+    def _track(self, terms: Terms, sample_weight: tf.Tensor | None, **others: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Means so far of the ELBO, the objective, its terms, and `others`, each one number for the batch."""
         values = {"elbo": elbo(terms), "objective": total(terms.values())}
         values |= {name: term.value for name, term in terms.items()}
         batch_size = tf.shape(values["elbo"])[0]
         for name, value in values.items():
             self._trackers[name].update_state(value, sample_weight=sample_weight)
-        others = {"loss": loss, **(others or {})}
         for name, value in others.items():
             replicas.track_mean(self._trackers[name], value, batch_size)
         return {name: tracker.result() for name, tracker in self._trackers.items() if name in {*values, *others}}

@@ -17,7 +17,7 @@ from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.files import replace_atomically, write_json
 from tf_jmvae._utils.keras_api import global_state_kept
 from tf_jmvae._utils.provenance import environment
-from tf_jmvae.callbacks.divergence import non_finite
+from tf_jmvae.callbacks.training import non_finite
 from tf_jmvae.distribute.devices import Devices, connect
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.training.build import build_model, compile_model

@@ -1,17 +1,22 @@
-"""What a model generates in each direction, as a picture with captions and as a text."""
+"""What a model generates in each direction: a sheet of captioned pictures, drawn with Pillow, and a table."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from tf_jmvae._utils.tables import markdown
-from tf_jmvae.callbacks.tensorboard.sheets import sheet
+from tf_jmvae.images.grids import grid
+from tf_jmvae.images.preparing import as_picture
 from tf_jmvae.models.directions import named, pixels
 
 __all__ = ["Direction"]
 
 _LISTED = 3
+_TILE = 84  # pixels, at least: small digits are enlarged by a whole factor
+_GAP, _LINE, _TITLE = 6, 13, 15
+_INK = (30, 30, 30)
 
 
 class Direction:
@@ -34,8 +39,7 @@ class Direction:
     ):
         self.title = f"{target}_from_{'_and_'.join(given)}"
         self._model, self._target, self._given, self._names = model, target, given, names
-        self._examples = {name: values[:count] for name, values in data.items()}
-        label = given[0]
+        self._examples, label = {name: values[:count] for name, values in data.items()}, given[0]
         self._from_labels = len(given) == 1 and model.modalities[label].spec.kind == "label"
         if self._from_labels:  # classes once each, the first of many, in place of the classes of some examples
             size = model.modalities[label].event_shape[-1]
@@ -46,19 +50,16 @@ class Direction:
         """A uint8 picture `[H, W, 3]`, where an image is on either side, and a Markdown table."""
         target, observed = self._target, {name: self._examples[name] for name in self._given}
         mean = self._model.generate(observed, latent="mean", **self._options)[target].numpy()
-        shown = {f"{name} (given)": (name, values) for name, values in observed.items()}
+        given = {f"{name} (given)": (name, values) for name, values in observed.items()}
         real = {}
         if target in self._examples and not (target in observed and self._is_image(target)):
             real = {f"{target} (real)": (target, self._examples[target])}
         if self._is_image(target):
             drawn = self._model.generate(observed, **self._options)[target]
-            shown |= {
-                f"{target} (from the mean of z)": (target, mean),
-                f"{target} (from a sample of z)": (target, drawn),
-            }
-            shown |= real
+            made = {"mean": mean, "sample": drawn}
+            shown = given | {f"{target} (from the {what} of z)": (target, one) for what, one in made.items()} | real
         else:
-            shown |= real | {f"{target} (generated)": (target, mean)}
+            shown = given | real | {f"{target} (generated)": (target, mean)}
         images = {title: pixels(self._model, *one) for title, one in shown.items() if self._is_image(one[0])}
         words = {
             title: [self._words(name, value) for value in values]
@@ -70,7 +71,7 @@ class Direction:
             for number in range(len(mean))
         ]
         rows = [[str(number + 1), *(", ".join(c[number]) for c in words.values())] for number in range(len(mean))]
-        picture = sheet(list(images.values()), captions, list(images)) if images else None
+        picture = _sheet(images, captions) if images else None
         said = self._from_labels and self._is_image(target)  # by the picture's captions
         return picture, markdown(["", *words], rows) if words and not said else ""
 
@@ -86,3 +87,32 @@ class Direction:
 
     def _is_image(self, name: str) -> bool:
         return self._model.modalities[name].spec.is_image
+
+
+def _sheet(rows: Mapping[str, np.ndarray], captions: Sequence[Sequence[str]]) -> np.ndarray:
+    """Rows of images `[N, H, W, C]` by their titles on white, uint8 `[H, W, 3]`, with lines of text below them."""
+    font = ImageFont.load_default(size=10)
+    width = next(iter(rows.values())).shape[2]
+    factor = max(1, -(-_TILE // width))
+    width *= factor
+    strips = {title: as_picture(grid(row[None], factor=factor, gap=_GAP)) for title, row in rows.items()}
+    height = sum(strip.height + _TITLE for strip in strips.values()) + max(map(len, captions)) * _LINE
+    canvas = Image.new("RGB", (len(captions) * (width + _GAP) + _GAP, height), "white")
+    pen, top = ImageDraw.Draw(canvas), 0
+    for title, strip in strips.items():
+        pen.text((_GAP, top + 4), title, fill=_INK, font=font)
+        canvas.paste(strip, (0, top + _TITLE))
+        top += _TITLE + strip.height
+    for column, texts in enumerate(captions):
+        for line, text in enumerate(texts):
+            place = (_GAP + column * (width + _GAP), top - 4 + line * _LINE)
+            pen.text(place, _fitting(text, width, font), fill=_INK, font=font)
+    return np.asarray(canvas)
+
+
+def _fitting(text: str, width: int, font: ImageFont.FreeTypeFont) -> str:
+    shown = text
+    while text and font.getlength(shown) > width:
+        text = text[:-1]
+        shown = f"{text}…"
+    return shown

@@ -1,13 +1,16 @@
 """Latents of examples for TensorBoard's embedding projector: points, labels and pictures."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from tf_jmvae._utils.files import replace_atomically, write_text
-from tf_jmvae.callbacks.tensorboard.sheets import sprite
+from tf_jmvae.images.grids import grid
+from tf_jmvae.images.preparing import as_picture
 from tf_jmvae.models.directions import pixels
 
 __all__ = ["write_examples", "write_latents"]
@@ -32,7 +35,7 @@ def write_examples(
     images = next((name for name in data if model.modalities[name].spec.is_image), None)
     if images is not None:
         pictures = pixels(model, images, data[images])
-        replace_atomically(folder / _SPRITE, lambda path: sprite(pictures).save(path, format="PNG"))
+        replace_atomically(folder / _SPRITE, lambda path: _sprite(pictures).save(path, format="PNG"))
         embedding.sprite.image_path = _SPRITE
         embedding.sprite.single_image_dim.extend([pictures.shape[2], pictures.shape[1]])
     columns = {
@@ -53,6 +56,13 @@ def write_latents(folder: Path, model: Any, data: Mapping[str, np.ndarray]) -> N
     """The means of q(z | all modalities), a row of tab-separated numbers for each example."""
     means = model.posterior(dict(data)).mean().numpy()
     write_text(folder / _TENSOR, "\n".join("\t".join(f"{value:.5g}" for value in row) for row in means) + "\n")
+
+
+def _sprite(images: np.ndarray) -> Image.Image:
+    """Small pictures, uint8 `[N, H, W, C]`, in a square grid, row by row, as the embedding projector cuts them out."""
+    side = math.isqrt(len(images) - 1) + 1
+    white = np.full((side**2 - len(images), *images.shape[1:]), 255, np.uint8)
+    return as_picture(grid(np.concatenate([images, white]).reshape(side, side, *images.shape[1:]))).convert("RGB")
 
 
 def _columns(name: str, shown_as: str, values: np.ndarray, names: tuple[str, ...]) -> dict[str, list[str]]:

@@ -56,12 +56,12 @@ class Checkpoint(keras.callbacks.Callback):
         if not model.compiled:
             raise ValueError("Compile the model before restore(model): the checkpoint has its optimizer's state too.")
         self._restored = True
-        for path in self.directory.glob("epoch-*~*"):
-            if _LEFTOVER.fullmatch(path.name):
-                path.unlink()
         epochs = sorted(self._epochs())
-        for path in {*self.directory.glob("epoch-*.history.json")} - {*map(self._history_path, epochs)}:
-            path.unlink()  # of weights that were not written, or are removed already
+        cut_off = {path for path in self.directory.glob("epoch-*~*") if _LEFTOVER.fullmatch(path.name)}
+        # Of weights that were not written, or are removed already.
+        alone = {*self.directory.glob("epoch-*.history.json")} - {*map(self._history_path, epochs)}
+        for path in cut_off | alone:
+            path.unlink()
         if not epochs:
             return 0
         done = epochs[-1]
@@ -121,9 +121,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _accept(self) -> None:
         good, self._unproved = self._unproved, None
-        for old in self._epochs():
-            if old != good:
-                self._remove(old)
+        for old in {*self._epochs()} - {good}:
+            self._remove(old)
 
     def _remove(self, done: int) -> None:
         self._weights_path(done).unlink()

@@ -103,8 +103,7 @@ class StopAtDivergence(keras.callbacks.Callback):
             warnings.warn(self.problem, RuntimeWarning, stacklevel=2)
 
     def _stop(self, problem: str) -> None:
-        if self.problem is None:
-            self.problem = problem
+        self.problem = self.problem or problem
         self.model.stop_training = True
 
     def _weights(self) -> list[np.ndarray]:

@@ -16,8 +16,7 @@ from tensorflow.core.util import event_pb2
 from tf_jmvae._utils import checks
 from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.files import replace_atomically
-from tf_jmvae.callbacks.tensorboard import projector
-from tf_jmvae.callbacks.tensorboard.generated import Direction
+from tf_jmvae.callbacks.tensorboard.examples import Direction, write_latents, write_projected
 from tf_jmvae.models.directions import directions
 
 __all__ = ["TensorBoard", "event_files"]
@@ -116,21 +115,18 @@ class TensorBoard(keras.callbacks.TensorBoard):
         self.num_pictures = checks.positive_integer("num_pictures", num_pictures)
         self.num_points = checks.positive_integer("num_points", num_points)
         self.seed, self.class_names = seed, tuple(class_names)
-        self._data = data
-        self._graph_wanted = write_graph
+        self._data, self._graph_wanted = data, write_graph
+        self._projected = Path(self.log_dir) / "validation"
         # Keras's class logs batches only if asked; without, its hooks on batches only cost time.
         self._by_batch = self.update_freq != "epoch" or self._should_trace or self.write_steps_per_second
         self.async_safe = not self._by_batch
-        self._directions: list[Direction] = []
-        self._points: dict[str, np.ndarray] = {}
-        self._failed = self._begun = False
-        self._earlier: list[Path] = []
 
     def set_model(self, model: keras.Model) -> None:
         """Takes the model that Keras is about to train: one of this package, with every modality of the examples."""
         super().set_model(model)
         self._failed = self._begun = False
-        self._directions, self._points = [], {}
+        self._directions: list[Direction] = []
+        self._points: dict[str, np.ndarray] = {}
         if self._data is None:
             return
         arrays = checks.to_arrays(model.modalities, self._data, required=model.modalities)
@@ -153,7 +149,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
             if epoch:
                 _keep_before(epoch, self._earlier)
             if self._points:
-                projector.write_examples(self._folder(), self.model, self._points, self._names)
+                write_projected(self._projected, self.model, self._points, self._names)
         super().on_epoch_begin(epoch, logs)
 
     @_harmless
@@ -189,12 +185,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
                     tf.summary.image(f"pictures/{direction.title}", picture[None], step=epoch)
                 if text:
                     tf.summary.text(f"words/{direction.title}", text, step=epoch)
-        projector.write_latents(self._folder(), self.model, self._points)
-
-    def _folder(self) -> Path:
-        folder = Path(self.log_dir) / "validation"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        write_latents(self._projected, self.model, self._points)
 
 
 def event_files(log_dir: Path) -> list[Path]:

@@ -1,22 +1,26 @@
-"""What a model generates in each direction: a sheet of captioned pictures, drawn with Pillow, and a table."""
+"""Examples as TensorBoard shows them: captioned pictures of what is generated from them, and latents to project."""
 
+import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from tf_jmvae._utils.files import replace_atomically, write_text
 from tf_jmvae._utils.tables import markdown
 from tf_jmvae.images.grids import grid
 from tf_jmvae.images.preparing import as_picture
 from tf_jmvae.models.directions import named, pixels
 
-__all__ = ["Direction"]
+__all__ = ["Direction", "write_latents", "write_projected"]
 
 _LISTED = 3
 _TILE = 84  # pixels, at least: small digits are enlarged by a whole factor
 _GAP, _LINE, _TITLE = 6, 13, 15
 _INK = (30, 30, 30)
+_TENSOR, _METADATA, _SPRITE = "latents.tsv", "metadata.tsv", "sprite.png"
 
 
 class Direction:
@@ -116,3 +120,53 @@ def _fitting(text: str, width: int, font: ImageFont.FreeTypeFont) -> str:
         text = text[:-1]
         shown = f"{text}…"
     return shown
+
+
+def write_projected(
+    folder: Path, model: Any, data: Mapping[str, np.ndarray], names: Mapping[str, tuple[str, ...]]
+) -> None:
+    """What does not change while a model is trained: labels, pictures and the projector's configuration.
+
+    The folder is that of the event files; the projector finds `projector_config.pbtxt` there. `data` are arrays
+    `[N, ...]` by modality, and `names` what the entries of each are called.
+    """
+    from google.protobuf import text_format
+    from tensorboard.plugins import projector
+    from tensorboard.plugins.projector.metadata import PROJECTOR_FILENAME
+
+    config = projector.ProjectorConfig()
+    embedding = config.embeddings.add(tensor_name=f"mean of q(z | {', '.join(model.modalities)})", tensor_path=_TENSOR)
+    images = next((name for name in data if model.modalities[name].spec.is_image), None)
+    if images is not None:
+        pictures = pixels(model, images, data[images])
+        replace_atomically(folder / _SPRITE, lambda path: _sprite(pictures).save(path, format="PNG"))
+        embedding.sprite.image_path = _SPRITE
+        embedding.sprite.single_image_dim.extend([pictures.shape[2], pictures.shape[1]])
+    columns = {}  # a label, or each attribute as yes and no: the points can be coloured by any
+    for name, values in data.items():
+        kind = model.modalities[name].spec.kind
+        if kind == "label":
+            columns[name] = [names[name][entry] for entry in values.argmax(axis=-1)]
+        elif kind == "attributes":
+            present = np.where(values > 0, "yes", "no").T
+            columns |= dict(zip(names[name], present, strict=True))
+    if columns:
+        lines = ["\t".join(row) for row in zip(*columns.values(), strict=True)]
+        # The projector takes a first line for names only where there are several columns.
+        lines = lines if len(columns) == 1 else ["\t".join(columns), *lines]
+        write_text(folder / _METADATA, "\n".join(lines) + "\n")
+        embedding.metadata_path = _METADATA
+    write_text(folder / PROJECTOR_FILENAME, text_format.MessageToString(config))
+
+
+def write_latents(folder: Path, model: Any, data: Mapping[str, np.ndarray]) -> None:
+    """The means of q(z | all modalities), a row of tab-separated numbers for each example."""
+    means = model.posterior(dict(data)).mean().numpy()
+    write_text(folder / _TENSOR, "\n".join("\t".join(f"{value:.5g}" for value in row) for row in means) + "\n")
+
+
+def _sprite(images: np.ndarray) -> Image.Image:
+    """Small pictures, uint8 `[N, H, W, C]`, in a square grid, row by row, as the embedding projector cuts them out."""
+    side = math.isqrt(len(images) - 1) + 1
+    white = np.full((side**2 - len(images), *images.shape[1:]), 255, np.uint8)
+    return as_picture(grid(np.concatenate([images, white]).reshape(side, side, *images.shape[1:]))).convert("RGB")

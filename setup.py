@@ -59,6 +59,7 @@ setup(
         "tensorflow-probability[tf]>=0.25,<0.26",
         "numpy>=2",
         "pillow>=11",
+        "h5py>=3.11",
         "protobuf>=5",
         # TensorFlow Probability imports distutils, which Python no longer ships from 3.12 on.
         "setuptools>=77",

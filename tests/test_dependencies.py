@@ -184,7 +184,7 @@ def test_every_module_imports_where_posix_modules_are_missing(tmp_path):
     """As on Windows; what the libraries need of them is theirs."""
     imported = _run(_WITHOUT_POSIX, tmp_path)
     assert len(imported) > 150
-    assert {"tf_jmvae._utils.files", "tf_jmvae.cli.demo", "tf_jmvae.demo.server"} <= set(imported)
+    assert {"tf_jmvae._utils.files", "tf_jmvae.cli.demo", "tf_jmvae.demo.page"} <= set(imported)
 
 
 def test_without_locks_a_file_is_written_under_a_temporary_name_of_its_own(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from tensorboard.plugins.projector import ProjectorConfig
 
 import tf_jmvae as tj
 from tf_jmvae.callbacks import TensorBoard
-from tf_jmvae.callbacks.tensorboard.event_files import event_files
+from tf_jmvae.callbacks.tensorboard.callback import event_files
 
 EPOCHS = 3
 NAMES = ("red", "green", "blue")

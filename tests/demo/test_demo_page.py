@@ -205,7 +205,7 @@ def test_every_tab_works_in_a_browser_without_a_network(browser, server, tmp_pat
 
 def test_a_port_that_is_taken_gives_the_next_one():
     pytest.importorskip("gradio", reason="needs Gradio: pip install 'tf-jmvae[demo]'")
-    from tf_jmvae.demo.server import free_port
+    from tf_jmvae.demo.page import free_port
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

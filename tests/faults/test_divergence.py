@@ -11,7 +11,7 @@ from conftest import small_batch, small_modalities
 from record import record
 
 import tf_jmvae as tj
-from tf_jmvae.callbacks.divergence import non_finite
+from tf_jmvae.callbacks.training import non_finite
 
 STEPS = 3
 

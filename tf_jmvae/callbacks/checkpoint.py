@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from tf_jmvae._utils.files import explained, replace_atomically, require_room, write_json
-from tf_jmvae.callbacks.divergence import non_finite, weights_are_finite
+from tf_jmvae.callbacks.training import non_finite, weights_are_finite
 
 __all__ = ["Checkpoint"]
 
@@ -56,13 +56,12 @@ class Checkpoint(keras.callbacks.Callback):
         if not model.compiled:
             raise ValueError("Compile the model before restore(model): the checkpoint has its optimizer's state too.")
         self._restored = True
-        for path in self.directory.glob("epoch-*~*"):
-            if _LEFTOVER.fullmatch(path.name):
-                path.unlink()
         epochs = sorted(self._epochs())
-        for path in self.directory.glob("epoch-*.history.json"):
-            if path.name not in {self._history_path(done).name for done in epochs}:
-                path.unlink()  # of weights that were not written, or are removed already
+        cut_off = {path for path in self.directory.glob("epoch-*~*") if _LEFTOVER.fullmatch(path.name)}
+        # Of weights that were not written, or are removed already.
+        alone = {*self.directory.glob("epoch-*.history.json")} - {*map(self._history_path, epochs)}
+        for path in cut_off | alone:
+            path.unlink()
         if not epochs:
             return 0
         done = epochs[-1]
@@ -110,7 +109,9 @@ class Checkpoint(keras.callbacks.Callback):
         done = epoch + 1
         with explained(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
-            require_room(self.directory, _size(self.model))
+            variables = [*self.model.weights, *self.model.optimizer.variables]
+            # HDF5 describes each in less than a page.
+            require_room(self.directory, sum(4096 + 4 * math.prod(variable.shape) for variable in variables))
         write_json(self._history_path(done), self.history)
         # The weights come last: only where they stand does a checkpoint count.
         replace_atomically(self._weights_path(done), self.model.save_weights)
@@ -120,9 +121,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _accept(self) -> None:
         good, self._unproved = self._unproved, None
-        for old in self._epochs():
-            if old != good:
-                self._remove(old)
+        for old in {*self._epochs()} - {good}:
+            self._remove(old)
 
     def _remove(self, done: int) -> None:
         self._weights_path(done).unlink()
@@ -137,9 +137,3 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _history_path(self, done: int) -> pathlib.Path:
         return self.directory / f"epoch-{done}.history.json"
-
-
-def _size(model: keras.Model) -> int:
-    """About how many bytes a file of all weights takes: HDF5 describes each in less than a page."""
-    variables = [*model.weights, *model.optimizer.variables]
-    return sum(4096 + 4 * math.prod(variable.shape) for variable in variables)

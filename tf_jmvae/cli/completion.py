@@ -5,11 +5,11 @@ import importlib
 import io
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Literal, Union
 
 import tyro
 
-from tf_jmvae.cli.options import CONFIG, Common
+from tf_jmvae.cli.common import CONFIG, Common
 
 __all__ = ["Options", "run", "script"]
 
@@ -37,7 +37,12 @@ def script(shell: str) -> str:
     """The completion script of all verbs."""
     from tf_jmvae.cli.program import VERBS
 
-    verbs = [_verb(name, summary) for name, summary in VERBS.items()]
+    verbs = []
+    for name, summary in VERBS.items():
+        module = importlib.import_module(f"tf_jmvae.cli.{name}")
+        default = {"default": module.of_preset()} if hasattr(module, "of_preset") else {}
+        subcommand = tyro.conf.subcommand(name, description=summary, prefix_name=False, **default)
+        verbs.append(Annotated[module.Options, subcommand])
     text = io.StringIO()
     with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
         tyro.cli(Union[*verbs], prog="tf-jmvae", args=["--tyro-print-completion", shell], config=CONFIG)
@@ -45,10 +50,3 @@ def script(shell: str) -> str:
     return re.sub(
         r"^COMPLETION_SPEC = .*", lambda spec: spec[0].replace(r"\n", " "), text.getvalue(), flags=re.MULTILINE
     )
-
-
-def _verb(name: str, summary: str) -> Any:
-    module = importlib.import_module(f"tf_jmvae.cli.{name}")
-    default = {"default": module.of_preset()} if hasattr(module, "of_preset") else {}
-    subcommand = tyro.conf.subcommand(name, description=summary, prefix_name=False, **default)
-    return Annotated[module.Options, subcommand]

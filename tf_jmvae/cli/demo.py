@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_jmvae._utils.pretrained import located
-from tf_jmvae.cli.options import AnyModel, Common
-from tf_jmvae.cli.startup import load_tensorflow
+from tf_jmvae.cli.common import AnyModel, Common, load_tensorflow
 
 __all__ = ["Options", "run"]
 

@@ -9,8 +9,7 @@ import tyro
 
 from tf_jmvae._utils.files import replace_atomically
 from tf_jmvae.cli import given
-from tf_jmvae.cli.options import Common, metavar
-from tf_jmvae.cli.startup import load_tensorflow, note
+from tf_jmvae.cli.common import Common, load_tensorflow, metavar, note
 
 __all__ = ["Options", "run"]
 

@@ -4,11 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import tyro
-
 from tf_jmvae._utils.tables import lines
-from tf_jmvae.cli.options import Common, default, metavar
-from tf_jmvae.cli.startup import load_tensorflow, watched
+from tf_jmvae.cli.common import Common, RunFolder, default, load_tensorflow, require_at_least, watched
 
 __all__ = ["Options", "run"]
 
@@ -27,7 +24,7 @@ class Options(Common):
       tf-jmvae evaluate runs/mnist-jmvae --num-steps 100 --data-dir ~/mnist
     """
 
-    run: Annotated[Path, tyro.conf.Positional, metavar("RUN")]
+    run: RunFolder
     """The folder of a finished run."""
     num_samples: int = 10
     """Samples of z for each example, behind each bound (the paper: 10)."""
@@ -45,8 +42,7 @@ class Options(Common):
 
 def run(options: Options) -> None:
     """Evaluates, and prints the table."""
-    if options.examples is not None and options.examples < 1:
-        raise ValueError(f"--examples must be 1 or more; got {options.examples}.")
+    require_at_least(1, examples=options.examples)
     load_tensorflow(debug=options.debug)
     from tf_jmvae.training.evaluate import EVALUATION, evaluate_run
 

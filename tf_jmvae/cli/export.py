@@ -6,8 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from tf_jmvae.cli.options import Common, default, metavar
-from tf_jmvae.cli.startup import load_tensorflow, note
+from tf_jmvae.cli.common import Common, default, load_tensorflow, metavar, note, require_at_least
 
 __all__ = ["WHEN_STOPPED", "Options", "run"]
 
@@ -48,8 +47,7 @@ def run(options: Options) -> None:
     name = options.name or path.resolve().parent.name.replace("-", "_")
     if not (name.isidentifier() and name.isascii()):
         raise ValueError(f"--name must be a name of ASCII letters, digits and underscores; got {name!r}.")
-    if options.version is not None and options.version < 0:
-        raise ValueError(f"--version must be 0 or more; got {options.version}.")
+    require_at_least(0, version=options.version)
     load_tensorflow(debug=options.debug)
     from tf_jmvae.serving.deployment import write_deployment_files
     from tf_jmvae.training import run as runs

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -11,12 +11,8 @@ from tf_jmvae._utils.files import replace_atomically
 from tf_jmvae._utils.pretrained import default_model
 from tf_jmvae._utils.tables import lines
 from tf_jmvae.cli import given
-from tf_jmvae.cli.options import AnyModel, Common, default
-from tf_jmvae.cli.startup import load_tensorflow, note
+from tf_jmvae.cli.common import AnyModel, Common, default, load_tensorflow, note, require_at_least
 from tf_jmvae.specs import ModalitySpec
-
-if TYPE_CHECKING:
-    from tf_jmvae.serving import InferenceModel
 
 __all__ = ["Options", "run", "sheet"]
 
@@ -66,9 +62,7 @@ class Options(Common):
 def run(options: Options) -> None:
     """Generates, writes the images or arrays, and prints the rest."""
     kind, output = _output(options)
-    for name, value in (("num-samples", options.num_samples), ("num-steps", options.num_steps)):
-        if value is not None and value < 1:
-            raise ValueError(f"--{name} must be 1 or more; got {value}.")
+    require_at_least(1, num_samples=options.num_samples, num_steps=options.num_steps)
     handle = str(default_model()) if options.model is None else options.model
     load_tensorflow(debug=options.debug)
     from tf_jmvae.serving.opening import open_model
@@ -90,8 +84,8 @@ def run(options: Options) -> None:
     for name, values in found.items():
         if not model.modalities[name].is_image:
             print(_described(name, values, model.modalities[name], headings))
-    for path, shape in written.items():
-        print(f"{path}: {shape}.")
+    for line in written:
+        print(line)
 
 
 def _output(options: Options) -> tuple[str, Path]:
@@ -105,7 +99,7 @@ def _output(options: Options) -> tuple[str, Path]:
     return kind, output
 
 
-def _targets(options: Options, model: "InferenceModel", observed: list[str]) -> list[str]:
+def _targets(options: Options, model: Any, observed: list[str]) -> list[str]:
     made = model.spec.targets
     if wrong := [name for name in options.target if name not in made]:
         raise ValueError(f"--target: the model generates {', '.join(made)}; got {', '.join(wrong)}.")
@@ -120,7 +114,7 @@ def _targets(options: Options, model: "InferenceModel", observed: list[str]) -> 
 
 
 def _generated(
-    model: "InferenceModel", observed: Mapping[str, object], targets: list[str], options: Options, *, pixels: bool
+    model: Any, observed: Mapping[str, object], targets: list[str], options: Options, *, pixels: bool
 ) -> dict[str, np.ndarray]:
     """`[examples, samples, *event_shape]` by target."""
     drawn_images = [name for name in targets if pixels and model.modalities[name].is_image]
@@ -133,19 +127,19 @@ def _generated(
     return {name: drawn[name][None] for name in targets}
 
 
-def _write_images(output: Path, found: Mapping[str, np.ndarray], model: "InferenceModel") -> dict[Path, str]:
-    """One PNG for each modality of images; of several, each with its modality's name."""
+def _write_images(output: Path, found: Mapping[str, np.ndarray], model: Any) -> list[str]:
+    """Writes one PNG for each modality of images; of several, each with its modality's name. Says what they hold."""
     from tf_jmvae.images.preprocessing import as_picture
 
     images = {name: values for name, values in found.items() if model.modalities[name].is_image}
-    written = {}
+    written = []
     for name, values in images.items():
         path = output if len(images) == 1 else output.with_name(f"{output.stem}-{name}{output.suffix}")
         image = as_picture(sheet(values))
         replace_atomically(path, lambda temporary, image=image: image.save(temporary, format="PNG"))
         rows, columns = values.shape[:2]
         shape = f"{rows} row{'s' * (rows > 1)} of {columns} image{'s' * (columns > 1)}"
-        written[path] = f"{shape} {name} of {values.shape[2]} x {values.shape[3]} pixels"
+        written.append(f"{path}: {shape} {name} of {values.shape[2]} x {values.shape[3]} pixels.")
     return written
 
 
@@ -156,13 +150,13 @@ def sheet(images: np.ndarray) -> np.ndarray:
     return grid(images, factor=max(_SHOWN // max(images.shape[2:4]), 1), gap=2)
 
 
-def _write_arrays(output: Path, found: Mapping[str, np.ndarray]) -> dict[Path, str]:
+def _write_arrays(output: Path, found: Mapping[str, np.ndarray]) -> list[str]:
     def write(path: str) -> None:
         with Path(path).open("wb") as file:  # NumPy would add .npz to another name
             np.savez_compressed(file, **found)
 
     replace_atomically(output, write)
-    return {output: ", ".join(f"{name} {list(values.shape)}" for name, values in found.items())}
+    return [f"{output}: {', '.join(f'{name} {list(values.shape)}' for name, values in found.items())}."]
 
 
 def _heading(texts: given.Texts, number: int) -> str:

@@ -41,12 +41,21 @@ VERBS = {
     "completion": "Print a shell's completion script.",
 }
 
-EXAMPLES = """\
+_HELP = f"""\
+usage: tf-jmvae VERB [OPTIONS]
+
+Joint multimodal variational autoencoders: any modality into any other.
+
+Verbs:
+{aligned(VERBS, indent="  ")}
+
 Examples:
   tf-jmvae train --preset digits-jmvae-kl             a small run, without a download
   tf-jmvae evaluate runs/digits-jmvae-kl
   tf-jmvae generate --given w=3 --output three.png    by the pre-trained model
-  tf-jmvae info runs/digits-jmvae-kl"""
+  tf-jmvae info runs/digits-jmvae-kl
+
+tf-jmvae VERB --help says more; tf-jmvae --version says which it is."""
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
@@ -65,43 +74,30 @@ def main(argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     verb, *rest = argv or [""]
     if verb in ("-h", "--help"):
-        print(_help())
+        print(_HELP)
         return 0
     if verb == "--version":
         print(f"tf-jmvae {tf_jmvae.__version__}")
         return 0
-    if verb not in VERBS:
-        print(_refusal(verb), file=sys.stderr)
-        return 2
-    return _run(verb, rest, prog or f"tf-jmvae {verb}")
-
-
-def _help() -> str:
-    return (
-        "usage: tf-jmvae VERB [OPTIONS]\n\nJoint multimodal variational autoencoders: any modality into any other.\n\n"
-        f"Verbs:\n{aligned(VERBS, indent='  ')}\n\n{EXAMPLES}\n\n"
-        "tf-jmvae VERB --help says more; tf-jmvae --version says which it is."
-    )
-
-
-def _refusal(verb: str) -> str:
-    if not verb:
-        return f"{_help()}\n\ntf-jmvae: name a VERB."
+    if verb in VERBS:
+        return _run(verb, rest, prog or f"tf-jmvae {verb}")
     close = difflib.get_close_matches(verb, VERBS, n=1)
     hint = f"Did you mean {close[0]}?" if close else f"Expected one of {', '.join(VERBS)}."
-    return f"tf-jmvae: there is no verb {verb!r}. {hint} See tf-jmvae --help."
+    refusal = f"there is no verb {verb!r}. {hint} See tf-jmvae --help."
+    print(f"tf-jmvae: {refusal}" if verb else f"{_HELP}\n\ntf-jmvae: name a VERB.", file=sys.stderr)
+    return 2
 
 
 def _run(verb: str, argv: list[str], prog: str) -> int:
     """Runs a verb; mistakes and interruptions end in a message, and in a traceback only if that was asked for."""
     debug, module = "--debug" in argv, None
     try:
-        with terminable(_terminate), _quiet_warnings(debug):
+        with terminable(_terminate), contextlib.nullcontext() if debug else _quiet_warnings():
             with extra("cli", "The command"):
-                from tf_jmvae.cli import options
+                from tf_jmvae.cli import common
 
                 module = importlib.import_module(f"tf_jmvae.cli.{verb}")
-            parse = getattr(module, "parse", functools.partial(options.parse, module.Options))
+            parse = getattr(module, "parse", functools.partial(common.parse, module.Options))
             module.run(parse(argv, prog))
             sys.stdout.flush()
     except BrokenPipeError:  # whoever read the output has seen enough
@@ -112,12 +108,10 @@ def _run(verb: str, argv: list[str], prog: str) -> int:
             raise
         print(f"{prog}: {_one_message(error)}", file=sys.stderr)
         return 1
-    except _Terminated:
-        print(f"\n{prog}: terminated{getattr(module, 'WHEN_STOPPED', '')}.", file=sys.stderr)
-        return 128 + signal.SIGTERM
-    except KeyboardInterrupt:
-        print(f"\n{prog}: interrupted{getattr(module, 'WHEN_STOPPED', '')}.", file=sys.stderr)
-        return 128 + signal.SIGINT
+    except KeyboardInterrupt as stopped:
+        number, what = (signal.SIGTERM, "terminated") if stopped.args else (signal.SIGINT, "interrupted")
+        print(f"\n{prog}: {what}{getattr(module, 'WHEN_STOPPED', '')}.", file=sys.stderr)
+        return 128 + number
     return 0
 
 
@@ -131,29 +125,16 @@ def _one_message(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _quiet_warnings(debug: bool) -> Iterator[None]:
+def _quiet_warnings() -> Iterator[None]:
     """Warnings of libraries about libraries stay away; others are one line each."""
-    if debug:
-        yield
-        return
-
-    def line(message: Warning | str, category: type[Warning], *place: Any) -> str:
-        return f"{Path(sys.argv[0]).name}: warning: {message}\n"
-
-    shown = warnings.formatwarning
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), contextlib.ExitStack() as stack:
+        stack.callback(setattr, warnings, "formatwarning", warnings.formatwarning)
+        warnings.formatwarning = lambda message, *_: f"{Path(sys.argv[0]).name}: warning: {message}\n"
         for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning):
             warnings.simplefilter("ignore", category)
-        warnings.formatwarning = line
-        try:
-            yield
-        finally:
-            warnings.formatwarning = shown
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM: it ends a command as Ctrl-C does, so that no half-written file stays."""
+        yield
 
 
 def _terminate(number: int, frame: Any) -> None:
-    raise _Terminated
+    """Has SIGTERM end a command as Ctrl-C does, so that no half-written file stays; it alone brings its number."""
+    raise KeyboardInterrupt(number)

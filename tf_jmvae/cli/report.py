@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-
-from tf_jmvae.cli.options import Common, default, metavar
-from tf_jmvae.cli.startup import load_tensorflow, note
+from tf_jmvae.cli.common import Common, RunFolder, default, load_tensorflow, note
 
 __all__ = ["Options", "run"]
 
@@ -22,7 +19,7 @@ class Options(Common):
       tf-jmvae report runs/mnist-jmvae-kl --output report.html
     """
 
-    run: Annotated[Path, tyro.conf.Positional, metavar("RUN")]
+    run: RunFolder
     """The folder of a run, finished or not."""
     output: Annotated[Path | None, default("in the run's folder")] = None
     """The file of the page."""

@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from tf_jmvae.cli.options import Common, default
-from tf_jmvae.cli.startup import load_tensorflow
+from tf_jmvae.cli.common import Common, default, load_tensorflow
 
 __all__ = ["WHEN_STOPPED", "Options", "run"]
 

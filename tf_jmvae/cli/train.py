@@ -10,8 +10,7 @@ from typing import Annotated
 import tyro
 
 from tf_jmvae._utils.tables import aligned
-from tf_jmvae.cli.options import Common
-from tf_jmvae.cli.startup import load_tensorflow
+from tf_jmvae.cli.common import Common, load_tensorflow
 from tf_jmvae.training import presets
 from tf_jmvae.training.config import Config
 
@@ -41,7 +40,9 @@ def parse(argv: Sequence[str], prog: str) -> Options:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset", default=DEFAULT_PRESET)
     chosen = of_preset(first.parse_known_args(argv)[0].preset)
-    options = tyro.cli(Options, args=list(argv), default=chosen, prog=prog, description=description())
+    listed = "\n".join(f"  {name}" for name in presets.names())
+    description = f"{inspect.getdoc(Config)}\n\nDefaults are the preset's.\n\nPresets:\n{listed}\n\n{_EXAMPLES}"
+    options = tyro.cli(Options, args=list(argv), default=chosen, prog=prog, description=description)
     config = options.config.model_copy(update={"preset": chosen.config.preset})
     return Options(config=config, debug=options.debug)
 
@@ -49,12 +50,6 @@ def parse(argv: Sequence[str], prog: str) -> Options:
 def of_preset(preset: str = DEFAULT_PRESET) -> Options:
     """The options of a preset."""
     return Options(config=presets.load(preset))
-
-
-def description() -> str:
-    """The help's text."""
-    listed = "\n".join(f"  {name}" for name in presets.names())
-    return f"{inspect.getdoc(Config)}\n\nDefaults are the preset's.\n\nPresets:\n{listed}\n\n{_EXAMPLES}"
 
 
 def run(options: Options) -> None:

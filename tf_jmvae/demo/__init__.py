@@ -35,32 +35,25 @@ def launch(
     from tf_jmvae.demo.interface import DemoModel
     from tf_jmvae.serving.opening import open_model
 
-    server, make_page = _with_gradio()
+    with extra("demo", "The demo"):
+        import gradio  # noqa: F401
+    from tf_jmvae.demo import page as pages
+
     host = host.strip("[]")  # of an IPv6 address as in a URL
     path = default_model() if model is None else model
-    taken, port = port, server.free_port(host, port)
+    taken, port = port, pages.free_port(host, port)
     if taken not in (port, 0):
         print(f"Port {taken} is taken, so the page is at {port}.")
     print(f"Loading {path} ...")
     # SIGTERM ends it as Ctrl-C does, or the temporary folder would stay.
-    with terminable(lambda *_: sys.exit(128 + signal.SIGTERM)), server.environment(host):
+    with terminable(lambda *_: sys.exit(128 + signal.SIGTERM)), pages.environment(host):
         opened = DemoModel(open_model(path))
-        page = make_page(opened)
+        page = pages.page(opened)
         try:
-            address = server.serve(page, host, port, open_browser=open_browser)
+            address = pages.serve(page, host, port, open_browser=open_browser)
             print(f"The page of {opened.name} is {address} - Ctrl-C ends it.", flush=True)
-            if not server.is_loopback(host):
+            if not pages.is_loopback(host):
                 print(f"Everyone who reaches {host} can use it: there is no password.", flush=True)
             page.block_thread()
         finally:
             page.close(verbose=False)
-
-
-def _with_gradio():
-    """The modules that need Gradio."""
-    with extra("demo", "The demo"):
-        import gradio  # noqa: F401
-    from tf_jmvae.demo import server
-    from tf_jmvae.demo.page import page
-
-    return server, page

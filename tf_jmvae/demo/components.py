@@ -1,10 +1,9 @@
 """Gradio components that several tabs share, and the handlers of their events."""
 
-import base64
-import contextlib
 import html
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib import resources
 from typing import Any
 
 import gradio as gr
@@ -13,32 +12,30 @@ import numpy as np
 from tf_jmvae import editing
 from tf_jmvae.demo.drawings import PictureError
 from tf_jmvae.demo.interface import DemoModel
-from tf_jmvae.demo.theme import static
 from tf_jmvae.images.preprocessing import as_picture
 
 __all__ = [
     "PICTURES",
     "QUICK",
     "answers",
-    "attribute_choices",
     "bars",
-    "board",
     "choice",
     "crop",
-    "drawing",
-    "first_choices",
     "gallery",
-    "own_picture",
-    "seed",
+    "in_pairs",
+    "static",
     "status",
     "upload",
 ]
 
 # One model and two cores: more at once would only wait for each other. Pictures take memory, so they come one by one.
 QUICK = {"show_progress": "hidden", "api_visibility": "private", "concurrency_id": "answers", "concurrency_limit": 2}
-_LARGEST = 500_000  # characters; the board's own drawings have a few thousand
-_PREFIX = "data:image/png;base64,"
 PICTURES = {**QUICK, "concurrency_id": "pictures", "concurrency_limit": 1}
+
+
+def static(name: str) -> str:
+    """The text of one of the page's own files: markup, styles and scripts."""
+    return (resources.files("tf_jmvae.demo") / "static" / name).read_text(encoding="utf-8")
 
 
 def status(text: str, *, render: bool = True) -> gr.HTML:
@@ -100,29 +97,14 @@ def bars(values: dict[str, float] | None, *, most: int = 12, render: bool = True
 def choice(model: DemoModel, label: str, value: str | list[str]) -> gr.Radio | gr.CheckboxGroup:
     """What a picture is to show: one label, or any attributes."""
     if model.label:
-        return gr.Radio(model.class_names(), value=value, label=label)
-    names = attribute_choices(model)
-    names.sort(key=lambda pair: pair[1] not in value)  # what is chosen is seen without scrolling
-    return gr.CheckboxGroup(names, value=value, label=label, elem_classes="choices")
+        return gr.Radio(model.names, value=value, label=label)
+    names = sorted(model.names, key=lambda name: name not in value)  # what is chosen is seen without scrolling
+    return gr.CheckboxGroup(in_pairs(names), value=value, label=label, elem_classes="choices")
 
 
-def attribute_choices(model: DemoModel) -> list[tuple[str, str]]:
-    """Every attribute as it is shown, with its name."""
-    return [(name.replace("_", " "), name) for name in model.fields[model.attributes].entry_names]
-
-
-def seed() -> gr.Number:
-    """The seed of the noise."""
-    return gr.Number(0, label="Seed", info="The same seed gives the same pictures", precision=0, minimum=0, step=1)
-
-
-def first_choices(model: DemoModel) -> tuple[Any, Any]:
-    """Two choices to begin with."""
-    if model.label:
-        names = model.class_names()
-        return names[min(3, len(names) - 1)], names[min(8, len(names) - 1)]
-    names = model.fields[model.attributes].entry_names
-    return tuple([name for name in some if name in names] for some in (("Smiling", "Young"), ("Male", "Eyeglasses")))
+def in_pairs(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Attributes as they are shown, each with its name."""
+    return [(name.replace("_", " "), name) for name in names]
 
 
 def crop() -> gr.Radio:
@@ -147,29 +129,3 @@ def upload(label: str, value: Any = None) -> gr.Image:
     # Gradio writes a .pyi file beside the module of each.
     place.preprocess = lambda payload: payload.path if payload else None
     return place
-
-
-def own_picture(model: DemoModel) -> np.ndarray:
-    """A picture to begin with that the model makes itself, at z = 0: uint8 `[H, W, C]`."""
-    return model.decode(np.zeros((1, model.model.latent_size), np.float32))[model.picture][0]
-
-
-def board(label: str) -> gr.HTML:
-    """A board to draw on with mouse, pen, finger or keys; handlers get its drawing as text, for `drawing` to decode.
-
-    Gradio's own editor does not draw until a tool is chosen.
-    """
-    parts = {"html_template": "board.html", "css_template": "board.css", "js_on_load": "board.js"}
-    files = {part: static(name) for part, name in parts.items()}
-    framed = {"show_label": True, "container": True, "padding": True}
-    return gr.HTML("", label=label, elem_classes="board", **framed, **files)
-
-
-def drawing(text: str | None) -> bytes | None:
-    """The drawing as an encoded image, transparent where there is no ink; None if the board was not touched."""
-    if not text:
-        return None
-    with contextlib.suppress(ValueError):
-        if text.startswith(_PREFIX) and len(text) <= _LARGEST:
-            return base64.b64decode(text[len(_PREFIX) :], validate=True)
-    raise PictureError("That is no drawing of the board's.")

@@ -4,7 +4,7 @@ import gradio as gr
 import numpy as np
 
 from tf_jmvae import editing
-from tf_jmvae.demo import components, questions
+from tf_jmvae.demo import components, interface
 from tf_jmvae.demo.drawings import PictureError, prepare
 from tf_jmvae.demo.interface import DemoModel
 
@@ -28,30 +28,30 @@ def edited(model: DemoModel, source, crop: str, more: list[str], less: list[str]
     exaggerates. Raises `PictureError` if the picture cannot be read, or an attribute is both wanted and not.
     """
     if both := sorted(set(more) & set(less)):
-        raise PictureError(f"{questions.in_words(both)} cannot be both added and taken away.")
+        raise PictureError(f"{interface.in_words(both)} cannot be both added and taken away.")
     seen = prepare(source, model, crop).pixels
     field = model.fields[model.attributes]
-    changes = dict.fromkeys(more, questions.attribute_value(field, strength))
-    changes |= dict.fromkeys(less, questions.attribute_value(field, -strength))
+    changes = dict.fromkeys(more, interface.attribute_value(field, strength))
+    changes |= dict.fromkeys(less, interface.attribute_value(field, -strength))
     chosen = {"attributes": model.attributes, "photograph": model.picture}
     return seen, editing.edit(model.model, seen, changes, **chosen)
 
 
 def _answer(model: DemoModel, source, crop, more, less, strength) -> tuple:
     before, after = edited(model, source, crop, more, less, strength)
-    added, removed = questions.in_words(more), questions.in_words(less)
+    added, removed = interface.in_words(more), interface.in_words(less)
     parts = [f"with {added}"] if more else []
     parts += [f"without {removed}"] if less else []
     change = np.abs(after.astype(int) - before).mean()
     text = f"The portrait {' and '.join(parts) or 'as it is'}: changed by {change:.1f} of 255 pixel values on average."
-    return text, [(questions.enlarged(before), "As the model sees it"), (questions.enlarged(after), "Edited")]
+    return text, [(interface.enlarged(before), "As the model sees it"), (interface.enlarged(after), "Edited")]
 
 
 def build(model: DemoModel) -> None:
     """Lays the tab out, within Gradio's context, and fills it with its first answer."""
-    names = components.attribute_choices(model)
-    wanted = components.first_choices(model)[1] or [names[0][1]]
-    portrait = components.own_picture(model)
+    attributes = model.fields[model.attributes].entry_names
+    names, portrait = components.in_pairs(attributes), model.own_picture()
+    wanted = [name for name in ("Male", "Eyeglasses") if name in attributes] or [attributes[0]]
     first = _answer(model, portrait, "training", wanted, [], 1.0)
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=290):

@@ -3,7 +3,7 @@
 import gradio as gr
 import numpy as np
 
-from tf_jmvae.demo import components, questions
+from tf_jmvae.demo import components, interface
 from tf_jmvae.demo.interface import DemoModel
 
 __all__ = ["build", "can", "pictures"]
@@ -25,9 +25,9 @@ def pictures(model: DemoModel, choice, seed: int, spread: float, count: int) -> 
     A choice is a label, or names of attributes; without either z is around the prior's mean. Spread 0 gives the
     picture at the posterior's mean, 1 what the model says. Picture i does not depend on how many there are.
     """
-    one = {} if model.meaning is None else questions.observed(model, choice)
+    one = {} if model.meaning is None else model.observed(choice)
     given = {name: np.repeat(value, count, axis=0) for name, value in one.items()}
-    z = model.model.latents(given, spread * questions.noise(seed, count, model.model.latent_size), seed=seed)
+    z = model.model.latents(given, spread * model.noise(seed, count), seed=seed)
     return model.decode(z, given)[model.picture]
 
 
@@ -35,13 +35,13 @@ def _answer(model: DemoModel, choice, seed, spread, count) -> tuple:
     drawn = pictures(model, choice, int(seed or 0), spread, int(count))
     text = f"{len(drawn)} {'picture' if len(drawn) == 1 else 'pictures'}"
     if model.meaning:
-        text += f" of {questions.named(model, choice)}"
+        text += f" of {model.named(choice)}"
     if model.label and model.goes(model.picture, model.label):
         again = {model.picture: drawn}
         said = model.decode(model.model.latents(again), again)[model.label].argmax(axis=1)
-        same = int((said == model.class_names().index(choice)).sum())
+        same = int((said == model.names.index(choice)).sum())
         text += f"; the model itself reads {same} of them as {choice}"
-    return f"{text}.", [questions.enlarged(picture) for picture in drawn]
+    return f"{text}.", [interface.enlarged(picture) for picture in drawn]
 
 
 def build(model: DemoModel) -> None:
@@ -51,12 +51,14 @@ def build(model: DemoModel) -> None:
             chosen = []
             if model.meaning:
                 label = "Digit" if model.dataset in ("mnist", "digits") else "What to show"
-                chosen = [components.choice(model, label, components.first_choices(model)[0])]
+                chosen = [components.choice(model, label, model.first_choices()[0])]
             spread = gr.Slider(
                 0, 2, 1, step=0.05, label="Spread", info="0: the mean picture; 1: as the model says; 2: exaggerated"
             )
             count = gr.Slider(1, _MOST, 16, step=1, label="Number of pictures")
-            seed = components.seed()
+            seed = gr.Number(
+                0, label="Seed", info="The same seed gives the same pictures", precision=0, minimum=0, step=1
+            )
             button = gr.Button("Generate", variant="primary")
         with gr.Column(scale=3, min_width=280):
             first = _answer(model, chosen[0].value if chosen else None, 0, 1, 16)

@@ -1,21 +1,31 @@
-"""A model with the modalities that the page shows; pictures are uint8 pixels both ways."""
+"""A model as the page asks it: its modalities of each kind, inputs for a choice, noise from a seed, readings."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
+from tf_jmvae.images.preprocessing import as_picture, grid
 from tf_jmvae.serving import InferenceModel
+from tf_jmvae.specs import ModalitySpec
 
-__all__ = ["DemoModel"]
+__all__ = ["DemoModel", "attribute_value", "enlarged", "in_words", "shown"]
+
+_SAMPLES = 100  # of z behind each probability
+_SMALLEST = 112  # pixels, of the side of a picture on the page
 
 
 class DemoModel:
-    """A model, entries of its `ModelSpec`, and its first modality of each kind.
+    """A model, entries of its `ModelSpec`, and its first modality of each kind; pictures are uint8 pixels both ways.
 
     Attributes:
       model: the model itself, wherever it runs.
       fields: every modality by name.
       picture: the name of the picture's modality, or None; `label` and `attributes` likewise.
+      meaning: the modality that says what is in the picture: the label, or else the attributes.
+      names: what the classes of the label are called, or else the attributes.
     """
 
     def __init__(self, model: InferenceModel):
@@ -23,15 +33,8 @@ class DemoModel:
         self.name, self.kind, self.dataset = spec.name, spec.kind, spec.dataset
         self.fields, self.conditions = spec.modalities, tuple(spec.conditions)
         self.picture, self.label, self.attributes = map(spec.first, ("image", "label", "attributes"))
-
-    @property
-    def meaning(self) -> str | None:
-        """The modality that says what is in the picture: the label, or else the attributes."""
-        return self.label or self.attributes
-
-    def class_names(self) -> list[str]:
-        """What the entries of the label are called."""
-        return list(self.fields[self.label].names())
+        self.meaning = self.label or self.attributes
+        self.names = list(self.fields[self.meaning].names()) if self.meaning else []
 
     def goes(self, source: str | None, target: str | None) -> bool:
         """Whether the model goes from one modality to another."""
@@ -45,3 +48,95 @@ class DemoModel:
         own = {name: (conditions or {})[name] for name in self.conditions}
         shown = "uint8" if self.picture in self.model.spec.targets else "float"
         return self.model.decode(np.asarray(z, np.float32), own, images=shown)
+
+    def noise(self, seed: int, rows: int) -> np.ndarray:
+        """Standard normal `[rows, D]`; the first rows stay what they are when there are more."""
+        return np.random.default_rng(seed).standard_normal((rows, self.model.latent_size)).astype(np.float32)
+
+    def own_picture(self) -> np.ndarray:
+        """A picture to begin with that the model makes itself, at z = 0: uint8 `[H, W, C]`."""
+        return self.decode(np.zeros((1, self.model.latent_size)))[self.picture][0]
+
+    def first_choices(self) -> tuple[Any, Any]:
+        """Two choices to begin with."""
+        if self.label:
+            return self.names[:4][-1], self.names[:9][-1]
+        return tuple(
+            [name for name in some if name in self.names] for some in (("Smiling", "Young"), ("Male", "Eyeglasses"))
+        )
+
+    def named(self, choice: str | Iterable[str]) -> str:
+        """A choice in words."""
+        return str(choice) if self.label else in_words(choice) or "no attribute"
+
+    def observed(self, choice: str | Iterable[str]) -> dict[str, np.ndarray]:
+        """The label of that name, or the attributes of those names and no others, as one row."""
+        if self.label:
+            return {self.label: np.eye(len(self.names), dtype=np.float32)[[self.names.index(choice)]]}
+        field, chosen = self.fields[self.attributes], set(choice)
+        row = [attribute_value(field, 1 if name in chosen else -1) for name in self.names]
+        return {self.attributes: np.array([row], np.float32)}
+
+    def probabilities(self, means: np.ndarray) -> dict[str, float]:
+        """Probability of each class or attribute, by name, given the means of their likelihood.
+
+        A categorical or Bernoulli mean is that probability. Of an attribute that is 1 or -1 and has the mean m it is
+        (1 + m) / 2.
+        """
+        if not self.label:
+            probable = means if self.fields[self.attributes].likelihood == "bernoulli" else (1 + means) / 2
+            means = np.clip(probable, 0, 1)
+        return dict(zip(self.names, map(float, means), strict=True))
+
+    def read(self, pixels: np.ndarray, seed: int = 0) -> tuple[dict[str, float], str]:
+        """What the model says of a picture, uint8 `[H, W, C]`: probabilities by name, and how sure it is in a sentence.
+
+        The probability of a class is p(w | x) = E[p(w | z)] over z ~ q(z | x), a mean over 100 samples: where the model
+        is unsure what z is, it is unsure what it sees. Attributes are those at the mean of q(z | x).
+        """
+        given = {self.picture: pixels[None]}
+        if not self.label:
+            said = self.probabilities(self.decode(self.model.latents(given), given)[self.attributes][0])
+            found = sorted((name for name, p in said.items() if p > 0.5), key=said.get, reverse=True)
+            return said, f"The model names: {in_words(found) or 'none of the attributes'}."
+        repeated = {self.picture: np.repeat(given[self.picture], _SAMPLES, axis=0)}
+        z = self.model.latents(repeated, self.noise(seed, _SAMPLES), seed=seed)
+        means = self.decode(z, repeated)[self.label].astype(np.float64).mean(axis=0)
+        said = self.probabilities(means / means.sum())
+        return said, _how_sure(said)
+
+
+def attribute_value(field: ModalitySpec, strength: float) -> float:
+    """The value of an attribute that is there (strength 1), is not there (-1) or is in between.
+
+    Of Bernoulli attributes these are 1 and 0, and nothing lies beyond; CelebA's, as reals, are 1 and -1.
+    """
+    return float(np.clip((1 + strength) / 2, 0, 1)) if field.likelihood == "bernoulli" else float(strength)
+
+
+def in_words(attributes: Iterable[str]) -> str:
+    """Names of attributes, listed."""
+    return ", ".join(name.replace("_", " ").lower() for name in attributes)
+
+
+def _how_sure(values: dict[str, float]) -> str:
+    (first, p), *others = sorted(values.items(), key=lambda item: -item[1])
+    value = math.log(max(p, 1e-12))
+    nats = f"log p({first} | picture) {f'= {value:.3f}' if value <= -5e-4 else '> -0.001'} nats"
+    if p >= 0.99:
+        return f"It is a {first}: the model is all but certain ({nats})."
+    if p >= 0.9:
+        return f"It is a {first}: the model is quite sure ({nats})."
+    if p >= 0.6:
+        return f"Probably a {first}, perhaps a {others[0][0]} ({nats})."
+    return f"The model cannot decide; {first} or {others[0][0]} come first ({nats})."
+
+
+def shown(values: dict[str, float]) -> dict[str, float]:
+    """Probabilities by names as people read them."""
+    return {name.replace("_", " "): value for name, value in values.items()}
+
+
+def enlarged(pixels: np.ndarray) -> Image.Image:
+    """A picture, uint8 `[H, W, C]`, with pixels large enough to see."""
+    return as_picture(grid(pixels[None, None], factor=-(-_SMALLEST // min(pixels.shape[:2]))))

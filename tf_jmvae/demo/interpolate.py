@@ -3,7 +3,7 @@
 import gradio as gr
 import numpy as np
 
-from tf_jmvae.demo import components, questions
+from tf_jmvae.demo import components, interface
 from tf_jmvae.demo.drawings import prepare
 from tf_jmvae.demo.interface import DemoModel
 
@@ -30,7 +30,7 @@ def _modes(model: DemoModel) -> list[tuple[str, str]]:
 
 def ends_of_choices(model: DemoModel, first, second) -> np.ndarray:
     """Z at the means of q(z | w) of two labels, or of two sets of attributes, `[2, D]`."""
-    return np.concatenate([model.model.latents(questions.observed(model, w)) for w in (first, second)])
+    return np.concatenate([model.model.latents(model.observed(w)) for w in (first, second)])
 
 
 def ends_of_pictures(model: DemoModel, first, second, crop: str = "training") -> np.ndarray:
@@ -47,7 +47,7 @@ def between(model: DemoModel, ends: np.ndarray, steps: int) -> dict[str, np.ndar
 def _answer(model: DemoModel, mode, first, second, x_first, x_second, steps) -> tuple:
     if mode == _CHOICES:
         ends = ends_of_choices(model, first, second)
-        text = f"From {questions.named(model, first)} to {questions.named(model, second)}"
+        text = f"From {model.named(first)} to {model.named(second)}"
     else:
         ends = ends_of_pictures(model, x_first, x_second)
         text = "From the first picture to the second, both as the model reconstructs them,"
@@ -55,8 +55,8 @@ def _answer(model: DemoModel, mode, first, second, x_first, x_second, steps) -> 
     captions = [f"{fraction:.0%}" for fraction in np.linspace(0, 1, int(steps))]
     if model.label:
         best = outputs[model.label].argmax(axis=1)
-        captions = [f"{caption}: {model.class_names()[k]}" for caption, k in zip(captions, best, strict=True)]
-    pictures = [questions.enlarged(picture) for picture in outputs[model.picture]]
+        captions = [f"{caption}: {model.names[k]}" for caption, k in zip(captions, best, strict=True)]
+    pictures = [interface.enlarged(picture) for picture in outputs[model.picture]]
     return f"{text} in {int(steps)} steps.", list(zip(pictures, captions, strict=True))
 
 
@@ -64,8 +64,8 @@ def build(model: DemoModel, examples: list[str]) -> None:
     """Lays the tab out, within Gradio's context, and fills it with its first answer, from files of examples if any."""
     modes = _modes(model)
     by_choice = modes[0][1] == _CHOICES
-    choices = components.first_choices(model) if by_choice else ("", "")
-    own = components.own_picture(model)
+    choices = model.first_choices() if by_choice else ("", "")
+    own = model.own_picture()
     pictures = (examples[0], examples[-1]) if examples else (own, own)
     first = _answer(model, modes[0][1], *choices, *pictures, 9)
     with gr.Row(equal_height=False):

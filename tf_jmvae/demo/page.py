@@ -1,14 +1,20 @@
-"""The page: a heading, and the tabs that the model can fill."""
+"""The page: the tabs that the model can fill, and their server, without a word to other machines or traces later."""
 
+import contextlib
+import errno
 import html
+import ipaddress
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
 
 import gradio as gr
 
-from tf_jmvae.demo import edit, generate, interpolate, recognise, walk
+from tf_jmvae.demo import components, edit, generate, interpolate, recognise, walk
 from tf_jmvae.demo.interface import DemoModel
-from tf_jmvae.demo.theme import static
 
-__all__ = ["page"]
+__all__ = ["environment", "free_port", "is_loopback", "page", "serve"]
 
 _MISSING = {
     generate: "a direction from labels or attributes to pictures",
@@ -18,6 +24,10 @@ _MISSING = {
     interpolate: "pictures from z alone, and an encoder of what lies at the ends",
 }
 _TOGGLE = "() => { document.body.classList.toggle('dark'); }"
+_TRIES = 20  # ports after the one that was asked for
+_DIRECT = ("NO_PROXY", "no_proxy")
+_MAX_UPLOAD = "20mb"
+_MAX_WAITING = 32  # requests; more are told that the page is busy
 
 
 def page(model: DemoModel) -> gr.Blocks:
@@ -38,7 +48,7 @@ def page(model: DemoModel) -> gr.Blocks:
                 with gr.Tab(tab.TITLE, id=tab.TITLE.lower()) as place:
                     tab.build(model, *([recognise.examples(model)] if tab is interpolate else []))
                 # Gradio gives the pictures of examples no text, which a screen reader needs.
-                place.select(None, js=static("name_examples.js"), api_visibility="private")
+                place.select(None, js=components.static("name_examples.js"), api_visibility="private")
         if notes := [f"<b>{t.TITLE}</b> needs {_MISSING[t]}." for t in _MISSING if t not in shown]:
             gr.HTML(f"<p class='note'>Not shown for this model: {' '.join(notes)}</p>")
     return blocks
@@ -54,4 +64,95 @@ def _heading(model: DemoModel) -> str:
     return (
         f"<h1>{html.escape(model.name)}</h1><p>{html.escape(model.kind)} of {' and '.join(parts)}{trained}; z has "
         f"{model.model.latent_size} entries. Everything is computed on this machine, and nothing leaves it.</p>"
+    )
+
+
+@contextlib.contextmanager
+def environment(host: str) -> Iterator[None]:
+    """What Gradio reads from the environment while it builds and serves a page; put back afterwards.
+
+    Uploads and generated pictures go to a folder that is deleted at the end, and Gradio's requests to its own page are
+    kept from a proxy.
+    """
+    with tempfile.TemporaryDirectory(prefix="tf_jmvae-demo-") as folder:
+        direct = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1", "localhost", host]))
+        values = {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": folder, **dict.fromkeys(_DIRECT, direct)}
+        before = {name: os.environ[name] for name in values if name in os.environ}
+        os.environ.update(values)
+        try:
+            yield
+        finally:
+            for name in values:
+                os.environ.pop(name, None)
+            os.environ.update(before)
+
+
+def free_port(host: str, port: int) -> int:
+    """`port`, or the next one that is free; 0 takes any. Raises `ValueError` if there is no such port or host."""
+    if not 0 <= port < 2**16:
+        raise ValueError(f"port must be a number from 0 to 65535; got {port}.")
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise ValueError(
+            f"host {host!r} is no address of this machine ({error}). For this machine alone: 127.0.0.1."
+        ) from error
+    for tried in range(port, min(port + _TRIES, 2**16)):
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address[0], tried))
+            except PermissionError as error:
+                raise ValueError(f"Port {tried} needs rights that you do not have; take one from 1024 on.") from error
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise ValueError(f"host {host!r} is no address of this machine ({error}).") from error
+                continue
+            return probe.getsockname()[1]
+    raise ValueError(f"Ports {port} to {tried} are taken; choose another with port=, or 0 for any that is free.")
+
+
+def serve(page: gr.Blocks, host: str, port: int, *, open_browser: bool) -> str:
+    """Starts the server in a thread of its own and returns the page's address; `page.close()` ends it."""
+    page.queue(max_size=_MAX_WAITING, api_open=False, default_concurrency_limit=2)
+    off = ("inline", "share", "run_history", "enable_monitoring", "ssr_mode", "pwa", "mcp_server")
+    _, address, _ = page.launch(
+        server_name=f"[{host}]" if ":" in host else host,
+        server_port=port,
+        inbrowser=open_browser,
+        prevent_thread_lock=True,
+        quiet=True,
+        max_threads=8,
+        max_file_size=_MAX_UPLOAD,
+        state_session_capacity=100,
+        footer_links=[],
+        theme=_theme(),
+        css=components.static("page.css"),
+        **dict.fromkeys(off, False),
+    )
+    return address
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _theme() -> gr.themes.Base:
+    """Gradio's default theme without fonts from elsewhere."""
+    return gr.themes.Default(
+        primary_hue=gr.themes.colors.blue,
+        font=["ui-sans-serif", "system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    ).set(
+        # The default's grey is too faint to read.
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
     )

@@ -1,18 +1,22 @@
 """The tab "Recognise": what the model says of a drawing or a photograph."""
 
+import base64
+import contextlib
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
 
-from tf_jmvae.demo import components, questions
-from tf_jmvae.demo.drawings import prepare
+from tf_jmvae.demo import components, interface
+from tf_jmvae.demo.drawings import PictureError, prepare
 from tf_jmvae.demo.interface import DemoModel
 
-__all__ = ["answer", "build", "can"]
+__all__ = ["answer", "build", "can", "drawing", "examples"]
 
 TITLE = "Recognise"
 _DOING = "Looking at the picture ..."
+_LARGEST = 500_000  # characters; the board's own drawings have a few thousand
+_PREFIX = "data:image/png;base64,"
 EXAMPLES = sorted((Path(__file__).parent / "examples").glob("*.png"))
 
 
@@ -21,29 +25,50 @@ def can(model: DemoModel) -> bool:
     return model.goes(model.picture, model.meaning)
 
 
-def answer(model: DemoModel, source, crop: str = "training") -> tuple[str, np.ndarray, np.ndarray, questions.Reading]:
-    """What the model says of a picture, as text; what it sees and its reconstruction, both uint8; and the reading.
+def answer(model: DemoModel, source, crop: str = "training") -> tuple[str, np.ndarray, np.ndarray, dict[str, float]]:
+    """What the model says of a picture, as text; what it sees and its reconstruction, both uint8; and probabilities.
 
     The reconstruction is None if the model makes no pictures. Raises `PictureError` if the picture cannot be read.
     """
     seen = prepare(source, model, crop)
-    reading = questions.read(model, seen.pixels)
+    said, words = model.read(seen.pixels)
     given = {model.picture: seen.pixels[None]}
     is_target = model.picture not in model.conditions
     again = model.decode(model.model.latents(given), given)[model.picture][0] if is_target else None
-    return f"{reading.words} {seen.note}".strip(), seen.pixels, again, reading
+    return f"{words} {seen.note}".strip(), seen.pixels, again, said
 
 
 def _shown(model: DemoModel, source, crop: str = "training") -> tuple:
-    text, seen, again, reading = answer(model, source, crop)
+    text, seen, again, said = answer(model, source, crop)
     pictures = [(seen, "What the model sees"), (again, "Its reconstruction")]
-    shown = [(questions.enlarged(pixels), caption) for pixels, caption in pictures if pixels is not None]
-    return text, questions.shown(reading.values), shown
+    shown = [(interface.enlarged(pixels), caption) for pixels, caption in pictures if pixels is not None]
+    return text, interface.shown(said), shown
 
 
 def examples(model: DemoModel) -> list[str]:
     """Files to try: MNIST's digits for models of digits."""
     return [str(path) for path in EXAMPLES] if model.dataset in ("mnist", "digits") else []
+
+
+def _board(label: str) -> gr.HTML:
+    """A board to draw on with mouse, pen, finger or keys; handlers get its drawing as text, for `drawing` to decode.
+
+    Gradio's own editor does not draw until a tool is chosen.
+    """
+    parts = {"html_template": "board.html", "css_template": "board.css", "js_on_load": "board.js"}
+    files = {part: components.static(name) for part, name in parts.items()}
+    framed = {"show_label": True, "container": True, "padding": True}
+    return gr.HTML("", label=label, elem_classes="board", **framed, **files)
+
+
+def drawing(text: str | None) -> bytes | None:
+    """The drawing as an encoded image, transparent where there is no ink; None if the board was not touched."""
+    if not text:
+        return None
+    with contextlib.suppress(ValueError):
+        if text.startswith(_PREFIX) and len(text) <= _LARGEST:
+            return base64.b64decode(text[len(_PREFIX) :], validate=True)
+    raise PictureError("That is no drawing of the board's.")
 
 
 def build(model: DemoModel) -> None:
@@ -54,7 +79,7 @@ def build(model: DemoModel) -> None:
     elif model.conditions:
         first = ("Upload a picture.", None, [])
     else:
-        text, *rest = _shown(model, components.own_picture(model))
+        text, *rest = _shown(model, model.own_picture())
         first = (f"For a start, a picture of the model's own. {text}", *rest)
     status = components.status(first[0], render=False)
     bars = components.bars(first[1], render=False)
@@ -64,8 +89,8 @@ def build(model: DemoModel) -> None:
     if grey:  # on a telephone the answer stands right below the board
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=290):
-                place = components.board("Draw a digit" if given else "Draw")
-                of_drawing = (_DOING, lambda text: _shown(model, components.drawing(text)))
+                place = _board("Draw a digit" if given else "Draw")
+                of_drawing = (_DOING, lambda text: _shown(model, drawing(text)))
                 components.answers(*of_drawing, [place], outputs, (), (place.change,))
             with gr.Column(scale=3, min_width=290):
                 status.render()

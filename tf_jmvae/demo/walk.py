@@ -4,7 +4,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tf_jmvae.demo import components, questions
+from tf_jmvae.demo import components, interface
 from tf_jmvae.demo.interface import DemoModel
 from tf_jmvae.images.preprocessing import as_picture, grid
 
@@ -14,7 +14,7 @@ TITLE = "Walk"
 _REACH = 2.5  # standard deviations of the prior, where nothing says how far the data go
 _MARGIN = 1.15  # beyond the outermost label
 _STEP = 0.05
-_PLAIN, _MARK = 2, (234, 88, 12)
+_MARK = (234, 88, 12)
 
 
 def can(model: DemoModel) -> bool:
@@ -42,31 +42,28 @@ class Plane:
             self.across, self.up = _REACH * np.eye(2)
             self.words = "Across and up: the two entries of z"
         elif model.goes(model.meaning, model.picture):
-            self.centre, self.across, self.up = _principal(_means(model))
+            self.centre, self.across, self.up = _principal(model)
             what = "labels" if model.label else "attributes"
             self.words = f"Across and up: the two directions in which the posterior means of all {what} differ most"
         else:
-            directions = np.linalg.qr(questions.noise(0, 2, size).T.astype(np.float64))[0].T
+            directions = np.linalg.qr(model.noise(0, 2).T.astype(np.float64))[0].T
             self.across, self.up = _REACH * np.sqrt(size / 2) * directions
             self.words = "Across and up: two directions drawn at random"
-        self.side = max(model.fields[model.picture].event_shape[:2])
-        self.cells = 9 if self.side <= 32 else 7
-        self._grid = self._draw()
+        self.cells = 9 if max(model.fields[model.picture].event_shape[:2]) <= 32 else 7
+        self.coordinates = np.linspace(-1, 1, self.cells)  # of columns from left to right, of rows from the bottom up
+        z = np.stack([self.z(a, b) for b in self.coordinates[::-1] for a in self.coordinates])
+        pixels = model.decode(z)[model.picture]
+        cells = pixels.reshape(self.cells, self.cells, *pixels.shape[1:])
+        self._grid = as_picture(grid(cells, factor=max(1, round(540 / (self.cells * pixels.shape[2]))))).convert("RGB")
 
     def z(self, a: float, b: float) -> np.ndarray:
         """The place `[D]`; a counts from left to right, b upwards."""
         return (self.centre + a * self.across + b * self.up).astype(np.float32)
 
-    def coordinates(self) -> np.ndarray:
-        """Of the columns of the grid, from left to right, and of its rows, from the bottom up."""
-        return np.linspace(-1, 1, self.cells)
-
     def place(self, x: int, y: int) -> tuple[float, float]:
         """The coordinates of the cell at a pixel of the grid."""
-        width, height = self._grid.size
-        column = int(np.clip(x * self.cells // width, 0, self.cells - 1))
-        row = int(np.clip(y * self.cells // height, 0, self.cells - 1))
-        return float(self.coordinates()[column]), float(self.coordinates()[::-1][row])
+        column, row = np.clip(np.multiply([x, y], self.cells) // self._grid.size, 0, self.cells - 1)
+        return float(self.coordinates[column]), float(self.coordinates[::-1][row])
 
     def grid(self, a: float, b: float) -> Image.Image:
         """All cells, with the place marked."""
@@ -76,26 +73,12 @@ class Plane:
         draw.rectangle([*middle, *(middle + step - 1)], outline=_MARK, width=3)
         return image
 
-    def _draw(self) -> Image.Image:
-        z = np.stack([self.z(a, b) for b in self.coordinates()[::-1] for a in self.coordinates()])
-        pixels = self.model.decode(z)[self.model.picture]
-        factor = max(1, round(540 / (self.cells * pixels.shape[2])))
-        whole = grid(pixels.reshape(self.cells, self.cells, *pixels.shape[1:]), factor=factor)
-        return as_picture(whole).convert("RGB")
 
-
-def _means(model: DemoModel) -> np.ndarray:
-    """Z at the mean of q(z | w) for every label, or for every attribute alone, `[K, D]`."""
-    if model.label:
-        choices = model.class_names()
-    else:
-        choices = [[], *([name] for name in model.fields[model.attributes].entry_names)]
-    rows = [questions.observed(model, choice)[model.meaning] for choice in choices]
-    return model.model.latents({model.meaning: np.concatenate(rows)}).astype(np.float64)
-
-
-def _principal(points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The points' mean and their first two principal directions, as long as they reach."""
+def _principal(model: DemoModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The mean of z given each choice, over choices, and the first two principal directions, as long as they reach."""
+    choices = model.names if model.label else [[], *([name] for name in model.names)]
+    rows = [model.observed(choice)[model.meaning] for choice in choices]
+    points = model.model.latents({model.meaning: np.concatenate(rows)}).astype(np.float64)
     centre = points.mean(axis=0)
     directions = np.linalg.svd(points - centre, full_matrices=False)[2][:2]
     if len(directions) < 2:  # a single point
@@ -109,12 +92,12 @@ def _answer(plane: Plane, a: float, b: float) -> tuple:
     outputs = model.decode(plane.z(a, b)[None])
     text, bars = f"The place {a:+.2f} across, {b:+.2f} up.", None
     if model.meaning:
-        said = questions.probabilities(model, outputs[model.meaning][0])
-        bars = questions.shown(said)
+        said = model.probabilities(outputs[model.meaning][0])
+        bars = interface.shown(said)
     if model.label:
         best = max(said, key=said.get)
         text = f"{text} There the label is {best}, with probability {said[best]:.1%}."
-    return text, plane.grid(a, b), questions.enlarged(outputs[model.picture][0]), bars
+    return text, plane.grid(a, b), interface.enlarged(outputs[model.picture][0]), bars
 
 
 def build(model: DemoModel) -> None:

@@ -51,10 +51,20 @@ class Saving:
             self.optimizer.build(self.trainable_variables)
 
     def save_own_variables(self, store: Any) -> None:
+        """Writes the model's own variables, and what its weights belong to.
+
+        Args:
+          store: mapping of Keras's from keys to arrays, part of a file of weights.
+        """
         super().save_own_variables(store)
         store[_STRUCTURE] = np.frombuffer(json.dumps(self._structure()).encode(), np.uint8)
 
     def load_own_variables(self, store: Any) -> None:
+        """Reads what `save_own_variables` writes.
+
+        Args:
+          store: mapping of Keras's from keys to arrays, part of a file of weights.
+        """
         super().load_own_variables({key: store[key] for key in store.keys() if key != _STRUCTURE})  # noqa: SIM118
 
     def load_weights(self, filepath: str | os.PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:

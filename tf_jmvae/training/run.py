@@ -16,7 +16,7 @@ from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.files import RunError, replace_atomically, write_json
 from tf_jmvae._utils.keras_api import global_state_kept
 from tf_jmvae._utils.provenance import environment
-from tf_jmvae.callbacks.divergence import non_finite
+from tf_jmvae.callbacks.training import non_finite
 from tf_jmvae.distribute.devices import Devices, connect
 from tf_jmvae.evaluation import attribute_accuracy, conditional_coherence
 from tf_jmvae.models import MultimodalVAE

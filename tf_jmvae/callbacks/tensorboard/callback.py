@@ -1,4 +1,4 @@
-"""The callback: Keras's TensorBoard, with what a joint model is about."""
+"""The callback: Keras's TensorBoard with what a joint model is about, in event files that a training continues."""
 
 import contextlib
 import functools
@@ -11,15 +11,15 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.util import event_pb2
 
 from tf_jmvae._utils import checks
 from tf_jmvae._utils.extras import extra
-from tf_jmvae.callbacks.tensorboard import projector
-from tf_jmvae.callbacks.tensorboard.event_files import event_files, keep_before
-from tf_jmvae.callbacks.tensorboard.generated import Direction
+from tf_jmvae._utils.files import replace_atomically
+from tf_jmvae.callbacks.tensorboard.examples import Direction, write_latents, write_projected
 from tf_jmvae.models.directions import directions
 
-__all__ = ["TensorBoard"]
+__all__ = ["TensorBoard", "event_files"]
 
 
 def _harmless(hook: Callable[..., None]) -> Callable[..., None]:
@@ -27,10 +27,9 @@ def _harmless(hook: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(hook)
     def wrapped(self, *args, **kwargs):
-        if self._failed:
-            return
         try:
-            hook(self, *args, **kwargs)
+            if not self._failed:
+                hook(self, *args, **kwargs)
         except Exception as error:
             self._failed = True
             with contextlib.suppress(Exception):  # what Keras's class pushed must not stay the default writer
@@ -116,25 +115,18 @@ class TensorBoard(keras.callbacks.TensorBoard):
         self.num_pictures = checks.positive_integer("num_pictures", num_pictures)
         self.num_points = checks.positive_integer("num_points", num_points)
         self.seed, self.class_names = seed, tuple(class_names)
-        self._data = data
-        self._graph_wanted = write_graph
+        self._data, self._graph_wanted = data, write_graph
+        self._projected = Path(self.log_dir) / "validation"
         # Keras's class logs batches only if asked; without, its hooks on batches only cost time.
         self._by_batch = self.update_freq != "epoch" or self._should_trace or self.write_steps_per_second
         self.async_safe = not self._by_batch
-        self._directions: list[Direction] = []
-        self._points: dict[str, np.ndarray] = {}
-        self._failed = self._begun = False
-        self._earlier: list[Path] = []
 
     def set_model(self, model: keras.Model) -> None:
-        """Takes the model that Keras is about to train.
-
-        Args:
-          model: a model of this package, with every modality of the examples.
-        """
+        """Takes the model that Keras is about to train: one of this package, with every modality of the examples."""
         super().set_model(model)
         self._failed = self._begun = False
-        self._directions, self._points = [], {}
+        self._directions: list[Direction] = []
+        self._points: dict[str, np.ndarray] = {}
         if self._data is None:
             return
         arrays = checks.to_arrays(model.modalities, self._data, required=model.modalities)
@@ -143,9 +135,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
         self._points = {name: values[: self.num_points] for name, values in data.items()}
         self._names = {name: m.spec.names(self.class_names) for name, m in model.modalities.items()}
         options = {"count": self.num_pictures, "seed": self.seed}
-        self._directions = [
-            Direction(model, *direction, data, self._names, **options) for direction in directions(model)
-        ]
+        self._directions = [Direction(model, *one, data, self._names, **options) for one in directions(model)]
 
     @_harmless
     def on_train_begin(self, logs=None):
@@ -157,9 +147,9 @@ class TensorBoard(keras.callbacks.TensorBoard):
         if not self._begun:
             self._begun = True
             if epoch:
-                keep_before(epoch, self._earlier)
+                _keep_before(epoch, self._earlier)
             if self._points:
-                projector.write_examples(self._folder("validation"), self.model, self._points, self._names)
+                write_projected(self._projected, self.model, self._points, self._names)
         super().on_epoch_begin(epoch, logs)
 
     @_harmless
@@ -195,9 +185,35 @@ class TensorBoard(keras.callbacks.TensorBoard):
                     tf.summary.image(f"pictures/{direction.title}", picture[None], step=epoch)
                 if text:
                     tf.summary.text(f"words/{direction.title}", text, step=epoch)
-        projector.write_latents(self._folder("validation"), self.model, self._points)
+        write_latents(self._projected, self.model, self._points)
 
-    def _folder(self, run: str) -> Path:
-        folder = Path(self.log_dir) / run
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+
+def event_files(log_dir: Path) -> list[Path]:
+    """Those of the runs that the callback writes below a folder, oldest first; other folders are somebody else's."""
+    return [file for run in ("train", "validation") for file in sorted((log_dir / run).glob("events.out.tfevents.*"))]
+
+
+def _keep_before(step: int, files: list[Path]) -> None:
+    """Drops what was logged of this step and later ones, and graphs, which are written anew.
+
+    A file that was cut off in the middle of a record, by a kill, ends before it.
+    """
+    for file in files:
+        kept = []
+        try:
+            for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
+                event = event_pb2.Event.FromString(record)
+                if event.HasField("file_version") or (event.step < step and not event.HasField("graph_def")):
+                    kept.append(record)
+        except tf.errors.DataLossError:
+            pass
+        if len(kept) > 1:  # besides the file's version
+            replace_atomically(file, functools.partial(_write, kept))
+        else:
+            file.unlink()
+
+
+def _write(records: list[bytes], path: str) -> None:
+    with tf.io.TFRecordWriter(path) as writer:
+        for record in records:
+            writer.write(record)

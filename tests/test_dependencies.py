@@ -183,7 +183,7 @@ def _normal(name):
 def test_every_module_imports_where_posix_modules_are_missing(tmp_path):
     """As on Windows; what the libraries need of them is theirs."""
     imported = _run(_WITHOUT_POSIX, tmp_path)
-    assert len(imported) > 150
+    assert len(imported) > 100
     assert {"tf_jmvae._utils.files", "tf_jmvae.cli.demo", "tf_jmvae.demo.page"} <= set(imported)
 
 

@@ -129,6 +129,7 @@ def _of_keras(method):
     hooks = ("build", "from_config", "get_", "compile_from_config", "make_", "on_", "update_step")
     steps = ("train_step", "test_step", "predict_step", "fit", "evaluate", "predict", "apply")
     steps += ("train_on_batch", "test_on_batch", "predict_on_batch", "save_own_variables", "load_own_variables")
+    steps += ("set_model",)
     return method.name.startswith(hooks) or method.name in steps
 
 

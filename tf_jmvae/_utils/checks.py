@@ -19,24 +19,6 @@ if TYPE_CHECKING:
     from tf_jmvae.modality import Modality
     from tf_jmvae.models import MultimodalVAE
 
-__all__ = [
-    "check_conditions",
-    "check_names",
-    "check_no_targets",
-    "check_option",
-    "check_targets",
-    "check_values",
-    "entry_index",
-    "listed",
-    "non_negative_number",
-    "positive_integer",
-    "sample_weights",
-    "to_arrays",
-    "to_tensors",
-    "unmasked",
-    "warn_of_scale",
-]
-
 _CHUNK = 2**20  # entries whose values are checked at once
 _LARGE = 30.0  # the root mean square from which real values are called unscaled
 
@@ -88,7 +70,8 @@ def check_names(modalities: Mapping[str, "Modality"], names: Any, required: Iter
         raise ValueError(f"Unknown modality {listed(unknown)}. This model has {listed(modalities)}.")
     if not names:
         raise ValueError(f"No modality was given. Pass at least one of {listed(modalities)}.")
-    if missing := [name for name in required or () if name not in names]:
+    missing = [name for name in required or () if name not in names]
+    if missing:
         raise ValueError(f"Modality {listed(missing)} is missing: expected {listed(modalities)}, got {listed(names)}.")
 
 
@@ -222,7 +205,8 @@ def check_values(name: str, head: "Head", values: np.ndarray, *, first_row: int 
             row, *rest = map(int, np.argwhere(~good)[0][: None if good.shape == chunk.shape else -1])
             place = (int(start + row + (first_row or 0)), *rest)
             wrong[not_finite].append((chunk[row, *rest], place, int((~good).sum())))
-    if not (found := wrong[True] or wrong[False]):
+    found = wrong[True] or wrong[False]
+    if not found:
         return
     value, index, _ = found[0]
     message = f"Modality {name!r} holds {value} at index {index} ({sum(number for *_, number in found)} such in all)"

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["is_running", "terminable"]
-
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 

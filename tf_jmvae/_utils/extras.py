@@ -7,8 +7,6 @@ import pathlib
 import sys
 from collections.abc import Iterator
 
-__all__ = ["extra", "require_tensorflow"]
-
 
 @contextlib.contextmanager
 def extra(name: str, user: str) -> Iterator[None]:

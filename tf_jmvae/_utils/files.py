@@ -12,18 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = [
-    "RunError",
-    "explained",
-    "flush_folder",
-    "locked",
-    "remove_abandoned",
-    "replace_atomically",
-    "require_room",
-    "write_json",
-    "write_text",
-]
-
 _DAY = 24 * 60 * 60  # seconds
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PROTECTED = (errno.EROFS, errno.EACCES, errno.EPERM)

@@ -21,15 +21,6 @@ from tensorflow.core.framework import op_def_pb2
 from tensorflow.python.eager import context
 from tensorflow.python.framework import op_def_registry
 
-__all__ = [
-    "OVERRIDDEN",
-    "data_adapter",
-    "flatten_layers",
-    "global_state_kept",
-    "op_definition",
-    "sum_before_clipping",
-]
-
 # Class: the names that are not public, and why they are overridden or read.
 OVERRIDDEN: dict[type, dict[str, str]] = {
     keras.Model: {

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-__all__ = ["NAMES", "default_model", "located"]
-
 NAMES = ("mnist_jmvae_kl",)
 _INSTALLED = Path(__file__).resolve().parents[1] / "pretrained"
 _FOLDER = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).resolve().parents[2] / "saved_models"  # of a checkout

@@ -3,8 +3,6 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["aligned", "first_of", "lines", "markdown"]
-
 
 def aligned(rows: Mapping[str, Any], *, indent: str = "") -> str:
     """Lines of names and values, the values below one another."""

@@ -12,8 +12,6 @@ import keras
 from tf_jmvae._utils.files import explained, replace_atomically, require_room, write_json
 from tf_jmvae.callbacks.training import non_finite, weights_are_finite
 
-__all__ = ["Checkpoint"]
-
 # What a write of this callback's that was cut off can have left.
 _LEFTOVER = re.compile(r"epoch-\d+~(\d+-[0-9a-f]{8}~)?\.(weights\.h5|history\.json)")
 

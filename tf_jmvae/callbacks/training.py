@@ -10,8 +10,6 @@ import numpy as np
 
 from tf_jmvae._utils import checks
 
-__all__ = ["DiscriminatorCollapse", "KLWarmUp", "StopAtDivergence", "non_finite", "weights_are_finite"]
-
 _SUMS = ("loss", "elbo", "objective")
 _ABSURD = 1e20  # nats per example: no data give so many, and sums and squares of them leave float32
 _ADVICE = (

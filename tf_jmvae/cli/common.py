@@ -15,8 +15,6 @@ import tyro
 
 from tf_jmvae._utils.extras import require_tensorflow
 
-__all__ = ["AnyModel", "Common", "RunFolder", "default", "load_tensorflow", "metavar", "note", "parse", "watched"]
-
 CONFIG = (tyro.conf.FlagCreatePairsOff,)
 
 

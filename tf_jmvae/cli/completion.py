@@ -11,8 +11,6 @@ import tyro
 
 from tf_jmvae.cli.common import CONFIG, Common
 
-__all__ = ["Options", "run", "script"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Common):

@@ -6,8 +6,6 @@ from pathlib import Path
 from tf_jmvae._utils.pretrained import located
 from tf_jmvae.cli.common import AnyModel, Common, load_tensorflow
 
-__all__ = ["Options", "run"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Common):

@@ -11,8 +11,6 @@ from tf_jmvae._utils.files import replace_atomically
 from tf_jmvae.cli import given
 from tf_jmvae.cli.common import Common, load_tensorflow, metavar, note
 
-__all__ = ["Options", "run"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Common):

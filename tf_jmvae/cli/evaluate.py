@@ -7,8 +7,6 @@ from typing import Annotated, Any
 from tf_jmvae._utils.tables import lines
 from tf_jmvae.cli.common import Common, RunFolder, default, load_tensorflow, require_at_least, watched
 
-__all__ = ["Options", "run"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Common):

@@ -8,8 +8,6 @@ import tyro
 
 from tf_jmvae.cli.common import Common, default, load_tensorflow, metavar, note, require_at_least
 
-__all__ = ["WHEN_STOPPED", "Options", "run"]
-
 WHEN_STOPPED = "; nothing is left of the attempt"
 
 
@@ -50,13 +48,13 @@ def run(options: Options) -> None:
     require_at_least(0, version=options.version)
     load_tensorflow(debug=options.debug)
     from tf_jmvae.serving.deployment import write_deployment_files
-    from tf_jmvae.training import run as runs
+    from tf_jmvae.training import run_folder
 
-    record = runs.describe(path.parent)
+    record = run_folder.describe(path.parent)
     folder = options.output / name / ("" if options.version is None else str(options.version))
     settings = {"num_steps": options.num_steps, "num_samples": options.num_samples, "notes": options.notes}
     note("Loading the model ...")
-    model = runs.load_model(path)
+    model = run_folder.load_model(path)
     note("Tracing every signature, and trying each one ...")
     version = model.export(folder, **settings, **record)
     write_deployment_files(options.output)

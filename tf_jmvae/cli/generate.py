@@ -14,8 +14,6 @@ from tf_jmvae.cli import given
 from tf_jmvae.cli.common import AnyModel, Common, default, load_tensorflow, note, require_at_least
 from tf_jmvae.specs import ModalitySpec
 
-__all__ = ["Options", "run", "sheet"]
-
 _FORMATS = {".png": "png", ".npz": "npz"}
 _LISTED = 10  # classes
 _SHOWN = 112  # pixels: small images are enlarged to about that, so that a viewer need not blur them

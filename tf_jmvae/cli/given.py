@@ -10,8 +10,6 @@ import numpy as np
 
 from tf_jmvae.specs import ModalitySpec
 
-__all__ = ["number", "parse", "read"]
-
 Texts = dict[str, dict[str, list[str]]]
 
 

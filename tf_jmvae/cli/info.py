@@ -16,8 +16,6 @@ from tf_jmvae.cli.common import Common, default, load_tensorflow, metavar
 from tf_jmvae.specs import ModelSpec
 from tf_jmvae.training import presets
 
-__all__ = ["Options", "run"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Common):

@@ -22,8 +22,6 @@ from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.files import RunError
 from tf_jmvae._utils.tables import aligned
 
-__all__ = ["VERBS", "main"]
-
 # Validation errors name the option and what is wrong; a link to pydantic's site adds nothing.
 os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "0")
 

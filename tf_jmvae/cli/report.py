@@ -7,8 +7,6 @@ from typing import Annotated
 
 from tf_jmvae.cli.common import Common, RunFolder, default, load_tensorflow, note
 
-__all__ = ["Options", "run"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Common):

@@ -8,8 +8,6 @@ import tyro
 
 from tf_jmvae.cli.common import Common, default, load_tensorflow
 
-__all__ = ["WHEN_STOPPED", "Options", "run"]
-
 WHEN_STOPPED = "; the same command continues with what is not finished"
 
 

@@ -14,8 +14,6 @@ from tf_jmvae.cli.common import Common, load_tensorflow
 from tf_jmvae.training import presets
 from tf_jmvae.training.config import Config
 
-__all__ = ["WHEN_STOPPED", "Options", "parse", "run"]
-
 WHEN_STOPPED = "; the same command continues from the last epoch"
 DEFAULT_PRESET = "digits-jmvae-kl"
 

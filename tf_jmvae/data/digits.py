@@ -14,8 +14,6 @@ from tf_jmvae.data.prepared import downloaded
 from tf_jmvae.data.sources import Source
 from tf_jmvae.registry import DATASETS
 
-__all__ = ["FILES", "digits", "mnist", "read"]
-
 # The original files, and the shape of what each holds after its header: one byte per pixel or label.
 FILES = {
     "train-images-idx3-ubyte": (60_000, 28, 28),

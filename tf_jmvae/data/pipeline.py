@@ -15,8 +15,6 @@ import tensorflow as tf
 from tf_jmvae._utils import checks
 from tf_jmvae.distribute.replicas import Shards
 
-__all__ = ["from_arrays"]
-
 _MIRROR = 1 << 30  # folded into an epoch's seed: beyond every number of a batch
 
 

@@ -12,8 +12,6 @@ from typing import Any, TypeVar
 from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.files import flush_folder, remove_abandoned
 
-__all__ = ["cache_folder", "downloaded", "load_or_prepare"]
-
 T = TypeVar("T")
 
 

@@ -13,8 +13,6 @@ from tf_jmvae.distribute.replicas import Shards
 from tf_jmvae.registry import DATASETS
 from tf_jmvae.specs import Preprocessing
 
-__all__ = ["Source", "load"]
-
 
 @dataclass(frozen=True)
 class Source:

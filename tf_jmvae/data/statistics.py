@@ -5,8 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Statistics"]
-
 _CHUNK = 4096
 
 

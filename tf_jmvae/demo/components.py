@@ -14,20 +14,6 @@ from tf_jmvae.demo.drawings import PictureError
 from tf_jmvae.demo.interface import DemoModel
 from tf_jmvae.images.preprocessing import as_picture
 
-__all__ = [
-    "PICTURES",
-    "QUICK",
-    "answers",
-    "bars",
-    "choice",
-    "crop",
-    "gallery",
-    "in_pairs",
-    "static",
-    "status",
-    "upload",
-]
-
 # One model and two cores: more at once would only wait for each other. Pictures take memory, so they come one by one.
 QUICK = {"show_progress": "hidden", "api_visibility": "private", "concurrency_id": "answers", "concurrency_limit": 2}
 PICTURES = {**QUICK, "concurrency_id": "pictures", "concurrency_limit": 1}

@@ -10,8 +10,6 @@ from PIL import Image
 from tf_jmvae import editing, images
 from tf_jmvae.demo.interface import DemoModel
 
-__all__ = ["PictureError", "Prepared", "as_mnist", "prepare"]
-
 _PAPER = 0.25  # of the darkest ink: shadows and the grain of paper are fainter
 _FAINTEST = 32  # difference of pixel values between ink and paper, below which there is nothing to see
 _PARTS = {

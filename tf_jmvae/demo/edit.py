@@ -8,8 +8,6 @@ from tf_jmvae.demo import components, interface
 from tf_jmvae.demo.drawings import PictureError, prepare
 from tf_jmvae.demo.interface import DemoModel
 
-__all__ = ["build", "can", "edited"]
-
 TITLE = "Edit"
 
 

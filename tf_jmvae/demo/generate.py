@@ -6,8 +6,6 @@ import numpy as np
 from tf_jmvae.demo import components, interface
 from tf_jmvae.demo.interface import DemoModel
 
-__all__ = ["build", "can", "pictures"]
-
 TITLE = "Generate"
 _MOST = 36
 

@@ -11,8 +11,6 @@ from tf_jmvae.images.preprocessing import as_picture, grid
 from tf_jmvae.serving import InferenceModel
 from tf_jmvae.specs import ModalitySpec
 
-__all__ = ["DemoModel", "attribute_value", "enlarged", "in_words", "shown"]
-
 _SAMPLES = 100  # of z behind each probability
 _SMALLEST = 112  # pixels, of the side of a picture on the page
 

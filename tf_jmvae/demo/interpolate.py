@@ -7,8 +7,6 @@ from tf_jmvae.demo import components, interface
 from tf_jmvae.demo.drawings import prepare
 from tf_jmvae.demo.interface import DemoModel
 
-__all__ = ["between", "build", "can", "ends_of_choices", "ends_of_pictures"]
-
 TITLE = "Interpolate"
 _MOST = 15
 _CHOICES, _PICTURES = "choices", "pictures"

@@ -14,8 +14,6 @@ import gradio as gr
 from tf_jmvae.demo import components, edit, generate, interpolate, recognise, walk
 from tf_jmvae.demo.interface import DemoModel
 
-__all__ = ["environment", "free_port", "is_loopback", "page", "serve"]
-
 _MISSING = {
     generate: "a direction from labels or attributes to pictures",
     recognise: "a direction from pictures to labels or attributes",

@@ -11,8 +11,6 @@ from tf_jmvae.demo import components, interface
 from tf_jmvae.demo.drawings import PictureError, prepare
 from tf_jmvae.demo.interface import DemoModel
 
-__all__ = ["answer", "build", "can", "drawing", "examples"]
-
 TITLE = "Recognise"
 _DOING = "Looking at the picture ..."
 _LARGEST = 500_000  # characters; the board's own drawings have a few thousand

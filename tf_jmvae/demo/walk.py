@@ -8,8 +8,6 @@ from tf_jmvae.demo import components, interface
 from tf_jmvae.demo.interface import DemoModel
 from tf_jmvae.images.preprocessing import as_picture, grid
 
-__all__ = ["Plane", "build", "can"]
-
 TITLE = "Walk"
 _REACH = 2.5  # standard deviations of the prior, where nothing says how far the data go
 _MARGIN = 1.15  # beyond the outermost label

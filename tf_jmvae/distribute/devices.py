@@ -22,8 +22,6 @@ import tensorflow as tf
 from tf_jmvae._utils.files import RunError
 from tf_jmvae.distribute.replicas import Shards
 
-__all__ = ["Agreement", "Cluster", "Devices", "connect"]
-
 _EXAMPLE = '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
 
 # What TensorFlow raises at the others when a worker is gone.

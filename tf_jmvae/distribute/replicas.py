@@ -17,20 +17,6 @@ import tensorflow as tf
 
 from tf_jmvae._utils.keras_api import sum_before_clipping
 
-__all__ = [
-    "DistributedFit",
-    "Shard",
-    "Shards",
-    "apply_gradients",
-    "count",
-    "current_shard",
-    "fraction",
-    "mean",
-    "on_shard",
-    "total",
-    "track_mean",
-]
-
 _active = threading.local()  # a mirrored strategy traces each replica in a thread of its own
 
 

@@ -18,8 +18,6 @@ from tf_jmvae.evaluation.samples import Sampler
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.random import seeds
 
-__all__ = ["Averages", "Sampling", "average"]
-
 _MAX_BATCH = 1000
 
 Sampling = tuple[Sampler, int]

@@ -24,8 +24,6 @@ from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.random import seeds
 
-__all__ = ["attribute_accuracy", "conditional_coherence", "joint_coherence"]
-
 Classifier = Callable[[np.ndarray], Any] | keras.Model
 _BATCH = 500
 

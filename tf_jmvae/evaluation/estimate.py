@@ -13,8 +13,6 @@ import tensorflow as tf
 from tf_jmvae._utils import tables
 from tf_jmvae.random import seeds
 
-__all__ = ["Estimate", "Fingerprint", "table", "whole_seed"]
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Estimate:

@@ -30,8 +30,6 @@ from tf_jmvae.evaluation.samples import Proposal, importance_weights, posterior_
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.models.iterated_sampling import chains_of, iteration_of
 
-__all__ = ["conditional_log_likelihood", "joint_log_likelihood", "marginal_log_likelihood"]
-
 _ESTIMATORS = {"bound": "bound", "monte_carlo": "Monte Carlo", "importance": "importance"}
 
 

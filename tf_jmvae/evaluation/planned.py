@@ -16,8 +16,6 @@ from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.models.directions import subsets
 from tf_jmvae.registry import ESTIMATORS
 
-__all__ = ["Planned", "directions", "planned"]
-
 
 class Planned(NamedTuple):
     """An estimate that a model has: `function(model, data, seed=..., verbose=..., **options)`."""

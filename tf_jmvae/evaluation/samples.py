@@ -18,8 +18,6 @@ from tf_jmvae.random import sampling, seeds
 
 tfd = tfp.distributions
 
-__all__ = ["Proposal", "Sampler", "importance_weights", "max_rows", "posterior_terms", "prior_terms"]
-
 # Numbers in the largest tensor of a chunk: 32 MiB of float32.
 _CHUNK_ELEMENTS = 2**23
 # A prime, so that a tensor with an entry for every row is known by its size.

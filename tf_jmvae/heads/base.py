@@ -15,8 +15,6 @@ from tensorflow_probability import distributions as tfd
 
 from tf_jmvae.networks import prototypes
 
-__all__ = ["Head", "LocationHead", "positive"]
-
 
 class Head(keras.layers.Layer):
     """Base class of all heads: a projection per parameter, then `distribution`.

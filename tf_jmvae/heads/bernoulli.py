@@ -6,8 +6,6 @@ from tensorflow_probability import distributions as tfd
 from tf_jmvae.heads.base import Head
 from tf_jmvae.heads.registration import register
 
-__all__ = ["Bernoulli"]
-
 
 @register("bernoulli")
 class Bernoulli(Head):

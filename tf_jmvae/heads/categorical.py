@@ -5,8 +5,6 @@ from tensorflow_probability import distributions as tfd
 from tf_jmvae.heads.base import Head
 from tf_jmvae.heads.registration import register
 
-__all__ = ["Categorical"]
-
 
 @register("categorical")
 class Categorical(Head):

@@ -8,8 +8,6 @@ from tf_jmvae.distributions import diagonal_gaussian
 from tf_jmvae.heads.base import LocationHead, positive
 from tf_jmvae.heads.registration import register
 
-__all__ = ["Gaussian"]
-
 # Keeps the stddev's gradient finite where softplus underflows to 0.
 _VARIANCE_FLOOR = 1e-8
 

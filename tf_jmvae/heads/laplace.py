@@ -8,8 +8,6 @@ from tensorflow_probability import distributions as tfd
 from tf_jmvae.heads.base import LocationHead, positive
 from tf_jmvae.heads.registration import register
 
-__all__ = ["Laplace"]
-
 
 @register("laplace")
 class Laplace(LocationHead):

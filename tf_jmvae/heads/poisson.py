@@ -7,8 +7,6 @@ from tensorflow_probability import distributions as tfd
 from tf_jmvae.heads.base import Head
 from tf_jmvae.heads.registration import register
 
-__all__ = ["Poisson"]
-
 # A rate of 2.7e8: the sampler of an infinite one does not end. (From 2^24 on, 1.7e7, float32 skips whole numbers.)
 _MAX_LOG_RATE = 19.4
 

@@ -8,8 +8,6 @@ import keras
 from tf_jmvae.heads.base import Head
 from tf_jmvae.registry import LIKELIHOODS, UnknownNameError
 
-__all__ = ["get", "make", "names", "register"]
-
 
 def register(name: str) -> Callable[[type[Head]], type[Head]]:
     """Registers a likelihood: a class decorator for heads.

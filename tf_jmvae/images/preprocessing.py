@@ -10,8 +10,6 @@ from PIL import Image, ImageOps
 
 from tf_jmvae.specs import Preprocessing
 
-__all__ = ["MAX_PIXELS", "as_picture", "grid", "open_rgb", "prepared"]
-
 MAX_PIXELS = 50_000_000
 """More than any camera's photograph of a face needs; a small file may claim to hold far more (a decompression bomb)."""
 

@@ -12,8 +12,6 @@ import tensorflow as tf
 
 from tf_jmvae.specs import ModalitySpec, Preprocessing
 
-__all__ = ["from_bytes", "to_pixels", "to_png"]
-
 _WHITE = 255.0
 _LUMINANCE = (19595, 38470, 7471)  # of red, green and blue, in 1 / 65536: Pillow's conversion to grey
 _LOBES = 3.0  # of Lanczos's kernel

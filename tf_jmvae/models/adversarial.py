@@ -31,8 +31,6 @@ from tf_jmvae.networks import prototypes
 from tf_jmvae.random import sampling
 from tf_jmvae.registry import MODELS
 
-__all__ = ["JMVAEKLGAN"]
-
 
 @MODELS.register("jmvae-kl-gan")
 @keras.saving.register_keras_serializable("tf_jmvae")

@@ -12,8 +12,6 @@ from tf_jmvae.modality import Modality
 from tf_jmvae.models.objective import Batch
 from tf_jmvae.networks import prototypes
 
-__all__ = ["Component", "ConditionalDecoder", "Decoder", "Encoder", "Towers", "is_network", "parts", "places"]
-
 
 class Component(keras.layers.Layer):
     """Base of the layers below, of which `model.summary()` shows what they give and, nested, what they hold."""

@@ -32,8 +32,6 @@ from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.models.jmvae import JointEncoderVAE
 from tf_jmvae.registry import MODELS
 
-__all__ = ["CMMA", "CVAE"]
-
 
 class _OneWayVAE(JointEncoderVAE):
     """What CVAE and CMMA share: their direction."""

@@ -10,8 +10,6 @@ import numpy as np
 from tf_jmvae._utils.checks import listed
 from tf_jmvae.modality import Modality
 
-__all__ = ["checked_modalities", "directions", "named", "pixels", "subsets"]
-
 _ALL_SUBSETS = 4  # modalities, up to which every subset counts
 
 

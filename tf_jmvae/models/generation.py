@@ -11,8 +11,6 @@ from tf_jmvae.distributions import diagonal_gaussian
 from tf_jmvae.models.iterated_sampling import IteratedSampling, chains_of, iteration_of
 from tf_jmvae.random import sampling, seeds
 
-__all__ = ["Generation"]
-
 
 class Generation:
     """The generating methods of every model; they need `posterior`, `likelihoods` and `prior` only.

@@ -33,8 +33,6 @@ from tf_jmvae.networks import prototypes
 from tf_jmvae.random import sampling, seeds
 from tf_jmvae.registry import MODELS
 
-__all__ = ["HierarchicalJMVAE"]
-
 
 @MODELS.register("hierarchical-jmvae")
 @keras.saving.register_keras_serializable("tf_jmvae")

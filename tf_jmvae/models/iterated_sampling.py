@@ -9,8 +9,6 @@ import tensorflow as tf
 
 from tf_jmvae._utils import checks
 
-__all__ = ["IteratedSampling", "chains_of", "iteration_of", "options_of"]
-
 
 @keras.saving.register_keras_serializable("tf_jmvae")
 @dataclass(frozen=True)

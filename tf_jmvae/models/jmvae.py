@@ -30,8 +30,6 @@ from tf_jmvae.networks import prototypes
 from tf_jmvae.random import sampling, seeds
 from tf_jmvae.registry import MODELS
 
-__all__ = ["JMVAE", "VAE", "JointEncoderVAE"]
-
 
 class JointEncoderVAE(MultimodalVAE):
     """Base of the models whose encoder reads every modality.

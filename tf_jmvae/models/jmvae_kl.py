@@ -23,8 +23,6 @@ from tf_jmvae.models.jmvae import JMVAE
 from tf_jmvae.models.objective import Term
 from tf_jmvae.registry import MODELS
 
-__all__ = ["JMVAEKL"]
-
 
 @MODELS.register("jmvae-kl")
 @keras.saving.register_keras_serializable("tf_jmvae")

@@ -36,8 +36,6 @@ from tf_jmvae.models.validated_fit import ValidatedFit
 from tf_jmvae.random import seeds
 from tf_jmvae.specs import ModelSpec
 
-__all__ = ["MultimodalVAE"]
-
 
 class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, ValidatedFit, DistributedFit, keras.Model):
     """Base class of all models: a `keras.Model` of several modalities with a common latent variable z.

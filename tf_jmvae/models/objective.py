@@ -12,8 +12,6 @@ from tf_jmvae._utils import checks
 from tf_jmvae.distribute import replicas
 from tf_jmvae.random import sampling, seeds
 
-__all__ = ["EVALUATION_SEED", "Batch", "Steps", "Term", "Terms", "elbo", "log_likelihoods", "total"]
-
 Batch = Mapping[str, tf.Tensor]
 """Tensors by modality, `[B, ...]`."""
 

@@ -17,8 +17,6 @@ from tf_jmvae.models.components import parts, places
 
 _STRUCTURE = "structure"  # the key, among a model's own variables, of what its weights belong to
 
-__all__ = ["Saving"]
-
 
 class Saving:
     """Configuration, saving and export of models."""

@@ -12,8 +12,6 @@ from tf_jmvae.data.statistics import Statistics
 from tf_jmvae.images.preprocessing_in_graph import to_pixels
 from tf_jmvae.models.objective import Batch
 
-__all__ = ["Standardization", "StandardizedModalities"]
-
 
 class Standardization(keras.layers.Layer):
     """`(value - mean) / stddev`, entry by entry, in float32; both are saved with the model."""

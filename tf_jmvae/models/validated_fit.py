@@ -12,8 +12,6 @@ import tensorflow as tf
 from tf_jmvae._utils import checks
 from tf_jmvae._utils.keras_api import data_adapter
 
-__all__ = ["ValidatedFit"]
-
 
 class ValidatedFit:
     """Puts a check in front of Keras's loops.

@@ -7,8 +7,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-__all__ = ["BatchNormalization", "conv_decoder", "conv_encoder", "mlp", "upsampling"]
-
 
 @keras.saving.register_keras_serializable("tf_jmvae")
 class BatchNormalization(keras.layers.BatchNormalization):

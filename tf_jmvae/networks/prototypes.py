@@ -12,8 +12,6 @@ import tensorflow as tf
 
 from tf_jmvae._utils.keras_api import flatten_layers
 
-__all__ = ["Template", "checked", "clone", "default_policy", "flatten", "make_weights", "read", "remade", "serialize"]
-
 
 def checked(role: str, network: Any) -> keras.layers.Layer:
     """The network; raises `TypeError`, in which `role` names it, unless it is a Keras layer."""

@@ -8,8 +8,6 @@ from tensorflow_probability import distributions as tfd
 from tf_jmvae.distribute import replicas
 from tf_jmvae.random import seeds
 
-__all__ = ["draw", "standard_normal"]
-
 # Beyond, a rounded normal distribution's function is within 6.7e-4 of a Poisson one's, 0.067 / sqrt(rate).
 _LARGE_RATE = 1e4
 _MOST_HALVINGS = 16  # of what lies between no count at all and the largest that _LARGE_RATE makes likely

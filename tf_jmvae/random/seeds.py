@@ -17,8 +17,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["are_by_row", "bits", "fold_in", "normal", "split", "to_tensor", "uniform"]
-
 _ROUNDS = 10
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)

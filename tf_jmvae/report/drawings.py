@@ -19,8 +19,6 @@ from tf_jmvae.data import Source
 from tf_jmvae.random import sampling, seeds
 from tf_jmvae.report.facts import meaning, number, percent
 
-__all__ = ["Chart", "LatentMap", "charts", "latent_map"]
-
 _PIXELS = 72  # an inch of an SVG
 _MAP_SIZE, _EXAMPLES, _BATCH = 340, 1000, 250
 

@@ -7,8 +7,6 @@ from typing import Any
 
 from tf_jmvae.report.record import Record
 
-__all__ = ["headline", "key_numbers", "likelihoods", "meaning", "metrics", "number", "percent", "settings"]
-
 _KINDS = {
     "vae": "VAE",
     "jmvae": "JMVAE",

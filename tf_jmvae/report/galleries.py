@@ -12,8 +12,6 @@ from tf_jmvae.data import Source
 from tf_jmvae.models.directions import directions, named, pixels
 from tf_jmvae.report.facts import number, percent
 
-__all__ = ["Bar", "Card", "Gallery", "galleries"]
-
 _SAMPLES, _NAMED, _LISTED, _PRIOR, _FACES, _ATTRIBUTES = 6, 12, 3, 24, 8, 6
 
 

@@ -8,8 +8,6 @@ from tf_jmvae._utils.files import write_text
 from tf_jmvae.report import drawings, facts, galleries
 from tf_jmvae.report.record import Record
 
-__all__ = ["write"]
-
 
 def write(run_dir: Path, output: Path | None = None, *, data_dir: Path | None = None) -> Path:
     """Writes one HTML page about a run, which needs no other file: curves, numbers, pictures and the latent space.

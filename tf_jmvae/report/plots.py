@@ -15,8 +15,6 @@ from tf_jmvae.images.preprocessing import grid
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.report import galleries
 
-__all__ = ["RIGHT", "WRONG", "both_directions", "history", "image_grid", "plain", "show_image"]
-
 RIGHT, WRONG = "#1a7f5a", "#c0392b"
 _COLORS = {True: RIGHT, False: WRONG, None: "#7f8c8d"}
 

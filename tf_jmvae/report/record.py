@@ -12,8 +12,6 @@ from tf_jmvae.training.build import build_model
 from tf_jmvae.training.evaluate import EVALUATION, evaluate_run
 from tf_jmvae.training.run_folder import load_model, read_config
 
-__all__ = ["Record"]
-
 _EXAMPLES = 200  # of the test set, to estimate likelihoods with
 
 

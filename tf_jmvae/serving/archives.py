@@ -11,8 +11,6 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-__all__ = ["MAX_BYTES", "MAX_ENTRIES", "SUFFIXES", "unpack"]
-
 SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
 MAX_BYTES = 4 * 2**30
 MAX_ENTRIES = 100_000

@@ -18,18 +18,6 @@ from tf_jmvae._utils.tables import first_of
 from tf_jmvae.serving.request import signatures_of
 from tf_jmvae.specs import ModelSpec
 
-__all__ = [
-    "CARD",
-    "MODEL_FILE",
-    "describe",
-    "file_checksums",
-    "newest_version",
-    "read",
-    "verify",
-    "version_folder",
-    "version_of",
-]
-
 CARD = "model_card.json"
 FORMAT = 1
 MODEL_FILE = "saved_model.pb"

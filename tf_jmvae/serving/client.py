@@ -20,17 +20,6 @@ from tf_jmvae.specs import ModelSpec
 if TYPE_CHECKING:
     import grpc
 
-__all__ = [
-    "FOREIGN",
-    "CallError",
-    "Client",
-    "DeadlineError",
-    "ServingError",
-    "UnavailableError",
-    "UnknownModelError",
-    "UnknownSignatureError",
-]
-
 FOREIGN = "FOREIGN"  # the code of a CallError where something answered that is no TF Serving
 
 _PORTS = {"grpc": 8500, "rest": 8501}

@@ -15,8 +15,6 @@ from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.files import locked, write_text
 from tf_jmvae.serving.card import newest_version
 
-__all__ = ["write_deployment_files"]
-
 MODELS = "models.config"
 _FIXED = ("batching_parameters.txt", "monitoring.txt", "compose.yaml", "proxy.conf", "proxy.js")
 

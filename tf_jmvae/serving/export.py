@@ -29,8 +29,6 @@ from tf_jmvae.serving import card
 from tf_jmvae.serving.functions import Settings
 from tf_jmvae.serving.signatures import Endpoint, endpoints
 
-__all__ = ["WARM_UP", "export", "write_warm_up"]
-
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 _TEMPORARY = ".export-"
 

@@ -17,8 +17,6 @@ from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.random import seeds
 from tf_jmvae.serving import names
 
-__all__ = ["Functions", "Settings", "Tensors"]
-
 tfd = tfp.distributions
 
 Tensors = dict[str, tf.Tensor]

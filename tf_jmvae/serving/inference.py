@@ -14,8 +14,6 @@ from tf_jmvae.serving import names, request
 from tf_jmvae.serving.request import FORMATS, Signature, SignatureLookup
 from tf_jmvae.specs import ModalitySpec, ModelSpec
 
-__all__ = ["InferenceModel"]
-
 
 class InferenceModel(SignatureLookup):
     """One interface to a model, wherever it runs; `tf_jmvae.open_model` gives one.

@@ -17,8 +17,6 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from tf_jmvae._utils.keras_api import op_definition
 from tf_jmvae.serving.card import MODEL_FILE
 
-__all__ = ["Finding", "nodes", "saver_functions", "unsafe_ops"]
-
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _SAVING = frozenset(["MergeV2Checkpoints", "SaveV2", "ShardedFilename"])
 _RESTORING = frozenset(["RestoreV2"])

@@ -18,8 +18,6 @@ from tf_jmvae.serving.request import Signature
 from tf_jmvae.serving.signatures import endpoints
 from tf_jmvae.specs import ModelSpec
 
-__all__ = ["LiveModel", "LocalModel"]
-
 # Lines of an error that say where in the graph an op stands.
 _PLACE = re.compile(r"Graph execution error|Detected at node|<stack traces|\s*\[\[|\s+File |\s*$")
 

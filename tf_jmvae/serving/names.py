@@ -2,19 +2,6 @@
 
 from collections.abc import Iterable
 
-__all__ = [
-    "AS_PNG",
-    "AS_UINT8",
-    "BYTES",
-    "edit",
-    "edit_inputs",
-    "encoded",
-    "modality",
-    "of_given",
-    "plain",
-    "without_format",
-]
-
 BYTES = "_bytes"  # of an encoded image, and of a signature that reads some; TF Serving's REST API asks for this ending
 AS_UINT8 = "_as_uint8"
 AS_PNG = "_as_png"

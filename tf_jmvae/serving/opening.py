@@ -13,8 +13,6 @@ from tf_jmvae.serving.client import Client
 from tf_jmvae.serving.inference import InferenceModel
 from tf_jmvae.serving.local import LiveModel
 
-__all__ = ["ADVICE", "keras_file", "no_model", "open_model"]
-
 _SERVER = re.compile(r"(grpc://|https?://)([^/]+)/v1/models/([^/:]+)(?:/versions/(\d+))?/?", re.IGNORECASE)
 ADVICE = "Copy the file again, or train the run anew."
 

@@ -14,8 +14,6 @@ from tf_jmvae._utils.checks import listed
 from tf_jmvae.serving import names
 from tf_jmvae.specs import ModalitySpec
 
-__all__ = ["FORMATS", "IMAGE_AXES", "Signature", "SignatureLookup", "row_seeds", "rows_of", "signatures_of"]
-
 IMAGE_AXES = 4  # batch, height, width, channels
 FORMATS = {"float": "", "uint8": names.AS_UINT8, "png": names.AS_PNG}
 """Endings of the signatures that give images in each format."""

@@ -20,8 +20,6 @@ from tf_jmvae.serving import names
 from tf_jmvae.serving.functions import Functions, Settings, Tensors
 from tf_jmvae.serving.request import IMAGE_AXES
 
-__all__ = ["Endpoint", "endpoints"]
-
 Specs = Mapping[str, tf.TensorSpec]
 
 _SEED = tf.TensorSpec((None, 2), tf.int32, name="seed")
@@ -120,7 +118,8 @@ def _in_formats(model: MultimodalVAE, plain: Mapping[str, Endpoint]) -> Iterator
     """Those signatures which give an image, again with pixels as uint8, and with PNG."""
     for name, endpoint in plain.items():
         made = [key for key, spec in endpoint.outputs.items() if spec.shape.rank == IMAGE_AXES]  # z may share a name
-        if shown := [key for key in made if key in model.modalities and model.modalities[key].spec.is_image]:
+        shown = [key for key in made if key in model.modalities and model.modalities[key].spec.is_image]
+        if shown:
             whole = {key: tf.TensorSpec(endpoint.outputs[key].shape, tf.uint8, name=key) for key in shown}
             encoded = {key: tf.TensorSpec((None,), tf.string, name=names.encoded(key)) for key in shown}
             pixels = _converted(endpoint, whole, model.pixels)

@@ -31,8 +31,6 @@ from tensorflow_serving.apis import (
 from tf_jmvae.serving.client import FOREIGN, CallError
 from tf_jmvae.serving.request import Signature
 
-__all__ = ["GrpcTransport", "RestTransport"]
-
 SIGNATURE_DEF = "signature_def"
 
 # By TF Serving's http_server.cc. FAILED_PRECONDITION and OUT_OF_RANGE are 400 there, too.

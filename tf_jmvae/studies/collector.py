@@ -16,8 +16,6 @@ from tf_jmvae.networks.prototypes import default_policy
 from tf_jmvae.studies.study import Measurement
 from tf_jmvae.training.run_folder import load_model
 
-__all__ = ["COLUMNS", "COMPARED", "ROWS", "Collector", "Models", "load_or_train", "scores", "trained_models"]
-
 # Columns of Tables 1 and 2: target and given.
 COLUMNS = {"x-given-w": ("x", "w"), "w-given-x": ("w", "x"), "x-given-xw": ("x", "xw"), "w-given-xw": ("w", "xw")}
 # The models that the figures compare.

@@ -23,8 +23,6 @@ from tf_jmvae.evaluation import Estimate
 from tf_jmvae.studies.collector import trained_models
 from tf_jmvae.studies.study import Study, configs
 
-__all__ = ["PAGES", "publish", "recorded", "reproduce", "write_page"]
-
 # The page of each study; what it trains, measures, draws and says is in the folder of its name.
 PAGES = {"mnist": "results.md", "celeba": "results-celeba.md"}
 

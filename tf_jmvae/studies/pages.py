@@ -14,8 +14,6 @@ from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 from tf_jmvae.report.plots import image_grid, plain
 from tf_jmvae.studies.collector import COMPARED
 
-__all__ = ["COLORS", "TITLES", "Table", "bounds_over_steps", "images_over_steps", "render"]
-
 # What pages and figures call the models and the columns.
 TITLES = {
     "cvae": "CVAE, x completed by iterated sampling",

@@ -16,10 +16,8 @@ import keras
 
 from tf_jmvae._utils.files import write_json
 from tf_jmvae._utils.provenance import environment
-from tf_jmvae.training import presets, run
+from tf_jmvae.training import presets, run, run_folder
 from tf_jmvae.training.config import Config
-
-__all__ = ["Measurement", "Scale", "Study", "Training", "configs"]
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ class Study:
         path = folder / "study.json"
         if path.exists():
             advice = f"If it is of this very study, write {json.dumps(settings)} into it; else choose another folder"
-            before = run.read_json(path, f"{advice} with --run-dir.")
+            before = run_folder.read_json(path, f"{advice} with --run-dir.")
             if before != settings:
                 raise run.RunError(
                     f"{folder} holds a study with other settings: {before} there, {settings} here. "
@@ -168,7 +166,7 @@ class Study:
 
 
 def _read(path: Path) -> Any:
-    return run.read_json(path, f"Delete the folder {path.parent} and start again: it is trained anew.")
+    return run_folder.read_json(path, f"Delete the folder {path.parent} and start again: it is trained anew.")
 
 
 class _Pace:

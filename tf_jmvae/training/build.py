@@ -16,8 +16,6 @@ from tf_jmvae.specs import Preprocessing
 if TYPE_CHECKING:
     from tf_jmvae.training.config import Config, ModalityConfig, ModelConfig
 
-__all__ = ["build_model", "compile_model", "from_preset", "steps_in_one_call"]
-
 
 def from_preset(preset: str, **overrides: Any) -> MultimodalVAE:
     """A new, untrained model with a preset's settings.

@@ -16,8 +16,6 @@ from tf_jmvae.specs import Preprocessing
 if TYPE_CHECKING:
     from tf_jmvae.data.sources import Source
 
-__all__ = ["Config", "ConvolutionConfig", "DataConfig", "ModalityConfig", "ModelConfig", "TrainingConfig"]
-
 # Which options belong to which models; the constructors' own defaults apply where none is set.
 MODEL_OPTIONS = {
     ("jmvae-kl", "jmvae-kl-gan"): ("alpha", "subsets"),

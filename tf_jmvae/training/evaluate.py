@@ -14,8 +14,6 @@ from tf_jmvae.evaluation.planned import planned
 from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.training.run_folder import load_model, read_config
 
-__all__ = ["EVALUATION", "evaluate_run"]
-
 EVALUATION = "evaluation.json"
 _RECORDED = ("estimator", "mean", "standard_error", "effective_sample_size", "num_samples", "quantity", "settings")
 

@@ -11,8 +11,6 @@ import pydantic
 
 from tf_jmvae.training.config import Config, ConvolutionConfig
 
-__all__ = ["describe", "load", "merge", "names"]
-
 _OF_ANOTHER_FORM = ("model_type", "tuple_type")  # pydantic's names of these errors
 _FOLDER = resources.files("tf_jmvae.training") / "presets"
 

@@ -26,14 +26,10 @@ from tf_jmvae.training.run_folder import (
     TENSORBOARD,
     comparable,
     default_run_dir,
-    describe,
     finished_metrics,
     load_model,
     prepare,
-    read_json,
 )
-
-__all__ = ["TENSORBOARD", "RunError", "default_run_dir", "describe", "load_model", "read_json", "train"]
 
 
 def train(

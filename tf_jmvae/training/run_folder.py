@@ -20,19 +20,6 @@ from tf_jmvae.models import IteratedSampling, MultimodalVAE
 if TYPE_CHECKING:
     from tf_jmvae.training.config import Config
 
-__all__ = [
-    "TENSORBOARD",
-    "comparable",
-    "default_run_dir",
-    "describe",
-    "finished_metrics",
-    "load_model",
-    "prepare",
-    "read_config",
-    "read_json",
-    "recorded",
-]
-
 # The folder of TensorBoard's files in a run's.
 TENSORBOARD = "tensorboard"
 

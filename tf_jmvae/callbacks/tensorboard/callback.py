@@ -19,8 +19,6 @@ from tf_jmvae._utils.files import replace_atomically
 from tf_jmvae.callbacks.tensorboard.examples import Direction, write_latents, write_projected
 from tf_jmvae.models.directions import directions
 
-__all__ = ["TensorBoard", "event_files"]
-
 
 def _harmless(hook: Callable[..., None]) -> Callable[..., None]:
     """A hook whose failure ends the logging with a warning, and not the training."""

@@ -13,8 +13,6 @@ from tf_jmvae._utils.tables import markdown
 from tf_jmvae.images.preprocessing import as_picture, grid
 from tf_jmvae.models.directions import named, pixels
 
-__all__ = ["Direction", "write_latents", "write_projected"]
-
 _LISTED = 3
 _TILE = 84  # pixels, at least: small digits are enlarged by a whole factor
 _GAP, _LINE, _TITLE = 6, 13, 15

@@ -18,8 +18,6 @@ from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.files import write_json
 from tf_jmvae.specs import Preprocessing
 
-__all__ = ["ENLARGE", "MIN_HEIGHT", "PREPROCESSING", "Collection", "Picture", "crop_face", "write"]
-
 PREPROCESSING = {
     "center": Preprocessing(crop=(148, 178), range=(0.0, 255.0)),
     "face": Preprocessing(range=(0.0, 255.0)),

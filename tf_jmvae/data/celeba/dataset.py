@@ -24,8 +24,6 @@ from tf_jmvae.data.celeba.lists import ATTRIBUTES, Files, read_attributes, read_
 from tf_jmvae.data.sources import Source
 from tf_jmvae.registry import DATASETS
 
-__all__ = ["ATTRIBUTES", "CelebA", "celeba", "read"]
-
 _VERSION = 1  # of the preparation: another number prepares everything anew
 _NAMED = 5  # in messages
 

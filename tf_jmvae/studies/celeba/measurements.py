@@ -23,8 +23,6 @@ from tf_jmvae.studies.celeba.plan import UNWEIGHTED
 from tf_jmvae.studies.collector import ROWS, Collector, Models, load_or_train, scores
 from tf_jmvae.studies.study import Measurement, Scale
 
-__all__ = ["CLASSIFIED", "generate", "measurements", "train_classifier"]
-
 # The models whose images the classifier sees, each with whether it iterates.
 CLASSIFIED = dict.fromkeys(("jmvae-kl", "jmvae-kl-gan", "cmma-x", "cvae-x"), False)
 CLASSIFIED |= dict.fromkeys(("jmvae", "hierarchical-jmvae", UNWEIGHTED), True)

@@ -18,8 +18,6 @@ from tf_jmvae.studies.collector import COMPARED, Models
 from tf_jmvae.studies.pages import COLORS, TITLES, Table, bounds_over_steps, images_over_steps, render
 from tf_jmvae.studies.study import Scale
 
-__all__ = ["figures", "page"]
-
 # One example of each, in this order: what a reader recognises at a glance.
 _EXAMPLES = ("Eyeglasses", "Blond_Hair", "Bald", "Wearing_Hat", "Bangs", "Goatee", "Gray_Hair", "Smiling")
 # Figure 8: the rows of the paper, and what they change.

@@ -5,8 +5,6 @@ from dataclasses import replace
 from tf_jmvae.studies.study import Scale, Training
 from tf_jmvae.training import presets
 
-__all__ = ["SCALES", "TRAININGS", "UNWEIGHTED"]
-
 TRAININGS = {
     "jmvae-kl": Training("jmvae-kl"),
     "jmvae": Training("jmvae"),

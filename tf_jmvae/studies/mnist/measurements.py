@@ -15,8 +15,6 @@ from tf_jmvae.studies.collector import COMPARED, Collector, Models, load_or_trai
 from tf_jmvae.studies.collector import ROWS as PAPER_ROWS
 from tf_jmvae.studies.study import Measurement, Scale
 
-__all__ = ["ROWS", "measurements", "train_classifier"]
-
 # Rows of Table 1, and the model of the importance estimates.
 ROWS = {**PAPER_ROWS, "jmvae-kl-0.1": ({"x": "jmvae-kl-0.1", "w": "jmvae-kl-0.1"}, None)}
 _POINTS = 2000

@@ -16,8 +16,6 @@ from tf_jmvae.studies.collector import COMPARED, Models
 from tf_jmvae.studies.pages import TITLES, Table, bounds_over_steps, images_over_steps, render
 from tf_jmvae.studies.study import Scale
 
-__all__ = ["IMPORTANCE", "figures", "page"]
-
 _DIRECTIONS = {"x-given-w": "images from labels, log p(x | w)", "w-given-x": "labels from images, log p(w | x)"}
 # arXiv 1611.01891 for log p(x, w); for log p(x) that paper's value as MultiVae's documentation compares with it.
 IMPORTANCE = {

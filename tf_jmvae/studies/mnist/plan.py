@@ -4,8 +4,6 @@ from dataclasses import replace
 
 from tf_jmvae.studies.study import Scale, Training
 
-__all__ = ["SCALES", "TRAININGS"]
-
 TRAININGS = {
     "jmvae-kl-0.1": Training("jmvae-kl", 200, {"alpha": 0.1}),
     "jmvae-kl": Training("jmvae-kl", 60),

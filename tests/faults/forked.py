@@ -9,7 +9,9 @@ import sys
 # Forking is safe before TensorFlow's first operation, and saves each child the seconds of its import.
 _PRELOADED = [
     "sklearn.datasets",
-    "tf_jmvae.cli",
+    "tf_jmvae.cli.train",
+    "tf_jmvae.data.celeba",
+    "tf_jmvae.training.run",
     "tf_jmvae.report.plots",
     "tf_jmvae.serving.deployment",
 ]

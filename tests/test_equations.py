@@ -310,3 +310,16 @@ def test_single_encoders_combine_by_bayes_rule():
     combined = model.posterior({"x": batch["x"], "v": batch["v"]})
     np.testing.assert_allclose(combined.mean(), mean, atol=1e-4)
     np.testing.assert_allclose(combined.variance(), np.broadcast_to(np.diag(covariance), mean.shape), rtol=1e-4)
+
+
+def test_each_layer_of_a_hierarchy_has_its_own_part_of_the_noise():
+    """Noise of z_1 alone moves z_1 alone; that of z_2 moves z_1 too, which comes from it, and leaves z_3."""
+    model = tj.HierarchicalJMVAE(small_modalities(), 2, num_layers=3)
+    posterior = model.posterior(small_batch(size=4))
+    still = model.draw_latents(posterior, tf.zeros((4, 6)))
+    for layer, moved in ((2, {2}), (1, {1, 2}), (0, {0, 1, 2})):  # z is [z_3, z_2, z_1]
+        noise = np.zeros((4, 3, 2), np.float32)
+        noise[:, layer] = 1.0
+        z = model.draw_latents(posterior, tf.constant(noise.reshape(4, 6)))
+        change = np.abs(np.reshape(z.numpy() - still.numpy(), (4, 3, 2))).max(axis=(0, 2))
+        assert {int(part) for part in np.flatnonzero(change > 1e-6)} == moved

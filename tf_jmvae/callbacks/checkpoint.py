@@ -66,8 +66,7 @@ class Checkpoint(keras.callbacks.Callback):
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         model.load_weights(self._weights_path(done))
-        recorded = json.loads(self._history_path(done).read_text())
-        self.history = {name: values[:done] for name, values in recorded.items()}
+        self.history = json.loads(self._history_path(done).read_text())
         self._unproved = done if len(epochs) > 1 else None
         return done
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -388,3 +389,11 @@ def test_a_name_that_no_url_can_hold_is_left_out(tmp_path, name):
         write_deployment_files(tmp_path)
     assert [warning.filename for warning in caught] == [__file__]
     assert list(_entries(tmp_path)) == ["good"]
+
+
+@pytest.mark.parametrize(
+    "name", ["batching_parameters.txt", "monitoring.txt", "compose.yaml", "proxy.conf", "proxy.js"]
+)
+def test_the_files_beside_the_pretrained_model_are_those_that_exports_write(name):
+    kept = Path(__file__).parents[2] / "saved_models" / name
+    assert kept.read_text() == (resources.files("tf_jmvae.serving") / "server_files" / name).read_text()

@@ -116,8 +116,10 @@ class Devices:
         if failure is not None:
             raise failure
         if failed.any():
-            which = "The chief, the first worker" if failed[0] else f"Worker {np.argmax(failed)}"
-            raise RunError(f"{which} of TF_CONFIG, has stopped; its own output says why.")
+            which = (
+                "The chief, the first worker of TF_CONFIG," if failed[0] else f"Worker {np.argmax(failed)} of TF_CONFIG"
+            )
+            raise RunError(f"{which} has stopped; its own output says why.")
         agreed.number = int(numbers[0])
         other = np.flatnonzero(digests != digests[0])
         if len(other) and digests[0]:

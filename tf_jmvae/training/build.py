@@ -117,6 +117,7 @@ def _modality(config: "ModalityConfig", preprocessing: Preprocessing | None) -> 
         decoder=decoder,
         weight=config.weight,
         standardized=config.standardized,
+        optional=config.optional,
         entry_names=config.entry_names,
         preprocessing=preprocessing or config.preprocessing,
     )

@@ -60,6 +60,7 @@ class ModalityConfig(_Schema):
     batch_norm: bool = False
     weight: float = Field(1.0, ge=0)
     standardized: bool = False
+    optional: bool | Literal["entries"] = False
     entry_names: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
 
@@ -124,6 +125,14 @@ class ModelConfig(_Schema):
         return {name: value for name, value in values.items() if value is not None} | self.options
 
 
+class MissingConfig(_Schema):
+    """Which training rows are to lack a modality: see `data.Missing`."""
+
+    fraction: Annotated[float, Field(ge=0, le=1)]
+    of: tuple[str, ...] = ()
+    balanced: bool = False
+
+
 class DataConfig(_Schema):
     """Which data."""
 
@@ -143,12 +152,21 @@ class DataConfig(_Schema):
     """CelebA: show a random half of the images mirrored."""
     strict: bool = False
     """CelebA: stop at a broken image in place of leaving it out."""
+    missing: Annotated[dict[str, MissingConfig], tyro.conf.Suppress] = Field(default_factory=dict)
+    """Training rows that are to lack a modality, for experiments."""
+    missing_seed: Annotated[int, Field(ge=0)] = 0
+    """Of the rows that lack something."""
+    incomplete: Literal["keep", "drop"] = "keep"
+    """Train on rows that lack something, or leave them out."""
+    complete_rows: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Smallest fraction of a training batch that are complete rows, which are repeated where they are fewer."""
 
     def load(self, data_dir: str | os.PathLike | None = None) -> "Source":
         """The dataset; its files are in `data_dir`, if they are no longer where they were."""
-        from tf_jmvae.data.sources import load
+        from tf_jmvae.data.sources import Missing, load
 
-        options = self.model_dump(exclude={"dataset", "batch_size"})
+        options = self.model_dump(exclude={"dataset", "batch_size", "missing"})
+        options["missing"] = {name: Missing(**one.model_dump()) for name, one in self.missing.items()}
         return load(self.dataset, **options | ({"data_dir": Path(data_dir)} if data_dir else {}))
 
 

@@ -23,9 +23,9 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from tf_jmvae.serving import client as client_module
 from tf_jmvae.serving import hub
+from tf_jmvae.serving.calls import CallError
 from tf_jmvae.serving.client import Client
 from tf_jmvae.serving.deployment import write_deployment_files
-from tf_jmvae.serving.transports import CallError
 
 SERVER = os.environ.get("TENSORFLOW_MODEL_SERVER") or shutil.which("tensorflow_model_server")
 HERE = pathlib.Path(__file__).parent
@@ -281,7 +281,7 @@ def test_errors_are_told_apart(server, protocol):
     with server.client("jmvae_kl", protocol) as client:
         signature = client.signatures["encode"]
         with pytest.raises(CallError) as caught:
-            client._transport.predict("nothing", signature, observed)
+            client._transport.predict("nothing", signature, observed, 60)
     assert client_module._UNKNOWN_SIGNATURE.search(caught.value.details)
 
 

@@ -26,6 +26,10 @@ class TensorInfo:
     dtype: str
     shape: tuple[int | None, ...]  # with None for the batch axis
 
+    def no_rows(self) -> np.ndarray:
+        """A tensor of no examples."""
+        return np.empty((0, *(size or 0 for size in self.shape[1:])), object if self.dtype == "string" else self.dtype)
+
 
 @dataclass(frozen=True)
 class Signature:

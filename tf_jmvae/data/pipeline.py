@@ -29,7 +29,7 @@ def from_arrays(
     epochs: range | None = None,
     shards: Shards | None = None,
 ) -> tf.data.Dataset:
-    """Makes batches of arrays that fit in memory.
+    """Makes batches of arrays in memory, or of memory-mapped ones, of which each batch reads its own rows.
 
     Args:
       arrays: Arrays `[N, ...]` by modality, all of one length.
@@ -53,7 +53,7 @@ def from_arrays(
         in `binarize` or `mirror`, or values to binarise outside [0, 1].
     """
     arrays = {name: _checked_numbers(name, array) for name, array in arrays.items()}
-    gather = {name: _gatherer(array) for name, array in arrays.items()}
+    gather = {name: gatherer(array) for name, array in arrays.items()}
     binarize, mirror = frozenset(binarize), frozenset(mirror)
     _check(arrays, batch_size, binarize, mirror)
     size = len(next(iter(arrays.values())))
@@ -102,24 +102,27 @@ def from_arrays(
 
 
 def _checked_numbers(name: str, array: Any) -> np.ndarray:
-    """The array, with whole numbers of one byte as they are and all others as float32."""
+    """The array as float32, but for whole numbers of one byte and for what is on the disk, which stay as they are."""
     array = checks.unmasked(f"Modality {name!r}", array)
     array = array if isinstance(array, np.memmap) else np.asarray(array)
     if array.dtype.kind not in "fiub" or array.ndim == 0:
         raise ValueError(
             f"Modality {name!r}: expected numbers of shape [N, ...]; got dtype {array.dtype}, shape {array.shape}."
         )
-    return array if array.dtype.itemsize == 1 else array.astype(np.float32, copy=False)
+    as_it_is = array.dtype.itemsize == 1 or isinstance(array, np.memmap)
+    return array if as_it_is else array.astype(np.float32, copy=False)
 
 
-def _gatherer(array: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
+def gatherer(array: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
     """A function from row numbers `[B]` to rows `[B, ...]`; of a memory-mapped array it reads those rows only."""
     if not isinstance(array, np.memmap):
         tensor = tf.convert_to_tensor(array)
         return lambda rows: tf.gather(tensor, rows)
 
+    dtype = array.dtype.newbyteorder("=")
+
     def gather(rows: tf.Tensor) -> tf.Tensor:
-        found = tf.numpy_function(lambda chosen: np.asarray(array[chosen]), [rows], array.dtype, stateful=False)
+        found = tf.numpy_function(lambda chosen: np.asarray(array[chosen], dtype), [rows], dtype, stateful=False)
         return tf.ensure_shape(found, (None, *array.shape[1:]))
 
     return gather

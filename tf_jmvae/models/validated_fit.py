@@ -1,6 +1,7 @@
 """Checks of the data that Keras's loops get: of arrays before any step runs, of all other data as they pass."""
 
 import contextlib
+import gc
 import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,14 +12,16 @@ import tensorflow as tf
 
 from tf_jmvae._utils import checks
 from tf_jmvae._utils.keras_api import data_adapter
+from tf_jmvae.models.memory_mapped import is_memory_mapped, read_by_rows, split
 
 
 class ValidatedFit:
     """Puts a check in front of Keras's loops.
 
-    Arrays are checked whole, a few MiB at a time. A `tf.data.Dataset`, `keras.utils.PyDataset`, generator or loader is
-    read once, by Keras, and each batch is checked on its way to the step; one without examples is left out. What a
-    strategy has distributed already is not: `tf.distribute` gives no way in between.
+    Arrays are checked whole, a few MiB at a time, and memory-mapped ones stay on the disk. A `tf.data.Dataset`,
+    `keras.utils.PyDataset`, generator or loader is read once, by Keras, and each batch is checked on its way to the
+    step; one without examples is left out. What a strategy has distributed already is not: `tf.distribute` gives no way
+    in between.
     """
 
     def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
@@ -33,24 +36,37 @@ class ValidatedFit:
                 options.setdefault("shuffle", False)  # Keras's default, True, is for arrays; here it warns of it
             validation = options.get("validation_data")
             if validation is not None:
-                validation = keras.utils.unpack_x_y_sample_weight(validation)
-                options["validation_data"] = self._watched(validation, reasons)
+                validation = self._watched(keras.utils.unpack_x_y_sample_weight(validation), reasons)
+            elif options.get("validation_split") and is_memory_mapped(data[0]):
+                data, validation = split(data, options.pop("validation_split"))
+            batch_size = options.get("batch_size")
+            if validation is not None:
+                size, steps = options.get("validation_batch_size") or batch_size, options.get("validation_steps")
+                options["validation_data"] = read_by_rows(validation, batch_size=size, steps_per_epoch=steps)
+            reading = {"steps_per_epoch": options.get("steps_per_epoch"), "shuffle": options.get("shuffle", True)}
+            data = read_by_rows(data, batch_size=batch_size, **reading)
             options["x"], options["y"], options["sample_weight"] = data
             self.kl_weight.assign(1.0)  # of a model that was saved, or whose training was interrupted, in a warm-up
             try:
                 return super().fit(**options)
             finally:
                 self.kl_weight.assign(1.0)
+        raise _first(reasons)
 
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **options) -> Any:
         with self._reasons() as reasons:
             if not options.get("_use_cached_eval_dataset"):  # of `fit`, which has seen to its validation data
-                x, y, sample_weight = self._watched((x, y, sample_weight), reasons)
+                data, steps = self._watched((x, y, sample_weight), reasons), options.get("steps")
+                x, y, sample_weight = read_by_rows(data, batch_size=batch_size, steps_per_epoch=steps)
             return super().evaluate(x, y, batch_size, verbose, sample_weight, **options)
+        raise _first(reasons)
 
-    def predict(self, x: Any, *args: Any, **kwargs: Any) -> dict[str, np.ndarray]:
+    def predict(self, x: Any, batch_size=None, verbose="auto", steps=None, callbacks=None) -> dict[str, np.ndarray]:
         with self._reasons() as reasons:
-            return super().predict(self._watched((x, None, None), reasons, complete=False)[0], *args, **kwargs)
+            data = self._watched((x, None, None), reasons, complete=False)
+            x, *_ = read_by_rows(data, batch_size=batch_size, steps_per_epoch=steps)
+            return super().predict(x, batch_size, verbose, steps, callbacks)
+        raise _first(reasons)
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, *args: Any, **kwargs: Any) -> Any:
         return super().train_on_batch(*self._arrays(x, y, sample_weight), *args, **kwargs)
@@ -131,11 +147,22 @@ class ValidatedFit:
 
     @contextlib.contextmanager
     def _reasons(self) -> Iterator[list[Exception]]:
-        """A list for what the checks of a pipeline raise, which is then raised in place of TensorFlow's error."""
+        """A list for what the checks of a pipeline raise; TensorFlow's own error of that goes no further."""
         reasons: list[Exception] = []
         try:
             yield reasons
         except tf.errors.OpError:
             if not reasons:
                 raise
-            raise reasons[0] from None
+
+
+def _first(reasons: list[Exception]) -> Exception:
+    """What is to be raised, when nothing holds Keras's iterator any more but a cycle of its own: that goes, too.
+
+    TensorFlow may take as long to destroy an iterator as it has lived, up to a minute, and more so beside others: those
+    of many refusals, left to the end of a process, let it hang.
+    """
+    gc.collect(1)
+    reason = reasons[0]
+    reasons.clear()  # the checks have this list, and a traceback would hold the pipeline that has the checks
+    return reason

@@ -58,8 +58,12 @@ def missing_rows(values: np.ndarray) -> np.ndarray:
 
 def has_any(values: np.ndarray | tf.Tensor) -> bool:
     """Whether something is missing, as far as values are known."""
-    known = isinstance(values, np.ndarray) or tf.executing_eagerly()
-    return known and bool(np.isnan(np.asarray(values)).any())
+    if not (isinstance(values, np.ndarray) or tf.executing_eagerly()):
+        return False
+    values = np.asarray(values)
+    step = max(_CHUNK // max(math.prod(values.shape[1:]), 1), 1)
+    starts = range(0, len(values), step) if values.dtype.kind == "f" else ()
+    return any(np.isnan(values[start : start + step]).any() for start in starts)
 
 
 def rows_with_any(values: Iterable[np.ndarray]) -> np.ndarray:

@@ -31,7 +31,7 @@ def from_arrays(
     shards: Shards | None = None,
     complete_rows: float = 0.5,
 ) -> tf.data.Dataset:
-    """Makes batches of arrays that fit in memory.
+    """Makes batches of arrays in memory, or of memory-mapped ones, of which each batch reads its own rows.
 
     Args:
       arrays: Arrays `[N, ...]` by modality, all of one length. What is masked in an array of `numpy.ma`, and what is
@@ -59,10 +59,10 @@ def from_arrays(
         in `binarize` or `mirror`, a fraction that is none, or values to binarise outside [0, 1].
     """
     arrays = {name: _checked_numbers(name, array) for name, array in arrays.items()}
-    gather = {name: _gatherer(array) for name, array in arrays.items()}
+    gather = {name: gatherer(array) for name, array in arrays.items()}
     binarize, mirror = frozenset(binarize), frozenset(mirror)
     _check(arrays, batch_size, binarize, mirror)
-    with_gaps = {name for name in binarize if gaps.has_any(arrays[name].astype(np.float32, copy=False))}
+    with_gaps = {name for name in binarize if gaps.has_any(arrays[name])}
     batching, shards = batching_of(arrays, batch_size, complete_rows if shuffle else 0.0), shards or Shards()
     num_elements = batching.num_batches * len(shards)
 
@@ -114,24 +114,27 @@ def batching_of(arrays: Mapping[str, np.ndarray], batch_size: int, complete_rows
 
 
 def _checked_numbers(name: str, array: Any) -> np.ndarray:
-    """The array, with whole numbers of one byte as they are and all others as float32."""
+    """The array as float32, but for whole numbers of one byte and for what is on the disk, which stay as they are."""
     array = gaps.as_numbers(gaps.filled(array))
     array = array if isinstance(array, np.memmap) else np.asarray(array)
     if array.dtype.kind not in "fiub" or array.ndim == 0:
         raise ValueError(
             f"Modality {name!r}: expected numbers of shape [N, ...]; got dtype {array.dtype}, shape {array.shape}."
         )
-    return array if array.dtype.itemsize == 1 else array.astype(np.float32, copy=False)
+    as_it_is = array.dtype.itemsize == 1 or isinstance(array, np.memmap)
+    return array if as_it_is else array.astype(np.float32, copy=False)
 
 
-def _gatherer(array: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
+def gatherer(array: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
     """A function from row numbers `[B]` to rows `[B, ...]`; of a memory-mapped array it reads those rows only."""
     if not isinstance(array, np.memmap):
         tensor = tf.convert_to_tensor(array)
         return lambda rows: tf.gather(tensor, rows)
 
+    dtype = array.dtype.newbyteorder("=")
+
     def gather(rows: tf.Tensor) -> tf.Tensor:
-        found = tf.numpy_function(lambda chosen: np.asarray(array[chosen]), [rows], array.dtype, stateful=False)
+        found = tf.numpy_function(lambda chosen: np.asarray(array[chosen], dtype), [rows], dtype, stateful=False)
         return tf.ensure_shape(found, (None, *array.shape[1:]))
 
     return gather

@@ -1,6 +1,7 @@
 """Checks of the data that Keras's loops get: of arrays before any step runs, of all other data as they pass."""
 
 import contextlib
+import gc
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -11,14 +12,16 @@ import tensorflow as tf
 
 from tf_jmvae._utils import checks, gaps
 from tf_jmvae._utils.keras_api import data_adapter
+from tf_jmvae.models.memory_mapped import is_memory_mapped, read_by_rows, split
 
 
 class ValidatedFit:
     """Puts a check in front of Keras's loops.
 
-    Arrays are checked whole, a few MiB at a time. A `tf.data.Dataset`, `keras.utils.PyDataset`, generator or loader is
-    read once, by Keras, and each batch is checked on its way to the step; one without examples is left out. What a
-    strategy has distributed already is not: `tf.distribute` gives no way in between.
+    Arrays are checked whole, a few MiB at a time, and memory-mapped ones stay on the disk. A `tf.data.Dataset`,
+    `keras.utils.PyDataset`, generator or loader is read once, by Keras, and each batch is checked on its way to the
+    step; one without examples is left out. What a strategy has distributed already is not: `tf.distribute` gives no way
+    in between.
     """
 
     def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
@@ -34,7 +37,15 @@ class ValidatedFit:
             validation = options.get("validation_data")
             if validation is not None:
                 validation = keras.utils.unpack_x_y_sample_weight(validation)
-                options["validation_data"] = self._watched(validation, _Watch(0, watch.reasons))
+                validation = self._watched(validation, _Watch(0, watch.reasons))
+            elif options.get("validation_split") and is_memory_mapped(data[0]):
+                data, validation = split(data, options.pop("validation_split"))
+            batch_size = options.get("batch_size")
+            if validation is not None:
+                size, steps = options.get("validation_batch_size") or batch_size, options.get("validation_steps")
+                options["validation_data"] = read_by_rows(validation, batch_size=size, steps_per_epoch=steps)
+            reading = {"steps_per_epoch": options.get("steps_per_epoch"), "shuffle": options.get("shuffle", True)}
+            data = read_by_rows(data, batch_size=batch_size, **reading)
             options["x"], options["y"], options["sample_weight"] = data
             options["callbacks"] = watch.among(options.get("callbacks"))
             self.kl_weight.assign(1.0)  # of a model that was saved, or whose training was interrupted, in a warm-up
@@ -42,16 +53,22 @@ class ValidatedFit:
                 return super().fit(**options)
             finally:
                 self.kl_weight.assign(1.0)
+        raise watch.reason()
 
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **options) -> Any:
         with _Watch(verbose) as watch:
             if not options.get("_use_cached_eval_dataset"):  # of `fit`, which has seen to its validation data
-                x, y, sample_weight = self._watched((x, y, sample_weight), watch)
+                data, steps = self._watched((x, y, sample_weight), watch), options.get("steps")
+                x, y, sample_weight = read_by_rows(data, batch_size=batch_size, steps_per_epoch=steps)
             return super().evaluate(x, y, batch_size, verbose, sample_weight, **options)
+        raise watch.reason()
 
-    def predict(self, x: Any, *args: Any, **kwargs: Any) -> dict[str, np.ndarray]:
+    def predict(self, x: Any, batch_size=None, verbose="auto", steps=None, callbacks=None) -> dict[str, np.ndarray]:
         with _Watch(0) as watch:
-            return super().predict(self._watched((x, None, None), watch, complete=False)[0], *args, **kwargs)
+            data = self._watched((x, None, None), watch, complete=False)
+            x, *_ = read_by_rows(data, batch_size=batch_size, steps_per_epoch=steps)
+            return super().predict(x, batch_size, verbose, steps, callbacks)
+        raise watch.reason()
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, *args: Any, **kwargs: Any) -> Any:
         return super().train_on_batch(*self._arrays(x, y, sample_weight), *args, **kwargs)
@@ -136,7 +153,10 @@ class ValidatedFit:
 
 
 class _Watch(contextlib.AbstractContextManager):
-    """What the checks of a loop's data find: why they refuse them, and how much is missing in them."""
+    """What the checks of a loop's data find: why they refuse them, and how much is missing in them.
+
+    TensorFlow's own error of a refusal goes no further: what `reason` gives is to be raised in its place.
+    """
 
     def __init__(self, verbose: Any, reasons: list[Exception] | None = None):
         self.reasons = [] if reasons is None else reasons
@@ -157,9 +177,18 @@ class _Watch(contextlib.AbstractContextManager):
             return callbacks
         return [*tf.nest.flatten(callbacks or []), said]
 
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        """Raises what the checks of a pipeline raised in place of TensorFlow's error."""
-        if isinstance(error, tf.errors.OpError) and self.reasons:
-            raise self.reasons[0] from None
+    def reason(self) -> Exception:
+        """Why data were refused, when nothing holds Keras's iterator any more but a cycle of its own: that goes, too.
+
+        TensorFlow may take as long to destroy an iterator as it has lived, up to a minute, and more so beside others:
+        those of many refusals, left to the end of a process, let it hang.
+        """
+        gc.collect(1)
+        reason = self.reasons[0]
+        self.reasons.clear()  # the checks have this list, and a traceback would hold the pipeline that has the checks
+        return reason
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> bool:
         if error is None:
             self.say()
+        return isinstance(error, tf.errors.OpError) and bool(self.reasons)

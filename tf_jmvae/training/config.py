@@ -190,13 +190,14 @@ class TrainingConfig(_Schema):
     clip_norm: PositiveFloat | None = None
     """Largest global norm of the gradient."""
     validate_every: PositiveInt = 1
-    """Epochs between evaluations on the test set."""
+    """Epochs between evaluations on the test set; callbacks and history have `val_*` of these epochs alone."""
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     """Of the networks; heads and variables are float32."""
     jit_compile: bool = False
     """Compile the step with XLA."""
     steps_per_execution: PositiveInt | None = None
-    """Steps per call of the compiled function, a divisor of an epoch's; by default the largest up to 16."""
+    """Steps per call of the compiled function, a divisor of an epoch's; by default the largest up to 16, and 1 on
+    several devices. Callbacks see a call as one batch; 1 shows them every step."""
     tensorboard: bool = True
     """Log to the run folder's `tensorboard`: curves, generated pictures, latents and the graph."""
 

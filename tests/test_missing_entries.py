@@ -132,6 +132,20 @@ def test_gradients_are_finite_and_training_takes_it(make, likelihood):
     assert np.isfinite(list(history.values())).all()
 
 
+@pytest.mark.parametrize("optional", [True, "entries"])
+def test_a_head_that_cannot_score_what_stands_in_has_no_gradient_where_nobody_holds_its_modality(optional):
+    keras.utils.set_random_seed(1)
+    networks = {"encoder": tj.networks.mlp([8]), "decoder": tj.networks.mlp([8])}
+    modalities = {"w": small_modalities("w")["w"], "y": tj.Modality((4,), LogNormal(), optional=optional, **networks)}
+    model = tj.JMVAEKL(modalities, 2)
+    batch = {"w": tf.constant(small_batch("w")["w"]), "y": tf.fill((12, 4), np.nan)}
+    with tf.GradientTape() as tape:
+        loss = model._loss(model.objective(batch, SEED, training=True), None)
+    gradients = tape.gradient(loss, model.trainable_variables, unconnected_gradients="zero")
+    assert np.isfinite(loss)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
 def test_gaps_are_filled():
     """Of data whose entries are all equal, a gap is filled with what the other entries are."""
     keras.utils.set_random_seed(1)

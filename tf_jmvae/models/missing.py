@@ -70,13 +70,10 @@ class Held:
     """What each row of a batch holds: O in Eq. (12)."""
 
     def __init__(self, modalities: Mapping[str, Modality], batch: Mapping[str, tf.Tensor], optional: Iterable[str]):
-        self.modalities = modalities
+        self.modalities, self.batch = modalities, batch
         self.names = list(batch)
         # Of those that some rows may lack, Boolean [B].
         self._masks = {name: present(modalities[name], batch[name]) for name in optional if name in batch}
-        # Of what may lack entries, too, the encoders fill the gaps themselves.
-        rows = [name for name in self._masks if modalities[name].optional is True]
-        self.batch = {**batch, **{name: without_gaps(batch[name]) for name in rows}}
         self._rows: dict[tuple[str, ...], Rows] = {}
 
     @property
@@ -94,8 +91,8 @@ class Held:
 
     def of(self, names: Iterable[str]) -> dict[str, tf.Tensor]:
         """These modalities of the rows that hold all of them, `[R, ...]`."""
-        names = list(names)
-        return {name: self.rows(names).of(self.batch[name]) for name in names}
+        rows = self.rows(names)
+        return {name: rows.of(self.batch[name]) for name in names}
 
     def beyond(self, names: Iterable[str]) -> tf.Tensor | None:
         """Whether a row holds all of these modalities and others besides, `[B]`; None if every row does."""
@@ -133,8 +130,10 @@ def without_gaps(values: tf.Tensor) -> tf.Tensor:
 
 def as_read(modality: Modality, values: tf.Tensor) -> tf.Tensor:
     """What the modality's encoder reads, `[B, *encoder_shape]`, of values `[B, *event_shape]`."""
-    if modality.optional != "entries":
+    if not modality.optional:
         return values
+    if modality.optional is True:
+        return without_gaps(values)  # of a row that stands in where there is none
     there = tf.cast(tf.logical_not(tf.math.is_nan(values)), values.dtype)
     return tf.concat([without_gaps(values), there], axis=-1)
 

@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import tensorflow as tf
@@ -80,18 +80,19 @@ class Counts:
     num_rows: int = 0
     sizes: dict[str, int] = field(default_factory=dict)  # entries of a row
 
-    def add(self, model: "MultimodalVAE", arrays: Mapping[str, np.ndarray]) -> None:
-        """The next rows."""
-        optional = [name for name in arrays if model.modalities[name].optional]
+    def add(self, modalities: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
+        """The next rows, of modalities with an event shape of which some are `optional`."""
+        optional = [name for name in arrays if modalities[name].optional]
         self.num_rows += len(next(iter(arrays.values())))
         for name in optional:
-            values, modality = np.asarray(arrays[name]), model.modalities[name]
+            values, modality = np.asarray(arrays[name]), modalities[name]
             lacking = missing_rows(values)
             self.rows[name] = self.rows.get(name, 0) + int(lacking.sum())
             if modality.optional == "entries":
                 self.sizes[name] = math.prod(modality.event_shape)
                 gaps = int(np.isnan(values[~lacking]).sum()) if values.dtype.kind == "f" else 0
                 self.entries[name] = self.entries.get(name, 0) + gaps
+        return self
 
     def __str__(self) -> str:
         """Such as `"w: 59,400 of 60,000 rows missing"`; empty if nothing is."""

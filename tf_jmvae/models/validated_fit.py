@@ -84,8 +84,8 @@ class ValidatedFit:
         x, y, sample_weight = data
         if isinstance(x, Mapping | np.ndarray | list | tuple | None) or tf.is_tensor(x):
             arrays = self._arrays(x, y, sample_weight, complete=complete, warns=warns)
-            watch.counts.add(self, arrays[0])
-            watch.say()
+            watch.counts.add(self.modalities, arrays[0])
+            watch.say("data")
             return arrays
         checks.check_no_targets(y)
         if isinstance(x, tf.distribute.DistributedDataset):
@@ -133,7 +133,7 @@ class ValidatedFit:
                     arrays = dict(zip(batch, values, strict=False))
                     checks.to_arrays(self.modalities, arrays, first_row=first_row)
                     gaps.check_rows(self, arrays, first_row)
-                    watch.counts.add(self, arrays)
+                    watch.counts.add(self.modalities, arrays)
                     for name in arrays if warns and first_row == 0 else ():
                         checks.warn_of_scale(name, self.modalities[name], arrays[name])
                     return [checks.sample_weights(values[-1], len(values[0]), first_row=first_row)] if weighted else []
@@ -163,10 +163,10 @@ class _Watch(contextlib.AbstractContextManager):
         self.counts = gaps.Counts()
         self._silent = verbose == 0
 
-    def say(self) -> None:
+    def say(self, where: str = "batches") -> None:
         """Prints, once, how much is missing."""
         if str(self.counts) and not self._silent:
-            print(f"Missing in the data: {self.counts}.")
+            print(f"Missing in the {where}: {self.counts}.")
             self._silent = True
 
     def among(self, callbacks: Any) -> Any:

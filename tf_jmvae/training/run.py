@@ -15,6 +15,7 @@ import keras
 from tf_jmvae import callbacks, data
 from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.files import RunError, replace_atomically, write_json
+from tf_jmvae._utils.gaps import Counts
 from tf_jmvae._utils.keras_api import global_state_kept
 from tf_jmvae._utils.provenance import environment
 from tf_jmvae.callbacks.training import non_finite
@@ -77,6 +78,8 @@ def train(
             agreed.number = int(metrics is not None)
         if agreed.number:
             return metrics or {}
+        if verbose and (found := str(Counts().add(config.model.modalities, source.train))):
+            print(f"Missing in the training data: {found}.")
         keras.utils.set_random_seed(config.seed)
         keras.config.set_dtype_policy(config.training.precision)
         with devices.strategy.scope():

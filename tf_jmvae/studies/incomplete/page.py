@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from tf_jmvae.data import Source
 from tf_jmvae.models.directions import pixels
@@ -94,6 +95,9 @@ def _named(named: Mapping[str, Mapping[float, Sequence[float]]], size: int) -> F
                 [count] * len(values), 100 * np.array(values), color=color, marker=".", markersize=3, linestyle=""
             )
     axis.set_xscale("log")
+    ticks = sorted({round(fraction * size) for found in named.values() for fraction in found})
+    axis.set_xticks(ticks, [f"{count:,}" for count in ticks])
+    axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xlabel("images that keep their label", fontsize=9)
     axis.set_ylabel("digits named from test images, %", fontsize=9)
     axis.grid(axis="y", alpha=0.3)

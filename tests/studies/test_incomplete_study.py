@@ -14,6 +14,7 @@ from tf_jmvae import cli, data, evaluation
 from tf_jmvae.studies import experiments
 from tf_jmvae.studies.incomplete import page, plan
 from tf_jmvae.studies.study import configs
+from tf_jmvae.training.filling import filled
 from tf_jmvae.training.run_folder import load_model
 
 pytestmark = pytest.mark.timeout(600)
@@ -97,6 +98,8 @@ def test_the_page_says_it(record, report):
     ]
     error = np.std(means, ddof=1) / np.sqrt(2)
     assert f"| 40 (10%) | 2 | {np.mean(means):.2%} ± {error:.2%} |" in report
+    rows = [line for line in report.splitlines() if line.startswith("| 40 (10%)")]
+    assert [row.count("±") for row in rows] == [3, 3, 3]
     assert "M2 95.06%" in report
     assert "nan" not in report
     assert re.findall(r"images/(incomplete-[a-z]+)\.png", report) == ["incomplete-named", "incomplete-apart"]
@@ -108,8 +111,22 @@ def test_the_page_is_made_from_the_record_alone(folder, report):
 
 def test_a_fraction_that_has_no_complete_rows_alone_has_empty_cells(record):
     trained = {name: one for name, one in record["trainings"].items() if not name.startswith("labels-0.1-drop")}
-    (row,) = (
-        line for line in page.page({**record, "trainings": trained}).splitlines() if line.startswith("| 40 (10%)")
-    )
-    cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert [bool(cell) for cell in cells] == [True, True, True, False, True, False, True, False]
+    lines = page.page({**record, "trainings": trained}).splitlines()
+    rows = [line for line in lines if line.startswith("| 40 (10%)")]
+    assert [row.count("±") for row in rows] == [2, 2, 2]
+    assert all(row.endswith("|  |") for row in rows)
+
+
+def test_labels_are_filled_in_where_the_first_training_is_sure(folder, printed):
+    config = configs(QUICK, folder, None, 3)[plan.labelled(0.1, "again", 0)]
+    source = config.data.load()
+    missing = np.isnan(source.train["w"][:, 0])
+    first = load_model(folder / plan.labelled(0.1, "keep", 0) / "model.keras")
+    found = first.predict({"x": source.train["x"]}, verbose=0)["w"]
+    for confidence in (0.0, float(np.median(found.max(-1)))):
+        labels = filled(source, config.data.filled_by, confidence).train["w"]
+        np.testing.assert_array_equal(labels[~missing], source.train["w"][~missing])
+        sure = missing & (found.max(-1) > confidence)
+        np.testing.assert_array_equal(labels[sure], np.eye(10)[found.argmax(-1)][sure])
+        assert np.isnan(labels[missing & ~sure]).all()
+        assert 0 < sure.sum() <= missing.sum()

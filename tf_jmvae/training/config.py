@@ -164,11 +164,16 @@ class DataConfig(_Schema):
     complete_rows: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Smallest fraction of a training batch that are complete rows, which are repeated where they are fewer."""
 
+    filled_by: Annotated[Path | None, tyro.conf.Suppress] = None
+    """A finished run, whose model fills in labels that are missing, where it is sure of them."""
+    confidence: Annotated[float, Field(ge=0, lt=1), tyro.conf.Suppress] = 0.95
+    """The probability of a label from which a model is sure of it."""
+
     def load(self, data_dir: str | os.PathLike | None = None) -> "Source":
         """The dataset; its files are in `data_dir`, if they are no longer where they were."""
         from tf_jmvae.data.sources import Missing, load
 
-        options = self.model_dump(exclude={"dataset", "batch_size", "missing"})
+        options = self.model_dump(exclude={"dataset", "batch_size", "missing", "filled_by", "confidence"})
         options["missing"] = {name: Missing(**one.model_dump()) for name, one in self.missing.items()}
         return load(self.dataset, **options | ({"data_dir": Path(data_dir)} if data_dir else {}))
 

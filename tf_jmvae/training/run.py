@@ -24,6 +24,7 @@ from tf_jmvae.evaluation import attribute_accuracy, conditional_coherence
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.training.build import build_model, compile_model
 from tf_jmvae.training.config import Config
+from tf_jmvae.training.filling import filled
 from tf_jmvae.training.run_folder import (
     TENSORBOARD,
     comparable,
@@ -106,6 +107,8 @@ def train(
 def _load(config: Config, num_replicas: int) -> data.Source:
     """The data; raises `ValueError` unless their batches can be trained on as configured."""
     source, batch_size = config.data.load().only(config.model.modalities), config.data.batch_size
+    if config.data.filled_by:
+        source = filled(source, config.data.filled_by, config.data.confidence)
     steps, in_one_call = source.num_batches(batch_size), config.training.steps_per_execution
     if steps % (in_one_call or 1):
         raise ValueError(f"steps_per_execution must divide the {steps} steps of an epoch; got {in_one_call}.")

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 TENSORBOARD = "tensorboard"
 
 # What may differ between the command that started a run and the one that continues it.
-_NOT_COMPARED = {"run_dir", "overwrite", "source", "strategy", "data.data_dir", "training.tensorboard"}
+_NOT_COMPARED = {
+    "run_dir",
+    "overwrite",
+    "source",
+    "strategy",
+    "data.data_dir",
+    "data.filled_by",
+    "training.tensorboard",
+}
 
 # What says where on a machine a run was, and nothing of the model.
 _NOT_DESCRIBED = {"run_dir", "overwrite", "strategy"}
@@ -138,7 +146,8 @@ def describe(run_dir: Path) -> dict[str, Any]:
         raise RunError(f"{path} is no run's: it has no config, or no versions. {advice}")
     if not isinstance(config.get("data"), dict):
         raise RunError(f"{path} is no run's: its config has no data. {advice}")
-    config["data"].pop("data_dir", None)
+    for place in ("data_dir", "filled_by"):
+        config["data"].pop(place, None)
     record["config"] = {key: value for key, value in config.items() if key not in _NOT_DESCRIBED}
     return {"training": record, "metrics": read_json(run_dir / "metrics.json", advice)}
 

@@ -18,7 +18,13 @@ from tf_jmvae.studies.study import Scale
 
 # Kingma et al., Semi-supervised learning with deep generative models, 2014, Table 1: errors with 600 labels.
 PUBLISHED = {"their M1+M2": 0.0259, "their M2": 0.0494, "a plain network": 0.1144}
-_TITLES = {"keep": "all rows", "drop": "complete rows alone"}
+_TITLES = {"keep": "all rows", "again": "again, sure labels filled in", "drop": "complete rows alone"}
+_APART = ("keep", "drop")
+_COLUMNS = {  # of measurements, with their titles and names
+    "named": ("Digits named from test images", "table-named/{}/w-from-x"),
+    "recognised": ("Images from labels recognised", "table-recognised/{}/x-from-w"),
+    "scored": ("log p(x), nats per test image", "table-scored/{}/x"),
+}
 _SAMPLES = 4  # rows of images from each label
 
 
@@ -26,29 +32,28 @@ def page(record: Mapping[str, Any], findings: str | None = None) -> str:
     """The page of a record as `results/incomplete.json` has it."""
     seeds = _seeds(record["trainings"])
     rows = {fraction: _row(record, fraction, numbers) for fraction, numbers in seeds.items()}
-    return render("incomplete", record, findings, rows=rows, published=PUBLISHED, apart=APART, titles=_TITLES)
+    shown = {"rows": rows, "published": PUBLISHED, "apart": APART, "titles": _TITLES}
+    shown["tables"] = {column: title for column, (title, _) in _COLUMNS.items()}
+    return render("incomplete", record, findings, **shown)
 
 
 def figures(scale: Scale, models: Models, source: Source, measured: Mapping[str, Any], seed: int) -> dict[str, Figure]:
     """Every figure by its name."""
-    fractions = {float(name.split("-")[1]) for name in scale.trainings if name.startswith("labels")}
     seeds = _seeds(scale.trainings)
     named = {
-        incomplete: {
-            fraction: [
-                measured[f"table-named/{labelled(fraction, incomplete, n)}/w-from-x"]["mean"] for n in seeds[fraction]
-            ]
-            for fraction in sorted(fractions)
-            if labelled(fraction, incomplete, 0) in scale.trainings
+        way: {
+            fraction: [measured[f"table-named/{labelled(fraction, way, n)}/w-from-x"]["mean"] for n in numbers]
+            for fraction, numbers in seeds.items()
+            if labelled(fraction, way, 0) in scale.trainings
         }
-        for incomplete in _TITLES
+        for way in _TITLES
     }
     labels = np.eye(len(source.class_names), dtype=np.float32)
     images = {}
-    for incomplete, title in _TITLES.items():
-        model = models(f"apart-{incomplete}")
+    for way in _APART:
+        model = models(f"apart-{way}")
         made = [model.generate({"w": labels}, seed=tf.constant([seed, row]))["x"] for row in range(_SAMPLES)]
-        images[title] = pixels(model, "x", np.stack(made))
+        images[_TITLES[way]] = pixels(model, "x", np.stack(made))
     return {"named": _named(named, len(source.train["x"])), "apart": _images(images, source.class_names)}
 
 
@@ -65,15 +70,12 @@ def _seeds(trainings: Mapping[str, Any]) -> dict[float, list[int]]:
 def _row(record: Mapping[str, Any], fraction: float, seeds: Sequence[int]) -> dict[str, Any]:
     """Means over the seeds, with their standard errors, of what was measured with that fraction of labels."""
     measured, row = record["measurements"], {"seeds": len(seeds), "labels": round(fraction * record["data"]["train"])}
-    columns = {
-        "named": "table-named/{}/w-from-x",
-        "recognised": "table-recognised/{}/x-from-w",
-        "scored": "table-scored/{}/x",
-    }
-    for incomplete in _TITLES:
-        names = [name for seed in seeds if (name := labelled(fraction, incomplete, seed)) in record["trainings"]]
-        values = {column: [measured[path.format(name)]["mean"] for name in names] for column, path in columns.items()}
-        row[incomplete] = {column: _mean(found) if found else None for column, found in values.items()}
+    for way in _TITLES:
+        names = [name for seed in seeds if (name := labelled(fraction, way, seed)) in record["trainings"]]
+        values = {
+            column: [measured[path.format(name)]["mean"] for name in names] for column, (_, path) in _COLUMNS.items()
+        }
+        row[way] = {column: _mean(found) if found else None for column, found in values.items()}
     return row
 
 
@@ -86,10 +88,10 @@ def _mean(values: Sequence[float]) -> dict[str, float]:
 def _named(named: Mapping[str, Mapping[float, Sequence[float]]], size: int) -> Figure:
     figure = Figure(figsize=(6.4, 4.0), layout="constrained", dpi=150)
     axis = plain(figure.subplots())
-    for color, (incomplete, found) in zip(COLORS, named.items(), strict=False):
+    for color, (way, found) in zip(COLORS, named.items(), strict=True):
         counts = [round(fraction * size) for fraction in found]
         means = [100 * np.mean(values) for values in found.values()]
-        axis.plot(counts, means, color=color, marker="o", markersize=4, label=_TITLES[incomplete])
+        axis.plot(counts, means, color=color, marker="o", markersize=4, label=_TITLES[way])
         for count, values in zip(counts, found.values(), strict=True):
             axis.plot(
                 [count] * len(values), 100 * np.array(values), color=color, marker=".", markersize=3, linestyle=""

@@ -2,9 +2,10 @@
 
 The fraction of images that keep their label falls from all to 0.1%, as many of each digit, for several seeds, of which
 each draws rows of its own. Beside each training on all rows stands one on the complete rows alone, with the same
-networks and settings of its own. Settings were chosen on 5,000 training images that were held out.
+networks, and as many epochs as help it. Settings were chosen on 5,000 training images that were held out.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from tf_jmvae.studies.study import Scale, Training
@@ -12,32 +13,42 @@ from tf_jmvae.studies.study import Scale, Training
 # Of the images that keep their label, with the number of seeds.
 FRACTIONS = {0.01: 5, 1.0: 3, 0.001: 3, 0.05: 3, 0.1: 3}
 APART = 0.475  # of the rows lack x, and as many others w
-EPOCHS = {"keep": 16, "drop": 16}
-_NETWORK = {"batch_norm": True}
+# What is trained on: all rows; all rows again, with the labels filled in of which the first training is sure; and the
+# complete rows alone.
+WAYS = ("keep", "again", "drop")
+_WEIGHT = 10.0  # of w
+# By the fraction of labels: of all rows 7,500 steps or so, and of few complete ones as many as help.
+_EPOCHS = {
+    "keep": {0.001: 8, 0.01: 8, 0.05: 8, 0.1: 8, 1.0: 16},
+    "again": {0.001: 20, 0.01: 20, 0.05: 20, 0.1: 20},
+    "drop": {0.001: 300, 0.01: 300, 0.05: 80, 0.1: 50},
+}
 
 
-def labelled(fraction: float, incomplete: str, seed: int) -> str:
-    """The name of a training on all rows, `"keep"`, or on the complete ones, `"drop"`."""
-    return f"labels-{fraction:g}-{incomplete}-{seed}"
+def labelled(fraction: float, way: str, seed: int) -> str:
+    """The name of a training."""
+    return f"labels-{fraction:g}-{way}-{seed}"
 
 
-def _training(missing: dict[str, dict], incomplete: str, seed: int, epochs: int | None = None) -> Training:
-    data = {"missing": missing, "missing_seed": seed, "incomplete": incomplete}
-    modalities = {"x": _NETWORK | {"optional": "x" in missing}, "w": _NETWORK | {"optional": True}}
-    return Training("jmvae-kl", epochs or EPOCHS[incomplete], {"modalities": modalities}, data=data, seed=seed)
+def _training(missing: dict[str, dict], way: str, seed: int, epochs: int, filled_by: str | None = None) -> Training:
+    data = {"missing": missing, "missing_seed": seed, "incomplete": "drop" if way == "drop" else "keep"}
+    label = {"optional": True, "weight": _WEIGHT}
+    modalities = {"x": {"batch_norm": True, "optional": "x" in missing}, "w": label}
+    return Training("jmvae-kl", epochs, {"modalities": modalities}, data=data, filled_by=filled_by, seed=seed)
 
 
-def trainings(fractions: dict[float, int]) -> dict[str, Training]:
+def trainings(fractions: Mapping[float, int]) -> dict[str, Training]:
     """All of them, those that say most first."""
     found = {}
-    for incomplete in ("keep", "drop"):
-        missing = {name: {"fraction": APART} for name in "xw"}
-        found[f"apart-{incomplete}"] = _training(missing, incomplete, 0)
+    missing = {name: {"fraction": APART} for name in "xw"}
+    for way in ("keep", "drop"):
+        found[f"apart-{way}"] = _training(missing, way, 0, _EPOCHS[way].get(0.05))
     for fraction, seeds in fractions.items():
         missing = {"w": {"fraction": 1 - fraction, "balanced": True}}
         for seed in range(seeds):
-            for incomplete in ("keep", "drop") if fraction < 1 else ("keep",):
-                found[labelled(fraction, incomplete, seed)] = _training(missing, incomplete, seed)
+            for way in WAYS if fraction < 1 else WAYS[:1]:
+                first = labelled(fraction, "keep", seed) if way == "again" else None
+                found[labelled(fraction, way, seed)] = _training(missing, way, seed, _EPOCHS[way][fraction], first)
     return found
 
 

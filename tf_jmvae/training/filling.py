@@ -1,0 +1,40 @@
+"""Self-training: labels that rows lack are filled in where a trained model is sure of them, to be trained on again."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tf_jmvae._utils.gaps import missing_rows
+from tf_jmvae.data import Source
+from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.training.run_folder import load_model
+
+_BATCH = 1000
+
+
+def filled(source: Source, run_dir: Path, confidence: float) -> Source:
+    """The data with missing labels filled in by the model of a finished run.
+
+    A label is the class whose probability under p(label | z), at the mean of q(z | what the row holds), exceeds
+    `confidence`; where none does it stays missing. Raises `RunError` if the folder has no model.
+    """
+    model, train = load_model(run_dir / "model.keras"), dict(source.train)
+    for name in model.targets:
+        if name in train and model.modalities[name].spec.kind == "label":
+            rows = np.flatnonzero(missing_rows(train[name]))
+            train[name] = train[name].copy()
+            for start in range(0, len(rows), _BATCH):
+                chosen = rows[start : start + _BATCH]
+                others = {other: values[chosen] for other, values in source.train.items() if other != name}
+                train[name][chosen] = _sure(model, name, others, confidence)
+    return replace(source, train=train)
+
+
+def _sure(model: MultimodalVAE, name: str, observed: dict[str, np.ndarray], confidence: float) -> np.ndarray:
+    """One-hot labels of rows, NaN where the model is not sure, `[B, C]`."""
+    z = model.posterior(model.read(observed)).mean()
+    found = model.likelihoods(z, names=[name])[name].mean()
+    one_hot = tf.one_hot(tf.argmax(found, axis=-1), found.shape[-1]).numpy()
+    return np.where(np.max(found, axis=-1, keepdims=True) > confidence, one_hot, np.float32(np.nan))

@@ -19,24 +19,8 @@ from tensorflow.python.eager import context
 
 import tf_jmvae as tj
 
-gc.set_threshold(100_000, 50, 50)  # or looking for garbage takes a tenth of the tests' time
-
-
-def pytest_collection_finish():
-    """What is imported by now is no garbage, and need not be looked at again."""
-    gc.collect()
-    gc.freeze()
-
-
-def pytest_sessionfinish():
-    gc.unfreeze()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _tidy():
-    """Graphs refer to themselves: those of all tests together would be gigabytes."""
-    yield
-    gc.collect()
+# Looking for garbage in all that is imported takes a tenth of the tests' time.
+gc.set_threshold(100_000, 50, 50)
 
 
 def small_modalities(names="xw"):

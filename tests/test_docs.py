@@ -36,7 +36,7 @@ def test_readme_command(command, tmp_path):
         command += f' ARGS="--epochs 1 --train-size 100 --run-dir {tmp_path}/run"'
     if command.startswith("make"):
         command += f" VENV={sys.prefix} --assume-old={sys.prefix}/.installed"
-    command = command.replace(".venv/bin/", f"{sys.prefix}/bin/")
+    command = re.sub(r"^\.venv/", f"{sys.prefix}/", command)
     done = subprocess.run(shlex.split(command), cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     if command.startswith(TRAIN):

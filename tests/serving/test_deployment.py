@@ -192,16 +192,11 @@ def test_exports_at_once_lose_no_entry(folder):
         "import sys; from pathlib import Path\n"
         "from tf_jmvae.serving.deployment import write_deployment_files as write\n"
         "for number in range(20):\n"
-        "    version = Path(sys.argv[1], f'b-{number}', '1'); version.mkdir(parents=True)\n"
+        "    version = Path(sys.argv[1], f'{sys.argv[2]}-{number}', '1'); version.mkdir(parents=True)\n"
         "    (version / 'saved_model.pb').touch(); write(sys.argv[1])"
     )
-    with subprocess.Popen([sys.executable, "-c", code, folder]) as other:
-        while other.poll() is None and not (folder / "b-0").exists():
-            time.sleep(0.001)
-        for number in range(20):
-            _add(folder, f"a-{number}")
-            write_deployment_files(folder)
-        assert other.wait(120) == 0
+    processes = [subprocess.Popen([sys.executable, "-c", code, folder, name]) for name in ("a", "b")]
+    assert [process.wait(120) for process in processes] == [0, 0]
     assert len(_entries(folder)) == 2 + 40
     assert not list(folder.glob("*~*"))
 

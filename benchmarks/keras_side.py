@@ -1,6 +1,7 @@
 """Our side of the benchmarks: models trained as `train.py` trains them, and their weights as peers take them."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -57,7 +58,14 @@ def random_batch(model: tj.models.MultimodalVAE, examples: int) -> dict[str, np.
 class Training:
     """A `fit` that goes on, on random data in memory, with what the preset says of training."""
 
-    def __init__(self, model: tj.models.MultimodalVAE, batch: int, examples: int, preset: str = "mnist-jmvae-kl"):
+    def __init__(
+        self,
+        model: tj.models.MultimodalVAE,
+        batch: int,
+        examples: int,
+        preset: str = "mnist-jmvae-kl",
+        missing: Mapping[str, float] | None = None,
+    ):
         training = presets.load(preset).training
         self._model, self._batch, self._steps = model, batch, examples // batch
         per_execution = steps_in_one_call(self._steps)  # as train.py does
@@ -65,7 +73,7 @@ class Training:
             FusedAdam(training.learning_rate), jit_compile=training.jit_compile, steps_per_execution=per_execution
         )
         binary = [name for name, m in model.modalities.items() if m.likelihood == "bernoulli"]
-        arrays = random_arrays(model, examples)
+        arrays = tj.data.without(random_arrays(model, examples), missing or {})
         model.adapt(arrays)
         self._data = pipeline.from_arrays(
             arrays,
@@ -74,6 +82,7 @@ class Training:
             seed=SEED,
             binarize=binary,
             epochs=range(10**6),
+            complete_rows=0.0,
         )
         self._timer = _Timer()
         self.fit(1)

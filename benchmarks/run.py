@@ -15,6 +15,7 @@ import harness
 NAMES = (
     "products",
     "training",
+    "incomplete",
     "importance_sampling",
     "iterated_sampling",
     "serving",

@@ -51,6 +51,17 @@ def test_the_tutorial_runs(folder):
     assert (space["digit_said"](space["captions"]) == space["digits"].target).all()
 
 
+def test_the_tutorial_of_gaps_runs_and_what_it_says_of_them_holds(folder, capsys):
+    page = DOCS / "incomplete.md"
+    space = pages.run(page, lambda text: text)
+    said = re.search(r"```text\n(.+?)\n```", page.read_text())[1]
+    assert said in capsys.readouterr().out
+    better = (space["errors"] ** 2).mean() / (space["column_means"] ** 2).mean()
+    assert (better < 0.9).all()  # than the means of the columns
+    assert 0.9 < space["inside"] < 1.0  # 95% of a normal distribution
+    assert np.mean(space["named"][space["lost"]] == space["target"][1400:][space["lost"]]) > 0.5
+
+
 def test_the_page_of_serving_runs(folder):
     with serving_stub.ServingStub({MODEL.name: {1: MODEL / "1"}}) as stub:
         space = pages.run(DOCS / "serving.md", lambda text: text.replace("localhost:8500", stub.grpc))
@@ -177,6 +188,7 @@ def test_commands_are_understood(page, line, monkeypatch):
             "train": ["train"],
             "reproduce-mnist": ["reproduce", "mnist"],
             "reproduce-celeba": ["reproduce", "celeba"],
+            "reproduce-incomplete": ["reproduce", "incomplete"],
         }
         if words[1] not in verbs:
             return

@@ -1,5 +1,7 @@
 """Data by whatever way they come: each batch is looked at once, as it passes, and refused as arrays are."""
 
+import gc
+import json
 import re
 import subprocess
 import sys
@@ -76,6 +78,22 @@ def test_a_wrong_value_in_a_later_batch_is_named_with_its_row(loop, pipeline, st
     data["x"][9, 1, 2, 0] = 255.0
     with pytest.raises(ValueError, match=LATER.format(255.0)):
         loop(still, pipeline(data))
+
+
+def _iterators():
+    return sum(type(each).__name__ == "OwnedIterator" for each in gc.get_objects())
+
+
+@pytest.mark.parametrize("loop", ["fit", "evaluate", "predict"])
+def test_a_refused_pipeline_is_let_go(loop, still):
+    """TensorFlow's threads of many, destroyed at the end of a process, let it hang."""
+    data = small_batch(size=SIZE)
+    data["x"][9, 1, 2, 0] = 255.0
+    gc.collect()
+    before = _iterators()
+    with pytest.raises(ValueError, match=LATER.format(255.0)):
+        LOOPS[loop](still, PIPELINES["tf.data"](data))
+    assert _iterators() == before
 
 
 @pytest.mark.parametrize("options", [{"steps_per_execution": 2}, {"run_eagerly": True}, {"jit_compile": True}], ids=str)
@@ -215,19 +233,20 @@ def test_a_mask_is_refused_everywhere(verb):
         verb(MODEL, _masked(small_batch()))
 
 
-def test_a_mask_is_refused_by_pipelines_weights_labels_and_served_models(tmp_path):
+def test_a_mask_is_refused_by_weights_labels_and_served_models_and_a_gap_in_pipelines(tmp_path):
     data, model = small_batch(), _model()
     masked, ones = _masked(data), np.ma.MaskedArray(np.ones(12), mask=np.arange(12) == 5)
     served = tj.hub.load(model.export(tmp_path / "model"))
     score = tj.evaluation.conditional_coherence
     for what, use in {
-        "Modality 'x'": lambda: tj.data.from_arrays(masked, batch_size=4),
         "sample_weight": lambda: model.fit(data, sample_weight=ones, verbose=0),
         "labels": lambda: score(model, data, target="w", given=["x"], labels=ones.astype(int), verbose=0),
         "Modality 'x': 1 of its 192": lambda: served.generate({"x": masked["x"]}, seed=1),
     }.items():
         with pytest.raises(ValueError, match=f"{what}.* masked"):
             use()
+    with pytest.raises(ValueError, match=r"Modality 'x' holds nan at index .*optional=True"):
+        model.fit(tj.data.from_arrays(masked, batch_size=4), verbose=0)
 
 
 def test_an_array_that_masks_nothing_is_an_array():
@@ -308,19 +327,29 @@ def test_scaled_values_and_counts_are_not_warned_of():
 # Memory, of a process of its own.
 
 _MEMORY = """
-import sys
+import json, sys
 import numpy as np, keras, tf_jmvae as tj
-from tf_jmvae._utils import checks
 mlp = tj.networks.mlp
 
 def used(kind):
     return int(next(l for l in open("/proc/self/status") if l.startswith(kind)).split()[1]) << 10
 
 file = sys.argv[1]
-np.lib.format.open_memmap(file, mode="w+", dtype="uint8", shape=(200, 1024, 1024)).flush()
-array, before = np.load(file, mmap_mode="r"), used("RssAnon")
-checked = checks.to_arrays({"x": tj.Modality((1024, 1024), "bernoulli")}, {"x": array})["x"]
-print(type(checked).__name__, (used("RssAnon") - before) / array.nbytes)
+np.lib.format.open_memmap(file, mode="w+", dtype="uint8", shape=(12800, 128, 128)).flush()
+array = np.load(file, mmap_mode="r")
+model = tj.VAE({"x": tj.Modality((128, 128), "bernoulli", encoder=mlp([2]), decoder=mlp([2]))}, 2)
+model.compile("adam")
+before, seen = used("RssAnon"), {}
+
+def look(what):
+    return lambda batch, logs: seen.setdefault(what, (used("RssAnon") - before) / array.nbytes)
+
+watch = keras.callbacks.LambdaCallback(on_train_batch_end=look("fit"))
+watch.on_test_batch_end, watch.on_predict_batch_end = look("validation"), look("predict")
+options = {"batch_size": 4, "verbose": 0, "callbacks": [watch]}
+model.fit({"x": array}, steps_per_epoch=2, validation_split=0.25, validation_steps=2, **options)
+model.predict({"x": array}, steps=2, **options)
+print(json.dumps(seen))
 
 x = np.ones((3000, 64, 64, 3), np.uint8)  # 35 MiB
 model = tj.VAE({"x": tj.Modality((64, 64, 3), "bernoulli", encoder=mlp([2]), decoder=mlp([2]))}, 2)
@@ -334,14 +363,50 @@ model.fit({"x": x}, batch_size=4, verbose=0, callbacks=[keras.callbacks.LambdaCa
 """
 
 
-def test_arrays_are_checked_without_a_copy_as_floats_and_a_memory_map_stays_on_the_disk(tmp_path):
+def test_arrays_are_checked_without_a_copy_as_floats_and_memory_maps_stay_on_the_disk(tmp_path):
     command = [sys.executable, "-c", _MEMORY, str(tmp_path / "x.npy")]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    kind, copied, peak = run.stdout.split()
-    assert kind == "memmap"
-    assert float(copied) < 0.5
+    copied, peak = run.stdout.splitlines()
+    copied = json.loads(copied)
+    assert copied.keys() == {"fit", "validation", "predict"}
+    assert max(copied.values()) < 0.5
     assert 1.0 < float(peak) < 4.0  # Keras itself takes two copies
+
+
+def _memory_mapped(data, folder, dtypes):
+    mapped = {}
+    for name, values in data.items():
+        mapped[name] = np.memmap(folder / name, dtypes.get(name, values.dtype), "w+", shape=values.shape)
+        mapped[name][:] = values
+    return mapped
+
+
+OPTIONS = {
+    "shuffled": {},
+    "split and weighted": {"validation_split": 0.25, "sample_weight": np.linspace(0.0, 2.0, 12)},
+    "validation": {"validation_data": True, "validation_batch_size": 7, "shuffle": "batch"},
+    "steps": {"batch_size": None, "steps_per_epoch": 2, "shuffle": False},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_memory_mapped_arrays_are_trained_on_as_others_are(options, tmp_path):
+    data, results = small_batch(), []
+    mapped = _memory_mapped(data, tmp_path, {"x": ">f8"})
+    for given in (data, mapped, {**data, "x": mapped["x"]}):
+        own = {"validation_data": given} if "validation_data" in options else {}
+        model = _model()
+        history = model.fit(given, **{"batch_size": 5, "epochs": 2, "verbose": 0, **options, **own}).history
+        evaluated = model.evaluate(given, batch_size=5, verbose=0, return_dict=True)
+        results.append([history, model.get_weights(), evaluated, model.predict(given, batch_size=5, verbose=0)])
+    for found in results[1:]:
+        tf.nest.map_structure(lambda a, b: np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-5), results[0], found)
+
+
+def test_a_memory_mapped_array_cannot_be_split_into_nothing(tmp_path):
+    with pytest.raises(ValueError, match=r"validation_split must leave rows to train on.*; got 0\.99 of 12\."):
+        MODEL.fit(_memory_mapped(small_batch(), tmp_path, {}), validation_split=0.99, verbose=0)
 
 
 @pytest.mark.parametrize("nothing", [None, {}, (), []], ids=repr)

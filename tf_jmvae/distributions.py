@@ -8,7 +8,7 @@ References:
   [2] Hinton, Training products of experts by minimizing contrastive divergence, 2002.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
@@ -65,7 +65,16 @@ def kl_divergence(q: tfd.Distribution, p: tfd.Distribution) -> tf.Tensor:
     return tfd.kl_divergence(q, p)
 
 
-def conditional_product(experts: Sequence[tfd.Distribution]) -> tfd.Distribution:
+def mapped(function: Callable[..., tf.Tensor], *gaussians: tfd.Distribution) -> tfd.Distribution:
+    """The diagonal Gaussian whose mean and stddev are a function of those of others, such as some of their rows."""
+    means, stddevs = ([getattr(gaussian.distribution, key) for gaussian in gaussians] for key in ("loc", "scale"))
+    normal = tfd.Normal(function(*means), function(*stddevs))
+    return tfd.Independent(normal, gaussians[0].reinterpreted_batch_ndims)
+
+
+def conditional_product(
+    experts: Sequence[tfd.Distribution], present: Sequence[tf.Tensor] | None = None
+) -> tfd.Distribution:
     r"""Computes q(z|S), for several modalities S, as a product of one posterior q(z|m) per modality m.
 
     The modalities are independent given z, so by Bayes' rule
@@ -78,12 +87,17 @@ def conditional_product(experts: Sequence[tfd.Distribution]) -> tfd.Distribution
 
     Args:
       experts: sequence of diagonal Gaussians of one shape, `[..., D]`.
+      present: for each expert 1 where it counts and 0 where it does not, `[..., 1]`; by default all count everywhere.
 
     Returns:
-      A diagonal Gaussian, `[..., D]`.
+      A diagonal Gaussian, `[..., D]`; the prior where no expert counts.
     """
     means = [expert.mean() for expert in experts]
     precisions = [1.0 / expert.variance() for expert in experts]
-    precision = tf.maximum(tf.add_n(precisions) - float(len(experts) - 1), 1.0)
+    count: tf.Tensor | float = float(len(experts))
+    if present is not None:
+        precisions = [p * there for p, there in zip(precisions, present, strict=True)]
+        count = tf.add_n(list(present))
+    precision = tf.maximum(tf.add_n(precisions) - (count - 1.0), 1.0)
     weighted = tf.add_n([m * p for m, p in zip(means, precisions, strict=True)])
     return diagonal_gaussian(weighted / precision, 1.0 / precision)

@@ -32,12 +32,18 @@ class Modality:
         of the training data: those of what `fit` gets, if `set_statistics` has not set any. False by default. With
         True, `fit`, `evaluate`, `predict` and estimators take raw values, and other methods what `preprocess` makes of
         them. With `"before"` the data were standardised before, and are taken as they are everywhere.
+      optional: whether rows may lack the modality, which NaN throughout a row then says; False by default. With True a
+        row is there whole or not at all. With `"entries"` single entries may be NaN, too: log p(m | z) is the sum over
+        those that are there, and the encoder reads `[B, *axes, 2 * last]`, the values with 0 in the gaps and, beside
+        them along the last axis, 1 for each entry that is there, else 0. Which models learn from rows that lack a
+        modality altogether they say.
       entry_names: names of the entries of the last axis, such as attributes; none by default.
       preprocessing: `Preprocessing` by which pictures of any size become images of this modality, and images pixels. By
         default the largest middle part, resized by Lanczos's kernel; white is 1, or 255 where it is standardised.
 
     Raises:
-      ValueError: if the shape, the likelihood, the weight or the names are not of this form.
+      ValueError: if the shape, the likelihood, the weight or the names are not of this form; or `optional="entries"`
+        with a likelihood whose entries are not independent, such as `"categorical"`.
       TypeError: if a network is no Keras layer.
 
     Examples:
@@ -53,6 +59,7 @@ class Modality:
         decoder: keras.layers.Layer | None = None,
         weight: float = 1.0,
         standardized: bool | str = False,
+        optional: bool | str = False,
         entry_names: Sequence[str] = (),
         preprocessing: Preprocessing | None = None,
     ):
@@ -69,6 +76,8 @@ class Modality:
         self.weight = checks.non_negative_number("weight", weight)
         checks.check_option("standardized", standardized, (True, False, "before"))
         self.standardized = standardized
+        checks.check_option("optional", optional, (False, True, "entries"))
+        self.optional = optional
         white = 255.0 if standardized else 1.0
         self.preprocessing = Preprocessing(range=(0.0, white)) if preprocessing is None else preprocessing
         self.entry_names, size = tuple(entry_names), self.event_shape[-1]
@@ -81,6 +90,17 @@ class Modality:
         self._likelihood = heads.get(likelihood)
         self.head = self._likelihood.with_event_shape(self.event_shape)
         self.likelihood = self.head.likelihood or type(self.head).__name__
+        if optional == "entries" and not self.head.scores_entries:
+            raise ValueError(
+                f"optional='entries' is of likelihoods that score each entry by itself, and {self.likelihood!r} does "
+                "not: say optional=True, of whole rows."
+            )
+
+    @property
+    def encoder_shape(self) -> tuple[int, ...]:
+        """Shape of what the encoder reads of one example."""
+        *axes, last = self.event_shape
+        return (*axes, 2 * last) if self.optional == "entries" else self.event_shape
 
     @property
     def spec(self) -> ModalitySpec:
@@ -90,6 +110,7 @@ class Modality:
             likelihood=self.likelihood,
             entry_names=self.entry_names,
             standardized=bool(self.standardized),
+            optional=self.optional,
             preprocessing=self.preprocessing,
             support=self.head.support,
         )
@@ -102,6 +123,7 @@ class Modality:
             "decoder": prototypes.serialize(self.decoder),
             "weight": self.weight,
             "standardized": self.standardized,
+            "optional": self.optional,
             "entry_names": list(self.entry_names),
             "preprocessing": self.preprocessing.to_json(),
         }

@@ -61,6 +61,7 @@ class ModalitySpec:
       entry_names: what the entries of the last axis mean, or nothing.
       standardized: whether the model works on standardised values.
       preprocessing: how a picture becomes an image of this modality.
+      optional: whether rows may lack it, True or False, or `"entries"` if rows may also lack single entries of it.
       support: the values that the likelihood can score, in words.
     """
 
@@ -70,6 +71,7 @@ class ModalitySpec:
     entry_names: tuple[str, ...] = ()
     standardized: bool = False
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    optional: bool | str = False
     support: str = "finite numbers"
 
     @property
@@ -120,6 +122,8 @@ class ModalitySpec:
         _require(role in ("target", "given") and type(entry.get("given", False)) is bool, "role", "'target' or 'given'")
         _require(isinstance(names, list) and all(isinstance(name, str) for name in names), "entry_names", "texts")
         _require(type(standardized) is bool, "standardized", "true or false")
+        optional = entry.get("optional", False)
+        _require(type(optional) is bool or optional == "entries", "optional", "true, false or 'entries'")
         _require(isinstance(entry.get("support", ""), str), "support", "a text")
         default = Preprocessing(range=(0.0, 255.0) if standardized else (0.0, 1.0))
         try:
@@ -127,7 +131,7 @@ class ModalitySpec:
         except (OverflowError, TypeError, ValueError) as error:
             raise ValueError(f"preprocessing: {error}") from error
         support = entry.get("support", entry.get("values", cls.support))
-        return cls(tuple(shape), likelihood, role, tuple(names), standardized, preprocessing, support)
+        return cls(tuple(shape), likelihood, role, tuple(names), standardized, preprocessing, optional, support)
 
 
 @dataclass(frozen=True)

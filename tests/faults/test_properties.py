@@ -153,6 +153,47 @@ def test_every_model_of_any_modalities(case):
     np.testing.assert_allclose(copy.elbo(batch, seed=5), model.elbo(batch, seed=5), rtol=1e-5, atol=1e-5)
 
 
+@FEW
+@given(_CASES, st.integers(0, 2**30))
+def test_rows_of_any_modalities_that_lack_any_of_them(case, gaps_seed):
+    random = np.random.default_rng(gaps_seed)
+    model, batch = _made({**case, "kind": "jmvae-kl"})
+    names, size = list(model.modalities), case["size"]
+    held = random.random((size, len(names))) < 0.5
+    held[np.arange(size), random.integers(0, len(names), size)] = True  # each row holds something
+    for number, name in enumerate(names):
+        modality = model.modalities[name]
+        modality.optional = True
+        batch[name][~held[:, number]] = np.nan
+    tensors = {name: tf.constant(value) for name, value in batch.items()}
+    row_seeds = tf.random.split(tf.constant([case["seed"], 1]), size)
+    with tf.GradientTape() as tape:
+        terms = model.objective(tensors, row_seeds, training=True)
+        loss = model._loss(terms, None)
+    assert np.isfinite(loss)
+    gradients = tape.gradient(loss, model.trainable_variables, unconnected_gradients="zero")
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+    # A row counts as it does alone, whatever the others hold; what it has not is 0 and does not count.
+    for row in range(size):
+        alone = model.objective(
+            {name: value[row : row + 1] for name, value in tensors.items()}, row_seeds[row : row + 1]
+        )
+        for name, term in terms.items():
+            np.testing.assert_allclose(alone[name].value[0], term.value[row], rtol=1e-3, atol=1e-3, err_msg=name)
+            if term.rows is not None and not term.rows[row]:
+                assert float(term.value[row]) == 0
+    for number, name in enumerate(names):
+        np.testing.assert_array_equal(terms[f"log_p_{name}"].rows, held[:, number])
+
+    # What is missing is generated in the support, from what is there.
+    for name, values in model.generate(batch, seed=1).items() if not held.all() else ():
+        modality = model.modalities[name]
+        assert np.isnan(batch[name]).any()
+        assert values.shape == (size, *modality.event_shape)
+        assert np.isfinite(values).all()
+
+
 @settings(FEW, max_examples=10 if WRITES else 2)
 @given(_CASES)
 def test_a_saved_model_is_the_same(tmp_path_factory, case):

@@ -32,7 +32,13 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-HTTP = {"INVALID_ARGUMENT": 400, "FAILED_PRECONDITION": 400, "NOT_FOUND": 404, "UNAVAILABLE": 503}
+HTTP = {
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "NOT_FOUND": 404,
+    "RESOURCE_EXHAUSTED": 429,
+    "UNAVAILABLE": 503,
+}
 FIELDS = {"float32": "float_val", "int32": "int_val", "uint8": "int_val", "string": "string_val"}
 
 
@@ -95,14 +101,14 @@ class Refused(Exception):  # noqa: N818
 class ServingStub:
     """`with ServingStub({"NAME": {1: folder}}) as stub`: addresses in `stub.grpc` and `stub.rest`.
 
-    `delay` are seconds that every prediction takes longer; `calls` counts calls by their kind.
+    `delay` are seconds that every prediction takes longer; `calls` counts calls by their kind, and connections of REST.
     """
 
     def __init__(self, models, ports=(0, 0)):
         self._ports = ports
         self.connections = set()
         self.delay = 0.0
-        self.calls = {"predict": 0, "metadata": 0, "status": 0}
+        self.calls = {"predict": 0, "metadata": 0, "status": 0, "connection": 0}
         self._models = {}
         for name, versions in models.items():
             for version, folder in versions.items():
@@ -226,6 +232,7 @@ class _Rest(http.server.BaseHTTPRequestHandler):
     def setup(self):
         super().setup()
         self.stub.connections.add(self.connection)
+        self.stub.calls["connection"] += 1
 
     def finish(self):
         self.stub.connections.discard(self.connection)

@@ -185,6 +185,11 @@ def test_the_graph_is_fit_for_servers_and_gpus(any_folder):
             assert None not in tensor["shape"][1:], name
 
 
+def test_one_function_decodes_and_one_encodes_the_images_of_all_signatures(any_folder):
+    found = graph_checks.ops(any_folder)  # every kind has one modality of images
+    assert {op: len(found[op]) for op in ("DecodeJpeg", "EncodePng")} == {"DecodeJpeg": 1, "EncodePng": 1}
+
+
 # Values.
 
 

@@ -13,6 +13,7 @@ from importlib import resources
 import numpy as np
 import pytest
 import requests
+import requirements
 import serving_stub
 from PIL import Image
 
@@ -43,7 +44,8 @@ def stub(exports):
 def proxy(stub, tmp_path_factory):
     nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if nginx is None or not MODULES:
-        pytest.skip("no nginx with its JavaScript module here: apt-get install nginx-light libnginx-mod-http-js")
+        packages = "nginx-light libnginx-mod-http-js"
+        requirements.skip("nginx", f"there is no nginx with its JavaScript module here: apt-get install {packages}")
     folder, port = tmp_path_factory.mktemp("proxy"), serving_stub.free_port()
     (folder / "proxy.js").write_text((FILES / "proxy.js").read_text())
     text = (FILES / "proxy.conf").read_text()

@@ -18,14 +18,16 @@ import pytest
 import requests
 import requirements
 import serving_stub
+import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from tf_jmvae.serving import client as client_module
 from tf_jmvae.serving import hub
+from tf_jmvae.serving.calls import CallError
 from tf_jmvae.serving.client import Client
 from tf_jmvae.serving.deployment import write_deployment_files
-from tf_jmvae.serving.transports import CallError
+from tf_jmvae.serving.export import WARM_UP
 
 SERVER = os.environ.get("TENSORFLOW_MODEL_SERVER") or shutil.which("tensorflow_model_server")
 HERE = pathlib.Path(__file__).parent
@@ -222,14 +224,15 @@ def test_metadata_lists_the_signatures_of_the_card(server, here):
             assert client.status() == {1: "AVAILABLE"}
 
 
-def test_warm_up_requests_were_run(server, here):
+def test_warm_up_requests_were_run(server, exports):
     log = server.log.read_text(errors="replace")
     for kind in exported.KINDS:
         found = re.search(
             rf"Finished reading warmup data for model at \S*/{kind}/1/\S*?\. Number of .* read: (\d+)", log
         )
         assert found, f"{kind} was not warmed up:\n{log[-3000:]}"
-        assert int(found[1]) == len(here(kind).signatures), kind
+        records = tf.data.TFRecordDataset(str(exports / kind / "1" / WARM_UP))
+        assert int(found[1]) == sum(1 for _ in records), kind
 
 
 def test_concurrent_rows_equal_one_request(server):
@@ -281,7 +284,7 @@ def test_errors_are_told_apart(server, protocol):
     with server.client("jmvae_kl", protocol) as client:
         signature = client.signatures["encode"]
         with pytest.raises(CallError) as caught:
-            client._transport.predict("nothing", signature, observed)
+            client._transport.predict("nothing", signature, observed, 60)
     assert client_module._UNKNOWN_SIGNATURE.search(caught.value.details)
 
 

@@ -18,6 +18,7 @@ from tf_jmvae.studies.pages import TITLES
 from tf_jmvae.studies.study import configs
 from tf_jmvae.training import presets
 from tf_jmvae.training.run import RunError
+from tf_jmvae.training.run_folder import occupied
 
 FULL, QUICK = SCALES["full"], SCALES["quick"]
 EPOCHS = {
@@ -99,6 +100,14 @@ def test_a_folder_with_other_files_is_refused_and_left_as_it_is(tmp_path, capsys
     error = capsys.readouterr().err
     assert f"{tmp_path} holds files that are no study's; choose another folder with --run-dir." in error
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_study_that_another_process_is_at_is_left_alone(tmp_path, capsys):
+    with occupied(tmp_path / "study"):
+        before = list(tmp_path.iterdir())
+        assert cli.main(["reproduce", "mnist", "--quick", "--run-dir", str(tmp_path / "study")]) == 1
+        assert list(tmp_path.iterdir()) == before
+    assert f"Another process is at work in {tmp_path / 'study'}. Wait until it has ended" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_a_file_is_refused(tmp_path, capsys):

@@ -115,9 +115,12 @@ def test_several_workers_train_as_one_device(tmp_path, start, mirrored):
     # The second worker could not write its run folder.
     run_dirs = [tmp_path / "run", tmp_path / "a file" / "run"]
     train = ["train.py", "--preset", tmp_path / "tiny.toml", "--seed", "3", "--run-dir"]
-    workers = _start_workers(start, [[*train, run_dir] for run_dir in run_dirs], tmp_path / "killed")
+    # In one folder: the chief alone holds it.
+    workers = _start_workers(start, [[*train, run_dirs[0]]] * 2, tmp_path / "killed")
     while not list(run_dirs[0].glob("checkpoint/epoch-?*.weights.h5")) and workers[1].poll() is None:
         time.sleep(0.02)
+    with pytest.raises(run.RunError, match="Another process is at work in"):
+        run.train(_config(tmp_path, "run"), verbose=0)
     workers[1].send_signal(signal.SIGKILL)
     assert workers[1].wait() == -signal.SIGKILL
     one = run.train(_config(tmp_path, "one"), verbose=0)  # what one device gives

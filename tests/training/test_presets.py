@@ -4,6 +4,7 @@ import itertools
 import math
 from importlib import resources
 
+import numpy as np
 import pytest
 
 import tf_jmvae as tj
@@ -310,3 +311,39 @@ def test_a_file_that_is_no_valid_configuration_says_which_setting_is_wrong(tiny,
 def test_an_override_that_does_not_fit_is_refused(name, overrides, message):
     with pytest.raises(ValueError, match=rf"from_preset\('{name}'\): .*{message}"):
         tj.from_preset(name, **overrides)
+
+
+def test_rows_that_lack_something_are_configured_too(tmp_path):
+    path = tmp_path / "incomplete.toml"
+    path.write_text(
+        """
+        extends = "digits-jmvae-kl"
+
+        [data]
+        missing_seed = 3
+        complete_rows = 0.25
+        missing.w = { fraction = 0.5, balanced = true }
+        missing.x = { fraction = 0.05, of = ["0", "1"] }
+
+        [model.modalities.w]
+        optional = true
+
+        [model.modalities.x]
+        optional = "entries"
+        encoder = [16, 16]
+        dropout = 0.3
+        """
+    )
+    (tmp_path / "digits-jmvae-kl.toml").write_text(
+        (resources.files("tf_jmvae.training") / "presets" / "digits-jmvae-kl.toml").read_text()
+    )
+    config = presets.load(str(path))
+    source = config.data.load()
+    lacking = {name: np.isnan(values).reshape(len(values), -1).all(axis=1) for name, values in source.train.items()}
+    assert {name: rows.sum() for name, rows in lacking.items()} == {"x": round(0.05 * 1437), "w": round(0.5 * 1437)}
+    assert source.complete_rows == 0.25
+    model = build.build_model(config.model)
+    assert {name: m.optional for name, m in model.modalities.items()} == {"x": "entries", "w": True}
+    layers = [type(layer).__name__ for layer in model.modalities["x"].encoder.layers]
+    assert layers == ["Flatten", "Dense", "Dropout", "Dense", "Dropout"]
+    assert model.modalities["x"].encoder.layers[2].rate == 0.3

@@ -322,6 +322,25 @@ def test_steps_per_execution_must_divide_the_steps_of_an_epoch(preset, tmp_path,
     assert not list(tmp_path.iterdir())
 
 
+def test_callbacks_of_a_run_see_calls_of_several_steps_and_every_validated_epoch(preset, tmp_path):
+    config = presets.load(str(preset))  # validates every second epoch
+    settings = {"data": {"train_size": 64}, "training": {"epochs": 4, "tensorboard": False}, "run_dir": tmp_path}
+    config = type(config).model_validate(presets.merge(config.model_dump(), settings))
+    begun, ended, validated, written = [], [], [], []
+    watch = keras.callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs: begun.append(batch),
+        on_train_batch_end=lambda batch, logs: ended.append(batch),
+        on_epoch_end=lambda epoch, logs: (
+            validated.append("val_loss" in logs),
+            written.append((tmp_path / f"checkpoint/epoch-{epoch + 1}.weights.h5").exists()),
+        ),
+    )
+    run.train(config, extra_callbacks=[watch], verbose=0)
+    assert (begun, ended) == ([0] * 4, [7] * 4)  # all 8 steps of an epoch are one call
+    assert validated == [False, True, False, True]
+    assert written == [True] * 4
+
+
 def _exit_code(arguments):
     try:
         return cli.main(arguments)

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from tf_jmvae._utils import gaps
+
 if TYPE_CHECKING:
     from tf_jmvae.heads import Head
     from tf_jmvae.modality import Modality
     from tf_jmvae.models import MultimodalVAE
 
 _CHUNK = 2**20  # entries whose values are checked at once
+_MAY_LACK = " If rows may lack the modality, say Modality(..., optional=True)."
 _LARGE = 30.0  # the root mean square from which real values are called unscaled
 
 
@@ -53,7 +56,7 @@ def to_arrays(
     for name, array in arrays.items():
         if isinstance(array, np.ndarray) or tf.executing_eagerly():
             values = array if isinstance(array, np.ndarray) else array.numpy()
-            check_values(name, modalities[name].head, values, first_row=first_row)
+            check_values(name, modalities[name].head, values, optional=modalities[name].optional, first_row=first_row)
     sizes = {name: tf.TensorShape(array.shape).with_rank_at_least(1)[0] for name, array in arrays.items()}
     if len(set(sizes.values()) - {None}) > 1:
         raise ValueError(f"All modalities of a batch must have as many examples; got {sizes}.")
@@ -137,14 +140,14 @@ def non_negative_number(name: str, value: Any) -> float:
     return float(value)
 
 
-def unmasked(what: str, value: Any) -> Any:
+def unmasked(what: str, value: Any, advice: str = "") -> Any:
     """The value, as a plain array if it is of `numpy.ma`; raises `ValueError` if any of its entries is masked."""
     if not isinstance(value, np.ma.MaskedArray):
         return value
     if masked := int(np.ma.count_masked(value)):
         raise ValueError(
             f"{what}: {masked} of its {value.size} entries are masked, and models would read what lies under the mask. "
-            "Leave those examples out, or fill the entries: value.filled(...)."
+            f"Leave those examples out, or fill the entries: value.filled(...).{advice}"
         )
     return value.data
 
@@ -178,7 +181,9 @@ def warn_of_scale(name: str, modality: "Modality", values: np.ndarray) -> None:
 
     if not isinstance(modality.head, heads.Gaussian | heads.Laplace) or modality.standardized or not len(values):
         return
-    scale = float(np.sqrt(np.mean(np.square(values, dtype=np.float64), axis=0)).max())
+    held = values[~gaps.missing_rows(values)] if modality.optional else values
+    squares = np.square(held, dtype=np.float64)
+    scale = float(np.sqrt(np.nanmean(squares, axis=0)).max()) if len(held) else 0.0
     if scale > _LARGE:
         warnings.warn(
             f"Modality {name!r} has the scale {scale:.3g} (root mean square of its largest entry), and its likelihood "
@@ -188,18 +193,28 @@ def warn_of_scale(name: str, modality: "Modality", values: np.ndarray) -> None:
         )
 
 
-def check_values(name: str, head: "Head", values: np.ndarray, *, first_row: int | None = None) -> None:
+def check_values(
+    name: str, head: "Head", values: np.ndarray, *, optional: bool | str = False, first_row: int | None = None
+) -> None:
     """Raises `ValueError` for NaN, infinity, or values `[B, *event_shape]` outside the likelihood's support.
 
-    A memory-mapped array is read a chunk at a time. `first_row` is as for `to_arrays`.
+    NaN is allowed where the modality is `optional`. A memory-mapped array is read a chunk at a time. `first_row` is as
+    for `to_arrays`.
     """
     wrong: dict[bool, list[tuple[Any, tuple[int, ...], int]]] = {True: [], False: []}  # by whether they are not finite
     rows = max(_CHUNK // max(math.prod(values.shape[1:]), 1), 1)
     for start in range(0, len(values), rows):
         with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and said to be
             chunk = np.asarray(values[start : start + rows], np.float32)
-        not_finite = not np.isfinite(chunk).all()
-        good = np.isfinite(chunk) if not_finite else head.in_support(chunk)
+        finite, there = np.isfinite(chunk), np.ones((), bool)
+        if optional and not finite.all():
+            there = ~np.isnan(chunk)
+            if optional is True:  # where part of a row is there, all of it must be
+                there |= there.any(axis=tuple(range(1, chunk.ndim)), keepdims=True)
+            finite |= ~there
+            chunk = np.where(there, chunk, np.float32(0))
+        not_finite = not finite.all()
+        good = finite if not_finite else head.in_support(chunk) | ~there
         if not good.all():
             # A mask of size 1 along the last axis is of whole rows.
             row, *rest = map(int, np.argwhere(~good)[0][: None if good.shape == chunk.shape else -1])
@@ -212,6 +227,10 @@ def check_values(name: str, head: "Head", values: np.ndarray, *, first_row: int 
     message = f"Modality {name!r} holds {value} at index {index} ({sum(number for *_, number in found)} such in all)"
     if wrong[True]:
         message += f". Expected {head.support}; remove or replace such values."
+        if np.isnan(value) and not optional:
+            message += _MAY_LACK
+        elif np.isnan(value):
+            message += " A row holds an optional modality whole or not at all, unless it is optional='entries'."
     else:
         likelihood = head.likelihood or type(head).__name__
         message += f", which its likelihood {likelihood!r} cannot score. Expected {head.support}."
@@ -223,7 +242,11 @@ def check_values(name: str, head: "Head", values: np.ndarray, *, first_row: int 
 def _checked(name: str, modality: "Modality", value: Any) -> np.ndarray | tf.Tensor:
     """The value as a NumPy array or tensor whose dtype and shape, as far as it is known, fit the modality."""
     expected = f"numbers of shape [batch, {', '.join(map(str, modality.event_shape))}]"
-    value = unmasked(f"Modality {name!r}", value)
+    value = gaps.filled(value) if modality.optional else unmasked(f"Modality {name!r}", value, _MAY_LACK)
+    if modality.optional or hasattr(value, "to_numpy"):
+        value = gaps.as_numbers(value)
+    if isinstance(value, np.ndarray) and value.ndim == 1 and modality.event_shape == (1,):
+        value = value[:, None]  # a column
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":
         try:
             value = tf.convert_to_tensor(value)

@@ -1,4 +1,4 @@
-"""Atomic replacement of files, locks of folders, and errors of damaged files, full and read-only disks."""
+"""Atomic replacement of files, locks, and errors of damaged files, full and read-only disks."""
 
 import contextlib
 import errno
@@ -93,6 +93,31 @@ def locked(folder: str | os.PathLike, *, wait: bool = True) -> Iterator[bool]:
         yield alone
 
 
+@contextlib.contextmanager
+def lock_file(path: pathlib.Path) -> Iterator[bool]:
+    """Holds a file that is there only meanwhile; gives False if another process, or another thread, holds it.
+
+    The system lets it go when a process ends, however it ends; what a killed one left is taken over. Where nothing can
+    be locked or written, as on Windows and some network file systems, nobody is kept out.
+    """
+    with contextlib.ExitStack() as stack:
+        alone, held = True, False
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            while alone and not held:
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # NFS locks only what may be written
+                stack.callback(os.close, descriptor)
+                if alone := _flock(descriptor):
+                    with contextlib.suppress(FileNotFoundError):  # whoever held it has just removed it: once more
+                        held = os.path.samestat(os.fstat(descriptor), path.stat())
+        try:
+            yield alone
+        finally:
+            if held:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Writes `value` as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=2) + "\n")
@@ -121,6 +146,19 @@ def remove_abandoned(folder: pathlib.Path, pattern: str) -> None:
                 continue
             if max(there.stat().st_mtime for there in (path, *path.glob("*"))) <= time.time() - _DAY:
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
+
+
+def _flock(descriptor: int) -> bool:
+    """Locks an open file; False if somebody else has, and True also where there are no locks."""
+    try:
+        import fcntl  # which Windows lacks
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        pass
+    return True
 
 
 def _error_number(error: BaseException | None) -> int | None:

@@ -1,4 +1,4 @@
-"""`tf-jmvae reproduce`: the paper's experiments."""
+"""`tf-jmvae reproduce`: the paper's experiments, and those on rows that lack modalities."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +21,11 @@ class Options(Common):
       tf-jmvae reproduce mnist --quick
       tf-jmvae reproduce mnist --data-dir ~/mnist
       tf-jmvae reproduce celeba --small --data-dir ~/celeba
+      tf-jmvae reproduce incomplete --data-dir ~/mnist
     """
 
-    experiment: Annotated[Literal["mnist", "celeba"], tyro.conf.Positional]
-    """Which experiments."""
+    experiment: Annotated[Literal["mnist", "celeba", "incomplete"], tyro.conf.Positional]
+    """Which experiments: the paper's, or those on rows that lack modalities, with MNIST."""
     data_dir: Annotated[Path | None, default("a download")] = None
     """Folder with the dataset's original files."""
     run_dir: Annotated[Path | None, default("runs/reproduce-mnist, or ...-quick")] = None
@@ -32,7 +33,7 @@ class Options(Common):
     output: Annotated[Path | None, default("docs; with --quick, docs in the run folder")] = None
     """Folder of the report."""
     quick: bool = False
-    """All of it in miniature, in minutes; mnist on scikit-learn's digits."""
+    """All of it in miniature, in minutes; mnist and incomplete on scikit-learn's digits."""
     small: bool = False
     """celeba: smaller networks, for two cores and a part of the images."""
     seed: int = 0

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae._utils import checks
+from tf_jmvae._utils import checks, gaps
+from tf_jmvae.data.batching import Batching
 from tf_jmvae.distribute.replicas import Shards
 
 _MIRROR = 1 << 30  # folded into an epoch's seed: beyond every number of a batch
@@ -28,11 +29,13 @@ def from_arrays(
     seed: int = 0,
     epochs: range | None = None,
     shards: Shards | None = None,
+    complete_rows: float = 0.5,
 ) -> tf.data.Dataset:
-    """Makes batches of arrays that fit in memory.
+    """Makes batches of arrays in memory, or of memory-mapped ones, of which each batch reads its own rows.
 
     Args:
-      arrays: Arrays `[N, ...]` by modality, all of one length.
+      arrays: Arrays `[N, ...]` by modality, all of one length. What is masked in an array of `numpy.ma`, and what is
+        `None` or the `NA` of pandas, becomes NaN: models take that where a modality is `optional`.
       batch_size: Number of examples in a batch, B, by default 128; the last batch of an epoch may be smaller.
       shuffle: Whether every epoch has a new order; by default False.
       binarize: Names of modalities in [0, 1] whose every value becomes 1 with itself as probability, sampled anew in
@@ -44,21 +47,24 @@ def from_arrays(
         next one whenever it is iterated.
       shards: Shards of every batch for one of several workers, one after the other, as elements; by default whole
         batches.
+      complete_rows: Smallest fraction of a shuffled batch that are rows which lack no modality, from 0 to 1; by default
+        a half. Where they are fewer they are repeated, and an epoch has every other row once. With 0 rows come as they
+        are.
 
     Returns:
       A dataset of dicts of float32, `{modality: [B, ...]}`.
 
     Raises:
       ValueError: no arrays, different lengths, a bad batch size, an unknown name
-        in `binarize` or `mirror`, or values to binarise outside [0, 1].
+        in `binarize` or `mirror`, a fraction that is none, or values to binarise outside [0, 1].
     """
     arrays = {name: _checked_numbers(name, array) for name, array in arrays.items()}
-    gather = {name: _gatherer(array) for name, array in arrays.items()}
+    gather = {name: gatherer(array) for name, array in arrays.items()}
     binarize, mirror = frozenset(binarize), frozenset(mirror)
     _check(arrays, batch_size, binarize, mirror)
-    size = len(next(iter(arrays.values())))
-    shards = shards or Shards()
-    num_elements = -(-size // batch_size) * len(shards)
+    with_gaps = {name for name in binarize if gaps.has_any(arrays[name])}
+    batching, shards = batching_of(arrays, batch_size, complete_rows if shuffle else 0.0), shards or Shards()
+    num_elements = batching.num_batches * len(shards)
 
     def one_epoch(number: tf.Tensor) -> tf.data.Dataset:
         epoch_seed = tf.random.fold_in(tf.constant([seed % 2**31, 0]), tf.cast(number, tf.int32))
@@ -66,23 +72,21 @@ def from_arrays(
 
     def shard(element: tf.Tensor, epoch_seed: tf.Tensor) -> dict[str, tf.Tensor]:
         index, number = element // len(shards), element % len(shards)
-        start = index * batch_size
-        in_batch = tf.minimum(start + batch_size, size) - start
+        in_batch = batching.num_rows(index)
         first, end = shards.rows(in_batch, number)
-        rows = tf.range(start, start + in_batch)
 
         def noise_of_batch(like: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
             shape = tf.concat([[in_batch], tf.shape(like, tf.int64)[1:]], 0)
             return tf.random.stateless_uniform(shape, seed)[first:end]
 
-        if shuffle:
-            rows = tf.random.experimental.index_shuffle(rows, seed=epoch_seed, max_index=size - 1)
-        rows = rows[first:end]  # only now, as there is no shuffling of no rows
+        rows = batching.rows(index, epoch_seed if shuffle else None)[first:end]  # there is no shuffling of no rows
         examples = {name: rows_of(rows) for name, rows_of in gather.items()}
         for position, name in enumerate(sorted(binarize)):
             noise_seed = tf.random.fold_in(epoch_seed, tf.cast(index, tf.int32) * len(binarize) + position)
             noise = noise_of_batch(examples[name], noise_seed)
-            examples[name] = noise < tf.cast(examples[name], tf.float32)
+            values = tf.cast(examples[name], tf.float32)
+            drawn = tf.cast(noise < values, tf.float32)
+            examples[name] = tf.where(tf.math.is_nan(values), values, drawn) if name in with_gaps else drawn
         if mirror:
             mirror_seed = tf.random.fold_in(tf.random.fold_in(epoch_seed, _MIRROR), tf.cast(index, tf.int32))
             mirrored = noise_of_batch(rows, mirror_seed) < 0.5
@@ -101,25 +105,36 @@ def from_arrays(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
+def batching_of(arrays: Mapping[str, np.ndarray], batch_size: int, complete_rows: float = 0.5) -> Batching:
+    """How the rows of arrays are dealt to shuffled batches; see `from_arrays`."""
+    if not 0 <= complete_rows <= 1:
+        raise ValueError(f"complete_rows must be a fraction, from 0 to 1; got {complete_rows}.")
+    missing = [gaps.missing_rows(array) for array in arrays.values()]
+    return Batching.of(~np.any(missing, axis=0), batch_size, complete_rows)
+
+
 def _checked_numbers(name: str, array: Any) -> np.ndarray:
-    """The array, with whole numbers of one byte as they are and all others as float32."""
-    array = checks.unmasked(f"Modality {name!r}", array)
+    """The array as float32, but for whole numbers of one byte and for what is on the disk, which stay as they are."""
+    array = gaps.as_numbers(gaps.filled(array))
     array = array if isinstance(array, np.memmap) else np.asarray(array)
     if array.dtype.kind not in "fiub" or array.ndim == 0:
         raise ValueError(
             f"Modality {name!r}: expected numbers of shape [N, ...]; got dtype {array.dtype}, shape {array.shape}."
         )
-    return array if array.dtype.itemsize == 1 else array.astype(np.float32, copy=False)
+    as_it_is = array.dtype.itemsize == 1 or isinstance(array, np.memmap)
+    return array if as_it_is else array.astype(np.float32, copy=False)
 
 
-def _gatherer(array: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
+def gatherer(array: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
     """A function from row numbers `[B]` to rows `[B, ...]`; of a memory-mapped array it reads those rows only."""
     if not isinstance(array, np.memmap):
         tensor = tf.convert_to_tensor(array)
         return lambda rows: tf.gather(tensor, rows)
 
+    dtype = array.dtype.newbyteorder("=")
+
     def gather(rows: tf.Tensor) -> tf.Tensor:
-        found = tf.numpy_function(lambda chosen: np.asarray(array[chosen]), [rows], array.dtype, stateful=False)
+        found = tf.numpy_function(lambda chosen: np.asarray(array[chosen], dtype), [rows], dtype, stateful=False)
         return tf.ensure_shape(found, (None, *array.shape[1:]))
 
     return gather
@@ -134,6 +149,6 @@ def _check(arrays: Mapping[str, np.ndarray], batch_size: int, binarize: frozense
         if unknown := sorted(names - set(arrays)):
             raise ValueError(f"{option} names {unknown}, but the arrays are {list(arrays)}.")
     for name in binarize:
-        low, high = float(arrays[name].min()), float(arrays[name].max())
+        low, high = float(np.nanmin(arrays[name])), float(np.nanmax(arrays[name]))
         if not 0 <= low <= high <= 1:
             raise ValueError(f"Modality {name!r}: binarize expects values in [0, 1]; got [{low}, {high}].")

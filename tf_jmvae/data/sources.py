@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae.data.pipeline import from_arrays
+from tf_jmvae._utils import checks
+from tf_jmvae._utils.gaps import missing_rows
+from tf_jmvae.data.incomplete import Missing, without
+from tf_jmvae.data.pipeline import batching_of, from_arrays
 from tf_jmvae.distribute.replicas import Shards
 from tf_jmvae.registry import DATASETS
 from tf_jmvae.specs import Preprocessing
@@ -26,6 +29,7 @@ class Source:
       preprocessing: crop, kernel and range of the images, by modality.
       class_names: names of the entries of w.
       report: record of the data's preparation, such as what was left out.
+      complete_rows: smallest fraction of each training batch that are rows which lack nothing; see `from_arrays`.
     """
 
     train: Mapping[str, np.ndarray]
@@ -35,6 +39,7 @@ class Source:
     preprocessing: Mapping[str, Preprocessing] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
     report: Mapping[str, Any] = field(default_factory=dict)
+    complete_rows: float = 0.5
 
     def only(self, names: Iterable[str]) -> "Source":
         """The same with these modalities only, in this order.
@@ -68,7 +73,7 @@ class Source:
         Returns:
           The number of batches; the last one may be smaller than B.
         """
-        return -(-len(next(iter(self.train.values()))) // batch_size)
+        return batching_of(self.train, batch_size, self.complete_rows).num_batches
 
     def train_batches(
         self, batch_size: int = 128, seed: int = 0, epochs: range | None = None, shards: Shards | None = None
@@ -85,6 +90,7 @@ class Source:
           A dataset of dicts of float32, `{modality: [B, ...]}`.
         """
         afresh = {"shuffle": True, "binarize": self.binarize, "mirror": self.mirror, "seed": seed}
+        afresh["complete_rows"] = self.complete_rows
         return from_arrays(self.train, batch_size=batch_size, epochs=epochs, shards=shards, **afresh)
 
     def test_batches(self, batch_size: int = 1000, shards: Shards | None = None) -> tf.data.Dataset:
@@ -100,7 +106,16 @@ class Source:
         return from_arrays(self.test, batch_size=batch_size, epochs=range(1), shards=shards)
 
 
-def load(name: str, *, train_size: int | None = None, **options: Any) -> Source:
+def load(
+    name: str,
+    *,
+    train_size: int | None = None,
+    missing: Mapping[str, Missing | float] | None = None,
+    missing_seed: int = 0,
+    incomplete: str = "keep",
+    complete_rows: float = 0.5,
+    **options: Any,
+) -> Source:
     """Loads a dataset of images x with labels or attributes w.
 
     Args:
@@ -108,6 +123,12 @@ def load(name: str, *, train_size: int | None = None, **options: Any) -> Source:
         70,000 of 28x28; `"celeba"`, 202,599 photographs of faces with 40 attributes in {-1, 1}; or another that is
         registered.
       train_size: Number of training examples to use, the first ones, e.g. 50,000 of MNIST's 60,000; by default all.
+      missing: By modality which training rows are to lack it, a `data.Missing` or just the fraction of them; by default
+        none. What is missing is NaN.
+      missing_seed: Integer seed of the rows that lack something; by default 0.
+      incomplete: `"keep"`, the default, or `"drop"` to train on the complete rows alone.
+      complete_rows: Smallest fraction of each training batch that are complete rows, by default a half; see
+        `from_arrays`.
       **options: Options of the dataset's function in `tf_jmvae.data`, such as `data_dir`, a folder with the original
         files of MNIST or CelebA, or `image_size` and `crop` of CelebA; None leaves an option as it is.
 
@@ -115,7 +136,8 @@ def load(name: str, *, train_size: int | None = None, **options: Any) -> Source:
       A `Source` of `"x"`, `[N, H, W, C]`, and `"w"`: one-hot labels `[N, 10]`, or attributes `[N, 40]`.
 
     Raises:
-      ValueError: unknown name, an option that the dataset does not have, or a `train_size` too large.
+      ValueError: unknown name, an option that the dataset does not have, a `train_size` too large, or rows that cannot
+        be missing.
       FileNotFoundError: `data_dir` lacks a file; the message lists which.
       OSError: a file is damaged.
     """
@@ -125,9 +147,14 @@ def load(name: str, *, train_size: int | None = None, **options: Any) -> Source:
     if wrong := [key for key in options if key not in known]:
         raise ValueError(f"{', '.join(wrong)}: no option of {name!r}, which has {', '.join(known) or 'none'}.")
     source = function(**options)
-    available = len(next(iter(source.train.values())))
-    if train_size is None:
-        return source
-    if not 1 <= train_size <= available:
+    train, available = source.train, len(next(iter(source.train.values())))
+    if train_size is not None and not 1 <= train_size <= available:
         raise ValueError(f"train_size must lie between 1 and {available} for {name!r}; got {train_size}.")
-    return replace(source, train={modality: array[:train_size] for modality, array in source.train.items()})
+    train = {modality: array[:train_size] for modality, array in train.items()}
+    checks.check_option("incomplete", incomplete, ("keep", "drop"))
+    if missing:
+        train = without(train, missing, seed=missing_seed, class_names=source.class_names)
+    if incomplete == "drop":
+        kept = ~np.any([missing_rows(array) for array in train.values()], axis=0)
+        train = {modality: array[kept] for modality, array in train.items()}
+    return replace(source, train=train, complete_rows=complete_rows)

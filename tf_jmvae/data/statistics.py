@@ -30,16 +30,18 @@ class Statistics(NamedTuple):
 
     @classmethod
     def of_batches(cls, batches: Iterable[Mapping[str, np.ndarray]]) -> dict[str, "Statistics"]:
-        """The same of several modalities that come in batches of dicts."""
-        count, totals = 0, {}
+        """The same of several modalities that come in batches of dicts. What is NaN does not count."""
+        totals: dict[str, np.ndarray] = {}
         for batch in batches:
             for name, values in batch.items():
                 chunk = np.asarray(values, np.float64)
-                totals[name] = totals.get(name, 0) + np.stack([chunk.sum(axis=0), np.square(chunk).sum(axis=0)])
-            count += len(chunk)
+                there = ~np.isnan(chunk)
+                chunk = np.where(there, chunk, 0.0)
+                sums = np.stack([there.sum(axis=0), chunk.sum(axis=0), np.square(chunk).sum(axis=0)])
+                totals[name] = totals.get(name, 0) + sums
         found = {}
-        for name, total in totals.items():
-            mean, mean_square = total / count
+        for name, (count, *sums) in totals.items():
+            mean, mean_square = (total / np.maximum(count, 1) for total in sums)
             variance = np.maximum(mean_square - np.square(mean), 0.0)
             stddev = np.sqrt(np.where(variance > 1e-9 * (1.0 + np.square(mean)), variance, 1.0))
             found[name] = cls(mean.astype(np.float32), stddev.astype(np.float32))

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae._utils import checks
+from tf_jmvae._utils import checks, gaps
 from tf_jmvae.evaluation import samples
 from tf_jmvae.evaluation.estimate import Fingerprint
 from tf_jmvae.evaluation.samples import Sampler
@@ -31,6 +31,7 @@ class Averages(NamedTuple):
     log_mean_exp: np.ndarray  # log of the mean of exp(t)
     effective_sample_size: np.ndarray  # (sum w)^2 / sum w^2 of w = exp(t)
     examples: Mapping[str, str]  # which ones, as an `Estimate` says it
+    settings: Mapping[str, int]  # how many others were left out, if any
 
 
 def average(
@@ -38,16 +39,18 @@ def average(
     data: Any,
     samplings: Sequence[Sampling],
     *,
+    held: Sequence[Sequence[str]] = (),
     seed: int,
     max_rows: int | None = None,
     verbose: int = 1,
 ) -> list[Averages]:
     """Averages each sampling's log terms over its samples, for every example.
 
-    Data are a dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts. The seed repeats the
-    result with equal `max_rows`: the most z to decode at once, in all examples of a chunk together. By default they are
-    as many as keep every tensor within 32 MiB: z, what is scored or completed, and the networks' hidden layers. Raises
-    `ValueError` if the data lack a modality, or hold what its likelihood cannot score.
+    Data are a dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts. A row counts with
+    what it holds, and is left out if it holds nothing of one of the groups of modalities `held`. The seed repeats the
+    result with equal `max_rows`: the most z to decode at once, in all examples of a chunk together. By
+    default they are as many as keep every tensor within 32 MiB: z, what is scored or completed, and the networks'
+    hidden layers. Raises `ValueError` if the data lack a modality, or hold what its likelihood cannot score.
     """
     names = sorted({name for sampler, _ in samplings for name in sampler.names})
     if max_rows is None:
@@ -57,6 +60,7 @@ def average(
     most = max(num_samples * sampler.num_inner_samples for sampler, num_samples in samplings)
     batch_size = min(max(max_rows // most, 1), _MAX_BATCH)
     batches, num_batches = _batches(model, data, names, batch_size)
+    left_out = 0
     signature = {name: tf.TensorSpec((None, *model.modalities[name].event_shape)) for name in names}
 
     @tf.function(input_signature=[signature, tf.TensorSpec([2], tf.int32)], autograph=False)
@@ -69,15 +73,24 @@ def average(
     progress = keras.utils.Progbar(num_batches, verbose=verbose, unit_name="batch")
     results, fingerprint = [], Fingerprint()
     for number, batch in enumerate(batches):
+        kept = np.all([gaps.rows_with_any([batch[n] for n in group]) for group in held], axis=0)
+        if not kept.all():
+            left_out += int((~kept).sum())
+            batch = {name: tf.boolean_mask(value, kept) for name, value in batch.items()}
+            if not kept.any():
+                continue
+        gaps.check_rows(model, batch)
         fingerprint.add(batch)
         computed = compute(batch, tf.random.fold_in(base_seed, number))
         results.append([[value.numpy() for value in averages] for averages in computed])
         progress.update(number + 1, finalize=number + 1 == num_batches)
     if not results:
-        raise ValueError("The data hold no example.")
+        raise ValueError("The data hold no example that can be scored." if left_out else "The data hold no example.")
+    settings = {"rows_left_out": left_out} if left_out else {}
     examples = fingerprint.hexdigests()
     return [
-        Averages(*map(np.concatenate, zip(*averages, strict=True)), examples) for averages in zip(*results, strict=True)
+        Averages(*map(np.concatenate, zip(*averages, strict=True)), examples, settings)
+        for averages in zip(*results, strict=True)
     ]
 
 

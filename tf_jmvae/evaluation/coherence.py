@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae._utils import checks
+from tf_jmvae._utils import checks, gaps
 from tf_jmvae.evaluation import samples
 from tf_jmvae.evaluation.estimate import Estimate, Fingerprint, whole_seed
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
@@ -78,9 +78,19 @@ def conditional_coherence(
     size = len(observed[given[0]])
     if size == 0:
         raise ValueError("The data hold no example.")
-    labels = _labels(model, data) if labels is None else np.asarray(checks.unmasked("labels", labels))
+    known = np.ones(size, bool)
+    if labels is None:
+        labels, known = _labels(model, data)
+    labels = np.asarray(checks.unmasked("labels", labels))
     if labels.shape != (size,):
         raise ValueError(f"labels must be class numbers of shape [{size}]; got shape {list(labels.shape)}.")
+    kept, left_out = _kept(known & gaps.rows_with_any(observed.values()))
+    observed, labels, size = (
+        {name: np.asarray(value)[kept] for name, value in observed.items()},
+        labels[kept],
+        len(kept),
+    )
+    gaps.check_rows(model, observed)
 
     iterates = model.iterates(observed, iteration)
     completed = [name for name in model.targets if iterates and name not in observed]
@@ -91,7 +101,7 @@ def conditional_coherence(
     for batch, generated in _generated(model, observed, target, max(rows // num_samples, 1), chunks, **options):
         classes = classify(generated.reshape(-1, *generated.shape[2:])).reshape(generated.shape[:2])
         hits[batch] += (classes == labels[batch, None]).sum(axis=1)
-    settings = {"latent": latent, **(iteration.settings() if iterates else {})}
+    settings = {"latent": latent, **(iteration.settings() if iterates else {}), **left_out}
     quantity = f"{target} from {', '.join(given)} is of its class"
     examples = Fingerprint(observed).hexdigests()
     return Estimate(quantity, "conditional coherence", hits / num_samples, num_samples, seed, None, settings, examples)
@@ -180,17 +190,21 @@ def attribute_accuracy(
     given = [given] if isinstance(given, str) else list(given)
     checks.check_names(model.modalities, data, required=[target, *given])
     data = checks.to_arrays(model.modalities, {name: data[name] for name in {target, *given}})
-    truth = np.asarray(data[target])
-    if not len(truth):
+    if not len(data[target]):
         raise ValueError("The data hold no example.")
-    if not np.isin(truth, (-1, 1)).all():
+    kept, left_out = _kept(gaps.rows_with_any([data[target]]) & gaps.rows_with_any([data[name] for name in given]))
+    data = {name: np.asarray(value)[kept] for name, value in data.items()}
+    gaps.check_rows(model, {name: data[name] for name in given})
+    truth = data[target]
+    if not (np.isin(truth, (-1, 1)) | np.isnan(truth)).all():
         raise ValueError(f"Attributes must be -1 or 1; modality {target!r} holds other values.")
     seed, iteration = whole_seed(seed), iteration_of(model, iterated_sampling)
     options = {"latent": "mean", "iterated_sampling": iteration, "seed": seed, "verbose": verbose}
     fractions = np.zeros(len(truth))
     for rows, means in _generated(model, {name: data[name] for name in given}, target, _BATCH, **options):
-        fractions[rows] = ((means > 0) == (truth[rows] > 0)).reshape(len(means), -1).mean(axis=1)
-    settings = iteration.settings() if model.iterates(given, iteration) else {}
+        right = np.where(np.isnan(truth[rows]), np.nan, (means > 0) == (truth[rows] > 0))
+        fractions[rows] = np.nanmean(right.reshape(len(means), -1), axis=1)
+    settings = {**(iteration.settings() if model.iterates(given, iteration) else {}), **left_out}
     quantity = f"{target} from {', '.join(given)} has the right sign"
     examples = Fingerprint({name: data[name] for name in [*given, target]}).hexdigests()
     return Estimate(quantity, "attribute accuracy", fractions, 1, seed, None, settings, examples)
@@ -244,11 +258,21 @@ def _classifier(model: MultimodalVAE, name: str, classifier: Classifier | None) 
     return classify
 
 
-def _labels(model: MultimodalVAE, data: Mapping[str, Any]) -> np.ndarray:
+def _kept(rows: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
+    """The numbers of the rows that can be scored, and the setting that says how many cannot; `ValueError` if none."""
+    if not rows.any():
+        raise ValueError("The data hold no example that can be scored.")
+    left_out = int((~rows).sum())
+    return np.flatnonzero(rows), {"rows_left_out": left_out} if left_out else {}
+
+
+def _labels(model: MultimodalVAE, data: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Class numbers `[N]`, and which rows have one."""
     names = [name for name in model.modalities if _is_label(model, name) and name in data]
     if len(names) != 1:
         raise ValueError(f"Pass labels=[...], class numbers: the data have {len(names)} categorical modalities.")
-    return np.asarray(checks.to_arrays(model.modalities, {names[0]: data[names[0]]})[names[0]]).argmax(-1)
+    values = np.asarray(checks.to_arrays(model.modalities, {names[0]: data[names[0]]})[names[0]])
+    return values.argmax(-1), ~gaps.missing_rows(values)
 
 
 def _is_label(model: MultimodalVAE, name: str) -> bool:

@@ -106,13 +106,16 @@ def conditional_log_likelihood(
         sampling, more = _normalizer(model, extra, given, normalizer, normalizer_samples, num_samples, iteration)
         samplings.append(sampling)
         settings |= more
-    averages, *rest = average(model, data, samplings, seed=seed, max_rows=max_rows, verbose=verbose)
+    options = {"held": [targets, given], "seed": seed, "max_rows": max_rows, "verbose": verbose}
+    averages, *rest = average(model, data, samplings, **options)
     bound = estimator == "bound"
     values = (averages.mean if bound else averages.log_mean_exp) - (rest[0].log_mean_exp if rest else 0)
     ess = None if bound else float(np.mean(averages.effective_sample_size))
     quantity = f"log p({', '.join(targets)} | {', '.join(given)})"
     method = f"conditional {_ESTIMATORS[estimator]}"
-    return Estimate(quantity, method, values, num_samples, seed, ess, settings, averages.examples)
+    return Estimate(
+        quantity, method, values, num_samples, seed, ess, {**settings, **averages.settings}, averages.examples
+    )
 
 
 def joint_log_likelihood(
@@ -194,11 +197,21 @@ def marginal_log_likelihood(
         )
     source, settings = _proposal(model, observed, num_samples, iteration)
     sampling = (importance_weights(model, scored, source), num_samples)
-    (averages,) = average(model, data, [sampling], seed=seed, max_rows=max_rows, verbose=verbose)
+    options = {"held": [scored, observed], "seed": seed, "max_rows": max_rows, "verbose": verbose}
+    (averages,) = average(model, data, [sampling], **options)
     ess = float(np.mean(averages.effective_sample_size))
     settings = {"proposal": f"q(z | {', '.join(observed)})", **settings}
     quantity, values = f"log p({', '.join(scored)})", averages.log_mean_exp
-    return Estimate(quantity, "marginal importance", values, num_samples, seed, ess, settings, averages.examples)
+    return Estimate(
+        quantity,
+        "marginal importance",
+        values,
+        num_samples,
+        seed,
+        ess,
+        {**settings, **averages.settings},
+        averages.examples,
+    )
 
 
 def _normalizer(model, extra, given, kind, samples, num_samples, iteration):

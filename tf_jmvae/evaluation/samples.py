@@ -13,6 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
+from tf_jmvae.models.missing import log_prob
 from tf_jmvae.models.objective import Batch
 from tf_jmvae.random import sampling, seeds
 
@@ -139,9 +140,9 @@ def _sampler(model, proposal, scored, log_terms, **options) -> Sampler:
 
 
 def _log_likelihood(model: MultimodalVAE, names: Sequence[str], z: tf.Tensor, batch: Batch) -> tf.Tensor:
-    """Sum over `names` of log p(m | z), `[B, R]`, for z `[B, R, D]`."""
+    """Sum over `names` of log p(m | z), `[B, R]`, for z `[B, R, D]`, of what the rows hold."""
     p = model.likelihoods(z, conditions=batch, names=names)
-    return tf.add_n([p[name].log_prob(batch[name][:, None]) for name in names])
+    return tf.add_n([log_prob(model.modalities[name], p[name], batch[name][:, None]) for name in names])
 
 
 def _by_example(values: tf.Tensor, batch: Batch, names: Sequence[str]) -> tf.Tensor:

@@ -163,6 +163,12 @@ class Head(keras.layers.Layer):
         zeros = tf.zeros(tf.concat([[batch_size], self.event_shape], axis=0), self.compute_dtype)
         return self.distribution(*[zeros] * len(self.parameter_names))
 
+    @property
+    def scores_entries(self) -> bool:
+        """Whether the entries of an event are independent given z, so that each has a log-density of its own."""
+        likelihood = self.noise(1)
+        return isinstance(likelihood, tfd.Independent) and likelihood.distribution.event_shape.rank == 0
+
     def in_support(self, values: np.ndarray) -> np.ndarray:
         """Tests which values the likelihood can score.
 

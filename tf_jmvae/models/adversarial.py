@@ -23,10 +23,11 @@ from tf_jmvae import networks
 from tf_jmvae._utils import checks
 from tf_jmvae.distribute import replicas
 from tf_jmvae.distributions import diagonal_gaussian
+from tf_jmvae.models import missing
 from tf_jmvae.models.components import Component
 from tf_jmvae.models.directions import checked_modalities
 from tf_jmvae.models.jmvae_kl import JMVAEKL
-from tf_jmvae.models.objective import Batch, Term
+from tf_jmvae.models.objective import Batch, Term, Terms
 from tf_jmvae.networks import prototypes
 from tf_jmvae.random import sampling
 from tf_jmvae.registry import MODELS
@@ -155,21 +156,22 @@ class JMVAEKLGAN(JMVAEKL):
         seed = self._next_seed()
         optimized, log_p = self._optimized(), f"log_p_{self.image}"
         with tf.GradientTape(persistent=True) as tape:
-            terms, fit, logits = self._adversarial_pass(batch, seed)
-            adversarial = _losses(*logits, sample_weight)
+            terms, fit, adversarial = self._adversarial_pass(batch, seed)
+            weight = 1.0 if sample_weight is None else tf.cast(sample_weight, tf.float32)
+            mean = {name: replicas.mean(weight * term.value) for name, term in adversarial.items()}
             encoder_terms = {**terms, log_p: Term(1.0, fit)}
             generator_terms = {log_p: Term(self.likelihood_weight, fit)}
             losses = (  # of encoder, generator and discriminator, each with every regulariser: it sees those of its own
                 self._loss(encoder_terms, sample_weight, self.kl_weight),
-                self._loss(generator_terms, sample_weight) + self.adversarial_weight * adversarial["generator_loss"],
-                self._regularization() + adversarial["discriminator_loss"],
+                self._loss(generator_terms, sample_weight) + self.adversarial_weight * mean["generator_loss"],
+                self._regularization() + mean["discriminator_loss"],
             )
             scaled = [optimizer.scale_loss(loss) for (optimizer, _), loss in zip(optimized, losses, strict=True)]
         # All gradients before any update, so that each is taken at the weights of that pass.
         gradients = [tape.gradient(loss, variables) for (_, variables), loss in zip(optimized, scaled, strict=True)]
         for (optimizer, variables), own in zip(optimized, gradients, strict=True):
             replicas.apply_gradients(optimizer, own, variables)
-        return self._track(terms, sample_weight, loss=losses[0], **adversarial)
+        return self._track(terms, sample_weight, adversarial, loss=losses[0])
 
     def get_config(self):
         return {
@@ -181,23 +183,27 @@ class JMVAEKLGAN(JMVAEKL):
             "reconstruction": self.reconstruction,
         }
 
-    def _adversarial_pass(self, batch: Batch, seed: tf.Tensor) -> tuple[dict[str, Term], tf.Tensor, list[tf.Tensor]]:
-        """The bound's terms, the fit of x~ to x, `[B]`, and the logits of x, x~ and x_p, each `[B]`."""
+    def _adversarial_pass(self, batch: Batch, seed: tf.Tensor) -> tuple[Terms, tf.Tensor, Terms]:
+        """The bound's terms, the fit of x~ to x, `[B]`, and the `extra_metrics` of the rows that hold an image."""
         latent_seed, prior_seed = tf.unstack(tf.random.split(seed, 2))
-        q = self._encode(batch, True)
+        held = self._held(batch)
+        posteriors = self._posteriors(held, True)
+        q = self._own(held, posteriors)
         z = sampling.draw(q, latent_seed)
         z_prior = sampling.draw(diagonal_gaussian(tf.zeros_like(z), tf.ones_like(z)), prior_seed)
-        p = self.likelihoods(z, training=True)
-        terms = self._terms(batch, q, p, training=True)
-        reconstructed = p[self.image].mean()
-        sampled = self.decoders[self.image](z_prior, training=True).mean()
-        shown = tf.concat([batch[self.image], reconstructed, sampled], axis=0)
-        features, logits = self.discriminator(shown, training=True)
+        p = self._decoded(held, z, True)
+        terms = self._kl_terms(held, q, posteriors, p, True)
+        rows, (real,) = held.rows([self.image]), held.of([self.image]).values()
+        decoder = self.decoders[self.image]
+        with rows.seen_by(decoder, True), rows.seen_by(self.discriminator, True):
+            sampled = decoder(rows.of(z_prior), training=True).mean()
+            shown = tf.concat([missing.without_gaps(real), p[self.image].mean(), sampled], axis=0)
+            features, logits = self.discriminator(shown, training=True)
         fit = terms[f"log_p_{self.image}"].value
         if self.reconstruction == "features":
             real, similar, _ = tf.split(features, 3)
-            fit = diagonal_gaussian(similar, tf.ones_like(similar)).log_prob(real)
-        return terms, fit, tf.split(logits, 3)
+            fit = rows.back(diagonal_gaussian(similar, tf.ones_like(similar)).log_prob(real))
+        return terms, fit, _adversarial_terms(rows, *tf.split(logits, 3))
 
     def _finalize_variable_values(self, _: Any) -> None:
         for optimizer, variables in self._optimized():
@@ -231,18 +237,17 @@ class Discriminator(Component):
         return features, self.logit(features)[:, 0]
 
 
-def _losses(real, reconstructed, sampled, sample_weight) -> dict[str, tf.Tensor]:
-    """`extra_metrics`, means over the batch, from the logits `[B]` of x, x~ and x_p; weights are of losses."""
+def _adversarial_terms(rows: missing.Rows, real: tf.Tensor, reconstructed: tf.Tensor, sampled: tf.Tensor) -> Terms:
+    """The `extra_metrics`, `[B]` each, from the logits of x, x~ and x_p of these rows."""
     softplus = tf.nn.softplus  # softplus(-l) = -log D, softplus(l) = -log(1 - D)
-    weight = 1.0 if sample_weight is None else tf.cast(sample_weight, tf.float32)
     values = {
-        "generator_loss": weight * (softplus(-reconstructed) + softplus(-sampled)),
-        "discriminator_loss": weight * (softplus(-real) + softplus(reconstructed) + softplus(sampled)),
+        "generator_loss": softplus(-reconstructed) + softplus(-sampled),
+        "discriminator_loss": softplus(-real) + softplus(reconstructed) + softplus(sampled),
         "accuracy_real": tf.cast(real > 0, tf.float32),
         "accuracy_reconstructed": tf.cast(reconstructed < 0, tf.float32),
         "accuracy_sampled": tf.cast(sampled < 0, tf.float32),
     }
-    return {name: replicas.mean(value) for name, value in values.items()}
+    return {name: Term(1.0, rows.back(value), rows=rows.mask) for name, value in values.items()}
 
 
 class _LearningRates:

@@ -9,6 +9,7 @@ from tensorflow_probability import distributions as tfd
 from tf_jmvae import heads
 from tf_jmvae._utils.keras_api import flatten_layers
 from tf_jmvae.modality import Modality
+from tf_jmvae.models import missing
 from tf_jmvae.models.objective import Batch
 from tf_jmvae.networks import prototypes
 
@@ -40,6 +41,7 @@ class Towers(Component):
         self.towers = {key: prototypes.clone(m.encoder, name=f"encoder_{key}") for key, m in modalities.items()}
         self.trunk = trunk and prototypes.clone(trunk, name="trunk")
         # User-made layers may not infer shapes; a pass over one example always makes their weights.
+        self._modalities = dict(modalities)
         example = {name: tf.zeros((1, *m.event_shape)) for name, m in modalities.items()}
         features = prototypes.make_weights(self, example)
         self.output_dim = features.shape[-1]
@@ -47,10 +49,12 @@ class Towers(Component):
 
     def features(self, batch: Batch, training: bool = False) -> dict[str, tf.Tensor]:
         """What the towers of the modalities in `batch` give, each `[B, F_m]`."""
+        read = {name: missing.as_read(self._modalities[name], batch[name]) for name in self.towers if name in batch}
         return {
-            name: prototypes.read(f"encoder of modality {name!r}", tower, batch[name], training=training, flat=True)
-            for name, tower in self.towers.items()
-            if name in batch
+            name: prototypes.read(
+                f"encoder of modality {name!r}", self.towers[name], value, training=training, flat=True
+            )
+            for name, value in read.items()
         }
 
     def call(self, batch: Batch, training: bool = False, known: Batch | None = None) -> tf.Tensor:
@@ -79,6 +83,11 @@ class Encoder(Component):
         self.head = heads.Gaussian(event_shape=(latent_dim,), name="head")
         self.head.build((None, self.towers.output_dim))
         self._made(latent_dim)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The modalities that it reads."""
+        return tuple(self.towers.towers)
 
     def call(self, batch: Batch, training: bool = False, known: Batch | None = None) -> tfd.Distribution:
         return self.head(self.towers(batch, training=training, known=known))

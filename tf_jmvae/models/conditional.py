@@ -94,7 +94,7 @@ class CVAE(_OneWayVAE):
         Where iterated sampling has an `initial`, `"zeros"` or `"noise"`, or where some of several targets are observed,
         the missing targets are completed by iterated sampling, Eq. (6) of [1], instead.
         """
-        observed = checks.to_tensors(self.modalities, observed)
+        observed = self.checked(observed)
         checks.check_conditions(self, observed)
         if not self.iterates(observed, iterated_sampling) and len(observed) < len(self.modalities):
             shape = (tf.shape(observed[self.conditions[0]])[0], self.latent_dim)
@@ -138,7 +138,7 @@ class CMMA(_OneWayVAE):
 
     def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
         """Computes q(z | all modalities), or p(z | w) where the conditions alone are observed; nothing is iterated."""
-        observed = checks.to_tensors(self.modalities, observed)
+        observed = self.checked(observed)
         checks.check_conditions(self, observed)
         if len(observed) == len(self.modalities):
             return self._encode(observed, training)

@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tf_jmvae._utils import checks
+from tf_jmvae._utils import checks, gaps
 from tf_jmvae.distributions import diagonal_gaussian
 from tf_jmvae.models.iterated_sampling import IteratedSampling, chains_of, iteration_of
 from tf_jmvae.random import sampling, seeds
@@ -36,7 +36,9 @@ class Generation:
 
         Args:
           observed: arrays or tensors `[B, *event_shape]` by name.
-          targets: list of the modalities to generate; by default the model's targets that are not observed.
+          targets: list of the modalities to generate; by default the model's targets that are not observed, and those
+            of which rows or entries are missing: what is generated for these is of all rows and entries. (Within a
+            `tf.function`, where no values are known, name the latter.)
           num_samples: S, the number of samples of z for each example; None, the default, for one without a sample axis.
           latent: `"sample"`, the default, samples z; `"mean"` takes the mean of q(z | observed).
           output: `"mean"`, the default, gives the mean of p(m | z); `"sample"` a sample of it.
@@ -53,17 +55,17 @@ class Generation:
           ValueError: if a modality, its values or an option do not fit, or nothing is left to generate.
           TypeError: if `targets` is a string, or `seed` is no seed.
         """
-        observed = checks.to_tensors(self.modalities, observed)
+        observed = self.checked(observed)
         checks.check_conditions(self, observed)
         if isinstance(targets, str):
             raise TypeError(f"targets must be a list of modalities, such as [{targets!r}]; got a string.")
-        unobserved = [name for name in self.targets if name not in observed]
-        if targets is None and not unobserved:
+        wanted = [name for name in self.targets if name not in observed or gaps.has_any(observed[name])]
+        if targets is None and not wanted:
             raise ValueError(
                 "Every modality is observed, so there is nothing to generate. "
                 "Use reconstruct(...), or name the modalities wanted in targets=[...]."
             )
-        targets = unobserved if targets is None else list(targets)
+        targets = wanted if targets is None else list(targets)
         checks.check_targets(self, targets)
         checks.check_option("latent", latent, ("sample", "mean"))
         if num_samples is not None:

@@ -100,7 +100,7 @@ class HierarchicalJMVAE(JointEncoderVAE):
         return {
             # - sum_l E_{q(z_{l+1}|x,w)}[KL(q(z_l|x,w) || p(z_l|z_{l+1}))]
             **{f"kl_prior_{i}": Term(-1.0, kl_divergence(q_l, p_l), to_prior=True) for i, (q_l, p_l) in layers},
-            **log_likelihoods(p, batch),  # + E_{q(z_1|x,w)}[log p(x|z_1) + log p(w|z_1)]
+            **log_likelihoods(p, self._held(batch)),  # + E_{q(z_1|x,w)}[log p(x|z_1) + log p(w|z_1)]
         }
 
     def likelihoods(self, z, *, conditions=None, names=None, training=False):

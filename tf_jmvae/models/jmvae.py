@@ -19,11 +19,11 @@ import keras
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tf_jmvae._utils import checks
 from tf_jmvae.distributions import kl_divergence
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Encoder
 from tf_jmvae.models.iterated_sampling import iteration_of
+from tf_jmvae.models.missing import Held
 from tf_jmvae.models.multimodal import MultimodalVAE
 from tf_jmvae.models.objective import Batch, Term, Terms, log_likelihoods
 from tf_jmvae.networks import prototypes
@@ -59,19 +59,19 @@ class JointEncoderVAE(MultimodalVAE):
         """Computes the terms of the bound, `[B]` each, in nats, with one sample of z: Eq. (5) of [1] or its own."""
         q = self._encode(batch, training)
         p = self.likelihoods(sampling.draw(q, seed), conditions=batch, training=training)
-        return self._terms(batch, q, p, training)
+        return self._terms(self._held(batch), q, p, training)
 
-    def _terms(self, batch: Batch, q: tfd.Distribution, p: Mapping[str, tfd.Distribution], training: bool) -> Terms:
-        prior = self.prior(batch, training=training)
+    def _terms(self, held: Held, q: tfd.Distribution, p: Mapping[str, tfd.Distribution], training: bool) -> Terms:
+        prior = self.prior(held.batch, training=training)
         return {
             "kl_prior": Term(-1.0, kl_divergence(q, prior), to_prior=True),  # - KL(q(z|x,w) || p(z))
-            **log_likelihoods(p, batch),  # + E_q[log p(x|z)] + E_q[log p(w|z)]
+            **log_likelihoods(p, held),  # + E_q[log p(x|z)] + E_q[log p(w|z)]
         }
 
     def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
         """Computes q(z | observed); missing modalities are completed by `num_steps - 1` steps of Eq. (6)."""
         iteration = iteration_of(self, iterated_sampling)
-        observed = checks.to_tensors(self.modalities, observed)
+        observed = self.checked(observed)
         if self.iterates(observed, iteration):
             observed = self._impute(observed, iteration.num_steps - 1, iteration.initial or "zeros", seed)
         return self._encode(observed, training)

@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tf_jmvae._utils import checks
+from tf_jmvae._utils import checks, gaps
 from tf_jmvae.distribute.replicas import DistributedFit
 from tf_jmvae.distributions import standard_gaussian
 from tf_jmvae.modality import Modality
@@ -29,6 +29,7 @@ from tf_jmvae.models.components import Decoder, is_network, places
 from tf_jmvae.models.directions import checked_modalities
 from tf_jmvae.models.generation import Generation
 from tf_jmvae.models.iterated_sampling import IteratedSampling, options_of
+from tf_jmvae.models.missing import Held
 from tf_jmvae.models.objective import EVALUATION_SEED, Steps, Term, elbo
 from tf_jmvae.models.saving import Saving
 from tf_jmvae.models.standardization import Standardization, StandardizedModalities
@@ -60,6 +61,7 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
 
     modality_counts: tuple[int, int | None] = (2, None)  # fewest and most; None is no limit
     num_layers = 1  # of z: stochastic layers between the prior and the data
+    incomplete_rows = False  # whether rows may lack modalities that are `optional`
     extra_metrics: tuple[str, ...] = ()  # besides the loss, the ELBO, the objective and its terms
 
     def __init__(
@@ -217,7 +219,24 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
           `[B]`: the weighted sum of the terms in the ELBO, without KL warm-up and modality weights.
         """
         checks.check_names(self.modalities, batch, required=self.modalities)
-        return elbo(self.objective(checks.to_tensors(self.modalities, batch), seeds.to_tensor(seed)))
+        return elbo(self.objective(self.checked(batch), seeds.to_tensor(seed)))
+
+    def checked(self, batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+        """Checks values in the model's own units, as `posterior` gets them.
+
+        Args:
+          batch: arrays or tensors `[B, *event_shape]` by name, of any non-empty subset of the modalities.
+
+        Returns:
+          Dict of float32 tensors in the model's order of modalities.
+
+        Raises:
+          ValueError: if a modality is unknown, values do not fit it, or a row lacks what the model cannot do without.
+          TypeError: if it is no dict, or holds what is no number.
+        """
+        tensors = checks.to_tensors(self.modalities, batch)
+        gaps.check_rows(self, tensors)
+        return tensors
 
     def networks(self) -> dict[str, keras.layers.Layer]:
         """Lists the networks that the model is made of, copies of those that it was given, by what they are for.
@@ -235,6 +254,11 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
           >>> model.networks()["encoder/x"].trainable = False
         """
         return {name: layer for _, name, layer in places(self) if is_network(layer)}
+
+    def _held(self, batch: Mapping[str, tf.Tensor]) -> Held:
+        """What each row of a batch holds."""
+        optional = [name for name, modality in self.modalities.items() if modality.optional and self.incomplete_rows]
+        return Held(self.modalities, batch, optional)
 
     def _state(self, name: str, value: Any, dtype: str) -> keras.Variable:
         options = {"trainable": False, "autocast": False, "aggregation": "only_first_replica"}

@@ -10,6 +10,7 @@ from tensorflow_probability import distributions as tfd
 
 from tf_jmvae._utils import checks
 from tf_jmvae.distribute import replicas
+from tf_jmvae.models.missing import Held, log_prob
 from tf_jmvae.random import sampling, seeds
 
 Batch = Mapping[str, tf.Tensor]
@@ -24,21 +25,32 @@ class Term(NamedTuple):
       value: `[B]`, in nats per example, with its natural sign (a KL divergence is positive).
       to_prior: whether it is a KL to the prior, which KL warm-up scales in the loss; False by default.
       in_elbo: whether it belongs to the ELBO, True by default; what is maximised besides, as in Eq. (10), does not.
+      rows: Boolean `[B]`, the rows that have the term, over which its metric is the mean; None, the default, if all do.
+        In others its value is 0.
     """
 
     coefficient: float
     value: tf.Tensor
     to_prior: bool = False
     in_elbo: bool = True
+    rows: tf.Tensor | None = None
 
 
 Terms = Mapping[str, Term]
 """Terms by name, in the equation's order."""
 
 
-def log_likelihoods(p: Mapping[str, tfd.Distribution], batch: Batch) -> dict[str, Term]:
-    """E_q[log p(m | z)] of every modality m in `p`, estimated by the sample of z that `p` was decoded from."""
-    return {f"log_p_{name}": Term(1.0, likelihood.log_prob(batch[name])) for name, likelihood in p.items()}
+def log_likelihoods(p: Mapping[str, tfd.Distribution], held: Held) -> dict[str, Term]:
+    """E_q[log p(m | z)] of every modality m in `p`, estimated by the sample of z that `p` was decoded from.
+
+    Each p(m | z) is of the rows that hold m.
+    """
+    terms = {}
+    for name, likelihood in p.items():
+        rows, (values,) = held.rows([name]), held.of([name]).values()
+        value = rows.back(log_prob(held.modalities[name], likelihood, values))
+        terms[f"log_p_{name}"] = Term(1.0, value, rows=rows.mask)
+    return terms
 
 
 def total(terms: Iterable[Term]) -> tf.Tensor:
@@ -132,13 +144,19 @@ class Steps:
     def _regularization(self) -> tf.Tensor:
         return replicas.fraction(sum((tf.cast(loss, tf.float32) for loss in self.losses), tf.constant(0.0)))
 
-    def _track(self, terms: Terms, sample_weight: tf.Tensor | None, **others: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Means so far of the ELBO, the objective, its terms, and `others`, each one number for the batch."""
-        values = {"elbo": elbo(terms), "objective": total(terms.values())}
-        values |= {name: term.value for name, term in terms.items()}
-        batch_size = tf.shape(values["elbo"])[0]
-        for name, value in values.items():
-            self._trackers[name].update_state(value, sample_weight=sample_weight)
+    def _track(
+        self, terms: Terms, sample_weight: tf.Tensor | None, more: Terms | None = None, **others: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Means so far of the ELBO, the objective, its terms and `more`, and of `others`, one number for the batch."""
+        sums = {"elbo": Term(1.0, elbo(terms)), "objective": Term(1.0, total(terms.values()))}
+        values = {**sums, **terms, **(more or {})}
+        batch_size = tf.shape(values["elbo"].value)[0]
+        for name, term in values.items():
+            weight = sample_weight
+            if term.rows is not None:
+                there = tf.cast(term.rows, term.value.dtype)
+                weight = there if weight is None else there * tf.cast(weight, there.dtype)
+            self._trackers[name].update_state(term.value, sample_weight=weight)
         for name, value in others.items():
             replicas.track_mean(self._trackers[name], value, batch_size)
         return {name: tracker.result() for name, tracker in self._trackers.items() if name in {*values, *others}}

@@ -1,56 +1,74 @@
 """Checks of the data that Keras's loops get: of arrays before any step runs, of all other data as they pass."""
 
 import contextlib
+import gc
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae._utils import checks
+from tf_jmvae._utils import checks, gaps
 from tf_jmvae._utils.keras_api import data_adapter
+from tf_jmvae.models.memory_mapped import is_memory_mapped, read_by_rows, split
 
 
 class ValidatedFit:
     """Puts a check in front of Keras's loops.
 
-    Arrays are checked whole, a few MiB at a time. A `tf.data.Dataset`, `keras.utils.PyDataset`, generator or loader is
-    read once, by Keras, and each batch is checked on its way to the step; one without examples is left out. What a
-    strategy has distributed already is not: `tf.distribute` gives no way in between.
+    Arrays are checked whole, a few MiB at a time, and memory-mapped ones stay on the disk. A `tf.data.Dataset`,
+    `keras.utils.PyDataset`, generator or loader is read once, by Keras, and each batch is checked on its way to the
+    step; one without examples is left out. What a strategy has distributed already is not: `tf.distribute` gives no way
+    in between.
     """
 
     def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         options = inspect.signature(super().fit).bind(*args, **kwargs).arguments
         if options.get("class_weight") is not None:
             raise ValueError("class_weight needs targets, which a multimodal VAE has not; use sample_weight.")
-        with self._reasons() as reasons:
+        with _Watch(options.get("verbose", "auto")) as watch:
             data = [options.get(name) for name in ("x", "y", "sample_weight")]
-            data = self._watched(data, reasons, shuffle=options.get("shuffle", True), warns=True)
+            data = self._watched(data, watch, shuffle=options.get("shuffle", True), warns=True)
             self.adapt(data[0] if isinstance(data[0], Mapping) else options.get("x"))
             if isinstance(data[0], tf.distribute.DistributedDataset):
                 options.setdefault("shuffle", False)  # Keras's default, True, is for arrays; here it warns of it
             validation = options.get("validation_data")
             if validation is not None:
                 validation = keras.utils.unpack_x_y_sample_weight(validation)
-                options["validation_data"] = self._watched(validation, reasons)
+                validation = self._watched(validation, _Watch(0, watch.reasons))
+            elif options.get("validation_split") and is_memory_mapped(data[0]):
+                data, validation = split(data, options.pop("validation_split"))
+            batch_size = options.get("batch_size")
+            if validation is not None:
+                size, steps = options.get("validation_batch_size") or batch_size, options.get("validation_steps")
+                options["validation_data"] = read_by_rows(validation, batch_size=size, steps_per_epoch=steps)
+            reading = {"steps_per_epoch": options.get("steps_per_epoch"), "shuffle": options.get("shuffle", True)}
+            data = read_by_rows(data, batch_size=batch_size, **reading)
             options["x"], options["y"], options["sample_weight"] = data
+            options["callbacks"] = watch.among(options.get("callbacks"))
             self.kl_weight.assign(1.0)  # of a model that was saved, or whose training was interrupted, in a warm-up
             try:
                 return super().fit(**options)
             finally:
                 self.kl_weight.assign(1.0)
+        raise watch.reason()
 
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **options) -> Any:
-        with self._reasons() as reasons:
+        with _Watch(verbose) as watch:
             if not options.get("_use_cached_eval_dataset"):  # of `fit`, which has seen to its validation data
-                x, y, sample_weight = self._watched((x, y, sample_weight), reasons)
+                data, steps = self._watched((x, y, sample_weight), watch), options.get("steps")
+                x, y, sample_weight = read_by_rows(data, batch_size=batch_size, steps_per_epoch=steps)
             return super().evaluate(x, y, batch_size, verbose, sample_weight, **options)
+        raise watch.reason()
 
-    def predict(self, x: Any, *args: Any, **kwargs: Any) -> dict[str, np.ndarray]:
-        with self._reasons() as reasons:
-            return super().predict(self._watched((x, None, None), reasons, complete=False)[0], *args, **kwargs)
+    def predict(self, x: Any, batch_size=None, verbose="auto", steps=None, callbacks=None) -> dict[str, np.ndarray]:
+        with _Watch(0) as watch:
+            data = self._watched((x, None, None), watch, complete=False)
+            x, *_ = read_by_rows(data, batch_size=batch_size, steps_per_epoch=steps)
+            return super().predict(x, batch_size, verbose, steps, callbacks)
+        raise watch.reason()
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, *args: Any, **kwargs: Any) -> Any:
         return super().train_on_batch(*self._arrays(x, y, sample_weight), *args, **kwargs)
@@ -61,18 +79,21 @@ class ValidatedFit:
     def predict_on_batch(self, x: Any) -> dict[str, np.ndarray]:
         return super().predict_on_batch(self._arrays(x, complete=False)[0])
 
-    def _watched(self, data, reasons, *, complete=True, shuffle=False, warns=False) -> tuple[Any, Any, Any]:
+    def _watched(self, data, watch, *, complete=True, shuffle=False, warns=False) -> tuple[Any, Any, Any]:
         """What Keras gets as x, y and sample_weight: checked arrays, or a pipeline that notes why it fails."""
         x, y, sample_weight = data
         if isinstance(x, Mapping | np.ndarray | list | tuple | None) or tf.is_tensor(x):
-            return self._arrays(x, y, sample_weight, complete=complete, warns=warns)
+            arrays = self._arrays(x, y, sample_weight, complete=complete, warns=warns)
+            watch.counts.add(self, arrays[0])
+            watch.say()
+            return arrays
         checks.check_no_targets(y)
         if isinstance(x, tf.distribute.DistributedDataset):
             return x, y, sample_weight
         shuffle = shuffle and isinstance(x, keras.utils.PyDataset)
         adapter = data_adapter(x, sample_weight=sample_weight, shuffle=shuffle)
         unchecked = adapter.get_tf_dataset  # its other facts, such as the number of batches, stay those of the data
-        adapter.get_tf_dataset = lambda: self._checked(unchecked(), reasons, complete, warns)
+        adapter.get_tf_dataset = lambda: self._checked(unchecked(), watch, complete, warns)
         return adapter, None, None
 
     def _arrays(self, x, y=None, sample_weight=None, *, complete=True, warns=False) -> tuple[dict[str, Any], Any, Any]:
@@ -86,6 +107,7 @@ class ValidatedFit:
         size = len(next(iter(arrays.values())))
         if size == 0:
             raise ValueError("The data hold no example.")
+        gaps.check_rows(self, arrays)
         for name, array in arrays.items() if warns else ():
             checks.warn_of_scale(name, self.modalities[name], np.asarray(array[:: -(-size // 1000)]))
         if sample_weight is None:
@@ -93,10 +115,8 @@ class ValidatedFit:
         # Where y is None, Keras drops the weights without a word.
         return arrays, np.zeros((size, 0), np.float32), checks.sample_weights(sample_weight, size)
 
-    def _checked(
-        self, dataset: tf.data.Dataset, reasons: list[Exception], complete: bool, warns: bool
-    ) -> tf.data.Dataset:
-        """The dataset, with a check of every batch by NumPy, beside the step; what it raises is put into `reasons`."""
+    def _checked(self, dataset: tf.data.Dataset, watch: "_Watch", complete: bool, warns: bool) -> tf.data.Dataset:
+        """The dataset, with a check of every batch by NumPy, beside the step; the watch is told what it finds."""
 
         @tf.autograph.experimental.do_not_convert
         def pass_on(first_row: tf.Tensor, element: Any) -> tuple[tf.Tensor, Any]:
@@ -112,11 +132,13 @@ class ValidatedFit:
                 try:
                     arrays = dict(zip(batch, values, strict=False))
                     checks.to_arrays(self.modalities, arrays, first_row=first_row)
+                    gaps.check_rows(self, arrays, first_row)
+                    watch.counts.add(self, arrays)
                     for name in arrays if warns and first_row == 0 else ():
                         checks.warn_of_scale(name, self.modalities[name], arrays[name])
                     return [checks.sample_weights(values[-1], len(values[0]), first_row=first_row)] if weighted else []
                 except Exception as error:
-                    reasons.append(error)
+                    watch.reasons.append(error)
                     raise
 
             given = [first_row, *batch.values(), *([sample_weight] if weighted else [])]
@@ -129,13 +151,44 @@ class ValidatedFit:
         # The next batch is checked while the step computes.
         return watched.filter(lambda *element: tf.shape(tf.nest.flatten(element)[0])[0] > 0).prefetch(2)
 
-    @contextlib.contextmanager
-    def _reasons(self) -> Iterator[list[Exception]]:
-        """A list for what the checks of a pipeline raise, which is then raised in place of TensorFlow's error."""
-        reasons: list[Exception] = []
-        try:
-            yield reasons
-        except tf.errors.OpError:
-            if not reasons:
-                raise
-            raise reasons[0] from None
+
+class _Watch(contextlib.AbstractContextManager):
+    """What the checks of a loop's data find: why they refuse them, and how much is missing in them.
+
+    TensorFlow's own error of a refusal goes no further: what `reason` gives is to be raised in its place.
+    """
+
+    def __init__(self, verbose: Any, reasons: list[Exception] | None = None):
+        self.reasons = [] if reasons is None else reasons
+        self.counts = gaps.Counts()
+        self._silent = verbose == 0
+
+    def say(self) -> None:
+        """Prints, once, how much is missing."""
+        if str(self.counts) and not self._silent:
+            print(f"Missing in the data: {self.counts}.")
+            self._silent = True
+
+    def among(self, callbacks: Any) -> Any:
+        """The callbacks of `fit`, with one that says after an epoch what is missing in a pipeline."""
+        said = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: self.say())
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks.append(said)
+            return callbacks
+        return [*tf.nest.flatten(callbacks or []), said]
+
+    def reason(self) -> Exception:
+        """Why data were refused, when nothing holds Keras's iterator any more but a cycle of its own: that goes, too.
+
+        TensorFlow may take as long to destroy an iterator as it has lived, up to a minute, and more so beside others:
+        those of many refusals, left to the end of a process, let it hang.
+        """
+        gc.collect(1)
+        reason = self.reasons[0]
+        self.reasons.clear()  # the checks have this list, and a traceback would hold the pipeline that has the checks
+        return reason
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> bool:
+        if error is None:
+            self.say()
+        return isinstance(error, tf.errors.OpError) and bool(self.reasons)

@@ -13,19 +13,17 @@ import numpy as np
 from google.protobuf.message import Message
 
 from tf_jmvae._utils.extras import extra
+from tf_jmvae.serving import calls
+from tf_jmvae.serving.calls import CallError
 from tf_jmvae.serving.inference import InferenceModel
-from tf_jmvae.serving.request import Signature, signatures_of
+from tf_jmvae.serving.request import Signature, rows_of, signatures_of
 from tf_jmvae.specs import ModelSpec
 
 if TYPE_CHECKING:
     import grpc
 
-FOREIGN = "FOREIGN"  # the code of a CallError where something answered that is no TF Serving
-
 _PORTS = {"grpc": 8500, "rest": 8501}
 _UNKNOWN_SIGNATURE = re.compile(r"serving signature .*not found", re.IGNORECASE | re.DOTALL)
-
-_FULL = "batch scheduling queue"  # "The batch scheduling queue to which this task was submitted is full"
 
 
 class ServingError(Exception):
@@ -46,17 +44,6 @@ class UnknownModelError(ServingError):
 
 class UnknownSignatureError(ServingError):
     """A signature that the model on the server does not have (any more)."""
-
-
-class CallError(Exception):
-    """What a transport raises: gRPC's name of the code, and what the server or the network said."""
-
-    def __init__(self, code: str, details: str):
-        super().__init__(code, details)  # both, or it could not be unpickled
-        self.code, self.details = code, details
-
-    def __str__(self) -> str:
-        return f"{self.code}: {self.details}"
 
 
 def _with_fresh_signatures(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -87,7 +74,8 @@ class Client(InferenceModel):
       model: Name of the model on the server, as in `models.config`.
       version: Version number; by default the one that the server takes, the newest unless it is told otherwise.
       protocol: `"grpc"`, the default, or `"rest"`.
-      timeout: Seconds to wait for each call, a finite number; by default 10.
+      timeout: Seconds to wait for each call, a finite number; by default 10. Within them a call is made again that the
+        server refused because it had too much to do, or because of another caller's request in the same batch.
       credentials: gRPC credentials for TLS, such as `grpc.ssl_channel_credentials()`; by default no TLS. REST uses TLS
         with `https://`.
 
@@ -99,9 +87,9 @@ class Client(InferenceModel):
       >>> with Client("localhost:8500", model="mnist") as model:
       ...     images = model.generate({"w": labels}, targets=["x"], images="png")["x"]
 
-    All verbs raise ValueError before anything is sent if a name or shape is wrong or the client is closed, and
-    otherwise `UnavailableError`, `DeadlineError`, `UnknownModelError`, `UnknownSignatureError` or their base
-    `ServingError`.
+    No rows give no rows, and nothing is sent. All verbs raise ValueError before anything is sent if a name or shape is
+    wrong or the client is closed, and otherwise `UnavailableError`, `DeadlineError`, `UnknownModelError`,
+    `UnknownSignatureError` or their base `ServingError`.
     """
 
     def __init__(
@@ -129,7 +117,7 @@ class Client(InferenceModel):
             raise ValueError("credentials are for gRPC; REST uses TLS with an address that starts with https://.")
         with extra("serving", "Client"):
             from tf_jmvae.serving.transports import GrpcTransport, RestTransport
-        arguments = (self.address, model, version, timeout)
+        arguments = (self.address, model, version)
         self._transport = RestTransport(*arguments) if protocol == "rest" else GrpcTransport(*arguments, credentials)
         self._signatures: dict[str, Signature] | None = None
         self._spec: ModelSpec | None = None
@@ -181,8 +169,15 @@ class Client(InferenceModel):
 
     def _predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         self._require_open()
+        known = self._signature(signature)
+        if not rows_of(inputs):  # which a server that joins requests never answers
+            return {name: info.no_rows() for name, info in known.outputs.items()}
         try:
-            return self._transport.predict(signature, self._signature(signature), inputs)
+            return calls.answer(
+                lambda seconds: self._transport.predict(signature, known, inputs, seconds),
+                self.timeout,
+                lambda error: calls.is_busy(error) or calls.is_spoiled(error, inputs),
+            )
         except CallError as error:
             if error.code in ("INVALID_ARGUMENT", "FAILED_PRECONDITION"):
                 self._signatures = None  # what was true of another version
@@ -190,6 +185,11 @@ class Client(InferenceModel):
                 raise UnknownSignatureError(
                     f"{self.model!r} at {self.address} no longer has signature {signature!r}, so another version was "
                     f"loaded. It has {', '.join(self.signatures)}."
+                ) from error
+            if calls.is_spoiled(error, inputs):
+                raise ServingError(
+                    f"TF Serving at {self.address} joined the request with others that do not fit, or hold files that "
+                    f"are no images, and again until {self.timeout:g} seconds were over ({error.details})."
                 ) from error
             raise self._explained(error) from error
 
@@ -213,22 +213,23 @@ class Client(InferenceModel):
         """The answer to one of the transport's calls, unless it fails or the client is closed."""
         self._require_open()
         try:
-            return method(*arguments)
+            return calls.answer(lambda seconds: method(*arguments, seconds), self.timeout, calls.is_busy)
         except CallError as error:
             raise self._explained(error) from error
 
     def _explained(self, error: CallError) -> ServingError:
         """Why a call failed, in a user's words."""
         where = f"TF Serving at {self.address}"
-        if error.code == FOREIGN:
+        if error.code == calls.FOREIGN:
             return ServingError(
                 f"{self.address} answered, but it is no TF Serving: {error.details}. Is this its address, and its port "
                 "(8500 for gRPC, 8501 for REST)?"
             )
-        if error.code == "UNAVAILABLE" and _FULL in error.details:
+        if calls.is_busy(error):
             return UnavailableError(
-                f"{where} has too many requests waiting ({error.details}). Send fewer at once, try again later, or "
-                "raise max_enqueued_batches in its batching parameters."
+                f"{where} had too many requests waiting for {self.timeout:g} seconds ({error.details}). Send fewer at "
+                "once, try again later, or raise max_enqueued_batches in its batching parameters or its "
+                "--grpc_max_threads."
             )
         if error.code == "UNAVAILABLE":
             return UnavailableError(
@@ -250,7 +251,7 @@ class Client(InferenceModel):
         if self.version is None:
             return model
         try:
-            states = _states(self._transport.status(None))
+            states = _states(self._transport.status(None, self.timeout))
         except CallError:
             return model
         others = ", ".join(f"{version} ({state})" for version, state in states.items())

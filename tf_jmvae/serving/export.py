@@ -1,7 +1,7 @@
 """Export: a model as a SavedModel that TF Serving, TF Hub and Keras load without this package.
 
 NAME/VERSION/saved_model.pb, variables/     the graph and the weights
-             assets.extra/                  requests that a server warms up with
+             assets.extra/                  requests that a server warms up with, one for each function
              model_card.json                what it is, and the checksums of all of it
 """
 
@@ -25,7 +25,7 @@ import tensorflow as tf
 from tf_jmvae._utils.files import explained, flush_folder, remove_abandoned, write_json
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.models.iterated_sampling import iteration_of
-from tf_jmvae.serving import card
+from tf_jmvae.serving import card, names
 from tf_jmvae.serving.functions import Settings
 from tf_jmvae.serving.signatures import Endpoint, endpoints
 
@@ -138,12 +138,20 @@ class _Served(tf.Module):
 
 
 def write_warm_up(folder: Path, name: str, made: Mapping[str, Endpoint]) -> None:
-    """Writes a request of one row for every signature into a version's folder, as TFRecords of `PredictionLog`."""
+    """Writes requests of one row that a server warms up with into a version's folder, as TFRecords of `PredictionLog`.
+
+    Each takes a server longer than a thousand ordinary ones, so there is one for each function: not for the signatures
+    that read or give its images in another form, and one for those that are the same by several names.
+    """
     path = folder / WARM_UP
     path.parent.mkdir()
+    chosen = {}
+    for signature in sorted(made, key=len):  # the shortest name is the one that `InferenceModel` asks for
+        if names.plain(signature) == signature or names.plain(signature) not in made:
+            chosen.setdefault(made[signature].function, signature)
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for signature, endpoint in made.items():
-            writer.write(_prediction_log(name, signature, _example(endpoint)))
+        for signature in chosen.values():
+            writer.write(_prediction_log(name, signature, _example(made[signature])))
 
 
 def _example(endpoint: Endpoint) -> dict[str, np.ndarray]:

@@ -51,7 +51,7 @@ class LocalModel(InferenceModel):
 
     def _check_value(self, name: str, value: np.ndarray) -> None:
         if name in self._heads:
-            checks.check_values(name, self._heads[name], value)
+            checks.check_values(name, self._heads[name], value, optional=self.spec.modalities[name].optional)
         elif not np.isfinite(value).all():
             raise ValueError(f"{name!r} holds NaN or infinity. Expected finite numbers.")
 

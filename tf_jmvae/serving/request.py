@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import Message
 
-from tf_jmvae._utils import checks
+from tf_jmvae._utils import checks, gaps
 from tf_jmvae._utils.checks import listed
 from tf_jmvae.serving import names
 from tf_jmvae.specs import ModalitySpec
@@ -25,6 +25,10 @@ class TensorInfo:
 
     dtype: str
     shape: tuple[int | None, ...]  # with None for the batch axis
+
+    def no_rows(self) -> np.ndarray:
+        """A tensor of no examples."""
+        return np.empty((0, *(size or 0 for size in self.shape[1:])), object if self.dtype == "string" else self.dtype)
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,9 @@ class SignatureLookup:
                 raise TypeError(
                     f"{name!r}: expected an array, or a list of encoded images as bytes; got {type(value).__name__}."
                 )
-            value = checks.unmasked(f"Modality {name!r}", value)
+            masked = isinstance(value, np.ma.MaskedArray)
+            optional = masked and name in self.modalities and self.modalities[name].optional
+            value = gaps.filled(value) if optional else checks.unmasked(f"Modality {name!r}", value)
             encoded = isinstance(value, list | tuple) and all(isinstance(item, bytes) for item in value)
             encoded = encoded or (isinstance(value, np.ndarray) and value.dtype.kind in "OS")
             values[name] = np.asarray(value, object if encoded else None)

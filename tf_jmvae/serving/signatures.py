@@ -29,7 +29,8 @@ _SEED = tf.TensorSpec((None, 2), tf.int32, name="seed")
 class Endpoint:
     """A signature: its function, and the specs of its inputs and outputs by name.
 
-    Endpoints that give the same in another form call the function, so that the graph holds everything once.
+    Endpoints that give the same in another form call the function, so that the graph holds everything once: for each
+    signature that a server runs for the first time, TensorFlow reads all functions of the graph.
     """
 
     function: Callable[[Tensors], Tensors]
@@ -60,7 +61,7 @@ def endpoints(model: MultimodalVAE, settings: Settings) -> dict[str, Endpoint]:
 def _plain(model: MultimodalVAE, settings: Settings) -> Iterator[tuple[str, Endpoint]]:
     """Signatures whose images are in the model's own values, and those which read encoded images."""
     everything, targets = tuple(model.modalities), _specs(model, model.targets)
-    of, seed = Functions(model, settings), {"seed": _SEED}
+    of, seed, decoders = Functions(model, settings), {"seed": _SEED}, _decoders(model)
     z, noise, mean, stddev = (
         {name: tf.TensorSpec((None, of.latent_size), tf.float32, name=name)}
         for name in ("z", "noise", "mean", "standard_deviation")
@@ -69,8 +70,8 @@ def _plain(model: MultimodalVAE, settings: Settings) -> Iterator[tuple[str, Endp
     def made(name, given, function, outputs, more=None):
         plain = Endpoint.of(function, {**_specs(model, given), **(more or {})}, outputs)
         yield name, plain
-        if any(model.modalities[key].spec.is_image for key in given):
-            yield name + names.BYTES, _reading_bytes(model, plain)
+        if any(key in decoders for key in given):
+            yield name + names.BYTES, _reading_bytes(plain, decoders)
 
     def latents(name, given):
         seeded = seed if model.iterates(given, settings.iterated_sampling) else {}
@@ -116,15 +117,22 @@ def _editable(model: MultimodalVAE) -> list[tuple[str, str]]:
 
 def _in_formats(model: MultimodalVAE, plain: Mapping[str, Endpoint]) -> Iterator[tuple[str, Endpoint]]:
     """Those signatures which give an image, again with pixels as uint8, and with PNG."""
+    encoders = {
+        name: tf.function(
+            images.to_png, input_signature=[tf.TensorSpec((None, *modality.event_shape), tf.uint8)], autograph=False
+        )
+        for name, modality in model.modalities.items()
+        if modality.spec.is_image
+    }
     for name, endpoint in plain.items():
         made = [key for key, spec in endpoint.outputs.items() if spec.shape.rank == IMAGE_AXES]  # z may share a name
-        shown = [key for key in made if key in model.modalities and model.modalities[key].spec.is_image]
+        shown = [key for key in made if key in encoders]
         if shown:
             whole = {key: tf.TensorSpec(endpoint.outputs[key].shape, tf.uint8, name=key) for key in shown}
             encoded = {key: tf.TensorSpec((None,), tf.string, name=names.encoded(key)) for key in shown}
             pixels = _converted(endpoint, whole, model.pixels)
             yield name + names.AS_UINT8, pixels
-            yield name + names.AS_PNG, _converted(pixels, encoded, lambda _, value: images.to_png(value))
+            yield name + names.AS_PNG, _converted(pixels, encoded, lambda key, value: encoders[key](value))
 
 
 def _converted(endpoint: Endpoint, specs: Specs, convert: Callable[[str, tf.Tensor], tf.Tensor]) -> Endpoint:
@@ -139,15 +147,29 @@ def _converted(endpoint: Endpoint, specs: Specs, convert: Callable[[str, tf.Tens
     return Endpoint.of(converted, endpoint.inputs, {spec.name: spec for spec in specs.values()})
 
 
-def _reading_bytes(model: MultimodalVAE, plain: Endpoint) -> Endpoint:
+def _decoders(model: MultimodalVAE) -> dict[str, Callable[[tf.Tensor], tf.Tensor]]:
+    """Functions from encoded images, string `[B]`, to the model's own values, for each modality of images."""
+
+    def decode(name: str, encoded: tf.Tensor) -> tf.Tensor:
+        return model.preprocess({name: images.from_bytes(encoded, model.modalities[name].spec)})[name]
+
+    signature = [tf.TensorSpec((None,), tf.string)]
+    return {
+        name: tf.function(functools.partial(decode, name), input_signature=signature, autograph=False)
+        for name, modality in model.modalities.items()
+        if modality.spec.is_image
+    }
+
+
+def _reading_bytes(plain: Endpoint, decoders: Mapping[str, Callable[[tf.Tensor], tf.Tensor]]) -> Endpoint:
     """The same with encoded images, each of which a client may send as it is."""
-    read = [name for name in plain.inputs if name in model.modalities and model.modalities[name].spec.is_image]
+    read = [name for name in plain.inputs if name in decoders]
     encoded = {names.encoded(name): tf.TensorSpec((None,), tf.string, name=names.encoded(name)) for name in read}
     others = {name: spec for name, spec in plain.inputs.items() if name not in read}
 
     def decode(inputs):
-        raw = {n: images.from_bytes(inputs[names.encoded(n)], model.modalities[n].spec) for n in read}
-        return plain.function({**model.preprocess(raw), **{name: inputs[name] for name in others}})
+        values = {name: decoders[name](inputs[names.encoded(name)]) for name in read}
+        return plain.function({**values, **{name: inputs[name] for name in others}})
 
     return Endpoint.of(decode, {**encoded, **others}, plain.outputs)
 

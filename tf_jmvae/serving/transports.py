@@ -1,8 +1,8 @@
 """Transports between the client and TF Serving, gRPC and REST: NumPy arrays and TF Serving's own messages both ways.
 
 A transport is a model on a server: `predict` gives a signature's outputs, `metadata` the model's signatures, `status`
-the state of a version, or of all, and `close` ends the connection. Every method raises CallError, after `timeout`
-seconds at the latest.
+the state of a version, or of all, and `close` ends the connection. What asks the server raises CallError, after
+`timeout` seconds at the latest.
 """
 
 import base64
@@ -28,7 +28,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from tf_jmvae.serving.client import FOREIGN, CallError
+from tf_jmvae.serving.calls import FOREIGN, CallError
 from tf_jmvae.serving.request import Signature
 
 SIGNATURE_DEF = "signature_def"
@@ -50,7 +50,7 @@ _CHUNK = 1 << 20
 class GrpcTransport:
     """gRPC: tensors as they are, over HTTP/2; the faster transport."""
 
-    def __init__(self, address: str, model: str, version: int | None, timeout: float, credentials: Any):
+    def __init__(self, address: str, model: str, version: int | None, credentials: Any):
         options = [
             ("grpc.max_send_message_length", -1),
             ("grpc.max_receive_message_length", -1),
@@ -62,28 +62,31 @@ class GrpcTransport:
             self._channel = grpc.secure_channel(address, credentials, options)
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._model_service = model_service_pb2_grpc.ModelServiceStub(self._channel)
-        self._model, self._version, self._timeout = model, version, timeout
+        self._model, self._version = model, version
 
-    def predict(self, name: str, signature: Signature, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def predict(
+        self, name: str, signature: Signature, inputs: Mapping[str, np.ndarray], timeout: float
+    ) -> dict[str, np.ndarray]:
         request = predict_pb2.PredictRequest(model_spec=self._spec(self._version, name))
         for key, value in inputs.items():
             request.inputs[key].CopyFrom(tf.make_tensor_proto(value, signature.inputs[key].dtype))
-        response = self._call(self._prediction.Predict, request)
+        response = self._call(self._prediction.Predict, request, timeout)
         with _understood(f"outputs {', '.join(response.outputs)}"):
             return {key: tf.make_ndarray(value) for key, value in response.outputs.items()}
 
-    def metadata(self) -> get_model_metadata_pb2.SignatureDefMap:
+    def metadata(self, timeout: float) -> get_model_metadata_pb2.SignatureDefMap:
         request = get_model_metadata_pb2.GetModelMetadataRequest(
             model_spec=self._spec(self._version), metadata_field=[SIGNATURE_DEF]
         )
         found = get_model_metadata_pb2.SignatureDefMap()
-        if not self._call(self._prediction.GetModelMetadata, request).metadata[SIGNATURE_DEF].Unpack(found):
+        answer = self._call(self._prediction.GetModelMetadata, request, timeout)
+        if not answer.metadata[SIGNATURE_DEF].Unpack(found):
             raise CallError(FOREIGN, "metadata without signatures")
         return found
 
-    def status(self, version: int | None) -> get_model_status_pb2.GetModelStatusResponse:
+    def status(self, version: int | None, timeout: float) -> get_model_status_pb2.GetModelStatusResponse:
         request = get_model_status_pb2.GetModelStatusRequest(model_spec=self._spec(version))
-        return self._call(self._model_service.GetModelStatus, request)
+        return self._call(self._model_service.GetModelStatus, request, timeout)
 
     def close(self) -> None:
         self._channel.close()
@@ -94,56 +97,67 @@ class GrpcTransport:
             spec.version.value = version
         return spec
 
-    def _call(self, method: grpc.UnaryUnaryMultiCallable, request: Any) -> Any:
+    def _call(self, method: grpc.UnaryUnaryMultiCallable, request: Any, timeout: float) -> Any:
         try:
-            return method(request, timeout=self._timeout)
+            return method(request, timeout=timeout)
         except grpc.RpcError as error:
             raise CallError(error.code().name, error.details() or "") from error
 
 
 class RestTransport:
-    """REST: JSON over HTTP, which passes through what only knows HTTP."""
+    """REST: JSON over HTTP, which passes through what only knows HTTP.
 
-    def __init__(self, address: str, model: str, version: int | None, timeout: float):
+    Each call over http has a connection of its own. TF Serving writes an answer in parts and leaves Nagle's algorithm
+    on, so a later part waits until the client acknowledges the one before, which on a connection in use takes Linux 40
+    ms. On a new one it acknowledges at once, and that costs a fraction of a millisecond. https, whose handshake costs
+    more, has its end in a proxy, and connections are kept.
+    """
+
+    def __init__(self, address: str, model: str, version: int | None):
         self._url = f"{address}/v1/models/{urllib.parse.quote(model, safe='')}"
-        self._version, self._timeout = version, timeout
-        self._session = requests.Session()
+        self._version = version
+        self._kept = requests.Session() if address.startswith("https://") else None
 
-    def predict(self, name: str, signature: Signature, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def predict(
+        self, name: str, signature: Signature, inputs: Mapping[str, np.ndarray], timeout: float
+    ) -> dict[str, np.ndarray]:
         # TF Serving reads and writes NaN and Infinity as Python's json does.
         columns = {key: value.tolist() for key, value in inputs.items()}  # decimals that give back the same float32
         for key in (key for key, value in inputs.items() if value.dtype.kind in "OS"):
             columns[key] = [{"b64": base64.b64encode(item).decode()} for item in columns[key]]
         body = json.dumps({"signature_name": name, "inputs": columns}, separators=(",", ":")).encode()
-        answer = self._call("POST", f"{self._of(self._version)}:predict", body)
+        answer = self._call("POST", f"{self._of(self._version)}:predict", timeout, body)
         with _understood(answer):
             outputs = answer["outputs"]
             if len(signature.outputs) == 1:  # TF Serving then leaves the name out
                 outputs = dict.fromkeys(signature.outputs, outputs)
             return {key: _from_json(outputs[key], info.dtype) for key, info in signature.outputs.items()}
 
-    def metadata(self) -> get_model_metadata_pb2.SignatureDefMap:
-        answer = self._call("GET", f"{self._of(self._version)}/metadata")
+    def metadata(self, timeout: float) -> get_model_metadata_pb2.SignatureDefMap:
+        answer = self._call("GET", f"{self._of(self._version)}/metadata", timeout)
         with _understood(answer):
             found = answer["metadata"][SIGNATURE_DEF]
             return _parsed(found, SIGNATURE_DEF, get_model_metadata_pb2.SignatureDefMap())
 
-    def status(self, version: int | None) -> get_model_status_pb2.GetModelStatusResponse:
-        answer = self._call("GET", self._of(version))
+    def status(self, version: int | None, timeout: float) -> get_model_status_pb2.GetModelStatusResponse:
+        answer = self._call("GET", self._of(version), timeout)
         with _understood(answer):
             return _parsed(answer, "model_version_status", get_model_status_pb2.GetModelStatusResponse())
 
     def close(self) -> None:
-        self._session.close()
+        if self._kept:
+            self._kept.close()
 
     def _of(self, version: int | None) -> str:
         return "" if version is None else f"/versions/{version}"
 
-    def _call(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
-        end = time.monotonic() + self._timeout
-        arguments = {"data": body, "headers": {"Content-Type": "application/json"}, "timeout": self._timeout}
+    def _call(self, method: str, path: str, timeout: float, body: bytes | None = None) -> dict[str, Any]:
+        end = time.monotonic() + timeout
+        headers = {"Content-Type": "application/json"} | ({} if self._kept else {"Connection": "close"})
+        arguments = {"data": body, "headers": headers, "timeout": timeout, "stream": True}
+        connection = contextlib.nullcontext(self._kept) if self._kept else requests.Session()
         try:
-            with self._session.request(method, self._url + path, stream=True, **arguments) as response:
+            with connection as session, session.request(method, self._url + path, **arguments) as response:
                 content = bytearray()
                 for chunk in response.iter_content(_CHUNK):
                     content += chunk
@@ -161,7 +175,7 @@ def _answer(response: requests.Response, content: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(content)
     except ValueError as error:
-        if status in (503, 504):  # a proxy says so in its own words
+        if status in (429, 503, 504):  # a proxy says so in its own words
             raise CallError(_CODES[status], f"HTTP {status} {response.reason}") from error
         raise foreign from error
     if response.ok and not isinstance(answer, dict):
@@ -169,7 +183,8 @@ def _answer(response: requests.Response, content: bytes) -> dict[str, Any]:
     if response.ok:
         return answer
     text = content.decode(errors="replace")
-    raise CallError(_CODES.get(status, "UNKNOWN"), str(answer.get("error", text) if isinstance(answer, dict) else text))
+    text = str(answer.get("error", text) if isinstance(answer, dict) else text)
+    raise CallError(_CODES.get(status, "UNKNOWN"), f"HTTP 503: {text}" if status == 503 else text)
 
 
 def _start(content: bytes) -> str:

@@ -1,4 +1,4 @@
-"""The paper's experiments on MNIST, section 4.5, and CelebA, section 4.6: from the trainings to the page.
+"""The paper's experiments on MNIST, section 4.5, and CelebA, section 4.6, and one of incomplete rows: up to the page.
 
 `python -m tf_jmvae.studies.experiments docs` makes the pages in `docs` anew from `docs/results/*.json` alone.
 
@@ -22,9 +22,10 @@ from tf_jmvae._utils.files import replace_atomically, write_json, write_text
 from tf_jmvae.evaluation import Estimate
 from tf_jmvae.studies.collector import trained_models
 from tf_jmvae.studies.study import Study, configs
+from tf_jmvae.training.run_folder import occupied
 
 # The page of each study; what it trains, measures, draws and says is in the folder of its name.
-PAGES = {"mnist": "results.md", "celeba": "results-celeba.md"}
+PAGES = {"mnist": "results.md", "celeba": "results-celeba.md", "incomplete": "results-incomplete.md"}
 
 
 def reproduce(
@@ -33,7 +34,7 @@ def reproduce(
     """Trains, measures, draws and writes the report; what is finished in `folder` is not done again.
 
     Args:
-      name: `"mnist"` or `"celeba"`.
+      name: `"mnist"`, `"celeba"` or `"incomplete"`.
       folder: where the trainings and measurements go.
       output: where the page, `results/NAME.json` and `images/NAME-*.png` go.
       data_dir: folder with the dataset's original files; without it they are downloaded.
@@ -45,29 +46,30 @@ def reproduce(
       The path of the page.
 
     Raises:
-      RunError: `folder` holds something else.
+      RunError: `folder` holds something else, or another process is at work in it.
       OSError: the data cannot be had.
     """
-    size = _part(name, "plan").SCALES[scale]
-    options = {"mirror": True} if name == "celeba" else {}
-    source = data.load(size.dataset, data_dir=data_dir, train_size=size.train_size, **options)
-    source = replace(source, test={modality: values[: size.test_size] for modality, values in source.test.items()})
-    which = {"quick": scale == "quick"} if name == "mnist" else {"scale": scale}
-    study = Study(folder, {"study": name, **which, "seed": seed})
-    trainings = configs(size, folder, data_dir, seed)
-    study.train(trainings)
-    models = trained_models(folder)
-    measurements = _part(name, "measurements").measurements(size, models, source, folder, seed)
-    measured = study.measure(measurements)
-    record = {
-        "scale": {"name": scale} | {key: value for key, value in asdict(size).items() if key != "trainings"},
-        "seed": seed,
-        "data": {"train": len(source.train["x"]), "test": len(source.test["x"]), "report": dict(source.report)},
-        "trainings": {training: study.provenance(training) for training in trainings},
-        "measurements": recorded(measured),
-    }
-    figures = _part(name, "page").figures(size, models, source, measured, seed)
-    return publish(output, name, record, figures)
+    with occupied(folder):
+        size = _part(name, "plan").SCALES[scale]
+        options = {"mirror": True} if name == "celeba" else {}
+        source = data.load(size.dataset, data_dir=data_dir, train_size=size.train_size, **options)
+        source = replace(source, test={modality: values[: size.test_size] for modality, values in source.test.items()})
+        which = {"quick": scale == "quick"} if name == "mnist" else {"scale": scale}
+        study = Study(folder, {"study": name, **which, "seed": seed})
+        trainings = configs(size, folder, data_dir, seed)
+        study.train(trainings)
+        models = trained_models(folder)
+        measurements = _part(name, "measurements").measurements(size, models, source, folder, seed)
+        measured = study.measure(measurements)
+        record = {
+            "scale": {"name": scale} | {key: value for key, value in asdict(size).items() if key != "trainings"},
+            "seed": seed,
+            "data": {"train": len(source.train["x"]), "test": len(source.test["x"]), "report": dict(source.report)},
+            "trainings": {training: study.provenance(training) for training in trainings},
+            "measurements": recorded(measured),
+        }
+        figures = _part(name, "page").figures(size, models, source, measured, seed)
+        return publish(output, name, record, figures)
 
 
 def publish(output: Path, study: str, record: Mapping[str, Any], figures: Mapping[str, Figure]) -> Path:

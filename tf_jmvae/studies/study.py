@@ -27,6 +27,8 @@ class Training:
     kind: str  # its preset, without the dataset and the size
     epochs: int | None = None  # in place of the preset's; a tenth of them are KL warm-up
     options: Mapping[str, Any] = field(default_factory=dict)  # of the model, laid over the preset's
+    data: Mapping[str, Any] = field(default_factory=dict)  # options of the data, likewise
+    seed: int = 0  # added to the study's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +62,10 @@ def configs(scale: Scale, folder: Path, data_dir: Path | None, seed: int) -> dic
         training = {"epochs": epochs, "validate_every": min(scale.validate_every, epochs), "tensorboard": False}
         changes = {
             "run_dir": folder / name,
-            "seed": seed,
+            "seed": seed + one.seed,
             "num_steps": 1,
             "model": dict(one.options),
-            "data": {"data_dir": data_dir, "train_size": scale.train_size},
+            "data": {"data_dir": data_dir, "train_size": scale.train_size, **one.data},
             "training": training | warm_up | dict(scale.settings),
         }
         made[name] = Config.model_validate(presets.merge(config.model_dump(), changes))

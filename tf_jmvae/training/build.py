@@ -97,7 +97,7 @@ def _modality(config: "ModalityConfig", preprocessing: Preprocessing | None) -> 
     encoder, decoder, likelihood = config.encoder, config.decoder, config.likelihood
     projection = None
     if isinstance(encoder, tuple):  # of widths
-        encoder = networks.mlp(encoder, batch_norm=config.batch_norm)
+        encoder = networks.mlp(encoder, batch_norm=config.batch_norm, dropout=config.dropout)
     else:
         encoder = networks.conv_encoder(encoder.filters, encoder.units, batch_norm=config.batch_norm)
     if isinstance(decoder, tuple):
@@ -117,6 +117,7 @@ def _modality(config: "ModalityConfig", preprocessing: Preprocessing | None) -> 
         decoder=decoder,
         weight=config.weight,
         standardized=config.standardized,
+        optional=config.optional,
         entry_names=config.entry_names,
         preprocessing=preprocessing or config.preprocessing,
     )

@@ -49,7 +49,7 @@ class ConvolutionConfig(_Schema):
 
 
 class ModalityConfig(_Schema):
-    """One modality; its networks are `mlp`s of the widths given, or convolutional."""
+    """One modality; its networks are `mlp`s of the widths given, or convolutional. Dropout is of the encoder alone."""
 
     event_shape: tuple[PositiveInt, ...]
     likelihood: _one_of(LIKELIHOODS)
@@ -58,8 +58,10 @@ class ModalityConfig(_Schema):
     encoder: tuple[PositiveInt, ...] | ConvolutionConfig = (512, 512)
     decoder: tuple[PositiveInt, ...] | ConvolutionConfig = (512, 512)
     batch_norm: bool = False
+    dropout: float = Field(0.0, ge=0, lt=1)
     weight: float = Field(1.0, ge=0)
     standardized: bool = False
+    optional: bool | Literal["entries"] = False
     entry_names: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
 
@@ -67,6 +69,8 @@ class ModalityConfig(_Schema):
     def _settings_fit_each_other(self):
         if self.likelihood != "gaussian" and (self.variance or self.mean_activation):
             raise ValueError(f"variance, mean_activation: of gaussian, but the likelihood is {self.likelihood}")
+        if self.dropout and isinstance(self.encoder, ConvolutionConfig):
+            raise ValueError("dropout: of an encoder of widths, and this one is convolutional")
         if isinstance(self.decoder, ConvolutionConfig):
             factor = 2 ** (len(self.decoder.filters) + 1)
             if len(self.event_shape) != 3 or any(size % factor for size in self.event_shape[:2]):
@@ -124,6 +128,14 @@ class ModelConfig(_Schema):
         return {name: value for name, value in values.items() if value is not None} | self.options
 
 
+class MissingConfig(_Schema):
+    """Which training rows are to lack a modality: see `data.Missing`."""
+
+    fraction: Annotated[float, Field(ge=0, le=1)]
+    of: tuple[str, ...] = ()
+    balanced: bool = False
+
+
 class DataConfig(_Schema):
     """Which data."""
 
@@ -143,12 +155,21 @@ class DataConfig(_Schema):
     """CelebA: show a random half of the images mirrored."""
     strict: bool = False
     """CelebA: stop at a broken image in place of leaving it out."""
+    missing: Annotated[dict[str, MissingConfig], tyro.conf.Suppress] = Field(default_factory=dict)
+    """Training rows that are to lack a modality, for experiments."""
+    missing_seed: Annotated[int, Field(ge=0)] = 0
+    """Of the rows that lack something."""
+    incomplete: Literal["keep", "drop"] = "keep"
+    """Train on rows that lack something, or leave them out."""
+    complete_rows: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Smallest fraction of a training batch that are complete rows, which are repeated where they are fewer."""
 
     def load(self, data_dir: str | os.PathLike | None = None) -> "Source":
         """The dataset; its files are in `data_dir`, if they are no longer where they were."""
-        from tf_jmvae.data.sources import load
+        from tf_jmvae.data.sources import Missing, load
 
-        options = self.model_dump(exclude={"dataset", "batch_size"})
+        options = self.model_dump(exclude={"dataset", "batch_size", "missing"})
+        options["missing"] = {name: Missing(**one.model_dump()) for name, one in self.missing.items()}
         return load(self.dataset, **options | ({"data_dir": Path(data_dir)} if data_dir else {}))
 
 
@@ -172,13 +193,14 @@ class TrainingConfig(_Schema):
     clip_norm: PositiveFloat | None = None
     """Largest global norm of the gradient."""
     validate_every: PositiveInt = 1
-    """Epochs between evaluations on the test set."""
+    """Epochs between evaluations on the test set; callbacks and history have `val_*` of these epochs alone."""
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     """Of the networks; heads and variables are float32."""
     jit_compile: bool = False
     """Compile the step with XLA."""
     steps_per_execution: PositiveInt | None = None
-    """Steps per call of the compiled function, a divisor of an epoch's; by default the largest up to 16."""
+    """Steps per call of the compiled function, a divisor of an epoch's; by default the largest up to 16, and 1 on
+    several devices. Callbacks see a call as one batch; 1 shows them every step."""
     tensorboard: bool = True
     """Log to the run folder's `tensorboard`: curves, generated pictures, latents and the graph."""
 

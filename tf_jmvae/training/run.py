@@ -3,6 +3,7 @@
 The folder is, at every moment, either resumable or finished: `metrics.json` is written last and marks the end.
 """
 
+import contextlib
 import functools
 import shutil
 import time
@@ -28,6 +29,7 @@ from tf_jmvae.training.run_folder import (
     default_run_dir,
     finished_metrics,
     load_model,
+    occupied,
     prepare,
 )
 
@@ -37,22 +39,36 @@ def train(
 ) -> dict[str, float]:
     """Trains as configured, or continues where an interrupted run of the same folder stood.
 
-    `extra_callbacks` run at the end of each epoch, after its checkpoint is written; `verbose` is Keras's, and 0 prints
-    nothing. Returns the final metrics on the test set, also in `metrics.json`; nothing on workers other than the chief,
-    which neither write nor print.
+    Where callbacks meet other habits than those of a plain `fit`: one call of the compiled function takes several steps
+    by default (`training.steps_per_execution`), so `on_train_batch_begin` and `on_train_batch_end` come once per call,
+    with the number of its first and of its last step; and the logs have `val_*` in every `training.validate_every`-th
+    epoch only.
+
+    Args:
+      config: the settings, such as those of a preset.
+      extra_callbacks: Keras callbacks of the only process or the chief; they come after the run's own, so when an epoch
+        ends, its checkpoint is written.
+      verbose: Keras's: 0 prints nothing, 1 and "auto" draw a progress bar, 2 prints a line per epoch.
+
+    Returns:
+      The final metrics on the test set, also in `metrics.json`; nothing on workers other than the chief, which neither
+      write nor print.
 
     Raises:
       ImportError: what draws the run's pictures is missing; it comes with the extra `report`.
-      RunError: the folder holds another run, or files that are no run's; or another worker is lost.
+      RunError: the folder holds another run, or files that are no run's; another process trains in it; or another
+        worker is lost.
       ValueError: data and model, or they and the devices, do not fit together.
     """
     with extra("report", "A run with its pictures"):
         import matplotlib  # noqa: F401 - before the training, not after it
     run_dir, metrics = default_run_dir(config), None
     checkpoint = callbacks.Checkpoint(run_dir / "checkpoint")
-    with connect(config.strategy) as devices, global_state_kept():
+    with connect(config.strategy) as devices, global_state_kept(), contextlib.ExitStack() as stack:
         is_chief, verbose = devices.is_chief, verbose if devices.is_chief else 0
         with devices.agreement() as agreed:
+            if is_chief:
+                stack.enter_context(occupied(run_dir))
             metrics = finished_metrics(run_dir, config, verbose) if is_chief else None
             if metrics is None:
                 source = _load(config, devices.num_replicas)

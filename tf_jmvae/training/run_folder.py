@@ -3,6 +3,7 @@
 Keras imports whatever module a model's file names, and runs what it finds there. So a file is looked into first.
 """
 
+import contextlib
 import json
 import shutil
 import zipfile
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from tf_jmvae._utils.extras import extra
-from tf_jmvae._utils.files import RunError, explained, write_json
+from tf_jmvae._utils.files import RunError, explained, lock_file, write_json
 from tf_jmvae._utils.provenance import environment
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 
@@ -43,6 +44,22 @@ def default_run_dir(config: "Config") -> Path:
 def comparable(config: "Config") -> dict[str, Any]:
     """The settings that make a run what it is, such as `training.epochs`."""
     return {key: value for key, value in _flat(config.model_dump(mode="json")).items() if key not in _NOT_COMPARED}
+
+
+@contextlib.contextmanager
+def occupied(folder: Path) -> Iterator[None]:
+    """Keeps other processes out of a folder of a run or a study meanwhile; a `RunError` if one is at work there.
+
+    The lock lies beside the folder, which an --overwrite renames.
+    """
+    path = folder.resolve()
+    with lock_file(path.with_name(f".{path.name}.lock")) as alone:
+        if not alone:
+            raise RunError(
+                f"Another process is at work in {folder}. Wait until it has ended, or stop it, or choose another "
+                "folder with --run-dir."
+            )
+        yield
 
 
 def finished_metrics(run_dir: Path, config: "Config", verbose: str | int) -> dict[str, float] | None:

@@ -1,0 +1,224 @@
+"""Incomplete rows are trained on as complete ones are: any precision, compiled, weighted, on devices, by the GAN."""
+
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import small_batch, small_modalities
+
+import tf_jmvae as tj
+from tf_jmvae.callbacks import Checkpoint
+
+SIZE = 12
+
+
+def _data(names="xwv", size=SIZE, seed=0):
+    """Rows that lack w, v or both; each holds x."""
+    data, random = small_batch(names, size, seed), np.random.default_rng(seed)
+    for name in names[1:]:
+        data[name][random.random(size) < 0.4] = np.nan
+    return data
+
+
+def _model(subsets="all", **options):
+    keras.utils.set_random_seed(2)
+    modalities = small_modalities("xwv")
+    for name in "wv":
+        modalities[name].optional = True
+    model = tj.JMVAEKL(modalities, 2, subsets=subsets)
+    model.noise_state.assign([7, 0])
+    model.compile(keras.optimizers.Adam(0.01), **options)
+    return model
+
+
+def _fit(model, data=None, **options):
+    return model.fit(
+        _data() if data is None else data, **{"batch_size": 4, "epochs": 2, "shuffle": False, "verbose": 0, **options}
+    )
+
+
+def _assert_close(model, other, **tolerance):
+    for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(one, two, **{"rtol": 1e-4, "atol": 1e-5, **tolerance})
+
+
+@pytest.mark.parametrize("subsets", ["all", "single"])
+@pytest.mark.parametrize("options", [{"run_eagerly": True}, {"steps_per_execution": 3}], ids=str)
+def test_steps_are_the_same_however_they_are_run(options, subsets):
+    plain, other = _model(subsets), _model(subsets, **options)
+    for model in (plain, other):
+        _fit(model)
+    _assert_close(other, plain)
+
+
+def test_xla_takes_batches_of_every_pattern():
+    model = _model(jit_compile=True)
+    data = _data()
+    data["w"][:4] = np.nan  # the first batch has nobody's
+    history = _fit(model, data).history
+    assert np.isfinite(list(history.values())).all()
+    assert history["loss"][1] < history["loss"][0]
+
+
+def test_one_graph_serves_every_pattern():
+    model, traces = _model(), []
+    step = model.train_step
+    model.train_step = lambda data: (traces.append(None), step(data))[1]
+    for seed in range(4):
+        _fit(model, _data(seed=seed), epochs=1)
+    _fit(model, small_batch("xwv", SIZE), epochs=1)
+    assert len(traces) == 1
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision(policy):
+    keras.config.set_dtype_policy(policy)
+    model = _model()
+    keras.config.set_dtype_policy("float32")
+    exact = _model()
+    exact.set_weights(model.get_weights())
+    found, expected = (m.evaluate(_data(), batch_size=SIZE, verbose=0, return_dict=True) for m in (model, exact))
+    for name in ("log_p_w", "kl_w", "kl_prior"):
+        assert found[name] == pytest.approx(expected[name], rel=0.03)
+    assert np.isfinite(list(_fit(model).history.values())).all()
+
+
+def test_rows_of_weight_zero_count_as_if_they_were_not_there():
+    weights = np.array([1.0, 0.0, 2.0, 1.0] * 3, np.float32)
+    kept = weights > 0
+    data = _data()
+    model = _model()
+    found = model.evaluate(data, sample_weight=weights, batch_size=SIZE, verbose=0, return_dict=True)
+    changed = {name: np.where(kept.reshape(-1, *[1] * (v.ndim - 1)), v, v[:1]) for name, v in data.items()}
+    again = model.evaluate(changed, sample_weight=weights, batch_size=SIZE, verbose=0, return_dict=True)
+    assert again == pytest.approx(found, rel=1e-5)
+
+
+def test_warm_up_and_the_weight_of_a_modality_scale_their_terms_of_the_loss_alone():
+    model = _model()
+    model.modalities["w"].weight = 3.0
+    batch = {name: tf.constant(value) for name, value in _data().items()}
+    terms = model.objective(batch, tf.constant([1, 2]))
+    loss = float(model._loss(terms, None, 0.25))
+    factors = {"kl_prior": 0.25, "log_p_w": 3.0}
+    expected = -sum(factors.get(n, 1.0) * t.coefficient * np.mean(t.value.numpy()) for n, t in terms.items())
+    assert loss == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_accumulated_gradients_are_those_of_one_batch_where_every_batch_is_as_large():
+    data = _data()
+    both = []
+    for batch_size, steps in ((4, 3), (12, None)):
+        model = _model()
+        model.compile(keras.optimizers.SGD(0.1, gradient_accumulation_steps=steps))
+        with pytest.MonkeyPatch.context() as patch:  # the noise of a row, not of its place in a batch
+            patch.setattr("tf_jmvae.models.jmvae_kl.sampling.draw", lambda q, seed: q.mean())
+            _fit(model, data, batch_size=batch_size, epochs=1)
+        both.append(model)
+    for one, two in zip(*(model.trainable_variables for model in both), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_that_was_interrupted_goes_on_as_if_it_had_not_been(tmp_path):
+    def batches(epochs):
+        return tj.data.from_arrays(
+            _data(size=20), batch_size=4, shuffle=True, seed=3, epochs=epochs, complete_rows=0.75
+        )
+
+    steps = len(batches(range(1)))
+    assert steps > 5  # complete rows are repeated
+    options = {"batch_size": None, "steps_per_epoch": steps}
+    whole, first, second = (_model() for _ in range(3))
+    _fit(whole, batches(range(4)), epochs=4, **options)
+    _fit(first, batches(range(2)), epochs=2, callbacks=[Checkpoint(tmp_path)], **options)
+    assert Checkpoint(tmp_path).restore(second) == 2
+    _fit(second, batches(range(2, 4)), epochs=4, initial_epoch=2, **options)
+    _assert_close(second, whole, rtol=1e-6, atol=1e-7)
+
+
+SHARDED = """
+import sys
+import keras
+import numpy as np
+import tensorflow as tf
+
+(cpu,) = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import tf_jmvae as tj
+from tf_jmvae.distribute.replicas import Shards
+
+random = np.random.default_rng(0)
+data = {name: random.normal(size=(16, 3)).astype(np.float32) for name in "ab"}
+data["b"][[0, 1, 2, 3, 8, 9, 10, 11]] = np.nan  # in the first half of each batch, which is one device's, and
+data["b"][12:] = np.nan  # in all of the second
+
+def trained(strategy):
+    keras.utils.set_random_seed(1)
+    with strategy.scope():
+        def modality(optional):
+            networks = {kind: tj.networks.mlp([4, 4], batch_norm=True) for kind in ("encoder", "decoder")}
+            return tj.Modality((3,), "gaussian", optional=optional, **networks)
+        model = tj.JMVAEKL({"a": modality(False), "b": modality(True)}, 2)
+        model.noise_state.assign([5, 0])
+        model.compile(keras.optimizers.SGD(0.05))
+    history = model.fit(data, batch_size=8, epochs=3, shuffle=False, verbose=0).history
+    return history, model.get_weights()
+
+one, two = (trained(s) for s in (tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])))
+for name, values in one[0].items():
+    np.testing.assert_allclose(two[0][name], values, rtol=2e-4, err_msg=name)
+for mine, other in zip(one[1], two[1], strict=True):
+    np.testing.assert_allclose(other, mine, rtol=1e-3, atol=2e-4)
+print("equal")
+"""
+
+
+def test_two_devices_train_as_one_also_where_one_has_no_row_with_a_modality():
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run([sys.executable, "-c", SHARDED], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.stdout.strip().endswith("equal"), done.stderr[-3000:]
+
+
+# The GAN.
+
+
+def _gan(image_optional=True):
+    keras.utils.set_random_seed(2)
+    networks = {"encoder": tj.networks.mlp([8]), "decoder": tj.networks.mlp([8, 8], batch_norm=True)}
+    image = tj.Modality((2,), tj.heads.Gaussian(variance=0.5), optional=image_optional, **networks)
+    modalities = {"v": image, "w": small_modalities("w")["w"]}
+    discriminator = tj.networks.mlp([8, 8], batch_norm=True)
+    model = tj.JMVAEKLGAN(modalities, 2, image="v", discriminator=discriminator)
+    model.compile(keras.optimizers.SGD(0.1))
+    model.noise_state.assign([3, 0])
+    return model
+
+
+def test_the_gan_sees_the_images_that_are_there():
+    data = small_batch("vw", 8)
+    data["v"][5:] = np.nan
+    model = _gan()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tf_jmvae.models.adversarial.sampling.draw", lambda q, seed: q.mean())
+        logs = model.train_on_batch(data, return_dict=True)
+        other = _gan(image_optional=False)
+        alone = other.train_on_batch({name: value[:5] for name, value in data.items()}, return_dict=True)
+    for name in ("generator_loss", "discriminator_loss", "accuracy_real", "log_p_v"):
+        assert logs[name] == pytest.approx(alone[name], rel=1e-4), name
+
+
+def test_a_batch_without_an_image_moves_neither_generator_nor_discriminator():
+    data = small_batch("vw", 8)
+    data["v"][:] = np.nan
+    model = _gan()
+    players = [model.discriminator, model.decoders["v"]]
+    before = [layer.get_weights() for layer in players]
+    logs = model.train_on_batch(data, return_dict=True)
+    assert np.isfinite(list(logs.values())).all()
+    for layer, weights in zip(players, before, strict=True):
+        for now, then in zip(layer.get_weights(), weights, strict=True):
+            np.testing.assert_array_equal(now, then)

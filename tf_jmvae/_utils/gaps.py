@@ -1,0 +1,127 @@
+"""Gaps in data as people have them: what says that something is missing, how much is, and whether a model takes it.
+
+Inside the package NaN says it. `None`, the `NA` of pandas and the masks of `numpy.ma` become NaN on the way in.
+"""
+
+import math
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+
+if TYPE_CHECKING:
+    from tf_jmvae.models import MultimodalVAE
+
+_CHUNK = 2**20  # entries that are looked at at once
+
+
+def as_numbers(value: Any) -> Any:
+    """Values of pandas, and arrays of objects, as float32 with NaN in their gaps; others, and texts, as they are."""
+    if hasattr(value, "to_numpy") and not tf.is_tensor(value):
+        try:
+            return value.to_numpy(dtype=np.float32, na_value=np.nan)
+        except (TypeError, ValueError):
+            return value
+    if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.dtype == object):
+        try:
+            found = np.asarray(value, object if isinstance(value, np.ndarray) else None)
+            if found.dtype == object:
+                pandas = sys.modules.get("pandas")  # without it nothing can be its NA
+                return np.where(pandas.isna(found), np.nan, found).astype(np.float32) if pandas else found.astype("f4")
+        except (TypeError, ValueError):
+            return value
+    return value
+
+
+def filled(value: Any) -> Any:
+    """A masked array of `numpy.ma` as float32, with NaN for what is masked; anything else as it is."""
+    if not isinstance(value, np.ma.MaskedArray):
+        return value
+    return value.astype(np.float32).filled(np.nan) if np.ma.count_masked(value) else value.data
+
+
+def missing_rows(values: np.ndarray) -> np.ndarray:
+    """Which rows of `[N, *event_shape]` are NaN throughout, Boolean `[N]`."""
+    missing = np.zeros(len(values), bool)
+    if values.dtype.kind == "f" and values.size:
+        flat = values.reshape(len(values), -1)
+        candidates = np.flatnonzero(np.isnan(flat[:, 0]))
+        step = max(_CHUNK // flat.shape[1], 1)
+        for start in range(0, len(candidates), step):
+            rows = candidates[start : start + step]
+            missing[rows] = np.isnan(flat[rows]).all(axis=1)
+    return missing
+
+
+def has_any(values: np.ndarray | tf.Tensor) -> bool:
+    """Whether something is missing, as far as values are known."""
+    if not (isinstance(values, np.ndarray) or tf.executing_eagerly()):
+        return False
+    values = np.asarray(values)
+    step = max(_CHUNK // max(math.prod(values.shape[1:]), 1), 1)
+    starts = range(0, len(values), step) if values.dtype.kind == "f" else ()
+    return any(np.isnan(values[start : start + step]).any() for start in starts)
+
+
+def rows_with_any(values: Iterable[np.ndarray]) -> np.ndarray:
+    """Which rows hold something of one array or more, Boolean `[N]`."""
+    return ~np.all([missing_rows(np.asarray(one)) for one in values], axis=0)
+
+
+@dataclass
+class Counts:
+    """How much is missing of what has been seen so far, by modality: rows altogether, and single entries."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    entries: dict[str, int] = field(default_factory=dict)
+    num_rows: int = 0
+    sizes: dict[str, int] = field(default_factory=dict)  # entries of a row
+
+    def add(self, model: "MultimodalVAE", arrays: Mapping[str, np.ndarray]) -> None:
+        """The next rows."""
+        optional = [name for name in arrays if model.modalities[name].optional]
+        self.num_rows += len(next(iter(arrays.values())))
+        for name in optional:
+            values, modality = np.asarray(arrays[name]), model.modalities[name]
+            lacking = missing_rows(values)
+            self.rows[name] = self.rows.get(name, 0) + int(lacking.sum())
+            if modality.optional == "entries":
+                self.sizes[name] = math.prod(modality.event_shape)
+                gaps = int(np.isnan(values[~lacking]).sum()) if values.dtype.kind == "f" else 0
+                self.entries[name] = self.entries.get(name, 0) + gaps
+
+    def __str__(self) -> str:
+        """Such as `"w: 59,400 of 60,000 rows missing"`; empty if nothing is."""
+        said = []
+        for name, rows in self.rows.items():
+            if rows:
+                said.append(f"{name}: {rows:,} of {self.num_rows:,} rows missing")
+            if entries := self.entries.get(name, 0):
+                held = (self.num_rows - rows) * self.sizes[name]
+                said.append(f"{name}: {entries:,} of {held:,} entries missing in {'the other' if rows else 'its'} rows")
+        return "; ".join(said)
+
+
+def check_rows(model: "MultimodalVAE", batch: Mapping[str, Any], first_row: int = 0) -> None:
+    """Raises `ValueError` if a row holds nothing, or lacks what the model cannot do without, where values are known."""
+    optional = [name for name in batch if model.modalities[name].optional]
+    if not optional or not all(isinstance(batch[name], np.ndarray) or tf.executing_eagerly() for name in optional):
+        return
+    lacking = {name: missing_rows(np.asarray(batch[name])) for name in optional}
+    if len(optional) == len(batch):
+        _refuse(np.all(list(lacking.values()), axis=0), first_row, "holds nothing", "Leave such rows out.")
+    for name, rows in lacking.items():
+        if model.modalities[name].optional != "entries" and not model.incomplete_rows:
+            advice = (
+                f"A {type(model).__name__} reads every modality: leave such rows out, or train a JMVAEKL, which learns "
+                "from rows that lack some."
+            )
+            _refuse(rows, first_row, f"lacks modality {name!r}", advice)
+
+
+def _refuse(rows: np.ndarray, first_row: int, what: str, advice: str) -> None:
+    if rows.any():
+        raise ValueError(f"Row {first_row + int(np.argmax(rows)):,} {what} ({int(rows.sum()):,} such in all). {advice}")

@@ -1,0 +1,95 @@
+"""Complete data made incomplete, for experiments on what a model learns from rows that lack modalities."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tf_jmvae._utils.checks import listed
+from tf_jmvae._utils.gaps import missing_rows
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Which rows are to lack a modality.
+
+    Attributes:
+      fraction: how many of the rows, from 0 to 1: they are drawn at random.
+      of: names of entries of w, classes or attributes; only rows that have one of them are drawn from. By default all.
+      balanced: whether as many rows of each class keep the modality; False by default.
+
+    Raises:
+      ValueError: the fraction is none.
+    """
+
+    fraction: float
+    of: tuple[str, ...] = ()
+    balanced: bool = False
+
+    def __post_init__(self):
+        object.__setattr__(self, "of", tuple(self.of))
+        if not 0 <= self.fraction <= 1:
+            raise ValueError(f"missing: a fraction must lie between 0 and 1; got {self.fraction}.")
+
+
+def without(
+    arrays: Mapping[str, np.ndarray],
+    missing: Mapping[str, Missing | float],
+    *,
+    seed: int = 0,
+    class_names: Sequence[str] = (),
+) -> dict[str, np.ndarray]:
+    """Arrays `[N, ...]` in which rows lack modalities, at random and for each modality on its own.
+
+    No row loses the last that it holds. What is missing is NaN, so an array that lacks rows is float32, also of bytes.
+
+    Args:
+      arrays: Arrays `[N, ...]` by modality, with one-hot labels or attributes w where `missing` asks for them.
+      missing: By modality the rows that are to lack it, a `Missing` or just the fraction.
+      seed: Integer seed of what is drawn; by default 0.
+      class_names: Names of the entries of w.
+
+    Returns:
+      A new dict of arrays; those that lack nothing are the same, not copies.
+
+    Raises:
+      ValueError: an unknown modality or name, or more rows than can lack it.
+    """
+    if unknown := [name for name in missing if name not in arrays]:
+        raise ValueError(f"missing names {listed(unknown)}, but the modalities are {listed(arrays)}.")
+    lacking = {name: missing_rows(array) for name, array in arrays.items()}
+    entries = arrays.get("w")
+    for number, (name, wanted) in enumerate(missing.items()):
+        wanted = wanted if isinstance(wanted, Missing) else Missing(wanted)
+        others = ~np.all([rows for other, rows in lacking.items() if other != name], axis=0)
+        drawn_from = np.flatnonzero(others & ~lacking[name] & _has_any(entries, wanted.of, class_names))
+        count = round(wanted.fraction * len(others))
+        if count > len(drawn_from):
+            raise ValueError(
+                f"missing: {count:,} rows cannot lack {name!r}: {len(drawn_from):,} hold it, hold something else too, "
+                f"and have {listed(wanted.of) if wanted.of else 'any class'}."
+            )
+        order = np.random.default_rng([seed, number]).permutation(drawn_from)
+        if wanted.balanced:  # the rows of each class in turn, so that those at the end are as many of each
+            classes = entries[order].argmax(-1)
+            turn = np.empty(len(order), int)
+            for one in np.unique(classes):
+                turn[classes == one] = np.arange(np.sum(classes == one))[::-1]
+            order = order[np.argsort(-turn, kind="stable")]
+        lacking[name][order[:count]] = True
+    found = dict(arrays)
+    for name in missing:
+        found[name] = np.array(arrays[name], np.float32)
+        found[name][lacking[name]] = np.nan
+    return found
+
+
+def _has_any(entries: np.ndarray | None, names: Sequence[str], class_names: Sequence[str]) -> np.ndarray | bool:
+    """Which rows have one of the entries of w, Boolean `[N]`; all without names."""
+    if not names:
+        return True
+    if wrong := [name for name in names if name not in class_names]:
+        raise ValueError(f"missing: {listed(wrong)} is none of {listed(class_names)}.")
+    if entries is None:
+        raise ValueError(f"missing: {listed(names)} are entries of w, which the data lack.")
+    return (entries[:, [list(class_names).index(name) for name in names]] > 0).any(axis=1)

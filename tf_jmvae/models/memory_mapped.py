@@ -1,0 +1,58 @@
+"""Memory-mapped arrays in Keras's loops, which would read them into memory whole: a batch reads its own rows.
+
+Keras orders and batches numbers of rows as it would order and batch the rows.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_jmvae._utils.keras_api import data_adapter
+from tf_jmvae.data.pipeline import gatherer
+
+# x, y and sample_weight of Keras's loops.
+Data = tuple[Any, Any, Any]
+
+
+def is_memory_mapped(x: Any) -> bool:
+    """Whether x is a dict with an array on the disk."""
+    return isinstance(x, Mapping) and any(isinstance(array, np.memmap) for array in x.values())
+
+
+def read_by_rows(data: Data, **options: Any) -> Data:
+    """The data; if memory-mapped arrays are among them, as an adapter of Keras's that reads the rows of each batch.
+
+    `options` are those of Keras's loops: `batch_size`, `steps_per_epoch` and `shuffle`.
+    """
+    x, y, sample_weight = data
+    if not is_memory_mapped(x):
+        return data
+    gather = {name: gatherer(array) for name, array in x.items() if isinstance(array, np.memmap)}
+    numbers = np.arange(len(next(iter(x.values()))))
+    adapter = data_adapter({**x, **dict.fromkeys(gather, numbers)}, y=y, sample_weight=sample_weight, **options)
+    of_numbers = adapter.get_tf_dataset
+
+    def rows(batch: dict[str, tf.Tensor], *rest: tf.Tensor) -> Any:
+        batch = {name: gather[name](value) if name in gather else value for name, value in batch.items()}
+        return (batch, *rest) if rest else batch
+
+    adapter.get_tf_dataset = lambda: of_numbers().map(rows, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return adapter, None, None
+
+
+def split(data: Data, share: float) -> tuple[Data, Data]:
+    """The data without their last rows, and those rows, which are the `share`: `validation_split` of Keras's `fit`."""
+    size = len(next(iter(data[0].values())))
+    start = math.floor(size * (1.0 - share))
+    if not 0 < start < size:
+        raise ValueError(
+            f"validation_split must leave rows to train on and rows to validate with; got {share} of {size}."
+        )
+
+    def part(rows: slice) -> Data:
+        return tf.nest.map_structure(lambda array: array if array is None else array[rows], data)
+
+    return part(slice(start)), part(slice(start, None))

@@ -1,0 +1,110 @@
+"""What the page of the study of incomplete rows shows: digits named, by how many labels are kept, and images."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from matplotlib.figure import Figure
+
+from tf_jmvae.data import Source
+from tf_jmvae.models.directions import pixels
+from tf_jmvae.report.plots import image_grid, plain
+from tf_jmvae.studies.collector import Models
+from tf_jmvae.studies.incomplete.plan import APART, labelled
+from tf_jmvae.studies.pages import COLORS, render
+from tf_jmvae.studies.study import Scale
+
+# Kingma et al., Semi-supervised learning with deep generative models, 2014, Table 1: errors with 600 labels.
+PUBLISHED = {"their M1+M2": 0.0259, "their M2": 0.0494, "a plain network": 0.1144}
+_TITLES = {"keep": "all rows", "drop": "complete rows alone"}
+_SAMPLES = 4  # rows of images from each label
+
+
+def page(record: Mapping[str, Any], findings: str | None = None) -> str:
+    """The page of a record as `results/incomplete.json` has it."""
+    seeds = _seeds(record["trainings"])
+    rows = {fraction: _row(record, fraction, numbers) for fraction, numbers in seeds.items()}
+    return render("incomplete", record, findings, rows=rows, published=PUBLISHED, apart=APART, titles=_TITLES)
+
+
+def figures(scale: Scale, models: Models, source: Source, measured: Mapping[str, Any], seed: int) -> dict[str, Figure]:
+    """Every figure by its name."""
+    fractions = {float(name.split("-")[1]) for name in scale.trainings if name.startswith("labels")}
+    seeds = _seeds(scale.trainings)
+    named = {
+        incomplete: {
+            fraction: [
+                measured[f"table-named/{labelled(fraction, incomplete, n)}/w-from-x"]["mean"] for n in seeds[fraction]
+            ]
+            for fraction in sorted(fractions)
+            if labelled(fraction, incomplete, 0) in scale.trainings
+        }
+        for incomplete in _TITLES
+    }
+    labels = np.eye(len(source.class_names), dtype=np.float32)
+    images = {}
+    for incomplete, title in _TITLES.items():
+        model = models(f"apart-{incomplete}")
+        made = [model.generate({"w": labels}, seed=tf.constant([seed, row]))["x"] for row in range(_SAMPLES)]
+        images[title] = pixels(model, "x", np.stack(made))
+    return {"named": _named(named, len(source.train["x"])), "apart": _images(images, source.class_names)}
+
+
+def _seeds(trainings: Mapping[str, Any]) -> dict[float, list[int]]:
+    """The seeds of each fraction, from few labels to many."""
+    found: dict[float, list[int]] = {}
+    for name in trainings:
+        if name.startswith("labels-") and "-keep-" in name:
+            _, fraction, _, seed = name.split("-")
+            found.setdefault(float(fraction), []).append(int(seed))
+    return dict(sorted(found.items()))
+
+
+def _row(record: Mapping[str, Any], fraction: float, seeds: Sequence[int]) -> dict[str, Any]:
+    """Means over the seeds, with their standard errors, of what was measured with that fraction of labels."""
+    measured, row = record["measurements"], {"seeds": len(seeds), "labels": round(fraction * record["data"]["train"])}
+    columns = {
+        "named": "table-named/{}/w-from-x",
+        "recognised": "table-recognised/{}/x-from-w",
+        "scored": "table-scored/{}/x",
+    }
+    for incomplete in _TITLES:
+        names = [name for seed in seeds if (name := labelled(fraction, incomplete, seed)) in record["trainings"]]
+        values = {column: [measured[path.format(name)]["mean"] for name in names] for column, path in columns.items()}
+        row[incomplete] = {column: _mean(found) if found else None for column, found in values.items()}
+    return row
+
+
+def _mean(values: Sequence[float]) -> dict[str, float]:
+    """Their mean and its standard error, as `value` and `percent` of pages show it; of one value it is not known."""
+    error = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
+    return {"mean": float(np.mean(values)), "standard_error": float(error)}
+
+
+def _named(named: Mapping[str, Mapping[float, Sequence[float]]], size: int) -> Figure:
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained", dpi=150)
+    axis = plain(figure.subplots())
+    for color, (incomplete, found) in zip(COLORS, named.items(), strict=False):
+        counts = [round(fraction * size) for fraction in found]
+        means = [100 * np.mean(values) for values in found.values()]
+        axis.plot(counts, means, color=color, marker="o", markersize=4, label=_TITLES[incomplete])
+        for count, values in zip(counts, found.values(), strict=True):
+            axis.plot(
+                [count] * len(values), 100 * np.array(values), color=color, marker=".", markersize=3, linestyle=""
+            )
+    axis.set_xscale("log")
+    axis.set_xlabel("images that keep their label", fontsize=9)
+    axis.set_ylabel("digits named from test images, %", fontsize=9)
+    axis.grid(axis="y", alpha=0.3)
+    axis.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def _images(images: Mapping[str, np.ndarray], titles: Sequence[str]) -> Figure:
+    figure = Figure(figsize=(4.8 * len(images), 0.5 * _SAMPLES + 0.9), layout="constrained", dpi=150)
+    panels = figure.subfigures(1, len(images), wspace=0.04, squeeze=False)[0]
+    for panel, (title, rows) in zip(panels, images.items(), strict=True):
+        panel.suptitle(title, fontsize=12, fontweight="bold")
+        image_grid(panel, list(rows), [""] * len(rows), titles)
+    return figure

@@ -4,6 +4,7 @@ import functools
 import gc
 import os
 import pathlib
+from unittest import mock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # Small models on a worker for each core: threads of their own would only wait for each other.
@@ -14,6 +15,7 @@ import filelock
 import keras
 import numpy as np
 import pytest
+from tensorflow.python.eager import context
 
 import tf_jmvae as tj
 
@@ -55,9 +57,19 @@ def shared_folder(tmp_path_factory, name) -> pathlib.Path:
     return folder
 
 
+def set_seeds(seed):
+    """Seeds Python, NumPy, Keras and TensorFlow, and keeps what TensorFlow has compiled.
+
+    `keras.utils.set_random_seed` has TensorFlow forget how it runs functions, for the sake of stateful random ops. The
+    model of a module's fixture would be made ready anew in every test, which took more time than all else.
+    """
+    with mock.patch.object(context.pywrap_tfe, "TFE_ContextClearCaches"):
+        keras.utils.set_random_seed(seed)
+
+
 @pytest.fixture(autouse=True)
 def _reproducible():
-    keras.utils.set_random_seed(1)
+    set_seeds(1)
     keras.config.set_dtype_policy("float32")
     yield
     keras.config.set_dtype_policy("float32")  # for fixtures of the next module, which are made before this one

@@ -275,7 +275,7 @@ OPTIMIZERS = ("optimizer", "decoder_optimizer", "discriminator_optimizer")
 def test_every_network_scales_its_loss_under_float16(own, tmp_path):
     keras.config.set_dtype_policy("mixed_float16")
     model, restored = _wide(), _wide()
-    model.compile("adam", **own)
+    model.compile("adam", run_eagerly=bool(own), **own)
     restored.compile("adam", **own)
     model.fit(WIDE, batch_size=6, verbose=0, callbacks=[Checkpoint(tmp_path / "checkpoint")])
     model.save(tmp_path / "model.keras")

@@ -98,9 +98,11 @@ loaded = {name.partition(".")[0] for name in sys.modules}
 print(json.dumps([bool(np.isfinite(means).all()), messages, sorted(hidden & loaded)]))
 """
 _WITHOUT_POSIX = """
-import builtins, importlib, json, pkgutil
+import builtins, importlib, json, pkgutil, sys
+import keras, tensorflow_probability as tfp
 
-imports = builtins.__import__
+tfp.distributions
+before, imports = set(sys.modules), builtins.__import__
 
 def without_posix(name, globals=None, *rest, **named):
     importer = (globals or {}).get("__name__", "")
@@ -110,8 +112,9 @@ def without_posix(name, globals=None, *rest, **named):
 
 builtins.__import__ = without_posix
 import tf_jmvae
+added = sorted(set(sys.modules) - before)
 found = [module.name for module in pkgutil.walk_packages(tf_jmvae.__path__, "tf_jmvae.")]
-print(json.dumps([name for name in found if not name.endswith("__main__") and importlib.import_module(name)]))
+print(json.dumps([added, [name for name in found if not name.endswith("__main__") and importlib.import_module(name)]]))
 """
 
 
@@ -140,11 +143,15 @@ def test_what_is_missing_is_named_with_its_extra(mistake, without_extras):
     assert dict(zip(MISSING, without_extras[1], strict=True))[mistake] == MISSING[mistake]
 
 
-def test_the_import_loads_no_package_of_an_extra():
+@pytest.fixture(scope="module")
+def without_posix(tmp_path_factory):
+    """What `import tf_jmvae` loads where POSIX modules are missing, and every module of it that can be imported."""
+    return _run(_WITHOUT_POSIX, tmp_path_factory.mktemp("imports"))
+
+
+def test_the_import_loads_no_package_of_an_extra(without_posix):
     """Not even where they are installed; Keras loads some of them on its own."""
-    code = "import json, sys, keras, tensorflow_probability as tfp; tfp.distributions; before = set(sys.modules)\n"
-    code += "import tf_jmvae; print(json.dumps(sorted(set(sys.modules) - before)))"
-    added = {name.partition(".")[0] for name in _run(code, ROOT)}
+    added = {name.partition(".")[0] for name in without_posix[0]}
     assert "tf_jmvae" in added
     assert not added & set().union(*EXTRAS.values())
 
@@ -180,9 +187,9 @@ def _normal(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def test_every_module_imports_where_posix_modules_are_missing(tmp_path):
+def test_every_module_imports_where_posix_modules_are_missing(without_posix):
     """As on Windows; what the libraries need of them is theirs."""
-    imported = _run(_WITHOUT_POSIX, tmp_path)
+    _, imported = without_posix
     assert len(imported) > 100
     assert {"tf_jmvae._utils.files", "tf_jmvae.cli.demo", "tf_jmvae.demo.page"} <= set(imported)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from conftest import small_batch, small_modalities
+from conftest import set_seeds, small_batch, small_modalities
 
 import tf_jmvae as tj
 
@@ -30,7 +30,7 @@ def _batch(names="xwv"):
 
 @pytest.fixture(scope="module")
 def model():
-    keras.utils.set_random_seed(1)
+    set_seeds(1)
     model = tj.JMVAEKL(_modalities(w=True, v=True), 2)
     model.compile(keras.optimizers.SGD(0.0))
     return model
@@ -86,7 +86,7 @@ def test_fit_says_it_once_and_nothing_where_nothing_is_missing_or_nothing_is_to_
 @pytest.mark.parametrize("subsets", ["all", "single"])
 def test_whatever_lies_under_a_mask_changes_nothing_in_training(garbage, subsets):
     def trained(value):
-        keras.utils.set_random_seed(1)
+        set_seeds(1)
         model = tj.JMVAEKL(_modalities(w=True, v=True), 2, subsets=subsets)
         model.compile(keras.optimizers.Adam(0.01))
         data = small_batch("xwv", SIZE)
@@ -108,7 +108,7 @@ def test_whatever_lies_under_a_mask_changes_nothing_in_training(garbage, subsets
 
 
 def test_a_column_of_pandas_is_a_modality_of_one_number():
-    keras.utils.set_random_seed(1)
+    set_seeds(1)
     frame = pd.DataFrame({"age": [31.0, None, 47.0, 52.0], "smokes": pd.array([True, False, None, True], "boolean")})
     modalities = {
         "age": tj.Modality((1,), "gaussian", optional=True),

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import small_batch, small_modalities
+from conftest import set_seeds, small_batch, small_modalities
 from exact_models import THREE
 from linear_gaussian import LinearGaussian, mean_bound
 
@@ -28,7 +28,7 @@ def _modalities(names="xwv", optional=True):
 
 
 def _model(subsets="all", names="xwv", **options):
-    keras.utils.set_random_seed(4)
+    set_seeds(4)
     return tj.JMVAEKL(_modalities(names), 3, alpha=0.7, subsets=subsets, **options)
 
 
@@ -103,7 +103,7 @@ def test_the_bound_touches_the_log_likelihood_of_what_each_row_holds_and_lies_be
 
 @by_subsets
 def test_complete_rows_give_eq_10_to_the_last_bit(subsets):
-    keras.utils.set_random_seed(4)
+    set_seeds(4)
     plain = tj.JMVAEKL(_modalities(optional=False), 3, alpha=0.7, subsets=subsets)
     model, batch = _model(subsets), _tensors(small_batch("xwv"))
     terms, expected = (one.objective(batch, SEED) for one in (model, plain))
@@ -240,7 +240,7 @@ def _statistics(model):
 @pytest.mark.parametrize("compiled", [False, True])
 def test_rows_without_a_modality_do_not_enter_the_statistics_of_its_batches(compiled):
     def trained(rows_with_b, rows):
-        keras.utils.set_random_seed(1)
+        set_seeds(1)
         model = tj.JMVAEKL({name: _normalizing(name) for name in "ab"}, 2)
         random = np.random.default_rng(0)
         data = {name: random.normal(size=(8, 2)).astype(np.float32) for name in "ab"}

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import small_batch, small_modalities
+from conftest import set_seeds, small_batch, small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae.callbacks import Checkpoint
@@ -25,7 +25,7 @@ def _data(names="xwv", size=SIZE, seed=0):
 
 
 def _model(subsets="all", **options):
-    keras.utils.set_random_seed(2)
+    set_seeds(2)
     modalities = small_modalities("xwv")
     for name in "wv":
         modalities[name].optional = True
@@ -157,7 +157,7 @@ data["b"][[0, 1, 2, 3, 8, 9, 10, 11]] = np.nan  # in the first half of each batc
 data["b"][12:] = np.nan  # in all of the second
 
 def trained(strategy):
-    keras.utils.set_random_seed(1)
+    set_seeds(1)
     with strategy.scope():
         def modality(optional):
             networks = {kind: tj.networks.mlp([4, 4], batch_norm=True) for kind in ("encoder", "decoder")}
@@ -187,7 +187,7 @@ def test_two_devices_train_as_one_also_where_one_has_no_row_with_a_modality():
 
 
 def _gan(image_optional=True):
-    keras.utils.set_random_seed(2)
+    set_seeds(2)
     networks = {"encoder": tj.networks.mlp([8]), "decoder": tj.networks.mlp([8, 8], batch_norm=True)}
     image = tj.Modality((2,), tj.heads.Gaussian(variance=0.5), optional=image_optional, **networks)
     modalities = {"v": image, "w": small_modalities("w")["w"]}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import small_batch, small_modalities
+from conftest import set_seeds, small_batch, small_modalities
 from linear_gaussian import NOISE_VARIANCE, LinearGaussian, mean_bound
 from scipy import stats
 
@@ -68,7 +68,7 @@ def _tensors(batch):
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_the_log_density_is_that_of_the_entries_that_are_there(likelihood):
-    keras.utils.set_random_seed(1)
+    set_seeds(1)
     model = tj.VAE({"y": _modality(likelihood)}, 2)
     for weight in model.decoders["y"].weights:  # raw parameters of 0, whatever z is
         weight.assign(tf.zeros_like(weight))
@@ -106,7 +106,7 @@ def test_the_bound_of_the_exact_model_is_the_log_likelihood_of_the_entries_that_
 
 @by_model
 def test_the_encoder_reads_zeros_in_the_gaps_and_a_mask(make):
-    keras.utils.set_random_seed(1)
+    set_seeds(1)
     model = make(_modality())
     batch, read = _batch(model), []
     tower = model.networks().get("encoder/y") or model.networks()["towers/y"]
@@ -120,7 +120,7 @@ def test_the_encoder_reads_zeros_in_the_gaps_and_a_mask(make):
 @by_model
 @pytest.mark.parametrize("likelihood", ["gaussian", "of a user"])
 def test_gradients_are_finite_and_training_takes_it(make, likelihood):
-    keras.utils.set_random_seed(1)
+    set_seeds(1)
     model = make(_modality(likelihood))
     batch = _batch(model, likelihood)
     with tf.GradientTape() as tape:
@@ -134,7 +134,7 @@ def test_gradients_are_finite_and_training_takes_it(make, likelihood):
 
 @pytest.mark.parametrize("optional", [True, "entries"])
 def test_a_head_that_cannot_score_what_stands_in_has_no_gradient_where_nobody_holds_its_modality(optional):
-    keras.utils.set_random_seed(1)
+    set_seeds(1)
     networks = {"encoder": tj.networks.mlp([8]), "decoder": tj.networks.mlp([8])}
     modalities = {"w": small_modalities("w")["w"], "y": tj.Modality((4,), LogNormal(), optional=optional, **networks)}
     model = tj.JMVAEKL(modalities, 2)
@@ -148,7 +148,7 @@ def test_a_head_that_cannot_score_what_stands_in_has_no_gradient_where_nobody_ho
 
 def test_gaps_are_filled():
     """Of data whose entries are all equal, a gap is filled with what the other entries are."""
-    keras.utils.set_random_seed(1)
+    set_seeds(1)
     random = np.random.default_rng(0)
     complete = np.repeat(random.normal(size=(400, 1)), 4, axis=1).astype(np.float32)
     data = {"y": np.where(random.random(complete.shape) < 0.3, np.nan, complete).astype(np.float32)}

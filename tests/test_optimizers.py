@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from conftest import set_seeds
 
 from tf_jmvae.optimizers import FusedAdam
 
@@ -18,7 +19,7 @@ EVERYTHING = {name: value for options in OPTIONS for name, value in options.item
 
 
 def _trained(optimizer, **compile_options):
-    keras.utils.set_random_seed(0)
+    set_seeds(0)
     random = np.random.default_rng(0)
     x, y = random.normal(size=(64, 5)).astype(np.float32), random.normal(size=(64, 3)).astype(np.float32)
     model = keras.Sequential([keras.layers.Dense(7, activation="tanh"), keras.layers.Dense(3)])

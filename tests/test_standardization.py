@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import set_seeds
 from PIL import Image
 from portrait_model import DEVIATION, MEAN, NAMES, SIZE, portrait_model
 
@@ -66,7 +67,7 @@ LEVELS = np.random.default_rng(5).integers(0, 256, (40, 4, 4, 3)).astype(np.uint
 
 
 def _vae(shape=(4, 4, 3), standardized=True, **options):
-    keras.utils.set_random_seed(2)
+    set_seeds(2)
     networks = {"encoder": tj.networks.mlp([4]), "decoder": tj.networks.mlp([4])}
     gaussian = tj.heads.Gaussian(variance=1.0)
     x = tj.Modality(shape, gaussian, standardized=standardized, **networks, **options)
@@ -120,7 +121,7 @@ def _pair():
     """A model that standardises, one of the same weights that does not, and data for each."""
     models = []
     for when in (True, "before"):
-        keras.utils.set_random_seed(4)
+        set_seeds(4)
         networks = {"encoder": tj.networks.mlp([4]), "decoder": tj.networks.mlp([4])}
         modalities = {
             "v": tj.Modality((3,), tj.heads.Gaussian(variance=1.0), standardized=when, **networks),

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import small_batch, small_modalities
+from conftest import set_seeds, small_batch, small_modalities
 from google.protobuf import text_format
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -24,7 +24,7 @@ NAMES = ("red", "green", "blue")
 
 
 def _model(names="xw", kind=tj.JMVAEKL, run_eagerly=True, **options):
-    keras.utils.set_random_seed(1)
+    set_seeds(1)
     model = kind(small_modalities(names), 2, **options)
     model.compile(keras.optimizers.Adam(0.01), run_eagerly=run_eagerly)
     return model

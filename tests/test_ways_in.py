@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import small_batch, small_modalities
+from conftest import set_seeds, small_batch, small_modalities
 
 import tf_jmvae as tj
 
@@ -52,10 +52,11 @@ by_loop = pytest.mark.parametrize("loop", LOOPS.values(), ids=LOOPS)
 by_pipeline = pytest.mark.parametrize("pipeline", PIPELINES.values(), ids=PIPELINES)
 
 
-def _model(names="xw", **options):
-    keras.utils.set_random_seed(1)
+def _model(names="xw", run_eagerly=True, **options):
+    """Without a graph, which takes longer to make than so few steps: the data are looked at before a step."""
+    set_seeds(1)
     model = tj.JMVAE(small_modalities(names), 2)
-    model.compile(keras.optimizers.Adam(0.01), **options)
+    model.compile(keras.optimizers.Adam(0.01), run_eagerly=run_eagerly, **options)
     return model
 
 
@@ -101,7 +102,7 @@ def test_it_is_named_however_steps_are_run_and_not_called_a_divergence(options):
     data["x"][9, 1, 2, 0] = np.nan
     watch = tj.callbacks.StopAtDivergence()
     with pytest.raises(ValueError, match=LATER.format("nan")):
-        _model(**options).fit(PIPELINES["tf.data"](data), verbose=0, callbacks=[watch])
+        _model(**{"run_eagerly": False} | options).fit(PIPELINES["tf.data"](data), verbose=0, callbacks=[watch])
     assert watch.problem is None
 
 
@@ -155,7 +156,7 @@ def test_an_empty_batch_changes_nothing(steps_per_execution):
     without = filtered.skip(1)
     models = []
     for batches in (filtered, without):
-        model = _model(steps_per_execution=steps_per_execution)
+        model = _model(run_eagerly=steps_per_execution == 1, steps_per_execution=steps_per_execution)
         with warnings.catch_warnings(action="ignore"):
             model.fit(batches, verbose=0)
             assert np.isfinite(model.evaluate(batches, verbose=0)).all()
@@ -421,9 +422,9 @@ def test_weights_count_whatever_stands_for_no_targets(nothing):
     ]
     losses = []
     for data in dataset:
-        keras.utils.set_random_seed(3)
+        set_seeds(3)
         model = tj.JMVAE(small_modalities(), 2)
-        model.compile("sgd")
+        model.compile("sgd", run_eagerly=True)
         losses.append(model.fit(data, verbose=0).history["loss"][0])
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 

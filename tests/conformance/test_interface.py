@@ -25,8 +25,8 @@ def case(request, exports, tmp_path_factory):
     """The model, what it is asked, and where it is: in memory, in a file, exported, and served."""
     with exported.optimizers(request.param in exported.OPTIMIZED):
         case = Case(request.param, exports(request.param), tmp_path_factory.mktemp("interface"))
-        with ServingStub({"served": {1: case.version}}) as stub:
-            case.stub = stub
+        with ServingStub({}) as case.stub:
+            case.stub.load("served", 1, case.version, case.opened("folder")._loaded)
             yield case
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import small_batch, small_modalities
+from conftest import set_seeds, small_batch, small_modalities
 
 import tf_jmvae as tj
 
@@ -19,6 +19,7 @@ MODELS = {
     "cmma": (tj.CMMA, "xwc", {"target": ["x", "c"], "trunk": tj.networks.mlp([8])}),
     "jmvae_kl_gan": (tj.JMVAEKLGAN, "vw", {"image": "v", "discriminator": tj.networks.mlp([8])}),
 }
+SIZE = 16  # examples: two batches
 
 
 def test_every_public_model_is_among_them():
@@ -42,7 +43,7 @@ def make(kind):
     cls, names, options = MODELS[kind]
 
     def made():
-        keras.utils.set_random_seed(3)
+        set_seeds(3)
         return cls(small_modalities(names), 3, **options)
 
     return made
@@ -50,7 +51,7 @@ def make(kind):
 
 @pytest.fixture(scope="module")
 def batch(names):
-    return small_batch(names, size=32)
+    return small_batch(names, size=SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +166,7 @@ def test_xla_computes_the_same_step(make, batch):
             reads_z = np.arange(len(first)) < model.latent_dim
             network.set_weights([np.where(reads_z[:, None], 0, first), *rest])
             network.trainable = False
-    histories = [_fit(compiled, batch, 32, jit_compile=True), _fit(plain, batch, 32, run_eagerly=True)]
+    histories = [_fit(compiled, batch, SIZE, jit_compile=True), _fit(plain, batch, SIZE, run_eagerly=True)]
     _assert_equal(*histories, rtol=1e-3)
 
 
@@ -182,7 +183,7 @@ def test_mixed_precision_trains_with_float32_distributions(policy, make, batch):
 def test_evaluate_repeats_and_equals_the_mean_bound(make, batch):
     model = make()
     model.compile(run_eagerly=True)
-    first, second = (model.evaluate(batch, batch_size=32, verbose=0, return_dict=True) for _ in range(2))
+    first, second = (model.evaluate(batch, batch_size=SIZE, verbose=0, return_dict=True) for _ in range(2))
     np.testing.assert_allclose(list(first.values()), list(second.values()), rtol=1e-6)
     np.testing.assert_allclose(
         first["elbo"], model.elbo(batch, seed=tf.random.fold_in(tf.zeros(2, tf.int32), 0)).numpy().mean(), rtol=1e-5
@@ -202,7 +203,7 @@ def test_call_returns_a_distribution_per_target_with_its_event_shape(model, batc
     assert list(output) == model.targets
     for name, likelihood in output.items():
         assert isinstance(likelihood, tfp.distributions.Distribution)
-        assert likelihood.batch_shape == (32,)
+        assert likelihood.batch_shape == (SIZE,)
         assert likelihood.event_shape == model.modalities[name].event_shape
 
 
@@ -247,8 +248,8 @@ def test_shapes_of_what_is_generated(model, names, batch):
     assert list(one) == list(many) == model.targets
     for name in model.targets:
         event_shape = model.modalities[name].event_shape
-        assert one[name].shape == (32, *event_shape)
-        assert many[name].shape == (32, 4, *event_shape)
+        assert one[name].shape == (SIZE, *event_shape)
+        assert many[name].shape == (SIZE, 4, *event_shape)
     if len(names) > 1:
         assert set(model.generate(observed, seed=1)) == set(names) - set(observed)
     else:
@@ -280,11 +281,11 @@ def test_a_sample_of_the_likelihood_lies_in_its_support(model, batch):
 def test_examples_of_weight_zero_change_nothing(make, batch):
     """Two batches that differ in their second half only, which has no weight, make the same step."""
     first, second = make(), make()
-    other_half = {name: np.concatenate([value[:16], value[:16]]) for name, value in batch.items()}
+    other_half = {name: np.concatenate([value[: SIZE // 2], value[: SIZE // 2]]) for name, value in batch.items()}
     for model, examples in ((first, batch), (second, other_half)):
         model.compile(keras.optimizers.SGD(1e-3), run_eagerly=True)
-        weights = 1.0 * (np.arange(32) < 16)
-        model.fit(examples, sample_weight=weights, batch_size=32, shuffle=False, verbose=0)
+        weights = 1.0 * (np.arange(SIZE) < SIZE // 2)
+        model.fit(examples, sample_weight=weights, batch_size=SIZE, shuffle=False, verbose=0)
     for left, right in zip(first.trainable_variables, second.trainable_variables, strict=True):
         np.testing.assert_allclose(left.numpy(), right.numpy(), rtol=1e-5, atol=1e-6)
 
@@ -293,7 +294,7 @@ def test_clipping_the_gradient_through_the_optimizer(make, batch):
     model = make()
     before = [v.numpy() for v in model.trainable_variables]
     model.compile(keras.optimizers.SGD(1.0, global_clipnorm=1e-3), run_eagerly=True)
-    model.fit(batch, batch_size=32, epochs=1, verbose=0)
+    model.fit(batch, batch_size=SIZE, epochs=1, verbose=0)
     step = np.sqrt(sum(np.sum((v.numpy() - b) ** 2) for v, b in zip(model.trainable_variables, before, strict=True)))
     optimizers = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]
     np.testing.assert_allclose(step, 1e-3 * np.sqrt(len(optimizers)), rtol=1e-3)  # each clips what is its own

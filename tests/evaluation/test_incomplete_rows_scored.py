@@ -2,11 +2,10 @@
 
 import itertools
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import small_batch, small_modalities
+from conftest import set_seeds, small_batch, small_modalities
 from exact_models import THREE
 from linear_gaussian import LinearGaussian
 
@@ -116,7 +115,7 @@ def test_a_model_that_needs_every_modality_says_so(incomplete):
 
 
 def test_coherence_counts_rows_that_have_a_class_and_something_to_generate_from():
-    keras.utils.set_random_seed(1)
+    set_seeds(1)
     modalities = small_modalities()
     for modality in modalities.values():
         modality.optional = True
@@ -130,7 +129,7 @@ def test_coherence_counts_rows_that_have_a_class_and_something_to_generate_from(
 
 
 def test_attributes_that_are_missing_do_not_count():
-    keras.utils.set_random_seed(1)
+    set_seeds(1)
     networks = {"encoder": tj.networks.mlp([8]), "decoder": tj.networks.mlp([8])}
     modalities = {
         "x": small_modalities("x")["x"],

@@ -1,11 +1,10 @@
 """Thousands of damaged batches of incomplete rows: refused with a message, or scored with finite numbers."""
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from conftest import small_batch, small_modalities
+from conftest import set_seeds, small_batch, small_modalities
 from record import SEED, WRITES, record
 
 import tf_jmvae as tj
@@ -17,7 +16,7 @@ ODD = (np.nan, np.inf, -np.inf, -1.0, 0.5, 2.0, 1e30, 1e-30, -0.0)
 
 @pytest.fixture(scope="module")
 def model():
-    keras.utils.set_random_seed(1)
+    set_seeds(1)
     modalities = small_modalities("xwcv")
     modalities["w"].optional = modalities["x"].optional = True
     networks = {"encoder": tj.networks.mlp([8]), "decoder": tj.networks.mlp([8])}

@@ -114,10 +114,11 @@ class ServingStub:
             for version, folder in versions.items():
                 self.load(name, version, folder)
 
-    def load(self, name, version, folder):
+    def load(self, name, version, folder, loaded=None):
+        """A version's folder; what this process has loaded of it already need not be loaded again."""
         saved = saved_model_pb2.SavedModel.FromString((pathlib.Path(folder) / "saved_model.pb").read_bytes())
         definitions = dict(saved.meta_graphs[0].signature_def)
-        self.add(name, version, tf.saved_model.load(str(folder)), definitions)
+        self.add(name, version, loaded or tf.saved_model.load(str(folder)), definitions)
 
     def add(self, name, version, loaded=None, definitions=None):
         """A version that is loaded, or, for those who only ask for its state, seems to be."""

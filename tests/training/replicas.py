@@ -19,20 +19,20 @@ from tf_jmvae.optimizers import FusedAdam
 BATCH = 11  # of 34 examples: the last batch has one, and one replica none
 
 
-def kl():
+def kl(**compile_options):
     """With a regulariser, which is one term of the loss however many replicas there are."""
     penalised = keras.layers.Dense(8, kernel_regularizer=keras.regularizers.L2(0.1))
     model = tj.JMVAEKL(small_modalities(), 2, alpha=0.1, trunk=penalised)
-    model.compile(FusedAdam(1e-2, global_clipnorm=1.0))
+    model.compile(FusedAdam(1e-2, global_clipnorm=1.0), **compile_options)
     return model
 
 
-def gan():
+def gan(**compile_options):
     """With batch normalisation; by SGD, as Adam blows up the rounding of gradients that are zero."""
     mlp = tj.networks.mlp([8, 8], batch_norm=True)
     modalities = {**small_modalities(), "x": tj.Modality((4, 4, 1), "gaussian", encoder=mlp, decoder=mlp)}
     model = tj.JMVAEKLGAN(modalities, 2, discriminator=tj.networks.mlp([8], batch_norm=True))
-    model.compile(keras.optimizers.SGD(1e-2, clipnorm=0.5))
+    model.compile(keras.optimizers.SGD(1e-2, clipnorm=0.5), **compile_options)
     return model
 
 
@@ -40,10 +40,15 @@ def scope(strategy):
     return strategy.scope() if strategy else contextlib.nullcontext()
 
 
+def made(model, strategy):
+    """Of one device the numbers count, which are the same without a graph, and there sooner."""
+    with scope(strategy):
+        return model(run_eagerly=strategy is None)
+
+
 def train_kl(strategy):
     """What a user does: the model in the strategy's scope, then `fit`, `evaluate` and `predict` as ever."""
-    with scope(strategy):
-        model = kl()
+    model = made(kl, strategy)
     batches = tf.data.Dataset.from_tensor_slices(small_batch(size=34)).batch(BATCH)
     warm_up = [tj.callbacks.KLWarmUp(2)]
     history = model.fit(batches, epochs=3, validation_data=batches, callbacks=warm_up, verbose=0).history
@@ -53,8 +58,7 @@ def train_kl(strategy):
 
 def train_gan(strategy):
     """From arrays, with weights of the examples."""
-    with scope(strategy):
-        model = gan()
+    model = made(gan, strategy)
     importance = np.linspace(0.5, 1.5, 34, dtype=np.float32)
     options = {"sample_weight": importance, "batch_size": BATCH, "shuffle": False, "verbose": 0}
     history = model.fit(small_batch(size=34), epochs=2, **options).history

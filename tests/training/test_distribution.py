@@ -24,7 +24,7 @@ from tf_jmvae.training import presets, run, run_folder
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
-EPOCHS = 30
+EPOCHS = 12
 PRESET = f"""
 source = "a test"
 data = {{dataset = "digits", train_size = 170, batch_size = 50}}
@@ -35,7 +35,7 @@ x = {{event_shape = [8, 8, 1], likelihood = "bernoulli", encoder = [16], decoder
 w = {{event_shape = [10], likelihood = "categorical", encoder = [16], decoder = [16]}}
 [training]
 epochs = {EPOCHS}
-kl_warm_up = 20
+kl_warm_up = 8
 clip_norm = 30
 validate_every = {EPOCHS}
 """

@@ -1,11 +1,11 @@
 """What a run folder holds, finished or not, in the form that the page shows."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 from tf_jmvae._utils.files import RunError
+from tf_jmvae.callbacks import Checkpoint
 from tf_jmvae.data import Source
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.training.build import build_model
@@ -111,9 +111,7 @@ class Record:
         """The run's history, or what the last checkpoint keeps of it."""
         if (self.folder / "history.json").is_file():
             return self._read("history.json")
-        names = (path.name for path in (self.folder / "checkpoint").glob("epoch-*"))
-        matches = (re.fullmatch(r"epoch-(\d+)\.weights\.h5", name) for name in names)
-        done = max((int(match[1]) for match in matches if match), default=0)
+        done = Checkpoint(self.folder / "checkpoint").epochs_done()
         history = self._read(f"checkpoint/epoch-{done}.history.json") if done else {}
         return {name: values[:done] for name, values in history.items()}
 

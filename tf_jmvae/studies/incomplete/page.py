@@ -79,10 +79,12 @@ def _row(record: Mapping[str, Any], fraction: float, seeds: Sequence[int]) -> di
     return row
 
 
-def _mean(values: Sequence[float]) -> dict[str, float]:
-    """Their mean and its standard error, as `value` and `percent` of pages show it; of one value it is not known."""
-    error = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else float("nan")
-    return {"mean": float(np.mean(values)), "standard_error": float(error)}
+def _mean(estimates: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The mean over seeds and its standard error, as `value` and `percent` of pages show it; of one the estimate."""
+    if len(estimates) == 1:
+        return estimates[0]
+    means = [one["mean"] for one in estimates]
+    return {"mean": float(np.mean(means)), "standard_error": float(np.std(means, ddof=1) / np.sqrt(len(means)))}
 
 
 def _named(named: Mapping[str, Mapping[float, Sequence[float]]], size: int) -> Figure:

@@ -72,10 +72,10 @@ def _row(record: Mapping[str, Any], fraction: float, seeds: Sequence[int]) -> di
     measured, row = record["measurements"], {"seeds": len(seeds), "labels": round(fraction * record["data"]["train"])}
     for way in _TITLES:
         names = [name for seed in seeds if (name := labelled(fraction, way, seed)) in record["trainings"]]
-        values = {
-            column: [measured[path.format(name)]["mean"] for name in names] for column, (_, path) in _COLUMNS.items()
+        row[way] = {
+            column: _mean([measured[path.format(name)] for name in names]) if names else None
+            for column, (_, path) in _COLUMNS.items()
         }
-        row[way] = {column: _mean(found) if found else None for column, found in values.items()}
     return row
 
 

@@ -97,15 +97,15 @@ def _modality(config: "ModalityConfig", preprocessing: Preprocessing | None) -> 
     encoder, decoder, likelihood = config.encoder, config.decoder, config.likelihood
     projection = None
     if isinstance(encoder, tuple):  # of widths
-        encoder = networks.mlp(encoder, batch_norm=config.batch_norm, dropout=config.dropout)
+        encoder = networks.mlp(encoder, batch_norm=bool(config.batch_norm), dropout=config.dropout)
     else:
-        encoder = networks.conv_encoder(encoder.filters, encoder.units, batch_norm=config.batch_norm)
+        encoder = networks.conv_encoder(encoder.filters, encoder.units, batch_norm=bool(config.batch_norm))
     if isinstance(decoder, tuple):
-        decoder = networks.mlp(decoder, batch_norm=config.batch_norm)
+        decoder = networks.mlp(decoder, batch_norm=config.batch_norm is True)
     else:
         factor = 2 ** (len(decoder.filters) + 1)
         start = [size // factor for size in config.event_shape[:2]]
-        decoder = networks.conv_decoder(decoder.filters, start=start, batch_norm=config.batch_norm)
+        decoder = networks.conv_decoder(decoder.filters, start=start, batch_norm=config.batch_norm is True)
         projection = networks.upsampling(config.event_shape[-1])
     if projection is not None or config.variance or config.mean_activation:
         settings = {"variance": config.variance, "mean_activation": config.mean_activation}

@@ -57,7 +57,7 @@ class ModalityConfig(_Schema):
     mean_activation: Literal["tanh", "sigmoid", "linear"] | None = None
     encoder: tuple[PositiveInt, ...] | ConvolutionConfig = (512, 512)
     decoder: tuple[PositiveInt, ...] | ConvolutionConfig = (512, 512)
-    batch_norm: bool = False
+    batch_norm: bool | Literal["encoder"] = False
     dropout: float = Field(0.0, ge=0, lt=1)
     weight: float = Field(1.0, ge=0)
     standardized: bool = False

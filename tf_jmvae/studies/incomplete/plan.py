@@ -21,7 +21,7 @@ _WEIGHT = 10.0  # of w
 _EPOCHS = {
     "keep": {0.001: 8, 0.01: 8, 0.05: 8, 0.1: 8, 1.0: 16},
     "again": {0.001: 16, 0.01: 16, 0.05: 16, 0.1: 16},
-    "drop": {0.001: 100, 0.01: 150, 0.05: 60, 0.1: 40},
+    "drop": {0.001: 60, 0.01: 100, 0.05: 40, 0.1: 30},
 }
 
 
@@ -33,7 +33,7 @@ def labelled(fraction: float, way: str, seed: int) -> str:
 def _training(missing: dict[str, dict], way: str, seed: int, epochs: int, filled_by: str | None = None) -> Training:
     data = {"missing": missing, "missing_seed": seed, "incomplete": "drop" if way == "drop" else "keep"}
     label = {"optional": True, "weight": _WEIGHT}
-    modalities = {"x": {"batch_norm": True, "optional": "x" in missing}, "w": label}
+    modalities = {"x": {"batch_norm": "encoder", "optional": "x" in missing}, "w": label}
     return Training("jmvae-kl", epochs, {"modalities": modalities}, data=data, filled_by=filled_by, seed=seed)
 
 

@@ -79,6 +79,18 @@ def test_fit_says_it_once_and_nothing_where_nothing_is_missing_or_nothing_is_to_
     assert "missing" not in capsys.readouterr().out
 
 
+def test_callbacks_may_come_as_keras_has_them_inside(model, capsys):
+    seen = []
+    own = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
+    model.fit(
+        WAYS["tf.data"](_batch()),
+        verbose=2,
+        callbacks=keras.callbacks.CallbackList([own], add_history=True, model=model),
+    )
+    assert seen == [0]
+    assert "w: 4 of 12 rows missing" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("garbage", [np.nan, 1e30, -1.0, np.inf], ids=str)
 @pytest.mark.parametrize("subsets", ["all", "single"])
 def test_whatever_lies_under_a_mask_changes_nothing_in_training(garbage, subsets):
@@ -115,6 +127,14 @@ def test_a_column_of_pandas_is_a_modality_of_one_number():
     q = model.posterior({name: frame[name] for name in modalities})
     alone = model.posterior({"age": np.array([[47.0]])})
     np.testing.assert_allclose(q.mean()[2], alone.mean()[0], rtol=1e-6)
+
+
+def test_dates_are_no_numbers():
+    model = tj.JMVAEKL({name: tj.Modality((1,), "gaussian", optional=True) for name in "ab"}, 2)
+    dates = pd.Series(pd.to_datetime(["2020-01-01", None]))
+    for value in (dates, pd.DataFrame({"seen": dates}), dates - dates[0]):
+        with pytest.raises(TypeError, match=r"Modality 'a': expected numbers of shape \[batch, 1\]; got"):
+            model.posterior({"a": value, "b": np.ones((2, 1))})
 
 
 # What is refused.

@@ -173,7 +173,7 @@ class _Watch(contextlib.AbstractContextManager):
         """The callbacks of `fit`, with one that says after an epoch what is missing in a pipeline."""
         said = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: self.say())
         if isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks.append(said)
+            callbacks.callbacks.append(said)
             return callbacks
         return [*tf.nest.flatten(callbacks or []), said]
 

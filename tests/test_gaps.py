@@ -39,6 +39,22 @@ def _masked(array):
     return np.ma.MaskedArray(np.where(mask, 1.0, array), mask)  # under the mask what the likelihood takes
 
 
+class _Batches(keras.utils.PyDataset):
+    def __init__(self, batch):
+        super().__init__()
+        self.batch = batch
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        return ({name: value[5 * index : 5 * index + 5] for name, value in self.batch.items()},)
+
+
+def _frames(batch):
+    return {**batch, "w": pd.DataFrame(batch["w"]).astype("Float64")}
+
+
 WAYS = {
     "arrays": lambda batch: batch,
     "float64": lambda batch: {name: value.astype(np.float64) for name, value in batch.items()},
@@ -53,6 +69,10 @@ WAYS = {
     "from_arrays": lambda batch: tj.data.from_arrays(batch, batch_size=5),
     "from_arrays of masks": lambda batch: tj.data.from_arrays({**batch, "w": _masked(batch["w"])}, batch_size=5),
     "generator": lambda batch: (({n: v[i : i + 5] for n, v in batch.items()},) for i in range(0, SIZE, 5)),
+    "generator of masks": lambda batch: (b for b in _Batches({**batch, "w": _masked(batch["w"])})),
+    "generator of frames": lambda batch: (b for b in _Batches(_frames(batch))),
+    "PyDataset of masks": lambda batch: _Batches({**batch, "w": _masked(batch["w"]).astype(int)}),
+    "PyDataset of frames": lambda batch: _Batches(_frames(batch)),
 }
 
 

@@ -45,6 +45,18 @@ def filled(value: Any) -> Any:
     return value.astype(np.float32).filled(np.nan) if np.ma.count_masked(value) else value.data
 
 
+def filled_batch(batch: Any) -> Any:
+    """A generator's batch with its masked arrays and values of pandas as float32, with NaN in their gaps.
+
+    They are float32 without gaps, too, so that all batches are of one type.
+    """
+
+    def floats(value: Any) -> Any:
+        return filled(value.astype(np.float32)) if isinstance(value, np.ma.MaskedArray) else as_numbers(value)
+
+    return tf.nest.map_structure(floats, batch)
+
+
 def missing_rows(values: np.ndarray) -> np.ndarray:
     """Which rows of `[N, *event_shape]` are NaN throughout, Boolean `[N]`."""
     missing = np.zeros(len(values), bool)

@@ -41,6 +41,22 @@ def _masked(array):
     return np.ma.MaskedArray(np.where(mask, 1.0, array), mask)  # under the mask what the likelihood takes
 
 
+class _Batches(keras.utils.PyDataset):
+    def __init__(self, batch):
+        super().__init__()
+        self.batch = batch
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        return ({name: value[5 * index : 5 * index + 5] for name, value in self.batch.items()},)
+
+
+def _frames(batch):
+    return {**batch, "w": pd.DataFrame(batch["w"]).astype("Float64")}
+
+
 WAYS = {
     "arrays": lambda batch: batch,
     "float64": lambda batch: {name: value.astype(np.float64) for name, value in batch.items()},
@@ -55,6 +71,10 @@ WAYS = {
     "from_arrays": lambda batch: tj.data.from_arrays(batch, batch_size=5),
     "from_arrays of masks": lambda batch: tj.data.from_arrays({**batch, "w": _masked(batch["w"])}, batch_size=5),
     "generator": lambda batch: (({n: v[i : i + 5] for n, v in batch.items()},) for i in range(0, SIZE, 5)),
+    "generator of masks": lambda batch: (b for b in _Batches({**batch, "w": _masked(batch["w"])})),
+    "generator of frames": lambda batch: (b for b in _Batches(_frames(batch))),
+    "PyDataset of masks": lambda batch: _Batches({**batch, "w": _masked(batch["w"]).astype(int)}),
+    "PyDataset of frames": lambda batch: _Batches(_frames(batch)),
 }
 
 
@@ -80,6 +100,18 @@ def test_fit_says_it_once_and_nothing_where_nothing_is_missing_or_nothing_is_to_
     model.fit(WAYS[way](_batch()), epochs=1, verbose=0)
     model.fit(WAYS[way](small_batch("xwv", SIZE)), epochs=1, verbose=2)
     assert "missing" not in capsys.readouterr().out
+
+
+def test_callbacks_may_come_as_keras_has_them_inside(model, capsys):
+    seen = []
+    own = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
+    model.fit(
+        WAYS["tf.data"](_batch()),
+        verbose=2,
+        callbacks=keras.callbacks.CallbackList([own], add_history=True, model=model),
+    )
+    assert seen == [0]
+    assert "w: 4 of 12 rows missing" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("garbage", [np.nan, 1e30, -1.0, np.inf], ids=str)
@@ -118,6 +150,14 @@ def test_a_column_of_pandas_is_a_modality_of_one_number():
     q = model.posterior({name: frame[name] for name in modalities})
     alone = model.posterior({"age": np.array([[47.0]])})
     np.testing.assert_allclose(q.mean()[2], alone.mean()[0], rtol=1e-6)
+
+
+def test_dates_are_no_numbers():
+    model = tj.JMVAEKL({name: tj.Modality((1,), "gaussian", optional=True) for name in "ab"}, 2)
+    dates = pd.Series(pd.to_datetime(["2020-01-01", None]))
+    for value in (dates, pd.DataFrame({"seen": dates}), dates - dates[0]):
+        with pytest.raises(TypeError, match=r"Modality 'a': expected numbers of shape \[batch, 1\]; got"):
+            model.posterior({"a": value, "b": np.ones((2, 1))})
 
 
 # What is refused.

@@ -222,3 +222,32 @@ def test_a_batch_without_an_image_moves_neither_generator_nor_discriminator():
     for layer, weights in zip(players, before, strict=True):
         for now, then in zip(layer.get_weights(), weights, strict=True):
             np.testing.assert_array_equal(now, then)
+
+
+def test_the_gan_computes_the_same_compiled_by_xla():
+    """Which splits no axis of as many rows as hold an image."""
+    data = small_batch("vw", 8)
+    data["v"][5:] = np.nan
+    logs = {}
+    for compiled in (False, True):
+        model = _gan()
+        model.compile(keras.optimizers.SGD(0.1), jit_compile=compiled)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("tf_jmvae.models.adversarial.sampling.draw", lambda q, seed: q.mean())
+            logs[compiled] = model.train_on_batch(data, return_dict=True)
+    assert logs[True] == pytest.approx(logs[False], rel=1e-4)
+
+
+def test_the_discriminator_cannot_tell_a_real_image_by_its_gaps():
+    data = small_batch("vw", 8)
+    data["v"][2:6, 1] = np.nan
+    model, seen = _gan("entries"), []
+    call = type(model.discriminator).call
+    model.discriminator.call = lambda images, training: (
+        seen.append(images),
+        call(model.discriminator, images, training),
+    )[1]
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+    model.train_on_batch(data)
+    for image in np.split(seen[0], 3):
+        np.testing.assert_array_equal(image == 0, np.isnan(data["v"]))

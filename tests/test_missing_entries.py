@@ -1,7 +1,10 @@
 """Modalities with gaps in their entries: log-densities of what is there, encoders that read a mask, imputation."""
 
+import tracemalloc
+
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -10,6 +13,7 @@ from linear_gaussian import NOISE_VARIANCE, LinearGaussian, mean_bound
 from scipy import stats
 
 import tf_jmvae as tj
+from tf_jmvae._utils.gaps import Counts
 
 SEED = tf.constant([3, 4])
 
@@ -195,3 +199,26 @@ def test_statistics_are_of_what_is_there():
     np.testing.assert_allclose(layer.stddev, np.nanstd(data["y"], axis=0), rtol=1e-5)
     model.compile(keras.optimizers.Adam(0.01))
     assert np.isfinite(model.fit(data, verbose=0).history["loss"]).all()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [lambda y: np.ma.MaskedArray(np.nan_to_num(y, nan=1e6), np.isnan(y)), lambda y: pd.DataFrame(y).astype("Float64")],
+)
+def test_what_is_masked_or_na_does_not_enter_the_statistics(given):
+    model = tj.VAE({"y": _modality(standardized=True)}, 2)
+    data = _batch(model)["y"].astype(float)
+    model.adapt({"y": given(data)})
+    np.testing.assert_allclose(model.standardizations["y"].mean, np.nanmean(data, axis=0), rtol=1e-5)
+
+
+def test_gaps_of_a_memory_mapped_table_are_counted_without_reading_it_whole(tmp_path):
+    table = np.memmap(tmp_path / "y", np.float32, "w+", shape=(2**20, 4))
+    table[::4, 1], table[8:16] = np.nan, np.nan
+    counts, model = Counts(), tj.VAE({"y": _modality()}, 2)
+    tracemalloc.start()
+    counts.add(model, {"y": table})
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert str(counts).startswith("y: 8 of 1,048,576 rows missing; y: 262,142 of 4,194,272 entries missing")
+    assert peak < table.nbytes / 2

@@ -236,3 +236,21 @@ def test_bad_arguments_are_refused(tmp_path):
         TensorBoard(tmp_path, pictures_every=0)
     with pytest.raises(ValueError, match="w"):
         _fit(_model(), [TensorBoard(tmp_path, {"x": small_batch()["x"]})])
+
+
+def test_of_incomplete_data_the_examples_that_hold_both_sides_are_shown(tmp_path):
+    keras.utils.set_random_seed(1)
+    modalities = small_modalities("xwv")
+    for modality in modalities.values():
+        modality.optional = True
+    model, data = tj.JMVAEKL(modalities, 2), small_batch("xwv")
+    data["x"][:3], data["w"][2:5], data["v"][:] = np.nan, np.nan, np.nan
+    data = {name: np.delete(value, 2, axis=0) for name, value in data.items()}  # it holds nothing
+    model.compile("adam")
+    model.fit(data, epochs=1, verbose=0, callbacks=[TensorBoard(tmp_path, data, class_names=NAMES, num_pictures=4)])
+    tags = _read(tmp_path / "validation").Tags()["tensors"]
+    of_classes = {"pictures/x_from_w", "words/v_from_w"}  # which need no example
+    assert {tag for tag in tags if "from" in tag} == {"pictures/w_from_x", "words/w_from_x"} | of_classes
+    labels = [NAMES[row.argmax()] if row.any() else "unknown" for row in np.nan_to_num(data["w"])]
+    (written,) = tmp_path.rglob("metadata.tsv")
+    assert written.read_text().split() == labels

@@ -76,6 +76,8 @@ def test_mistakes_are_named(arrays):
         data.without(arrays, {"y": 0.5})
     with pytest.raises(ValueError, match=r"between 0 and 1; got 2"):
         data.Missing(2)
+    with pytest.raises(ValueError, match=r"balanced=True is of the classes of w, which the data lack"):
+        data.without({"x": arrays["x"], "v": arrays["v"]}, {"x": data.Missing(0.5, balanced=True)})
 
 
 def test_a_dataset_is_loaded_with_rows_missing_and_its_test_split_is_whole():

@@ -5,7 +5,7 @@ Inside the package NaN says it. `None`, the `NA` of pandas and the masks of `num
 
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,6 +22,8 @@ def as_numbers(value: Any) -> Any:
     """Values of pandas, and arrays of objects, as float32 with NaN in their gaps; others, and texts, as they are."""
     if hasattr(value, "to_numpy") and not tf.is_tensor(value):
         try:
+            if any(getattr(dtype, "kind", "O") in "mM" for dtype in np.ravel(getattr(value, "dtypes", ()))):
+                return value  # dates are no numbers, and NaT would be one
             return value.to_numpy(dtype=np.float32, na_value=np.nan)
         except (TypeError, ValueError):
             return value
@@ -43,6 +45,18 @@ def filled(value: Any) -> Any:
     return value.astype(np.float32).filled(np.nan) if np.ma.count_masked(value) else value.data
 
 
+def filled_batch(batch: Any) -> Any:
+    """A generator's batch with its masked arrays and values of pandas as float32, with NaN in their gaps.
+
+    They are float32 without gaps, too, so that all batches are of one type.
+    """
+
+    def floats(value: Any) -> Any:
+        return filled(value.astype(np.float32)) if isinstance(value, np.ma.MaskedArray) else as_numbers(value)
+
+    return tf.nest.map_structure(floats, batch)
+
+
 def missing_rows(values: np.ndarray) -> np.ndarray:
     """Which rows of `[N, *event_shape]` are NaN throughout, Boolean `[N]`."""
     missing = np.zeros(len(values), bool)
@@ -60,15 +74,23 @@ def has_any(values: np.ndarray | tf.Tensor) -> bool:
     """Whether something is missing, as far as values are known."""
     if not (isinstance(values, np.ndarray) or tf.executing_eagerly()):
         return False
-    values = np.asarray(values)
-    step = max(_CHUNK // max(math.prod(values.shape[1:]), 1), 1)
-    starts = range(0, len(values), step) if values.dtype.kind == "f" else ()
-    return any(np.isnan(values[start : start + step]).any() for start in starts)
+    return any(np.isnan(chunk).any() for chunk in _chunks(np.asarray(values)))
 
 
 def rows_with_any(values: Iterable[np.ndarray]) -> np.ndarray:
     """Which rows hold something of one array or more, Boolean `[N]`."""
     return ~np.all([missing_rows(np.asarray(one)) for one in values], axis=0)
+
+
+def _num_gaps(values: np.ndarray) -> int:
+    return sum(int(np.isnan(chunk).sum()) for chunk in _chunks(values))
+
+
+def _chunks(values: np.ndarray) -> Iterator[np.ndarray]:
+    """A few MiB at a time of what may hold NaN: an array that is on the disk stays there."""
+    step = max(_CHUNK // max(math.prod(values.shape[1:]), 1), 1)
+    for start in range(0, len(values), step) if values.dtype.kind == "f" else ():
+        yield values[start : start + step]
 
 
 @dataclass
@@ -90,7 +112,7 @@ class Counts:
             self.rows[name] = self.rows.get(name, 0) + int(lacking.sum())
             if modality.optional == "entries":
                 self.sizes[name] = math.prod(modality.event_shape)
-                gaps = int(np.isnan(values[~lacking]).sum()) if values.dtype.kind == "f" else 0
+                gaps = _num_gaps(values) - int(lacking.sum()) * self.sizes[name]
                 self.entries[name] = self.entries.get(name, 0) + gaps
         return self
 

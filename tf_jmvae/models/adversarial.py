@@ -197,13 +197,14 @@ class JMVAEKLGAN(JMVAEKL):
         decoder = self.decoders[self.image]
         with rows.seen_by(decoder, True), rows.seen_by(self.discriminator, True):
             sampled = decoder(rows.of(z_prior), training=True).mean()
-            shown = tf.concat([missing.without_gaps(real), p[self.image].mean(), sampled], axis=0)
-            features, logits = self.discriminator(shown, training=True)
+            # 0 in the gaps of all three: else the discriminator would know a real image by them.
+            images = [missing.without_gaps_of(real, image) for image in (real, p[self.image].mean(), sampled)]
+            features, logits = self.discriminator(tf.concat(images, axis=0), training=True)
         fit = terms[f"log_p_{self.image}"].value
         if self.reconstruction == "features":
-            real, similar, _ = tf.split(features, 3)
+            real, similar, _ = _thirds(features)
             fit = rows.back(diagonal_gaussian(similar, tf.ones_like(similar)).log_prob(real))
-        return terms, fit, _adversarial_terms(rows, *tf.split(logits, 3))
+        return terms, fit, _adversarial_terms(rows, *_thirds(logits))
 
     def _finalize_variable_values(self, _: Any) -> None:
         for optimizer, variables in self._optimized():
@@ -235,6 +236,11 @@ class Discriminator(Component):
         features = prototypes.read("discriminator", self.network, images, training=training, flat=True)
         features = tf.cast(features, tf.float32)
         return features, self.logit(features)[:, 0]
+
+
+def _thirds(values: tf.Tensor) -> list[tf.Tensor]:
+    """The three equal parts of `[3 R, ...]`; XLA splits no axis of a size that it does not know, as R of some rows."""
+    return tf.unstack(tf.reshape(values, (3, -1, *values.shape[1:])))
 
 
 def _adversarial_terms(rows: missing.Rows, real: tf.Tensor, reconstructed: tf.Tensor, sampled: tf.Tensor) -> Terms:

@@ -59,13 +59,14 @@ class Generation:
         checks.check_conditions(self, observed)
         if isinstance(targets, str):
             raise TypeError(f"targets must be a list of modalities, such as [{targets!r}]; got a string.")
-        wanted = [name for name in self.targets if name not in observed or gaps.has_any(observed[name])]
-        if targets is None and not wanted:
-            raise ValueError(
-                "Every modality is observed, so there is nothing to generate. "
-                "Use reconstruct(...), or name the modalities wanted in targets=[...]."
-            )
-        targets = wanted if targets is None else list(targets)
+        if targets is None:
+            targets = [name for name in self.targets if name not in observed or gaps.has_any(observed[name])]
+            if not targets:
+                raise ValueError(
+                    "Every modality is observed, so there is nothing to generate. "
+                    "Use reconstruct(...), or name the modalities wanted in targets=[...]."
+                )
+        targets = list(targets)
         checks.check_targets(self, targets)
         checks.check_option("latent", latent, ("sample", "mean"))
         if num_samples is not None:

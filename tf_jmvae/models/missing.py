@@ -125,7 +125,12 @@ def present(modality: Modality, values: tf.Tensor) -> tf.Tensor:
 
 def without_gaps(values: tf.Tensor) -> tf.Tensor:
     """The values with 0 where they are NaN."""
-    return tf.where(tf.math.is_nan(values), tf.zeros_like(values), values)
+    return without_gaps_of(values, values)
+
+
+def without_gaps_of(values: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    """Others of the same shape with 0 where the values are NaN."""
+    return tf.where(tf.math.is_nan(values), tf.zeros_like(others), others)
 
 
 def as_read(modality: Modality, values: tf.Tensor) -> tf.Tensor:

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae._utils import checks
+from tf_jmvae._utils import checks, gaps
 from tf_jmvae.data.statistics import Statistics
 from tf_jmvae.images.preprocessing_in_graph import to_pixels
 from tf_jmvae.models.objective import Batch
@@ -88,7 +88,7 @@ class StandardizedModalities:
         if not names:
             return
         if isinstance(data, Mapping):
-            found = {name: Statistics.of(np.asarray(data[name])) for name in names}
+            found = {name: Statistics.of(np.asarray(gaps.as_numbers(gaps.filled(data[name])))) for name in names}
         else:
             if not isinstance(data, tf.data.Dataset) or data.cardinality() == tf.data.INFINITE_CARDINALITY:
                 raise ValueError(

@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import inspect
+import types
 from collections.abc import Mapping
 from typing import Any
 
@@ -91,7 +92,7 @@ class ValidatedFit:
         if isinstance(x, tf.distribute.DistributedDataset):
             return x, y, sample_weight
         shuffle = shuffle and isinstance(x, keras.utils.PyDataset)
-        adapter = data_adapter(x, sample_weight=sample_weight, shuffle=shuffle)
+        adapter = data_adapter(_filled(x), sample_weight=sample_weight, shuffle=shuffle)
         unchecked = adapter.get_tf_dataset  # its other facts, such as the number of batches, stay those of the data
         adapter.get_tf_dataset = lambda: self._checked(unchecked(), watch, complete, warns)
         return adapter, None, None
@@ -152,6 +153,32 @@ class ValidatedFit:
         return watched.filter(lambda *element: tf.shape(tf.nest.flatten(element)[0])[0] > 0).prefetch(2)
 
 
+def _filled(x: Any) -> Any:
+    """Generators and `PyDataset`s with NaN in their gaps: TensorFlow would read what lies under a mask."""
+    if isinstance(x, types.GeneratorType):
+        return (gaps.filled_batch(batch) for batch in x)
+    return _Filled(x) if isinstance(x, keras.utils.PyDataset) else x
+
+
+class _Filled(keras.utils.PyDataset):
+    def __init__(self, dataset: keras.utils.PyDataset):
+        super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
+        self._dataset = dataset
+
+    @property
+    def num_batches(self) -> int | None:
+        return self._dataset.num_batches
+
+    def __getitem__(self, index: int) -> Any:
+        return gaps.filled_batch(self._dataset[index])
+
+    def on_epoch_begin(self) -> None:
+        self._dataset.on_epoch_begin()
+
+    def on_epoch_end(self) -> None:
+        self._dataset.on_epoch_end()
+
+
 class _Watch(contextlib.AbstractContextManager):
     """What the checks of a loop's data find: why they refuse them, and how much is missing in them.
 
@@ -173,7 +200,7 @@ class _Watch(contextlib.AbstractContextManager):
         """The callbacks of `fit`, with one that says after an epoch what is missing in a pipeline."""
         said = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: self.say())
         if isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks.append(said)
+            callbacks.callbacks.append(said)
             return callbacks
         return [*tf.nest.flatten(callbacks or []), said]
 

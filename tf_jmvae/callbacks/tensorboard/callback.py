@@ -133,7 +133,8 @@ class TensorBoard(keras.callbacks.TensorBoard):
         self._points = {name: values[: self.num_points] for name, values in data.items()}
         self._names = {name: m.spec.names(self.class_names) for name, m in model.modalities.items()}
         options = {"count": self.num_pictures, "seed": self.seed}
-        self._directions = [Direction(model, *one, data, self._names, **options) for one in directions(model)]
+        shown = [Direction(model, *one, data, self._names, **options) for one in directions(model)]
+        self._directions = [direction for direction in shown if direction.has_examples]
 
     @_harmless
     def on_train_begin(self, logs=None):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from tf_jmvae._utils import gaps
 from tf_jmvae._utils.files import replace_atomically, write_text
 from tf_jmvae._utils.tables import markdown
 from tf_jmvae.images.preprocessing import as_picture, grid
@@ -23,8 +24,8 @@ _TENSOR, _METADATA, _SPRITE = "latents.tsv", "metadata.tsv", "sprite.png"
 class Direction:
     """One direction, `target` from `given`: the examples that it is shown for, drawn anew whenever asked.
 
-    `data` are real examples, arrays `[N, ...]` by modality, of which `count` are shown; `names` are what the entries of
-    each modality are called.
+    `data` are real examples, arrays `[N, ...]` by modality, of which the first `count` that hold both sides are shown;
+    `names` are what the entries of each modality are called.
     """
 
     def __init__(
@@ -40,12 +41,18 @@ class Direction:
     ):
         self.title = f"{target}_from_{'_and_'.join(given)}"
         self._model, self._target, self._given, self._names = model, target, given, names
-        self._examples, label = {name: values[:count] for name, values in data.items()}, given[0]
+        known = np.flatnonzero(~np.any([gaps.missing_rows(data[name]) for name in (*given, target)], axis=0))
+        self._examples, label = {name: values[known[:count]] for name, values in data.items()}, given[0]
         self._from_labels = len(given) == 1 and model.modalities[label].spec.kind == "label"
         if self._from_labels:  # classes once each, the first of many, in place of the classes of some examples
             size = model.modalities[label].event_shape[-1]
             self._examples = {label: np.eye(size, dtype=np.float32)[: max(count, 10)]}
         self._options = {"targets": [target], "seed": seed}
+
+    @property
+    def has_examples(self) -> bool:
+        """Whether there is anything to show."""
+        return len(self._examples[self._given[0]]) > 0
 
     def draw(self) -> tuple[np.ndarray | None, str]:
         """A uint8 picture `[H, W, 3]`, where an image is on either side, and a Markdown table."""
@@ -143,9 +150,10 @@ def write_projected(
     for name, values in data.items():
         kind = model.modalities[name].spec.kind
         if kind == "label":
-            columns[name] = [names[name][entry] for entry in values.argmax(axis=-1)]
+            classes = np.array(names[name])[values.argmax(axis=-1)]
+            columns[name] = np.where(gaps.missing_rows(values), "unknown", classes)
         elif kind == "attributes":
-            present = np.where(values > 0, "yes", "no").T
+            present = np.where(np.isnan(values), "unknown", np.where(values > 0, "yes", "no")).T
             columns |= dict(zip(names[name], present, strict=True))
     if columns:
         lines = ["\t".join(row) for row in zip(*columns.values(), strict=True)]

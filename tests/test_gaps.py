@@ -88,7 +88,7 @@ def test_every_way_in_says_the_same_and_names_the_count(way, model, capsys):
     capsys.readouterr()
     found = evaluated(WAYS[way](_batch()))
     said = re.search(r"Missing in the (data|batches): w: 4 of 12 rows missing\.", capsys.readouterr().out)
-    assert said[1] == ("batches" if way in ("tf.data", "generator") or way.startswith("from_arrays") else "data")
+    assert said[1] == ("batches" if way.startswith(("tf.data", "generator", "PyDataset", "from_arrays")) else "data")
     assert found == pytest.approx(expected, rel=1e-5)
 
 
@@ -97,6 +97,9 @@ def test_fit_says_it_once_and_nothing_where_nothing_is_missing_or_nothing_is_to_
     said = "w: 4 of 12 rows missing"
     model.fit(WAYS[way](_batch()), epochs=2, verbose=2)
     assert capsys.readouterr().out.count(said) == 1
+    model.fit(WAYS[way](small_batch("xwv", SIZE)), validation_data=WAYS[way](_batch()), epochs=2, verbose=2)
+    said_of_validation = re.findall(r"Missing in the validation (?:data|batches): " + said, capsys.readouterr().out)
+    assert len(said_of_validation) == 1
     model.fit(WAYS[way](_batch()), epochs=1, verbose=0)
     model.fit(WAYS[way](small_batch("xwv", SIZE)), epochs=1, verbose=2)
     assert "missing" not in capsys.readouterr().out
@@ -248,6 +251,8 @@ def test_an_export_answers_rows_with_gaps_as_the_model_does(model, tmp_path):
     for data in (_batch(), {**_batch(), "w": _masked(_batch()["w"])}, {n: _batch()[n] for n in "xw"}):
         found = served.encode(data)["mean"]
         np.testing.assert_allclose(found, model.posterior(data).mean(), rtol=1e-5, atol=1e-6)
+    assert list(served.generate(_batch(), seed=1)) == ["w"]  # what is missing
+    assert list(served.generate({name: _batch()[name] for name in "xw"}, seed=1)) == ["w", "v"]
     partly = _batch()
     partly["w"][6, 1] = np.nan
     with pytest.raises(ValueError, match=r"'w' holds nan at index \(6, 1\)"):

@@ -244,8 +244,10 @@ class ProductOfExperts(tj.MultimodalVAE):
     def objective(self, batch, seed, training=False):
         q = self.posterior(batch, training=training)
         p = self.likelihoods(q.sample(seed=seed), training=training)
-        terms = {f"log_p_{name}": tj.Term(1.0, p[name].log_prob(batch[name])) for name in batch}
-        return {"kl_prior": tj.Term(-1.0, kl_divergence(q, self.prior()), to_prior=True), **terms}
+        return {
+            "kl_prior": tj.Term(-1.0, kl_divergence(q, self.prior()), to_prior=True),
+            **self.log_likelihoods(p, batch),
+        }
 
     def posterior(self, observed, *, training=False, **_):
         return conditional_product([self.encoders[name](observed, training=training) for name in observed])
@@ -260,6 +262,16 @@ def test_a_new_objective_is_one_class_and_inherits_everything_else(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded.generate({"w": batch["w"]}, seed=1)["x"], generated)
+
+
+def test_a_new_objective_takes_gaps_in_entries():
+    networks = {"encoder": tj.networks.mlp([8]), "decoder": tj.networks.mlp([8])}
+    y = tj.Modality((4,), "gaussian", optional="entries", **networks)
+    model = ProductOfExperts({**small_modalities("w"), "y": y}, 3)
+    batch = {**small_batch("w"), "y": np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)}
+    batch["y"][::3, 1:3] = np.nan
+    model.compile(keras.optimizers.Adam(1e-2))
+    assert np.isfinite(list(model.fit(batch, epochs=2, verbose=0).history.values())).all()
 
 
 @pytest.mark.parametrize("method", ["objective", "posterior"])

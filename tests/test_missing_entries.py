@@ -170,6 +170,16 @@ def test_gaps_are_filled():
     assert 0.1 < samples.std(axis=1)[gaps].mean() < 0.5
 
 
+@pytest.mark.parametrize("kind", ["jmvae", "hierarchical"])
+def test_a_modality_that_is_not_observed_is_to_a_joint_encoder_one_without_entries(kind):
+    keras.utils.set_random_seed(1)
+    model = MODELS[kind](_modality())
+    batch = _batch(model)
+    nothing = {**batch, "y": np.full_like(batch["y"], np.nan)}
+    np.testing.assert_allclose(model.posterior({"w": batch["w"]}).mean(), model.posterior(nothing).mean(), rtol=1e-5)
+    assert np.isfinite(model.generate({"w": batch["w"]}, num_steps=5, seed=1)["y"]).all()
+
+
 def test_a_row_without_an_entry_lacks_the_modality(capsys):
     model = MODELS["jmvae_kl"](_modality())
     batch = _batch(model)

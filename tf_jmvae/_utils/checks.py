@@ -181,9 +181,9 @@ def warn_of_scale(name: str, modality: "Modality", values: np.ndarray) -> None:
 
     if not isinstance(modality.head, heads.Gaussian | heads.Laplace) or modality.standardized or not len(values):
         return
-    held = values[~gaps.missing_rows(values)] if modality.optional else values
-    squares = np.square(held, dtype=np.float64)
-    scale = float(np.sqrt(np.nanmean(squares, axis=0)).max()) if len(held) else 0.0
+    there = ~np.isnan(values) if modality.optional else np.ones(values.shape, bool)
+    squares = np.square(np.where(there, values, 0), dtype=np.float64).sum(axis=0)
+    scale = float(np.sqrt(squares / np.maximum(there.sum(axis=0), 1)).max())
     if scale > _LARGE:
         warnings.warn(
             f"Modality {name!r} has the scale {scale:.3g} (root mean square of its largest entry), and its likelihood "

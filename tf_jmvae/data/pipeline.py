@@ -6,6 +6,7 @@ that was never interrupted, and what lets each of several workers gather its own
 """
 
 import itertools
+import numbers
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -107,7 +108,7 @@ def from_arrays(
 
 def batching_of(arrays: Mapping[str, np.ndarray], batch_size: int, complete_rows: float = 0.5) -> Batching:
     """How the rows of arrays are dealt to shuffled batches; see `from_arrays`."""
-    if not 0 <= complete_rows <= 1:
+    if not isinstance(complete_rows, numbers.Real) or not 0 <= complete_rows <= 1:
         raise ValueError(f"complete_rows must be a fraction, from 0 to 1; got {complete_rows}.")
     missing = [gaps.missing_rows(array) for array in arrays.values()]
     return Batching.of(~np.any(missing, axis=0), batch_size, complete_rows)
@@ -149,6 +150,6 @@ def _check(arrays: Mapping[str, np.ndarray], batch_size: int, binarize: frozense
         if unknown := sorted(names - set(arrays)):
             raise ValueError(f"{option} names {unknown}, but the arrays are {list(arrays)}.")
     for name in binarize:
-        low, high = float(np.nanmin(arrays[name])), float(np.nanmax(arrays[name]))
+        low, high = (float(end(arrays[name], axis=None, initial=0.0)) for end in (np.fmin.reduce, np.fmax.reduce))
         if not 0 <= low <= high <= 1:
             raise ValueError(f"Modality {name!r}: binarize expects values in [0, 1]; got [{low}, {high}].")

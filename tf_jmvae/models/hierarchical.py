@@ -28,7 +28,7 @@ from tf_jmvae.distributions import diagonal_gaussian, kl_divergence, standard_ga
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Decoder, Towers
 from tf_jmvae.models.jmvae import JointEncoderVAE
-from tf_jmvae.models.objective import Batch, Term, log_likelihoods
+from tf_jmvae.models.objective import Batch, Term
 from tf_jmvae.networks import prototypes
 from tf_jmvae.random import sampling, seeds
 from tf_jmvae.registry import MODELS
@@ -100,7 +100,7 @@ class HierarchicalJMVAE(JointEncoderVAE):
         return {
             # - sum_l E_{q(z_{l+1}|x,w)}[KL(q(z_l|x,w) || p(z_l|z_{l+1}))]
             **{f"kl_prior_{i}": Term(-1.0, kl_divergence(q_l, p_l), to_prior=True) for i, (q_l, p_l) in layers},
-            **log_likelihoods(p, self._held(batch)),  # + E_{q(z_1|x,w)}[log p(x|z_1) + log p(w|z_1)]
+            **self.log_likelihoods(p, batch),  # + E_{q(z_1|x,w)}[log p(x|z_1) + log p(w|z_1)]
         }
 
     def likelihoods(self, z, *, conditions=None, names=None, training=False):

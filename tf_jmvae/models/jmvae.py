@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
@@ -97,7 +98,9 @@ class JointEncoderVAE(MultimodalVAE):
         missing = {}
         for index, (name, modality) in enumerate(self.modalities.items()):
             if name not in observed:
-                missing[name] = tf.zeros((batch_size, *modality.event_shape))
+                # An encoder that reads which entries are there is told that none is.
+                nothing = np.nan if modality.optional == "entries" else 0.0
+                missing[name] = tf.fill((batch_size, *modality.event_shape), nothing)
                 if initial == "noise":
                     noise = sampling.draw(modality.head.noise(batch_size), seeds.fold_in(start_seed, index))
                     missing[name] = tf.ensure_shape(noise, (None, *modality.event_shape))

@@ -7,6 +7,8 @@ of named terms. A new model is one class that defines
     posterior(observed, ...)          q(z | observed) for any subset it supports
     likelihoods(z)                    p(m | z), if not one decoder per modality
 
+with `log_likelihoods` for the terms log p(m | z), of what is there of each modality,
+
 and inherits training, evaluation, prediction, generation and saving. A model may also be conditioned on some
 modalities, and be a model of the others only.
 """
@@ -30,7 +32,7 @@ from tf_jmvae.models.directions import checked_modalities
 from tf_jmvae.models.generation import Generation
 from tf_jmvae.models.iterated_sampling import IteratedSampling, options_of
 from tf_jmvae.models.missing import Held
-from tf_jmvae.models.objective import EVALUATION_SEED, Steps, Term, elbo
+from tf_jmvae.models.objective import EVALUATION_SEED, Steps, Term, elbo, log_likelihoods
 from tf_jmvae.models.saving import Saving
 from tf_jmvae.models.standardization import Standardization, StandardizedModalities
 from tf_jmvae.models.validated_fit import ValidatedFit
@@ -254,6 +256,18 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
           >>> model.networks()["encoder/x"].trainable = False
         """
         return {name: layer for _, name, layer in places(self) if is_network(layer)}
+
+    def log_likelihoods(self, p: Mapping[str, tfd.Distribution], batch: Mapping[str, tf.Tensor]) -> dict[str, Term]:
+        """Makes the terms log p(m | z) of an objective, each the sum over the entries that are there.
+
+        Args:
+          p: likelihoods by modality, `[B]`, as `likelihoods` gives them.
+          batch: tensors `[B, *event_shape]` by name.
+
+        Returns:
+          Dict of `Term` objects by `log_p_<modality>`.
+        """
+        return log_likelihoods(p, Held(self.modalities, batch, ()))
 
     def _held(self, batch: Mapping[str, tf.Tensor]) -> Held:
         """What each row of a batch holds."""

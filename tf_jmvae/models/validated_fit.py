@@ -38,7 +38,9 @@ class ValidatedFit:
             validation = options.get("validation_data")
             if validation is not None:
                 validation = keras.utils.unpack_x_y_sample_weight(validation)
-                validation = self._watched(validation, _Watch(0, watch.reasons))
+                beside = _Watch(options.get("verbose", "auto"), watch.reasons, "validation ")
+                validation = self._watched(validation, beside)
+                options["callbacks"] = beside.among(options.get("callbacks"))
             elif options.get("validation_split") and is_memory_mapped(data[0]):
                 data, validation = split(data, options.pop("validation_split"))
             batch_size = options.get("batch_size")
@@ -185,15 +187,16 @@ class _Watch(contextlib.AbstractContextManager):
     TensorFlow's own error of a refusal goes no further: what `reason` gives is to be raised in its place.
     """
 
-    def __init__(self, verbose: Any, reasons: list[Exception] | None = None):
+    def __init__(self, verbose: Any, reasons: list[Exception] | None = None, kind: str = ""):
         self.reasons = [] if reasons is None else reasons
+        self._kind = kind
         self.counts = gaps.Counts()
         self._silent = verbose == 0
 
     def say(self, where: str = "batches") -> None:
         """Prints, once, how much is missing."""
         if str(self.counts) and not self._silent:
-            print(f"Missing in the {where}: {self.counts}.")
+            print(f"Missing in the {self._kind}{where}: {self.counts}.")
             self._silent = True
 
     def among(self, callbacks: Any) -> Any:

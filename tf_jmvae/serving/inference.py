@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae._utils import checks
+from tf_jmvae._utils import checks, gaps
 from tf_jmvae._utils.checks import listed
 from tf_jmvae.random import seeds
 from tf_jmvae.serving import names, request
@@ -119,7 +119,8 @@ class InferenceModel(SignatureLookup):
 
         Args:
           observed: Arrays or encoded images by name.
-          targets: Names of the modalities to generate; by default everything that is not observed.
+          targets: Names of the modalities to generate; by default everything that is not observed, and
+            that of which rows or entries are missing.
           num_samples: Number of samples for each example, S; by default one, without a sample axis.
           latent: `"sample"`, the default, samples z, `"mean"` takes its mean, and needs no seed.
           images: `"float"`, the default, gives the model's own values, `"uint8"` pixels, `"png"` encoded images, as
@@ -136,7 +137,10 @@ class InferenceModel(SignatureLookup):
         checks.check_option("latent", latent, ("sample", "mean"))
         checks.check_option("images", images, FORMATS)
         inputs = self._as_inputs(observed)
-        if targets is None:
+        if targets is None and any(map(gaps.has_any, inputs.values())):
+            there = {name for name, value in inputs.items() if not gaps.has_any(value)}
+            targets = [name for name in self.spec.targets if name not in map(names.modality, there)]
+        elif targets is None:
             targets = self._targets_from(inputs, observed)
         elif isinstance(targets, str):
             raise TypeError(f"targets must be a list of modalities, such as [{targets!r}]; got a string.")

@@ -214,10 +214,10 @@ def test_the_order_of_rows_does_not_matter(subsets):
 
 
 @by_subsets
-@pytest.mark.parametrize("missing", [set(), {"w"}, {"w", "v"}, set(NAMES) - {"x"}], ids=str)
+@pytest.mark.parametrize("missing", ["", "w", "wv", "xw"])
 def test_a_batch_in_which_nobody_holds_a_modality_works(subsets, missing):
     model = _model(subsets)
-    batch = _without(small_batch("xwv"), set(NAMES) - missing)
+    batch = _without(small_batch("xwv"), set(NAMES) - set(missing))
     loss, gradients = _loss_and_gradients(model, batch)
     assert np.isfinite(loss)
     assert all(np.isfinite(gradient).all() for gradient in gradients)

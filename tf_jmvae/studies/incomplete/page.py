@@ -18,7 +18,7 @@ from tf_jmvae.studies.study import Scale
 
 # Kingma et al., Semi-supervised learning with deep generative models, 2014, Table 1: errors with 600 labels.
 PUBLISHED = {"their M1+M2": 0.0259, "their M2": 0.0494, "a plain network": 0.1144}
-_TITLES = {"keep": "all rows", "again": "again, sure labels filled in", "drop": "complete rows alone"}
+_TITLES = {"keep": "all rows", "again": "again, labels filled in", "twice": "once more", "drop": "complete rows alone"}
 _APART = ("keep", "drop")
 _COLUMNS = {  # of measurements, with their titles and names
     "named": ("Digits named from test images", "table-named/{}/w-from-x"),
@@ -90,7 +90,7 @@ def _mean(estimates: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 def _named(named: Mapping[str, Mapping[float, Sequence[float]]], size: int) -> Figure:
     figure = Figure(figsize=(6.4, 4.0), layout="constrained", dpi=150)
     axis = plain(figure.subplots())
-    for color, (way, found) in zip(COLORS, named.items(), strict=True):
+    for color, (way, found) in zip((*COLORS, "#8a6d1f"), named.items(), strict=True):
         counts = [round(fraction * size) for fraction in found]
         means = [100 * np.mean(values) for values in found.values()]
         axis.plot(counts, means, color=color, marker="o", markersize=4, label=_TITLES[way])

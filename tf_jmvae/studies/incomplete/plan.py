@@ -13,14 +13,16 @@ from tf_jmvae.studies.study import Scale, Training
 # Of the images that keep their label, with the number of seeds.
 FRACTIONS = {0.01: 5, 1.0: 1, 0.001: 1, 0.05: 1, 0.1: 1}
 APART = 0.475  # of the rows lack x, and as many others w
-# What is trained on: all rows; all rows again, with the labels filled in of which the first training is sure; and the
-# complete rows alone.
-WAYS = ("keep", "again", "drop")
+# What is trained on: all rows; all rows again, with the labels filled in of which the first training is sure; once
+# more, with those of which the second is; and the complete rows alone.
+WAYS = ("keep", "again", "twice", "drop")
+_FILLED_BY = {"again": "keep", "twice": "again"}
 _WEIGHT = 10.0  # of w
 # By the fraction of labels: of all rows 7,500 steps or so, and of few complete ones as many as help.
 _EPOCHS = {
     "keep": {0.001: 8, 0.01: 8, 0.05: 8, 0.1: 8, 1.0: 16},
     "again": {0.001: 16, 0.01: 16, 0.05: 16, 0.1: 16},
+    "twice": {0.001: 16, 0.01: 16, 0.05: 16, 0.1: 16},
     "drop": {0.001: 60, 0.01: 100, 0.05: 40, 0.1: 30},
 }
 
@@ -47,8 +49,8 @@ def trainings(fractions: Mapping[float, int]) -> dict[str, Training]:
         missing = {"w": {"fraction": 1 - fraction, "balanced": True}}
         for seed in range(seeds):
             for way in WAYS if fraction < 1 else WAYS[:1]:
-                first = labelled(fraction, "keep", seed) if way == "again" else None
-                found[labelled(fraction, way, seed)] = _training(missing, way, seed, _EPOCHS[way][fraction], first)
+                before = labelled(fraction, _FILLED_BY[way], seed) if way in _FILLED_BY else None
+                found[labelled(fraction, way, seed)] = _training(missing, way, seed, _EPOCHS[way][fraction], before)
     return found
 
 

@@ -86,7 +86,7 @@ def _maths_rows():
 
 def test_every_equation_has_a_row():
     equations = [row[0] for row in _maths_rows()]
-    assert [f"({number})" for number in range(1, 12)] == [e for e in equations if e.startswith("(")]
+    assert [f"({number})" for number in range(1, 13)] == [e for e in equations if e.startswith("(")]
 
 
 @pytest.mark.parametrize(("equation", "function", "tests"), _maths_rows(), ids=[row[0] for row in _maths_rows()])

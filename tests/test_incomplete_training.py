@@ -157,7 +157,7 @@ data["b"][[0, 1, 2, 3, 8, 9, 10, 11]] = np.nan  # in the first half of each batc
 data["b"][12:] = np.nan  # in all of the second
 
 def trained(strategy):
-    set_seeds(1)
+    keras.utils.set_random_seed(1)
     with strategy.scope():
         def modality(optional):
             networks = {kind: tj.networks.mlp([4, 4], batch_norm=True) for kind in ("encoder", "decoder")}

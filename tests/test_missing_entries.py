@@ -227,7 +227,7 @@ def test_gaps_of_a_memory_mapped_table_are_counted_without_reading_it_whole(tmp_
     table[::4, 1], table[8:16] = np.nan, np.nan
     counts, model = Counts(), tj.VAE({"y": _modality()}, 2)
     tracemalloc.start()
-    counts.add(model, {"y": table})
+    counts.add(model.modalities, {"y": table})
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert str(counts).startswith("y: 8 of 1,048,576 rows missing; y: 262,142 of 4,194,272 entries missing")

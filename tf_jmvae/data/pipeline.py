@@ -110,6 +110,8 @@ def batching_of(arrays: Mapping[str, np.ndarray], batch_size: int, complete_rows
     """How the rows of arrays are dealt to shuffled batches; see `from_arrays`."""
     if not isinstance(complete_rows, numbers.Real) or not 0 <= complete_rows <= 1:
         raise ValueError(f"complete_rows must be a fraction, from 0 to 1; got {complete_rows}.")
+    if complete_rows == 0:  # whatever they are
+        return Batching(len(next(iter(arrays.values()))), batch_size)
     missing = [gaps.missing_rows(array) for array in arrays.values()]
     return Batching.of(~np.any(missing, axis=0), batch_size, complete_rows)
 

@@ -29,7 +29,7 @@ class Training:
     options: Mapping[str, Any] = field(default_factory=dict)  # of the model, laid over the preset's
     data: Mapping[str, Any] = field(default_factory=dict)  # options of the data, likewise
     filled_by: str | None = None  # a training before this one, whose model fills in missing labels
-    seed: int = 0  # added to the study's
+    seed: int = 0  # added to the study's, also of the rows that lack something
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,8 @@ def configs(scale: Scale, folder: Path, data_dir: Path | None, seed: int) -> dic
             "data": {"data_dir": data_dir, "train_size": scale.train_size, **one.data},
             "training": training | warm_up | dict(scale.settings),
         }
+        if "missing" in one.data:
+            changes["data"]["missing_seed"] = seed + one.seed
         if one.filled_by:
             changes["data"]["filled_by"] = folder / one.filled_by
         made[name] = Config.model_validate(presets.merge(config.model_dump(), changes))

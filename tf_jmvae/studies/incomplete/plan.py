@@ -2,7 +2,7 @@
 
 The fraction of images that keep their label falls from all to 0.1%, as many of each digit, for several seeds, of which
 each draws rows of its own. Beside each training on all rows stands one on the complete rows alone, with the same
-networks; its epochs were not searched. Other settings were chosen on 5,000 training images that were held out.
+networks. Settings, and the epochs with 1% of the labels, were chosen on 5,000 training images that were held out.
 """
 
 from collections.abc import Mapping
@@ -18,12 +18,12 @@ APART = 0.475  # of the rows lack x, and as many others w
 WAYS = ("keep", "again", "twice", "drop")
 _FILLED_BY = {"again": "keep", "twice": "again"}
 _WEIGHT = 10.0  # of w
-# By the fraction of labels: of all rows 7,500 steps or so, and of few complete ones not searched.
+# By the fraction of labels: of all rows 7,500 steps or so; of 600 complete rows more epochs name no more digits.
 _EPOCHS = {
     "keep": {0.001: 8, 0.01: 8, 0.05: 8, 0.1: 8, 1.0: 16},
     "again": {0.001: 16, 0.01: 16, 0.05: 16, 0.1: 16},
     "twice": {0.001: 16, 0.01: 16, 0.05: 16, 0.1: 16},
-    "drop": {0.001: 60, 0.01: 100, 0.05: 40, 0.1: 30},
+    "drop": {0.001: 1000, 0.01: 400, 0.05: 160, 0.1: 100},
 }
 
 
@@ -33,7 +33,7 @@ def labelled(fraction: float, way: str, seed: int) -> str:
 
 
 def _training(missing: dict[str, dict], way: str, seed: int, epochs: int, filled_by: str | None = None) -> Training:
-    data = {"missing": missing, "missing_seed": seed, "incomplete": "drop" if way == "drop" else "keep"}
+    data = {"missing": missing, "incomplete": "drop" if way == "drop" else "keep"}
     label = {"optional": True, "weight": _WEIGHT}
     modalities = {"x": {"batch_norm": "encoder", "optional": "x" in missing}, "w": label}
     return Training("jmvae-kl", epochs, {"modalities": modalities}, data=data, filled_by=filled_by, seed=seed)

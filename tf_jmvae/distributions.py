@@ -1,7 +1,6 @@
-"""Diagonal Gaussians over z: construction, exact KL, product of experts.
+"""Distributions over z: diagonal Gaussians, what else standard normal noise makes, KL divergence, product of experts.
 
-Every latent distribution of the package is built by `diagonal_gaussian`, so the KL divergence is exact wherever it is
-used.
+Every Gaussian over z is built by `diagonal_gaussian`, so the KL divergence of two is exact wherever it is used.
 
 References:
   [1] Suzuki and Matsuo, Eq. (2), (5), (9), (10): the Gaussians and their KL terms.
@@ -11,9 +10,12 @@ References:
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
-__all__ = ["conditional_product", "diagonal_gaussian", "kl_divergence", "standard_gaussian"]
+__all__ = ["conditional_product", "diagonal_gaussian", "from_noise", "kl_divergence", "standard_gaussian"]
+
+_VARIANCE_SAMPLES = 64
 
 
 def diagonal_gaussian(mean: tf.Tensor, variance: tf.Tensor, event_ndims: int = 1) -> tfd.Distribution:
@@ -42,27 +44,114 @@ def standard_gaussian(dim: int) -> tfd.Distribution:
     return diagonal_gaussian(tf.zeros([dim]), tf.ones([dim]))
 
 
-def kl_divergence(q: tfd.Distribution, p: tfd.Distribution) -> tf.Tensor:
-    """Computes KL(q || p) of two diagonal Gaussians in closed form, in nats per example.
+class NoiseTransform(tfd.Distribution):
+    """Base of the distributions over z, `[B, D]`, whose samples are a function of standard normal noise.
+
+    A subclass defines `from_noise` and `_log_prob`. Its mean is z without noise, the value at the mean of the noise:
+    a point that the distribution itself makes, where the expectation may lie between two modes, where nothing is. Its
+    variance is a Monte Carlo estimate, always from the same noise.
+    """
+
+    def __init__(
+        self, batch_shape_tensor: Callable, batch_shape: tf.TensorShape, event_shape: tf.TensorShape, parameters: dict
+    ):
+        self._batch_shape_of, self._shapes = batch_shape_tensor, (batch_shape, event_shape)
+        super().__init__(
+            tf.float32,
+            reparameterization_type=tfd.FULLY_REPARAMETERIZED,
+            validate_args=False,
+            allow_nan_stats=True,
+            parameters=parameters,
+            name=type(self).__name__,
+        )
+
+    def from_noise(self, noise: tf.Tensor) -> tf.Tensor:
+        """Computes z, `[B, D]` or `[B, S, D]`, from standard normal noise of that shape."""
+        raise NotImplementedError(f"{type(self).__name__} must define from_noise()")
+
+    def _batch_shape_tensor(self, **_):
+        return self._batch_shape_of()
+
+    def _batch_shape(self):
+        return self._shapes[0]
+
+    def _event_shape_tensor(self, **_):
+        return tf.constant(self._shapes[1], tf.int32)
+
+    def _event_shape(self):
+        return self._shapes[1]
+
+    def _sample_n(self, n, seed=None):
+        shape = tf.concat([self.batch_shape_tensor(), [n], self.event_shape], axis=0)
+        noise = tf.random.stateless_normal(shape, tfp.random.sanitize_seed(seed))
+        return tf.transpose(self.from_noise(tf.ensure_shape(noise, (None, None, *self.event_shape))), (1, 0, 2))
+
+    def _mean(self):
+        return self.from_noise(without_noise(self))
+
+    def _variance(self):
+        half = tf.random.stateless_normal((_VARIANCE_SAMPLES // 2, *self.event_shape), (0, 0))
+        noise = tf.concat([half, -half], axis=0) + without_noise(self, 1)
+        return tf.math.reduce_variance(self.from_noise(noise), axis=1)
+
+    def _stddev(self):
+        return tf.sqrt(self._variance())
+
+
+def from_noise(q: tfd.Distribution, noise: tf.Tensor) -> tf.Tensor:
+    """Computes the samples of a distribution over z that standard normal noise makes.
 
     Args:
-      q: a `diagonal_gaussian` with batch shape `[...]`.
-      p: a `diagonal_gaussian` whose batch shape broadcasts with that of `q`.
+      q: a distribution over z, `[B, D]`: a `diagonal_gaussian`, or what another model's `posterior` gives.
+      noise: float tensor `[B, D]` or `[B, S, D]`; zeros give the mean.
 
     Returns:
-      Float tensor `[...]`, summed over the event axes, 0 or more but for rounding.
+      z, a tensor of the noise's shape: of a Gaussian mean + stddev * noise.
+    """
+    if isinstance(q, NoiseTransform):
+        return q.from_noise(noise)
+    mean, stddev = q.mean(), q.stddev()
+    if noise.shape.rank > mean.shape.rank:
+        mean, stddev = mean[:, None], stddev[:, None]
+    return mean + stddev * noise
+
+
+def without_noise(q: tfd.Distribution, num_samples: int | None = None) -> tf.Tensor:
+    """Zeros `[B, D]`, or `[B, S, D]`, for `from_noise`."""
+    samples = [] if num_samples is None else [num_samples]
+    zeros = tf.zeros(tf.concat([q.batch_shape_tensor(), samples, q.event_shape_tensor()], axis=0))
+    return tf.ensure_shape(zeros, [*q.batch_shape, *samples, *q.event_shape])
+
+
+def is_gaussian(q: tfd.Distribution) -> bool:
+    """Whether it is a diagonal Gaussian."""
+    return isinstance(getattr(q, "distribution", None), tfd.Normal)
+
+
+def kl_divergence(q: tfd.Distribution, p: tfd.Distribution, z: tf.Tensor | None = None) -> tf.Tensor:
+    """Computes KL(q || p), in nats per example: of two diagonal Gaussians in closed form.
+
+    Args:
+      q: a `diagonal_gaussian` with batch shape `[...]`, or with `z` another distribution.
+      p: a `diagonal_gaussian` whose batch shape broadcasts with that of `q`, or with `z` another distribution.
+      z: a sample of q, `[..., D]`, by which the KL divergence of what is not Gaussian is estimated, without bias; it
+        is not used for Gaussians. None by default.
+
+    Returns:
+      Float tensor `[...]`, summed over the event axes; of Gaussians 0 or more but for rounding.
 
     Raises:
-      TypeError: if either is no diagonal Gaussian; its KL would not be exact.
+      TypeError: if either is no diagonal Gaussian and there is no `z`; its KL would not be exact.
     """
-    for name, distribution in (("q", q), ("p", p)):
-        base = getattr(distribution, "distribution", None)
-        if not isinstance(base, tfd.Normal):
-            raise TypeError(
-                f"kl_divergence expects diagonal Gaussians; {name} is {distribution!r}. "
-                "Build it with tf_jmvae.distributions.diagonal_gaussian."
-            )
-    return tfd.kl_divergence(q, p)
+    if is_gaussian(q) and is_gaussian(p):
+        return tfd.kl_divergence(q, p)
+    if z is not None:
+        return q.log_prob(z) - p.log_prob(z)
+    name, distribution = ("p", p) if is_gaussian(q) else ("q", q)
+    raise TypeError(
+        f"kl_divergence expects diagonal Gaussians; {name} is {distribution!r}. Build it with "
+        "tf_jmvae.distributions.diagonal_gaussian, or pass a sample of q as z for an estimate."
+    )
 
 
 def mapped(function: Callable[..., tf.Tensor], *gaussians: tfd.Distribution) -> tfd.Distribution:

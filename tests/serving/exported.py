@@ -69,7 +69,7 @@ KINDS = {
     ),
     "cvae": (tj.CVAE, "xw", {"target": "x"}, {}),
     "cmma": (tj.CMMA, "xwv", {"target": ["x", "v"]}, {}),
-    "gan": (tj.JMVAEKLGAN, "ra", {"image": "r", "discriminator": _mlp()}, {}),
+    "gan": (tj.JMVAEKLGAN, "ra", {"image": "r", "discriminator": _mlp(), "flow": tj.Flow(2, units=8)}, {}),
 }
 
 

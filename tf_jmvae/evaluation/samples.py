@@ -77,7 +77,8 @@ def importance_weights(model: MultimodalVAE, scored: Sequence[str], proposal: Pr
 
     def log_terms(batch, distribution, num_samples, seed):
         z = sampling.draw(distribution, seed, num_samples)  # [B * C, S, D]
-        log_q = _by_example(distribution[:, tf.newaxis].log_prob(z), batch, scored)
+        log_q = tf.transpose(distribution.log_prob(tf.transpose(z, (1, 0, 2))))
+        log_q = _by_example(log_q, batch, scored)
         z, prior = _by_example(z, batch, scored), model.prior(batch)
         prior = prior if prior.batch_shape.rank == 0 else prior[:, tf.newaxis]  # p(z | conditions), a row an example
         return _log_likelihood(model, scored, z, batch) + prior.log_prob(z) - log_q

@@ -2,6 +2,7 @@
 
 from tf_jmvae.models.adversarial import JMVAEKLGAN
 from tf_jmvae.models.conditional import CMMA, CVAE
+from tf_jmvae.models.flow import Flow
 from tf_jmvae.models.hierarchical import HierarchicalJMVAE
 from tf_jmvae.models.iterated_sampling import IteratedSampling
 from tf_jmvae.models.jmvae import JMVAE, VAE
@@ -16,6 +17,7 @@ __all__ = [
     "JMVAEKL",
     "JMVAEKLGAN",
     "VAE",
+    "Flow",
     "HierarchicalJMVAE",
     "IteratedSampling",
     "MultimodalVAE",

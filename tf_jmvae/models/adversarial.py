@@ -192,7 +192,7 @@ class JMVAEKLGAN(JMVAEKL):
         z = sampling.draw(q, latent_seed)
         z_prior = sampling.draw(diagonal_gaussian(tf.zeros_like(z), tf.ones_like(z)), prior_seed)
         p = self._decoded(held, z, True)
-        terms = self._kl_terms(held, q, posteriors, p, True)
+        terms = self._kl_terms(held, q, z, posteriors, p, True)
         rows, (real,) = held.rows([self.image]), held.of([self.image]).values()
         decoder = self.decoders[self.image]
         with rows.seen_by(decoder, True), rows.seen_by(self.discriminator, True):

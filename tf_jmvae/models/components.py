@@ -10,25 +10,10 @@ from tf_jmvae import heads
 from tf_jmvae._utils.keras_api import flatten_layers
 from tf_jmvae.modality import Modality
 from tf_jmvae.models import missing
+from tf_jmvae.models.component import Component
+from tf_jmvae.models.flow import Flow, FlowHead
 from tf_jmvae.models.objective import Batch
 from tf_jmvae.networks import prototypes
-
-
-class Component(keras.layers.Layer):
-    """Base of the layers below, of which `model.summary()` shows what they give and, nested, what they hold."""
-
-    def _made(self, *output_shape: int) -> None:
-        """Ends a constructor: the layer has its weights, and gives tensors or events `[B, *output_shape]`."""
-        self.output_shape = (None, *output_shape)
-        self.build(self.output_shape)
-
-    @property
-    def layers(self) -> list[keras.layers.Layer]:
-        return flatten_layers(self, recursive=False, include_self=False)
-
-    def __dir__(self) -> list[str]:
-        """Without `layers`: in files Keras calls weights by the attributes that it finds here first."""
-        return [name for name in super().__dir__() if name != "layers"]
 
 
 class Towers(Component):
@@ -69,7 +54,7 @@ class Towers(Component):
 
 
 class Encoder(Component):
-    """q(z | modalities) = N(mu, diag(sigma^2)), Eq. (2): towers, then the Gaussian head."""
+    """q(z | modalities) = N(mu, diag(sigma^2)), Eq. (2): towers, then the Gaussian head, or that of a flow."""
 
     def __init__(
         self,
@@ -77,11 +62,15 @@ class Encoder(Component):
         latent_dim: int,
         trunk: keras.layers.Layer | None = None,
         name: str | None = None,
+        flow: Flow | None = None,
     ):
         super().__init__(name=name)
         self.towers = Towers(modalities, trunk, "towers")
-        self.head = heads.Gaussian(event_shape=(latent_dim,), name="head")
-        self.head.build((None, self.towers.output_dim))
+        if flow:
+            self.head = FlowHead(latent_dim, self.towers.output_dim, flow)
+        else:
+            self.head = heads.Gaussian(event_shape=(latent_dim,), name="head")
+            self.head.build((None, self.towers.output_dim))
         self._made(latent_dim)
 
     @property

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from tf_jmvae._utils import checks, gaps
-from tf_jmvae.distributions import diagonal_gaussian
+from tf_jmvae.distributions import diagonal_gaussian, from_noise, without_noise
 from tf_jmvae.models.iterated_sampling import IteratedSampling, chains_of, iteration_of
 from tf_jmvae.random import sampling, seeds
 
@@ -85,8 +85,7 @@ class Generation:
         if latent == "sample":
             noise = self.latent_noise(posterior, latent_seed, samples)
         else:
-            zeros = tf.zeros_like(posterior.mean())
-            noise = zeros if samples is None else tf.repeat(zeros[:, None], samples, axis=1)
+            noise = without_noise(posterior, samples)
         z = self.draw_latents(posterior, noise)
         outputs = _emit(self.likelihoods(z, conditions=observed, names=targets), output, output_seed)
         if num_samples is None or samples == num_samples:
@@ -184,20 +183,16 @@ class Generation:
         return sampling.standard_normal(posterior, seed, num_samples)
 
     def draw_latents(self, posterior: tfd.Distribution, noise: tf.Tensor) -> tf.Tensor:
-        """Computes z from noise, as generation samples it: mean + stddev * noise.
+        """Computes z from noise, as generation samples it: of a Gaussian mean + stddev * noise.
 
         Args:
-          posterior: q(z | observed), a Gaussian `[B, D]`.
-          noise: float tensor `[B, D]` or `[B, S, D]`, in units of the stddev: standard normal numbers give samples,
-            zeros the mean.
+          posterior: q(z | observed), `[B, D]`.
+          noise: float tensor `[B, D]` or `[B, S, D]`: standard normal numbers give samples, zeros the mean.
 
         Returns:
           z, a tensor of the noise's shape.
         """
-        mean, stddev = posterior.mean(), posterior.stddev()
-        if noise.shape.rank > mean.shape.rank:
-            mean, stddev = mean[:, None], stddev[:, None]
-        return mean + stddev * noise
+        return from_noise(posterior, noise)
 
 
 def _emit(likelihoods: Mapping[str, tfd.Distribution], output: str, seed: tf.Tensor) -> dict[str, tf.Tensor]:

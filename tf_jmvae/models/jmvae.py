@@ -59,13 +59,16 @@ class JointEncoderVAE(MultimodalVAE):
     def objective(self, batch, seed, training=False):
         """Computes the terms of the bound, `[B]` each, in nats, with one sample of z: Eq. (5) of [1] or its own."""
         q = self._encode(batch, training)
-        p = self.likelihoods(sampling.draw(q, seed), conditions=batch, training=training)
-        return self._terms(self._held(batch), q, p, training)
+        z = sampling.draw(q, seed)
+        p = self.likelihoods(z, conditions=batch, training=training)
+        return self._terms(self._held(batch), q, z, p, training)
 
-    def _terms(self, held: Held, q: tfd.Distribution, p: Mapping[str, tfd.Distribution], training: bool) -> Terms:
+    def _terms(
+        self, held: Held, q: tfd.Distribution, z: tf.Tensor, p: Mapping[str, tfd.Distribution], training: bool
+    ) -> Terms:
         prior = self.prior(held.batch, training=training)
         return {
-            "kl_prior": Term(-1.0, kl_divergence(q, prior), to_prior=True),  # - KL(q(z|x,w) || p(z))
+            "kl_prior": Term(-1.0, kl_divergence(q, prior, z), to_prior=True),  # - KL(q(z|x,w) || p(z))
             **log_likelihoods(p, held),  # + E_q[log p(x|z)] + E_q[log p(w|z)]
         }
 

@@ -15,6 +15,7 @@ from tensorflow_probability import distributions as tfd
 
 from tf_jmvae._utils.keras_api import flatten_layers
 from tf_jmvae.distribute import replicas
+from tf_jmvae.distributions import NoiseTransform, from_noise, is_gaussian, mapped
 from tf_jmvae.modality import Modality
 from tf_jmvae.random import seeds
 
@@ -64,6 +65,34 @@ class Rows:
         yield
         for variable, old in zip(statistics, before, strict=True):
             variable.assign(tf.where(self._any, tf.convert_to_tensor(variable), old))
+
+
+class ByRow(NoiseTransform):
+    """Of some rows one distribution over z, `[R, D]`, and of the others of a batch of B another, `[B, D]`."""
+
+    def __init__(self, rows: Rows, of_rows: tfd.Distribution, others: tfd.Distribution):
+        parameters = dict(locals())
+        self.rows, self.of_rows, self.others = rows, of_rows, others
+        super().__init__(others.batch_shape_tensor, others.batch_shape, others.event_shape, parameters)
+
+    def from_noise(self, noise):
+        return self.rows.into(from_noise(self.others, noise), from_noise(self.of_rows, self.rows.of(noise)))
+
+    def _log_prob(self, z):
+        if z.shape.rank == 2:
+            return self.rows.into(self.others.log_prob(z), self.of_rows.log_prob(self.rows.of(z)))
+        rows_first = self.rows.of(tf.transpose(z, (1, 0, 2)))  # of z [S, B, D]
+        of_rows = self.of_rows.log_prob(tf.transpose(rows_first, (1, 0, 2)))
+        return tf.transpose(self.rows.into(tf.transpose(self.others.log_prob(z)), tf.transpose(of_rows)))
+
+
+def merged(rows: Rows, of_rows: tfd.Distribution, others: tfd.Distribution) -> tfd.Distribution:
+    """`[B, D]`: in some rows a distribution over z of theirs, `[R, D]`, and in the others of another, `[B, D]`."""
+    if rows.indices is None:
+        return of_rows
+    if is_gaussian(of_rows) and is_gaussian(others):
+        return mapped(rows.into, others, of_rows)
+    return ByRow(rows, of_rows, others)
 
 
 class Held:

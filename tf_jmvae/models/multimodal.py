@@ -25,7 +25,7 @@ from tensorflow_probability import distributions as tfd
 
 from tf_jmvae._utils import checks, gaps
 from tf_jmvae.distribute.replicas import DistributedFit
-from tf_jmvae.distributions import standard_gaussian
+from tf_jmvae.distributions import standard_gaussian, without_noise
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Decoder, is_network, places
 from tf_jmvae.models.directions import checked_modalities
@@ -131,7 +131,8 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
           training: whether networks run in training mode; False by default.
 
         Returns:
-          A TFP Gaussian with diagonal covariance, batch shape `[B]`, event shape `[D]`.
+          A TFP distribution, batch shape `[B]`, event shape `[D]`: a Gaussian with diagonal covariance, or, where a
+          model has a `flow`, one whose samples a flow makes; its mean is z without noise.
 
         Raises:
           ValueError: if a modality is unknown, values do not fit it, or the model has no posterior for the subset.
@@ -205,7 +206,7 @@ class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, Validated
           Dict of TFP distributions by target, with batch shape `[B]`.
         """
         posterior = self.posterior(inputs, seed=EVALUATION_SEED, training=training)
-        z = self.draw_latents(posterior, tf.zeros_like(posterior.mean()))
+        z = self.draw_latents(posterior, without_noise(posterior))
         return self.likelihoods(z, conditions=inputs, training=training)
 
     def elbo(self, batch: Mapping[str, Any], seed: int | tf.Tensor | None = None) -> tf.Tensor:

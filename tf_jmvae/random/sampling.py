@@ -6,6 +6,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from tf_jmvae.distribute import replicas
+from tf_jmvae.distributions import NoiseTransform
 from tf_jmvae.random import seeds
 
 # Beyond, a rounded normal distribution's function is within 6.7e-4 of a Poisson one's, 0.067 / sqrt(rate).
@@ -21,6 +22,8 @@ def draw(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: int | Non
     package's heads are sampled one row after another. Within a training step on several replicas, these are the rows
     that one device would sample; of distributions that are not normal, rows with seeds of their own.
     """
+    if isinstance(distribution, NoiseTransform):
+        return distribution.from_noise(standard_normal(distribution, seed, num_samples))
     shard = replicas.current_shard()
     if shard is not None and not seeds.are_by_row(seed):
         if num_samples is None and isinstance(_innermost(distribution), tfd.Normal):

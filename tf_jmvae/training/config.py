@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # Which options belong to which models; the constructors' own defaults apply where none is set.
 MODEL_OPTIONS = {
-    ("jmvae-kl", "jmvae-kl-gan"): ("alpha", "subsets"),
+    ("jmvae-kl", "jmvae-kl-gan"): ("alpha", "subsets", "subset_learning", "flow"),
     ("jmvae-kl-gan",): ("likelihood_weight", "adversarial_weight", "reconstruction"),
     ("hierarchical-jmvae",): ("num_layers",),
     ("cvae", "cmma"): ("target",),
@@ -96,6 +96,10 @@ class ModelConfig(_Schema):
     """jmvae-kl: weight of the KL towards the subset encoders (the paper: 1)."""
     subsets: Literal["all", "single"] | None = None
     """jmvae-kl: an encoder per subset, or per modality."""
+    subset_learning: Literal["pull", "follow"] | None = None
+    """jmvae-kl: subset encoders pull the joint encoder towards them (the paper), or only follow it."""
+    flow: PositiveInt | None = None
+    """jmvae-kl: number of couplings of flows in the subset encoders, which are Gaussian without."""
     likelihood_weight: Annotated[float | None, Field(ge=0)] = None
     """jmvae-kl-gan: weight of the image's log-likelihood for the image decoder."""
     adversarial_weight: Annotated[float | None, Field(ge=0)] = None

@@ -65,7 +65,7 @@ def batch_curve(options: harness.Options, peer: harness.Peer) -> dict:
 def modality_curve(options: harness.Options) -> dict:
     """Examples per second and parameters of JMVAE-kl with K modalities of 14x14 binary pixels, D256R-D256R."""
     found = {}
-    for mode in ("single", "all"):
+    for mode in ("single", "shared", "all"):
         models = {str(k): modalities_model(k, mode) for k in MODALITIES[:: 2 if options.quick else 1]}
         found[mode] = _curve(models, f"K, subsets {mode}", options)
         keras.backend.clear_session()

@@ -48,6 +48,11 @@ def layers(model: JMVAE) -> list[Layer]:
     """Every layer of a model with a joint encoder that has a kernel."""
     encoders = [model.encoder, *getattr(model, "subset_encoders", {}).values()]
     found = [layer for encoder in encoders for layer in encoder_layers(encoder)]
+    shared = getattr(model, "shared_encoders", None)
+    if shared is not None:  # of every modality a projection, of every subset a head
+        found += [Layer(1, *layer.kernel.shape) for layer in shared.projections.values()]
+        count, units, outputs = shared.kernel.shape
+        found += [Layer(1, units, outputs)] * count
     return found + [layer for decoder in model.decoders.values() for layer in decoder_layers(decoder)]
 
 

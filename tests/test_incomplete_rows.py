@@ -17,7 +17,8 @@ from tf_jmvae.models.components import parts
 SEED = tf.constant([3, 4])
 NAMES = ("x", "w", "v")
 PATTERNS = [held for size in (1, 2, 3) for held in itertools.combinations(NAMES, size)]
-by_subsets = pytest.mark.parametrize("subsets", ["all", "single"])
+by_subsets = pytest.mark.parametrize("subsets", ["all", "single", "shared"])
+by_own_towers = pytest.mark.parametrize("subsets", ["all", "single"])
 
 
 def _modalities(names="xwv", optional=True):
@@ -80,7 +81,7 @@ def _exact_model(subsets):
     return exact, model
 
 
-@by_subsets
+@by_own_towers
 def test_the_bound_touches_the_log_likelihood_of_what_each_row_holds_and_lies_below_it_with_other_encoders(subsets):
     exact, model = _exact_model(subsets)
     patterns = [held for size in (1, 2, 3) for held in itertools.combinations(exact.sizes, size)]
@@ -127,7 +128,7 @@ def _posterior_by_hand(model, batch, row, held):
     return of.get(tuple(held)) or conditional_product([of[name,] for name in held]), of
 
 
-@by_subsets
+@by_own_towers
 def test_each_rows_terms_are_those_of_the_equation_written_out_for_it_alone(subsets):
     model, (batch, held) = _model(subsets), _mixed()
     seeds = tf.random.split(SEED, len(held))
@@ -180,7 +181,7 @@ def test_gradients_are_those_of_the_same_rows_trained_as_a_model_of_what_they_ho
     assert all(np.abs(rest).max() == 0 for rest in found.values())  # what the rows do not hold learns nothing
 
 
-@by_subsets
+@by_own_towers
 def test_a_modality_that_is_always_missing_counts_as_one_that_the_model_has_not(subsets):
     model, batch = _model(subsets), small_batch("xwv")
     pair = tj.JMVAEKL(small_modalities("xw"), 3, alpha=0.7, subsets=subsets)

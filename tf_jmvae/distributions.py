@@ -8,6 +8,7 @@ References:
 """
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -144,7 +145,10 @@ def kl_divergence(q: tfd.Distribution, p: tfd.Distribution, z: tf.Tensor | None 
       TypeError: if either is no diagonal Gaussian and there is no `z`; its KL would not be exact.
     """
     if is_gaussian(q) and is_gaussian(p):
-        return tfd.kl_divergence(q, p)
+        (q_mean, q_stddev), (p_mean, p_stddev) = ((g.distribution.loc, g.distribution.scale) for g in (q, p))
+        ratio, distance = q_stddev / p_stddev, (q_mean - p_mean) / p_stddev
+        entries = 0.5 * (tf.square(ratio) + tf.square(distance) - 1.0) - tf.math.log(ratio)
+        return tf.reduce_sum(entries, range(-q.event_shape.rank, 0))
     if z is not None:
         return q.log_prob(z) - p.log_prob(z)
     name, distribution = ("p", p) if is_gaussian(q) else ("q", q)
@@ -159,6 +163,29 @@ def mapped(function: Callable[..., tf.Tensor], *gaussians: tfd.Distribution) -> 
     means, stddevs = ([getattr(gaussian.distribution, key) for gaussian in gaussians] for key in ("loc", "scale"))
     normal = tfd.Normal(function(*means), function(*stddevs))
     return tfd.Independent(normal, gaussians[0].reinterpreted_batch_ndims)
+
+
+def stacked(gaussians: Sequence[tfd.Distribution]) -> tfd.Distribution:
+    """Diagonal Gaussians `[B, D]` as one, `[S, B, D]`; those that `unstacked` gave, without a copy."""
+    whole = getattr(gaussians[0], "whole", None)
+    if whole is not None and [id(part) for part in gaussians] == whole.parts:
+        return whole.gaussians
+    return mapped(lambda *values: tf.stack(values), *gaussians)
+
+
+def unstacked(gaussians: tfd.Distribution) -> list[tfd.Distribution]:
+    """The diagonal Gaussians `[B, D]` that are stacked, `[S, B, D]`."""
+    base = gaussians.distribution
+    pairs = zip(tf.unstack(base.loc), tf.unstack(base.scale), strict=True)
+    parts = [tfd.Independent(tfd.Normal(*pair), gaussians.reinterpreted_batch_ndims) for pair in pairs]
+    for part in parts:
+        part.whole = _Whole(gaussians, [id(part) for part in parts])
+    return parts
+
+
+class _Whole(NamedTuple):
+    gaussians: tfd.Distribution
+    parts: list[int]  # their identities, in order
 
 
 def conditional_product(

@@ -53,6 +53,17 @@ def test_convolutions_by_hand():
     assert total == 3 * flops.training_flops(model)
 
 
+def test_shared_towers_by_hand():
+    """Towers D6 of 5 and of 4 entries, read once; each of the two subsets has a hidden layer of 7 units and z of 7."""
+    modalities = {
+        name: tj.Modality((size,), "gaussian", encoder=tj.networks.mlp([6]), decoder=tj.networks.mlp([]))
+        for name, size in (("x", 5), ("w", 4))
+    }
+    towers = 2 * (5 * 6 + 4 * 6)
+    heads = 3 * (2 * 12 * 7 + 2 * 6 * 7 + 2 * 7 * 14 + 2 * 7 * (5 + 4))
+    assert flops.training_flops(tj.models.JMVAEKL(modalities, 7, subsets="shared")) == 2 * (towers + heads)
+
+
 def test_limit_by_hand():
     large, small = flops.Product(10, 100, 1000), flops.Product(1, 1, 500)  # 2e6 and 1e3 operations
     rates = {"10x100x1000": {"a": {"median": 1.0}, "b": {"median": 2.0}}}  # GFLOP/s

@@ -14,7 +14,8 @@ MODELS = {
     "jmvae": (tj.JMVAE, "xw", {"trunk": tj.networks.mlp([8])}),
     "jmvae_kl": (tj.JMVAEKL, "xw", {"alpha": 0.5}),
     "jmvae_kl_of_three": (tj.JMVAEKL, "xwv", {"subsets": "single"}),
-    "jmvae_kl_flow": (tj.JMVAEKL, "xwv", {"subset_learning": "follow", "flow": tj.Flow(2, units=8)}),
+    "jmvae_kl_shared": (tj.JMVAEKL, "xwv", {"subsets": "shared", "subset_learning": "follow"}),
+    "jmvae_kl_flow": (tj.JMVAEKL, "xw", {"flow": tj.Flow(2, units=8)}),
     "hierarchical": (tj.HierarchicalJMVAE, "xwc", {"num_layers": 2, "layer_encoder": tj.networks.mlp([8])}),
     "cvae": (tj.CVAE, "xw", {"target": "x"}),
     "cmma": (tj.CMMA, "xwc", {"target": ["x", "c"], "trunk": tj.networks.mlp([8])}),
@@ -94,10 +95,8 @@ LAYERS = {
     "jmvae": {"encoder": (3,)},
     "jmvae_kl": {"encoder": (3,), "subset_encoder_x": (3,), "subset_encoder_w": (3,)},
     "jmvae_kl_of_three": {"encoder": (3,), **{f"subset_encoder_{name}": (3,) for name in "xwv"}},
-    "jmvae_kl_flow": {
-        **{"encoder": (3,), **{f"subset_encoder_{name}": (3,) for name in "xwv"}},
-        **{f"subset_encoder_{name}": (3,) for name in ("x_and_w", "x_and_v", "w_and_v")},
-    },
+    "jmvae_kl_shared": {"encoder": (3,), "subset_encoders": (3,)},
+    "jmvae_kl_flow": {"encoder": (3,), "subset_encoder_x": (3,), "subset_encoder_w": (3,)},
     "hierarchical": {
         **{"towers": (24,), "layer_network_2": (8,), "layer_head_1": (3,), "layer_head_2": (3,)},
         "layer_prior_1": (3,),

@@ -50,7 +50,7 @@ _CASES = st.fixed_dictionaries(
         "described": _modalities(least=2),
         "latent_dim": st.integers(1, 5),
         "size": st.integers(1, 6),
-        "subsets": st.sampled_from(["all", "single"]),
+        "subsets": st.sampled_from(["all", "single", "shared"]),
         "num_layers": st.integers(1, 3),
         "target": st.integers(0, 1),
         "seed": st.integers(0, 1000),
@@ -217,7 +217,7 @@ def _configs(draw):
     described = draw(_modalities(least=2))
     kind = draw(st.sampled_from(MODELS))
     options = {
-        "jmvae-kl": {"alpha": draw(st.floats(0, 1e6)), "subsets": draw(st.sampled_from(["all", "single"]))},
+        "jmvae-kl": {"alpha": draw(st.floats(0, 1e6)), "subsets": draw(st.sampled_from(["all", "single", "shared"]))},
         "hierarchical-jmvae": {"num_layers": draw(st.integers(1, 9))},
     }
     target = {"target": draw(st.sampled_from(list(described)))}

@@ -3,6 +3,7 @@
 from typing import Any
 
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
 from tf_jmvae.distributions import diagonal_gaussian
 from tf_jmvae.heads.base import LocationHead, positive
@@ -10,6 +11,11 @@ from tf_jmvae.heads.registration import register
 
 # Keeps the stddev's gradient finite where softplus underflows to 0.
 _VARIANCE_FLOOR = 1e-8
+
+
+def learned_gaussian(mean: tf.Tensor, raw_variance: tf.Tensor, event_ndims: int = 1) -> tfd.Distribution:
+    """The Gaussian `[..., *event_shape]` of which softplus gives the variance, from any real numbers."""
+    return diagonal_gaussian(mean, tf.nn.softplus(raw_variance) + _VARIANCE_FLOOR, event_ndims)
 
 
 @register("gaussian")
@@ -32,11 +38,10 @@ class Gaussian(LocationHead):
             self.parameter_names = ("mean",)
 
     def distribution(self, mean, raw_variance=None):
+        mean, event_ndims = self._activation(mean), len(self.event_shape)
         if raw_variance is None:
-            variance = tf.constant(self.variance, mean.dtype)
-        else:
-            variance = tf.nn.softplus(raw_variance) + _VARIANCE_FLOOR
-        return diagonal_gaussian(self._activation(mean), variance, len(self.event_shape))
+            return diagonal_gaussian(mean, tf.constant(self.variance, mean.dtype), event_ndims)
+        return learned_gaussian(mean, raw_variance, event_ndims)
 
     def get_config(self):
         return {**super().get_config(), "variance": self.variance}

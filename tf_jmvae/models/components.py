@@ -32,6 +32,11 @@ class Towers(Component):
         self.output_dim = features.shape[-1]
         self._made(self.output_dim)
 
+    def sizes(self) -> dict[str, int]:
+        """How many features F_m each modality has."""
+        example = {name: tf.zeros((1, *m.event_shape)) for name, m in self._modalities.items()}
+        return {name: value.shape[-1] for name, value in self.features(example).items()}
+
     def features(self, batch: Batch, training: bool = False) -> dict[str, tf.Tensor]:
         """What the towers of the modalities in `batch` give, each `[B, F_m]`."""
         read = {name: missing.as_read(self._modalities[name], batch[name]) for name in self.towers if name in batch}
@@ -44,9 +49,10 @@ class Towers(Component):
 
     def call(self, batch: Batch, training: bool = False, known: Batch | None = None) -> tf.Tensor:
         """Of all modalities; of those whose features are `known` the values are not needed."""
-        features = {**(known or {}), **self.features(batch, training)}
+        own = self.features(batch, training)
         # Keras casts arguments to this layer's dtype, which need not be the towers'.
-        dtype = features[next(name for name in self.towers if name in batch)].dtype
+        dtype = next(iter((own or known).values())).dtype
+        features = {**(known or {}), **own}
         joined = tf.concat([tf.cast(features[name], dtype) for name in self.towers], axis=-1)
         if self.trunk is None:
             return joined

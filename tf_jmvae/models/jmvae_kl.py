@@ -33,17 +33,19 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from tf_jmvae._utils import checks
-from tf_jmvae.distributions import conditional_product, diagonal_gaussian, is_gaussian, kl_divergence, mapped
+from tf_jmvae.distributions import conditional_product, diagonal_gaussian, is_gaussian, kl_divergence, mapped, stacked
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Encoder
 from tf_jmvae.models.flow import Flow, flow_of
 from tf_jmvae.models.jmvae import JMVAE
 from tf_jmvae.models.missing import Held, merged
 from tf_jmvae.models.objective import Term, Terms
+from tf_jmvae.models.shared import SharedEncoders
 from tf_jmvae.random import sampling
 from tf_jmvae.registry import MODELS
 
-Posteriors = dict[tuple[str, ...], tfd.Distribution]
+Subset = tuple[str, ...]
+Posteriors = dict[Subset, tfd.Distribution]
 """q(z | S) by subset S, small ones first, each `[R, D]` of the R rows of a batch that hold S."""
 
 
@@ -62,7 +64,8 @@ class JMVAEKL(JMVAE):
         the joint bound, large ones generation from a subset.
       subsets: `"all"`, the default, makes an encoder for every non-empty proper subset, at a cost of `2^(K-1) K M`
         parameters for K modalities of M each (section 3.5 of [1]); `"single"` makes K, and combines them by Bayes' rule
-        for larger subsets.
+        for larger subsets; `"shared"` makes one for every subset on top of the joint encoder's towers, of which there
+        is one for each modality, so that only small heads, of a hidden layer of D units, grow with 2^K.
       subset_learning: `"pull"`, the default, is Eq. (10), whose KL terms also draw the joint encoder towards the subset
         encoders; with `"follow"` they train the subset encoders only, so that the bound of the joint model is that of
         `JMVAE`, and alpha sets no more than how fast these learn.
@@ -91,7 +94,7 @@ class JMVAEKL(JMVAE):
         **kwargs: Any,
     ):
         alpha = checks.non_negative_number("alpha", alpha)
-        checks.check_option("subsets", subsets, ("all", "single"))
+        checks.check_option("subsets", subsets, ("all", "single", "shared"))
         checks.check_option("subset_learning", subset_learning, ("pull", "follow"))
         super().__init__(modalities, latent_dim, trunk=trunk, **kwargs)
         self.alpha = alpha
@@ -101,16 +104,20 @@ class JMVAEKL(JMVAE):
         if self.flow and subsets == "single" and len(self.modalities) > 2:
             raise ValueError(
                 "flow: a product of flows has no density that could be computed, so that subsets of several modalities "
-                "need encoders of their own: take subsets='all'."
+                "need encoders of their own: take subsets='all' or 'shared'."
             )
-        largest = len(self.modalities) - 1 if subsets == "all" else 1
-        self.subset_encoders = {}
-        for size in range(1, largest + 1):
-            for names in itertools.combinations(self.modalities, size):
-                own, subset = {name: self.modalities[name] for name in names}, _join(names)
-                self.subset_encoders[subset] = Encoder(
-                    own, self.latent_dim, trunk, f"subset_encoder_{subset}", self.flow
-                )
+        largest = 1 if subsets == "single" else len(self.modalities) - 1
+        self._subsets = [
+            names for size in range(1, largest + 1) for names in itertools.combinations(self.modalities, size)
+        ]
+        self.subset_encoders, self.shared_encoders = {}, None
+        if subsets == "shared":
+            sizes = self.encoder.towers.sizes()
+            self.shared_encoders = SharedEncoders(sizes, self._subsets, self.latent_dim, self.flow)
+            return
+        for names in self._subsets:
+            own, subset = {name: self.modalities[name] for name in names}, _join(names)
+            self.subset_encoders[subset] = Encoder(own, self.latent_dim, trunk, f"subset_encoder_{subset}", self.flow)
 
     def objective(self, batch, seed, training=False):
         """Computes the terms of Eq. (12), `[B]` each, in nats, with one sample of z; of complete rows Eq. (10) of [1].
@@ -129,27 +136,25 @@ class JMVAEKL(JMVAE):
         return {
             **self._terms(held, q, z, p, training),  # E_{q(z|O)}[sum_{m in O} log p(m|z)] - KL(q(z|O) || p(z))
             **{  # - alpha sum_{T < O} KL(q(z|O) || q(z|T))
-                f"kl_{name}": Term(
-                    -self.alpha,
-                    self._kl_to_subset(held, q, z, t.names, posteriors.get(t.names)),
-                    in_elbo=False,
-                    rows=held.beyond(t.names),
-                )
-                for name, t in self.subset_encoders.items()
+                f"kl_{_join(t)}": Term(-self.alpha, kl, in_elbo=False, rows=held.beyond(t))
+                for t, kl in self._kl_to_subsets(held, q, z, posteriors).items()
             },
         }
 
-    def _kl_to_subset(self, held, q, z, names, q_t) -> tf.Tensor:
-        """KL(q(z|O) || q(z|T)), `[B]`, of the rows that hold more than T, and 0 in others."""
-        follows, rows = self.subset_learning == "follow", held.rows(names)
-        if is_gaussian(q) and is_gaussian(q_t):
+    def _kl_to_subsets(self, held, q, z, posteriors) -> dict[Subset, tf.Tensor]:
+        """KL(q(z|O) || q(z|T)) for every T, `[B]`, of the rows that hold more than T, and 0 in others."""
+        follows, q_of = self.subset_learning == "follow", {names: posteriors[names] for names in self._subsets}
+        if all(is_gaussian(distribution) for distribution in (q, *q_of.values())):
             q = mapped(tf.stop_gradient, q) if follows else q
-            return kl_divergence(q, mapped(rows.into, q, q_t))  # from q itself in rows without T: 0
-        log_q = q.log_prob(z)
-        log_q, z = (tf.stop_gradient(log_q), tf.stop_gradient(z)) if follows else (log_q, z)
-        divergence = rows.back(rows.of(log_q) - q_t.log_prob(rows.of(z)))
-        beyond = held.beyond(names)
-        return divergence if beyond is None else tf.where(beyond, divergence, tf.zeros_like(divergence))
+            every = stacked([merged(held.rows(t), q_t, q) for t, q_t in q_of.items()])  # q in rows without T
+            values = dict(zip(q_of, tf.unstack(kl_divergence(q, every)), strict=True))
+        else:
+            log_q = q.log_prob(z)
+            log_q, z = (tf.stop_gradient(log_q), tf.stop_gradient(z)) if follows else (log_q, z)
+            rows = {t: held.rows(t) for t in q_of}
+            values = {t: rows[t].back(rows[t].of(log_q) - q_t.log_prob(rows[t].of(z))) for t, q_t in q_of.items()}
+        beyond = {t: held.beyond(t) for t in values}
+        return {t: kl if beyond[t] is None else tf.where(beyond[t], kl, tf.zeros_like(kl)) for t, kl in values.items()}
 
     def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
         """Computes q(z | observed) by the encoder of that subset or the product of several; nothing is iterated.
@@ -164,14 +169,43 @@ class JMVAEKL(JMVAE):
 
     def _posteriors(self, held: Held, training: bool, *, only_own: bool = False) -> Posteriors:
         """q(z | S) of every subset S of the batch's modalities that has an encoder, or of those that `_own` needs."""
+        needed = [
+            names
+            for names in (*self._subsets, tuple(self.modalities))
+            if set(names) <= set(held.names) and (not only_own or held.required <= set(names) or self._multiplies(held))
+        ]
+        if self.shared_encoders is not None:
+            return self._shared_posteriors(held, needed, training)
+        encoders = {encoder.names: encoder for encoder in (*self.subset_encoders.values(), self.encoder)}
         posteriors = {}
-        for encoder in (*self.subset_encoders.values(), self.encoder):
-            names = encoder.names
-            needed = not only_own or held.required <= set(names) or self._multiplies(held)
-            if needed and set(names) <= set(held.names):
-                with held.rows(names).seen_by(encoder, training):
-                    posteriors[names] = encoder(held.of(names), training=training)
+        for names in needed:
+            with held.rows(names).seen_by(encoders[names], training):
+                posteriors[names] = encoders[names](held.of(names), training=training)
         return posteriors
+
+    def _shared_posteriors(self, held: Held, needed: list[Subset], training: bool) -> Posteriors:
+        """Those of encoders that share the joint encoder's towers, which read each row of a modality once."""
+        towers, features = self.encoder.towers, {}
+        for name in held.names:
+            rows = held.rows([name])
+            with rows.seen_by(towers.towers[name], training):
+                read = towers.features(held.of([name]), training)[name]
+            features[name] = rows.back(read)
+        everything, constant = tuple(self.modalities), None
+        subsets = {names: held.rows(names) for names in needed if names != everything}
+        if self.subset_learning == "follow":  # no encoder of a subset of what a row holds changes the towers
+            constant = {names: held.beyond(names) for names in subsets}
+            constant = {names: self._all_true(held) if rows is None else rows for names, rows in constant.items()}
+        posteriors = self.shared_encoders(features, rows=subsets, constant=constant) if subsets else {}
+        if everything in needed:
+            rows = held.rows(everything)
+            known = {name: rows.of(value) for name, value in features.items()}
+            with rows.seen_by(self.encoder, training):
+                posteriors[everything] = self.encoder({}, training=training, known=known)
+        return posteriors
+
+    def _all_true(self, held: Held) -> tf.Tensor:
+        return tf.ones(tf.shape(held.batch[held.names[0]])[:1], tf.bool)
 
     def _own(self, held: Held, posteriors: Posteriors) -> tfd.Distribution:
         """q(z | O), `[B, D]`, with O what a row holds; the prior where that is nothing."""

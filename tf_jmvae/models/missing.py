@@ -54,8 +54,11 @@ class Rows:
         return tf.where(tf.reshape(self.mask, [-1] + [1] * (whole.shape.rank - 1)), replaced, whole)
 
     def back(self, values: tf.Tensor) -> tf.Tensor:
-        """Numbers `[R]` in their rows, `[B]`, and 0 in all others."""
-        return values if self.mask is None else self.into(tf.zeros(tf.shape(self.mask), values.dtype), values)
+        """Values `[R, ...]` in their rows, `[B, ...]`, and 0 in all others."""
+        if self.mask is None:
+            return values
+        shape = tf.concat([tf.shape(self.mask), tf.shape(values)[1:]], axis=0)
+        return self.into(tf.ensure_shape(tf.zeros(shape, values.dtype), [None, *values.shape[1:]]), values)
 
     @contextlib.contextmanager
     def seen_by(self, layer: keras.layers.Layer, training: bool) -> Iterator[None]:

@@ -94,8 +94,8 @@ class ModelConfig(_Schema):
     trunk: Annotated[tuple[PositiveInt, ...], tyro.conf.Suppress] = ()
     alpha: Annotated[float | None, Field(ge=0)] = None
     """jmvae-kl: weight of the KL towards the subset encoders (the paper: 1)."""
-    subsets: Literal["all", "single"] | None = None
-    """jmvae-kl: an encoder per subset, or per modality."""
+    subsets: Literal["all", "single", "shared"] | None = None
+    """jmvae-kl: an encoder per subset, or per modality, or per subset on towers that all share."""
     subset_learning: Literal["pull", "follow"] | None = None
     """jmvae-kl: subset encoders pull the joint encoder towards them (the paper), or only follow it."""
     flow: PositiveInt | None = None

@@ -111,6 +111,7 @@ def joint_coherence(
     model: MultimodalVAE,
     *,
     classifiers: Mapping[str, Classifier] | None = None,
+    prior: str = "standard",
     num_samples: int = 10_000,
     seed: int = 0,
     verbose: int = 1,
@@ -121,6 +122,7 @@ def joint_coherence(
       model: Any model of a joint distribution; CVAE and CMMA have none.
       classifiers: Classifiers by modality, as for `conditional_coherence`. Categorical modalities need none;
         the others take part only if they have one.
+      prior: `"standard"`, the default, samples from the model's own prior, `"fitted"` from that of `fit_prior`.
       num_samples: Number of samples, N; by default 10,000.
       seed: Integer seed of all samples; by default 0.
       verbose: 1, the default, shows a progress bar, 0 does not.
@@ -143,12 +145,14 @@ def joint_coherence(
     starts, base_seed, agree = range(0, num_samples, _BATCH), seeds.to_tensor(seed), []
     progress = keras.utils.Progbar(len(starts), verbose=verbose, unit_name="batch")
     for number, start in enumerate(starts):
-        drawn = model.sample(min(_BATCH, num_samples - start), seed=tf.random.fold_in(base_seed, number))
+        batch_seed = tf.random.fold_in(base_seed, number)
+        drawn = model.sample(min(_BATCH, num_samples - start), prior=prior, seed=batch_seed)
         classes = [_classifier(model, name, classifiers.get(name))(drawn[name].numpy()) for name in names]
         agree.append(np.all([other == classes[0] for other in classes[1:]], axis=0))
         progress.update(number + 1)
     quantity = f"{' and '.join(names)} from the prior are of one class"
-    return Estimate(quantity, "joint coherence", np.concatenate(agree).astype(np.float64), 1, seed)
+    settings = {} if prior == "standard" else {"prior": prior}
+    return Estimate(quantity, "joint coherence", np.concatenate(agree).astype(np.float64), 1, seed, settings=settings)
 
 
 def attribute_accuracy(

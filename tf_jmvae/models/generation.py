@@ -117,12 +117,18 @@ class Generation:
         return self.generate(observed, targets=targets, **options)
 
     def sample(
-        self, num_samples: int, *, output: str = "mean", seed: int | tf.Tensor | None = None
+        self,
+        num_samples: int,
+        *,
+        prior: str = "standard",
+        output: str = "mean",
+        seed: int | tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
         """Samples all modalities together from the prior: z ~ p(z), then p(m | z).
 
         Args:
           num_samples: N, the number of joint samples, a positive integer.
+          prior: `"standard"`, the default, is the model's own p(z); `"fitted"` is that of `fit_prior`.
           output: `"mean"`, the default, gives the mean of p(m | z); `"sample"` a sample of it.
           seed: integer, or int32 tensor `[2]`, or `[N, 2]` with a seed for each sample; None, the default, differs
             every time.
@@ -131,20 +137,27 @@ class Generation:
           Dict of float tensors by modality, `[N, *event_shape]`.
 
         Raises:
-          ValueError: if an option is unknown, or the model has `conditions`.
+          ValueError: if an option is unknown, the model has `conditions`, or no prior is fitted.
         """
-        if self.conditions:
-            raise ValueError(
-                f"{type(self).__name__} generates {', '.join(self.targets)} given {', '.join(self.conditions)} only; "
-                "it has no joint distribution to sample. Use generate(...)."
-            )
+        self._check_joint("sample")
+        fitted = self._prior_to_sample(prior)
         if not tf.is_tensor(num_samples):
             num_samples = checks.positive_integer("num_samples", num_samples)
         latent_seed, output_seed = seeds.split(seeds.to_tensor(seed), 2)
-        shape = (num_samples, self.prior().event_shape[-1])
-        prior = diagonal_gaussian(tf.zeros(shape), tf.ones(shape))
-        z = self.draw_latents(prior, self.latent_noise(prior, latent_seed))
+        if fitted:
+            z = fitted.draw(num_samples, latent_seed)
+        else:
+            shape = (num_samples, self.prior().event_shape[-1])
+            standard = diagonal_gaussian(tf.zeros(shape), tf.ones(shape))
+            z = self.draw_latents(standard, self.latent_noise(standard, latent_seed))
         return _emit(self.likelihoods(z), output, output_seed)
+
+    def _check_joint(self, wish: str) -> None:
+        if self.conditions:
+            raise ValueError(
+                f"{type(self).__name__} generates {', '.join(self.targets)} given {', '.join(self.conditions)} only; "
+                f"it has no joint distribution to {wish}. Use generate(...)."
+            )
 
     def has_posterior(self, observed: Iterable[str]) -> bool:
         """Whether `posterior` is defined for just these modalities.

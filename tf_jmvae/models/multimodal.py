@@ -29,6 +29,7 @@ from tf_jmvae.distributions import standard_gaussian, without_noise
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Decoder, is_network, places
 from tf_jmvae.models.directions import checked_modalities
+from tf_jmvae.models.fitted_prior import FittedPriorMixin
 from tf_jmvae.models.generation import Generation
 from tf_jmvae.models.iterated_sampling import IteratedSampling, options_of
 from tf_jmvae.models.missing import Held
@@ -40,7 +41,9 @@ from tf_jmvae.random import seeds
 from tf_jmvae.specs import ModelSpec
 
 
-class MultimodalVAE(Generation, StandardizedModalities, Saving, Steps, ValidatedFit, DistributedFit, keras.Model):
+class MultimodalVAE(
+    Generation, FittedPriorMixin, StandardizedModalities, Saving, Steps, ValidatedFit, DistributedFit, keras.Model
+):
     """Base class of all models: a `keras.Model` of several modalities with a common latent variable z.
 
     `fit` and `evaluate` report every term by name, `objective` (their weighted sum, which training maximises),

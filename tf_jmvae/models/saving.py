@@ -14,6 +14,7 @@ import numpy as np
 
 from tf_jmvae._utils.checks import listed
 from tf_jmvae.models.components import parts, places
+from tf_jmvae.models.fitted_prior import is_parameter
 
 _STRUCTURE = "structure"  # the key, among a model's own variables, of what its weights belong to
 
@@ -56,6 +57,7 @@ class Saving:
         """
         super().save_own_variables(store)
         store[_STRUCTURE] = np.frombuffer(json.dumps(self._structure()).encode(), np.uint8)
+        self._save_fitted_prior(store)
 
     def load_own_variables(self, store: Any) -> None:
         """Reads what `save_own_variables` writes.
@@ -63,7 +65,9 @@ class Saving:
         Args:
           store: mapping of Keras's from keys to arrays, part of a file of weights.
         """
-        super().load_own_variables({key: store[key] for key in store.keys() if key != _STRUCTURE})  # noqa: SIM118
+        of_others = [key for key in store.keys() if key == _STRUCTURE or is_parameter(key)]  # noqa: SIM118
+        super().load_own_variables({key: store[key] for key in store.keys() if key not in of_others})  # noqa: SIM118
+        self._load_fitted_prior(store)
 
     def load_weights(self, filepath: str | os.PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """As Keras's, of a file whose weights belong to a model of the same kind and modalities in the same order.

@@ -84,6 +84,14 @@ class Functions:
         """All modalities from the prior."""
         return self.model.sample(_rows(inputs), **inputs)
 
+    def sample_from_fitted_prior(self, inputs: Tensors) -> Tensors:
+        """All modalities from the fitted prior."""
+        return self.model.sample(_rows(inputs), prior="fitted", **inputs)
+
+    def fitted_prior_log_density(self, inputs: Tensors) -> Tensors:
+        """The log-density of z under the fitted prior, in nats."""
+        return {"log_density": self.model.fitted_prior.distribution().log_prob(inputs["z"])}
+
     def decode(self, inputs: Tensors) -> Tensors:
         """Mean of p(m | z) for each target."""
         conditions = {name: value for name, value in inputs.items() if name != "z"}

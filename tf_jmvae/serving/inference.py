@@ -203,19 +203,29 @@ class InferenceModel(SignatureLookup):
         name = self._find("decode", inputs, f"decode z given {listed(conditions or {})}")
         return self._call(self._in_format(name, images), inputs)
 
-    def sample(self, num_samples: int, *, images: str = "float", seed: int | None = None) -> dict[str, np.ndarray]:
+    def sample(
+        self, num_samples: int, *, prior: str = "standard", images: str = "float", seed: int | None = None
+    ) -> dict[str, np.ndarray]:
         """Samples all modalities together from the prior.
 
         Args:
           num_samples: Number of samples, N.
+          prior: `"standard"`, the default, is the model's own, `"fitted"` that of `fit_prior`, if it has one.
           images: Format of images, as for `generate`.
           seed: Integer seed, as for `generate`.
 
         Returns:
           `{modality: [N, *event_shape]}`.
+
+        Raises:
+          ValueError: an unknown option, or the model was exported without a fitted prior.
         """
         num_samples = checks.positive_integer("num_samples", num_samples)
-        return self._call(self._in_format("sample", images), {"seed": request.row_seeds(seed, num_samples)})
+        checks.check_option("prior", prior, ("standard", "fitted"))
+        name = "sample" if prior == "standard" else "sample_from_fitted_prior"
+        if prior == "fitted" and name not in self.signatures:
+            raise ValueError("The model was exported without a fitted prior: call fit_prior(data) before export().")
+        return self._call(self._in_format(name, images), {"seed": request.row_seeds(seed, num_samples)})
 
     def log_likelihood(self, observed: Mapping[str, Any], *, seed: int | None = 0) -> np.ndarray:
         """Log p(all modalities) of each example by importance sampling, with as many samples as were fixed at export.

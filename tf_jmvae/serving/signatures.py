@@ -97,6 +97,10 @@ def _plain(model: MultimodalVAE, settings: Settings) -> Iterator[tuple[str, Endp
     if not model.conditions:
         yield "sample", Endpoint.of(of.sample, seed, targets)
         yield "latents_from_prior", Endpoint.of(of.latents_from_prior, noise, z)
+    if model.fitted_prior is not None:
+        density = {"log_density": tf.TensorSpec((None,), tf.float32, name="log_density")}
+        yield "sample_from_fitted_prior", Endpoint.of(of.sample_from_fitted_prior, seed, targets)
+        yield "fitted_prior_log_density", Endpoint.of(of.fitted_prior_log_density, z, density)
     for image, attributes in _editable(model):
         shape = (None, *model.modalities[attributes].event_shape)
         more = {name: tf.TensorSpec(shape, tf.float32, name=name) for name in names.edit_inputs(attributes)}

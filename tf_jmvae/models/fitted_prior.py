@@ -1,0 +1,133 @@
+"""A prior fitted to a trained model: a mixture of Gaussians of the z that data are encoded to.
+
+Training keeps q(z | x) of every row near N(0, I), but their mean over all rows, the aggregate posterior, is another
+distribution: z from N(0, I) also lie where no row ever was, and what is decoded there is of no kind. A mixture that is
+fitted to z of data leaves these places out.
+
+References:
+  [1] Ghosh et al., From variational to deterministic autoencoders, 2020 (arXiv 1903.12436): mixtures fitted after
+      training.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from tf_jmvae._utils import checks
+from tf_jmvae._utils.extras import extra
+from tf_jmvae.random import seeds
+
+_BATCH = 1000
+_KEY = "fitted_prior_"  # before the names of its parameters in files of weights
+
+
+class FittedPrior:
+    """A mixture of C Gaussians over z.
+
+    Attributes:
+      weights: `[C]`, the probabilities of the components.
+      means: `[C, D]`.
+      scales: `[C, D, D]`, lower triangular: the Cholesky factors of the covariances.
+    """
+
+    names = ("weights", "means", "scales")
+
+    def __init__(self, weights: np.ndarray, means: np.ndarray, scales: np.ndarray):
+        self.weights, self.means, self.scales = (np.asarray(value, np.float32) for value in (weights, means, scales))
+
+    def distribution(self) -> tfd.Distribution:
+        """As a TFP distribution over `[D]`, whose `log_prob` is in nats."""
+        components = tfd.MultivariateNormalTriL(self.means, self.scales)
+        return tfd.MixtureSameFamily(tfd.Categorical(probs=self.weights), components)
+
+    def draw(self, num_samples: int | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Samples z, `[N, D]`, from a seed, int32 `[2]`, or `[N, 2]` with a seed for each sample."""
+        (which, of_noise), size = seeds.split(seed, 2), self.means.shape[-1]
+        if seeds.are_by_row(seed):
+            uniform, noise = seeds.uniform(which, 1)[:, 0], seeds.normal(of_noise, size)
+        else:
+            uniform = tf.random.stateless_uniform([num_samples], which)
+            noise = tf.random.stateless_normal([num_samples, size], of_noise)
+        bounds = np.cumsum(self.weights)[:-1].astype(np.float32)
+        component = tf.searchsorted(tf.constant(bounds), uniform, side="right")
+        bent = tf.linalg.matvec(tf.gather(tf.constant(self.scales), component), noise)
+        return tf.gather(tf.constant(self.means), component) + bent
+
+
+class FittedPriorMixin:
+    """What models do with a fitted prior; `fitted_prior` is None until there is one."""
+
+    fitted_prior: FittedPrior | None = None
+
+    def fit_prior(
+        self, data: Mapping[str, Any], components: int = 10, *, covariance: str = "full", seed: int = 0
+    ) -> FittedPrior:
+        """Fits a mixture of Gaussians to z of data, by scikit-learn, and keeps it in the model and its files.
+
+        Of each row one z is drawn from q(z | what the row holds). `sample(..., prior="fitted")` and joint coherence
+        draw from it, exports have it, and nothing else depends on it.
+
+        Args:
+          data: arrays `[N, *event_shape]` by name, of every modality; 10,000 rows are enough.
+          components: C, the number of Gaussians, a positive integer; 10 by default.
+          covariance: of each, `"full"`, the default, or `"diagonal"`.
+          seed: integer, of z and of the fit; 0 by default.
+
+        Returns:
+          The prior, also as `model.fitted_prior`; its `distribution()` is a TFP distribution over `[D]`.
+
+        Raises:
+          ImportError: scikit-learn is missing, which comes with the extra `report`.
+          ValueError: fewer rows than components, an option or data that do not fit, or a model with `conditions`.
+        """
+        with extra("report", "fit_prior()"):
+            from sklearn.mixture import GaussianMixture
+        self._check_joint("fit a prior to")
+        components = checks.positive_integer("components", components)
+        checks.check_option("covariance", covariance, ("full", "diagonal"))
+        checks.check_names(self.modalities, data, required=self.modalities)
+        arrays = checks.to_arrays(self.modalities, {name: data[name] for name in self.modalities})
+        size = len(next(iter(arrays.values())))
+        if size < components:
+            raise ValueError(f"A mixture of {components} components needs as many rows or more; got {size}.")
+        base_seed, z = seeds.to_tensor(seed), []
+        for number, start in enumerate(range(0, size, _BATCH)):
+            batch = self.read({name: values[start : start + _BATCH] for name, values in arrays.items()})
+            own, latent = seeds.split(tf.random.fold_in(base_seed, number), 2)
+            q = self.posterior(batch, seed=own)
+            z.append(self.draw_latents(q, self.latent_noise(q, latent)).numpy())
+        kind = {"full": "full", "diagonal": "diag"}[covariance]
+        mixture = GaussianMixture(components, covariance_type=kind, reg_covar=1e-4, random_state=int(seed))
+        mixture.fit(np.concatenate(z).astype(np.float64))
+        covariances = mixture.covariances_
+        if covariance == "diagonal":
+            covariances = covariances[..., None] * np.eye(covariances.shape[-1])
+        self.fitted_prior = FittedPrior(mixture.weights_, mixture.means_, np.linalg.cholesky(covariances))
+        return self.fitted_prior
+
+    def _prior_to_sample(self, prior: str) -> FittedPrior | None:
+        """The fitted prior, or None for N(0, I); raises `ValueError` if there is none."""
+        checks.check_option("prior", prior, ("standard", "fitted"))
+        if prior == "standard":
+            return None
+        if self.fitted_prior is None:
+            raise ValueError("prior='fitted' needs a prior that is fitted: call fit_prior(data) after training.")
+        return self.fitted_prior
+
+    def _save_fitted_prior(self, store: Any) -> None:
+        if self.fitted_prior is not None:
+            for name in FittedPrior.names:
+                store[_KEY + name] = getattr(self.fitted_prior, name)
+
+    def _load_fitted_prior(self, store: Any) -> None:
+        keys = [_KEY + name for name in FittedPrior.names]
+        there = all(key in store.keys() for key in keys)  # noqa: SIM118
+        self.fitted_prior = FittedPrior(*(np.asarray(store[key]) for key in keys)) if there else None
+
+
+def is_parameter(key: str) -> bool:
+    """Whether a key in a file of weights is of a fitted prior."""
+    return key.startswith(_KEY)

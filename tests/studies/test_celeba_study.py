@@ -13,9 +13,10 @@ from eager_studies import eagerly
 
 from tf_jmvae import data
 from tf_jmvae.data.celeba import ATTRIBUTES
+from tf_jmvae.evaluation.frechet import distance_of_features
 from tf_jmvae.studies import experiments
 from tf_jmvae.studies.celeba import page as celeba_page
-from tf_jmvae.studies.celeba.measurements import _features, _frechet_distance, generate
+from tf_jmvae.studies.celeba.measurements import _features, generate
 from tf_jmvae.studies.celeba.plan import SCALES, TRAININGS, UNWEIGHTED
 from tf_jmvae.training.run import RunError
 
@@ -155,7 +156,7 @@ def test_gradients_and_frechet_distances_are_of_the_faces_of_each_model(record, 
     for name, images in shown.items():
         found = record["measurements"][f"sharpness/{name}"]
         distances.append(found["frechet_distance"])
-        assert distances[-1] == pytest.approx(_frechet_distance(hidden[name], hidden["real"]), rel=1e-5, abs=1e-3)
+        assert distances[-1] == pytest.approx(distance_of_features(hidden[name], hidden["real"]), rel=1e-5, abs=1e-3)
         grey = images.mean(axis=-1)
         slopes = [np.hypot(*(np.diff(image, axis=axis)[:63, :63] for axis in (0, 1))).mean() for image in grey]
         assert found["mean"] == pytest.approx(np.mean(slopes), rel=1e-5)

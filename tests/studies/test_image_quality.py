@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from tf_jmvae.studies.celeba.measurements import _aucs, _frechet_distance, _gradient_magnitude
+from tf_jmvae.evaluation.frechet import distance_of_features
+from tf_jmvae.studies.celeba.measurements import _aucs, _gradient_magnitude
 
 
 def test_the_gradient_of_a_ramp_is_its_slope():
@@ -32,8 +33,8 @@ def test_frechet_distance_of_diagonal_gaussians():
     one = _gaussian([0.0, 0.0, 1.0], np.diag([1.0, 2.0, 0.5]))
     other = _gaussian([3.0, 0.0, -1.0], np.diag([2.0, 2.0, 1.5]))
     expected = 3.0**2 + 2.0**2 + (1.0 - 2.0) ** 2 + (0.5 - 1.5) ** 2  # squares of means and of stddevs
-    assert _frechet_distance(one, other) == pytest.approx(expected)
-    assert _frechet_distance(other, one) == pytest.approx(expected)
+    assert distance_of_features(one, other) == pytest.approx(expected)
+    assert distance_of_features(other, one) == pytest.approx(expected)
 
 
 def test_frechet_distance_of_gaussians_whose_covariances_do_not_commute():
@@ -44,13 +45,13 @@ def test_frechet_distance_of_gaussians_whose_covariances_do_not_commute():
     product = covariance @ other
     root_trace = np.sqrt(np.trace(product) + 2 * np.sqrt(np.linalg.det(product)))
     expected = np.trace(covariance) + np.trace(other) - 2 * root_trace
-    found = _frechet_distance(_gaussian([1.0, 2.0], root), _gaussian([1.0, 2.0], other_root))
+    found = distance_of_features(_gaussian([1.0, 2.0], root), _gaussian([1.0, 2.0], other_root))
     assert found == pytest.approx(expected)
 
 
 def test_equal_sets_have_no_distance_even_if_there_are_fewer_examples_than_features():
     features = np.random.default_rng(1).normal(size=(5, 20))
-    assert 0 <= _frechet_distance(features, features) < 1e-5
+    assert 0 <= distance_of_features(features, features) < 1e-5
 
 
 def test_areas_under_the_curve_are_shares_of_pairs_in_the_right_order():

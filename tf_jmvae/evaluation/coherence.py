@@ -78,12 +78,7 @@ def conditional_coherence(
     size = len(observed[given[0]])
     if size == 0:
         raise ValueError("The data hold no example.")
-    known = np.ones(size, bool)
-    if labels is None:
-        labels, known = _labels(model, data)
-    labels = np.asarray(checks.unmasked("labels", labels))
-    if labels.shape != (size,):
-        raise ValueError(f"labels must be class numbers of shape [{size}]; got shape {list(labels.shape)}.")
+    labels, known = known_labels(model, data, given, labels)
     kept, left_out = _kept(known & gaps.rows_with_any(observed.values()))
     observed, labels, size = (
         {name: np.asarray(value)[kept] for name, value in observed.items()},
@@ -268,6 +263,20 @@ def _kept(rows: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
         raise ValueError("The data hold no example that can be scored.")
     left_out = int((~rows).sum())
     return np.flatnonzero(rows), {"rows_left_out": left_out} if left_out else {}
+
+
+def known_labels(
+    model: MultimodalVAE, data: Mapping[str, Any], given: Sequence[str], labels: Any = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Class numbers `[N]`, by default of the one categorical modality in `data`, and which rows have one."""
+    size = len(data[given[0]])
+    known = np.ones(size, bool)
+    if labels is None:
+        labels, known = _labels(model, data)
+    labels = np.asarray(checks.unmasked("labels", labels))
+    if labels.shape != (size,):
+        raise ValueError(f"labels must be class numbers of shape [{size}]; got shape {list(labels.shape)}.")
+    return labels, known
 
 
 def _labels(model: MultimodalVAE, data: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ import base64
 import dataclasses
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -121,6 +121,49 @@ class Estimate:
         return table([self])
 
 
+@dataclasses.dataclass(frozen=True)
+class Statistic:
+    """A number that is no mean over examples, with a standard error by resampling them; `print` shows it as a table.
+
+    Attributes:
+      quantity: what it is, e.g. `"Frechet distance"`.
+      estimator: by which method.
+      mean: the number.
+      standard_error: of it, by the bootstrap: the standard deviation over resampled examples.
+      num_samples: how many times they were resampled.
+      num_examples: N.
+      seed: of all randomness.
+      settings: whatever else the number depends on.
+    """
+
+    quantity: str
+    estimator: str
+    mean: float
+    standard_error: float
+    num_samples: int
+    num_examples: int
+    seed: int
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    effective_sample_size: None = dataclasses.field(default=None, init=False, repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as JSON takes it."""
+        return {**dataclasses.asdict(self), "settings": dict(self.settings)}
+
+    def __str__(self) -> str:
+        return table([self])
+
+
+def bootstrapped(number: Callable[[np.ndarray], float], size: int, resamples: int, seed: int) -> tuple[float, float]:
+    """A number of all `size` examples, and its standard deviation over `resamples` draws of as many with replacement.
+
+    The function gives the number from the examples' indices.
+    """
+    random = np.random.default_rng(seed)
+    drawn = [number(random.integers(0, size, size)) for _ in range(resamples)]
+    return number(np.arange(size)), float(np.std(drawn, ddof=1)) if resamples > 1 else math.nan
+
+
 class Fingerprint:
     """Tells a dataset's examples from others', whatever the sizes of the batches that they come in."""
 
@@ -147,7 +190,7 @@ def whole_seed(seed: int | tf.Tensor | None) -> int:
     return low + high * 2**31
 
 
-def table(estimates: Iterable[Estimate]) -> str:
+def table(estimates: Iterable[Estimate | Statistic]) -> str:
     """Estimates as the lines of a text table.
 
     Args:

@@ -1,9 +1,4 @@
-"""Every number of the CelebA study, by name; of generated faces by a classifier of attributes, and their sharpness.
-
-References:
-  [1] Heusel et al., GANs trained by a two time-scale update rule converge to a local Nash equilibrium, 2017: the
-      Frechet distance between Gaussians fitted to features, there of the Inception network.
-"""
+"""Every number of the CelebA study, by name; of generated faces by a classifier of attributes, and their sharpness."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -13,11 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from scipy import linalg
 from sklearn.metrics import roc_auc_score
 
 from tf_jmvae import data
 from tf_jmvae.evaluation import attribute_accuracy
+from tf_jmvae.evaluation.frechet import distance_of_features
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.studies.celeba.plan import UNWEIGHTED
 from tf_jmvae.studies.collector import ROWS, Collector, Models, load_or_train, scores
@@ -49,7 +44,7 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
         made, title = images(), f"mean gradient magnitude of {quantity}"
         found = scores(title, "pixel values per pixel", _gradient_magnitude(made), test, seed)
         hidden = (_features(trained(), shown) for shown in (made, test["x"]))
-        return {**found, "frechet_distance": _frechet_distance(*hidden)}
+        return {**found, "frechet_distance": distance_of_features(*hidden)}
 
     def add(name: str, model: str, compute: Callable[..., dict[str, Any]], *arguments: Any, cost: float = size) -> None:
         collector.add_measurement(name, model, functools.partial(compute, *arguments), cost)
@@ -149,17 +144,6 @@ def _gradient_magnitude(images: np.ndarray) -> np.ndarray:
     grey = images.astype(np.float64).mean(axis=-1)
     down, right = np.diff(grey, axis=1)[:, :, :-1], np.diff(grey, axis=2)[:, :-1]
     return np.hypot(down, right).mean(axis=(1, 2))
-
-
-def _frechet_distance(features: np.ndarray, others: np.ndarray) -> float:
-    """`|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2))` of the means and covariances of features `[N, F]` and `[M, F]` [1]."""
-    mean, other_mean = features.mean(axis=0), others.mean(axis=0)
-    covariance, other_covariance = np.cov(features.T), np.cov(others.T)
-    # The eigenvalues of C C' are real and not negative but for rounding.
-    eigenvalues = linalg.eigvals(covariance @ other_covariance).real
-    root_trace = np.sqrt(np.maximum(eigenvalues, 0.0)).sum()
-    distance = np.square(mean - other_mean).sum() + np.trace(covariance) + np.trace(other_covariance) - 2 * root_trace
-    return max(float(distance), 0.0)  # of equal sets, rounding may leave less
 
 
 def _mean_image(model: MultimodalVAE, images: np.ndarray, seed: int) -> dict[str, Any]:

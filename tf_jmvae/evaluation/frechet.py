@@ -1,0 +1,81 @@
+"""The Frechet distance between generated and real values, in the features of a network of the user's.
+
+References:
+  [1] Heusel et al., GANs trained by a two time-scale update rule converge to a local Nash equilibrium, 2017: the
+      Frechet distance between Gaussians fitted to features, there of the Inception network.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from tf_jmvae._utils import checks
+from tf_jmvae.evaluation.estimate import Statistic, bootstrapped, whole_seed
+
+_BATCH = 500
+
+
+def frechet_distance(
+    generated: Any,
+    real: Any,
+    *,
+    features: keras.Model | Callable[[np.ndarray], Any],
+    resamples: int = 20,
+    seed: int = 0,
+) -> Statistic:
+    """Distance of two sets of values: that of the Gaussians with their features' means and covariances, [1]; 0 is best.
+
+    It depends on the network and, biased upwards, on the number of values: compare only with equal ones.
+
+    Args:
+      generated: Array of values `[N, *event_shape]`, such as images.
+      real: Array of others `[M, *event_shape]`.
+      features: Keras model or function from values `[n, *event_shape]` to features `[n, F]`, such as a classifier's
+        last hidden layer.
+      resamples: Number of resampled sets behind the standard error, by default 20.
+      seed: Integer seed of the resampling; by default 0.
+
+    Returns:
+      A `Statistic`, in squared units of the features.
+
+    Raises:
+      ValueError: fewer than two values, or features of another shape or not finite.
+    """
+    resamples, seed = checks.positive_integer("resamples", resamples), whole_seed(seed)
+    sets = [_features(name, values, features) for name, values in (("generated", generated), ("real", real))]
+    number = lambda which: distance_of_features(*(one[which % len(one)] for one in sets))  # noqa: E731
+    distance, error = distance_of_features(*sets), np.nan
+    if resamples > 1:
+        largest = max(map(len, sets))
+        _, error = bootstrapped(number, largest, resamples, seed)
+    settings = {"features": sets[0].shape[1], "real": len(sets[1])}
+    return Statistic("Frechet distance", "of features", distance, error, resamples, len(sets[0]), seed, settings)
+
+
+def distance_of_features(features: np.ndarray, others: np.ndarray) -> float:
+    """`|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2))` of the means and covariances of features `[N, F]` and `[M, F]` [1]."""
+    mean, other_mean = features.mean(axis=0), others.mean(axis=0)
+    covariance, other_covariance = (np.atleast_2d(np.cov(one.T)) for one in (features, others))
+    # The eigenvalues of C C' are real and not negative but for rounding.
+    eigenvalues = np.linalg.eigvals(covariance @ other_covariance).real
+    root_trace = np.sqrt(np.maximum(eigenvalues, 0.0)).sum()
+    distance = np.square(mean - other_mean).sum() + np.trace(covariance) + np.trace(other_covariance) - 2 * root_trace
+    return max(float(distance), 0.0)  # of equal sets, rounding may leave less
+
+
+def _features(name: str, values: Any, network: keras.Model | Callable[[np.ndarray], Any]) -> np.ndarray:
+    values = np.asarray(values)
+    if len(values) < 2:
+        raise ValueError(f"{name}: a covariance needs two values or more; got {len(values)}.")
+    if isinstance(network, keras.Model):
+        found = network.predict(values, batch_size=_BATCH, verbose=0)
+    else:
+        found = np.concatenate([network(values[i : i + _BATCH]) for i in range(0, len(values), _BATCH)])
+    found = np.asarray(found, np.float64)
+    if found.ndim != 2 or len(found) != len(values):
+        raise ValueError(f"features must be of shape [{len(values)}, F]; of {name!r} got {list(found.shape)}.")
+    if not np.isfinite(found).all():
+        raise ValueError(f"features of {name!r} must be finite numbers.")
+    return found

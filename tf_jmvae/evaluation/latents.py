@@ -1,0 +1,155 @@
+"""What z says of data: which partner belongs to what, and whether classes are clusters.
+
+References:
+  [1] Hubert and Arabie, Comparing partitions, 1985: the adjusted Rand index.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tf_jmvae._utils import checks, gaps
+from tf_jmvae._utils.extras import extra
+from tf_jmvae.evaluation.coherence import known_labels
+from tf_jmvae.evaluation.estimate import Estimate, Fingerprint, Statistic, bootstrapped, whole_seed
+from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.random import seeds
+
+_BATCH = 500
+_PAIRS = 2**22  # entries of z of pairs at once
+
+
+def retrieval(
+    model: MultimodalVAE,
+    data: Mapping[str, Any],
+    *,
+    query: str | Iterable[str],
+    candidates: str | Iterable[str],
+    ks: Sequence[int] = (1, 5, 10),
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """How often the partner of a row is found among those of all rows, by z alone.
+
+    A query a and a candidate b are scored by the log of the integral of q(z|a) q(z|b) / p(z), which is
+    log p(a, b) - log p(a) - log p(b) where the posteriors are exact. Of a posterior that is no Gaussian, the one with
+    its mean and variance counts. Candidates of equal score are in random order, in expectation.
+
+    Args:
+      model: Any model with a posterior given the query, and given the candidates.
+      data: Arrays `[N, *event_shape]` by name, of both, for rows that belong together.
+      query: Name of the modality, or names, that is asked with.
+      candidates: Name of the modality, or names, of which one is to be found.
+      ks: How many candidates of the best score may be looked at; by default 1, 5 and 10.
+      seed: Integer seed of iterated sampling, for models that need it; by default 0.
+
+    Returns:
+      `Estimate` objects by name: `"recall@<k>"`, whose values are the probability that the partner is among the k best,
+      and `"rank"`, 1 for the best.
+
+    Raises:
+      ValueError: a modality that is unknown or on both sides, no row, or no posterior given the one or the other.
+    """
+    query, candidates = ([names] if isinstance(names, str) else list(names) for names in (query, candidates))
+    if both := sorted({*query} & {*candidates}):
+        raise ValueError(f"{both[0]!r} cannot be both of the query and of the candidates.")
+    ks = [checks.positive_integer("ks", k) for k in ks]
+    seed, arrays = whole_seed(seed), _complete(model, data, [*query, *candidates])
+    sides = [_moments(model, {name: arrays[name] for name in names}, seed) for names in (query, candidates)]
+    (means, precisions), (others, other_precisions) = ((mean, np.maximum(1 / var, 1.0)) for mean, var in sides)
+    size, dim = means.shape
+    ahead, tied = np.empty(size), np.empty(size)
+    rows = max(_PAIRS // (size * dim), 1)
+    for start in range(0, size, rows):
+        own = slice(start, start + rows)
+        score = _log_ratio(means[own, None], precisions[own, None], others[None], other_precisions[None])
+        partner = score[np.arange(len(score)), np.arange(start, start + len(score))][:, None]
+        alike = np.isclose(score, partner, rtol=1e-5, atol=1e-4)  # equal but for the rounding of float32 encoders
+        ahead[own], tied[own] = ((score > partner) & ~alike).sum(axis=1), alike.sum(axis=1)
+    found = {f"recall@{k}": np.clip((k - ahead) / tied, 0.0, 1.0) for k in ks}
+    found["rank"] = ahead + (tied + 1) / 2
+    examples = Fingerprint(arrays).hexdigests()
+    what = f"{', '.join(candidates)} found by {', '.join(query)}"
+    options = {"settings": {"candidates": size}, "examples": examples}
+    return {key: Estimate(f"{key} of {what}", "retrieval", value, 1, seed, **options) for key, value in found.items()}
+
+
+def clustering(
+    model: MultimodalVAE,
+    data: Mapping[str, Any],
+    *,
+    given: str | Iterable[str],
+    labels: Any = None,
+    clusters: int | None = None,
+    resamples: int = 20,
+    seed: int = 0,
+) -> Statistic:
+    """Adjusted Rand index [1] between classes and clusters of the means of q(z | given), by k-means.
+
+    1 says that they are the same, 0 that they agree as chance does.
+
+    Args:
+      model: Any model with a posterior given these modalities.
+      data: Arrays `[N, *event_shape]` by name.
+      given: Name of the modality, or names, to encode.
+      labels: Class numbers `[N]`; by default those of the one categorical modality in `data`.
+      clusters: Number of clusters; by default that of the classes.
+      resamples: Number of resampled sets of rows behind the standard error, by default 20.
+      seed: Integer seed of k-means and of the resampling; by default 0.
+
+    Returns:
+      A `Statistic`.
+
+    Raises:
+      ImportError: scikit-learn is missing, which comes with the extra `report`.
+      ValueError: fewer rows than clusters, labels of another shape, or no posterior given the modalities.
+    """
+    with extra("report", "clustering()"):
+        from sklearn.cluster import KMeans
+        from sklearn.metrics import adjusted_rand_score
+    given = [given] if isinstance(given, str) else list(given)
+    seed, resamples = whole_seed(seed), checks.positive_integer("resamples", resamples)
+    labels, kept = known_labels(model, data, given, labels)
+    arrays = _complete(model, {name: np.asarray(data[name])[kept] for name in given}, given)
+    labels = labels[kept]
+    clusters = len(np.unique(labels)) if clusters is None else checks.positive_integer("clusters", clusters)
+    if len(labels) < clusters:
+        raise ValueError(f"{clusters} clusters need as many rows or more; got {len(labels)}.")
+    means, _ = _moments(model, arrays, seed)
+    found = KMeans(clusters, n_init=10, random_state=seed % 2**32).fit_predict(means)
+    index, error = bootstrapped(
+        lambda rows: float(adjusted_rand_score(labels[rows], found[rows])), len(labels), resamples, seed
+    )
+    quantity = f"adjusted Rand index of z given {', '.join(given)}"
+    return Statistic(quantity, "k-means", index, error, resamples, len(labels), seed, {"clusters": clusters})
+
+
+def _log_ratio(mean: np.ndarray, precision: np.ndarray, other: np.ndarray, other_precision: np.ndarray) -> np.ndarray:
+    """Log of the integral of N(z; a) N(z; b) / N(z; 0, 1), summed over the last axis."""
+    product = np.maximum(precision + other_precision - 1.0, 1.0)
+    weighted = mean * precision + other * other_precision
+    squares = mean**2 * precision + other**2 * other_precision
+    entries = np.log(precision) + np.log(other_precision) - np.log(product) - squares + weighted**2 / product
+    return 0.5 * entries.sum(axis=-1)
+
+
+def _complete(model: MultimodalVAE, data: Mapping[str, Any], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """These modalities of the rows that hold all of them."""
+    checks.check_names(model.modalities, dict.fromkeys(names))
+    checks.check_names(model.modalities, data, required=names)
+    arrays = checks.to_arrays(model.modalities, {name: data[name] for name in names})
+    kept = np.all([gaps.rows_with_any([values]) for values in arrays.values()], axis=0)
+    if not kept.any():
+        raise ValueError("The data hold no example that can be scored.")
+    return {name: np.asarray(values)[kept] for name, values in arrays.items()}
+
+
+def _moments(model: MultimodalVAE, observed: Mapping[str, np.ndarray], seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of q(z | observed), float64 `[N, D]`."""
+    found, base_seed = [], seeds.to_tensor(seed)
+    for start in range(0, len(next(iter(observed.values()))), _BATCH):
+        batch = model.read({name: values[start : start + _BATCH] for name, values in observed.items()})
+        q = model.posterior(batch, seed=base_seed)
+        found.append((q.mean().numpy(), q.variance().numpy()))
+    mean, variance = (np.concatenate(parts).astype(np.float64) for parts in zip(*found, strict=True))
+    return mean, variance

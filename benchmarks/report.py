@@ -30,6 +30,7 @@ NAMES = (
     "curves",
     "workers",
     "celeba_input",
+    "incomplete",
 )
 PROFILE = harness.HERE / "profile.md"
 _CAPTIONS = {
@@ -37,7 +38,7 @@ _CAPTIONS = {
     "performance-latent-dim.png": "Training, MNIST's JMVAE-kl, batch 128: examples per second by the size of z.",
     "performance-samples.png": "The joint importance bound: seconds for an image by the number of samples.",
     "performance-modalities.png": "Training JMVAE-kl with K modalities of 14x14 binary pixels (D256R-D256R, batch "
-    "128): an encoder for each of the 2^K - 2 subsets, or one for each modality.",
+    "128), by their number and the kind of encoders of subsets.",
 }
 
 
@@ -75,6 +76,7 @@ def page(results: Mapping[str, Any], pictures: Mapping[str, list[str]], profile:
     sections = {
         "Summary": report_summary.summary(results),
         "Training throughput": found.training(results),
+        "Rows that lack modalities": found.incomplete(results),
         "Evaluation and iterated sampling": found.evaluation(results),
         "Generation": found.generation(results),
         "Peak memory": found.memory(results),

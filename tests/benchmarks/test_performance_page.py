@@ -110,6 +110,11 @@ def results():
             "samples": {"10": trained_points, "100": trained_points},
         },
     }
+    found["incomplete"] = {
+        "batch": 128,
+        "examples_per_second": {"nothing may be missing": points["2"], "50% of w missing": points["2"]},
+        "cost_of_an_epoch": {"nothing may be missing": 1.0, "50% of w missing": 0.97},
+    }
     return {name: {**result, **ORIGIN, "peers": PEERS} for name, result in found.items()}
 
 
@@ -133,6 +138,7 @@ def test_sections_come_in_order(page):
     assert titles == [
         "Summary",
         "Training throughput",
+        "Rows that lack modalities",
         "Evaluation and iterated sampling",
         "Generation",
         "Peak memory",
@@ -143,6 +149,10 @@ def test_sections_come_in_order(page):
         "How this was measured",
     ]
     assert "Most of it goes to matrix products." in page[0]
+
+
+def test_an_epoch_of_incomplete_rows_is_beside_the_complete_one(page):
+    assert "| 50% of w missing | 100 (90 to 120) | 0.97 |" in page[0]
 
 
 def test_origin_is_named(page):

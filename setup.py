@@ -15,6 +15,8 @@ EXTRAS = {
         "tensorflow-datasets>=4.9.10,<5",
         # tensorflow-datasets imports it and does not declare it.
         "importlib_resources>=6",
+        # The pictures of five-digits are files in its wheel.
+        "scikit-image>=0.25,<1",
         "scikit-learn>=1.5",
     ],
     "demo": ["gradio>=6.31,<7"],

@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 # What an extra brings, by what it is imported as.
 EXTRAS = {
     "cli": {"pydantic", "tyro"},
-    "data": {"importlib_resources", "sklearn", "tensorflow_datasets"},
+    "data": {"importlib_resources", "skimage", "sklearn", "tensorflow_datasets"},
     "demo": {"gradio"},
     "faces": {"cv2"},
     "report": {"jinja2", "matplotlib", "scipy", "sklearn", "tensorboard"},
@@ -30,6 +30,7 @@ HIDDEN = set().union(*EXTRAS.values()) - OF_TENSORFLOW
 MISSING = {
     "tj.from_preset('digits-jmvae-kl')": 'A preset needs pydantic: pip install "tf-jmvae[cli]".',
     "tj.data.load('digits')": 'The dataset digits needs sklearn: pip install "tf-jmvae[data]".',
+    "tj.data.load('five-digits')": 'The dataset five-digits needs skimage: pip install "tf-jmvae[data]".',
     "tj.data.load('mnist')": 'The dataset mnist needs tensorflow_datasets: pip install "tf-jmvae[data]".',
     "tj.data.load('celeba')": (
         'The dataset celeba without a data dir needs tensorflow_datasets: pip install "tf-jmvae[data]".'

@@ -109,7 +109,9 @@ def test_train_size_must_be_had(train_size):
 
 
 def test_an_unknown_dataset_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"Unknown dataset 'cifar'\. Expected one of 'celeba', 'digits', 'mnist'"):
+    with pytest.raises(
+        ValueError, match=r"Unknown dataset 'cifar'\. Expected one of 'celeba', 'digits', 'five-digits', 'mnist'"
+    ):
         data.load("cifar")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tf_jmvae as tj
+from tf_jmvae.data import five_digits
 from tf_jmvae.registry import DATASETS
 from tf_jmvae.training import build, presets
 from tf_jmvae.training.config import Config, ConvolutionConfig
@@ -25,11 +26,13 @@ SHAPES = {
     "digits": {"x": (8, 8, 1), "w": (10,)},
     "mnist": {"x": (28, 28, 1), "w": (10,)},
     "celeba": {"x": (64, 64, 3), "w": (40,)},
+    "five-digits": dict.fromkeys(five_digits.PICTURES, (28, 28, 3)),
 }
 OF_GREY_IMAGES = [kind for kind in KINDS if kind != "jmvae-kl-gan"]
 OF_PHOTOGRAPHS = [kind for kind in KINDS if kind != "vae"]  # a baseline of single modalities
 ALL = [f"{dataset}-{kind}" for dataset in ("digits", "mnist") for kind in OF_GREY_IMAGES]
 ALL += [f"celeba-{kind}{size}" for kind in OF_PHOTOGRAPHS for size in ("", "-small")]
+ALL += ["five-digits-jmvae-kl", "five-digits-jmvae-kl-small"]
 
 TINY = """
 source = "a test"
@@ -264,7 +267,11 @@ def test_a_file_that_is_no_text_is_named(tiny):
         ),
         ('"jmvae"', '"cvae"', "target: cvae needs one of x, w; got None"),
         ('"jmvae"', '"cmma"\ntarget = "y"', "target: cmma needs one of x, w; got y"),
-        ('"digits"', '"cifar"', r"data\.dataset: expected one of 'celeba', 'digits', 'mnist'; got 'cifar'"),
+        (
+            '"digits"',
+            '"cifar"',
+            r"data\.dataset: expected one of 'celeba', 'digits', .*, 'mnist'; got 'cifar'",
+        ),
         ('"bernoulli"', '"normal"', r"model\.modalities\.x\.likelihood: expected one of 'bernoulli', .*; got 'normal'"),
         ("encoder = [5]", "encoder = [0]", r"model\.modalities\.x\.encoder\.0: .*greater than 0 \(got 0\)"),
         ("weight = 16.0", "weight = nan", r"model\.modalities\.x\.weight: .*finite number \(got nan\)"),
@@ -304,7 +311,7 @@ def test_a_file_that_is_no_valid_configuration_says_which_setting_is_wrong(tiny,
         ("digits-jmvae", {"dropout": 0.5}, r"dropout: Extra inputs are not permitted \(got 0\.5\)"),
         ("digits-jmvae", {"latent_dim": 0}, r"latent_dim: .*greater than 0 \(got 0\)"),
         ("digits-jmvae-kl", {"alpha": -1.0}, r"alpha: .*greater than or equal to 0 \(got -1\.0\)"),
-        ("digits-jmvae-kl", {"subsets": "pairs"}, r"subsets: .*'all' or 'single' \(got 'pairs'\)"),
+        ("digits-jmvae-kl", {"subsets": "pairs"}, r"subsets: .*'all', 'single' or 'shared' \(got 'pairs'\)"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )

@@ -13,6 +13,7 @@ from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.files import flush_folder, remove_abandoned
 
 T = TypeVar("T")
+_DAMAGED = (OSError, EOFError, ValueError, KeyError)  # what `load` raises of a copy that is not whole
 
 
 def cache_folder(cache_dir: str | os.PathLike | None = None) -> pathlib.Path:
@@ -42,12 +43,12 @@ def load_or_prepare(
     """Loads the prepared copy; makes it first if it is not there or damaged.
 
     Everything that the content depends on is in the folder's name. `prepare` writes into an empty temporary folder
-    beside it (`NAME~PROCESS-RANDOM`), which is renamed; `load` raises OSError, ValueError or KeyError if the copy is
-    not there, not whole or not consistent. Of processes that prepare at once, the first to finish wins and the others
+    beside it (`NAME~PROCESS-RANDOM`), which is renamed; `load` raises an error of `_DAMAGED` if the copy is not there,
+    not whole or not consistent. Of processes that prepare at once, the first to finish wins and the others
     use its copy. What a killed process left behind is removed a day later. If the copy cannot be written, an `OSError`
     is raised and nothing of it is left.
     """
-    with contextlib.suppress(OSError, ValueError, KeyError):
+    with contextlib.suppress(*_DAMAGED):
         return load(folder)
     temporary, aside = (folder.with_name(f"{folder.name}~{os.getpid()}-{secrets.token_hex(4)}") for _ in range(2))
     try:
@@ -55,7 +56,7 @@ def load_or_prepare(
         remove_abandoned(folder.parent, rf"{re.escape(kind)}-[^~]+~\d+-[0-9a-f]{{8}}")
         temporary.mkdir(parents=True)
         prepare(temporary)
-        with contextlib.suppress(OSError, ValueError, KeyError):
+        with contextlib.suppress(*_DAMAGED):
             return load(folder)  # another process was faster
         if folder.exists():  # damaged
             folder.rename(aside)

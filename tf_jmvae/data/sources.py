@@ -120,8 +120,8 @@ def load(
 
     Args:
       name: Name of the dataset: `"digits"`, scikit-learn's 1,797 images of 8x8, which need no download; `"mnist"`,
-        70,000 of 28x28; `"celeba"`, 202,599 photographs of faces with 40 attributes in {-1, 1}; or another that is
-        registered.
+        70,000 of 28x28; `"celeba"`, 202,599 photographs of faces with 40 attributes in {-1, 1}; `"five-digits"`, five
+        MNIST images of one class for each row, on crops of five pictures; or another that is registered.
       train_size: Number of training examples to use, the first ones, e.g. 50,000 of MNIST's 60,000; by default all.
       missing: By modality which training rows are to lack it, a `data.Missing` or just the fraction of them; by default
         none. What is missing is NaN.
@@ -133,7 +133,8 @@ def load(
         files of MNIST or CelebA, or `image_size` and `crop` of CelebA; None leaves an option as it is.
 
     Returns:
-      A `Source` of `"x"`, `[N, H, W, C]`, and `"w"`: one-hot labels `[N, 10]`, or attributes `[N, 40]`.
+      A `Source` of `"x"`, `[N, H, W, C]`, and `"w"`: one-hot labels `[N, 10]`, or attributes `[N, 40]`. Of
+      `"five-digits"` of five images by the names of the pictures, and `"w"`.
 
     Raises:
       ValueError: unknown name, an option that the dataset does not have, a `train_size` too large, or rows that cannot

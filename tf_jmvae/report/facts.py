@@ -16,7 +16,12 @@ _KINDS = {
     "cvae": "CVAE",
     "cmma": "CMMA",
 }
-_DATASETS = {"mnist": "MNIST", "celeba": "CelebA", "digits": "scikit-learn's digits"}
+_DATASETS = {
+    "mnist": "MNIST",
+    "celeba": "CelebA",
+    "digits": "scikit-learn's digits",
+    "five-digits": "five views of a digit",
+}
 _LEFT_OUT = {"modalities", "run_dir", "overwrite", "source", "discriminator", "data_dir"}
 
 # Without the words that say of what it is the estimator, which its row says.

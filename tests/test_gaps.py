@@ -251,6 +251,9 @@ def test_an_export_answers_rows_with_gaps_as_the_model_does(model, tmp_path):
     for data in (_batch(), {**_batch(), "w": _masked(_batch()["w"])}, {n: _batch()[n] for n in "xw"}):
         found = served.encode(data)["mean"]
         np.testing.assert_allclose(found, model.posterior(data).mean(), rtol=1e-5, atol=1e-6)
+    with_none = np.where(np.isnan(_batch()["w"]), None, _batch()["w"]).tolist()
+    found = served.encode({**_batch(), "w": with_none})["mean"]
+    np.testing.assert_allclose(found, model.posterior(_batch()).mean(), rtol=1e-5, atol=1e-6)
     assert list(served.generate(_batch(), seed=1)) == ["w"]  # what is missing
     assert list(served.generate({name: _batch()[name] for name in "xw"}, seed=1)) == ["w", "v"]
     partly = _batch()

@@ -93,6 +93,7 @@ class SignatureLookup:
             masked = isinstance(value, np.ma.MaskedArray)
             optional = masked and name in self.modalities and self.modalities[name].optional
             value = gaps.filled(value) if optional else checks.unmasked(f"Modality {name!r}", value)
+            value = gaps.as_numbers(value)  # None in a list is a gap, and does not make it one of encoded images
             encoded = isinstance(value, list | tuple) and all(isinstance(item, bytes) for item in value)
             encoded = encoded or (isinstance(value, np.ndarray) and value.dtype.kind in "OS")
             values[name] = np.asarray(value, object if encoded else None)

@@ -440,7 +440,7 @@ def test_encoders_of_single_modalities_serve_three():
         ({"reconstruction": "pixel"}, "reconstruction must be one of 'pixels', 'features'; got 'pixel'"),
         ({"adversarial_weight": -1}, "adversarial_weight must be a finite number of 0 or more; got -1"),
         ({"likelihood_weight": float("nan")}, "likelihood_weight must be a finite number of 0 or more; got nan"),
-        ({"subsets": "pairs"}, "subsets must be one of 'all', 'single'; got 'pairs'"),
+        ({"subsets": "pairs"}, "subsets must be one of 'all', 'single', 'shared'; got 'pairs'"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

@@ -370,7 +370,7 @@ def test_latent_dim_is_a_positive_integer(latent_dim):
     [
         (tj.JMVAEKL, {"alpha": -0.1}, r"alpha must be a finite number of 0 or more; got -0\.1"),
         (tj.JMVAEKL, {"alpha": float("nan")}, "alpha must be a finite number of 0 or more; got nan"),
-        (tj.JMVAEKL, {"subsets": "pairs"}, "subsets must be one of 'all', 'single'; got 'pairs'"),
+        (tj.JMVAEKL, {"subsets": "pairs"}, "subsets must be one of 'all', 'single', 'shared'; got 'pairs'"),
         (tj.HierarchicalJMVAE, {"num_layers": 0}, "num_layers must be a whole number of 1 or more; got 0"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",

@@ -146,7 +146,12 @@ def test_everybody_else_gets_everything_from_the_import():
 
 
 def test_the_names_of_datasets_are_those_that_load():
-    assert {name for name in DATASETS.names() if callable(DATASETS.get(name))} == {"celeba", "digits", "mnist"}
+    assert {name for name in DATASETS.names() if callable(DATASETS.get(name))} == {
+        "celeba",
+        "digits",
+        "five-digits",
+        "mnist",
+    }
 
 
 def _fail(error):

@@ -1,11 +1,11 @@
 """Evaluation of models: log-likelihoods by every estimator of the field, coherence, and what z says of data."""
 
 from tf_jmvae.evaluation.coherence import attribute_accuracy, conditional_coherence, joint_coherence
+from tf_jmvae.evaluation.coherence_by_subset import SubsetCoherence, subset_coherence
 from tf_jmvae.evaluation.estimate import Estimate, Statistic, table
 from tf_jmvae.evaluation.frechet import frechet_distance
 from tf_jmvae.evaluation.latents import clustering, retrieval
 from tf_jmvae.evaluation.log_likelihood import conditional_log_likelihood, joint_log_likelihood, marginal_log_likelihood
-from tf_jmvae.evaluation.subset_coherence import SubsetCoherence, subset_coherence
 
 __all__ = [
     "Estimate",

@@ -93,10 +93,10 @@ class SignatureLookup:
             masked = isinstance(value, np.ma.MaskedArray)
             optional = masked and name in self.modalities and self.modalities[name].optional
             value = gaps.filled(value) if optional else checks.unmasked(f"Modality {name!r}", value)
-            value = gaps.as_numbers(value)  # None in a list is a gap, and does not make it one of encoded images
             encoded = isinstance(value, list | tuple) and all(isinstance(item, bytes) for item in value)
             encoded = encoded or (isinstance(value, np.ndarray) and value.dtype.kind in "OS")
-            values[name] = np.asarray(value, object if encoded else None)
+            # None in a list of numbers is a gap, and makes no encoded images of it.
+            values[name] = np.asarray(value, object) if encoded else np.asarray(gaps.as_numbers(value))
         may_be = {name: v for name, v in values.items() if v.dtype == np.uint8 and v.ndim == IMAGE_AXES}
         specs = {name: self.modalities[name] for name in may_be if name in self.modalities}
         pixels = {n: spec for n, spec in specs.items() if spec.is_image and may_be[n].shape[1:] == spec.event_shape}

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from tf_jmvae._utils import checks
-from tf_jmvae.evaluation.estimate import Statistic, bootstrapped, whole_seed
+from tf_jmvae.evaluation.estimate import Statistic, whole_seed
 
 _BATCH = 500
 
@@ -45,11 +45,11 @@ def frechet_distance(
     """
     resamples, seed = checks.positive_integer("resamples", resamples), whole_seed(seed)
     sets = [_features(name, values, features) for name, values in (("generated", generated), ("real", real))]
-    number = lambda which: distance_of_features(*(one[which % len(one)] for one in sets))  # noqa: E731
-    distance, error = distance_of_features(*sets), np.nan
-    if resamples > 1:
-        largest = max(map(len, sets))
-        _, error = bootstrapped(number, largest, resamples, seed)
+    random = np.random.default_rng(seed)
+    drawn = [
+        distance_of_features(*(one[random.integers(0, len(one), len(one))] for one in sets)) for _ in range(resamples)
+    ]
+    distance, error = distance_of_features(*sets), float(np.std(drawn, ddof=1)) if resamples > 1 else np.nan
     settings = {"features": sets[0].shape[1], "real": len(sets[1])}
     return Statistic("Frechet distance", "of features", distance, error, resamples, len(sets[0]), seed, settings)
 

@@ -31,7 +31,7 @@ def _tensors(batch):
 
 
 def _by_hand(model, batch, names):
-    """Mean and variance of q(z | S) written out, with the weights of S alone."""
+    """Mean and variance of q(z | S), or of the base of its flow, and h(S), written out with the weights of S alone."""
     shared = model.shared_encoders
     index = shared._subsets.index(names)
     towers = model.encoder.towers.towers
@@ -42,7 +42,7 @@ def _by_hand(model, batch, names):
     hidden = np.maximum(hidden + shared.hidden_bias.numpy()[index], 0)
     raw = hidden @ shared.kernel.numpy()[index] + shared.bias.numpy()[index]
     mean, raw_variance = np.split(raw, 2, axis=-1)
-    return mean, np.log1p(np.exp(raw_variance))
+    return mean, np.log1p(np.exp(raw_variance)), hidden
 
 
 def _subsets():
@@ -53,9 +53,20 @@ def test_each_subset_has_the_encoder_of_the_equation():
     model, batch = _model(), small_batch(NAMES, size=4)
     for names in _subsets():
         q = model.posterior({name: batch[name] for name in names})
-        mean, variance = _by_hand(model, batch, names)
+        mean, variance, _ = _by_hand(model, batch, names)
         np.testing.assert_allclose(q.mean(), mean, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(q.variance(), variance, rtol=1e-4)
+
+
+def test_the_flow_of_each_subset_reads_its_own_hidden_layer():
+    model, batch = _model(flow=tj.Flow(2, units=8)), small_batch(NAMES, size=4)
+    noise = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    for names in _subsets():
+        q = model.posterior({name: batch[name] for name in names})
+        mean, variance, hidden = _by_hand(model, batch, names)
+        u = mean + np.sqrt(variance) * noise
+        z = model.shared_encoders.flow.bijector(tf.constant(hidden, tf.float32)).forward(tf.constant(u, tf.float32))
+        np.testing.assert_allclose(tj.distributions.from_noise(q, tf.constant(noise)), z, rtol=1e-3, atol=1e-4)
 
 
 def test_the_terms_are_those_of_eq_10_and_the_bound_that_of_jmvae():
@@ -135,6 +146,15 @@ def test_parameters_of_towers_do_not_grow_with_the_subsets():
 
     assert sizes(2)[0] == sizes(5)[0]
     assert sizes(5)[1] < sizes(2)[1]  # the heads alone, and a fraction of the projections
+
+
+def test_all_subsets_have_one_flow():
+    def size(k, flow):
+        modalities = {f"m{i}": tj.Modality((4,), "bernoulli", encoder=tj.networks.mlp([8])) for i in range(k)}
+        return tj.JMVAEKL(modalities, 4, subsets="shared", flow=flow).count_params()
+
+    flow = tj.Flow(3, units=8)
+    assert size(5, flow) - size(5, None) == size(2, flow) - size(2, None)
 
 
 def test_a_model_is_saved_with_what_its_subsets_learned(tmp_path):

@@ -8,7 +8,6 @@ References:
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -166,26 +165,8 @@ def mapped(function: Callable[..., tf.Tensor], *gaussians: tfd.Distribution) -> 
 
 
 def stacked(gaussians: Sequence[tfd.Distribution]) -> tfd.Distribution:
-    """Diagonal Gaussians `[B, D]` as one, `[S, B, D]`; those that `unstacked` gave, without a copy."""
-    whole = getattr(gaussians[0], "whole", None)
-    if whole is not None and [id(part) for part in gaussians] == whole.parts:
-        return whole.gaussians
+    """Diagonal Gaussians `[B, D]` as one, `[S, B, D]`."""
     return mapped(lambda *values: tf.stack(values), *gaussians)
-
-
-def unstacked(gaussians: tfd.Distribution) -> list[tfd.Distribution]:
-    """The diagonal Gaussians `[B, D]` that are stacked, `[S, B, D]`."""
-    base = gaussians.distribution
-    pairs = zip(tf.unstack(base.loc), tf.unstack(base.scale), strict=True)
-    parts = [tfd.Independent(tfd.Normal(*pair), gaussians.reinterpreted_batch_ndims) for pair in pairs]
-    for part in parts:
-        part.whole = _Whole(gaussians, [id(part) for part in parts])
-    return parts
-
-
-class _Whole(NamedTuple):
-    gaussians: tfd.Distribution
-    parts: list[int]  # their identities, in order
 
 
 def conditional_product(

@@ -85,27 +85,39 @@ class FlowPosterior(NoiseTransform):
         return self.base.log_prob(u) + self.bijector.inverse_log_det_jacobian(z, event_ndims=1)
 
 
-class FlowHead(Component):
-    """q(z | S), from features `[N, F]` of S, in float32 under every precision policy."""
+class ConditionalFlow(Component):
+    """f_S, from features `[..., N, F]` of S, in float32 under every precision policy."""
 
-    def __init__(self, latent_dim: int, features_dim: int, options: Flow):
-        super().__init__(name="head")
+    def __init__(self, latent_dim: int, features_dim: int, options: Flow, name: str = "flow"):
+        super().__init__(name=name)
         if latent_dim < 2:
             raise ValueError(f"A flow couples entries of z, so latent_dim must be 2 or more; got {latent_dim}.")
-        self.base = heads.Gaussian(event_shape=(latent_dim,), name="base")
-        self.base.build((None, features_dim))
         self.context = keras.layers.Dense(options.units, "relu", dtype="float32", name="context")
         self.context.build((None, features_dim))
         self.couplings = [Coupling(latent_dim, options.units, f"coupling_{i}") for i in range(options.num_couplings)]
         self._permutations = _permutations(latent_dim, options.num_couplings)
         self._made(latent_dim)
 
-    def call(self, features: tf.Tensor) -> FlowPosterior:
-        context = self.context(tf.cast(features, tf.float32))
-        steps = []
+    def bijector(self, features: tf.Tensor) -> tfb.Bijector:
+        """U to z, `[..., N, D]`."""
+        context, steps = self.context(tf.cast(features, tf.float32)), []
         for coupling, permutation in zip(self.couplings, self._permutations, strict=True):
             steps += [tfb.Permute(permutation), coupling.bijector(context)]
-        return FlowPosterior(self.base(features), tfb.Chain(steps[::-1]))  # the last is applied first
+        return tfb.Chain(steps[::-1])  # the last is applied first
+
+
+class FlowHead(Component):
+    """q(z | S), from features `[N, F]` of S, in float32 under every precision policy."""
+
+    def __init__(self, latent_dim: int, features_dim: int, options: Flow):
+        super().__init__(name="head")
+        self.base = heads.Gaussian(event_shape=(latent_dim,), name="base")
+        self.base.build((None, features_dim))
+        self.flow = ConditionalFlow(latent_dim, features_dim, options)
+        self._made(latent_dim)
+
+    def call(self, features: tf.Tensor) -> FlowPosterior:
+        return FlowPosterior(self.base(features), self.flow.bijector(features))
 
 
 class Coupling(Component):

@@ -26,7 +26,7 @@ References:
 
 import itertools
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -40,13 +40,18 @@ from tf_jmvae.models.flow import Flow, flow_of
 from tf_jmvae.models.jmvae import JMVAE
 from tf_jmvae.models.missing import Held, merged
 from tf_jmvae.models.objective import Term, Terms
-from tf_jmvae.models.shared import SharedEncoders
+from tf_jmvae.models.shared import SharedEncoders, SharedPosteriors
 from tf_jmvae.random import sampling
 from tf_jmvae.registry import MODELS
 
 Subset = tuple[str, ...]
-Posteriors = dict[Subset, tfd.Distribution]
-"""q(z | S) by subset S, small ones first, each `[R, D]` of the R rows of a batch that hold S."""
+
+
+class Posteriors(NamedTuple):
+    """Q(z | S) of the subsets S of a batch's modalities."""
+
+    separate: dict[Subset, tfd.Distribution]  # small ones first, each `[R, D]` of the R rows that hold S
+    shared: SharedPosteriors | None = None  # those of encoders on shared towers, which are smaller
 
 
 @MODELS.register("jmvae-kl")
@@ -143,16 +148,13 @@ class JMVAEKL(JMVAE):
 
     def _kl_to_subsets(self, held, q, z, posteriors) -> dict[Subset, tf.Tensor]:
         """KL(q(z|O) || q(z|T)) for every T, `[B]`, of the rows that hold more than T, and 0 in others."""
-        follows, q_of = self.subset_learning == "follow", {names: posteriors[names] for names in self._subsets}
-        if all(is_gaussian(distribution) for distribution in (q, *q_of.values())):
-            q = mapped(tf.stop_gradient, q) if follows else q
-            every = stacked([merged(held.rows(t), q_t, q) for t, q_t in q_of.items()])  # q in rows without T
-            values = dict(zip(q_of, tf.unstack(kl_divergence(q, every)), strict=True))
+        log_q = q.log_prob(z)
+        if self.subset_learning == "follow":
+            q, z, log_q = _constant(q), tf.stop_gradient(z), tf.stop_gradient(log_q)
+        if posteriors.shared is not None:
+            values = posteriors.shared.kl_from(q, z, log_q)
         else:
-            log_q = q.log_prob(z)
-            log_q, z = (tf.stop_gradient(log_q), tf.stop_gradient(z)) if follows else (log_q, z)
-            rows = {t: held.rows(t) for t in q_of}
-            values = {t: rows[t].back(rows[t].of(log_q) - q_t.log_prob(rows[t].of(z))) for t, q_t in q_of.items()}
+            values = _kl_from(held, q, z, log_q, {names: posteriors.separate[names] for names in self._subsets})
         beyond = {t: held.beyond(t) for t in values}
         return {t: kl if beyond[t] is None else tf.where(beyond[t], kl, tf.zeros_like(kl)) for t, kl in values.items()}
 
@@ -177,11 +179,11 @@ class JMVAEKL(JMVAE):
         if self.shared_encoders is not None:
             return self._shared_posteriors(held, needed, training)
         encoders = {encoder.names: encoder for encoder in (*self.subset_encoders.values(), self.encoder)}
-        posteriors = {}
+        separate = {}
         for names in needed:
             with held.rows(names).seen_by(encoders[names], training):
-                posteriors[names] = encoders[names](held.of(names), training=training)
-        return posteriors
+                separate[names] = encoders[names](held.of(names), training=training)
+        return Posteriors(separate)
 
     def _shared_posteriors(self, held: Held, needed: list[Subset], training: bool) -> Posteriors:
         """Those of encoders that share the joint encoder's towers, which read each row of a modality once."""
@@ -191,18 +193,19 @@ class JMVAEKL(JMVAE):
             with rows.seen_by(towers.towers[name], training):
                 read = towers.features(held.of([name]), training)[name]
             features[name] = rows.back(read)
-        everything, constant = tuple(self.modalities), None
-        subsets = {names: held.rows(names) for names in needed if names != everything}
+        everything, constant, shared, separate = tuple(self.modalities), None, None, {}
+        subsets = [names for names in needed if names != everything]
         if self.subset_learning == "follow":  # no encoder of a subset of what a row holds changes the towers
             constant = {names: held.beyond(names) for names in subsets}
             constant = {names: self._all_true(held) if rows is None else rows for names, rows in constant.items()}
-        posteriors = self.shared_encoders(features, rows=subsets, constant=constant) if subsets else {}
+        if subsets:
+            shared = self.shared_encoders(features, subsets=subsets, constant=constant)
         if everything in needed:
             rows = held.rows(everything)
             known = {name: rows.of(value) for name, value in features.items()}
             with rows.seen_by(self.encoder, training):
-                posteriors[everything] = self.encoder({}, training=training, known=known)
-        return posteriors
+                separate[everything] = self.encoder({}, training=training, known=known)
+        return Posteriors(separate, shared)
 
     def _all_true(self, held: Held) -> tf.Tensor:
         return tf.ones(tf.shape(held.batch[held.names[0]])[:1], tf.bool)
@@ -211,11 +214,13 @@ class JMVAEKL(JMVAE):
         """q(z | O), `[B, D]`, with O what a row holds; the prior where that is nothing."""
         shape = (tf.shape(held.batch[held.names[0]])[0], self.latent_dim)
         q = prior = diagonal_gaussian(tf.zeros(shape), tf.ones(shape))
-        for names, q_s in posteriors.items():  # small subsets first: the last that a row holds is all that it holds
+        if posteriors.shared is not None:
+            q = posteriors.shared.own(held, q)
+        for names, q_s in posteriors.separate.items():  # small ones first: the last that a row holds is what it holds
             q = merged(held.rows(names), q_s, q)
         if not self._multiplies(held):
             return q
-        experts = [mapped(held.rows([name]).into, prior, posteriors[name,]) for name in held.names]
+        experts = [mapped(held.rows([name]).into, prior, posteriors.separate[name,]) for name in held.names]
         product = conditional_product(experts, [held.present(name) for name in held.names])
         several = tf.reshape((held.count > 1) & (held.count < len(self.modalities)), (-1, 1))
         return mapped(lambda whole, of_several: tf.where(several, of_several, whole), q, product)
@@ -242,6 +247,20 @@ class JMVAEKL(JMVAE):
             "subset_learning": self.subset_learning,
             "flow": keras.saving.serialize_keras_object(self.flow),
         }
+
+
+def _kl_from(held: Held, q, z, log_q, others: Mapping[Subset, tfd.Distribution]) -> dict[Subset, tf.Tensor]:
+    """KL(q || q(z|T)) by T, `[B]`; what has no closed form is estimated by z, a sample of q. Of rows without T any."""
+    rows = {t: held.rows(t) for t in others}
+    if all(is_gaussian(distribution) for distribution in (q, *others.values())):
+        every = stacked([merged(rows[t], q_t, q) for t, q_t in others.items()])  # q in rows without T
+        return dict(zip(others, tf.unstack(kl_divergence(q, every)), strict=True))
+    return {t: rows[t].back(rows[t].of(log_q) - q_t.log_prob(rows[t].of(z))) for t, q_t in others.items()}
+
+
+def _constant(q: tfd.Distribution) -> tfd.Distribution:
+    """A Gaussian to which no gradient comes; of others only the log-density at a sample is used."""
+    return mapped(tf.stop_gradient, q) if is_gaussian(q) else q
 
 
 def _join(names: Iterable[str]) -> str:

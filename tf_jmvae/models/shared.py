@@ -3,21 +3,23 @@
     h(S) = relu(sum_{m in S} P_m f_m + b_S),   q(z | S) = N(mu_S(h(S)), diag(sigma_S^2(h(S))))
 
 f_m is what the tower of modality m gives, and P_m is common to all subsets. So each modality is read once, however many
-subsets it is in, and all heads together are one product of matrices.
+subsets it is in, and all heads together are one product of matrices. With a flow that Gaussian is its base, and one
+flow, which reads h(S), serves all subsets.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tf_jmvae.distributions import mapped, unstacked
+from tf_jmvae.distributions import is_gaussian, kl_divergence, mapped
 from tf_jmvae.heads.gaussian import learned_gaussian
 from tf_jmvae.models.component import Component
-from tf_jmvae.models.flow import Flow, FlowHead
-from tf_jmvae.models.missing import Rows
+from tf_jmvae.models.flow import ConditionalFlow, Flow, FlowPosterior
+from tf_jmvae.models.missing import Held, Rows, merged
 
 Subset = tuple[str, ...]
 
@@ -25,7 +27,7 @@ Subset = tuple[str, ...]
 class SharedEncoders(Component):
     """q(z | S) of every subset S, from features `[B, F_m]` of the modalities m, in float32 under every policy.
 
-    Hidden layers have D units. On each is a Gaussian head, all of which are one stack of matrices, or a flow.
+    Hidden layers have D units. On each is a Gaussian head, all of which are one stack of matrices.
     """
 
     def __init__(self, sizes: Mapping[str, int], subsets: Sequence[Subset], latent_dim: int, flow: Flow | None = None):
@@ -37,45 +39,36 @@ class SharedEncoders(Component):
         for name, size in sizes.items():
             self.projections[name].build((None, size))
         self.hidden_bias = self._stack("hidden_bias", units)
-        if flow:
-            self.flows = {"_and_".join(names): FlowHead(latent_dim, units, flow) for names in subsets}
-        else:
-            limit = np.sqrt(6 / (units + latent_dim))  # as a dense layer to mean or variance has
-            self.kernel = self._stack("kernel", 2 * latent_dim, rows=units, limit=limit)
-            self.bias = self._stack("bias", 2 * latent_dim)
-            self.flows = None
+        limit = np.sqrt(6 / (units + latent_dim))  # as a dense layer to mean or variance has
+        self.kernel = self._stack("kernel", 2 * latent_dim, rows=units, limit=limit)
+        self.bias = self._stack("bias", 2 * latent_dim)
+        self.flow = ConditionalFlow(latent_dim, units, flow) if flow else None
         self._made(latent_dim)
 
     def call(
         self,
         features: Mapping[str, tf.Tensor],
         *,
-        rows: Mapping[Subset, Rows],
+        subsets: Sequence[Subset],
         constant: Mapping[Subset, tf.Tensor] | None = None,
-    ) -> dict[Subset, tfd.Distribution]:
-        """Q(z | S) of the subsets in `rows`, each `[R, D]` of those rows.
+    ) -> "SharedPosteriors":
+        """Q(z | S) of these subsets, each of all rows.
 
         `constant` says for each subset in which rows, Boolean `[B]`, gradients stop at its features.
         """
-        subsets = list(rows)
         which = [self._subsets.index(names) for names in subsets]
         hidden = self._sums(subsets, features)
         if constant is not None:
             stopped = self._sums(subsets, {name: tf.stop_gradient(value) for name, value in features.items()})
             hidden = tf.where(tf.stack([constant[names] for names in subsets])[..., None], stopped, hidden)
         hidden = tf.nn.relu(hidden + self._of(which, self.hidden_bias))
-        if self.flows:
-            of_each = zip(subsets, tf.unstack(hidden), strict=True)
-            return {names: self.flows["_and_".join(names)](rows[names].of(values)) for names, values in of_each}
         raw = tf.matmul(hidden, self._of(which, self.kernel)) + self._of(which, self.bias)
-        posteriors = dict(zip(subsets, unstacked(learned_gaussian(*tf.split(raw, 2, axis=-1))), strict=True))
-        return {names: q if rows[names].mask is None else mapped(rows[names].of, q) for names, q in posteriors.items()}
+        return SharedPosteriors(list(subsets), learned_gaussian(*tf.split(raw, 2, axis=-1)), hidden, self.flow)
 
     def _sums(self, subsets: Sequence[Subset], features: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """What each subset's hidden layer reads, `[S, B, D]`."""
         parts = tf.stack([self.projections[name](tf.cast(value, tf.float32)) for name, value in features.items()])
-        members = np.array([[name in names for name in features] for names in subsets], np.float32)
-        return tf.tensordot(members, parts, 1)
+        return tf.tensordot(_members(subsets, features), parts, 1)
 
     def _of(self, which: Sequence[int], weight: keras.Variable) -> tf.Tensor:
         """The matrices of some subsets; of all, as in training, the weight itself, whose gradient then is dense."""
@@ -91,3 +84,51 @@ class SharedEncoders(Component):
             dtype="float32",
             autocast=False,
         )
+
+
+@dataclass(frozen=True)
+class SharedPosteriors:
+    """Q(z | S) of several subsets, of every row, also of those that do not hold S: there it is finite, and no use.
+
+    Attributes:
+      subsets: S, in order.
+      gaussians: `[S, B, D]`: q(z | S), or the base of its flow.
+      hidden: `[S, B, D]`, what the flow reads.
+      flow: the flow of all subsets; None if they are Gaussian.
+    """
+
+    subsets: Sequence[Subset]
+    gaussians: tfd.Distribution
+    hidden: tf.Tensor
+    flow: ConditionalFlow | None = None
+
+    def kl_from(self, q: tfd.Distribution, z: tf.Tensor, log_q: tf.Tensor) -> dict[Subset, tf.Tensor]:
+        """KL(q || q(z | S)) of every S, `[B]`; what has no closed form is estimated by z, a sample of q, `[B, D]`."""
+        if self.flow is None and is_gaussian(q):
+            values = kl_divergence(q, self.gaussians)
+        else:
+            whole = self._made_of(self.gaussians, self.hidden)
+            values = log_q - whole.log_prob(tf.broadcast_to(z, tf.shape(self.gaussians.mean())))
+        return dict(zip(self.subsets, tf.unstack(values, len(self.subsets)), strict=True))
+
+    def own(self, held: Held, others: tfd.Distribution) -> tfd.Distribution:
+        """`[B, D]`: of rows that hold just one of the subsets its q(z | S), and of other rows that of `others`."""
+        present = tf.concat([held.present(name) for name in held.names], axis=1)
+        agree = tf.equal(present, _members(self.subsets, held.names)[:, None])  # [S, B, K]
+        exactly = tf.reduce_all(agree, axis=-1)
+        rows = Rows() if set(held.names) == held.required else Rows.where(tf.reduce_any(exactly, axis=0))
+        number = rows.of(tf.argmax(exactly, axis=0))
+
+        def of_rows(values: tf.Tensor) -> tf.Tensor:
+            by_row = rows.of(tf.transpose(values, (1, 0, 2)))
+            return tf.gather(by_row, number, batch_dims=1)
+
+        return merged(rows, self._made_of(mapped(of_rows, self.gaussians), of_rows(self.hidden)), others)
+
+    def _made_of(self, gaussians: tfd.Distribution, hidden: tf.Tensor) -> tfd.Distribution:
+        return gaussians if self.flow is None else FlowPosterior(gaussians, self.flow.bijector(hidden))
+
+
+def _members(subsets: Sequence[Subset], names: Iterable[str]) -> np.ndarray:
+    """1 where a subset has a modality and 0 elsewhere, `[S, K]`."""
+    return np.array([[name in subset for name in names] for subset in subsets], np.float32)

@@ -10,7 +10,7 @@ QUICK := $(addprefix tests/,$(addsuffix .py,test_equations test_conditional_equa
 	test_gradients test_sampling test_row_noise conformance/test_models)) \
 	-k "not test_models or (jmvae_kl and not jmvae_kl_)"
 
-.PHONY: help setup train test test-quick reliability lint format docs reproduce-mnist reproduce-celeba reproduce-incomplete results bench bench-quality clean
+.PHONY: help setup train test test-quick reliability lint format docs reproduce-mnist reproduce-celeba reproduce-incomplete reproduce-many results bench bench-quality clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -57,6 +57,9 @@ reproduce-celeba: $(STAMP)  ## Run the paper's CelebA experiments (ARGS="--small
 
 reproduce-incomplete: $(STAMP)  ## Train on rows that lack modalities and write docs/results-incomplete.md (ARGS="--data-dir FOLDER").
 	$(BIN)/tf-jmvae reproduce incomplete $(ARGS)
+
+reproduce-many: $(STAMP) $(PEERS_STAMP)  ## Train on five views of a digit, beside MultiVae, and write docs/results-many.md (ARGS="--data-dir FOLDER").
+	$(BIN)/tf-jmvae reproduce many --peer-python $(PEERS)/bin/python $(ARGS)
 
 results: $(STAMP)  ## Write docs/results*.md anew from the records in docs/results, without a training.
 	$(BIN)/python -m tf_jmvae.studies.experiments docs

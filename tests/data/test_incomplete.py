@@ -165,3 +165,13 @@ def test_rounds_of_repeated_rows_have_orders_of_their_own():
     assert all(set(order) == {0, 1, 2} for order in orders)
     many = [tuple(batching.rows(tf.constant(3 * n, tf.int64), tf.constant([1, 2])).numpy()[:3]) for n in range(12)]
     assert len(set(many)) > 1
+
+
+def test_no_row_loses_all_of_the_modalities_that_are_used(tmp_path):
+    half = {"x": 0.5, "w": 0.5}
+    with pytest.raises(ValueError, match="rows cannot lack 'x'"):
+        data.load("digits", modalities=["x"], missing={"x": 0.5})
+    source = data.load("digits", modalities=["w", "x"], missing=half)
+    assert list(source.train) == ["w", "x"]
+    lacking = [np.isnan(values).reshape(len(values), -1).all(axis=1) for values in source.train.values()]
+    assert not np.all(lacking, axis=0).any()

@@ -102,7 +102,7 @@ def _assert_drawn_from(run_dir, folder):
     """The pictures of a run are those of its own history, model, data and seed: tests/report has what they show."""
     config = run_folder.read_config(run_dir, "")
     plots.history(_read(run_dir, "history.json"), folder / "history.png")
-    source = config.data.load().only(config.model.modalities)
+    source = config.data.load(config.model.modalities)
     model = keras.saving.load_model(run_dir / "model.keras")
     plots.both_directions(model, source, folder / "generated.png", seed=config.seed)
     for name in ("history.png", "generated.png"):

@@ -1,4 +1,4 @@
-"""`tf-jmvae reproduce`: the paper's experiments, and those on rows that lack modalities."""
+"""`tf-jmvae reproduce`: the paper's experiments, and those beyond it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +22,11 @@ class Options(Common):
       tf-jmvae reproduce mnist --data-dir ~/mnist
       tf-jmvae reproduce celeba --small --data-dir ~/celeba
       tf-jmvae reproduce incomplete --data-dir ~/mnist
+      tf-jmvae reproduce many --data-dir ~/mnist --peer-python ~/multivae/bin/python
     """
 
-    experiment: Annotated[Literal["mnist", "celeba", "incomplete"], tyro.conf.Positional]
-    """Which experiments: the paper's, or those on rows that lack modalities, with MNIST."""
+    experiment: Annotated[Literal["mnist", "celeba", "incomplete", "many"], tyro.conf.Positional]
+    """Which experiments: the paper's; those on rows that lack modalities, with MNIST; or on five views of a digit."""
     data_dir: Annotated[Path | None, default("a download")] = None
     """Folder with the dataset's original files."""
     run_dir: Annotated[Path | None, default("runs/reproduce-mnist, or ...-quick")] = None
@@ -36,6 +37,8 @@ class Options(Common):
     """All of it in miniature, in minutes; mnist and incomplete on scikit-learn's digits."""
     small: bool = False
     """celeba: smaller networks, for two cores and a part of the images."""
+    peer_python: Annotated[Path | None, default("without MultiVae")] = None
+    """many: a Python that has MultiVae, to train and measure its models on the same files."""
     seed: int = 0
     """Of everything."""
 
@@ -44,6 +47,10 @@ def run(options: Options) -> None:
     """Runs the experiments, and says where the report is."""
     if options.small and (options.experiment != "celeba" or options.quick):
         raise ValueError("--small is an option of celeba, and not to be had together with --quick.")
+    if options.peer_python and options.experiment != "many":
+        raise ValueError("--peer-python is an option of many.")
+    if options.peer_python and not options.peer_python.is_file():
+        raise ValueError(f"--peer-python: there is no {options.peer_python}; name a Python that has MultiVae.")
     scale = "quick" if options.quick else "small" if options.small else "full"
     suffix = "" if scale == "full" else f"-{scale}"
     folder = options.run_dir or Path("runs") / f"reproduce-{options.experiment}{suffix}"
@@ -51,6 +58,6 @@ def run(options: Options) -> None:
     load_tensorflow(debug=options.debug)
     from tf_jmvae.studies.experiments import reproduce
 
-    settings = {"scale": scale, "data_dir": options.data_dir, "seed": options.seed}
+    settings = {"scale": scale, "data_dir": options.data_dir, "seed": options.seed, "peer_python": options.peer_python}
     report = reproduce(options.experiment, folder, output, **settings)
     print(f"\nThe report is {report}.")

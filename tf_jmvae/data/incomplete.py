@@ -36,6 +36,7 @@ def without(
     arrays: Mapping[str, np.ndarray],
     missing: Mapping[str, Missing | float],
     *,
+    entries: np.ndarray | None = None,
     seed: int = 0,
     class_names: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
@@ -44,8 +45,9 @@ def without(
     No row loses the last that it holds. What is missing is NaN, so an array that lacks rows is float32, also of bytes.
 
     Args:
-      arrays: Arrays `[N, ...]` by modality, with one-hot labels or attributes w where `missing` asks for them.
+      arrays: Arrays `[N, ...]` by modality.
       missing: By modality the rows that are to lack it, a `Missing` or just the fraction.
+      entries: One-hot labels or attributes w, `[N, C]`, for what `missing` asks of them; by default `arrays["w"]`.
       seed: Integer seed of what is drawn; by default 0.
       class_names: Names of the entries of w.
 
@@ -58,7 +60,7 @@ def without(
     if unknown := [name for name in missing if name not in arrays]:
         raise ValueError(f"missing names {listed(unknown)}, but the modalities are {listed(arrays)}.")
     lacking = {name: missing_rows(array) for name, array in arrays.items()}
-    entries = arrays.get("w")
+    entries = arrays.get("w") if entries is None else entries
     for number, (name, wanted) in enumerate(missing.items()):
         wanted = wanted if isinstance(wanted, Missing) else Missing(wanted)
         if wanted.balanced and entries is None:

@@ -109,6 +109,7 @@ class Source:
 def load(
     name: str,
     *,
+    modalities: Iterable[str] | None = None,
     train_size: int | None = None,
     missing: Mapping[str, Missing | float] | None = None,
     missing_seed: int = 0,
@@ -122,6 +123,7 @@ def load(
       name: Name of the dataset: `"digits"`, scikit-learn's 1,797 images of 8x8, which need no download; `"mnist"`,
         70,000 of 28x28; `"celeba"`, 202,599 photographs of faces with 40 attributes in {-1, 1}; `"five-digits"`, five
         MNIST images of one class for each row, on crops of five pictures; or another that is registered.
+      modalities: Names of the modalities to use, in this order; by default all.
       train_size: Number of training examples to use, the first ones, e.g. 50,000 of MNIST's 60,000; by default all.
       missing: By modality which training rows are to lack it, a `data.Missing` or just the fraction of them; by default
         none. What is missing is NaN.
@@ -137,8 +139,8 @@ def load(
       `"five-digits"` of five images by the names of the pictures, and `"w"`.
 
     Raises:
-      ValueError: unknown name, an option that the dataset does not have, a `train_size` too large, or rows that cannot
-        be missing.
+      ValueError: unknown name, an option or a modality that the dataset does not have, a `train_size` too large, or
+        rows that cannot be missing.
       FileNotFoundError: `data_dir` lacks a file; the message lists which.
       OSError: a file is damaged.
     """
@@ -151,10 +153,12 @@ def load(
     train, available = source.train, len(next(iter(source.train.values())))
     if train_size is not None and not 1 <= train_size <= available:
         raise ValueError(f"train_size must lie between 1 and {available} for {name!r}; got {train_size}.")
-    train = {modality: array[:train_size] for modality, array in train.items()}
+    entries = train["w"][:train_size] if "w" in train else None
+    source = source if modalities is None else source.only(modalities)
+    train = {modality: array[:train_size] for modality, array in source.train.items()}
     checks.check_option("incomplete", incomplete, ("keep", "drop"))
     if missing:
-        train = without(train, missing, seed=missing_seed, class_names=source.class_names)
+        train = without(train, missing, entries=entries, seed=missing_seed, class_names=source.class_names)
     if incomplete == "drop":
         kept = ~np.any([missing_rows(array) for array in train.values()], axis=0)
         train = {modality: array[kept] for modality, array in train.items()}

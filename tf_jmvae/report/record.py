@@ -81,7 +81,7 @@ class Record:
     def source(self, data_dir: Path | None) -> Source | None:
         """The run's data; None, with a note, if they are not there any more."""
         try:
-            return self.config.data.load(data_dir).only(self.config.model.modalities)
+            return self.config.data.load(self.config.model.modalities, data_dir)
         except (OSError, ValueError) as error:
             self.notes.append(f"The data cannot be read, so what needs test examples is left out: {error}")
             return None

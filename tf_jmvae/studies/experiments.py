@@ -1,4 +1,4 @@
-"""The paper's experiments on MNIST, section 4.5, and CelebA, section 4.6, and one of incomplete rows: up to the page.
+"""The paper's experiments on MNIST, section 4.5, and CelebA, section 4.6, and those beyond it: up to the page.
 
 `python -m tf_jmvae.studies.experiments docs` makes the pages in `docs` anew from `docs/results/*.json` alone.
 
@@ -21,26 +21,40 @@ from tf_jmvae import data
 from tf_jmvae._utils.files import replace_atomically, write_json, write_text
 from tf_jmvae.evaluation import Estimate
 from tf_jmvae.studies.collector import trained_models
+from tf_jmvae.studies.many.peers import Peers
 from tf_jmvae.studies.study import Study, configs
 from tf_jmvae.training.run_folder import occupied
 
 # The page of each study; what it trains, measures, draws and says is in the folder of its name.
-PAGES = {"mnist": "results.md", "celeba": "results-celeba.md", "incomplete": "results-incomplete.md"}
+PAGES = {
+    "mnist": "results.md",
+    "celeba": "results-celeba.md",
+    "incomplete": "results-incomplete.md",
+    "many": "results-many.md",
+}
 
 
 def reproduce(
-    name: str, folder: Path, output: Path, *, data_dir: Path | None = None, scale: str = "full", seed: int = 0
+    name: str,
+    folder: Path,
+    output: Path,
+    *,
+    data_dir: Path | None = None,
+    scale: str = "full",
+    seed: int = 0,
+    peer_python: Path | None = None,
 ) -> Path:
     """Trains, measures, draws and writes the report; what is finished in `folder` is not done again.
 
     Args:
-      name: `"mnist"`, `"celeba"` or `"incomplete"`.
+      name: `"mnist"`, `"celeba"`, `"incomplete"` or `"many"`.
       folder: where the trainings and measurements go.
       output: where the page, `results/NAME.json` and `images/NAME-*.png` go.
       data_dir: folder with the dataset's original files; without it they are downloaded.
       scale: `"full"`, the paper's networks; `"quick"`, everything in miniature, of MNIST on scikit-learn's digits; of
         CelebA also `"small"`, the presets for two cores.
       seed: of everything.
+      peer_python: a Python that has MultiVae, whose models `"many"` then trains and measures beside ours.
 
     Returns:
       The path of the page.
@@ -59,12 +73,14 @@ def reproduce(
         trainings = configs(size, folder, data_dir, seed)
         study.train(trainings)
         models = trained_models(folder)
-        measurements = _part(name, "measurements").measurements(size, models, source, folder, seed)
+        more = {"peers": Peers(peer_python, source, trainings, folder)} if peer_python else {}
+        measurements = _part(name, "measurements").measurements(size, models, source, folder, seed, **more)
         measured = study.measure(measurements)
         record = {
-            "scale": {"name": scale} | {key: value for key, value in asdict(size).items() if key != "trainings"},
+            "scale": {"name": scale}
+            | {key: value for key, value in asdict(size).items() if key not in ("trainings", "peers")},
             "seed": seed,
-            "data": {"train": len(source.train["x"]), "test": len(source.test["x"]), "report": dict(source.report)},
+            "data": {"train": len(source.train["w"]), "test": len(source.test["w"]), "report": dict(source.report)},
             "trainings": {training: study.provenance(training) for training in trainings},
             "measurements": recorded(measured),
         }

@@ -4,6 +4,7 @@ It does not import TensorFlow, so that the command line can say at once which op
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 # Which options belong to which models; the constructors' own defaults apply where none is set.
 MODEL_OPTIONS = {
-    ("jmvae-kl", "jmvae-kl-gan"): ("alpha", "subsets", "subset_learning", "flow"),
+    ("jmvae-kl", "jmvae-kl-gan"): ("alpha", "subsets", "subset_learning", "flow", "flow_units"),
     ("jmvae-kl-gan",): ("likelihood_weight", "adversarial_weight", "reconstruction"),
     ("hierarchical-jmvae",): ("num_layers",),
     ("cvae", "cmma"): ("target",),
@@ -100,6 +101,8 @@ class ModelConfig(_Schema):
     """jmvae-kl: subset encoders pull the joint encoder towards them (the paper), or only follow it."""
     flow: PositiveInt | None = None
     """jmvae-kl: number of couplings of flows in the subset encoders, which are Gaussian without."""
+    flow_units: PositiveInt | None = None
+    """jmvae-kl: width of the flows' hidden layers (256 by default)."""
     likelihood_weight: Annotated[float | None, Field(ge=0)] = None
     """jmvae-kl-gan: weight of the image's log-likelihood for the image decoder."""
     adversarial_weight: Annotated[float | None, Field(ge=0)] = None
@@ -120,6 +123,8 @@ class ModelConfig(_Schema):
             if wrong := [name for name in names if self.kind not in kinds and getattr(self, name) is not None]:
                 of, wrong = " and ".join(kinds), ", ".join(wrong)
                 raise ValueError(f"{wrong}: an option of {of}, but the model is {self.kind}")
+        if self.flow_units and not self.flow:
+            raise ValueError("flow_units: of flows, but there are none without flow, their number of couplings")
         if self.discriminator is not None and self.kind != "jmvae-kl-gan":
             raise ValueError(f"discriminator: a network of jmvae-kl-gan, but the model is {self.kind}")
         if self.kind in ("cvae", "cmma") and self.target not in self.modalities:
@@ -129,7 +134,12 @@ class ModelConfig(_Schema):
     def arguments(self) -> dict[str, Any]:
         """The options of this kind that are set, as arguments of the model's constructor."""
         values = {name: getattr(self, name) for names in MODEL_OPTIONS.values() for name in names}
-        return {name: value for name, value in values.items() if value is not None} | self.options
+        found = {name: value for name, value in values.items() if value is not None}
+        if units := found.pop("flow_units", None):
+            from tf_jmvae.models import Flow
+
+            found["flow"] = Flow(self.flow, units)
+        return found | self.options
 
 
 class MissingConfig(_Schema):
@@ -173,12 +183,13 @@ class DataConfig(_Schema):
     confidence: Annotated[float, Field(ge=0, lt=1), tyro.conf.Suppress] = 0.95
     """The probability of a label from which a model is sure of it."""
 
-    def load(self, data_dir: str | os.PathLike | None = None) -> "Source":
-        """The dataset; its files are in `data_dir`, if they are no longer where they were."""
+    def load(self, modalities: Iterable[str] | None = None, data_dir: str | os.PathLike | None = None) -> "Source":
+        """The dataset, of these modalities; its files are in `data_dir`, if they are no longer where they were."""
         from tf_jmvae.data.sources import Missing, load
 
         options = self.model_dump(exclude={"dataset", "batch_size", "missing", "filled_by", "confidence"})
         options["missing"] = {name: Missing(**one.model_dump()) for name, one in self.missing.items()}
+        options["modalities"] = modalities
         return load(self.dataset, **options | ({"data_dir": Path(data_dir)} if data_dir else {}))
 
 

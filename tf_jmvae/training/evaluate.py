@@ -68,7 +68,7 @@ def evaluate_run(
     if num_steps is not None:
         model.iterated_sampling = iteration_of(model, num_steps)
     say("Loading the data ...")
-    test = config.data.load(data_dir).only(model.modalities).test
+    test = config.data.load(model.modalities, data_dir).test
     available = len(next(iter(test.values())))
     if examples is not None and examples > available:
         raise ValueError(f"examples must lie between 1 and {available}, the size of the test set; got {examples}.")

@@ -106,7 +106,7 @@ def train(
 
 def _load(config: Config, num_replicas: int) -> data.Source:
     """The data; raises `ValueError` unless their batches can be trained on as configured."""
-    source, batch_size = config.data.load().only(config.model.modalities), config.data.batch_size
+    source, batch_size = config.data.load(config.model.modalities), config.data.batch_size
     if config.data.filled_by:
         source = filled(source, config.data.filled_by, config.data.confidence)
     steps, in_one_call = source.num_batches(batch_size), config.training.steps_per_execution

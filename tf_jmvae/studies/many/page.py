@@ -1,0 +1,101 @@
+"""What the page of the study of many modalities shows: coherence by how many views are given, distances, pictures."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tf_jmvae.data import Source
+from tf_jmvae.report.plots import image_grid, plain
+from tf_jmvae.studies.collector import Models
+from tf_jmvae.studies.many.measurements import PLAIN, PRIORS, SHOWN, images_of
+from tf_jmvae.studies.many.plan import FORMS, MISSING, VIEWS, ManyScale, incomplete
+from tf_jmvae.studies.pages import COLORS, render
+
+TITLES = {
+    "single-pull": "an encoder per view, pull",
+    "shared-pull": "shared towers, pull",
+    "shared-follow": "shared towers, follow",
+    "shared-flow": "shared towers, follow, flows",
+    "multivae-jmvae": "MultiVae's JMVAE",
+    "multivae-jnf": "MultiVae's JNF",
+    "multivae-mvtcae": "MultiVae's MVTCAE",
+    "multivae-mmvae": "MultiVae's MMVAE",
+}
+_PEERS = ("multivae-jmvae", "multivae-jnf", "multivae-mvtcae", "multivae-mmvae")
+_WAYS = {"keep": "shared towers, follow, flows: all rows", "drop": "the same: complete rows alone"}
+_WAYS |= {"mvtcae": "MultiVae's MVTCAE: all rows", "mmvae": "MultiVae's MMVAE: all rows"}
+_PICTURED = ("shared-pull", "shared-flow", *_PEERS)
+
+
+def page(record: Mapping[str, Any], findings: str | None = None) -> str:
+    """The page of a record as `results/many.json` has it."""
+    measured, counts = record["measurements"], record["scale"]["counts"]
+
+    def there(names: Sequence[str]) -> list[str]:
+        return [name for name in names if f"table-coherence/{name}/{counts[0]}" in measured]
+
+    rows = {name: TITLES[name] for name in there([*FORMS, *_PEERS])}
+    missing = {
+        fraction: {name: title for way, title in _WAYS.items() for name in there([incomplete(way, fraction)])}
+        for fraction in MISSING
+    }
+    missing = {fraction: names for fraction, names in missing.items() if names}
+    products = {"single-pull": "prior taken out", PLAIN: "plain product"}
+    shown = {"rows": rows, "missing": missing, "products": products, "counts": counts, "priors": PRIORS, "views": VIEWS}
+    shown["peers"] = {name: measured[f"peer/{name}"] for name in measured_peers(measured)}
+    return render("many", record, findings, **shown)
+
+
+def measured_peers(measured: Mapping[str, Any]) -> list[str]:
+    """The names of MultiVae's trainings that were measured."""
+    return [name.removeprefix("peer/") for name in measured if name.startswith("peer/")]
+
+
+def figures(
+    scale: ManyScale, models: Models, source: Source, measured: Mapping[str, Any], seed: int
+) -> dict[str, Figure]:
+    """Every figure by its name."""
+    names = [name for name in TITLES if f"table-coherence/{name}/{scale.counts[0]}" in measured]
+    pictured = {TITLES[name]: images_of(measured, name) for name in _PICTURED if name in names}
+    given = source.test[SHOWN[0]][: scale.figure_size]
+    return {
+        "coherence": _coherence({name: {n: _mean(measured, name, n) for n in scale.counts} for name in names}),
+        "images": _images(pictured, given),
+    }
+
+
+def _mean(measured: Mapping[str, Any], name: str, count: int) -> float:
+    return measured[f"table-coherence/{name}/{count}"]["mean"]
+
+
+def _coherence(found: Mapping[str, Mapping[int, float]]) -> Figure:
+    figure = Figure(figsize=(7.2, 4.2), layout="constrained", dpi=150)
+    axis = plain(figure.subplots())
+    colors = (*COLORS, "#8a6d1f", "#6b4a8f")
+    for number, (name, means) in enumerate(found.items()):
+        theirs = name in _PEERS
+        color = colors[(number - len(FORMS)) % len(colors)] if theirs else colors[number % len(colors)]
+        style = {"linestyle": "--", "marker": "s"} if theirs else {"linestyle": "-", "marker": "o"}
+        percent = [100 * mean for mean in means.values()]
+        axis.plot(list(means), percent, color=color, markersize=4, label=TITLES[name], **style)
+    axis.set_xticks(list(next(iter(found.values()))))
+    axis.set_xlabel("views that are given", fontsize=9)
+    axis.set_ylabel("generated views of the digit, %", fontsize=9)
+    axis.grid(axis="y", alpha=0.3)
+    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
+    return figure
+
+
+def _images(made: Mapping[str, np.ndarray], given: np.ndarray) -> Figure:
+    """A panel for each model: the view that is given above, and below it what is made of the others."""
+    columns = 2
+    lines = -(-len(made) // columns)
+    figure = Figure(figsize=(4.6 * columns, 3.6 * lines), layout="constrained", dpi=150)
+    panels = np.ravel(figure.subfigures(lines, columns, squeeze=False))
+    others = [view for view in VIEWS if view not in SHOWN]
+    for panel, (title, images) in zip(panels, made.items(), strict=False):
+        panel.suptitle(title, fontsize=11, fontweight="bold")
+        image_grid(panel, [given, *images], [f"{SHOWN[0]}, given", *others])
+    return figure

@@ -1,0 +1,100 @@
+"""What the study of many modalities trains: five digits by JMVAE-kl in each of its forms, and by MultiVae's models.
+
+All have the networks of the small preset, as many entries of z, the same rows and as many epochs of the same batches.
+Settings of ours were chosen on training rows that were held out; those of MultiVae are its authors' for PolyMNIST.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tf_jmvae.data.five_digits import PICTURES
+from tf_jmvae.studies.study import Scale, Training
+
+VIEWS = tuple(PICTURES)
+# Forms of JMVAE-kl, by what they are called. What pulls has 5 or 30 terms, so a smaller alpha where they are more;
+# what follows needs none. (An encoder per subset with towers of its own costs eight times as much.)
+FORMS = {
+    "single-pull": {"subsets": "single", "subset_learning": "pull", "alpha": 0.1},
+    "shared-pull": {"subsets": "shared", "subset_learning": "pull", "alpha": 0.02},
+    "shared-follow": {"subsets": "shared", "subset_learning": "follow", "alpha": 1.0},
+    "shared-flow": {"subsets": "shared", "subset_learning": "follow", "alpha": 1.0, "flow": 4, "flow_units": 128},
+}
+_BATCHES = {"batch_size": 64}
+_VARIANCE = 0.25  # of p(view | z), whose pixels are standardised
+MISSING = (0.2, 0.5)  # fractions of all views that rows lack
+_BEST = "shared-flow"  # the form that learns from rows that lack views
+
+
+@dataclass(frozen=True)
+class PeerTraining:
+    """A model of MultiVae."""
+
+    kind: str  # jmvae, jnf, mvtcae or mmvae
+    missing: str | None = None  # the training of ours whose rows it learns from
+
+
+def incomplete(way: str, fraction: float) -> str:
+    """The name of a training on rows that lack views: `way` is `keep`, `drop`, or one of MultiVae's models."""
+    return f"missing-{fraction:g}-{way}"
+
+
+def _trainings() -> dict[str, Training]:
+    def options(form: str, **of_views: Any) -> dict[str, Any]:
+        return {**FORMS[form], "modalities": {view: {"variance": _VARIANCE, **of_views} for view in VIEWS}}
+
+    found = {name: Training("jmvae-kl", None, options(name), data=_BATCHES) for name in FORMS}
+    for fraction in MISSING:
+        missing = {view: {"fraction": fraction} for view in VIEWS}
+        for way in ("keep", "drop"):
+            data = {**_BATCHES, "missing": missing, "incomplete": way, "complete_rows": 0.0}
+            found[incomplete(way, fraction)] = Training("jmvae-kl", None, options(_BEST, optional=True), data=data)
+    return found
+
+
+def _peers() -> dict[str, PeerTraining]:
+    found = {f"multivae-{kind}": PeerTraining(kind) for kind in ("jmvae", "jnf", "mvtcae", "mmvae")}
+    for fraction in MISSING:
+        for kind in ("mvtcae", "mmvae"):
+            found[incomplete(kind, fraction)] = PeerTraining(kind, missing=incomplete("keep", fraction))
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManyScale(Scale):
+    """A scale with the peers' trainings, by name."""
+
+    peers: Mapping[str, PeerTraining]
+    counts: tuple[int, ...] = (1, 2, 3, 4)  # how many views are given
+
+
+_FULL = ManyScale(
+    trainings=_trainings(),
+    peers=_peers(),
+    dataset="five-digits",
+    suffix="-small",
+    train_size=20_000,
+    test_size=1000,
+    num_steps=1,
+    steps=(),
+    figure_size=6,
+    classifier={"epochs": 4, "rows": 24_000},
+    validate_every=100,
+)
+_QUICK_PEERS = ("multivae-mmvae", incomplete("mmvae", MISSING[-1]))
+_QUICK_TRAININGS = ("single-pull", "shared-flow", incomplete("keep", MISSING[-1]), incomplete("drop", MISSING[-1]))
+SCALES = {
+    "full": _FULL,
+    "quick": replace(
+        _FULL,
+        trainings={name: _FULL.trainings[name] for name in _QUICK_TRAININGS},
+        peers={name: _FULL.peers[name] for name in _QUICK_PEERS},
+        epochs=1,
+        settings={"steps_per_execution": 1},
+        train_size=300,
+        test_size=40,
+        counts=(1, 4),
+        figure_size=2,
+        classifier={"epochs": 1, "rows": 60},
+    ),
+}

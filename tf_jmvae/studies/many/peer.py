@@ -198,9 +198,9 @@ def train(kind: str, views: Views, options: dict[str, Any], folder: pathlib.Path
             past = (epoch % stage + number / steps) / stage
             for group in optimizer.param_groups:
                 group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * past))
+            rows = len(batch.data[views.names[0]])  # before MultiVae takes out views that no row holds
             loss = model(batch, epoch=epoch + 1).loss
-            if kind == "mmvae":  # the sum over the batch
-                loss = loss / len(batch.data[views.names[0]])
+            loss = loss / rows if kind == "mmvae" else loss  # of which it gives the sum
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -9,6 +9,7 @@ from linear_gaussian import LinearGaussian
 from scipy import stats
 
 import tf_jmvae as tj
+from tf_jmvae import cli
 from tf_jmvae.models.fitted_prior import FittedPrior
 
 SEED = tf.constant([3, 4])
@@ -158,6 +159,25 @@ def test_rows_that_lack_a_modality_are_encoded_by_what_they_hold():
     model, batch = tj.JMVAEKL(modalities, 3), small_batch(size=40)
     batch["w"][::2] = np.nan
     assert np.isfinite(model.fit_prior(batch, components=2).means).all()
+
+
+def test_a_run_fits_one_in_the_end_and_the_command_samples_from_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    options = ["--run-dir", "run", "--epochs", "1", "--train-size", "200", "--no-tensorboard"]
+    assert cli.main(["train", "--preset", "digits-jmvae-kl", *options, "--fitted-prior", "3"]) == 0
+    model = keras.saving.load_model("run/model.keras")
+    assert model.fitted_prior.means.shape == (3, model.latent_dim)
+    assert cli.main(["generate", "run", "--num-samples", "4", "--prior", "fitted", "--output", "some.npz"]) == 0
+    drawn = tj.open_model("run").sample(4, prior="fitted", seed=0)
+    np.testing.assert_allclose(np.load("some.npz")["w"][0], drawn["w"], atol=1e-6)
+    assert cli.main(["generate", "run", "--given", "w=3", "--prior", "fitted"]) != 0
+    assert "--prior fitted is for samples with nothing --given" in capsys.readouterr().err
+
+
+def test_a_run_of_a_one_way_model_cannot_have_one(capsys, tmp_path):
+    options = ["--run-dir", str(tmp_path / "run"), "--fitted-prior", "3"]
+    assert cli.main(["train", "--preset", "digits-cvae", *options]) != 0
+    assert "of models of all modalities, but a cvae has a target only" in capsys.readouterr().err
 
 
 def test_what_cannot_be_is_refused():

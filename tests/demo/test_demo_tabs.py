@@ -16,7 +16,7 @@ import tf_jmvae as tj
 
 pytest.importorskip("gradio", reason="needs Gradio: pip install 'tf-jmvae[demo]'")
 
-from tf_jmvae.demo import edit, generate, interface, interpolate, recognise, walk
+from tf_jmvae.demo import edit, generate, interface, interpolate, recognise, sample, walk
 from tf_jmvae.demo.components import answers
 from tf_jmvae.demo.drawings import PictureError
 from tf_jmvae.demo.interface import DemoModel
@@ -27,7 +27,7 @@ from tf_jmvae.specs import ModalitySpec, ModelSpec
 
 ROOT = pathlib.Path(__file__).parents[2]
 SAVED = ROOT / "saved_models/mnist_jmvae_kl"
-TABS = (generate, recognise, edit, walk, interpolate)
+TABS = (generate, recognise, edit, walk, sample, interpolate)
 PORTRAIT = np.random.default_rng(1).integers(60, 190, (6, 6, 3)).astype(np.uint8)
 
 
@@ -76,7 +76,7 @@ def test_each_path_gives_its_kind_of_model(mnist, live, exported):
 
 
 def test_tabs_are_those_that_the_model_can_fill(mnist, live, exported):
-    assert [tab for tab in TABS if tab.can(mnist)] == [generate, recognise, walk, interpolate]
+    assert [tab for tab in TABS if tab.can(mnist)] == [generate, recognise, walk, sample, interpolate]
     assert [tab for tab in TABS if tab.can(live)] == [tab for tab in TABS if tab.can(exported)] == list(TABS)
 
 
@@ -97,6 +97,37 @@ def test_without_spread_every_picture_is_the_mean_picture(mnist, hub_model):
     levels = generate.pictures(mnist, "3", 5, 0.0, 4)
     expected = 255 * hub_model.generate({"w": _label(3)}, latent="mean")["x"]
     _assert_pixels(levels, np.repeat(expected, 4, axis=0))
+
+
+def test_samples_are_those_of_the_model_and_named_by_what_is_beside_them(mnist, hub_model):
+    drawn = hub_model.sample(5, seed=3)
+    found = sample.samples(mnist, "standard", 3, 5)
+    _assert_pixels(found["x"], 255 * drawn["x"])
+    np.testing.assert_array_equal(found["x"][:2], sample.samples(mnist, "standard", 3, 2)["x"])
+    text, shown = sample._answer(mnist, "standard", 3, 5)
+    labels = drawn["w"].argmax(axis=1)
+    assert [caption for _, caption in shown] == [str(k) for k in labels]
+    read = mnist.decode(mnist.model.latents({"x": found["x"]}), {})["w"].argmax(axis=1)
+    assert (
+        text == f"5 samples; the model itself reads {np.sum(read == labels)} of the pictures as the label beside them."
+    )
+
+
+def test_samples_come_from_the_fitted_prior_where_there_is_one(tmp_path):
+    model = portrait_model()
+    random = np.random.default_rng(0)
+    data = {"x": random.integers(0, 255, (40, 6, 6, 3)), "w": random.choice([-1.0, 1.0], (40, len(NAMES)))}
+    model.fit_prior(data, components=2)
+    page = open_model(model.export(tmp_path / "linear").parent)
+    assert page.model.has_fitted_prior
+    drawn = page.model.sample(3, prior="fitted", seed=1)
+    _assert_pixels(
+        sample.samples(page, "fitted", 1, 3)["x"], page.model.sample(3, prior="fitted", seed=1, images="uint8")["x"]
+    )
+    _, shown = sample._answer(page, "fitted", 1, 3)
+    for (_, caption), means in zip(shown, drawn["w"], strict=True):
+        there = [name for name, mean in zip(page.names, means, strict=True) if mean > 0]
+        assert caption == (", ".join(name.replace("_", " ").lower() for name in there) or "no attribute")
 
 
 def test_spread_scales_the_standard_deviation_of_z(mnist, hub_model):
@@ -285,7 +316,7 @@ def test_the_page_of_a_model_of_portraits_is_built(kind, request, monkeypatch, t
     assert _tabs(request.getfixturevalue(kind)) == [tab.TITLE for tab in TABS]
 
 
-WITHOUT_ATTRIBUTES = ["Generate", "Recognise", "Walk", "Interpolate"]
+WITHOUT_ATTRIBUTES = ["Generate", "Recognise", "Walk", "Sample", "Interpolate"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

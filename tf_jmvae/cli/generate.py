@@ -35,6 +35,7 @@ class Options(Common):
       tf-jmvae generate runs/celeba-jmvae-kl --given Smiling=1 Male=-1 --output faces.png
       tf-jmvae generate runs/mnist-jmvae --given w=3 --num-steps 100 --output arrays.npz
       tf-jmvae generate --num-samples 16
+      tf-jmvae generate runs/mnist-jmvae-kl --num-samples 16 --prior fitted
     """
 
     model: AnyModel = None
@@ -49,6 +50,8 @@ class Options(Common):
     """Of iterated sampling, for models that need it."""
     latent: Literal["sample", "mean"] = "sample"
     """Draw z for each sample, or take its mean."""
+    prior: Literal["standard", "fitted"] = "standard"
+    """Where nothing is given: the model's own prior, or the mixture that was fitted after its training."""
     seed: int = 0
     """Of the samples."""
     output: Annotated[Path | None, default("generated.png or generated.npz")] = None
@@ -118,10 +121,12 @@ def _generated(
     drawn_images = [name for name in targets if pixels and model.modalities[name].is_image]
     common = {"num_samples": options.num_samples, "seed": options.seed, "images": "uint8" if drawn_images else "float"}
     if observed:
+        if options.prior != "standard":
+            raise ValueError("--prior fitted is for samples with nothing --given: what is given has its own z.")
         return model.generate(observed, targets=targets, latent=options.latent, **common)
     if options.latent == "mean":
         raise ValueError("--latent mean needs something --given; the prior's mean is one point.")
-    drawn = model.sample(**common)
+    drawn = model.sample(prior=options.prior, **common)
     return {name: drawn[name][None] for name in targets}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import gradio as gr
 
-from tf_jmvae.demo import components, edit, generate, interpolate, recognise, walk
+from tf_jmvae.demo import components, edit, generate, interpolate, recognise, sample, walk
 from tf_jmvae.demo.interface import DemoModel
 
 _MISSING = {
@@ -19,6 +19,7 @@ _MISSING = {
     recognise: "a direction from pictures to labels or attributes",
     edit: "named attributes and pictures, and both directions between them",
     walk: "pictures from z alone",
+    sample: "pictures and labels or attributes from z alone",
     interpolate: "pictures from z alone, and an encoder of what lies at the ends",
 }
 _TOGGLE = "() => { document.body.classList.toggle('dark'); }"

@@ -214,6 +214,8 @@ class TrainingConfig(_Schema):
     """Largest global norm of the gradient."""
     validate_every: PositiveInt = 1
     """Epochs between evaluations on the test set; callbacks and history have `val_*` of these epochs alone."""
+    fitted_prior: PositiveInt | None = None
+    """Gaussians in a mixture that is fitted to z of training data in the end, to sample from; none by default."""
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     """Of the networks; heads and variables are float32."""
     jit_compile: bool = False
@@ -253,4 +255,6 @@ class Config(_Schema):
         wrong = [name for name in ADVERSARIAL_RATES if getattr(self.training, name) is not None]
         if wrong and self.model.kind != "jmvae-kl-gan":
             raise ValueError(f"{', '.join(wrong)}: of jmvae-kl-gan, but the model is {self.model.kind}")
+        if self.training.fitted_prior and self.model.kind in ("cvae", "cmma"):
+            raise ValueError(f"fitted_prior: of models of all modalities, but a {self.model.kind} has a target only")
         return self

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from tf_jmvae import callbacks, data
 from tf_jmvae._utils.extras import extra
@@ -34,6 +35,8 @@ from tf_jmvae.training.run_folder import (
     occupied,
     prepare,
 )
+
+_OF_PRIOR = 10_000  # rows
 
 
 def train(
@@ -165,6 +168,9 @@ def _finish(
     replace_atomically(run_dir / "model.keras", model.save)
     if model.distribute_strategy.num_replicas_in_sync > 1:
         model = load_model(run_dir / "model.keras")  # on one device: what follows is the chief's alone
+    if components := config.training.fitted_prior:
+        model.fit_prior(_some_rows(source, config.seed), components, seed=config.seed)
+        replace_atomically(run_dir / "model.keras", model.save)
     metrics = _metrics(model, source)
     if wrong := non_finite(metrics):  # the last update made weights that are finite, and of no use
         (run_dir / "model.keras").unlink()
@@ -175,6 +181,13 @@ def _finish(
     write_json(run_dir / "metrics.json", metrics)
     shutil.rmtree(run_dir / "checkpoint", ignore_errors=True)
     return metrics
+
+
+def _some_rows(source: data.Source, seed: int) -> dict[str, np.ndarray]:
+    """Enough training rows for a mixture, at random, binarised and mirrored as in training."""
+    batches = source.train_batches(_OF_PRIOR // 10, seed, epochs=range(1)).take(10).as_numpy_iterator()
+    found = list(batches)
+    return {name: np.concatenate([batch[name] for batch in found]) for name in source.train}
 
 
 def _metrics(model: MultimodalVAE, source: data.Source) -> dict[str, float]:

@@ -47,7 +47,7 @@ setup(
     package_dir={"tf_jmvae.pretrained": "saved_models"},
     package_data={
         "tf_jmvae.training": ["presets/*.toml"],
-        "tf_jmvae.studies": ["*.md", "*/*.md"],
+        "tf_jmvae.studies": ["*.md", "*/*.md", "many/peer/*.py"],
         "tf_jmvae.report": ["templates/*"],
         "tf_jmvae.demo": ["examples/*.png", "static/*"],
         "tf_jmvae.serving": ["server_files/*"],

@@ -98,6 +98,26 @@ class NoiseTransform(tfd.Distribution):
         return tf.sqrt(self._variance())
 
 
+class UniformTransform(tfd.Distribution):
+    """Base of distributions over events whose samples are a function of uniform numbers, one for each entry.
+
+    A subclass defines `from_uniform`, `_log_prob` and shapes. A seed for each row then gives samples of all rows at
+    once.
+    """
+
+    def from_uniform(self, noise: tf.Tensor) -> tf.Tensor:
+        """Computes samples, `[B, S, ..., *event_shape]`, from numbers in [0, 1) of that shape."""
+        raise NotImplementedError(f"{type(self).__name__} must define from_uniform()")
+
+    def _sample_n(self, n, seed=None):
+        batch, event = self.batch_shape_tensor(), self.event_shape_tensor()
+        rows = tf.ones([], tf.int32) if batch.shape[0] == 0 else batch[0]
+        shape = tf.concat([[rows, n], batch[1:], event], axis=0)
+        samples = self.from_uniform(tf.random.stateless_uniform(shape, tfp.random.sanitize_seed(seed)))
+        samples = tf.transpose(samples, (1, 0, *range(2, samples.shape.rank)))
+        return tf.reshape(samples, tf.concat([[n], batch, event], axis=0))
+
+
 def from_noise(q: tfd.Distribution, noise: tf.Tensor) -> tf.Tensor:
     """Computes the samples of a distribution over z that standard normal noise makes.
 

@@ -113,6 +113,7 @@ class Modality:
             optional=self.optional,
             preprocessing=self.preprocessing,
             support=self.head.support,
+            vocabulary_size=getattr(self.head, "vocabulary_size", None),
         )
 
     def get_config(self) -> dict[str, Any]:

@@ -63,6 +63,7 @@ class ModalitySpec:
       preprocessing: how a picture becomes an image of this modality.
       optional: whether rows may lack it, True or False, or `"entries"` if rows may also lack single entries of it.
       support: the values that the likelihood can score, in words.
+      vocabulary_size: how many tokens there are, of texts; None of all others.
     """
 
     event_shape: tuple[int, ...]
@@ -73,15 +74,18 @@ class ModalitySpec:
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     optional: bool | str = False
     support: str = "finite numbers"
+    vocabulary_size: int | None = None
 
     @property
     def kind(self) -> str:
-        """`"image"` (grey or RGB), `"label"` (one-hot), `"attributes"` (named entries) or `"values"`."""
+        """`"image"` (grey or RGB), `"label"` (one-hot), `"attributes"` (named entries), `"text"` or `"values"`."""
         shape = self.event_shape
         if len(shape) == 3 and shape[-1] in (1, 3) and self.likelihood not in ("categorical", "counts", "Poisson"):
             return "image"
         if self.likelihood == "categorical" and len(shape) == 1:
             return "label"
+        if self.likelihood in ("tokens", "autoregressive_tokens"):
+            return "text"
         return "attributes" if self.entry_names and len(shape) == 1 else "values"
 
     @property
@@ -125,13 +129,16 @@ class ModalitySpec:
         optional = entry.get("optional", False)
         _require(type(optional) is bool or optional == "entries", "optional", "true, false or 'entries'")
         _require(isinstance(entry.get("support", ""), str), "support", "a text")
+        tokens = entry.get("vocabulary_size")
+        _require(tokens is None or (type(tokens) is int and tokens > 0), "vocabulary_size", "a positive whole number")
         default = Preprocessing(range=(0.0, 255.0) if standardized else (0.0, 1.0))
         try:
             preprocessing = Preprocessing(**entry["preprocessing"]) if "preprocessing" in entry else default
         except (OverflowError, TypeError, ValueError) as error:
             raise ValueError(f"preprocessing: {error}") from error
         support = entry.get("support", entry.get("values", cls.support))
-        return cls(tuple(shape), likelihood, role, tuple(names), standardized, preprocessing, optional, support)
+        names, standardized = tuple(names), bool(standardized)
+        return cls(tuple(shape), likelihood, role, names, standardized, preprocessing, optional, support, tokens)
 
 
 @dataclass(frozen=True)

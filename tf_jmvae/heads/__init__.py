@@ -15,5 +15,19 @@ from tf_jmvae.heads.gaussian import Gaussian
 from tf_jmvae.heads.laplace import Laplace
 from tf_jmvae.heads.poisson import Poisson
 from tf_jmvae.heads.registration import get, make, names, register
+from tf_jmvae.heads.tokens import AutoregressiveTokens, Tokens
 
-__all__ = ["Bernoulli", "Categorical", "Gaussian", "Head", "Laplace", "Poisson", "get", "make", "names", "register"]
+__all__ = [
+    "AutoregressiveTokens",
+    "Bernoulli",
+    "Categorical",
+    "Gaussian",
+    "Head",
+    "Laplace",
+    "Poisson",
+    "Tokens",
+    "get",
+    "make",
+    "names",
+    "register",
+]

@@ -20,10 +20,10 @@ class Head(keras.layers.Layer):
     """Base class of all heads: a projection per parameter, then `distribution`.
 
     A subclass names its parameters in `parameter_names`, and defines `distribution`, and where not every finite number
-    can be scored `support` and `in_support`.
+    can be scored `support` and `in_support`; where parameters are not of the event's shape, also `parameter_shape`.
 
     Args:
-      projection: prototype of a Keras layer from features to ONE parameter of the event's shape, copied once per
+      projection: prototype of a Keras layer from features to ONE parameter of its shape, the event's, copied once per
         parameter, e.g. a transposed convolution: the paper's `f_mu`, `f_sigma2`. None is a dense layer. `"auto"`, the
         default, is no layer where the features of an event of two axes or more have its shape, with as many times its
         last axis as there are parameters, and else a dense layer; `[N, 10]` may be features of 10 classes or their
@@ -93,9 +93,10 @@ class Head(keras.layers.Layer):
 
     def _reads_parameters(self, shape: tuple[int, ...]) -> bool:
         """Whether features of this shape are the parameters, side by side along the last axis."""
-        *axes, last = self.event_shape
+        shapes = {self.parameter_shape(name) for name in self.parameter_names}
+        *axes, last = next(iter(shapes))
         wanted = (*axes, last * len(self.parameter_names))
-        if self._projection.layer != "auto" or not axes or len(shape) != len(wanted):
+        if self._projection.layer != "auto" or len(shapes) > 1 or not axes or len(shape) != len(wanted):
             return False
         if shape != wanted and (shape[-1] in (last, wanted[-1]) or sorted(shape) == sorted(wanted)):
             size = math.prod(shape) * math.prod(wanted)
@@ -107,16 +108,18 @@ class Head(keras.layers.Layer):
         return shape == wanted
 
     def _made_projection(self, name: str, features_shape: tuple[int | None, ...]) -> keras.layers.Layer:
+        shape = self.parameter_shape(name)
         if self._projection.layer in (None, "auto"):
-            layer = keras.layers.Dense(math.prod(self.event_shape), name=name)
+            layer = keras.layers.Dense(math.prod(shape), name=name)
             layer.build((None, math.prod(features_shape[1:])))
             return layer
         layer = prototypes.clone(self._projection.layer, self.dtype_policy)
         with tf.init_scope():
             made = tuple(prototypes.read("head's projection", layer, tf.zeros((1, *features_shape[1:]))).shape[1:])
-        long_axes, wanted = ([size for size in shape if size != 1] for shape in (made, self.event_shape))
-        if made != (math.prod(self.event_shape),) and long_axes != wanted:
-            raise ValueError(f"the head's projection gives {made}, but the event's shape is {self.event_shape}.")
+        long_axes, wanted = ([size for size in sizes if size != 1] for sizes in (made, shape))
+        if made != (math.prod(shape),) and long_axes != wanted:
+            whose = "the event's shape" if shape == self.event_shape else f"the shape of {name}"
+            raise ValueError(f"the head's projection gives {made}, but {whose} is {shape}.")
         return layer
 
     def call(self, features: tf.Tensor, batch_shape: tf.Tensor | None = None) -> tfd.Distribution:
@@ -130,21 +133,35 @@ class Head(keras.layers.Layer):
           A TFP distribution with that batch shape and the head's event shape.
         """
         batch_shape = tf.shape(features)[:1] if batch_shape is None else batch_shape
-        shape = tf.concat([batch_shape, self.event_shape], axis=0)
-        static_shape = [None] * batch_shape.shape[0] + list(self.event_shape)
         if not self._projections:
             parameters = tf.split(features, len(self.parameter_names), axis=-1)
         else:
             features = prototypes.flatten(features) if self._projection.layer in (None, "auto") else features
             parameters = [layer(features) for layer in self._projections]
-        parameters = [tf.reshape(tf.cast(raw, self.compute_dtype), shape) for raw in parameters]
-        return self.distribution(*[tf.ensure_shape(raw, static_shape) for raw in parameters])
+        shaped = []
+        for name, raw in zip(self.parameter_names, parameters, strict=True):
+            shape = self.parameter_shape(name)
+            raw = tf.reshape(tf.cast(raw, self.compute_dtype), tf.concat([batch_shape, shape], axis=0))
+            shaped.append(tf.ensure_shape(raw, [None] * batch_shape.shape[0] + list(shape)))
+        return self.distribution(*shaped)
+
+    def parameter_shape(self, name: str) -> tuple[int, ...]:
+        """Gives the shape of a parameter of one event.
+
+        Args:
+          name: one of `parameter_names`.
+
+        Returns:
+          A tuple of positive sizes; the event's shape unless a subclass says otherwise, as for the V logits of each
+          of T tokens.
+        """
+        return self.event_shape
 
     def distribution(self, *parameters: tf.Tensor) -> tfd.Distribution:
         """Makes the distribution over events from raw parameters.
 
         Args:
-          *parameters: float tensors `[..., *event_shape]`, one for each of `parameter_names`, of any real numbers.
+          *parameters: float tensors `[..., *parameter_shape]`, one for each of `parameter_names`, of any real numbers.
 
         Returns:
           A TFP distribution with batch shape `[...]`; `log_prob` is in nats, summed over the event.
@@ -160,8 +177,8 @@ class Head(keras.layers.Layer):
         Returns:
           A TFP distribution with batch shape `[B]`.
         """
-        zeros = tf.zeros(tf.concat([[batch_size], self.event_shape], axis=0), self.compute_dtype)
-        return self.distribution(*[zeros] * len(self.parameter_names))
+        shapes = [tf.concat([[batch_size], self.parameter_shape(name)], axis=0) for name in self.parameter_names]
+        return self.distribution(*[tf.zeros(shape, self.compute_dtype) for shape in shapes])
 
     @property
     def scores_entries(self) -> bool:

@@ -8,5 +8,13 @@ none yet, as those made here, each copy starts anew; `keras.models.clone_model(n
 """
 
 from tf_jmvae.networks.blocks import BatchNormalization, conv_decoder, conv_encoder, mlp, upsampling
+from tf_jmvae.networks.text import TextEncoder
 
-__all__ = ["BatchNormalization", "conv_decoder", "conv_encoder", "mlp", "upsampling"]
+__all__ = [
+    "BatchNormalization",
+    "TextEncoder",
+    "conv_decoder",
+    "conv_encoder",
+    "mlp",
+    "upsampling",
+]

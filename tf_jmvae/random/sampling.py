@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from tf_jmvae.distribute import replicas
-from tf_jmvae.distributions import NoiseTransform
+from tf_jmvae.distributions import NoiseTransform, UniformTransform
 from tf_jmvae.random import seeds
 
 # Beyond, a rounded normal distribution's function is within 6.7e-4 of a Poisson one's, 0.067 / sqrt(rate).
@@ -137,4 +137,5 @@ _BY_KIND: dict[type[tfd.Distribution], tuple[Callable, Callable]] = {
     tfd.OneHotCategorical: (seeds.uniform, _categorical),
     tfd.Laplace: (seeds.uniform, _laplace),
     tfd.Poisson: (seeds.uniform, _poisson),
+    UniformTransform: (seeds.uniform, lambda distribution, noise, _: distribution.from_uniform(noise)),
 }

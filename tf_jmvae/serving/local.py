@@ -16,7 +16,7 @@ from tf_jmvae.serving.functions import Settings
 from tf_jmvae.serving.inference import InferenceModel
 from tf_jmvae.serving.request import Signature
 from tf_jmvae.serving.signatures import endpoints
-from tf_jmvae.specs import ModelSpec
+from tf_jmvae.specs import ModalitySpec, ModelSpec
 
 # Lines of an error that say where in the graph an op stands.
 _PLACE = re.compile(r"Graph execution error|Detected at node|<stack traces|\s*\[\[|\s+File |\s*$")
@@ -27,9 +27,7 @@ class LocalModel(InferenceModel):
 
     def __init__(self, spec: ModelSpec, signatures: Mapping[str, Signature], functions: Mapping[str, Callable]):
         self._spec, self._signatures, self._functions = spec, signatures, functions
-        known = heads.names()  # of a head of the user's own that is not registered, numbers must only be finite
-        likelihoods = {name: modality.likelihood for name, modality in spec.modalities.items()}
-        self._heads = {name: heads.make(of) if of in known else heads.Head() for name, of in likelihoods.items()}
+        self._heads = {name: _head(modality) for name, modality in spec.modalities.items()}
 
     @property
     def spec(self) -> ModelSpec:
@@ -101,3 +99,15 @@ class LiveModel(LocalModel):
 
     def __repr__(self) -> str:
         return f"<LiveModel {self.spec.name!r}: {self.kind} of {', '.join(self.modalities)}>"
+
+
+def _head(modality: ModalitySpec) -> heads.Head:
+    """The head that knows which values can be scored; of one of the user's own, numbers must only be finite.
+
+    That is one that is not registered, or is made with settings that nobody wrote down.
+    """
+    settings = {"vocabulary_size": modality.vocabulary_size} if modality.vocabulary_size else {}
+    try:
+        return heads.make(modality.likelihood, **settings)
+    except (TypeError, ValueError):
+        return heads.Head()

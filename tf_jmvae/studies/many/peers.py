@@ -19,7 +19,7 @@ from tf_jmvae.studies.many.plan import VIEWS, PeerTraining
 from tf_jmvae.training.config import Config
 
 Images = Mapping[str, np.ndarray]
-_SCRIPT = Path(__file__).with_name("peer.py")
+_SCRIPT = Path(__file__).with_name("peer") / "multivae_models.py"  # in no package of ours
 
 
 class Peers:

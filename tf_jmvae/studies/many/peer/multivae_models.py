@@ -1,6 +1,6 @@
 """MultiVae's models on five digits, run by a Python that has MultiVae: trained, and asked for images.
 
-    python peer.py REQUEST.json
+    python multivae_models.py REQUEST.json
 
 The request names what is to be done, `train` or `generate`, and the files; `peers.py` writes it. Networks are those of
 the preset `five-digits-jmvae-kl-small`, pixels lie in [0, 1], and likelihoods and settings are those of MultiVae's

@@ -10,6 +10,7 @@ import tensorflow as tf
 from conftest import set_seeds, small_batch, small_modalities
 
 import tf_jmvae as tj
+from tf_jmvae._utils import gaps
 
 SIZE = 12
 LACKING = [1, 4, 7, 8]  # rows without w
@@ -161,6 +162,21 @@ def test_dates_are_no_numbers():
     for value in (dates, pd.DataFrame({"seen": dates}), dates - dates[0]):
         with pytest.raises(TypeError, match=r"Modality 'a': expected numbers of shape \[batch, 1\]; got"):
             model.posterior({"a": value, "b": np.ones((2, 1))})
+
+
+@pytest.mark.parametrize("row", range(7))
+def test_a_gap_is_found_in_whichever_chunk_of_an_array_it_stands(row, monkeypatch):
+    monkeypatch.setattr(gaps, "_CHUNK", 4)  # entries: two rows at a time
+    whole, entry, lacking = (np.zeros((7, 2), np.float32) for _ in range(3))
+    entry[row, 1] = lacking[row] = np.nan
+    for values in (entry, lacking):
+        assert gaps.has_any(values)
+        assert gaps.has_any(tf.constant(values))
+    assert not gaps.has_any(whole)
+    np.testing.assert_array_equal(gaps.missing_rows(lacking), np.arange(7) == row)
+    modality = tj.Modality((2,), "gaussian", optional="entries")
+    assert str(gaps.Counts().add({"v": modality}, {"v": entry})) == "v: 1 of 14 entries missing in its rows"
+    assert str(gaps.Counts().add({"v": modality}, {"v": lacking})) == "v: 1 of 7 rows missing"
 
 
 # What is refused.

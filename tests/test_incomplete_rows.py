@@ -102,11 +102,13 @@ def test_the_bound_touches_the_log_likelihood_of_what_each_row_holds_and_lies_be
 # Rows count as if each pattern had a model of its own.
 
 
-@by_subsets
-def test_complete_rows_give_eq_10_to_the_last_bit(subsets):
+@pytest.mark.parametrize(
+    ("subsets", "flow"), [("all", None), ("single", None), ("shared", None), ("all", 2), ("shared", 2)]
+)
+def test_complete_rows_give_eq_10_to_the_last_bit(subsets, flow):
     set_seeds(4)
-    plain = tj.JMVAEKL(_modalities(optional=False), 3, alpha=0.7, subsets=subsets)
-    model, batch = _model(subsets), _tensors(small_batch("xwv"))
+    plain = tj.JMVAEKL(_modalities(optional=False), 3, alpha=0.7, subsets=subsets, flow=flow)
+    model, batch = _model(subsets, flow=flow), _tensors(small_batch("xwv"))
     terms, expected = (one.objective(batch, SEED) for one in (model, plain))
     assert list(terms) == list(expected)
     for name in terms:

@@ -55,8 +55,9 @@ def test_steps_are_the_same_however_they_are_run(options, subsets):
     _assert_close(other, plain)
 
 
-def test_xla_takes_batches_of_every_pattern():
-    model = _model(jit_compile=True)
+@pytest.mark.parametrize("subsets", ["all", "single", "shared"])
+def test_xla_takes_batches_of_every_pattern(subsets):
+    model = _model(subsets, jit_compile=True)
     data = _data()
     data["w"][:4] = np.nan  # the first batch has nobody's
     history = _fit(model, data).history

@@ -69,6 +69,10 @@ class NoiseTransform(tfd.Distribution):
         """Computes z, `[B, D]` or `[B, S, D]`, from standard normal noise of that shape."""
         raise NotImplementedError(f"{type(self).__name__} must define from_noise()")
 
+    def kl_estimate(self, p: tfd.Distribution, z: tf.Tensor) -> tf.Tensor:
+        """Estimates KL(self || p), `[B]`, from z, `[B, D]`, a sample of this distribution."""
+        return self.log_prob(z) - p.log_prob(z)
+
     def _batch_shape_tensor(self, **_):
         return self._batch_shape_of()
 
@@ -169,7 +173,7 @@ def kl_divergence(q: tfd.Distribution, p: tfd.Distribution, z: tf.Tensor | None 
         entries = 0.5 * (tf.square(ratio) + tf.square(distance) - 1.0) - tf.math.log(ratio)
         return tf.reduce_sum(entries, range(-q.event_shape.rank, 0))
     if z is not None:
-        return q.log_prob(z) - p.log_prob(z)
+        return q.kl_estimate(p, z) if isinstance(q, NoiseTransform) else q.log_prob(z) - p.log_prob(z)
     name, distribution = ("p", p) if is_gaussian(q) else ("q", q)
     raise TypeError(
         f"kl_divergence expects diagonal Gaussians; {name} is {distribution!r}. Build it with "

@@ -9,6 +9,7 @@ import sys
 import types
 import warnings
 
+import keras
 import pytest
 
 import tf_jmvae
@@ -113,6 +114,21 @@ def test_failures_end_in_1_with_one_line(recorded):
 
 def test_the_package_has_all_its_names_later_in_the_command(recorded):
     assert recorded[1] == [tf_jmvae.__version__, False, "JMVAE", True]
+
+
+KNOWN = """
+import json, sys
+sys.argv = ["tf-jmvae"]
+import keras
+from tf_jmvae.training.run_folder import load_model
+print(json.dumps(sorted(name for name in keras.saving.get_custom_objects() if name.startswith("tf_jmvae>"))))
+"""
+
+
+def test_the_command_knows_every_class_that_a_models_file_may_name():
+    known = subprocess.run([sys.executable, "-c", KNOWN], capture_output=True, text=True, check=True)
+    all_of_them = [name for name in keras.saving.get_custom_objects() if name.startswith("tf_jmvae>")]
+    assert json.loads(known.stdout) == sorted(all_of_them)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from exact_models import exact_jmvae, exact_jmvae_kl, make_wrong
 from linear_gaussian import NOISE_VARIANCE
 
 import tf_jmvae as tj
+from tf_jmvae._utils import checks
 from tf_jmvae.evaluation import Estimate, conditional_log_likelihood, joint_log_likelihood, marginal_log_likelihood
 
 QUIET = {"verbose": 0}
@@ -287,3 +288,18 @@ def test_standard_errors_of_the_bound_cover_its_expectation_at_their_nominal_rat
     squares = 3 * NOISE_VARIANCE + 2 * np.trace(a @ covariance @ a.T)
     expected = -1.5 * np.log(2 * np.pi * NOISE_VARIANCE) - squares / (2 * NOISE_VARIANCE)
     _assert_nominal(_z_scores(estimate, expected))
+
+
+@pytest.mark.parametrize("as_dataset", [False, True])
+def test_each_value_is_checked_once(as_dataset, monkeypatch):
+    exact, model = exact_jmvae_kl()
+    data, rows, check = exact.sample(11), [], checks.check_values
+
+    def spy(name, head, values, **options):
+        rows.append((name, len(values)))
+        check(name, head, values, **options)
+
+    monkeypatch.setattr(checks, "check_values", spy)
+    data = tf.data.Dataset.from_tensor_slices(data).batch(3) if as_dataset else data
+    joint_log_likelihood(model, data, num_samples=5, max_rows=20, **QUIET)
+    assert {name: sum(number for one, number in rows if one == name) for name in "xw"} == {"x": 11, "w": 11}

@@ -17,7 +17,7 @@ source = "a test"
 dataset = "digits"
 train_size = 64
 batch_size = 32
-
+{gaps}
 [model]
 kind = "{kind}"
 latent_dim = 2
@@ -42,6 +42,9 @@ likelihood = "categorical"
 encoder = [8]
 decoder = [8]
 """
+_GAPS = """complete_rows = 0.75  # of a batch: they are repeated, in four batches an epoch
+missing.w.fraction = 0.5
+"""
 
 
 def _ended(command):
@@ -54,9 +57,10 @@ def _ended(command):
     return 0
 
 
-def write_preset(path, kind="vae"):
-    """A model of the image, or of the image and its label."""
-    settings = {"kind": kind, "epochs": EPOCHS, "label": "" if kind == "vae" else _LABEL}
+def write_preset(path, kind="vae", incomplete=False):
+    """A model of the image, or of the image and its label, which half of the training rows may lack."""
+    label = "" if kind == "vae" else _LABEL + ("optional = true\n" if incomplete else "")
+    settings = {"kind": kind, "epochs": EPOCHS, "label": label, "gaps": _GAPS if incomplete else ""}
     path.write_text(_PRESET.format(tensorboard=str(WRITES).lower(), **settings))
     return path
 

@@ -490,3 +490,43 @@ def test_the_process_keeps_its_seeds_and_its_dtype_policy(preset, tmp_path, monk
     assert used == ["mixed_bfloat16"]
     assert keras.config.dtype_policy().name == policy
     assert before + [draw() for draw in draws] == expected
+
+
+def _configured(tmp_path, kind, optional=True, lacks="w", **data):
+    """The configuration of a model of x and w of which training rows lack one."""
+    target = 'target = "w"' if kind in ("cvae", "cmma") else ""
+    text = PRESET.replace('kind = "jmvae-kl"', f'kind = "{kind}"\n{target}')
+    for name in "xw" if optional else "":
+        text = text.replace(f"[model.modalities.{name}]", f"[model.modalities.{name}]\noptional = true")
+    settings = "".join(f"{name} = {json.dumps(value)}\n" for name, value in data.items())
+    text = text.replace("[data]\n", f"[data]\n{settings}missing.{lacks}.fraction = 0.75\n")
+    (tmp_path / "preset.toml").write_text(text)
+    return presets.load(str(tmp_path / "preset.toml"))
+
+
+@pytest.mark.parametrize("kind", ["cvae", "cmma"])
+def test_batches_for_a_one_way_model_are_made_of_the_rows_that_have_its_target(kind, tmp_path, capsys):
+    config = _configured(tmp_path, kind)
+    source = run._load(config, 1, verbose=2)
+    said = f"Missing in the training data: w: 900 of 1,200 rows missing; {kind.upper()} uses the 300 rows with w.\n"
+    assert capsys.readouterr().out == said
+    expected = _configured(tmp_path, kind, incomplete="drop").data.load()
+    for name, values in expected.train.items():
+        np.testing.assert_array_equal(source.train[name], values)
+    assert run._load(config, 1, verbose=0).num_batches(BATCH_SIZE) == -(-300 // BATCH_SIZE)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("jmvae-kl", {"optional": False}, r"nothing says that they may be: add optional = true under \[model\..*w\]"),
+        ("jmvae", {}, r"a jmvae reads it in every row: take kind = 'jmvae-kl' under \[model\]"),
+        ("cvae", {"lacks": "x"}, r"a cvae reads it in every row"),
+    ],
+)
+def test_rows_that_may_not_be_missing_are_refused_before_training_with_the_settings_to_change(
+    kind, options, message, tmp_path
+):
+    with pytest.raises(ValueError, match=rf"^[wx]: 900 of 1,200 rows missing, but {message}.*incomplete = 'drop'"):
+        run._load(_configured(tmp_path, kind, **options), 1, verbose=0)

@@ -82,6 +82,12 @@ def rows_with_any(values: Iterable[np.ndarray]) -> np.ndarray:
     return ~np.all([missing_rows(np.asarray(one)) for one in values], axis=0)
 
 
+def rows_without(names: Iterable[str], batch: Mapping[str, Any]) -> np.ndarray:
+    """Which rows of a batch lack one of these modalities or more, Boolean `[N]`."""
+    nothing = np.zeros(len(next(iter(batch.values()))), bool)
+    return np.any([nothing, *(missing_rows(np.asarray(batch[name])) for name in names)], axis=0)
+
+
 def _num_gaps(values: np.ndarray) -> int:
     return sum(int(np.isnan(chunk).sum()) for chunk in _chunks(values))
 
@@ -95,17 +101,24 @@ def _chunks(values: np.ndarray) -> Iterator[np.ndarray]:
 
 @dataclass
 class Counts:
-    """How much is missing of what has been seen so far, by modality: rows altogether, and single entries."""
+    """How much is missing of what has been seen so far, by modality: rows altogether, and single entries.
 
+    A model that leaves out rows is named, with the modalities that it needs.
+    """
+
+    model: str = ""
+    needed: Iterable[str] = ()
     rows: dict[str, int] = field(default_factory=dict)
     entries: dict[str, int] = field(default_factory=dict)
     num_rows: int = 0
+    num_used: int = 0
     sizes: dict[str, int] = field(default_factory=dict)  # entries of a row
 
     def add(self, modalities: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
         """The next rows, of modalities with an event shape of which some are `optional`."""
         optional = [name for name in arrays if modalities[name].optional]
         self.num_rows += len(next(iter(arrays.values())))
+        self.num_used += int((~rows_without(self.needed, arrays)).sum())
         for name in optional:
             values, modality = np.asarray(arrays[name]), modalities[name]
             lacking = missing_rows(values)
@@ -116,8 +129,14 @@ class Counts:
                 self.entries[name] = self.entries.get(name, 0) + gaps
         return self
 
+    def check_used(self) -> None:
+        """Raises `ValueError` if there are rows, and the model leaves all of them out."""
+        if self.num_rows and not self.num_used:
+            needed = " and ".join(map(repr, self.needed))
+            raise ValueError(f"No row holds {needed}, and a {self.model} leaves out rows without.")
+
     def __str__(self) -> str:
-        """Such as `"w: 59,400 of 60,000 rows missing"`; empty if nothing is."""
+        """Such as `"w: 59,400 of 60,000 rows missing; CVAE uses the 600 rows with w"`; empty if nothing is."""
         said = []
         for name, rows in self.rows.items():
             if rows:
@@ -125,11 +144,19 @@ class Counts:
             if entries := self.entries.get(name, 0):
                 held = (self.num_rows - rows) * self.sizes[name]
                 said.append(f"{name}: {entries:,} of {held:,} entries missing in {'the other' if rows else 'its'} rows")
+        if self.num_used < self.num_rows:
+            said.append(f"{self.model} uses the {self.num_used:,} rows with {' and '.join(self.needed)}")
         return "; ".join(said)
 
 
-def check_rows(model: "MultimodalVAE", batch: Mapping[str, Any], first_row: int = 0) -> None:
-    """Raises `ValueError` if a row holds nothing, or lacks what the model cannot do without, where values are known."""
+def check_rows(
+    model: "MultimodalVAE", batch: Mapping[str, Any], first_row: int | None = None, *, may_lack: Iterable[str] = ()
+) -> None:
+    """Raises `ValueError` if a row holds nothing, or lacks what the model cannot do without, where values are known.
+
+    Rows that lack modalities in `may_lack` are for the caller to leave out. Messages say where in the data a batch of a
+    pipeline stands by `first_row`, the number of its first row there.
+    """
     optional = [name for name in batch if model.modalities[name].optional]
     if not optional or not all(isinstance(batch[name], np.ndarray) or tf.executing_eagerly() for name in optional):
         return
@@ -137,7 +164,7 @@ def check_rows(model: "MultimodalVAE", batch: Mapping[str, Any], first_row: int 
     if len(optional) == len(batch):
         _refuse(np.all(list(lacking.values()), axis=0), first_row, "holds nothing", "Leave such rows out.")
     for name, rows in lacking.items():
-        if model.modalities[name].optional != "entries" and not model.incomplete_rows:
+        if model.modalities[name].optional is True and not model.incomplete_rows and name not in may_lack:
             advice = (
                 f"A {type(model).__name__} reads every modality: leave such rows out, or train a JMVAEKL, which learns "
                 "from rows that lack some."
@@ -145,6 +172,9 @@ def check_rows(model: "MultimodalVAE", batch: Mapping[str, Any], first_row: int 
             _refuse(rows, first_row, f"lacks modality {name!r}", advice)
 
 
-def _refuse(rows: np.ndarray, first_row: int, what: str, advice: str) -> None:
+def _refuse(rows: np.ndarray, first_row: int | None, what: str, advice: str) -> None:
     if rows.any():
-        raise ValueError(f"Row {first_row + int(np.argmax(rows)):,} {what} ({int(rows.sum()):,} such in all). {advice}")
+        start = first_row or 0
+        of_batch = "" if first_row is None else f" This is of the batch of rows {start} to {start + len(rows) - 1}."
+        row, number = start + int(np.argmax(rows)), int(rows.sum())
+        raise ValueError(f"Row {row:,} {what} ({number:,} such in all). {advice}{of_batch}")

@@ -160,16 +160,19 @@ def _batches(
     model: MultimodalVAE, data: Any, names: Sequence[str], batch_size: int
 ) -> tuple[Iterator[dict[str, tf.Tensor]], int | None]:
     """Batches of what the model reads, and their number, if that is known."""
+    read = tf.function(model.read, reduce_retracing=True, autograph=False)  # in a graph no value is checked again
 
-    def read(batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+    def checked(batch: Mapping[str, Any]) -> dict[str, np.ndarray | tf.Tensor]:
         checks.check_names(model.modalities, batch, required=names)
-        return model.read({name: batch[name] for name in names})
+        return checks.to_arrays(model.modalities, {name: batch[name] for name in names})
+
+    def as_read(batch: Mapping[str, np.ndarray | tf.Tensor]) -> dict[str, tf.Tensor]:
+        return read({name: tf.cast(values, tf.float32) for name, values in batch.items()})
 
     if not isinstance(data, tf.data.Dataset):
-        checks.check_names(model.modalities, data, required=names)
-        arrays = checks.to_arrays(model.modalities, {name: data[name] for name in names})
+        arrays = checked(data)
         starts = range(0, len(arrays[names[0]]), batch_size)
-        return (read({n: array[i : i + batch_size] for n, array in arrays.items()}) for i in starts), len(starts)
+        return (as_read({n: array[i : i + batch_size] for n, array in arrays.items()}) for i in starts), len(starts)
     if data.cardinality() == tf.data.INFINITE_CARDINALITY:
         raise ValueError("The dataset never ends: pass dataset.take(n), with as many batches as are to be scored.")
     inputs = data.map(lambda *parts: parts[0])
@@ -181,4 +184,4 @@ def _batches(
                 f"{', '.join(map(str, model.modalities[name].event_shape))}]; it gives single examples of shape "
                 f"{spec.shape.as_list()}. Pass dataset.batch(100)."
             )
-    return map(read, inputs.rebatch(batch_size)), None
+    return (as_read(checked(batch)) for batch in inputs.rebatch(batch_size)), None

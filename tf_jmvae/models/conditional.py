@@ -7,7 +7,8 @@
            L = - KL(q(z|x,w) || p(z|w)) + E_q[log p(x|z)]
 
 Both bound log p(x | w); neither models w. Their terms are those of Eq. (5) of [1], with what each reads of w in the
-prior or the likelihoods.
+prior or the likelihoods. From a row without x there is nothing to learn: where x is `optional`, `fit` and `evaluate`
+leave such rows out.
 
 References:
   [1] Suzuki and Matsuo, section 2 and appendix A.1: the baselines of Tables 1 and 2.

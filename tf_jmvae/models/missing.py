@@ -15,7 +15,7 @@ from tensorflow_probability import distributions as tfd
 
 from tf_jmvae._utils.keras_api import flatten_layers
 from tf_jmvae.distribute import replicas
-from tf_jmvae.distributions import NoiseTransform, from_noise, is_gaussian, mapped
+from tf_jmvae.distributions import NoiseTransform, from_noise, is_gaussian, kl_divergence, mapped
 from tf_jmvae.modality import Modality
 from tf_jmvae.random import seeds
 
@@ -80,6 +80,14 @@ class ByRow(NoiseTransform):
 
     def from_noise(self, noise):
         return self.rows.into(from_noise(self.others, noise), from_noise(self.of_rows, self.rows.of(noise)))
+
+    def kl_estimate(self, p, z):
+        """As of the distribution of each row: in closed form where that and p are Gaussian."""
+        if not is_gaussian(p):
+            return super().kl_estimate(p, z)
+        of_p = mapped(self.rows.of, p) if p.batch_shape.rank else p
+        of_rows = kl_divergence(self.of_rows, of_p, self.rows.of(z))
+        return self.rows.into(kl_divergence(self.others, p, z), of_rows)
 
     def _log_prob(self, z):
         if z.shape.rank == 2:

@@ -273,6 +273,14 @@ class MultimodalVAE(
         """
         return log_likelihoods(p, Held(self.modalities, batch, ()))
 
+    def _left_out_without(self) -> list[str]:
+        """Optional modalities without which a row is left out of `fit` and `evaluate`, not refused.
+
+        They are targets of a model of one direction, which has nothing to learn from the conditions alone.
+        """
+        one_way = bool(self.conditions) and not self.incomplete_rows
+        return [name for name in self.targets if one_way and self.modalities[name].optional is True]
+
     def _held(self, batch: Mapping[str, tf.Tensor]) -> Held:
         """What each row of a batch holds."""
         optional = [name for name, modality in self.modalities.items() if modality.optional and self.incomplete_rows]

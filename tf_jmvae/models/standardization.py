@@ -105,7 +105,8 @@ class StandardizedModalities:
             batch = keras.utils.unpack_x_y_sample_weight(element)[0]
             arrays = checks.to_arrays(self.modalities, batch, required=names, first_row=first_row)
             first_row += len(arrays[names[0]])
-            yield {name: np.asarray(arrays[name]) for name in names}
+            kept = ~gaps.rows_without([name for name in self._left_out_without() if name in arrays], arrays)
+            yield {name: np.asarray(arrays[name])[kept] for name in names}
 
     def preprocess(self, raw: Mapping[str, Any]) -> dict[str, tf.Tensor]:
         """Converts raw modalities, such as uint8 RGB, to what the model reads: standardised where a modality is.

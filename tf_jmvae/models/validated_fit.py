@@ -22,7 +22,7 @@ class ValidatedFit:
     Arrays are checked whole, a few MiB at a time, and memory-mapped ones stay on the disk. A `tf.data.Dataset`,
     `keras.utils.PyDataset`, generator or loader is read once, by Keras, and each batch is checked on its way to the
     step; one without examples is left out. What a strategy has distributed already is not: `tf.distribute` gives no way
-    in between.
+    in between. Rows without a target that is optional are left out of what a model of one direction learns from.
     """
 
     def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
@@ -85,9 +85,9 @@ class ValidatedFit:
     def _watched(self, data, watch, *, complete=True, shuffle=False, warns=False) -> tuple[Any, Any, Any]:
         """What Keras gets as x, y and sample_weight: checked arrays, or a pipeline that notes why it fails."""
         x, y, sample_weight = data
+        watch.counts = self._counts(complete)
         if isinstance(x, Mapping | np.ndarray | list | tuple | None) or tf.is_tensor(x):
-            arrays = self._arrays(x, y, sample_weight, complete=complete, warns=warns)
-            watch.counts.add(self.modalities, arrays[0])
+            arrays = self._arrays(x, y, sample_weight, complete=complete, warns=warns, counts=watch.counts)
             watch.say("data")
             return arrays
         checks.check_no_targets(y)
@@ -99,8 +99,13 @@ class ValidatedFit:
         adapter.get_tf_dataset = lambda: self._checked(unchecked(), watch, complete, warns)
         return adapter, None, None
 
-    def _arrays(self, x, y=None, sample_weight=None, *, complete=True, warns=False) -> tuple[dict[str, Any], Any, Any]:
-        """What Keras gets of arrays: all of them checked, with targets of no columns beside weights."""
+    def _arrays(
+        self, x, y=None, sample_weight=None, *, complete=True, warns=False, counts=None
+    ) -> tuple[dict[str, Any], Any, Any]:
+        """What Keras gets of arrays: all of them checked, with targets of no columns beside weights.
+
+        Rows that a complete model leaves out are no more among them.
+        """
         checks.check_no_targets(y)
         if x is None:
             raise ValueError(
@@ -110,16 +115,28 @@ class ValidatedFit:
         size = len(next(iter(arrays.values())))
         if size == 0:
             raise ValueError("The data hold no example.")
-        gaps.check_rows(self, arrays)
+        counts = self._counts(complete) if counts is None else counts
+        gaps.check_rows(self, arrays, may_lack=counts.needed)
+        counts.add(self.modalities, arrays).check_used()
+        if sample_weight is not None:
+            sample_weight = checks.sample_weights(sample_weight, size)
+        left_out = gaps.rows_without(counts.needed, arrays)
+        if left_out.any():
+            arrays = {name: array[~left_out] for name, array in arrays.items()}
+            sample_weight = None if sample_weight is None else sample_weight[~left_out]
+            size -= int(left_out.sum())
         for name, array in arrays.items() if warns else ():
             checks.warn_of_scale(name, self.modalities[name], np.asarray(array[:: -(-size // 1000)]))
-        if sample_weight is None:
-            return arrays, None, None
         # Where y is None, Keras drops the weights without a word.
-        return arrays, np.zeros((size, 0), np.float32), checks.sample_weights(sample_weight, size)
+        return arrays, None if sample_weight is None else np.zeros((size, 0), np.float32), sample_weight
+
+    def _counts(self, complete: bool) -> gaps.Counts:
+        """For rows of data that are complete, or that are what a prediction observes."""
+        return gaps.Counts(type(self).__name__, self._left_out_without() if complete else [])
 
     def _checked(self, dataset: tf.data.Dataset, watch: "_Watch", complete: bool, warns: bool) -> tf.data.Dataset:
         """The dataset, with a check of every batch by NumPy, beside the step; the watch is told what it finds."""
+        needed = watch.counts.needed
 
         @tf.autograph.experimental.do_not_convert
         def pass_on(first_row: tf.Tensor, element: Any) -> tuple[tf.Tensor, Any]:
@@ -135,19 +152,29 @@ class ValidatedFit:
                 try:
                     arrays = dict(zip(batch, values, strict=False))
                     checks.to_arrays(self.modalities, arrays, first_row=first_row)
-                    gaps.check_rows(self, arrays, first_row)
+                    gaps.check_rows(self, arrays, first_row, may_lack=needed)
                     watch.counts.add(self.modalities, arrays)
                     for name in arrays if warns and first_row == 0 else ():
                         checks.warn_of_scale(name, self.modalities[name], arrays[name])
-                    return [checks.sample_weights(values[-1], len(values[0]), first_row=first_row)] if weighted else []
+                    kept = ~gaps.rows_without(needed, arrays)
+                    if not weighted:
+                        return [kept]
+                    return [kept, checks.sample_weights(values[-1], len(values[0]), first_row=first_row)]
                 except Exception as error:
                     watch.reasons.append(error)
                     raise
 
             given = [first_row, *batch.values(), *([sample_weight] if weighted else [])]
-            weights = tf.numpy_function(check, given, [tf.float32] * weighted)
+            kept, *weights = tf.numpy_function(check, given, [tf.bool] + [tf.float32] * weighted)
             if weighted:
                 element = (element[0], element[1], tf.ensure_shape(weights[0], [None]))
+            if needed:
+                element = tf.nest.map_structure(
+                    lambda part: (
+                        tf.boolean_mask(part, tf.ensure_shape(kept, [None])) if isinstance(part, tf.Tensor) else part
+                    ),
+                    element,
+                )
             return first_row + tf.shape(given[1], tf.int64)[0], element
 
         watched = dataset.scan(tf.constant(0, tf.int64), pass_on)
@@ -221,4 +248,5 @@ class _Watch(contextlib.AbstractContextManager):
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> bool:
         if error is None:
             self.say()
+            self.counts.check_used()
         return isinstance(error, tf.errors.OpError) and bool(self.reasons)

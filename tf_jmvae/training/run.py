@@ -7,7 +7,8 @@ import contextlib
 import functools
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -16,13 +17,14 @@ import numpy as np
 from tf_jmvae import callbacks, data
 from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.files import RunError, replace_atomically, write_json
-from tf_jmvae._utils.gaps import Counts
+from tf_jmvae._utils.gaps import Counts, missing_rows, rows_without
 from tf_jmvae._utils.keras_api import global_state_kept
 from tf_jmvae._utils.provenance import environment
 from tf_jmvae.callbacks.training import non_finite
 from tf_jmvae.distribute.devices import Devices, connect
 from tf_jmvae.evaluation import attribute_accuracy, conditional_coherence
 from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.registry import MODELS
 from tf_jmvae.training.build import build_model, compile_model
 from tf_jmvae.training.config import Config
 from tf_jmvae.training.filling import filled
@@ -76,14 +78,12 @@ def train(
                 stack.enter_context(occupied(run_dir))
             metrics = finished_metrics(run_dir, config, verbose) if is_chief else None
             if metrics is None:
-                source = _load(config, devices.num_replicas)
+                source = _load(config, devices.num_replicas, verbose)
                 shapes = [{name: array.shape for name, array in split.items()} for split in (source.train, source.test)]
                 agreed.settings = [comparable(config), shapes, environment()["versions"]]
             agreed.number = int(metrics is not None)
         if agreed.number:
             return metrics or {}
-        if verbose and (found := str(Counts().add(config.model.modalities, source.train))):
-            print(f"Missing in the training data: {found}.")
         keras.utils.set_random_seed(config.seed)
         keras.config.set_dtype_policy(config.training.precision)
         with devices.strategy.scope():
@@ -107,11 +107,16 @@ def train(
         return metrics or {}
 
 
-def _load(config: Config, num_replicas: int) -> data.Source:
-    """The data; raises `ValueError` unless their batches can be trained on as configured."""
+def _load(config: Config, num_replicas: int, verbose: str | int) -> data.Source:
+    """The data, and says what is missing; raises `ValueError` unless they can be trained on as configured."""
     source, batch_size = config.data.load(config.model.modalities), config.data.batch_size
     if config.data.filled_by:
         source = filled(source, config.data.filled_by, config.data.confidence)
+    source = replace(
+        source,
+        train=_rows_to_use(source.train, config, "training" if verbose else ""),
+        test=_rows_to_use(source.test, config, "test" if verbose else ""),
+    )
     steps, in_one_call = source.num_batches(batch_size), config.training.steps_per_execution
     if steps % (in_one_call or 1):
         raise ValueError(f"steps_per_execution must divide the {steps} steps of an epoch; got {in_one_call}.")
@@ -121,6 +126,41 @@ def _load(config: Config, num_replicas: int) -> data.Source:
             "devices in use."
         )
     return source
+
+
+def _rows_to_use(arrays: Mapping[str, np.ndarray], config: Config, said_of: str) -> Mapping[str, np.ndarray]:
+    """The arrays without rows that `fit` would leave out: here batches are made of the others alone.
+
+    Prints what is missing if it is told of which data it is `said_of`; raises `ValueError` if that may not be missing.
+    """
+    model, target, kind = config.model, config.model.target, MODELS.get(config.model.kind)
+    needed = [target] if target and model.modalities[target].optional is True else []
+    for name, array in arrays.items():
+        optional = model.modalities[name].optional
+        if optional != "entries" and not (optional and (kind.incomplete_rows or name in needed)):
+            _refuse_missing(name, array, model.kind if optional else "")
+    counts = Counts(kind.__name__, needed).add(model.modalities, arrays)
+    if said_of and str(counts):
+        print(f"Missing in the {said_of} data: {counts}.")
+    counts.check_used()
+    if counts.num_used == counts.num_rows:
+        return arrays
+    kept = ~rows_without(needed, arrays)
+    return {name: array[kept] for name, array in arrays.items()}
+
+
+def _refuse_missing(name: str, array: np.ndarray, reader: str) -> None:
+    """Raises `ValueError` if rows are missing, which the kind of model `reader` reads, or which nothing says may be."""
+    if lacking := int(missing_rows(array).sum()):
+        why = (
+            f"a {reader} reads it in every row: take kind = 'jmvae-kl' under [model]"
+            if reader
+            else f"nothing says that they may be: add optional = true under [model.modalities.{name}]"
+        )
+        raise ValueError(
+            f"{name}: {lacking:,} of {len(array):,} rows missing, but {why}, or train on the complete rows alone with "
+            "incomplete = 'drop' under [data]."
+        )
 
 
 def _fit(

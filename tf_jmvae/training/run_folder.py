@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from tf_jmvae import optimizers  # noqa: F401 - Keras loads only what it was told of, and trained models name one
 from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.files import RunError, explained, lock_file, write_json
 from tf_jmvae._utils.provenance import environment

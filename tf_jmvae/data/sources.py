@@ -125,7 +125,8 @@ def load(
     Args:
       name: Name of the dataset: `"digits"`, scikit-learn's 1,797 images of 8x8, which need no download; `"mnist"`,
         70,000 of 28x28; `"celeba"`, 202,599 photographs of faces with 40 attributes in {-1, 1}; `"five-digits"`, five
-        MNIST images of one class for each row, on crops of five pictures; or another that is registered.
+        MNIST images of one class for each row, on crops of five pictures; `"spoken-digits"`, MNIST images with 3,000
+        recordings of the Free Spoken Digit Dataset; or another that is registered.
       modalities: Names of the modalities to use, in this order; by default all.
       train_size: Number of training examples to use, the first ones, e.g. 50,000 of MNIST's 60,000; by default all.
       missing: By modality which training rows are to lack it, a `data.Missing` or just the fraction of them; by default
@@ -135,11 +136,14 @@ def load(
       complete_rows: Smallest fraction of each training batch that are complete rows, by default a half; see
         `from_arrays`.
       **options: Options of the dataset's function in `tf_jmvae.data`, such as `data_dir`, a folder with the original
-        files of MNIST or CelebA, or `image_size` and `crop` of CelebA; None leaves an option as it is.
+        files of MNIST or CelebA, or with the recordings and MNIST's files, in it or in its folder `mnist`; or
+        `image_size` and `crop` of CelebA. None leaves an option as it is.
 
     Returns:
       A `Source` of `"x"`, `[N, H, W, C]`, and `"w"`: one-hot labels `[N, 10]`, or attributes `[N, 40]`. Of
-      `"five-digits"` of five images by the names of the pictures, and `"w"`.
+      `"five-digits"` of five images by the names of the pictures, and `"w"`. Of `"spoken-digits"` of `"image"`,
+      `"sound"`, log-mel spectrograms `[N, 32, 32, 1]`, and `"w"`: as these are paired by their label, anew in every
+      training epoch, images and sounds are independent given the label.
 
     Raises:
       ValueError: unknown name, an option or a modality that the dataset does not have, a `train_size` too large, or

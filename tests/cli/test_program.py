@@ -167,6 +167,7 @@ def test_the_names_of_datasets_are_those_that_load():
         "digits",
         "five-digits",
         "mnist",
+        "spoken-digits",
     }
 
 

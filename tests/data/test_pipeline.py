@@ -129,6 +129,50 @@ def test_only_the_named_modalities_are_binarised():
     np.testing.assert_array_equal(_joined(dataset, "y"), GREY["x"].astype(np.float32))
 
 
+CLASSES = np.random.default_rng(1).integers(0, 4, 200)
+PAIRS = {"x": np.arange(200), "y": np.where(np.arange(200) % 40, np.arange(200), np.nan), "w": CLASSES}
+PAIRED = {"batch_size": 32, "shuffle": True, "redraw": {"y": CLASSES}}
+
+
+def _pairs(**options):
+    """Whose y row i of x has in one epoch, `[N]`."""
+    joined = {name: _joined(from_arrays(PAIRS, **PAIRED | options), name) for name in PAIRS}
+    np.testing.assert_array_equal(joined["w"], CLASSES[joined["x"].astype(int)])  # w stays with x
+    return joined["y"][np.argsort(joined["x"])]
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_what_is_redrawn_is_a_permutation_of_the_rows_of_each_class_that_hold_it(shuffle):
+    for epoch in range(3):
+        pairs = _pairs(epochs=range(epoch, epoch + 1), shuffle=shuffle)
+        lacking = np.isnan(PAIRS["y"])
+        np.testing.assert_array_equal(np.isnan(pairs), lacking)
+        for number in range(4):
+            holding = (number == CLASSES) & ~lacking
+            assert sorted(pairs[holding]) == list(np.flatnonzero(holding))
+
+
+def test_every_epoch_and_seed_redraws_anew_and_can_be_had_again():
+    made = {key: _pairs(epochs=range(key[0], key[0] + 1), seed=key[1]) for key in ((0, 3), (1, 3), (0, 4))}
+    for one, other in ((made[0, 3], made[1, 3]), (made[0, 3], made[0, 4]), (made[0, 3], PAIRS["y"])):
+        assert np.mean(one == other) < 0.08  # by chance a class of 50 has one row in 50
+    later = from_arrays(PAIRS, epochs=range(2), seed=3, **PAIRED)
+    np.testing.assert_array_equal(
+        _joined(later, "y")[200:], _joined(from_arrays(PAIRS, epochs=range(1, 2), seed=3, **PAIRED), "y")
+    )
+
+
+def test_every_row_of_a_class_is_as_likely():
+    epochs, size = 400, 8
+    arrays = {"x": np.arange(2 * size), "y": np.arange(2 * size)}
+    classes = {"y": np.arange(2 * size) % 2}
+    dataset = from_arrays(arrays, batch_size=2 * size, redraw=classes, epochs=range(epochs))
+    drawn = _joined(dataset, "y").reshape(epochs, 2 * size)
+    shares = np.mean(drawn[..., None] == np.arange(2 * size), axis=0)
+    expected = (np.arange(2 * size)[:, None] % 2 == np.arange(2 * size) % 2) / size
+    assert np.abs(shares - expected).max() < 5 * np.sqrt(1 / size * (1 - 1 / size) / epochs)
+
+
 @pytest.mark.parametrize(
     ("arrays", "options", "message"),
     [
@@ -142,6 +186,9 @@ def test_only_the_named_modalities_are_binarised():
         (ARRAYS, {"batch_size": -5}, "batch_size must be a whole number of 1 or more; got -5"),
         (GREY, {"binarize": ["y"]}, r"binarize names \['y'\], but the arrays are \['x', 'w'\]"),
         (GREY, {"binarize": ["w"]}, r"Modality 'w': binarize expects values in \[0, 1\]; got \[0\.0, 22\.0\]"),
+        (GREY, {"redraw": {"y": np.zeros(SIZE, int)}}, r"redraw names \['y'\], but the arrays are \['x', 'w'\]"),
+        (GREY, {"redraw": {"x": np.zeros(3, int)}}, r"redraw expects the classes of its 23 rows.*shape \(3,\)"),
+        (GREY, {"redraw": {"x": np.zeros(SIZE)}}, "redraw expects .*whole numbers; got dtype float64"),
         ({"x": np.array([-0.5, 1])}, {"binarize": ["x"]}, r"binarize expects values in \[0, 1\]; got \[-0\.5, 1\.0\]"),
     ],
     ids=[
@@ -155,6 +202,9 @@ def test_only_the_named_modalities_are_binarised():
         "negative batch size",
         "unknown name",
         "above 1",
+        "redraw unknown name",
+        "redraw too few",
+        "redraw no classes",
         "below 0",
     ],
 )

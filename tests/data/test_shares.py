@@ -18,6 +18,7 @@ OPTIONS = {
     "shuffle": True,
     "binarize": ["x"],
     "mirror": ["photo"],
+    "redraw": {"photo": np.arange(SIZE) % 3},
     "seed": 4,
     "epochs": range(1, 3),
 }

@@ -110,7 +110,8 @@ def test_train_size_must_be_had(train_size):
 
 def test_an_unknown_dataset_lists_the_known_ones():
     with pytest.raises(
-        ValueError, match=r"Unknown dataset 'cifar'\. Expected one of 'celeba', 'digits', 'five-digits', 'mnist'"
+        ValueError,
+        match=r"Unknown dataset 'cifar'\. Expected one of 'celeba', 'digits', 'five-digits', 'mnist', 'spoken-digits'",
     ):
         data.load("cifar")
 

@@ -16,6 +16,9 @@ import tf_jmvae as tj
 
 pytest.importorskip("gradio", reason="needs Gradio: pip install 'tf-jmvae[demo]'")
 
+import gradio as gr
+
+from tf_jmvae.data import log_mel
 from tf_jmvae.demo import edit, generate, interface, interpolate, recognise, sample, walk
 from tf_jmvae.demo.components import answers
 from tf_jmvae.demo.drawings import PictureError
@@ -302,11 +305,15 @@ def test_a_model_without_pictures_has_no_page():
         page(open_model(tj.VAE({"v": numbers}, 2)))
 
 
-def _tabs(model):
+def _built(model):
     async def built():
         return page(model)
 
-    blocks = asyncio.run(built())  # without a loop that runs, Gradio makes its own and leaves them open
+    return asyncio.run(built())  # without a loop that runs, Gradio makes its own and leaves them open
+
+
+def _tabs(model):
+    blocks = _built(model)
     return [c["props"]["label"] for c in blocks.config["components"] if c["type"] == "tabitem"]
 
 
@@ -325,3 +332,40 @@ def test_the_page_of_every_kind_of_model_is_built(kind, monkeypatch, tmp_path):
     expected = {"vae": ["Generate", "Walk", "Interpolate"], "cvae": ["Generate"], "cmma": ["Generate"]}
     expected["gan"] = [tab.TITLE for tab in TABS]  # with attributes
     assert _tabs(open_model(make(kind), name=kind, iterated_sampling=2)) == expected.get(kind, WITHOUT_ATTRIBUTES)
+
+
+@pytest.fixture(scope="module")
+def speaking():
+    """A model of images, spectrograms and labels that was trained on nothing."""
+
+    def modality(shape, likelihood):
+        return tj.Modality(shape, likelihood, encoder=tj.networks.mlp([4]), decoder=tj.networks.mlp([4]))
+
+    modalities = {
+        "image": modality((28, 28, 1), "bernoulli"),
+        "sound": modality(log_mel.SHAPE, "gaussian"),
+        "w": modality((10,), "categorical"),
+    }
+    training = {"config": {"data": {"dataset": "spoken-digits"}}}
+    return DemoModel(LiveModel(tj.JMVAEKL(modalities, 2), name="speaking", training=training))
+
+
+def test_a_click_plays_the_sound_that_was_generated_with_the_picture(speaking, monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    assert (speaking.picture, speaking.sound, speaking.handwriting) == ("image", "sound", "mnist")
+    _, pictures, sounds = generate._answer(speaking, "3", 5, 1.0, 4)
+    assert (len(pictures), sounds.shape) == (4, (4, *log_mel.SHAPE))
+    blocks = _built(speaking)
+    (audio,) = [block for block in blocks.blocks.values() if isinstance(block, gr.Audio)]
+    (play,) = [function for function in blocks.fns.values() if audio in function.outputs]
+    rate, heard = play.fn(types.SimpleNamespace(index=2), sounds)
+    assert (rate, heard.dtype) == (8000, np.int16)
+    expected = log_mel.waveform(sounds[2] / 255)
+    np.testing.assert_allclose(heard / 32767, expected, atol=1 / 32767)
+    assert np.abs(heard).max() == 32767
+
+
+def test_only_models_of_spoken_digits_are_heard(mnist, live):
+    for model in (mnist, live):
+        assert model.sound is None
+        assert generate._answer(model, model.first_choices()[0], 0, 1.0, 2)[2] is None

@@ -1,4 +1,4 @@
-"""Which rows each batch of an epoch holds."""
+"""Which rows each batch of an epoch holds, and which rows of the same class meet in them."""
 
 import math
 from dataclasses import dataclass
@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-# Folded into an epoch's seed, with the number of the round, for the order of rows that are repeated: beyond every
-# number of a batch.
+# Folded into an epoch's seed, beyond every number of a batch: with the number of the round, for the order of rows that
+# are repeated; with the number of the modality, for what meets.
 _REPEATED = 1 << 29
+_REDRAWN = 3 << 29
 
 
 @dataclass(frozen=True)
@@ -75,5 +76,38 @@ class Batching:
         return tf.concat([tf.gather(self.complete, repeated), tf.gather(self.incomplete, fresh)], axis=0)
 
 
-def _shuffled(places: tf.Tensor, seed: tf.Tensor, size: int) -> tf.Tensor:
+@dataclass(frozen=True)
+class Redrawing:
+    """Of each row another one of its class, anew in every epoch: a permutation of the rows of each class.
+
+    Attributes:
+      order: `[N]`, int64, the rows, class by class.
+      first: `[N]`, int64, where a row's class begins in `order`.
+      place: `[N]`, int64, the row's own place in its class.
+      size: `[N]`, int64, how many rows its class has.
+    """
+
+    order: np.ndarray
+    first: np.ndarray
+    place: np.ndarray
+    size: np.ndarray
+
+    @classmethod
+    def of(cls, classes: np.ndarray, lacking: np.ndarray) -> "Redrawing":
+        """By the class of each row, `[N]`; a row of `lacking`, Boolean `[N]`, is on its own, and stays what it is."""
+        alone = int(classes.max()) + 1 + np.arange(len(classes))
+        _, within, counts = np.unique(np.where(lacking, alone, classes), return_inverse=True, return_counts=True)
+        order, first = np.argsort(within, kind="stable"), (np.cumsum(counts) - counts)[within]
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order)) - first[order]
+        return cls(order, first, place, counts[within])
+
+    def rows(self, rows: tf.Tensor, epoch_seed: tf.Tensor, number: int) -> tf.Tensor:
+        """Whose values of the modality of that number the rows get, int64 `[B]`."""
+        seed = tf.random.fold_in(tf.random.fold_in(epoch_seed, _REDRAWN), number)
+        first, place, size = (tf.gather(values, rows) for values in (self.first, self.place, self.size))
+        return tf.gather(self.order, first + _shuffled(place, seed, size))
+
+
+def _shuffled(places: tf.Tensor, seed: tf.Tensor, size: int | tf.Tensor) -> tf.Tensor:
     return tf.random.experimental.index_shuffle(places, seed=seed, max_index=size - 1)

@@ -75,15 +75,18 @@ def read(data_dir: str | os.PathLike | None = None) -> tuple[Split, Split]:
     return (x_train, w_train), (x_test, w_test)
 
 
+def is_in(folder: pathlib.Path) -> bool:
+    """Whether a folder holds MNIST, or a part of it."""
+    return (folder / _ARCHIVE).is_file() or any(_find(folder, name) for name in FILES)
+
+
 def _examples(images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     """Images `[N, H, W, 1]` in [0, 1] and class numbers `[N]` as modalities x and w."""
     return {"x": images.astype(np.float32), "w": np.eye(len(_NAMES), dtype=np.float32)[labels]}
 
 
 def _downloaded() -> list[np.ndarray]:
-    advice = (
-        f"Without a network, pass a folder that holds the four original files ({', '.join(FILES)}) as the data dir."
-    )
+    advice = f"Without a network, pass a data dir with the four original files: {', '.join(FILES)}."
     builder = downloaded("mnist", "MNIST", advice, user="The dataset mnist")
     splits = (builder.as_dataset(split=split, batch_size=-1) for split in ("train", "test"))
     return [split[key].numpy() for split in splits for key in ("image", "label")]

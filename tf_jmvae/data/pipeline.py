@@ -1,4 +1,4 @@
-"""Batches of arrays in memory, shuffled, binarised and mirrored afresh in every epoch.
+"""Batches of arrays in memory, shuffled, binarised, mirrored and redrawn afresh in every epoch.
 
 Whole batches are gathered at once, and each is a pure function of the seed, the epoch and
 its number, so any epoch can be had again: that is what makes a resumed run equal to one
@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_jmvae._utils import checks, gaps
-from tf_jmvae.data.batching import Batching
+from tf_jmvae.data.batching import Batching, Redrawing
 from tf_jmvae.distribute.replicas import Shards
 
 _MIRROR = 1 << 30  # folded into an epoch's seed: beyond every number of a batch
@@ -27,6 +27,7 @@ def from_arrays(
     shuffle: bool = False,
     binarize: Iterable[str] = (),
     mirror: Iterable[str] = (),
+    redraw: Mapping[str, Any] | None = None,
     seed: int = 0,
     epochs: range | None = None,
     shards: Shards | None = None,
@@ -43,7 +44,10 @@ def from_arrays(
         every epoch, else 0 (footnote 3 of the paper); by default none.
       mirror: Names of images `[N, H, W, C]` of which a random half, sampled anew in every epoch, is mirrored left to
         right; by default none.
-      seed: Integer seed of order, binarisation and mirroring; by default 0.
+      redraw: Classes `[N]`, whole numbers, by the name of a modality that a row takes from another row of its class:
+        every epoch a new permutation of the rows of each class that hold the modality; by default none. It is for
+        modalities that were measured apart, of which nothing but the class says what belongs together.
+      seed: Integer seed of order, binarisation, mirroring and what is redrawn; by default 0.
       epochs: Range of epochs, one after the other, e.g. `range(3, 10)`. By default the dataset is one epoch, and the
         next one whenever it is iterated.
       shards: Shards of every batch for one of several workers, one after the other, as elements; by default whole
@@ -57,12 +61,15 @@ def from_arrays(
 
     Raises:
       ValueError: no arrays, different lengths, a bad batch size, an unknown name
-        in `binarize` or `mirror`, a fraction that is none, or values to binarise outside [0, 1].
+        in `binarize`, `mirror` or `redraw`, a fraction that is none, values to binarise outside [0, 1], or classes
+        that are not `[N]` whole numbers.
     """
     arrays = {name: _checked_numbers(name, array) for name, array in arrays.items()}
     gather = {name: gatherer(array) for name, array in arrays.items()}
     binarize, mirror = frozenset(binarize), frozenset(mirror)
-    _check(arrays, batch_size, binarize, mirror)
+    classes = {name: np.asarray(own) for name, own in (redraw or {}).items()}
+    _check(arrays, batch_size, binarize, mirror, classes)
+    redrawing = {name: Redrawing.of(own, gaps.missing_rows(arrays[name])) for name, own in sorted(classes.items())}
     with_gaps = {name for name in binarize if gaps.has_any(arrays[name])}
     batching, shards = batching_of(arrays, batch_size, complete_rows if shuffle else 0.0), shards or Shards()
     num_elements = batching.num_batches * len(shards)
@@ -80,8 +87,10 @@ def from_arrays(
             shape = tf.concat([[in_batch], tf.shape(like, tf.int64)[1:]], 0)
             return tf.random.stateless_uniform(shape, seed)[first:end]
 
-        rows = batching.rows(index, epoch_seed if shuffle else None)[first:end]  # there is no shuffling of no rows
-        examples = {name: rows_of(rows) for name, rows_of in gather.items()}
+        # Of the whole batch, since there is no shuffling of no rows.
+        rows = batching.rows(index, epoch_seed if shuffle else None)
+        others = {name: one.rows(rows, epoch_seed, number) for number, (name, one) in enumerate(redrawing.items())}
+        examples = {name: rows_of(others.get(name, rows)[first:end]) for name, rows_of in gather.items()}
         for position, name in enumerate(sorted(binarize)):
             noise_seed = tf.random.fold_in(epoch_seed, tf.cast(index, tf.int32) * len(binarize) + position)
             noise = noise_of_batch(examples[name], noise_seed)
@@ -143,14 +152,26 @@ def gatherer(array: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
     return gather
 
 
-def _check(arrays: Mapping[str, np.ndarray], batch_size: int, binarize: frozenset[str], mirror: frozenset[str]) -> None:
+def _check(
+    arrays: Mapping[str, np.ndarray],
+    batch_size: int,
+    binarize: frozenset[str],
+    mirror: frozenset[str],
+    classes: Mapping[str, np.ndarray],
+) -> None:
     sizes = {name: len(array) for name, array in arrays.items()}
     if len(set(sizes.values())) != 1 or 0 in sizes.values():
         raise ValueError(f"Expected arrays with one common number of examples, at least 1; got {sizes}.")
     checks.positive_integer("batch_size", batch_size)
-    for option, names in (("binarize", binarize), ("mirror", mirror)):
-        if unknown := sorted(names - set(arrays)):
+    for option, names in (("binarize", binarize), ("mirror", mirror), ("redraw", classes)):
+        if unknown := sorted(set(names) - set(arrays)):
             raise ValueError(f"{option} names {unknown}, but the arrays are {list(arrays)}.")
+    for name, own in classes.items():
+        if own.shape != (sizes[name],) or own.dtype.kind not in "iu":
+            raise ValueError(
+                f"Modality {name!r}: redraw expects the classes of its {sizes[name]} rows, whole numbers; got dtype "
+                f"{own.dtype}, shape {own.shape}."
+            )
     for name in binarize:
         low, high = (float(end(arrays[name], axis=None, initial=0.0)) for end in (np.fmin.reduce, np.fmax.reduce))
         if not 0 <= low <= high <= 1:

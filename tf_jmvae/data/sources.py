@@ -26,6 +26,8 @@ class Source:
       test: the same of the test split; what training binarises is binarised here once and for all.
       binarize: modalities to binarise afresh in every training epoch.
       mirror: images of which a random half is mirrored in every training epoch.
+      redraw: class numbers `[N]` of the training rows, by modality that a row takes from another row of its class, anew
+        in every training epoch.
       preprocessing: crop, kernel and range of the images, by modality.
       class_names: names of the entries of w.
       report: record of the data's preparation, such as what was left out.
@@ -36,6 +38,7 @@ class Source:
     test: Mapping[str, np.ndarray]
     binarize: tuple[str, ...] = ()
     mirror: tuple[str, ...] = ()
+    redraw: Mapping[str, np.ndarray] = field(default_factory=dict)
     preprocessing: Mapping[str, Preprocessing] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
     report: Mapping[str, Any] = field(default_factory=dict)
@@ -60,7 +63,7 @@ class Source:
         def kept(part: Mapping[str, Any]) -> dict[str, Any]:
             return {name: part[name] for name in names if name in part}
 
-        parts = {"train": kept(self.train), "test": kept(self.test), "preprocessing": kept(self.preprocessing)}
+        parts = {part: kept(getattr(self, part)) for part in ("train", "test", "redraw", "preprocessing")}
         binarize, mirror = (tuple(name for name in chosen if name in names) for chosen in (self.binarize, self.mirror))
         return replace(self, **parts, binarize=binarize, mirror=mirror)
 
@@ -78,11 +81,11 @@ class Source:
     def train_batches(
         self, batch_size: int = 128, seed: int = 0, epochs: range | None = None, shards: Shards | None = None
     ) -> tf.data.Dataset:
-        """Training batches, shuffled, binarised and mirrored afresh in every epoch; see `from_arrays`.
+        """Training batches, shuffled, binarised, mirrored and redrawn afresh in every epoch; see `from_arrays`.
 
         Args:
           batch_size: Number of examples in a batch, B; by default 128.
-          seed: Integer seed of order, binarisation and mirroring; by default 0.
+          seed: Integer seed of order, binarisation, mirroring and what is redrawn; by default 0.
           epochs: Range of epochs, e.g. `range(3, 10)`; by default one, and the next one whenever it is iterated.
           shards: Shards of each batch for one of several workers; by default the whole of each batch.
 
@@ -90,7 +93,7 @@ class Source:
           A dataset of dicts of float32, `{modality: [B, ...]}`.
         """
         afresh = {"shuffle": True, "binarize": self.binarize, "mirror": self.mirror, "seed": seed}
-        afresh["complete_rows"] = self.complete_rows
+        afresh |= {"redraw": self.redraw, "complete_rows": self.complete_rows}
         return from_arrays(self.train, batch_size=batch_size, epochs=epochs, shards=shards, **afresh)
 
     def test_batches(self, batch_size: int = 1000, shards: Shards | None = None) -> tf.data.Dataset:
@@ -122,7 +125,8 @@ def load(
     Args:
       name: Name of the dataset: `"digits"`, scikit-learn's 1,797 images of 8x8, which need no download; `"mnist"`,
         70,000 of 28x28; `"celeba"`, 202,599 photographs of faces with 40 attributes in {-1, 1}; `"five-digits"`, five
-        MNIST images of one class for each row, on crops of five pictures; or another that is registered.
+        MNIST images of one class for each row, on crops of five pictures; `"spoken-digits"`, MNIST images with 3,000
+        recordings of the Free Spoken Digit Dataset; or another that is registered.
       modalities: Names of the modalities to use, in this order; by default all.
       train_size: Number of training examples to use, the first ones, e.g. 50,000 of MNIST's 60,000; by default all.
       missing: By modality which training rows are to lack it, a `data.Missing` or just the fraction of them; by default
@@ -132,11 +136,14 @@ def load(
       complete_rows: Smallest fraction of each training batch that are complete rows, by default a half; see
         `from_arrays`.
       **options: Options of the dataset's function in `tf_jmvae.data`, such as `data_dir`, a folder with the original
-        files of MNIST or CelebA, or `image_size` and `crop` of CelebA; None leaves an option as it is.
+        files of MNIST or CelebA, or with the recordings and MNIST's files, in it or in its folder `mnist`; or
+        `image_size` and `crop` of CelebA. None leaves an option as it is.
 
     Returns:
       A `Source` of `"x"`, `[N, H, W, C]`, and `"w"`: one-hot labels `[N, 10]`, or attributes `[N, 40]`. Of
-      `"five-digits"` of five images by the names of the pictures, and `"w"`.
+      `"five-digits"` of five images by the names of the pictures, and `"w"`. Of `"spoken-digits"` of `"image"`,
+      `"sound"`, log-mel spectrograms `[N, 32, 32, 1]`, and `"w"`: as these are paired by their label, anew in every
+      training epoch, images and sounds are independent given the label.
 
     Raises:
       ValueError: unknown name, an option or a modality that the dataset does not have, a `train_size` too large, or
@@ -155,11 +162,13 @@ def load(
         raise ValueError(f"train_size must lie between 1 and {available} for {name!r}; got {train_size}.")
     entries = train["w"][:train_size] if "w" in train else None
     source = source if modalities is None else source.only(modalities)
-    train = {modality: array[:train_size] for modality, array in source.train.items()}
+    train, redraw = (
+        {modality: array[:train_size] for modality, array in arrays.items()} for arrays in (source.train, source.redraw)
+    )
     checks.check_option("incomplete", incomplete, ("keep", "drop"))
     if missing:
         train = without(train, missing, entries=entries, seed=missing_seed, class_names=source.class_names)
     if incomplete == "drop":
         kept = ~np.any([missing_rows(array) for array in train.values()], axis=0)
-        train = {modality: array[kept] for modality, array in train.items()}
-    return replace(source, train=train, complete_rows=complete_rows)
+        train, redraw = ({modality: array[kept] for modality, array in part.items()} for part in (train, redraw))
+    return replace(source, train=train, redraw=redraw, complete_rows=complete_rows)

@@ -58,20 +58,20 @@ def prepare(
             message = message.replace(str(source), Path(source).name)
         raise PictureError(message) from error
     grey = picture.convert("L")
-    if model.dataset not in ("mnist", "digits") or height != width:
+    if model.handwriting is None or height != width:
         pixels = images.prepared(grey, field.event_shape, field.preprocessing)[..., 0]
         note = f"The middle of the picture, grey, {width} x {height} pixels"
     elif grey.size == (width, height) and _paper(grey) < 128:
         pixels, note = np.asarray(grey), f"Already {width} x {height} and white on black: taken as it is"
     else:
-        pixels = as_mnist(grey, width, box=1.0 if model.dataset == "digits" else _BOX)
+        pixels = as_mnist(grey, width, box=1.0 if model.handwriting == "digits" else _BOX)
         note = "Grey, white on black, cut out, scaled as MNIST's digits were, centred by its mass"
     return _binarised(pixels[..., None], model, note)
 
 
 def _binarised(pixels: np.ndarray, model: DemoModel, note: str) -> Prepared:
     """MNIST's models are trained on pixels that are black or white; other greys are probabilities."""
-    if model.dataset != "mnist":
+    if model.handwriting != "mnist":
         return Prepared(pixels, f"{note}.")
     return Prepared(np.where(pixels >= 128, 255, 0).astype(np.uint8), f"{note}, then each pixel black or white.")
 

@@ -1,4 +1,4 @@
-"""The tab "Generate": pictures of a label or of attributes."""
+"""The tab "Generate": pictures of a label or of attributes, and what is heard with each."""
 
 import gradio as gr
 import numpy as np
@@ -23,14 +23,20 @@ def pictures(model: DemoModel, choice, seed: int, spread: float, count: int) -> 
     A choice is a label, or names of attributes; without either z is around the prior's mean. Spread 0 gives the
     picture at the posterior's mean, 1 what the model says. Picture i does not depend on how many there are.
     """
+    return _drawn(model, choice, seed, spread, count)[model.picture]
+
+
+def _drawn(model: DemoModel, choice, seed: int, spread: float, count: int) -> dict[str, np.ndarray]:
+    """The same of every target, by name."""
     one = {} if model.meaning is None else model.observed(choice)
     given = {name: np.repeat(value, count, axis=0) for name, value in one.items()}
     z = model.model.latents(given, spread * model.noise(seed, count), seed=seed)
-    return model.decode(z, given)[model.picture]
+    return model.decode(z, given)
 
 
 def _answer(model: DemoModel, choice, seed, spread, count) -> tuple:
-    drawn = pictures(model, choice, int(seed or 0), spread, int(count))
+    outputs = _drawn(model, choice, int(seed or 0), spread, int(count))
+    drawn, sounds = outputs[model.picture], outputs[model.sound] if model.sound else None
     text = f"{len(drawn)} {'picture' if len(drawn) == 1 else 'pictures'}"
     if model.meaning:
         text += f" of {model.named(choice)}"
@@ -39,7 +45,7 @@ def _answer(model: DemoModel, choice, seed, spread, count) -> tuple:
         said = model.decode(model.model.latents(again), again)[model.label].argmax(axis=1)
         same = int((said == model.names.index(choice)).sum())
         text += f"; the model itself reads {same} of them as {choice}"
-    return f"{text}.", [interface.enlarged(picture) for picture in drawn]
+    return f"{text}.", [interface.enlarged(picture) for picture in drawn], sounds
 
 
 def build(model: DemoModel) -> None:
@@ -48,7 +54,7 @@ def build(model: DemoModel) -> None:
         with gr.Column(scale=2, min_width=280):
             chosen = []
             if model.meaning:
-                label = "Digit" if model.dataset in ("mnist", "digits") else "What to show"
+                label = "Digit" if model.handwriting else "What to show"
                 chosen = [components.choice(model, label, model.first_choices()[0])]
             spread = gr.Slider(
                 0, 2, 1, step=0.05, label="Spread", info="0: the mean picture; 1: as the model says; 2: exaggerated"
@@ -62,9 +68,18 @@ def build(model: DemoModel) -> None:
             first = _answer(model, chosen[0].value if chosen else None, 0, 1, 16)
             status = components.status(first[0])
             gallery = components.gallery(first[1], "Generated pictures", 4)
+            sounds = gr.State(first[2])  # of the same z as the pictures
+            if model.sound:
+                label = "Click a picture to hear what was generated with it"
+                heard = gr.Audio(label=label, format="wav", interactive=False, autoplay=True)
+
+                def play(event: gr.SelectData, spectrograms: np.ndarray):
+                    return model.heard(spectrograms[event.index])
+
+                gallery.select(play, [sounds], [heard], **components.QUICK)
     function = (lambda *a: _answer(model, *a)) if chosen else (lambda *a: _answer(model, None, *a))
     doing = f"Drawing {{{2 + len(chosen)}}} pictures ..."
     inputs = [*chosen, seed, spread, count]
     newest = (*(control.input for control in chosen), spread.release, count.release)
     triggers = (button.click, seed.submit)
-    components.answers(doing, function, inputs, [status, gallery], triggers, newest, components.QUICK)
+    components.answers(doing, function, inputs, [status, gallery, sounds], triggers, newest, components.QUICK)

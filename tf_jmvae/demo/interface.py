@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tf_jmvae.data import log_mel
 from tf_jmvae.images.preprocessing import as_picture, grid
 from tf_jmvae.serving import InferenceModel
 from tf_jmvae.specs import ModalitySpec
 
+# Datasets of handwritten digits, and whose digits they are: these are cut out and scaled in their own ways.
+_HANDWRITING = {"digits": "digits", "mnist": "mnist", "spoken-digits": "mnist"}
 _SAMPLES = 100  # of z behind each probability
 _SMALLEST = 112  # pixels, of the side of a picture on the page
 
@@ -22,6 +25,8 @@ class DemoModel:
       model: the model itself, wherever it runs.
       fields: every modality by name.
       picture: the name of the picture's modality, or None; `label` and `attributes` likewise.
+      sound: the name of a modality of log-mel spectrograms, as of the dataset spoken-digits, or None.
+      handwriting: `"mnist"` or `"digits"` if the picture is one of these digits, or None.
       meaning: the modality that says what is in the picture: the label, or else the attributes.
       names: what the classes of the label are called, or else the attributes.
     """
@@ -31,6 +36,9 @@ class DemoModel:
         self.name, self.kind, self.dataset = spec.name, spec.kind, spec.dataset
         self.fields, self.conditions = spec.modalities, tuple(spec.conditions)
         self.picture, self.label, self.attributes = map(spec.first, ("image", "label", "attributes"))
+        spoken = self.dataset == "spoken-digits" and "sound" in spec.targets
+        self.sound = "sound" if spoken and self.fields["sound"].event_shape == log_mel.SHAPE else None
+        self.handwriting = _HANDWRITING.get(self.dataset) if self.picture != "sound" else None
         self.meaning = self.label or self.attributes
         self.names = list(self.fields[self.meaning].names()) if self.meaning else []
 
@@ -46,6 +54,10 @@ class DemoModel:
         own = {name: (conditions or {})[name] for name in self.conditions}
         shown = "uint8" if self.picture in self.model.spec.targets else "float"
         return self.model.decode(np.asarray(z, np.float32), own, images=shown)
+
+    def heard(self, pixels: np.ndarray) -> tuple[int, np.ndarray]:
+        """Samples a second and samples, int16, that sound as a log-mel spectrogram, uint8 `[32, 32, 1]`, says."""
+        return log_mel.RATE, np.int16(32767 * log_mel.waveform(pixels / 255))
 
     def noise(self, seed: int, rows: int) -> np.ndarray:
         """Standard normal `[rows, D]`; the first rows stay what they are when there are more."""

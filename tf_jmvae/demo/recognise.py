@@ -45,7 +45,7 @@ def _shown(model: DemoModel, source, crop: str = "training") -> tuple:
 
 def examples(model: DemoModel) -> list[str]:
     """Files to try: MNIST's digits for models of digits."""
-    return [str(path) for path in EXAMPLES] if model.dataset in ("mnist", "digits") else []
+    return [str(path) for path in EXAMPLES] if model.handwriting else []
 
 
 def _board(label: str) -> gr.HTML:

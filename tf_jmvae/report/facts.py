@@ -21,6 +21,7 @@ _DATASETS = {
     "celeba": "CelebA",
     "digits": "scikit-learn's digits",
     "five-digits": "five views of a digit",
+    "spoken-digits": "spoken and written digits",
 }
 _LEFT_OUT = {"modalities", "run_dir", "overwrite", "source", "discriminator", "data_dir"}
 

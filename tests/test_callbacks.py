@@ -8,7 +8,7 @@ import pathlib
 import keras
 import numpy as np
 import pytest
-from conftest import set_seeds, small_batch, small_modalities
+from small_models import set_seeds, small_batch, small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae._utils.files import replace_atomically, write_json

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import small_batch, small_modalities
 from linear_gaussian import LinearGaussian, mean_bound
 from scipy import special, stats
+from small_models import small_batch, small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae.distributions import diagonal_gaussian

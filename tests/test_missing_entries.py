@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import set_seeds, small_batch, small_modalities
 from linear_gaussian import NOISE_VARIANCE, LinearGaussian, mean_bound
 from scipy import stats
+from small_models import set_seeds, small_batch, small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae._utils.gaps import Counts

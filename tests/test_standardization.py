@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import set_seeds
 from PIL import Image
 from portrait_model import DEVIATION, MEAN, NAMES, SIZE, portrait_model
+from small_models import set_seeds
 
 import tf_jmvae as tj
 from tf_jmvae.data.statistics import Statistics

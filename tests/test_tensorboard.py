@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import set_seeds, small_batch, small_modalities
 from google.protobuf import text_format
 from PIL import Image
+from small_models import set_seeds, small_batch, small_modalities
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.projector import ProjectorConfig
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import set_seeds, small_batch, small_modalities
+from small_models import set_seeds, small_batch, small_modalities
 
 import tf_jmvae as tj
 

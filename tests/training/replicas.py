@@ -10,7 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 import tensorflow as tf
-from conftest import small_batch, small_modalities
+from small_models import small_batch, small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae.distribute import replicas

@@ -1,52 +1,22 @@
-"""Small models and data that many tests share."""
+"""What holds for every test. Fixtures import TensorFlow: the process that only deals tests to workers needs none."""
 
 import functools
 import gc
 import os
 import pathlib
-from unittest import mock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # Small models on a worker for each core: threads of their own would only wait for each other.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+# What XLA compiles here runs a few times.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import filelock
-import keras
-import numpy as np
 import pytest
-from tensorflow.python.eager import context
-
-import tf_jmvae as tj
 
 # Looking for garbage in all that is imported takes a tenth of the tests' time.
 gc.set_threshold(100_000, 50, 50)
-
-
-def small_modalities(names="xw"):
-    """An image x, a label w, a caption c of word counts and a vector v of reals, with small networks."""
-
-    def modality(shape, likelihood):
-        return tj.Modality(shape, likelihood, encoder=tj.networks.mlp([8]), decoder=tj.networks.mlp([8]))
-
-    known = {
-        "x": ((4, 4, 1), "bernoulli"),
-        "w": ((3,), "categorical"),
-        "c": ((5,), "counts"),
-        "v": ((2,), tj.heads.Gaussian(variance=0.5)),
-    }
-    return {name: modality(*known[name]) for name in names}
-
-
-def small_batch(names="xw", size=12, seed=0):
-    random = np.random.default_rng(seed)
-    known = {
-        "x": random.integers(0, 2, (size, 4, 4, 1)).astype(np.float32),
-        "w": np.eye(3, dtype=np.float32)[random.integers(0, 3, size)],
-        "c": random.poisson(1.0, (size, 5)).astype(np.float32),
-        "v": random.normal(size=(size, 2)).astype(np.float32),
-    }
-    return {name: known[name] for name in names}
 
 
 def shared_folder(tmp_path_factory, name) -> pathlib.Path:
@@ -57,18 +27,23 @@ def shared_folder(tmp_path_factory, name) -> pathlib.Path:
     return folder
 
 
-def set_seeds(seed):
-    """Seeds Python, NumPy, Keras and TensorFlow, and keeps what TensorFlow has compiled.
+@pytest.fixture(scope="session", autouse=True)
+def _graphs_are_ready_sooner():
+    """Without TensorFlow's graph optimizers, which take longer than what they save here.
 
-    `keras.utils.set_random_seed` has TensorFlow forget how it runs functions, for the sake of stateful random ops. The
-    model of a module's fixture would be made ready anew in every test, which took more time than all else.
+    They work in tests/conformance, in serving's `exported.OPTIMIZED`, and in every process that a test starts.
     """
-    with mock.patch.object(context.pywrap_tfe, "TFE_ContextClearCaches"):
-        keras.utils.set_random_seed(seed)
+    from exported import optimizers
+
+    with optimizers(False):
+        yield
 
 
 @pytest.fixture(autouse=True)
 def _reproducible():
+    import keras
+    from small_models import set_seeds
+
     set_seeds(1)
     keras.config.set_dtype_policy("float32")
     yield

@@ -8,7 +8,7 @@ import pathlib
 import keras
 import numpy as np
 import pytest
-from conftest import set_seeds, small_batch, small_modalities
+from small_models import set_seeds, small_batch, small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae._utils.files import replace_atomically, write_json
@@ -27,7 +27,7 @@ def _model(seed=1, run_eagerly=True, **options):
     """Without a graph, which takes longer to make than so few steps: what callbacks do is outside of the step."""
     set_seeds(seed)
     model = tj.JMVAE(small_modalities(), 2)
-    model.compile(keras.optimizers.Adam(0.01), run_eagerly=run_eagerly, **options)
+    model.compile(tj.optimizers.FusedAdam(0.01), run_eagerly=run_eagerly, **options)
     return model
 
 
@@ -67,7 +67,7 @@ class TestKLWarmUp:
 
     def test_every_layers_kl_is_weighed(self):
         model = tj.HierarchicalJMVAE(small_modalities(), 2)
-        model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
+        model.compile(tj.optimizers.FusedAdam(0.01), run_eagerly=True)
         history = _fit(model, [KLWarmUp(2)], last=3)
         log_p = np.add(history["log_p_x"], history["log_p_w"])
         kl = np.add(history["kl_prior_1"], history["kl_prior_2"])
@@ -75,7 +75,7 @@ class TestKLWarmUp:
 
     def test_the_kl_towards_subset_encoders_is_not_warmed_up(self):
         model = tj.JMVAEKL(small_modalities(), 2, alpha=0.7)
-        model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
+        model.compile(tj.optimizers.FusedAdam(0.01), run_eagerly=True)
         history = {name: values[0] for name, values in _fit(model, [KLWarmUp(3)], last=1).items()}
         expected = 0.7 * (history["kl_x"] + history["kl_w"]) - history["log_p_x"] - history["log_p_w"]
         assert history["loss"] == pytest.approx(expected, rel=1e-5)
@@ -413,7 +413,7 @@ class TestFiles:
 def test_a_checkpoint_that_was_not_restored_is_not_replaced(tmp_path):
     first, second = (tj.JMVAE(small_modalities(), 2) for _ in range(2))
     for model in (first, second):
-        model.compile("adam")
+        model.compile("sgd", run_eagerly=True)
     first.fit(small_batch(), epochs=2, verbose=0, callbacks=[tj.callbacks.Checkpoint(tmp_path)])
     before = sorted(path.name for path in tmp_path.iterdir())
     with pytest.raises(ValueError, match=r"holds a checkpoint.*Call restore\(model\) before fit"):

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import set_seeds, small_batch, small_modalities
+from small_models import set_seeds, small_batch, small_modalities
 
 import tf_jmvae as tj
 
@@ -12,7 +12,7 @@ import tf_jmvae as tj
 @pytest.fixture(scope="module")
 def model():
     model = tj.JMVAEKL(small_modalities("xwcv"), 2, subsets="single")  # a graph of five encoders is there soon
-    model.compile(keras.optimizers.Adam())
+    model.compile(keras.optimizers.SGD(1e-3))
     return model
 
 
@@ -174,7 +174,7 @@ def test_targets_are_refused(model):
 
 def test_targets_in_a_dataset_are_refused():
     model = tj.JMVAE(small_modalities(), 2)
-    model.compile(keras.optimizers.Adam())
+    model.compile(keras.optimizers.SGD(1e-3))
     batch = small_batch()
     with pytest.raises(ValueError, match=NO_TARGETS):
         model.fit(_dataset((batch, batch["w"])), verbose=0, shuffle=False)
@@ -231,7 +231,7 @@ def test_training_is_the_same_in_any_dtype():
     def losses(batch):
         set_seeds(5)
         model = tj.JMVAE(small_modalities(), 2)
-        model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
+        model.compile(tj.optimizers.FusedAdam(0.01), run_eagerly=True)
         return model.fit(batch, epochs=2, batch_size=4, verbose=0).history["loss"]
 
     batch = small_batch()

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import small_batch, small_modalities
 from exact_models import ExactCMMA, ExactCVAE
 from linear_gaussian import mean_bound
 from scipy import special, stats
+from small_models import small_batch, small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae.distributions import diagonal_gaussian

@@ -2,13 +2,12 @@
 
 import itertools
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import small_batch, small_modalities
 from linear_gaussian import LinearGaussian, mean_bound
 from scipy import special, stats
+from small_models import small_batch, small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae.distributions import diagonal_gaussian
@@ -209,7 +208,7 @@ def test_hierarchical_prior_and_likelihoods_integrate_to_the_exact_log_likelihoo
 
 def test_hierarchical_bound_lies_below_the_log_likelihood_and_importance_weights_close_the_gap():
     model, batch, log_likelihood = _linear_hierarchy()
-    model.compile(keras.optimizers.Adam(0.02))
+    model.compile(tj.optimizers.FusedAdam(0.02))
     model.layer_priors[0].trainable = False
     for decoder in model.decoders.values():
         decoder.trainable = False

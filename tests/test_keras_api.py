@@ -5,11 +5,8 @@ A failure names an entry of that file. If the name is gone, find its successor; 
 
 import inspect
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
+import forked
 import keras
 import numpy as np
 import pytest
@@ -73,7 +70,7 @@ def test_random_state_is_where_it_is_read():
     assert getattr(context.context(), "_rng", None) is not None, "global_state_kept: context()._rng is gone."
 
 
-# Two replicas need threads of their own, which a process of tests has not: the rest is asked of another process.
+# Two replicas are two devices, which a process of tests has not: the rest is asked of another process.
 
 
 def _plain():
@@ -112,7 +109,7 @@ class _Averaged(keras.Model):
         self.asked = True
 
 
-def _on_two_replicas():
+def _on_two_replicas(output):
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
@@ -122,25 +119,16 @@ def _on_two_replicas():
     model.compile("sgd")
     data = tf.data.Dataset.from_tensors(tf.constant([0.0, 0.0, 3.0]))  # two rows on the first replica, one on the other
     history = model.fit(data, verbose=0).history
-    return {**applied, "mean": history["mean"][0], "asked": model.asked}
+    output.write_text(json.dumps({**applied, "mean": history["mean"][0], "asked": model.asked}))
 
 
-def test_what_keras_does_on_two_replicas():
+def test_what_keras_does_on_two_replicas(tmp_path):
     for name in ("_clip_gradients", "_all_reduce_sum_gradients"):
         assert hasattr(_plain(), name), f"sum_before_clipping: Optimizer.{name} is gone from Keras."
-    paths = [str(pathlib.Path(keras_api.__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
-    threads = {"TF_NUM_INTEROP_THREADS": "2", "TF_NUM_INTRAOP_THREADS": "2", "CUDA_VISIBLE_DEVICES": "-1"}
-    environment = {**os.environ, **threads, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    process = subprocess.run(
-        [sys.executable, __file__], env=environment, capture_output=True, text=True, check=False, timeout=120
-    )
-    assert process.returncode == 0, process.stderr[-3000:]
-    found = json.loads(process.stdout.splitlines()[-1])
+    code, printed = forked.run(_on_two_replicas, tmp_path / "found", log=tmp_path / "log")
+    assert code == 0, printed[-3000:]
+    found = json.loads((tmp_path / "found").read_text())
     assert found["_summing_first"] == pytest.approx(1.0)
     assert found["_plain"] == pytest.approx(2.0), _mended("sum_before_clipping")
     assert found["asked"], _mended("_maybe_symbolic_build")
     assert found["mean"] != pytest.approx(1.0), _mended("_make_function")
-
-
-if __name__ == "__main__":
-    print(json.dumps(_on_two_replicas()))

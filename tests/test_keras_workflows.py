@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import small_batch, small_modalities
+from small_models import small_batch, small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae.distributions import conditional_product, kl_divergence

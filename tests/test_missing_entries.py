@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import set_seeds, small_batch, small_modalities
 from linear_gaussian import NOISE_VARIANCE, LinearGaussian, mean_bound
 from scipy import stats
+from small_models import set_seeds, small_batch, small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae._utils.gaps import Counts
@@ -131,7 +131,7 @@ def test_gradients_are_finite_and_training_takes_it(make, likelihood):
         loss = model._loss(model.objective(_tensors(batch), SEED, training=True), None)
     gradients = tape.gradient(loss, model.trainable_variables)
     assert all(np.isfinite(g).all() for g in gradients if g is not None)
-    model.compile(keras.optimizers.Adam(0.01))
+    model.compile(tj.optimizers.FusedAdam(0.01))
     history = model.fit(batch, batch_size=4, epochs=2, verbose=0).history
     assert np.isfinite(list(history.values())).all()
 
@@ -160,7 +160,7 @@ def test_gaps_are_filled():
     head = tj.heads.Gaussian(variance=0.05)
     networks = {"encoder": tj.networks.mlp([32]), "decoder": tj.networks.mlp([32])}
     model = tj.VAE({"y": tj.Modality((4,), head, optional="entries", **networks)}, 1)
-    model.compile(keras.optimizers.Adam(0.01))
+    model.compile(tj.optimizers.FusedAdam(0.01))
     model.fit(data, epochs=40, batch_size=40, verbose=0)
     gaps = np.isnan(data["y"])
     filled = model.generate(data, latent="mean")["y"].numpy()
@@ -207,7 +207,7 @@ def test_statistics_are_of_what_is_there():
     layer = model.standardizations["y"]
     np.testing.assert_allclose(layer.mean, np.nanmean(data["y"], axis=0), rtol=1e-5)
     np.testing.assert_allclose(layer.stddev, np.nanstd(data["y"], axis=0), rtol=1e-5)
-    model.compile(keras.optimizers.Adam(0.01))
+    model.compile(tj.optimizers.FusedAdam(0.01))
     assert np.isfinite(model.fit(data, verbose=0).history["loss"]).all()
 
 

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import set_seeds
+from small_models import set_seeds
 
 from tf_jmvae.optimizers import FusedAdam
 

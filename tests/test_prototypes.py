@@ -327,7 +327,7 @@ def test_a_frozen_network_that_is_trained_on_stays_so_in_its_file(tmp_path):
 
 def test_training_moves_all_but_what_is_frozen():
     model = tj.JMVAE(_with_encoder(_trained(5)), 4)
-    model.compile("adam")
+    model.compile(tj.optimizers.FusedAdam())
     before = {name: network.get_weights() for name, network in model.networks().items()}
     model.fit({"v": RAW / 1000, "w": np.ones((64, 3), "float32")}, epochs=1, verbose=0)
     for name, network in model.networks().items():

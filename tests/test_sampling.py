@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import small_modalities
 from scipy import stats
+from small_models import small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae.random import sampling, seeds

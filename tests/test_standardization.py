@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import set_seeds
 from PIL import Image
 from portrait_model import DEVIATION, MEAN, NAMES, SIZE, portrait_model
+from small_models import set_seeds
 
 import tf_jmvae as tj
 from tf_jmvae.data.statistics import Statistics
@@ -128,7 +128,7 @@ def _pair():
             "w": tj.Modality((2,), "categorical", **networks),
         }
         models.append(tj.JMVAEKL(modalities, 2))
-        models[-1].compile(keras.optimizers.Adam(1e-2), run_eagerly=True)
+        models[-1].compile(tj.optimizers.FusedAdam(1e-2), run_eagerly=True)
     mean, stddev = Statistics.of(NUMBERS)
     models[1].set_statistics("v", mean, stddev)
     return models, ({"v": NUMBERS, "w": LABELS}, {"v": (NUMBERS - mean) / stddev, "w": LABELS})
@@ -217,7 +217,7 @@ def test_entry_names_name_each_entry_of_the_last_axis_once(names):
 
 def test_values_of_a_pipeline_are_checked_before_statistics_are_taken_of_them():
     model = tj.VAE({"v": tj.Modality((2,), "gaussian", standardized=True)}, 2)
-    model.compile("adam")
+    model.compile("sgd", run_eagerly=True)
     values = np.random.default_rng(0).normal(5, 2, (20, 2)).astype(np.float32)
     values[13, 1] = np.nan
     with pytest.raises(ValueError, match=r"Modality 'v' holds nan at index \(13, 1\)"):

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import set_seeds, small_batch, small_modalities
 from google.protobuf import text_format
 from PIL import Image
+from small_models import set_seeds, small_batch, small_modalities
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.projector import ProjectorConfig
 
@@ -26,7 +26,7 @@ NAMES = ("red", "green", "blue")
 def _model(names="xw", kind=tj.JMVAEKL, run_eagerly=True, **options):
     set_seeds(1)
     model = kind(small_modalities(names), 2, **options)
-    model.compile(keras.optimizers.Adam(0.01), run_eagerly=run_eagerly)
+    model.compile(tj.optimizers.FusedAdam(0.01), run_eagerly=run_eagerly)
     return model
 
 
@@ -221,7 +221,7 @@ def test_attributes_are_columns_of_yes_and_no_and_captions(tmp_path):
     batch = small_batch()
     batch["w"] = np.where(batch["w"] > 0, 1, -1).astype(np.float32)
     model = tj.JMVAEKL(modalities, 2)
-    model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
+    model.compile(tj.optimizers.FusedAdam(0.01), run_eagerly=True)
     model.fit(batch, verbose=0, callbacks=[TensorBoard(tmp_path, batch, write_graph=False)])
     header, *rows = (tmp_path / "validation" / "metadata.tsv").read_text().splitlines()
     assert header.split("\t") == list(entries)
@@ -246,7 +246,7 @@ def test_of_incomplete_data_the_examples_that_hold_both_sides_are_shown(tmp_path
     model, data = tj.JMVAEKL(modalities, 2), small_batch("xwv")
     data["x"][:3], data["w"][2:5], data["v"][:] = np.nan, np.nan, np.nan
     data = {name: np.delete(value, 2, axis=0) for name, value in data.items()}  # it holds nothing
-    model.compile("adam")
+    model.compile("sgd", run_eagerly=True)
     model.fit(data, epochs=1, verbose=0, callbacks=[TensorBoard(tmp_path, data, class_names=NAMES, num_pictures=4)])
     tags = _read(tmp_path / "validation").Tags()["tensors"]
     of_classes = {"pictures/x_from_w", "words/v_from_w"}  # which need no example

@@ -1,8 +1,8 @@
 """`tf-jmvae generate` against the models themselves."""
 
-import conftest
 import numpy as np
 import pytest
+import small_models
 import tensorflow as tf
 from PIL import Image
 from portrait_model import NAMES, portrait_model
@@ -19,7 +19,7 @@ from tf_jmvae.specs import ModalitySpec
 def saved(tmp_path_factory):
     """A small model in a file, and a picture for it."""
     folder = tmp_path_factory.mktemp("generate")
-    model = tj.JMVAEKL(conftest.small_modalities("xwv"), 2)
+    model = tj.JMVAEKL(small_models.small_modalities("xwv"), 2)
     model.save(folder / "model.keras")
     pixels = np.random.default_rng(0).integers(0, 256, (4, 4), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "photo.png")
@@ -167,7 +167,7 @@ def test_mistakes_are_messages(saved, tmp_path, monkeypatch, capsys, words, mess
 
 
 def test_a_one_way_model_says_what_it_needs(tmp_path, capsys):
-    tj.CVAE(conftest.small_modalities("xw"), 2, target="x").save(tmp_path / "cvae.keras")
+    tj.CVAE(small_models.small_modalities("xw"), 2, target="x").save(tmp_path / "cvae.keras")
     assert cli.main(["generate", str(tmp_path / "cvae.keras")]) == 1
     assert "A CVAE generates x given w only: add --given w=...." in capsys.readouterr().err
 

@@ -6,8 +6,8 @@ import re
 import shutil
 import subprocess
 
-import conftest
 import pytest
+import small_models
 
 import tf_jmvae as tj
 from tf_jmvae import cli
@@ -38,7 +38,7 @@ def test_what_is_installed(capsys, monkeypatch):
 
 
 def test_a_model_in_a_file(tmp_path, capsys):
-    model = tj.JMVAEKL(conftest.small_modalities("xw"), 2)
+    model = tj.JMVAEKL(small_models.small_modalities("xw"), 2)
     model.save(tmp_path / "model.keras")
     found = json.loads(_info(capsys, tmp_path / "model.keras", "--json"))
     assert (found["kind"], found["latent_dim"], found["num_steps"]) == ("JMVAEKL", 2, 1)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import set_seeds, small_batch, small_modalities
+from exported import optimizers
+from small_models import set_seeds, small_batch, small_modalities
 
 import tf_jmvae as tj
 
@@ -27,6 +28,12 @@ SIZE = 16  # examples: two batches
 def test_every_public_model_is_among_them():
     classes = {value for value in vars(tj).values() if isinstance(value, type) and issubclass(value, tj.MultimodalVAE)}
     assert {cls for cls, _, _ in MODELS.values()} == classes - {tj.MultimodalVAE}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _graphs_as_users_have_them():
+    with optimizers(True):
+        yield
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -75,7 +82,7 @@ def _least(model, batch):
 
 
 def _fit(model, batch, batch_size=8, **compile_options):
-    model.compile(keras.optimizers.Adam(1e-2), **compile_options)
+    model.compile(tj.optimizers.FusedAdam(1e-2), **compile_options)
     return model.fit(batch, batch_size=batch_size, epochs=3, shuffle=False, verbose=0).history
 
 

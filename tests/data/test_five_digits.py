@@ -100,7 +100,7 @@ def test_the_presets_train_and_answer(few_digits, preset):
     model = build_model(config.model)
     source = tj.data.load(config.data.dataset).only(config.model.modalities)
     assert list(model.modalities) == list(five_digits.PICTURES)
-    model.compile("adam")
+    model.compile(tj.optimizers.FusedAdam())
     history = model.fit(source.train_batches(20, epochs=range(1)), verbose=0, steps_per_epoch=1).history
     assert np.isfinite(history["loss"][-1])
     image = model.pixels(

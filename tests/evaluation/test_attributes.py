@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import small_batch, small_modalities
 from portrait_model import NAMES, SIZE, attributes_of, portrait_model
+from small_models import small_batch, small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae.evaluation import attribute_accuracy

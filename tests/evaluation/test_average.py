@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import small_batch, small_modalities
 from exact_models import exact_jmvae, exact_jmvae_kl, make_wrong
 from linear_gaussian import NOISE_VARIANCE
+from small_models import small_batch, small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae._utils import checks

@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import small_batch, small_modalities
 from scipy import stats
+from small_models import small_batch, small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae.evaluation import (

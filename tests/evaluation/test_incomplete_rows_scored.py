@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import set_seeds, small_batch, small_modalities
 from exact_models import THREE
 from linear_gaussian import LinearGaussian
+from small_models import set_seeds, small_batch, small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae import evaluation

@@ -5,10 +5,10 @@ import itertools
 import keras
 import numpy as np
 import pytest
-from conftest import set_seeds, small_batch, small_modalities
 from exact_models import exact_jmvae_kl
 from scipy import integrate, stats
 from sklearn.metrics import adjusted_rand_score
+from small_models import set_seeds, small_batch, small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae import evaluation

@@ -1,62 +1,20 @@
 """Memory: bounded by the widest layer, whatever the numbers of samples, chains and ways down are."""
 
-import os
-import pathlib
-import subprocess
-import sys
+import json
 
+import forked
+import memory_jobs
 import pytest
 
 import tf_jmvae as tj
 from tf_jmvae.evaluation import samples
 
-SCRIPT = """
-import resource, sys
-import numpy as np
-import tf_jmvae as tj
-from tf_jmvae.evaluation import *
 
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10  # MiB
-
-modalities = {"a": tj.Modality((3,), "gaussian"), "b": tj.Modality((4,), "categorical")}
-model, hierarchical = (kind(modalities, 8) for kind in (tj.JMVAEKL, tj.HierarchicalJMVAE))
-
-def data(size):
-    return {"a": np.zeros((size, 3), np.float32), "b": np.eye(4, dtype=np.float32)[np.arange(size) % 4]}
-
-def joint(size, num_samples):
-    joint_log_likelihood(model, data(size), num_samples=num_samples, verbose=0)
-
-def nested(size, num_samples):
-    options = {"target": "a", "given": "b", "num_samples": num_samples}
-    options["iterated_sampling"] = tj.IteratedSampling(num_chains=1)
-    conditional_log_likelihood(hierarchical, data(size), **options, verbose=0)
-
-def coherence(size, num_samples):
-    conditional_coherence(model, data(size), target="b", given="b", num_samples=num_samples, verbose=0)
-
-for estimate in (joint, nested, coherence):
-    estimate(2, 2)
-before = peak()
-for estimate, size, num_samples in ((joint, 60, 1000), (nested, 1, 250), (coherence, 300, 200)):
-    estimate(size, num_samples)
-    print(peak() - before)
-"""
-
-
-def test_sixty_thousand_z_do_not_stand_in_memory_at_once():
+def test_sixty_thousand_z_do_not_stand_in_memory_at_once(tmp_path):
     """In one tensor of 512 hidden units they would take 120 MiB, and there are a dozen such tensors."""
-    paths = [str(pathlib.Path(tj.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    grown = [float(line) for line in done.stdout.splitlines()]
+    code, printed = forked.run(memory_jobs.of_estimates, tmp_path / "grown", log=tmp_path / "log")
+    assert code == 0, printed[-2000:]
+    grown = json.loads((tmp_path / "grown").read_text())
     assert len(grown) == 3
     assert max(grown) < 250, grown  # bounded they take 170 MiB, at once 500
 

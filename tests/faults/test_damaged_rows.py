@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from conftest import set_seeds, small_batch, small_modalities
 from record import SEED, WRITES, record
+from small_models import set_seeds, small_batch, small_modalities
 
 import tf_jmvae as tj
 

@@ -7,8 +7,8 @@ import jobs
 import keras
 import numpy as np
 import pytest
-from conftest import small_batch, small_modalities
 from record import record
+from small_models import small_batch, small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae.callbacks.training import non_finite

@@ -9,9 +9,9 @@ import numpy as np
 import pydantic
 import pytest
 import tensorflow as tf
-from conftest import set_seeds
 from hypothesis import given, settings
 from record import WRITES
+from small_models import set_seeds
 
 import tf_jmvae as tj
 from tf_jmvae.training.config import Config

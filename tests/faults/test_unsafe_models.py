@@ -6,7 +6,7 @@ import zipfile
 
 import keras
 import pytest
-from conftest import small_modalities
+from small_models import small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae import cli

@@ -6,9 +6,9 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import small_batch, small_modalities
 from matplotlib import colors
 from matplotlib.figure import Figure
+from small_models import small_batch, small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae.data import Source

@@ -76,11 +76,12 @@ KINDS = {
 @contextlib.contextmanager
 def optimizers(work):
     """Whether TensorFlow's graph optimizers work in what is traced and exported here."""
+    before = tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not work})
     try:
         yield
     finally:
-        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": before})
 
 
 def make(kind, **more):

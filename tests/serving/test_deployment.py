@@ -4,12 +4,12 @@ import json
 import os
 import re
 import subprocess
-import sys
 import threading
 import time
 from importlib import resources
 from pathlib import Path
 
+import forked
 import pytest
 import serving_stub
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
@@ -187,16 +187,20 @@ def test_an_entry_whose_folder_is_gone_stays_with_a_warning(folder):
     assert list(_entries(folder)) == ["old", "a", "celeba-64", "mnist"]
 
 
-def test_exports_at_once_lose_no_entry(folder):
-    code = (
-        "import sys; from pathlib import Path\n"
-        "from tf_jmvae.serving.deployment import write_deployment_files as write\n"
-        "for number in range(20):\n"
-        "    version = Path(sys.argv[1], f'{sys.argv[2]}-{number}', '1'); version.mkdir(parents=True)\n"
-        "    (version / 'saved_model.pb').touch(); write(sys.argv[1])"
-    )
-    processes = [subprocess.Popen([sys.executable, "-c", code, folder, name]) for name in ("a", "b")]
-    assert [process.wait(120) for process in processes] == [0, 0]
+def _export_often(folder, name):
+    for number in range(20):
+        version = folder / f"{name}-{number}" / "1"
+        version.mkdir(parents=True)
+        (version / "saved_model.pb").touch()
+        write_deployment_files(folder)
+
+
+def test_exports_at_once_lose_no_entry(folder, tmp_path_factory):
+    log = tmp_path_factory.mktemp("logs")
+    processes = [forked.start(_export_often, folder, name, log=log / name) for name in ("a", "b")]
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0]
     assert len(_entries(folder)) == 2 + 40
     assert not list(folder.glob("*~*"))
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import small_batch, small_modalities
+from small_models import small_batch, small_modalities
 
 import tf_jmvae as tj
 

@@ -4,15 +4,13 @@ import contextlib
 import io
 import itertools
 import json
-import os
 import pathlib
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
+import forked
 import numpy as np
 import pytest
 from eager_studies import eagerly
@@ -30,13 +28,6 @@ from tf_jmvae.studies.pages import TITLES
 QUICK = SCALES["quick"]
 pytestmark = pytest.mark.timeout(600)
 
-COMMAND = [sys.executable, "-c", "import sys; from tf_jmvae.cli import main; sys.exit(main())"]
-EAGERLY = [
-    sys.executable,
-    "-c",
-    "import sys; from eager_studies import eagerly; from tf_jmvae.cli import main\nwith eagerly(): sys.exit(main())",
-]
-
 
 def _arguments(folder, *options):
     return ["reproduce", "mnist", "--quick", "--run-dir", str(folder), "--seed", "3", *options]
@@ -48,23 +39,24 @@ def _finished(folder):
     return {path.relative_to(folder): (path.stat().st_mtime_ns, path.read_bytes()) for path in paths}
 
 
-def _kill_when(folder, ready, command):
+def _reproduce_eagerly(folder):
+    with eagerly():
+        return cli.main(_arguments(folder))
+
+
+def _kill_when(folder, ready):
     """Starts the command, kills it as soon as `ready()`, and gives what was finished then."""
-    process = subprocess.Popen(
-        [*command, *_arguments(folder)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    process = forked.start(_reproduce_eagerly, folder, log=folder.parent / "log")
     try:
         deadline = time.monotonic() + 300
         while not ready():
-            assert process.poll() is None, "the command ended before it could be killed"
+            assert process.exitcode is None, "the command ended before it could be killed"
             assert time.monotonic() < deadline
             time.sleep(0.002)
     finally:
-        process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+        process.kill()
+        process.join()
+    assert process.exitcode == -signal.SIGKILL
     return _finished(folder)
 
 
@@ -80,12 +72,12 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def killed_in_training(folder):
     first = next(iter(TRAININGS))
-    return _kill_when(folder, (folder / first / "metrics.json").exists, COMMAND)
+    return _kill_when(folder, (folder / first / "metrics.json").exists)
 
 
 @pytest.fixture(scope="module")
 def killed_in_measuring(folder, killed_in_training):
-    return _kill_when(folder, lambda: len(_measurements(folder)) >= 5, EAGERLY)
+    return _kill_when(folder, lambda: len(_measurements(folder)) >= 5)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import types
 import numpy as np
 import pytest
 import tensorflow_probability as tfp
-from conftest import small_modalities
+from small_models import small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae.studies.celeba import measurements as celeba_measurements

@@ -1,16 +1,13 @@
-"""Training on two devices of one process, beside training on one: what `tests/training/test_replicas.py` compares."""
+"""Training on two devices of one process, beside training on one: what `test_distribution.py` compares."""
 
 import contextlib
-import os
+import pathlib
 import pickle
-import sys
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
 import tensorflow as tf
-from conftest import small_batch, small_modalities
+from small_models import small_batch, small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae.distribute import replicas
@@ -119,7 +116,8 @@ def _weights(model):
     return np.concatenate([np.ravel(weight) for weight in model.get_weights()])
 
 
-if __name__ == "__main__":
+def train_all(output):
+    """Leaves in the file `output` what each training gives on one device and on two."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # graphs are ready sooner
@@ -129,5 +127,4 @@ if __name__ == "__main__":
         for strategy in (None, two):
             keras.utils.set_random_seed(3)
             results.setdefault(name, []).append(train(strategy))
-    with open(sys.argv[1], "wb") as file:  # noqa: PTH123
-        pickle.dump(results, file)
+    pathlib.Path(output).write_bytes(pickle.dumps(results))

@@ -2,27 +2,23 @@
 
 import contextlib
 import json
-import os
-import pathlib
 import pickle
 import signal
 import socket
-import subprocess
-import sys
 import time
 
+import forked
 import keras
 import numpy as np
 import pytest
+import replicas
 import tensorflow as tf
+import worker
 
-import tf_jmvae as tj
 from tf_jmvae.distribute import devices as distribution
 from tf_jmvae.distribute.devices import Cluster
 from tf_jmvae.training import presets, run, run_folder
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 EPOCHS = 12
 PRESET = f"""
@@ -43,38 +39,28 @@ validate_every = {EPOCHS}
 
 @pytest.fixture
 def start():
-    """Starts Python with a command; nothing of it outlives the test."""
+    """Starts a process for a function; nothing of it outlives the test."""
     with contextlib.ExitStack() as stack:
 
-        def start(command, log, **environment):
-            process = _start(command, log, **environment)
-            stack.callback(process.wait)
+        def start(job, *arguments, log):
+            process = forked.start(job, *arguments, log=log)
+            stack.callback(process.join)
             stack.callback(process.kill)
             return process
 
         yield start
 
 
-def _start(command, log, **environment):
-    # First the package under test, wherever it is, then what is to be found anyway.
-    paths = [str(pathlib.Path(tj.__file__).parents[1]), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "CUDA_VISIBLE_DEVICES": "-1", **environment}
-    with log.open("wb") as file:
-        return subprocess.Popen(
-            [sys.executable, *map(str, command)], cwd=ROOT, env=environment, stdout=file, stderr=file
-        )
-
-
-def _start_workers(start, commands, folder):
-    """Each command as one worker of a cluster on free ports of this machine."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in commands]
+def _start_workers(start, job, arguments, folder):
+    """The job with the arguments of each worker of a cluster on free ports of this machine."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in arguments]
     hosts = [f"127.0.0.1:{free.getsockname()[1]}" for free in sockets]
     for free in sockets:
         free.close()
-    places = [{"cluster": {"worker": hosts}, "task": {"type": "worker", "index": i}} for i in range(len(commands))]
+    places = [_config_of({"worker": hosts}, "worker", index) for index in range(len(hosts))]
     return [
-        start(command, folder / f"{i}.log", TF_CONFIG=json.dumps(place))
-        for i, (command, place) in enumerate(zip(commands, places, strict=True))
+        start(job, place, *own, log=folder / f"{index}.log")
+        for index, (place, own) in enumerate(zip(places, arguments, strict=True))
     ]
 
 
@@ -94,8 +80,8 @@ def _assert_same(found, expected):
 def mirrored(tmp_path_factory):
     """What models are like after training on one device and on two, by a process with two logical devices."""
     folder = tmp_path_factory.mktemp("mirrored")
-    process = _start([HERE / "replicas.py", folder / "results"], folder / "log")
-    assert process.wait() == 0, (folder / "log").read_text()[-3000:]
+    code, printed = forked.run(replicas.train_all, folder / "results", log=folder / "log")
+    assert code == 0, printed[-3000:]
     return pickle.loads((folder / "results").read_bytes())
 
 
@@ -106,7 +92,7 @@ def test_two_devices_train_as_one(mirrored):
         _assert_same(on_two, on_one)
 
 
-@pytest.mark.timeout(900)  # five processes, each of which loads TensorFlow
+@pytest.mark.timeout(900)
 def test_several_workers_train_as_one_device(tmp_path, start, mirrored):
     """Uneven batches of which a replica has no row, clipping, warm-up, validation and prediction are all in it."""
     (tmp_path / "killed").mkdir()
@@ -114,24 +100,26 @@ def test_several_workers_train_as_one_device(tmp_path, start, mirrored):
     (tmp_path / "a file").touch()
     # The second worker could not write its run folder.
     run_dirs = [tmp_path / "run", tmp_path / "a file" / "run"]
-    train = ["train.py", "--preset", tmp_path / "tiny.toml", "--seed", "3", "--run-dir"]
     # In one folder: the chief alone holds it.
-    workers = _start_workers(start, [[*train, run_dirs[0]]] * 2, tmp_path / "killed")
-    while not list(run_dirs[0].glob("checkpoint/epoch-?*.weights.h5")) and workers[1].poll() is None:
+    workers = _start_workers(start, worker.command, [(tmp_path / "tiny.toml", run_dirs[0])] * 2, tmp_path / "killed")
+    while not list(run_dirs[0].glob("checkpoint/epoch-?*.weights.h5")) and workers[1].exitcode is None:
         time.sleep(0.02)
     with pytest.raises(run.RunError, match="Another process is at work in"):
         run.train(_config(tmp_path, "run"), verbose=0)
-    workers[1].send_signal(signal.SIGKILL)
-    assert workers[1].wait() == -signal.SIGKILL
+    workers[1].kill()
+    workers[1].join()
+    assert workers[1].exitcode == -signal.SIGKILL
     one = run.train(_config(tmp_path, "one"), verbose=0)  # what one device gives
-    assert workers[0].wait() == 1, _log(tmp_path / "killed", 0)
+    workers[0].join()
+    assert workers[0].exitcode == 1, _log(tmp_path / "killed", 0)
     assert "Start all workers again with the same command" in _log(tmp_path / "killed", 0)
     assert not (run_dirs[0] / "metrics.json").exists()
 
     outputs = [tmp_path / "output0", tmp_path / "output1"]
-    again = [[HERE / "worker.py", tmp_path / "tiny.toml", *pair] for pair in zip(run_dirs, outputs, strict=True)]
-    for index, worker in enumerate(_start_workers(start, again, tmp_path)):
-        assert worker.wait() == 0, _log(tmp_path, index)
+    again = [(tmp_path / "tiny.toml", *pair) for pair in zip(run_dirs, outputs, strict=True)]
+    for index, process in enumerate(_start_workers(start, worker.fit_and_train, again, tmp_path)):
+        process.join()
+        assert process.exitcode == 0, _log(tmp_path, index)
     assert "after epoch" in _log(tmp_path, 0)
     for said in ("Epoch", "after epoch", "Continuing", "Waiting"):
         assert said not in _log(tmp_path, 1)  # the chief alone prints
@@ -148,10 +136,9 @@ def test_several_workers_train_as_one_device(tmp_path, start, mirrored):
     assert {path.name for path in run_dirs[0].iterdir()} == {path.name for path in (tmp_path / "one").iterdir()}
     assert "ZeroDivisionError" in chief["failure"]
     assert "The chief" in other["failure"]
-    for worker in (chief, other):
-        assert "Workers 1 of TF_CONFIG have other settings" in worker["difference"]
-    for worker in (chief, other):
-        _assert_same(worker["plain"], {name: mirrored["kl"][0][name] for name in worker["plain"]})
+    for result in (chief, other):
+        assert "Workers 1 of TF_CONFIG have other settings" in result["difference"]
+        _assert_same(result["plain"], {name: mirrored["kl"][0][name] for name in result["plain"]})
 
 
 def _config(folder, name):

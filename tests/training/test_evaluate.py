@@ -4,8 +4,8 @@ import contextlib
 import io
 import json
 
-import conftest
 import pytest
+import small_models
 
 import tf_jmvae as tj
 from tf_jmvae._utils.files import RunError
@@ -115,14 +115,14 @@ def test_other_steps_of_iterated_sampling_are_those_of_every_estimate(tmp_path, 
     ],
 )
 def test_the_directions_of_a_joint_model(names, expected):
-    model = tj.JMVAE(conftest.small_modalities(names), 2)
+    model = tj.JMVAE(small_models.small_modalities(names), 2)
     found = directions(model)
     assert {f"{target}|{''.join(given)}" for target, given in found} == expected
     assert len(found) == len(expected)
 
 
 def test_the_directions_of_a_model_that_needs_two_modalities():
-    model = tj.CVAE(conftest.small_modalities("xwc"), 2, target="w")
+    model = tj.CVAE(small_models.small_modalities("xwc"), 2, target="w")
     assert directions(model) == [("w", ("x", "c")), ("w", ("x", "w", "c"))]
 
 

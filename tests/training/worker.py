@@ -1,21 +1,16 @@
-"""One of several workers: trains by `fit` as a user does, then as `tf-jmvae train` does, and leaves what it has.
-
-python worker.py PRESET RUN_DIR OUTPUT
-"""
+"""What one of several workers does, in a process of its own."""
 
 import os
 import pathlib
 import pickle
-import sys
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
 import tensorflow as tf
-from conftest import small_batch, small_modalities
+from small_models import small_batch, small_modalities
 
 import tf_jmvae as tj
+from tf_jmvae import cli
 from tf_jmvae.distribute import devices as distribution
 from tf_jmvae.optimizers import FusedAdam
 from tf_jmvae.training import presets, run
@@ -35,9 +30,20 @@ def plain_fit(strategy):
     return {**history, "predict x": predicted, "weights": weights}
 
 
-if __name__ == "__main__":
-    preset, run_dir, output = sys.argv[1:]
+def _become(place):
+    os.environ["TF_CONFIG"] = place
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})  # graphs are ready sooner
+
+
+def command(place, preset, run_dir):
+    """`tf-jmvae train` at `place`, a `TF_CONFIG`; gives its exit code."""
+    _become(place)
+    return cli.main(["train", "--preset", str(preset), "--seed", "3", "--run-dir", str(run_dir)])
+
+
+def fit_and_train(place, preset, run_dir, output):
+    """Trains by `fit` as a user does, then as `tf-jmvae train` does, and leaves what it has in the file `output`."""
+    _become(place)
     devices = distribution.connect("auto")  # once in a process
     result = {"plain": plain_fit(devices.strategy)}
     try:
@@ -54,7 +60,7 @@ if __name__ == "__main__":
     run.connect = lambda name: devices
     build_model = run.build_model
     run.build_model = lambda *arguments: models.append(build_model(*arguments)) or models[-1]
-    config = presets.load(preset).model_copy(update={"run_dir": pathlib.Path(run_dir), "seed": 3})
+    config = presets.load(str(preset)).model_copy(update={"run_dir": pathlib.Path(run_dir), "seed": 3})
     result["metrics"] = run.train(config)
     result["weights"] = [weight.tobytes() for weight in models[0].get_weights()]
     pathlib.Path(output).write_bytes(pickle.dumps(result))

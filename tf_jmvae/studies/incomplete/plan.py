@@ -8,7 +8,9 @@ networks. Settings, and the epochs with 1% of the labels, were chosen on 5,000 t
 from collections.abc import Mapping
 from dataclasses import replace
 
+from tf_jmvae.studies.mnist.plan import MINIATURE
 from tf_jmvae.studies.study import Scale, Training
+from tf_jmvae.training import presets
 
 # Of the images that keep their label, with the number of seeds.
 FRACTIONS = {0.01: 5, 1.0: 1, 0.001: 1, 0.05: 1, 0.1: 1}
@@ -69,7 +71,10 @@ SCALES = {
     "full": _FULL,
     "quick": replace(
         _FULL,
-        trainings=trainings({0.1: 2}),
+        trainings={
+            name: replace(one, options=presets.merge(MINIATURE, one.options))
+            for name, one in trainings({0.1: 2}).items()
+        },
         dataset="digits",
         epochs=1,
         settings={"steps_per_execution": 1},

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from tf_jmvae.studies.study import Scale, Training
+from tf_jmvae.training import presets
 
 TRAININGS = {
     "jmvae-kl-0.1": Training("jmvae-kl", 200, {"alpha": 0.1}),
@@ -17,6 +18,9 @@ TRAININGS = {
     "hierarchical-jmvae-2d": Training("hierarchical-jmvae", 15, {"latent_dim": 2}),
     "jmvae-kl-2d": Training("jmvae-kl", 15, {"latent_dim": 2}),
 }
+
+# What is left of a model in miniature: a layer a network, for what takes time is to make, save and load layers.
+MINIATURE = {"modalities": {name: {"encoder": (16,), "decoder": (16,)} for name in "xw"}}
 
 _FULL = Scale(
     trainings=TRAININGS,
@@ -34,6 +38,9 @@ SCALES = {
     "full": _FULL,
     "quick": replace(
         _FULL,
+        trainings={
+            name: replace(one, options=presets.merge(MINIATURE, one.options)) for name, one in TRAININGS.items()
+        },
         dataset="digits",
         epochs=1,
         settings={"steps_per_execution": 1},

@@ -1,10 +1,12 @@
-"""Children for tests that kill: forked from one process that has imported everything and started nothing."""
+"""Processes of their own for tests: forked from one that has imported everything and started nothing."""
 
 import multiprocessing
 import os
 import pathlib
 import signal
 import sys
+
+import tf_jmvae
 
 # Forking is safe before TensorFlow's first operation, and saves each child the seconds of its import.
 _PRELOADED = [
@@ -24,7 +26,7 @@ def start(job, *arguments, log, folder=None, kill_at=None, count_to=None, user=N
     """Starts `job(*arguments)` in a child; returns its process.
 
     Args:
-      job: a function of a module.
+      job: a function of a module that runs no operation when it is imported.
       *arguments: that can be pickled.
       log: file that gets what the child prints.
       folder: whose file operations count.
@@ -32,7 +34,8 @@ def start(job, *arguments, log, folder=None, kill_at=None, count_to=None, user=N
       count_to: file that gets how many there were.
       user: number of the user to whom it drops its privileges.
     """
-    process = _context.Process(target=_run, args=(job, arguments, str(log), str(folder), kill_at, count_to, user))
+    settings = (str(log), str(folder), kill_at, count_to, user, tf_jmvae.__file__)
+    process = _context.Process(target=_run, args=(job, arguments, *settings))
     process.start()
     return process
 
@@ -44,10 +47,11 @@ def run(job, *arguments, log, **options):
     return process.exitcode, pathlib.Path(log).read_text(errors="replace")
 
 
-def _run(job, arguments, log, folder, kill_at, count_to, user):
+def _run(job, arguments, log, folder, kill_at, count_to, user, package):
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+    assert tf_jmvae.__file__ == package, f"The child has {tf_jmvae.__file__}, which is not what is tested: {package}."
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which the parent of all children ignores
     if user is not None:
         os.setgroups([])

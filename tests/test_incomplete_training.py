@@ -23,12 +23,12 @@ def _data(names="xwv", size=SIZE, seed=0):
     return data
 
 
-def _model(subsets="all", **options):
+def _model(subsets="all", flow=None, **options):
     set_seeds(2)
     modalities = small_modalities("xwv")
     for name in "wv":
         modalities[name].optional = True
-    model = tj.JMVAEKL(modalities, 2, subsets=subsets)
+    model = tj.JMVAEKL(modalities, 2, subsets=subsets, flow=flow)
     model.noise_state.assign([7, 0])
     model.compile(tj.optimizers.FusedAdam(0.01), **options)
     return model
@@ -53,9 +53,11 @@ def test_steps_are_the_same_however_they_are_run(subsets):
         _assert_close(model, models[0])
 
 
-@pytest.mark.parametrize("subsets", ["all", "single", "shared"])
-def test_xla_takes_batches_of_every_pattern(subsets):
-    model = _model(subsets, jit_compile=True)
+@pytest.mark.parametrize(
+    ("subsets", "flow"), [("all", None), ("single", None), ("shared", None), ("shared", tj.Flow(2, units=8))]
+)
+def test_xla_takes_batches_of_every_pattern(subsets, flow):
+    model = _model(subsets, flow, jit_compile=True)
     data = _data()
     data["w"][:4] = np.nan  # the first batch has nobody's
     history = _fit(model, data).history

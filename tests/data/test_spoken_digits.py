@@ -172,6 +172,9 @@ def test_the_copy_is_made_once_and_again_where_it_is_damaged_and_has_the_same_by
     _write(folder / "deeper/3_ann_5.wav", _tone(3, "bob", 20))
     assert (_load(folder).train["sound"] != before.train["sound"]).any()
     assert len(made) == 300
+    monkeypatch.setattr(spoken_digits, "SETTINGS", "of a later version")
+    _load(folder)
+    assert len(made) == 400
 
 
 @pytest.mark.parametrize("place", ["", "mnist"])

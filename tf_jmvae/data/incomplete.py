@@ -65,7 +65,8 @@ def without(
         wanted = wanted if isinstance(wanted, Missing) else Missing(wanted)
         if wanted.balanced and entries is None:
             raise ValueError("missing: balanced=True is of the classes of w, which the data lack.")
-        others = ~np.all([rows for other, rows in lacking.items() if other != name], axis=0)
+        alone = np.ones(len(lacking[name]), bool)
+        others = ~np.all([alone, *(rows for other, rows in lacking.items() if other != name)], axis=0)
         drawn_from = np.flatnonzero(others & ~lacking[name] & _has_any(entries, wanted.of, class_names))
         count = round(wanted.fraction * len(others))
         if count > len(drawn_from):

@@ -27,7 +27,8 @@ class Rows:
     Attributes:
       mask: Boolean `[B]`, which ones; None of all.
       indices: int64 `[R]`, where they stand, at least one: networks need something to read, and where no row of the
-        global batch is among them, the first stands in, of which nothing is used.
+        global batch is among them, the first stands in, of which nothing is used. None if all rows are computed, R = B,
+        of which those of the mask count.
     """
 
     mask: tf.Tensor | None = None
@@ -48,10 +49,11 @@ class Rows:
 
     def into(self, whole: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
         """The whole `[B, ...]` with the values `[R, ...]` in these rows."""
-        if self.indices is None:
+        if self.mask is None:
             return values
-        replaced = tf.tensor_scatter_nd_update(whole, self.indices[:, None], values)
-        return tf.where(tf.reshape(self.mask, [-1] + [1] * (whole.shape.rank - 1)), replaced, whole)
+        if self.indices is not None:
+            values = tf.tensor_scatter_nd_update(whole, self.indices[:, None], values)
+        return tf.where(tf.reshape(self.mask, [-1] + [1] * (whole.shape.rank - 1)), values, whole)
 
     def back(self, values: tf.Tensor) -> tf.Tensor:
         """Values `[R, ...]` in their rows, `[B, ...]`, and 0 in all others."""
@@ -99,7 +101,7 @@ class ByRow(NoiseTransform):
 
 def merged(rows: Rows, of_rows: tfd.Distribution, others: tfd.Distribution) -> tfd.Distribution:
     """`[B, D]`: in some rows a distribution over z of theirs, `[R, D]`, and in the others of another, `[B, D]`."""
-    if rows.indices is None:
+    if rows.mask is None:
         return of_rows
     if is_gaussian(of_rows) and is_gaussian(others):
         return mapped(rows.into, others, of_rows)

@@ -116,12 +116,12 @@ class SharedPosteriors:
         present = tf.concat([held.present(name) for name in held.names], axis=1)
         agree = tf.equal(present, _members(self.subsets, held.names)[:, None])  # [S, B, K]
         exactly = tf.reduce_all(agree, axis=-1)
-        rows = Rows() if set(held.names) == held.required else Rows.where(tf.reduce_any(exactly, axis=0))
+        rows = Rows() if set(held.names) == held.required else Rows(tf.reduce_any(exactly, axis=0))
         chosen = tf.one_hot(tf.argmax(exactly, axis=0), len(self.subsets), axis=0)  # [S, B]
 
         def of_rows(values: tf.Tensor) -> tf.Tensor:
-            """Sums in place of a gather by row, which XLA does not take of rows whose number it does not know."""
-            return rows.of(tf.reduce_sum(chosen[..., None] * values, axis=0))
+            """Sums in place of a gather by row, which XLA does not take."""
+            return tf.reduce_sum(chosen[..., None] * values, axis=0)
 
         return merged(rows, self._made_of(mapped(of_rows, self.gaussians), of_rows(self.hidden)), others)
 

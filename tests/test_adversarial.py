@@ -35,7 +35,10 @@ def _model(**options):
 
 def _plain(model):
     """A JMVAEKL of the same weights."""
-    plain = tj.JMVAEKL(_modalities(), 2, alpha=0.7)
+    options = {"subsets": model.subsets, "subset_learning": model.subset_learning, "flow": model.flow}
+    plain = tj.JMVAEKL(_modalities(), 2, alpha=0.7, **options)
+    if plain.shared_encoders is not None:
+        plain.shared_encoders.set_weights(model.shared_encoders.get_weights())
     for ours, theirs in (
         (plain.encoder, model.encoder),
         *((plain.subset_encoders[name], model.subset_encoders[name]) for name in plain.subset_encoders),
@@ -48,6 +51,7 @@ def _plain(model):
 def _variables(model):
     """Trainable ones by who is to move them."""
     others = [model.encoder, *model.subset_encoders.values(), model.decoders["w"]]
+    others += [model.shared_encoders] if model.shared_encoders is not None else []
     networks = {"others": [v for layer in others for v in layer.trainable_variables]}
     networks["decoder"] = model.decoders["x"].trainable_variables
     if hasattr(model, "discriminator"):
@@ -104,8 +108,18 @@ def _largest(gradients):
 # Who sees what.
 
 
-def test_encoders_and_attribute_decoder_have_exactly_the_gradient_of_jmvae_kl():
-    model = _model(likelihood_weight=0.3, adversarial_weight=5.0)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"subset_learning": "follow", "flow": tj.Flow(2, units=8)},
+        {"subsets": "shared"},
+        {"subsets": "shared", "subset_learning": "follow", "flow": tj.Flow(2, units=8)},
+    ],
+    ids=["pull", "follow, flow", "shared", "shared, follow, flow"],
+)
+def test_encoders_and_attribute_decoder_have_exactly_the_gradient_of_jmvae_kl(options):
+    model = _model(likelihood_weight=0.3, adversarial_weight=5.0, **options)
     plain, seed = _plain(model), _noise(model)[0]
     with tf.GradientTape() as tape:
         terms = plain.objective({name: tf.constant(value) for name, value in BATCH.items()}, seed, training=True)

@@ -13,6 +13,7 @@ _PRELOADED = [
     "sklearn.datasets",
     "tf_jmvae.cli.train",
     "tf_jmvae.data.celeba",
+    "tf_jmvae.data.spoken_digits",
     "tf_jmvae.training.run",
     "tf_jmvae.report.plots",
     "tf_jmvae.serving.deployment",

@@ -193,7 +193,7 @@ def test_a_modality_that_is_always_missing_counts_as_one_that_the_model_has_not(
     for name, decoder in pair.decoders.items():
         decoder.set_weights(model.decoders[name].get_weights())
     if subsets == "single":
-        pair._own = lambda held, posteriors: conditional_product([posteriors["x",], posteriors["w",]])
+        pair._own = lambda held, posteriors: conditional_product([posteriors.separate[name,] for name in "xw"])
     else:
         pair.encoder.set_weights(encoders["x", "w"].get_weights())
     found = model.objective(_tensors(_without(batch, "xw")), SEED)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import set_seeds, small_batch, small_modalities
+from small_models import set_seeds, small_batch, small_modalities
 
 import tf_jmvae as tj
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import set_seeds
+from small_models import set_seeds
 
 import tf_jmvae as tj
 from tf_jmvae import heads, networks

@@ -141,7 +141,13 @@ class Page:
 def test_every_tab_works_in_a_browser_without_a_network(browser, server, tmp_path):
     page = Page(browser)
     page.shown(".thumbnail-item", 16)
-    assert [e.text for e in page.shown("button[role=tab]")] == ["Generate", "Recognise", "Walk", "Interpolate"]
+    assert [e.text for e in page.shown("button[role=tab]")] == [
+        "Generate",
+        "Recognise",
+        "Walk",
+        "Sample",
+        "Interpolate",
+    ]
 
     # Generate: a label by mouse, the button by keys.
     page.says("16 pictures of 3")

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -27,11 +27,17 @@ PLAIN = "single-plain"  # the products of single-pull with the prior left in
 SHOWN = (VIEWS[0],)  # given in pictures
 _FITTED = 10_000  # training rows that a prior is fitted to
 _BATCH = 500
-_RESAMPLES = 10
 
 Subset = tuple[str, ...]
 # What one training makes: images of the views that are not given, by the names of those that are or of the prior.
 Made = dict[str, Images]
+
+
+class Read(NamedTuple):
+    """What a classifier sees in N images: their classes `[N]`, and its features `[N, F]`."""
+
+    classes: np.ndarray
+    features: np.ndarray
 
 
 def measurements(
@@ -54,12 +60,21 @@ def measurements(
         train = functools.partial(train_classifier, of_all, epochs=scale.classifier["epochs"])
         return load_or_train(folder / "classifier.keras", train, seed=seed)
 
-    def classes(images: np.ndarray) -> np.ndarray:
-        return classifier().predict(images / np.float32(255), batch_size=_BATCH, verbose=0).argmax(-1)
+    @functools.cache
+    def reader() -> keras.Model:
+        """Of images scores and the features that these are made of."""
+        return keras.Model(classifier().inputs, [layer.output for layer in reversed(classifier().layers[-2:])])
+
+    def read(images: Mapping[Any, np.ndarray]) -> dict[Any, Read]:
+        whole = np.concatenate(list(images.values())) / np.float32(255)
+        scores, features = reader().predict(whole, batch_size=_BATCH, verbose=0)
+        ends = np.cumsum([len(some) for some in images.values()])[:-1]
+        parts = zip(np.split(scores.argmax(-1), ends), np.split(features, ends), strict=True)
+        return {name: Read(*part) for name, part in zip(images, parts, strict=True)}
 
     @functools.cache
-    def features() -> keras.Model:
-        return keras.Model(classifier().inputs, classifier().layers[-2].output)
+    def real() -> dict[str, Read]:
+        return read({view: source.test[view] for view in VIEWS})
 
     @functools.lru_cache(maxsize=1)
     def made(training: str) -> Made:
@@ -71,23 +86,25 @@ def measurements(
         return _all_of(models(training), source, subsets, seed)
 
     @functools.lru_cache(maxsize=1)
-    def hits(training: str) -> dict[str, dict[str, np.ndarray]]:
-        """Whether each image given some views is of the class of its row, `[N]`."""
-        return {
-            given: {view: classes(images) == labels for view, images in views.items()}
-            for given, views in made(training).items()
-            if given not in PRIORS
-        }
+    def seen(training: str) -> dict[tuple[str, str], Read]:
+        """What the classifier says of each view, given some views or from a prior."""
+        return read(
+            {(given, view): values for given, views in made(training).items() for view, values in views.items()}
+        )
+
+    def of_count(training: str, count: int) -> dict[tuple[str, str], Read]:
+        found = seen(training).items()
+        return {key: one for key, one in found if key[0] not in PRIORS and key[0].count("+") + 1 == count}
 
     def coherence(training: str, count: int) -> dict[str, Any]:
-        found = [value for given, views in hits(training).items() if _count(given) == count for value in views.values()]
+        found = [one.classes == labels for one in of_count(training, count).values()]
         quantity = f"a view from {count} others is of its class"
         return scores(quantity, "coherence", np.mean(found, axis=0), source.test, seed)
 
     def matrix(training: str) -> dict[str, Any]:
         means = [
             [
-                np.mean([v[view] for given, v in hits(training).items() if _count(given) == n and view in v])
+                np.mean([one.classes == labels for (_, own), one in of_count(training, n).items() if own == view])
                 for n in scale.counts
             ]
             for view in VIEWS
@@ -95,20 +112,17 @@ def measurements(
         return {"quantity": "coherence by target and by views given", "matrix": np.round(means, 4).tolist()}
 
     def joint(training: str, prior: str) -> dict[str, Any]:
-        of_each = [classes(images) for images in made(training)[prior].values()]
-        agree = np.all([one == of_each[0] for one in of_each[1:]], axis=0).astype(float)
+        first, *others = [seen(training)[prior, view].classes for view in VIEWS]
+        agree = np.all([one == first for one in others], axis=0).astype(float)
         return Estimate(
             f"all views from the {prior} prior are of one class", "joint coherence", agree, 1, seed
         ).as_dict()
 
     def frechet(training: str, count: int) -> dict[str, Any]:
+        options = {"features": lambda values: values, "resamples": scale.resamples, "seed": seed}
         distances = [
-            frechet_distance(
-                images, source.test[view], features=_of_pixels(features()), resamples=_RESAMPLES, seed=seed
-            )
-            for given, views in made(training).items()
-            if given not in PRIORS and _count(given) == count
-            for view, images in views.items()
+            frechet_distance(one.features, real()[view].features, **options)
+            for (_, view), one in of_count(training, count).items()
         ]
         mean, error = (float(np.mean([getattr(d, key) for d in distances])) for key in ("mean", "standard_error"))
         return {"quantity": f"Frechet distance given {count} views", "mean": mean, "standard_error": error}
@@ -134,7 +148,7 @@ def measurements(
             _add(collector, training, rows, f"peer/{training}", peers.train, training, one)
 
     def accuracy() -> dict[str, Any]:
-        right = np.mean([classes(source.test[view]) == labels for view in VIEWS], axis=0)
+        right = np.mean([one.classes == labels for one in real().values()], axis=0)
         return scores("a real view is of its class", "accuracy", right, source.test, seed)
 
     collector.add_measurement("classifier", "", accuracy, rows)
@@ -149,14 +163,6 @@ def images_of(measured: Mapping[str, Any], training: str) -> np.ndarray:
 
 def _add(collector: Collector, model: str, cost: float, name: str, compute: Callable, *arguments: Any) -> None:
     collector.add_measurement(name, model, functools.partial(compute, *arguments), cost)
-
-
-def _count(given: str) -> int:
-    return given.count("+") + 1
-
-
-def _of_pixels(features: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda images: features.predict(images / np.float32(255), batch_size=_BATCH, verbose=0)
 
 
 def _all_of(model: MultimodalVAE, source: data.Source, subsets: Sequence[Subset], seed: int) -> Made:

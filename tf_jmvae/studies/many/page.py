@@ -24,9 +24,16 @@ TITLES = {
     "multivae-mmvae": "MultiVae's MMVAE",
 }
 _PEERS = ("multivae-jmvae", "multivae-jnf", "multivae-mvtcae", "multivae-mmvae")
+# Settings of MultiVae's authors, by model.
+_SETTINGS = {
+    "multivae-jmvae": "JMVAE with alpha 0.1 and a quarter of the epochs as warm-up",
+    "multivae-jnf": "JNF with half of the epochs for the joint model",
+    "multivae-mvtcae": "MVTCAE with beta 2.5 and alpha 5/6",
+    "multivae-mmvae": "MMVAE with Laplace posteriors, but one importance sample for ten, which takes a tenth",
+}
 _WAYS = {"keep": "shared towers, follow, flows: all rows", "drop": "the same: complete rows alone"}
 _WAYS |= {"mvtcae": "MultiVae's MVTCAE: all rows", "mmvae": "MultiVae's MMVAE: all rows"}
-_PICTURED = ("shared-pull", "shared-flow", *_PEERS)
+_PICTURED = ("single-pull", "shared-flow", *_PEERS)
 
 
 def page(record: Mapping[str, Any], findings: str | None = None) -> str:
@@ -44,6 +51,7 @@ def page(record: Mapping[str, Any], findings: str | None = None) -> str:
     missing = {fraction: names for fraction, names in missing.items() if names}
     products = {"single-pull": "prior taken out", PLAIN: "plain product"}
     shown = {"rows": rows, "missing": missing, "products": products, "counts": counts, "priors": PRIORS, "views": VIEWS}
+    shown["settings"] = [text for name, text in _SETTINGS.items() if f"peer/{name}" in measured]
     shown["peers"] = {name: measured[f"peer/{name}"] for name in measured_peers(measured)}
     return render("many", record, findings, **shown)
 

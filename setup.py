@@ -30,6 +30,7 @@ EXTRAS = {
         "tensorflow-hub>=0.16.1,<0.17",
         "tensorflow-serving-api>=2.21,<2.22",
     ],
+    "tables": ["pandas>=2.2", "pyarrow>=17"],
 }
 EXTRAS["all"] = sorted({package for packages in EXTRAS.values() for package in packages})
 # MkDocs 2 has no plugins.

@@ -1,14 +1,15 @@
 """Modality: one form of the data, its likelihood, and the networks that encode and decode it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 
 from tf_jmvae import heads, networks
 from tf_jmvae._utils import checks
+from tf_jmvae.columns import kind_of
 from tf_jmvae.networks import prototypes
-from tf_jmvae.specs import ModalitySpec, Preprocessing
+from tf_jmvae.specs import Columns, ModalitySpec, Preprocessing
 
 __all__ = ["Modality"]
 
@@ -40,6 +41,8 @@ class Modality:
       entry_names: names of the entries of the last axis, such as attributes; none by default.
       preprocessing: `Preprocessing` by which pictures of any size become images of this modality, and images pixels. By
         default the largest middle part, resized by Lanczos's kernel; white is 1, or 255 where it is standardised.
+      columns: `Columns` of a table that it is made of, as `data.from_table` gives them. Then methods take tables and
+        texts, too. None by default.
 
     Raises:
       ValueError: if the shape, the likelihood, the weight or the names are not of this form; or `optional="entries"`
@@ -62,6 +65,7 @@ class Modality:
         optional: bool | str = False,
         entry_names: Sequence[str] = (),
         preprocessing: Preprocessing | None = None,
+        columns: Columns | None = None,
     ):
         try:
             self.event_shape = tuple(checks.positive_integer("event_shape", size) for size in event_shape)
@@ -87,6 +91,10 @@ class Modality:
             raise ValueError(
                 f"entry_names must name each of the {size} entries of the last axis once; got {list(self.entry_names)}."
             )
+        if columns is not None and columns.shape != self.event_shape:
+            raise ValueError(f"columns make values of shape {columns.shape}, but event_shape is {self.event_shape}.")
+        self.columns = columns
+        self.cells = None if columns is None else kind_of(columns)
         self._likelihood = heads.get(likelihood)
         self.head = self._likelihood.with_event_shape(self.event_shape)
         self.likelihood = self.head.likelihood or type(self.head).__name__
@@ -95,6 +103,51 @@ class Modality:
                 f"optional='entries' is of likelihoods that score each entry by itself, and {self.likelihood!r} does "
                 "not: say optional=True, of whole rows."
             )
+
+    @classmethod
+    def from_settings(
+        cls, settings: Mapping[str, Any], preprocessing: Preprocessing | None = None, columns: Columns | None = None
+    ) -> "Modality":
+        """Makes a modality from plain settings, as a run's configuration has them.
+
+        Args:
+          settings: `event_shape` and `likelihood`; `encoder` and `decoder`, each the widths of an `mlp` or the
+            `filters` and `units` of a convolutional network, with `batch_norm` and `dropout`; `variance`,
+            `mean_activation` and `vocabulary_size` of the head; and other arguments of the class.
+          preprocessing: `Preprocessing` of the data, if it is known; by default that of the settings.
+          columns: `Columns` of a table that it is made of, if it is.
+
+        Returns:
+          A new `Modality`.
+
+        Raises:
+          ValueError: as for the class.
+        """
+        settings = {"encoder": (512, 512), "decoder": (512, 512), **settings}
+        shape, encoder, decoder = (settings.pop(key) for key in ("event_shape", "encoder", "decoder"))
+        batch_norm, dropout = settings.pop("batch_norm", False), settings.pop("dropout", 0.0)
+        of_head = {key: settings.pop(key, None) for key in ("variance", "mean_activation", "vocabulary_size")}
+        of_head = {key: value for key, value in of_head.items() if value}
+        if of_head.get("vocabulary_size"):
+            made_encoder = networks.TextEncoder(of_head["vocabulary_size"], encoder[0])
+        elif isinstance(encoder, Mapping):
+            made_encoder = networks.conv_encoder(
+                encoder["filters"], encoder.get("units", ()), batch_norm=bool(batch_norm)
+            )
+        else:
+            made_encoder = networks.mlp(encoder, batch_norm=bool(batch_norm), dropout=dropout)
+        if isinstance(decoder, Mapping):
+            factor = 2 ** (len(decoder["filters"]) + 1)
+            start = [size // factor for size in shape[:2]]
+            made_decoder = networks.conv_decoder(decoder["filters"], start=start, batch_norm=batch_norm is True)
+            of_head["projection"] = networks.upsampling(shape[-1])
+        else:
+            made_decoder = networks.mlp(decoder, batch_norm=batch_norm is True)
+        likelihood = settings.pop("likelihood")
+        likelihood = heads.make(likelihood, **of_head) if of_head else likelihood
+        preprocessing = preprocessing or settings.pop("preprocessing", None)
+        options = {**settings, "preprocessing": preprocessing, "columns": columns}
+        return cls(shape, likelihood, encoder=made_encoder, decoder=made_decoder, **options)
 
     @property
     def encoder_shape(self) -> tuple[int, ...]:
@@ -114,6 +167,7 @@ class Modality:
             preprocessing=self.preprocessing,
             support=self.head.support,
             vocabulary_size=getattr(self.head, "vocabulary_size", None),
+            columns=self.columns,
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -127,11 +181,13 @@ class Modality:
             "optional": self.optional,
             "entry_names": list(self.entry_names),
             "preprocessing": self.preprocessing.to_json(),
+            "columns": self.columns and self.columns.to_json(),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Modality":
         config = dict(config)
+        config["columns"] = Columns(**config["columns"]) if config.get("columns") else None
         if "preprocessing" in config:
             config["preprocessing"] = Preprocessing(**config["preprocessing"])
         elif config["standardized"]:  # a file of the first version, whose models take values that are standardised

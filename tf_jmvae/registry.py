@@ -1,4 +1,4 @@
-"""Registries: a model, a likelihood, a dataset or an estimator is known by the name that its own file registers."""
+"""Registries: a model, a likelihood, a dataset and others are known by the names that their own files register."""
 
 import importlib
 import pkgutil
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-__all__ = ["DATASETS", "ESTIMATORS", "LIKELIHOODS", "MODELS", "Registry", "UnknownNameError"]
+__all__ = ["COLUMNS", "DATASETS", "ESTIMATORS", "LIKELIHOODS", "MODELS", "Registry", "UnknownNameError"]
 
 Entry = TypeVar("Entry")
 
@@ -74,3 +74,4 @@ MODELS = Registry("model", "tf_jmvae.models")
 LIKELIHOODS = Registry("likelihood", "tf_jmvae.heads")
 DATASETS = Registry("dataset", "tf_jmvae.data")
 ESTIMATORS = Registry("estimator", "tf_jmvae.evaluation")
+COLUMNS = Registry("kind of column", "tf_jmvae.columns")

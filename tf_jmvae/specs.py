@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["KERNELS", "ModalitySpec", "ModelSpec", "Preprocessing"]
+__all__ = ["KERNELS", "Columns", "ModalitySpec", "ModelSpec", "Preprocessing"]
 
 KERNELS = ("lanczos", "triangle")
 
@@ -51,6 +51,37 @@ class Preprocessing:
 
 
 @dataclass(frozen=True)
+class Columns:
+    """The columns of a table that a modality is made of, and what was learned of them from training rows.
+
+    Args:
+      kind: of the columns, by its name in `tf_jmvae.columns`, such as `"category"`.
+      names: of the columns, as the table has them.
+      shape: of the values of one row, `(H, W, C)` of images, `(T,)` of texts of at most T words.
+      words: what the cells say: the classes of a category, the words of a text from the most to the least frequent, and
+        of each attribute what says no and what says yes.
+    """
+
+    kind: str
+    names: tuple[str, ...]
+    shape: tuple[int, ...]
+    words: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        for name in ("names", "shape", "words"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        texts = all(isinstance(text, str) for text in (self.kind, *self.names, *self.words))
+        sizes = all(type(size) is int and size > 0 for size in self.shape)
+        if not (texts and sizes and self.names and self.shape):
+            raise ValueError(f"columns need a kind, names, a shape of positive sizes and words; got {self}.")
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as plain lists and texts."""
+        lists = {name: list(getattr(self, name)) for name in ("names", "shape", "words")}
+        return {"kind": self.kind, **lists}
+
+
+@dataclass(frozen=True)
 class ModalitySpec:
     """A modality without its networks.
 
@@ -64,6 +95,7 @@ class ModalitySpec:
       optional: whether rows may lack it, True or False, or `"entries"` if rows may also lack single entries of it.
       support: the values that the likelihood can score, in words.
       vocabulary_size: how many tokens there are, of texts; None of all others.
+      columns: of a table that it is made of, or None.
     """
 
     event_shape: tuple[int, ...]
@@ -75,6 +107,7 @@ class ModalitySpec:
     optional: bool | str = False
     support: str = "finite numbers"
     vocabulary_size: int | None = None
+    columns: Columns | None = None
 
     @property
     def kind(self) -> str:
@@ -106,7 +139,9 @@ class ModalitySpec:
     def to_json(self) -> dict[str, Any]:
         """What `from_json` reads, of plain lists, texts and numbers; with the kind, for other programs."""
         lists = {"event_shape": list(self.event_shape), "entry_names": list(self.entry_names)}
-        return {**vars(self), **lists, "preprocessing": self.preprocessing.to_json(), "kind": self.kind}
+        columns = self.columns and self.columns.to_json()
+        nested = {"preprocessing": self.preprocessing.to_json(), "columns": columns}
+        return {**vars(self), **lists, **nested, "kind": self.kind}
 
     @classmethod
     def from_json(cls, entry: Any) -> "ModalitySpec":
@@ -136,9 +171,14 @@ class ModalitySpec:
             preprocessing = Preprocessing(**entry["preprocessing"]) if "preprocessing" in entry else default
         except (OverflowError, TypeError, ValueError) as error:
             raise ValueError(f"preprocessing: {error}") from error
+        try:
+            columns = Columns(**entry["columns"]) if entry.get("columns") else None
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"columns: {error}") from error
         support = entry.get("support", entry.get("values", cls.support))
         names, standardized = tuple(names), bool(standardized)
-        return cls(tuple(shape), likelihood, role, names, standardized, preprocessing, optional, support, tokens)
+        more = (preprocessing, optional, support, tokens, columns)
+        return cls(tuple(shape), likelihood, role, names, standardized, *more)
 
 
 @dataclass(frozen=True)

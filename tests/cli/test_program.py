@@ -168,6 +168,7 @@ def test_the_names_of_datasets_are_those_that_load():
         "five-digits",
         "mnist",
         "spoken-digits",
+        "table",
     }
 
 

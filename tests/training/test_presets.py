@@ -81,7 +81,7 @@ SHORT = {f"celeba-hierarchical{size}": f"celeba-hierarchical-jmvae{size}" for si
 
 
 def test_there_is_a_preset_for_every_model_that_suits_the_dataset():
-    assert set(SHAPES) == set(DATASETS.names())
+    assert set(SHAPES) == set(DATASETS.names()) - {"table"}  # of one's own, which no preset can know
     assert presets.names() == sorted([*ALL, *SHORT])
     files = {path.name for path in (resources.files("tf_jmvae.training") / "presets").iterdir()}
     assert files == {f"{name}.toml" for name in presets.names()} | {"_celeba.toml", "_celeba-small.toml"}

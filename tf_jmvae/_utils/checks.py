@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae._utils import gaps
+from tf_jmvae._utils import cells, gaps
 
 if TYPE_CHECKING:
     from tf_jmvae.heads import Head
@@ -51,6 +51,7 @@ def to_arrays(
     Errors are those of `to_tensors`, and that one of `required` is missing. Messages say where in the data a batch of a
     pipeline stands by `first_row`, the number of its first row there.
     """
+    batch, _ = cells.encoded(modalities, batch)
     check_names(modalities, batch, required)
     arrays = {name: _checked(name, modalities[name], batch[name]) for name in modalities if name in batch}
     for name, array in arrays.items():

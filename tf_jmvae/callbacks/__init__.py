@@ -1,7 +1,8 @@
-"""Keras callbacks: KL warm-up, checkpoints that survive a kill, a stop at NaN, a watch on the GAN, TensorBoard."""
+"""Keras callbacks: KL warm-up, checkpoints, early stopping, a stop at NaN, a watch on the GAN, TensorBoard."""
 
+from tf_jmvae.callbacks.best_weights import BestWeights
 from tf_jmvae.callbacks.checkpoint import Checkpoint
 from tf_jmvae.callbacks.tensorboard.callback import TensorBoard
 from tf_jmvae.callbacks.training import DiscriminatorCollapse, KLWarmUp, StopAtDivergence
 
-__all__ = ["Checkpoint", "DiscriminatorCollapse", "KLWarmUp", "StopAtDivergence", "TensorBoard"]
+__all__ = ["BestWeights", "Checkpoint", "DiscriminatorCollapse", "KLWarmUp", "StopAtDivergence", "TensorBoard"]

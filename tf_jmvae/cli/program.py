@@ -27,9 +27,13 @@ os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "0")
 
 # Each is a module beside this one, with a class `Options` and a function `run(options)`.
 VERBS = {
+    "init": "Look at a table, and draft what to learn from it.",
     "train": "Train a model, or continue a run that was interrupted.",
     "evaluate": "Estimate a run's log-likelihoods in every direction.",
     "generate": "Turn any modalities into any others: images, labels, attributes.",
+    "fill": "Fill the gaps of a table.",
+    "encode": "Write the latents of a table's rows.",
+    "score": "Give a table's rows their log-likelihoods.",
     "edit": "Change attributes of a portrait, and keep the person.",
     "export": "Write a SavedModel for TF Serving and TF Hub, and the files to serve it.",
     "reproduce": "Run the paper's experiments and write the report.",

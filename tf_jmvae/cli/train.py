@@ -23,6 +23,7 @@ Examples:
   tf-jmvae train --preset mnist-jmvae-kl --alpha 0.1 --run-dir runs/alpha-0.1
   tf-jmvae train --preset celeba-jmvae-kl-gan-small --data-dir ~/celeba
   tf-jmvae train --preset my.toml --seed 3
+  tf-jmvae train --data pets.toml            a table, as tf-jmvae init drafts it
 """
 
 
@@ -36,8 +37,18 @@ class Options(Common):
 def parse(argv: Sequence[str], prog: str) -> Options:
     """A preset's configuration with the command line's changes; errors as in `options.parse`, or an unknown preset."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--preset", default=DEFAULT_PRESET)
-    chosen = of_preset(first.parse_known_args(argv)[0].preset)
+    first.add_argument("--preset")
+    first.add_argument("--data")
+    named, others = first.parse_known_args(argv)
+    if named.data:
+        if named.preset:
+            raise ValueError("--data describes a run of its own, and takes no --preset.")
+        load_tensorflow(debug="--debug" in argv)
+        from tf_jmvae.tables.description import load
+
+        chosen, argv = Options(config=load(named.data)), others
+    else:
+        chosen = of_preset(named.preset or DEFAULT_PRESET)
     listed = "\n".join(f"  {name}" for name in presets.names())
     description = f"{inspect.getdoc(Config)}\n\nDefaults are the preset's.\n\nPresets:\n{listed}\n\n{_EXAMPLES}"
     options = tyro.cli(Options, args=list(argv), default=chosen, prog=prog, description=description)

@@ -14,7 +14,7 @@ from tf_jmvae.data.incomplete import Missing, without
 from tf_jmvae.data.pipeline import batching_of, from_arrays
 from tf_jmvae.distribute.replicas import Shards
 from tf_jmvae.registry import DATASETS
-from tf_jmvae.specs import Preprocessing
+from tf_jmvae.specs import Columns, Preprocessing
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Source:
       redraw: class numbers `[N]` of the training rows, by modality that a row takes from another row of its class, anew
         in every training epoch.
       preprocessing: crop, kernel and range of the images, by modality.
+      columns: of a table, by the modality that they form.
       class_names: names of the entries of w.
       report: record of the data's preparation, such as what was left out.
       complete_rows: smallest fraction of each training batch that are rows which lack nothing; see `from_arrays`.
@@ -40,6 +41,7 @@ class Source:
     mirror: tuple[str, ...] = ()
     redraw: Mapping[str, np.ndarray] = field(default_factory=dict)
     preprocessing: Mapping[str, Preprocessing] = field(default_factory=dict)
+    columns: Mapping[str, Columns] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
     report: Mapping[str, Any] = field(default_factory=dict)
     complete_rows: float = 0.5
@@ -63,7 +65,7 @@ class Source:
         def kept(part: Mapping[str, Any]) -> dict[str, Any]:
             return {name: part[name] for name in names if name in part}
 
-        parts = {part: kept(getattr(self, part)) for part in ("train", "test", "redraw", "preprocessing")}
+        parts = {part: kept(getattr(self, part)) for part in ("train", "test", "redraw", "preprocessing", "columns")}
         binarize, mirror = (tuple(name for name in chosen if name in names) for chosen in (self.binarize, self.mirror))
         return replace(self, **parts, binarize=binarize, mirror=mirror)
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae._utils import checks, gaps
+from tf_jmvae._utils import cells, checks, gaps
 from tf_jmvae.evaluation import samples
 from tf_jmvae.evaluation.estimate import Fingerprint
 from tf_jmvae.evaluation.samples import Sampler
@@ -163,6 +163,7 @@ def _batches(
     read = tf.function(model.read, reduce_retracing=True, autograph=False)  # in a graph no value is checked again
 
     def checked(batch: Mapping[str, Any]) -> dict[str, np.ndarray | tf.Tensor]:
+        batch, _ = cells.encoded(model.modalities, batch)
         checks.check_names(model.modalities, batch, required=names)
         return checks.to_arrays(model.modalities, {name: batch[name] for name in names})
 

@@ -88,8 +88,7 @@ class FittedPriorMixin:
         self._check_joint("fit a prior to")
         components = checks.positive_integer("components", components)
         checks.check_option("covariance", covariance, ("full", "diagonal"))
-        checks.check_names(self.modalities, data, required=self.modalities)
-        arrays = checks.to_arrays(self.modalities, {name: data[name] for name in self.modalities})
+        arrays = checks.to_arrays(self.modalities, data, required=self.modalities)
         size = len(next(iter(arrays.values())))
         if size < components:
             raise ValueError(f"A mixture of {components} components needs as many rows or more; got {size}.")

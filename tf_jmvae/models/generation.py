@@ -106,7 +106,7 @@ class Generation:
         Raises:
           ValueError: as for `generate`, or if no target is observed.
         """
-        checks.check_names(self.modalities, observed)
+        observed = self.checked(observed)
         checks.check_conditions(self, observed)
         targets = [name for name in self.targets if name in observed]
         if not targets:

@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tf_jmvae._utils import checks, gaps
+from tf_jmvae._utils import cells, checks, gaps
 from tf_jmvae.distribute.replicas import DistributedFit
 from tf_jmvae.distributions import standard_gaussian, without_noise
 from tf_jmvae.modality import Modality
@@ -224,14 +224,16 @@ class MultimodalVAE(
         Returns:
           `[B]`: the weighted sum of the terms in the ELBO, without KL warm-up and modality weights.
         """
+        batch = self.checked(batch)
         checks.check_names(self.modalities, batch, required=self.modalities)
-        return elbo(self.objective(self.checked(batch), seeds.to_tensor(seed)))
+        return elbo(self.objective(batch, seeds.to_tensor(seed)))
 
     def checked(self, batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:
         """Checks values in the model's own units, as `posterior` gets them.
 
         Args:
-          batch: arrays or tensors `[B, *event_shape]` by name, of any non-empty subset of the modalities.
+          batch: arrays or tensors `[B, *event_shape]` by name, of any non-empty subset of the modalities; a
+            `pandas.DataFrame` or texts in a table's own units, of modalities that have columns.
 
         Returns:
           Dict of float32 tensors in the model's order of modalities.
@@ -240,7 +242,10 @@ class MultimodalVAE(
           ValueError: if a modality is unknown, values do not fit it, or a row lacks what the model cannot do without.
           TypeError: if it is no dict, or holds what is no number.
         """
+        batch, of_cells = cells.encoded(self.modalities, batch)
         tensors = checks.to_tensors(self.modalities, batch)
+        for name in of_cells & set(self.standardizations):
+            tensors[name] = self.standardizations[name](tensors[name])
         gaps.check_rows(self, tensors)
         return tensors
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae._utils import checks, gaps
+from tf_jmvae._utils import cells, checks, gaps
 from tf_jmvae.data.statistics import Statistics
 from tf_jmvae.images.preprocessing_in_graph import to_pixels
 from tf_jmvae.models.objective import Batch
@@ -87,6 +87,7 @@ class StandardizedModalities:
         names = [name for name in unset if self.modalities[name].standardized is True]
         if not names:
             return
+        data, _ = cells.encoded(self.modalities, data)
         if isinstance(data, Mapping):
             found = {name: Statistics.of(np.asarray(gaps.as_numbers(gaps.filled(data[name])))) for name in names}
         else:

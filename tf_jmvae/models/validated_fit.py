@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae._utils import checks, gaps
+from tf_jmvae._utils import cells, checks, gaps
 from tf_jmvae._utils.keras_api import data_adapter
 from tf_jmvae.models.memory_mapped import is_memory_mapped, read_by_rows, split
 
@@ -84,7 +84,7 @@ class ValidatedFit:
 
     def _watched(self, data, watch, *, complete=True, shuffle=False, warns=False) -> tuple[Any, Any, Any]:
         """What Keras gets as x, y and sample_weight: checked arrays, or a pipeline that notes why it fails."""
-        x, y, sample_weight = data
+        (x, _), y, sample_weight = cells.encoded(self.modalities, data[0]), *data[1:]
         watch.counts = self._counts(complete)
         if isinstance(x, Mapping | np.ndarray | list | tuple | None) or tf.is_tensor(x):
             arrays = self._arrays(x, y, sample_weight, complete=complete, warns=warns, counts=watch.counts)

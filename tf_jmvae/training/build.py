@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from tf_jmvae import heads, networks
+from tf_jmvae import networks
 from tf_jmvae._utils.extras import extra
 from tf_jmvae.modality import Modality
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.optimizers import FusedAdam
 from tf_jmvae.registry import MODELS
-from tf_jmvae.specs import Preprocessing
+from tf_jmvae.specs import Columns, Preprocessing
 
 if TYPE_CHECKING:
     from tf_jmvae.training.config import Config, ModalityConfig, ModelConfig
@@ -47,14 +47,21 @@ def from_preset(preset: str, **overrides: Any) -> MultimodalVAE:
 
 
 def build_model(
-    config: "ModelConfig", num_steps: int = 1, preprocessing: Mapping[str, Preprocessing] | None = None
+    config: "ModelConfig",
+    num_steps: int = 1,
+    preprocessing: Mapping[str, Preprocessing] | None = None,
+    columns: Mapping[str, Columns] | None = None,
 ) -> MultimodalVAE:
     """A new model from its configuration, with so many steps of iterated sampling.
 
-    `preprocessing` is how the data's images were made, by modality, where that is known.
+    `preprocessing` is how the data's images were made, and `columns` are those of a table, by modality, where they are
+    known.
     """
-    made = preprocessing or {}
-    modalities = {name: _modality(modality, made.get(name)) for name, modality in config.modalities.items()}
+    made, columns = preprocessing or {}, columns or {}
+    modalities = {
+        name: Modality.from_settings(_plain(modality), made.get(name), columns.get(name))
+        for name, modality in config.modalities.items()
+    }
     networks_ = {"trunk": networks.mlp(config.trunk)} if config.trunk else {}
     if config.discriminator is not None:
         networks_["discriminator"] = networks.conv_encoder(config.discriminator.filters, config.discriminator.units)
@@ -93,31 +100,6 @@ def steps_in_one_call(steps_per_epoch: int) -> int:
     return max(steps for steps in range(1, 17) if steps_per_epoch % steps == 0)
 
 
-def _modality(config: "ModalityConfig", preprocessing: Preprocessing | None) -> Modality:
-    encoder, decoder, likelihood = config.encoder, config.decoder, config.likelihood
-    projection = None
-    if isinstance(encoder, tuple):  # of widths
-        encoder = networks.mlp(encoder, batch_norm=bool(config.batch_norm), dropout=config.dropout)
-    else:
-        encoder = networks.conv_encoder(encoder.filters, encoder.units, batch_norm=bool(config.batch_norm))
-    if isinstance(decoder, tuple):
-        decoder = networks.mlp(decoder, batch_norm=config.batch_norm is True)
-    else:
-        factor = 2 ** (len(decoder.filters) + 1)
-        start = [size // factor for size in config.event_shape[:2]]
-        decoder = networks.conv_decoder(decoder.filters, start=start, batch_norm=config.batch_norm is True)
-        projection = networks.upsampling(config.event_shape[-1])
-    if projection is not None or config.variance or config.mean_activation:
-        settings = {"variance": config.variance, "mean_activation": config.mean_activation}
-        likelihood = heads.make(likelihood, projection=projection, **{k: v for k, v in settings.items() if v})
-    return Modality(
-        config.event_shape,
-        likelihood,
-        encoder=encoder,
-        decoder=decoder,
-        weight=config.weight,
-        standardized=config.standardized,
-        optional=config.optional,
-        entry_names=config.entry_names,
-        preprocessing=preprocessing or config.preprocessing,
-    )
+def _plain(modality: "ModalityConfig") -> dict[str, Any]:
+    """The settings, of which a picture's preprocessing stays an object."""
+    return {**modality.model_dump(exclude={"preprocessing"}), "preprocessing": modality.preprocessing}

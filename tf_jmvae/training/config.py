@@ -12,7 +12,7 @@ import tyro
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from tf_jmvae.registry import DATASETS, LIKELIHOODS, MODELS, Registry
-from tf_jmvae.specs import Preprocessing
+from tf_jmvae.specs import Columns, Preprocessing
 
 if TYPE_CHECKING:
     from tf_jmvae.data.sources import Source
@@ -50,12 +50,16 @@ class ConvolutionConfig(_Schema):
 
 
 class ModalityConfig(_Schema):
-    """One modality; its networks are `mlp`s of the widths given, or convolutional. Dropout is of the encoder alone."""
+    """One modality; its networks are `mlp`s of the widths given, or convolutional. Dropout is of the encoder alone.
+
+    Of a text the encoder reads it by a GRU of the first width.
+    """
 
     event_shape: tuple[PositiveInt, ...]
     likelihood: _one_of(LIKELIHOODS)
     variance: PositiveFloat | None = None
     mean_activation: Literal["tanh", "sigmoid", "linear"] | None = None
+    vocabulary_size: PositiveInt | None = None
     encoder: tuple[PositiveInt, ...] | ConvolutionConfig = (512, 512)
     decoder: tuple[PositiveInt, ...] | ConvolutionConfig = (512, 512)
     batch_norm: bool | Literal["encoder"] = False
@@ -70,6 +74,8 @@ class ModalityConfig(_Schema):
     def _settings_fit_each_other(self):
         if self.likelihood != "gaussian" and (self.variance or self.mean_activation):
             raise ValueError(f"variance, mean_activation: of gaussian, but the likelihood is {self.likelihood}")
+        if (self.vocabulary_size is not None) != self.likelihood.endswith("tokens"):
+            raise ValueError(f"vocabulary_size: of texts and needed there; the likelihood is {self.likelihood}")
         if self.dropout and isinstance(self.encoder, ConvolutionConfig):
             raise ValueError("dropout: of an encoder of widths, and this one is convolutional")
         if isinstance(self.decoder, ConvolutionConfig):
@@ -178,6 +184,19 @@ class DataConfig(_Schema):
     complete_rows: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Smallest fraction of a training batch that are complete rows, which are repeated where they are fewer."""
 
+    table: Annotated[Path | None, tyro.conf.Suppress] = None
+    """table: The CSV or Parquet file."""
+    columns: Annotated[dict[str, Columns], tyro.conf.Suppress] = Field(default_factory=dict)
+    """table: What forms each modality."""
+    validation: Annotated[float | None, Field(gt=0, lt=1), tyro.conf.Suppress] = None
+    """table: Fraction of the rows that are held out."""
+    delimiter: Annotated[str | None, tyro.conf.Suppress] = None
+    """table: Between the cells of a CSV file."""
+    decimal: Annotated[str | None, tyro.conf.Suppress] = None
+    """table: Decimal point of a CSV file."""
+    encoding: Annotated[str | None, tyro.conf.Suppress] = None
+    """table: Encoding of a CSV file."""
+
     filled_by: Annotated[Path | None, tyro.conf.Suppress] = None
     """A finished run, whose model fills in labels that are missing, where it is sure of them."""
     confidence: Annotated[float, Field(ge=0, lt=1), tyro.conf.Suppress] = 0.95
@@ -187,7 +206,8 @@ class DataConfig(_Schema):
         """The dataset, of these modalities; its files are in `data_dir`, if they are no longer where they were."""
         from tf_jmvae.data.sources import Missing, load
 
-        options = self.model_dump(exclude={"dataset", "batch_size", "missing", "filled_by", "confidence"})
+        options = self.model_dump(exclude={"dataset", "batch_size", "missing", "filled_by", "confidence", "columns"})
+        options["columns"] = self.columns or None
         options["missing"] = {name: Missing(**one.model_dump()) for name, one in self.missing.items()}
         options["modalities"] = modalities
         return load(self.dataset, **options | ({"data_dir": Path(data_dir)} if data_dir else {}))
@@ -212,6 +232,8 @@ class TrainingConfig(_Schema):
     """Epochs over which the weight of the KL to the prior rises from 0 to 1."""
     clip_norm: PositiveFloat | None = None
     """Largest global norm of the gradient."""
+    early_stopping: PositiveInt | None = None
+    """Epochs without a better ELBO of the test set after which training ends, with the best weights; never without."""
     validate_every: PositiveInt = 1
     """Epochs between evaluations on the test set; callbacks and history have `val_*` of these epochs alone."""
     fitted_prior: PositiveInt | None = None

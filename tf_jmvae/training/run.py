@@ -5,6 +5,7 @@ The folder is, at every moment, either resumable or finished: `metrics.json` is 
 
 import contextlib
 import functools
+import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -87,7 +88,7 @@ def train(
         keras.utils.set_random_seed(config.seed)
         keras.config.set_dtype_policy(config.training.precision)
         with devices.strategy.scope():
-            model = build_model(config.model, config.num_steps, source.preprocessing)
+            model = build_model(config.model, config.num_steps, source.preprocessing, source.columns)
             model.adapt(source.train)
             compile_model(model, config, source.num_batches(config.data.batch_size))
             model.optimizer.build(model.trainable_variables)  # by all workers: the chief alone restores its state
@@ -99,12 +100,24 @@ def train(
                     shutil.rmtree(run_dir / TENSORBOARD, ignore_errors=True)
                 elif verbose:
                     print(f"Continuing {run_dir} after epoch {agreed.number} of {config.training.epochs}.")
-        if agreed.number < config.training.epochs:
-            _fit(devices, model, source, config, checkpoint, agreed.number, extra_callbacks, verbose)
+        best = _best_weights(config, checkpoint)
+        if agreed.number < config.training.epochs and not (best and best.is_over):
+            ours = [best] if best and is_chief else []
+            _fit(devices, model, source, config, checkpoint, agreed.number, [*ours, *extra_callbacks], verbose)
         with devices.agreement():
             if is_chief:
+                if best:
+                    best.restore(model)
                 metrics = _finish(model, source, checkpoint, config)
         return metrics or {}
+
+
+def _best_weights(config: Config, checkpoint: callbacks.Checkpoint) -> callbacks.BestWeights | None:
+    """What ends the training early, if it is to end."""
+    training = config.training
+    if not training.early_stopping:
+        return None
+    return callbacks.BestWeights(checkpoint, training.early_stopping, training.kl_warm_up)
 
 
 def _load(config: Config, num_replicas: int, verbose: str | int) -> data.Source:
@@ -120,6 +133,8 @@ def _load(config: Config, num_replicas: int, verbose: str | int) -> data.Source:
     steps, in_one_call = source.num_batches(batch_size), config.training.steps_per_execution
     if steps % (in_one_call or 1):
         raise ValueError(f"steps_per_execution must divide the {steps} steps of an epoch; got {in_one_call}.")
+    if config.training.early_stopping and "TF_CONFIG" in os.environ and config.strategy in ("auto", "multi-worker"):
+        raise ValueError("early_stopping is of one machine: the workers of TF_CONFIG would not all know when to stop.")
     if batch_size < num_replicas:
         raise ValueError(
             f"batch_size is of all devices together: {batch_size} examples cannot be shared by the {num_replicas} "

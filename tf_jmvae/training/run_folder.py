@@ -32,6 +32,7 @@ _NOT_COMPARED = {
     "source",
     "strategy",
     "data.data_dir",
+    "data.table",
     "data.filled_by",
     "training.tensorboard",
 }
@@ -147,7 +148,7 @@ def describe(run_dir: Path) -> dict[str, Any]:
         raise RunError(f"{path} is no run's: it has no config, or no versions. {advice}")
     if not isinstance(config.get("data"), dict):
         raise RunError(f"{path} is no run's: its config has no data. {advice}")
-    for place in ("data_dir", "filled_by"):
+    for place in ("data_dir", "filled_by", "table"):
         config["data"].pop(place, None)
     record["config"] = {key: value for key, value in config.items() if key not in _NOT_DESCRIBED}
     return {"training": record, "metrics": read_json(run_dir / "metrics.json", advice)}

@@ -1,0 +1,75 @@
+"""Tables from files: what is there is read, and each thing that is wrong has a message that says what to do."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tf_jmvae.data import read_table
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(content, name="table.csv"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_cells_are_texts_and_gaps_are_missing(written, delimiter):
+    content = 'name,age\n"Ann, Lee",3\n NA ,\nBob, 4.50 \n'
+    if delimiter != ",":
+        content = content.replace("Ann, Lee", "Ann. Lee").replace(",", delimiter)
+    table = read_table(written(content))
+    assert list(table.columns) == ["name", "age"]
+    assert table["name"].iloc[0] == ("Ann, Lee" if delimiter == "," else "Ann. Lee")
+    assert table["age"].iloc[0] == "3"
+    assert table["age"].isna().tolist() == [False, True, False]
+
+
+def test_commas_are_decimal_points_where_that_is_said(written):
+    path = written("a;b\n1.234,5;x\n0,5;y,z\n")
+    assert read_table(path, decimal=",").to_numpy().tolist() == [["1234.5", "x"], ["0.5", "y,z"]]
+
+
+def test_other_encodings_and_a_mark_at_the_start(written):
+    assert read_table(written("n\nJosé\n".encode("latin-1")), encoding="latin-1")["n"].iloc[0] == "José"
+    assert list(read_table(written("\ufeffn,m\n1,2\n")).columns) == ["n", "m"]
+
+
+def test_parquet(tmp_path):
+    table = pd.DataFrame({"a": [1.5, np.nan], "b": ["x", None]})
+    table.to_parquet(tmp_path / "t.parquet")
+    pd.testing.assert_frame_equal(read_table(tmp_path / "t.parquet"), table)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        ("", {}, "is empty. Expected a header"),
+        ("a,b\n", {}, "no rows under its header"),
+        ("a,b\n1,2,3\n", {}, "line 2: 3 cells, but the header names 2 columns. Quote cells"),
+        ("a,b,c\n1,2,3\n1,2\n", {}, "line 3: 2 cells"),
+        ("a,b\n1,2\n", {"delimiter": "ab"}, "cannot be read as CSV with 'ab'"),
+        ("a,a\n1,2\n", {}, "columns of one name: 'a'. Rename"),
+        ("a,,c\n1,2,3\n", {}, "column 2 has no name"),
+        ("n\nJosé\n".encode("latin-1"), {}, "not in the encoding utf-8.*encoding = '...'"),
+        ("a\n1\n", {"encoding": "klingon"}, "no encoding 'klingon'"),
+        (b"PK\x03\x04\0\0\0\0", {}, "no CSV file: it holds zero bytes"),
+        ('a,b\n"1,2\n', {}, "cannot be read as CSV.*unexpected end of data"),
+    ],
+)
+def test_what_is_no_table_is_refused(written, content, options, message):
+    with pytest.raises(ValueError, match=message):
+        read_table(written(content), **options)
+
+
+def test_files_that_are_not_there_folders_and_damaged_parquet(written, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_table(tmp_path / "no.csv")
+    with pytest.raises(ValueError, match="is a folder"):
+        read_table(tmp_path)
+    with pytest.raises(ValueError, match="no Parquet file, or damaged"):
+        read_table(written(b"PAR1 no", "t.parquet"))

@@ -1,0 +1,206 @@
+"""From a table to a model and back: parts of the rows, tables in every method, filled gaps, latents, scores."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+import tf_jmvae as tj
+from tests.small_models import set_seeds
+from tf_jmvae import tables
+
+
+def made_table(rows=60, seed=0):
+    random = np.random.default_rng(seed)
+    kind = random.choice(["cat", "dog"], rows)
+    size = np.where(kind == "cat", 4.0, 9.0) + random.normal(size=rows)
+    table = pd.DataFrame(
+        {
+            "number": np.arange(rows),
+            "size": size,
+            "weight": size * 100 + random.normal(size=rows),
+            "kind": kind,
+            "tame": np.where(random.random(rows) < 0.5, "yes", "no"),
+            "said": [f"a {size} {one}" for size, one in zip(random.choice(["big", "small"], rows), kind, strict=True)],
+        }
+    )
+    for column in ("size", "weight", "kind", "tame", "said"):
+        table.loc[random.random(rows) < 0.2, column] = None
+    return table
+
+
+DESCRIPTION = {
+    "numbers": {"kind": "numbers", "columns": ["size", "weight"], "encoder": (8,), "decoder": (8,)},
+    "kind": {"kind": "category", "encoder": (8,), "decoder": (8,)},
+    "tame": {"kind": "attributes", "encoder": (8,), "decoder": (8,)},
+    "said": {"kind": "text", "encoder": (8,), "decoder": (8,)},
+}
+
+
+@pytest.fixture(scope="module")
+def trained():
+    table = made_table()
+    modalities, source = tj.data.from_table(table, DESCRIPTION)
+    set_seeds(0)
+    model = tj.JMVAEKL(modalities, latent_dim=3, subsets="single")
+    model.compile(keras.optimizers.Adam(1e-2))
+    model.fit(source.train_batches(16), epochs=2, verbose=0)
+    return table, source, model
+
+
+def test_rows_are_held_out_and_words_are_of_the_others():
+    table = made_table()
+    table["number"] = table["number"].astype(float)
+    description = {"number": "numbers", "said": {"kind": "text", "min_count": 1}}
+    _, source = tj.data.from_table(table, description, validation=0.25, seed=3)
+    train, test = (set(part["number"][:, 0]) for part in (source.train, source.test))
+    assert (len(train), len(test)) == (45, 15)
+    assert train | test == set(range(60))
+    _, again = tj.data.from_table(table, description, validation=0.25, seed=3)
+    np.testing.assert_array_equal(source.test["number"], again.test["number"])
+    held_out = sorted(test)[0]
+    table["said"] = np.where(table["number"] == held_out, "unheard", "said")
+    modalities, _ = tj.data.from_table(table, description, validation=0.25, seed=3)
+    assert modalities["said"].columns.words == ("said",)
+
+
+def test_a_table_is_taken_wherever_a_dict_of_arrays_is(trained):
+    table, _, model = trained
+    table = table.dropna()
+    arrays = {name: modality.cells.encode(table) for name, modality in model.modalities.items()}
+    in_model = model.preprocess(arrays)
+    given = {"targets": ["numbers"], "latent": "mean", "seed": 1}
+    pairs = [
+        (model.evaluate(table, verbose=0), model.evaluate(arrays, verbose=0)),
+        (model.elbo(table, seed=1), model.elbo(in_model, seed=1)),
+        (model.posterior(table).mean(), model.posterior(in_model).mean()),
+        (model.generate(table, **given)["numbers"], model.generate(in_model, **given)["numbers"]),
+        (model.reconstruct(table, seed=1)["kind"], model.reconstruct(in_model, seed=1)["kind"]),
+        (model.predict(table, verbose=0)["kind"], model.predict(arrays, verbose=0)["kind"]),
+        (model.test_on_batch(table, None), model.test_on_batch(arrays, None)),
+        (
+            tj.evaluation.joint_log_likelihood(model, table, num_samples=2, verbose=0).values,
+            tj.evaluation.joint_log_likelihood(model, arrays, num_samples=2, verbose=0).values,
+        ),
+    ]
+    for of_table, of_arrays in pairs:
+        np.testing.assert_allclose(of_table, of_arrays, rtol=1e-5)
+
+
+def test_fit_of_a_table_is_fit_of_its_arrays(trained):
+    table, _, model = trained
+    table = table.dropna(how="all", subset=["size", "weight", "kind", "tame", "said"])
+    arrays = {name: modality.cells.encode(table) for name, modality in model.modalities.items()}
+    losses = []
+    for data in (table, arrays):
+        set_seeds(0)
+        modalities, _ = tj.data.from_table(made_table(), DESCRIPTION)
+        other = tj.JMVAEKL(modalities, latent_dim=3, subsets="single")
+        other.compile(keras.optimizers.Adam(1e-2))
+        losses.append(other.fit(data, epochs=2, shuffle=False, validation_data=data, verbose=0).history["val_elbo"])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-6)
+
+
+def test_texts_stand_for_values(trained):
+    _, _, model = trained
+    found = model.generate({"kind": ["dog", "cat"]}, targets=["numbers", "said"], latent="mean")
+    one_hot = model.generate({"kind": np.array([[0.0, 1], [1, 0]])}, targets=["numbers"], latent="mean")
+    np.testing.assert_allclose(found["numbers"], one_hot["numbers"], rtol=1e-5)
+    written = tables.to_table(model, found)
+    assert list(written.columns) == ["size", "weight", "said"]
+    raw = model.postprocess({"numbers": one_hot["numbers"]})["numbers"]
+    np.testing.assert_allclose(written[["size", "weight"]], raw, rtol=1e-5)
+    with pytest.raises(ValueError, match="'cow' is no class"):
+        model.generate({"kind": ["cow"]}, targets=["numbers"])
+
+
+def test_filled_cells_are_the_means_and_spreads_of_samples(trained):
+    table, _, model = trained
+    filled = tables.fill(model, table, num_samples=2000, verbose=0)
+    for column in table.columns:  # what was there stays what it was
+        there = table[column].notna()
+        assert (filled[column][there] == table[column][there]).all()
+    assert not filled[table.columns].isna().any().any()
+    row = table.index[table["size"].isna() & table["kind"].notna()][0]
+    observed = {name: m.cells.encode(table.loc[[row]]) for name, m in model.modalities.items()}
+    samples = model.generate(model.preprocess(observed), targets=["numbers"], num_samples=4000, output="sample", seed=9)
+    sizes = model.postprocess(samples)["numbers"][0, :, 0]
+    error = sizes.std() / np.sqrt(2000)
+    assert filled["size"][row] == pytest.approx(sizes.mean(), abs=6 * error)
+    assert filled["size spread"][row] == pytest.approx(sizes.std(), rel=0.1)
+    row = table.index[table["kind"].isna()][0]
+    observed = {name: m.cells.encode(table.loc[[row]]) for name, m in model.modalities.items()}
+    means = model.generate(model.preprocess(observed), targets=["kind"], num_samples=4000, seed=9)["kind"][0]
+    p = np.asarray(means).mean(axis=0)
+    assert filled["kind"][row] == ["cat", "dog"][p.argmax()]
+    assert filled["kind probability"][row] == pytest.approx(p.max(), abs=0.05)
+    assert filled["kind probability"].isna().tolist() == table["kind"].notna().tolist()
+
+
+def test_an_answer_does_not_depend_on_the_other_rows(trained):
+    table, _, model = trained
+    whole = tables.fill(model, table, verbose=0, num_samples=5)
+    parts = tables.fill(model, table, verbose=0, num_samples=5, batch_size=7)
+    pd.testing.assert_frame_equal(whole, parts, rtol=1e-4)
+    first = tables.fill(model, table.iloc[:9], verbose=0, num_samples=5)
+    pd.testing.assert_frame_equal(whole[first.columns].iloc[:9], first, rtol=1e-4, check_dtype=False)
+
+
+def test_latents_and_scores_are_those_of_the_model(trained):
+    table, _, model = trained
+    table = table.copy()
+    table.loc[3, ["size", "weight", "kind", "tame", "said"]] = None
+    z, scores = tables.encode(model, table, verbose=0), tables.score(model, table, num_samples=4000, verbose=0)
+    np.testing.assert_array_equal(z[3], 0)
+    assert np.isnan(scores[3])
+    held = table.drop(index=3)
+    observed = {name: m.cells.encode(held) for name, m in model.modalities.items()}
+    expected = model.posterior(model.preprocess(observed)).mean()
+    np.testing.assert_allclose(np.delete(z, 3, axis=0), expected, rtol=1e-4, atol=1e-5)
+    estimate = tj.evaluation.joint_log_likelihood(model, observed, num_samples=4000, seed=5, verbose=0).values
+    np.testing.assert_allclose(np.delete(scores, 3), estimate, atol=0.5)
+
+
+def test_a_saved_model_still_reads_tables(trained, tmp_path):
+    table, _, model = trained
+    model.save(tmp_path / "m.keras")
+    loaded = keras.saving.load_model(tmp_path / "m.keras")
+    assert {n: m.columns for n, m in loaded.modalities.items()} == {n: m.columns for n, m in model.modalities.items()}
+    np.testing.assert_allclose(
+        tables.encode(loaded, table, verbose=0), tables.encode(model, table, verbose=0), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("description", "message"),
+    [
+        ({}, "Say which modalities"),
+        ({"x": "nubmers"}, "Unknown kind of column 'nubmers'. Expected one of 'array', 'attributes'"),
+        ({"x": {"columns": "size"}}, "x: kind is missing"),
+        ({"x": "numbers"}, "x: the table has no column 'x'; it has 'number', 'size'"),
+        ({"x": {"kind": "numbers", "columns": []}}, "x: columns must be names of columns, each once; got nothing"),
+        ({"x": {"kind": "numbers", "columns": ["size", "size"]}}, "each once"),
+        ({"x": {"kind": "category", "columns": ["kind", "tame"]}}, "A category is one column; got 2"),
+        ({"size": {"kind": "numbers", "wieght": 2}}, "wieght"),
+    ],
+)
+def test_a_wrong_description_is_refused(description, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        tj.data.from_table(made_table(), description)
+
+
+@pytest.mark.parametrize("table", [made_table().iloc[:0], made_table().iloc[:1], {"size": [1]}])
+def test_a_table_of_too_few_rows_or_none_is_refused(table):
+    with pytest.raises(ValueError, match=r"no rows|at least 2|Expected a pandas DataFrame"):
+        tj.data.from_table(table, {"size": "numbers"})
+
+
+def test_a_table_without_the_models_columns_is_refused(trained):
+    _, _, model = trained
+    with pytest.raises(ValueError, match=r"The table has the columns \['x'\], but no modality is made of them"):
+        model.posterior(pd.DataFrame({"x": [1]}))
+    with pytest.raises(ValueError, match="the table has no column 'said'"):
+        tables.fill(model, made_table().drop(columns="said"), verbose=0)
+    plain = tj.VAE({"x": tj.Modality((2,), "gaussian")}, latent_dim=2)
+    with pytest.raises(ValueError, match="'x': made of no table's columns"):
+        tables.fill(plain, made_table(), verbose=0)

@@ -1,0 +1,30 @@
+"""`tf-jmvae encode`: latents of a table's rows."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tf_jmvae.cli.of_table import OfTable, opened
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(OfTable):
+    """Write the mean of q(z | row) of each row of a table, from whatever the row holds.
+
+    Examples:
+      tf-jmvae encode pets.csv --run runs/pets --output latents.npy
+      tf-jmvae encode pets.csv --run runs/pets --output latents.parquet
+    """
+
+    output: Path
+    """The latents, as .npy, or as columns z0, z1, ... of a .csv or .parquet file."""
+
+
+def run(options: Options) -> None:
+    """Encodes the rows, and says where the latents are."""
+    model, reading = opened(options, options.output, ".npy")
+    from tf_jmvae import tables
+    from tf_jmvae.tables import writing
+
+    z = tables.encode(model, options.table, **reading)
+    writing.write_latents(z, options.output)
+    print(f"{options.output}: {z.shape[0]:,} rows of {z.shape[1]} latents.")

@@ -1,0 +1,46 @@
+"""`tf-jmvae fill`: a table without gaps."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tf_jmvae.cli.common import require_at_least
+from tf_jmvae.cli.of_table import OfTable, opened
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(OfTable):
+    """Fill every gap of a table with what the run's model expects there, and say how sure it is.
+
+    Beside each column that has gaps comes one with the probability of what was filled in, or the spread of a number.
+    Pictures are written into a folder beside the output, called as it is.
+
+    Examples:
+      tf-jmvae fill pets.csv --run runs/pets --output filled.csv
+    """
+
+    output: Path
+    """The filled table, as .csv or .parquet."""
+    num_samples: int = 100
+    """Samples of z for each row."""
+    seed: int = 0
+    """Of the samples."""
+
+
+def run(options: Options) -> None:
+    """Fills the gaps, writes the table and says how many there were."""
+    require_at_least(1, num_samples=options.num_samples)
+    model, reading = opened(options, options.output)
+    from tf_jmvae import tables
+    from tf_jmvae.tables import writing
+
+    filled = tables.fill(model, options.table, num_samples=options.num_samples, seed=options.seed, **reading)
+    pictures = writing.write(filled, options.output)
+    numbers = {
+        name.rsplit(" ", 1)[0]: int(filled[name].notna().sum())
+        for name in filled.columns
+        if name.endswith((" probability", " spread"))
+    }
+    said = ", ".join(f"{number:,} of {name}" for name, number in numbers.items() if number)
+    print(f"{options.output}: {len(filled):,} rows; filled {said or 'no number, class or text'}.")
+    if pictures:
+        print(f"{options.output.with_suffix('')}: {pictures:,} files of what cells name.")

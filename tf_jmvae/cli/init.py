@@ -1,0 +1,57 @@
+"""`tf-jmvae init`: a first description of a table."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tf_jmvae._utils.files import write_text
+from tf_jmvae._utils.tables import aligned
+from tf_jmvae.cli.common import Common, default, load_tensorflow, metavar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Common):
+    """Look at a table and write a commented draft of what to learn from it, which tf-jmvae train --data takes.
+
+    Examples:
+      tf-jmvae init pets.csv
+      tf-jmvae init measured.csv --decimal , --output measured.toml
+    """
+
+    table: Annotated[Path, tyro.conf.Positional, metavar("TABLE")]
+    """A CSV or Parquet file."""
+    output: Annotated[Path | None, default("the table's name, with .toml")] = None
+    """The file of the draft."""
+    delimiter: Annotated[str | None, default("what fits the header")] = None
+    """Between the cells of a CSV file."""
+    decimal: str = "."
+    """Decimal point of a CSV file."""
+    encoding: str = "utf-8"
+    """Of a CSV file."""
+    overwrite: bool = False
+    """Replace a draft that is there."""
+
+
+def run(options: Options) -> None:
+    """Writes the draft, and says what the columns seem to be."""
+    output = options.output or options.table.with_suffix(".toml")
+    if output.exists() and not options.overwrite:
+        raise ValueError(f"{output} is there already: name another with --output, or say --overwrite.")
+    load_tensorflow(debug=options.debug)
+    from tf_jmvae.columns import read_table
+    from tf_jmvae.tables import draft
+
+    table = read_table(options.table, delimiter=options.delimiter, decimal=options.decimal, encoding=options.encoding)
+    reading = {"delimiter": options.delimiter, "decimal": options.decimal, "encoding": options.encoding}
+    changed = {key: value for key, value in reading.items() if value not in (None, ".", "utf-8")}
+    found = draft.guesses(table)
+    file = options.table.resolve()
+    if folder := draft.folder_of_files(table, found, file.parent):
+        changed["folder"] = folder if file.parent == output.resolve().parent else str(file.parent / folder)
+    beside = file.name if file.parent == output.resolve().parent else str(file)
+    write_text(output, draft.draft(table, beside, found, changed))
+    said = {g.column: f"{g.kind or 'left out'}: {'; '.join([g.reason, *g.remarks])}" for g in found}
+    print(f"{options.table}: {len(table):,} rows.\n{aligned(said, indent='  ')}\n")
+    print(f"{output} says so. Look it through, then: tf-jmvae train --data {output}")

@@ -1,0 +1,41 @@
+"""What verbs about a table have in common: the table, the run whose model answers, and how both are opened."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from tf_jmvae.cli.common import Common, default, load_tensorflow, metavar, note, watched
+
+if TYPE_CHECKING:
+    from tf_jmvae.models import MultimodalVAE
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfTable(Common):
+    """The table and the run."""
+
+    table: Annotated[Path, tyro.conf.Positional, metavar("TABLE")]
+    """A CSV or Parquet file with the columns that the run was trained on."""
+    run: Path
+    """The folder of a finished run of tf-jmvae train --data."""
+    folder: Annotated[Path | None, default("that of the table")] = None
+    """Folder of the files that cells name."""
+
+
+def opened(options: OfTable, output: Path, *suffixes: str) -> tuple["MultimodalVAE", dict[str, Any]]:
+    """The run's model, and options of functions about a table.
+
+    Raises `ValueError` unless the output is a table by its suffix, or has one of the others.
+    """
+    load_tensorflow(debug=options.debug)
+    from tf_jmvae.tables import writing
+    from tf_jmvae.training.run_folder import load_model, read_config
+
+    writing.check_name(output, *suffixes)
+    note("Loading the model ...")
+    model = load_model(options.run / "model.keras")
+    data = read_config(options.run, "Name the folder of a run of tf-jmvae train --data.").data
+    reading = {key: getattr(data, key) for key in ("delimiter", "decimal", "encoding") if getattr(data, key)}
+    return model, {"folder": options.folder, "verbose": int(watched()), **reading}

@@ -1,0 +1,49 @@
+"""`tf-jmvae score`: how likely each row of a table is."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tf_jmvae._utils.tables import lines
+from tf_jmvae.cli.common import require_at_least
+from tf_jmvae.cli.of_table import OfTable, opened
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(OfTable):
+    """Give each row of a table its log-likelihood, in nats: the table again, the least likely rows first.
+
+    A row counts with what it holds, so compare rows that hold the same; numbers count as standardised ones.
+
+    Examples:
+      tf-jmvae score pets.csv --run runs/pets --output scored.csv
+    """
+
+    output: Path
+    """The table with a column log_likelihood, as .csv or .parquet."""
+    num_samples: int = 100
+    """Samples of z for each row, by importance sampling."""
+    seed: int = 0
+    """Of the samples."""
+
+
+def run(options: Options) -> None:
+    """Scores the rows, writes the table, and prints the least likely rows."""
+    require_at_least(1, num_samples=options.num_samples)
+    model, reading = opened(options, options.output)
+    from tf_jmvae import tables
+    from tf_jmvae.data import read_table
+    from tf_jmvae.tables import writing
+
+    known = {key: value for key, value in reading.items() if key in ("delimiter", "decimal", "encoding")}
+    table = read_table(options.table, **known)
+    scores = tables.score(model, options.table, num_samples=options.num_samples, seed=options.seed, **reading)
+    order = scores.argsort(kind="stable")  # NaN, of rows that hold nothing, comes last
+    table.insert(0, "log_likelihood", scores)
+    table = table.iloc[order]
+    writing.write(table, options.output)
+    first = table.iloc[:_SHOWN].fillna("")
+    rows = [[str(cell)[:20] for cell in cells] for cells in first.iloc[:, :8].itertuples(index=False)]
+    print(lines(list(first.columns[:8]), rows))
+    print(f"\n{options.output}: {len(table):,} rows, the least likely first.")

@@ -1,0 +1,86 @@
+"""A column of categories: one of a few names, which comes back with its probability."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_jmvae.columns.base import Kind, as_texts, one_column, refuse
+from tf_jmvae.registry import COLUMNS
+from tf_jmvae.specs import Columns
+
+_MOST = 1000  # classes
+
+
+@COLUMNS.register("category")
+class Category(Kind):
+    """One of several classes by their names, such as a species.
+
+    Args:
+      columns: their `Columns`; the words are the classes.
+    """
+
+    def __init__(self, columns: Columns):
+        super().__init__(columns)
+        self.layer = keras.layers.StringLookup(vocabulary=list(columns.words), num_oov_indices=1)
+
+    @classmethod
+    def adapt(cls, table, names, folder="."):
+        name = one_column("category", names)
+        texts, counts = np.unique([text for text in as_texts(table[name]) if text], return_counts=True)
+        if len(texts) < 2:
+            raise ValueError(
+                f"Column {name!r} has one value in all training rows, or none: there is nothing to learn of it. "
+                "Leave it out."
+            )
+        if len(texts) > _MOST:
+            raise ValueError(
+                f"Column {name!r} has {len(texts):,} different values, and a category may have {_MOST:,}. If they are "
+                "names of single rows, leave the column out; of sentences take kind = 'text'; otherwise join the rare "
+                f"ones ({int((counts == 1).sum()):,} come once)."
+            )
+        words = sorted(map(str, texts), key=lambda text: (_number(text), text))
+        return Columns("category", (name,), (len(words),), tuple(words))
+
+    @property
+    def settings(self):
+        return {
+            "event_shape": self.columns.shape,
+            "likelihood": "categorical",
+            "optional": True,
+            "entry_names": self.columns.words,
+            "encoder": (64,),
+            "decoder": (64,),
+        }
+
+    def encode(self, table, folder="."):
+        (name,) = self.columns.names
+        texts = as_texts(table[name])
+        values = self.from_strings(tf.constant(texts, tf.string)).numpy()
+        known = ", ".join(self.columns.words[:10]) + (", ..." if len(self.columns.words) > 10 else "")
+        wrong = np.isnan(values).all(axis=1) & (texts != "")
+        refuse(table[name], wrong, "is no class that the training rows have", f"They have {known}. Or empty the cell.")
+        return values
+
+    def decode(self, values):
+        (name,) = self.columns.names
+        return {name: np.array(self.columns.words, object)[np.asarray(values).argmax(axis=-1)]}
+
+    def sureness(self, values):
+        (name,) = self.columns.names
+        return {name: np.asarray(values, np.float64).max(axis=-1)}
+
+    def from_strings(self, strings):
+        index = self.layer(tf.strings.strip(strings))[..., None]  # 0 of what is unknown
+        one_hot = tf.one_hot(index[..., 0] - 1, len(self.columns.words))
+        return tf.where(index > 0, one_hot, np.nan)
+
+    def to_strings(self, values):
+        return tf.gather(tf.constant(self.columns.words), tf.argmax(values, axis=-1))
+
+
+def _number(text: str) -> float:
+    """What it says as a number, after which classes are sorted first; infinity if it is none."""
+    try:
+        return float(text) if float(text) == float(text) else float("inf")
+    except ValueError:
+        return float("inf")

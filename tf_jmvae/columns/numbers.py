@@ -1,0 +1,78 @@
+"""Columns of numbers: one modality of real values, each of which may be missing by itself."""
+
+import re
+
+import numpy as np
+
+from tf_jmvae.columns.base import Kind, is_gap, refuse
+from tf_jmvae.registry import COLUMNS
+from tf_jmvae.specs import Columns
+
+_DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?")
+_COMMA = re.compile(r"[-+]?\d+(\.\d{3})*,\d+")
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@COLUMNS.register("numbers")
+class Numbers(Kind):
+    """Numbers in any unit: the model standardises them, and what it gives is in their unit again."""
+
+    @classmethod
+    def adapt(cls, table, names, folder="."):
+        numbers = np.stack([as_numbers(table[name]) for name in names], axis=1)
+        for name, column in zip(names, numbers.T, strict=True):
+            if len(np.unique(column[~np.isnan(column)])) < 2:
+                raise ValueError(
+                    f"Column {name!r} has one value in all training rows, or none: there is nothing to learn of it. "
+                    "Leave it out."
+                )
+        return Columns("numbers", tuple(names), (len(names),))
+
+    @property
+    def settings(self):
+        return {
+            "event_shape": self.columns.shape,
+            "likelihood": "gaussian",
+            "standardized": True,
+            "optional": "entries",
+            "entry_names": self.columns.names,
+            "encoder": (64, 64),
+            "decoder": (64, 64),
+        }
+
+    def encode(self, table, folder="."):
+        return np.stack([as_numbers(table[name]) for name in self.columns.names], axis=1).astype(np.float32)
+
+    def decode(self, values):
+        return dict(zip(self.columns.names, np.asarray(values, np.float64).T, strict=True))
+
+
+def as_numbers(cells) -> np.ndarray:
+    """Cells as float64 `[N]`, NaN in the gaps; raises `ValueError` for what is no number."""
+    import pandas as pd
+
+    gaps = is_gap(cells)
+    if cells.dtype.kind in "mM":
+        refuse(cells, ~gaps, "is a date", _OF_DATES)
+    if cells.dtype.kind == "c":
+        refuse(cells, ~gaps, "is a complex number", "Make a column of each part.")
+    numbers = pd.to_numeric(cells.where(~gaps), errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    wrong = np.isnan(numbers) & ~gaps
+    if wrong.any():
+        first = str(cells.iloc[int(np.argmax(wrong))]).strip()
+        advice = "Mend the cell, empty it, or take another kind for the column, such as 'category' or 'text'."
+        if is_date(first):
+            advice = _OF_DATES
+        elif _COMMA.fullmatch(first):
+            advice = "If the table has commas as decimal points, say decimal = ',' under [data]."
+        refuse(cells, wrong, "is no number", advice)
+    refuse(cells, np.abs(np.nan_to_num(numbers)) > _LARGEST, "is too large a number", "Mend the cell, or empty it.")
+    return numbers
+
+
+def is_date(text: str) -> bool:
+    """Whether a cell looks like a date, such as 2024-05-17 or 17.5.2024."""
+    return bool(_DATE.fullmatch(text.strip()))
+
+
+_OF_DATES = "Make numbers of dates, such as the days since the first one, or leave the column out."

@@ -1,0 +1,120 @@
+"""Tables from files: CSV and Parquet, every cell of a CSV a text, with errors that say what to do."""
+
+import csv
+import os
+import pathlib
+from typing import TYPE_CHECKING, TextIO
+
+from tf_jmvae._utils.checks import listed
+from tf_jmvae._utils.extras import extra
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_DELIMITERS = ",;\t|"
+_PARQUET = (".parquet", ".pq")
+_HEAD = 2**16  # characters from which the delimiter is told
+
+
+def read_table(
+    path: str | os.PathLike, *, delimiter: str | None = None, decimal: str = ".", encoding: str = "utf-8"
+) -> "pd.DataFrame":
+    """Reads a table.
+
+    Empty cells and what pandas takes for a gap, such as `NA`, `nan` and `null`, are missing.
+
+    Args:
+      path: File in CSV, or in Parquet by its suffix `.parquet` or `.pq`.
+      delimiter: Character between the cells of a CSV file; by default the one of `,`, `;`, tab and `|` that fits.
+      decimal: Decimal point of a CSV file, `"."` by default; with `","` numbers such as 3,5 are read.
+      encoding: Encoding of a CSV file, UTF-8 by default.
+
+    Returns:
+      A `pandas.DataFrame`; columns of a CSV file are texts.
+
+    Raises:
+      ImportError: pandas is missing, which comes with the extra `tables`.
+      OSError: there is no such file.
+      ValueError: the file is no table; the message says why, and what to do.
+    """
+    with extra("tables", "A table"):
+        import pandas as pd
+    path = pathlib.Path(path)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; expected a CSV or Parquet file.")
+    if path.suffix.lower() in _PARQUET:
+        with extra("tables", "A Parquet file"):
+            import pyarrow
+        try:
+            table = pd.read_parquet(path)
+        except (pyarrow.ArrowException, ValueError) as error:
+            raise ValueError(f"{path} is no Parquet file, or damaged: {error}") from error
+        names = list(map(str, table.columns))
+        table.columns = names
+    else:
+        table, names = _read_csv(path, delimiter, decimal, encoding)
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{path} has columns of one name: {listed(repeated)}. Rename all but one of each.")
+    if not len(table):
+        raise ValueError(f"{path} has no rows under its header. Expected at least one.")
+    return table
+
+
+def _read_csv(path: pathlib.Path, delimiter: str | None, decimal: str, encoding: str) -> tuple["pd.DataFrame", list]:
+    import pandas as pd
+
+    try:
+        with path.open(encoding=encoding, newline="") as file:
+            head = file.read(_HEAD)
+            if "\0" in head:
+                raise ValueError(f"{path} is no CSV file: it holds zero bytes. Save the table as CSV or Parquet.")
+            if not head.strip():
+                raise ValueError(f"{path} is empty. Expected a header with the columns' names, and rows under it.")
+            header = head.lstrip("\ufeff").splitlines()[0]
+            delimiter = delimiter or max(_DELIMITERS, key=header.count)
+            file.seek(0)
+            names = _checked_rows(path, file, delimiter)
+        names = [name.strip() for name in names]
+        if unnamed := [number for number, name in enumerate(names, 1) if not name]:
+            raise ValueError(f"{path}: column {unnamed[0]} has no name in the header. Give each column one.")
+        table = pd.read_csv(
+            path, sep=delimiter, encoding=encoding, dtype=str, skipinitialspace=True, header=0, index_col=False,
+            names=list(range(len(names))), engine="c", encoding_errors="strict", on_bad_lines="error",
+        )  # fmt: skip
+    except LookupError as error:
+        raise ValueError(f"There is no encoding {encoding!r}. Expected one such as 'utf-8' or 'latin-1'.") from error
+    except UnicodeError as error:
+        raise ValueError(
+            f"{path} is not in the encoding {encoding} ({error}). Say which it is with encoding = '...' under [data], "
+            "such as 'latin-1' or 'utf-16'; Excel writes UTF-8 as 'CSV UTF-8'."
+        ) from error
+    except (csv.Error, pd.errors.ParserError, TypeError) as error:
+        raise ValueError(f"{path} cannot be read as CSV with {delimiter!r} between the cells: {error}.") from error
+    table.columns = names
+    if decimal != ".":
+        table = table.map(lambda text: _with_point(text, decimal), na_action="ignore")
+    return table, names
+
+
+def _checked_rows(path: pathlib.Path, file: TextIO, delimiter: str) -> list[str]:
+    """The names in the header; raises `ValueError` for a row that is not as long, which pandas would cut or fill."""
+    rows = csv.reader(file, delimiter=delimiter, strict=True, skipinitialspace=True)
+    names = next(rows)
+    names[0] = names[0].lstrip("\ufeff")
+    for row in rows:
+        if row and len(row) != len(names):
+            raise ValueError(
+                f"{path}, line {rows.line_num}: {len(row)} cells, but the header names {len(names)} columns. Quote "
+                f"cells that hold {delimiter!r}, or say delimiter = '...' under [data]."
+            )
+    return names
+
+
+def _with_point(text: str, decimal: str) -> str:
+    """A number with a decimal point; any other text as it is."""
+    number = text.strip().replace(".", "").replace(decimal, ".", 1)
+    try:
+        float(number)
+    except ValueError:
+        return text
+    return number

@@ -1,0 +1,183 @@
+"""A table as a dataset: its columns become modalities, and a part of its rows is held out."""
+
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tf_jmvae._utils.checks import listed
+from tf_jmvae._utils.gaps import rows_with_any
+from tf_jmvae.columns import kind_of, read_table
+from tf_jmvae.data.sources import Source
+from tf_jmvae.modality import Modality
+from tf_jmvae.registry import COLUMNS, DATASETS
+from tf_jmvae.specs import Columns
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Description = str | Mapping[str, Any]
+
+
+def from_table(
+    table: "pd.DataFrame | str | os.PathLike",
+    modalities: Mapping[str, Description],
+    *,
+    folder: str | os.PathLike | None = None,
+    validation: float = 0.1,
+    seed: int = 0,
+    **reading: str,
+) -> tuple[dict[str, Modality], Source]:
+    """Makes modalities of a table's columns, and a dataset of its rows.
+
+    What is learned of the columns, such as their words, is learned of the training rows alone. Empty cells, `NA`, and
+    files that are not there are gaps: the modalities are `optional`, numbers and attributes entry by entry.
+
+    Args:
+      table: `pandas.DataFrame`, or path of a CSV or Parquet file.
+      modalities: By the name of each modality the kind of its columns, `"numbers"`, `"category"`, `"attributes"`,
+        `"counts"`, `"text"`, `"image"` or `"array"`; or a dict with the `kind`, the `columns`, by default one of the
+        modality's name, options of the kind (`size` and `channels` of images, `length`, `max_words` and `min_count` of
+        texts, `shape` of arrays), and any argument of `Modality.from_settings` that is to differ.
+      folder: Folder of the files that cells name; by default that of the table, or the current one.
+      validation: Fraction of the rows that are held out, from 0 to 1; by default 0.1.
+      seed: Integer seed of the rows that are held out; by default 0.
+      **reading: Options of `data.read_table`.
+
+    Returns:
+      The modalities by name, and a `Source` whose `test` rows are those held out.
+
+    Raises:
+      ImportError: pandas is missing, which comes with the extra `tables`.
+      OSError: the table's file cannot be read.
+      ValueError: the table or a description is wrong; the message says what, and what to do.
+
+    Examples:
+      >>> modalities, data = from_table("pets.csv", {"photo": "image", "age": "numbers", "kind": "category"})
+    """
+    table, folder = opened(table, folder, reading)
+    learned = learn(table, modalities, folder=folder, validation=validation, seed=seed)
+    columns = {name: own for name, (own, _) in learned.items()}
+    made = {name: Modality.from_settings(settings, columns=own) for name, (own, settings) in learned.items()}
+    return made, _source(table, columns, folder, validation, seed)
+
+
+@DATASETS.register("table")
+def table(
+    data_dir: str | os.PathLike | None = None,
+    table: str | os.PathLike | None = None,
+    columns: Mapping[str, Columns] | None = None,
+    validation: float = 0.1,
+    seed: int = 0,
+    delimiter: str | None = None,
+    decimal: str = ".",
+    encoding: str = "utf-8",
+) -> Source:
+    """The rows of a table by columns that are known; see `from_table`.
+
+    Args:
+      data_dir: folder of the files that cells name; by default that of the table.
+      table: path of the CSV or Parquet file.
+      columns: `Columns` by modality.
+      validation: fraction of the rows that are held out.
+      seed: integer seed of these rows.
+      delimiter: of a CSV file, as for `read_table`.
+      decimal: decimal point of a CSV file.
+      encoding: of a CSV file.
+
+    Raises:
+      OSError: the file cannot be read.
+      ValueError: no table or no columns, or as for `from_table`.
+    """
+    if table is None or not columns:
+        raise ValueError("The dataset table needs a table and columns: tf-jmvae init writes a file that says both.")
+    rows, folder = opened(table, data_dir, {"delimiter": delimiter, "decimal": decimal, "encoding": encoding})
+    return _source(rows, columns, folder, validation, seed)
+
+
+def opened(
+    table: "pd.DataFrame | str | os.PathLike", folder: str | os.PathLike | None, reading: Mapping[str, Any]
+) -> tuple["pd.DataFrame", pathlib.Path]:
+    """A table, read if it is a file, and the folder of what its cells name."""
+    if isinstance(table, str | os.PathLike):
+        return read_table(table, **reading), pathlib.Path(table).parent if folder is None else pathlib.Path(folder)
+    if not hasattr(table, "columns") or not hasattr(table, "iloc"):
+        raise ValueError(f"Expected a pandas DataFrame, or the path of a table; got {type(table).__name__}.")
+    if not len(table):
+        raise ValueError("The table has no rows. Expected at least one.")
+    names = list(table.columns)
+    if wrong := [name for name in names if not isinstance(name, str)]:
+        raise ValueError(f"Columns must be called by texts; got {listed(wrong[:3])}. Say table.columns = [...].")
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"The table has columns of one name: {listed(repeated)}. Rename all but one of each.")
+    return table, pathlib.Path("." if folder is None else folder)
+
+
+def learn(
+    table: "pd.DataFrame",
+    modalities: Mapping[str, Description],
+    *,
+    folder: str | os.PathLike = ".",
+    validation: float = 0.1,
+    seed: int = 0,
+) -> dict[str, tuple[Columns, dict[str, Any]]]:
+    """What a table's training rows say of described columns: by modality `Columns`, and settings of the modality."""
+    if not isinstance(modalities, Mapping) or not modalities:
+        raise ValueError("Say which modalities the columns form, such as {'age': 'numbers'}; got none.")
+    train, found = table.iloc[_parts(len(table), validation, seed)[0]], {}
+    for name, description in modalities.items():
+        description = {"kind": description} if isinstance(description, str) else dict(description)
+        if "kind" not in description:
+            raise ValueError(f"{name}: kind is missing. Expected one of {listed(COLUMNS.names())}.")
+        kind = COLUMNS.get(description.pop("kind"))
+        names = description.pop("columns", [name])
+        names = [names] if isinstance(names, str) else list(names)
+        check_columns(table, names, name)
+        options = {key: description.pop(key) for key in kind.options() if key in description}
+        try:
+            own = kind.adapt(train, names, folder, **options)
+        except TypeError as error:
+            raise ValueError(f"{name}: an option is of the wrong type: {options} ({error}).") from error
+        found[name] = own, {**kind(own).settings, **description}
+    return found
+
+
+def check_columns(table: "pd.DataFrame", names: Sequence[str], of: str) -> None:
+    """Raises `ValueError` unless the table has these columns, some, and each once."""
+    if missing := [name for name in names if name not in table.columns]:
+        raise ValueError(f"{of}: the table has no column {listed(missing)}; it has {listed(table.columns)}.")
+    if not names or len(set(names)) != len(names):
+        raise ValueError(f"{of}: columns must be names of columns, each once; got {listed(names)}.")
+
+
+def _source(
+    table: "pd.DataFrame", columns: Mapping[str, Columns], folder: pathlib.Path, validation: float, seed: int
+) -> Source:
+    for name, own in columns.items():
+        check_columns(table, own.names, name)
+    values = {name: kind_of(own).encode(table, folder) for name, own in columns.items()}
+    holds = rows_with_any(values.values())
+    parts = [rows[holds[rows]] for rows in _parts(len(table), validation, seed)]
+    if not all(map(len, parts)):
+        raise ValueError(
+            f"The table has {int(holds.sum())} rows that hold something: too few to hold some of them out."
+        )
+    train, test = ({name: array[rows] for name, array in values.items()} for rows in parts)
+    report = {"rows": len(table), "empty": int((~holds).sum())}
+    return Source(train, test, columns=dict(columns), report=report)
+
+
+def _parts(size: int, validation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows to train on and those held out, each in the table's order."""
+    if not isinstance(validation, int | float) or not 0 < validation < 1:
+        raise ValueError(
+            f"validation must be a fraction between 0 and 1, of rows that are held out; got {validation!r}."
+        )
+    if size < 2:
+        raise ValueError(f"The table has {size} row; expected at least 2, of which one is held out.")
+    held_out = np.zeros(size, bool)
+    number = min(max(round(validation * size), 1), size - 1)
+    held_out[np.random.default_rng(seed).permutation(size)[:number]] = True
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)

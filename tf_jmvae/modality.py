@@ -156,6 +156,11 @@ class Modality:
         return (*axes, 2 * last) if self.optional == "entries" else self.event_shape
 
     @property
+    def reads_texts(self) -> bool:
+        """Whether its values can be classes by name, or texts."""
+        return self.cells is not None and self.cells.is_text
+
+    @property
     def spec(self) -> ModalitySpec:
         """Description of the modality without its networks, a `ModalitySpec`."""
         return ModalitySpec(

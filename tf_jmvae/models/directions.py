@@ -48,9 +48,9 @@ def named(values: np.ndarray, names: Sequence[str], count: int) -> list[tuple[st
 
 
 # Names of metrics, and of inputs of signatures.
-_RESERVED = ("as_png", "as_uint8", "bytes", "noise", "prior", "rows", "seed", "self", "z")
-# Of encoded images, and of signatures that give images in other forms.
-_ENDINGS = ("_bytes", "_as_png", "_as_uint8")
+RESERVED = ("as_png", "as_uint8", "bytes", "noise", "prior", "rows", "seed", "self", "z")
+# Of encoded images, and of signatures that give images in other forms, or read and give a table's cells.
+ENDINGS = ("_bytes", "_as_png", "_as_uint8", "_as_cells")
 _MOST_COMBINED = 12  # modalities of which every combination is looked at
 
 
@@ -62,12 +62,14 @@ def checked_modalities(model: Any, modalities: Any) -> dict[str, Modality]:
         if not isinstance(modality, Modality):
             raise ValueError(f"Modality {name!r}: expected a tf_jmvae.Modality; got {modality!r}.")
         plain = isinstance(name, str) and name.isidentifier() and name.isascii() and not name.startswith("_")
-        if not plain or name in _RESERVED or name.endswith(_ENDINGS):
+        if not plain or name in RESERVED or name.endswith(ENDINGS):
             raise ValueError(
                 "Metrics and signatures are named after modalities, so a name must be a Python identifier of ASCII, "
-                f"begin with a letter, be other than {listed(_RESERVED)}, and end in none of "
-                f"{listed(_ENDINGS)}; got {name!r}."
+                f"begin with a letter, be other than {listed(RESERVED)}, and end in none of "
+                f"{listed(ENDINGS)}; got {name!r}."
             )
+    if twice := [name for name, modality in modalities.items() if modality.reads_texts and f"{name}_text" in modalities]:
+        raise ValueError(f"Texts of {twice[0]!r} are called {twice[0]}_text: rename the modality of that name.")
     if len({name.lower() for name in modalities}) < len(modalities):
         raise ValueError(f"Names of modalities must differ in more than their case; got {', '.join(modalities)}.")
     _check_combinations({name: modality.spec.kind for name, modality in modalities.items()})

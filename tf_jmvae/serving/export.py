@@ -133,6 +133,7 @@ class _Served(tf.Module):
             for variable in model.trainable_weights
             if variable.regularizer and any(variable.value is used for used in called.trainable_variables)
         ]
+        self.cells = [modality.cells.layer for modality in model.modalities.values() if modality.reads_texts]
         for name, endpoint in made.items():
             setattr(self, name, endpoint.function)
 

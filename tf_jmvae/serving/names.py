@@ -5,6 +5,8 @@ from collections.abc import Iterable
 BYTES = "_bytes"  # of an encoded image, and of a signature that reads some; TF Serving's REST API asks for this ending
 AS_UINT8 = "_as_uint8"
 AS_PNG = "_as_png"
+CELLS = "_as_cells"  # of a signature that reads and gives what a table holds
+TEXT = "_text"  # of a class by its name, and of a text
 
 
 def of_given(verb: str, given: Iterable[str]) -> str:
@@ -27,6 +29,11 @@ def encoded(modality: str) -> str:
     return modality + BYTES
 
 
+def text(modality: str) -> str:
+    """The tensor of a modality's classes by name, or of its texts."""
+    return modality + TEXT
+
+
 def modality(tensor: str) -> str:
     """The modality of a tensor, encoded or not."""
     return tensor.removesuffix(BYTES)
@@ -39,4 +46,4 @@ def without_format(signature: str) -> str:
 
 def plain(signature: str) -> str:
     """The signature that gives the same in the model's own values, and reads them."""
-    return without_format(signature).removesuffix(BYTES)
+    return without_format(signature.removesuffix(CELLS)).removesuffix(BYTES)

@@ -152,7 +152,8 @@ class SignatureLookup:
 
     def _all_of(self, verb: str) -> dict[str, Signature]:
         start = f"{verb}_from_"
-        return {name: s for name, s in self.signatures.items() if f"{names.plain(name)}_from_".startswith(start)}
+        there = {name: s for name, s in self.signatures.items() if not name.endswith(names.CELLS)}
+        return {name: s for name, s in there.items() if f"{names.plain(name)}_from_".startswith(start)}
 
     def _in_format(self, name: str, images: str) -> str:
         """The signature whose images are in a format; what gives no image has one format only."""
@@ -169,7 +170,9 @@ class SignatureLookup:
 
     def _targets_from(self, inputs: Iterable[str], observed: Iterable[str]) -> list[str]:
         self._prepare(map(names.modality, inputs))
-        there = [s for name, s in self.signatures.items() if name.startswith("generate_")]
+        there = [
+            s for name, s in self.signatures.items() if name.startswith("generate_") and not name.endswith(names.CELLS)
+        ]
         fitting = [signature.outputs for signature in there if signature.inputs.keys() == set(inputs)]
         targets = dict.fromkeys(names.modality(target) for outputs in fitting for target in outputs)
         if not targets:

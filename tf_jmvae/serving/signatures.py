@@ -7,7 +7,7 @@ so that a row's result does not depend on the batch that a server puts it in.
 import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import tensorflow as tf
 
@@ -16,34 +16,12 @@ from tf_jmvae.images import preprocessing_in_graph as images
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.models.directions import subsets
 from tf_jmvae.models.iterated_sampling import iteration_of
-from tf_jmvae.serving import names
-from tf_jmvae.serving.functions import Functions, Settings, Tensors
+from tf_jmvae.serving import cells, names
+from tf_jmvae.serving.endpoint import Endpoint, Specs
+from tf_jmvae.serving.functions import Functions, Settings
 from tf_jmvae.serving.request import IMAGE_AXES
 
-Specs = Mapping[str, tf.TensorSpec]
-
 _SEED = tf.TensorSpec((None, 2), tf.int32, name="seed")
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """A signature: its function, and the specs of its inputs and outputs by name.
-
-    Endpoints that give the same in another form call the function, so that the graph holds everything once: for each
-    signature that a server runs for the first time, TensorFlow reads all functions of the graph.
-    """
-
-    function: Callable[[Tensors], Tensors]
-    inputs: Specs
-    outputs: Specs
-
-    @classmethod
-    def of(cls, function: Callable[[Tensors], Tensors], inputs: Specs, outputs: Specs) -> "Endpoint":
-        """The endpoint of a plain function, which is traced when it is first called or exported."""
-        # TensorFlow counts traces by code and warns of many; these are of different functions.
-        apart = functools.partial(function)
-        traced = tf.function(apart, input_signature=[dict(inputs)], autograph=False)
-        return cls(traced, dict(inputs), dict(outputs))
 
 
 def endpoints(model: MultimodalVAE, settings: Settings) -> dict[str, Endpoint]:
@@ -54,7 +32,8 @@ def endpoints(model: MultimodalVAE, settings: Settings) -> dict[str, Endpoint]:
     for form in ("", names.BYTES):  # one function, which is traced once
         if whole + form in made:
             made[whole + form] = made["encode" + form]
-    made |= dict(_in_formats(model, made))
+    plain = {name: endpoint for name, endpoint in made.items() if names.plain(name) == name}
+    made |= dict(_in_formats(model, made)) | dict(cells.of_cells(model, plain, _decoders(model)))
     return {**made, "serving_default": made["encode"]}
 
 

@@ -1,9 +1,10 @@
 """A first description of a table, with the reason of each choice."""
 
 import json
+import keyword
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import numpy as np
 from tf_jmvae.columns.attributes import WORDS
 from tf_jmvae.columns.base import as_texts, is_gap
 from tf_jmvae.columns.numbers import as_numbers, is_date
+from tf_jmvae.models.directions import ENDINGS, RESERVED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,12 +166,21 @@ def _grouped(found: Sequence[Guess]) -> dict[str, list[Guess]]:
     for name, group in grouped.items():
         if len(group) == 1:
             name = group[0].column
-        plain = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower() or "column"
-        plain = f"column_{plain}" if plain[0].isdigit() else plain
-        while plain in named:
-            plain += "_2"
-        named[plain] = group
+        named[_name(name, named)] = group
     return named
+
+
+def _name(column: str, taken: Iterable[str]) -> str:
+    """What a modality may be called of a column of that name."""
+    words = [word for word in re.split(r"\W+|_+", column.lower(), flags=re.ASCII) if word not in ("", "and", "from")]
+    name = "_".join(words) or "column"
+    if name[0].isdigit():
+        name = f"column_{name}"
+    if name in RESERVED or name.endswith(ENDINGS) or keyword.iskeyword(name):
+        name = f"{name}_column"
+    while name in taken:
+        name += "_2"
+    return name
 
 
 def _lines(

@@ -1,0 +1,73 @@
+"""Signatures that read and give what a table holds: classes by name, texts, numbers in their unit, encoded images."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import tensorflow as tf
+
+from tf_jmvae.images import preprocessing_in_graph as images
+from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.serving import names
+from tf_jmvae.serving.endpoint import Endpoint
+
+Decoders = Mapping[str, Callable[[tf.Tensor], tf.Tensor]]
+
+
+def of_cells(model: MultimodalVAE, plain: Mapping[str, Endpoint], decoders: Decoders) -> Iterator[tuple[str, Endpoint]]:
+    """Of a model of a table's columns each signature about modalities again, by the name with `_as_cells`.
+
+    `decoders` make the model's own values of encoded images.
+    """
+    if not any(modality.columns for modality in model.modalities.values()):
+        return
+    for name, endpoint in plain.items():
+        tensors = {*endpoint.inputs, *endpoint.outputs}
+        if tensors & set(model.modalities) and not name.startswith("edit_"):
+            yield name + names.CELLS, _of_cells(model, endpoint, decoders)
+
+
+def _of_cells(model: MultimodalVAE, plain: Endpoint, decoders: Decoders) -> Endpoint:
+    read = {name: _spec_of_cells(model, name) for name in plain.inputs if name in model.modalities}
+    inputs = {spec.name: spec for spec in read.values()}
+    inputs |= {name: spec for name, spec in plain.inputs.items() if name not in read}
+    written = [name for name in plain.outputs if name in model.modalities and plain.outputs[name].shape.rank > 1]
+    outputs = {name: spec for name, spec in plain.outputs.items() if name not in written}
+    for name in written:
+        spec = _spec_of_cells(model, name)
+        outputs[spec.name] = spec
+        if model.modalities[name].spec.kind == "label":
+            outputs[name] = plain.outputs[name]
+
+    def answer(values):
+        own = {name: _read(model, name, values[spec.name], decoders) for name, spec in read.items()}
+        found = plain.function({**own, **{name: values[name] for name in plain.inputs if name not in read}})
+        cells = {_spec_of_cells(model, name).name: _written(model, name, found[name]) for name in written}
+        return {name: cells.get(name, found.get(name)) for name in outputs}
+
+    return Endpoint.of(answer, inputs, outputs)
+
+
+def _spec_of_cells(model: MultimodalVAE, name: str) -> tf.TensorSpec:
+    modality = model.modalities[name]
+    if modality.spec.is_image:
+        return tf.TensorSpec((None,), tf.string, name=names.encoded(name))
+    if modality.reads_texts:
+        return tf.TensorSpec((None,), tf.string, name=names.text(name))
+    return tf.TensorSpec((None, *modality.event_shape), tf.float32, name=name)
+
+
+def _read(model: MultimodalVAE, name: str, cells: tf.Tensor, decoders: Decoders) -> tf.Tensor:
+    modality = model.modalities[name]
+    if modality.spec.is_image:
+        return decoders[name](cells)
+    if modality.reads_texts:
+        return tf.ensure_shape(modality.cells.from_strings(cells), (None, *modality.event_shape))
+    return model.standardizations[name](cells) if name in model.standardizations else cells
+
+
+def _written(model: MultimodalVAE, name: str, values: tf.Tensor) -> tf.Tensor:
+    modality = model.modalities[name]
+    if modality.spec.is_image:
+        return images.to_png(model.pixels(name, values))
+    if modality.reads_texts:
+        return modality.cells.to_strings(values)
+    return model.standardizations[name].inverse(values) if name in model.standardizations else values

@@ -11,6 +11,7 @@ from scipy import special, stats
 
 import tf_jmvae as tj
 from tf_jmvae import heads, networks
+from tf_jmvae.random import sampling
 from tf_jmvae.registry import LIKELIHOODS
 
 FEATURES = tf.constant(np.random.default_rng(0).normal(size=(6, 7)), tf.float32)
@@ -91,12 +92,156 @@ def test_poisson_density_of_counts():
     np.testing.assert_allclose(head(FEATURES).log_prob(value), expected, rtol=1e-4)
 
 
+def test_negative_binomial_density_is_that_of_a_mean_and_an_inverse_dispersion():
+    head = _built(heads.NegativeBinomial(), (4,))
+    value = np.random.default_rng(1).poisson(2.0, (6, 4)).astype(np.float32)
+    mean, r = np.exp(_raw(head)), np.exp(_raw(head, 1)) + 1e-3
+    expected = _sum(stats.nbinom(r, r / (r + mean)).logpmf(value))
+    np.testing.assert_allclose(head(FEATURES).log_prob(value), expected, rtol=1e-4)
+    np.testing.assert_allclose(head(FEATURES).mean(), mean, rtol=1e-4)
+    np.testing.assert_allclose(head(FEATURES).variance(), mean + mean**2 / r, rtol=1e-4)
+    mode = stats.nbinom(r, r / (r + mean)).pmf(np.arange(200)[:, None, None]).argmax(axis=0)
+    np.testing.assert_array_equal(head(FEATURES).mode(), mode)
+
+
+def test_beta_density_and_moments():
+    head = _built(heads.Beta(), (4,))
+    value = np.random.default_rng(1).uniform(0.01, 0.99, (6, 4)).astype(np.float32)
+    c1, c0 = (np.exp(_raw(head, index)) + 0.01 for index in range(2))
+    law, p = stats.beta(c1, c0), head(FEATURES)
+    np.testing.assert_allclose(p.log_prob(value), _sum(law.logpdf(value)), rtol=1e-4)
+    np.testing.assert_allclose(p.mean(), law.mean(), rtol=1e-4)
+    np.testing.assert_allclose(p.variance(), law.var(), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("c1", "c0", "mode"), [(3.0, 2.0, 2 / 3), (0.5, 2.0, 0), (2.0, 0.5, 1), (0.4, 0.2, 1), (0.2, 0.4, 0), (1, 1, 1)]
+)
+def test_the_mode_of_a_beta_distribution_is_inside_and_where_the_density_is_largest(c1, c0, mode):
+    head = heads.Beta(event_shape=(1,))
+    p = head.distribution(*(tf.constant([[np.log(c - 0.01)]], tf.float32) for c in (c1, c0)))
+    np.testing.assert_allclose(p.mode(), [[mode]], rtol=1e-5, atol=1e-7)
+    assert head.in_support(p.mode().numpy()).all()
+    if c1 != 1:
+        grid = np.linspace(1e-4, 1 - 1e-4, 1001, dtype=np.float32)[:, None, None]
+        assert (p.log_prob(p.mode()) >= p.log_prob(grid)).numpy().all()
+
+
+def _cuts(head):
+    """The cut points by hand."""
+    raw = head.raw_cuts.numpy().astype(float)
+    return np.cumsum(np.append(raw[..., :1], np.logaddexp(0, raw[..., 1:]) + 1e-4, axis=-1), axis=-1)
+
+
+def test_ordinal_density_is_a_difference_of_logistic_functions():
+    head = _built(heads.Ordinal(), (3, 5))
+    head.raw_cuts.assign(np.random.default_rng(1).normal(size=(3, 4)))
+    kernel, bias = head._projections[0].get_weights()
+    location = (FEATURES.numpy() @ kernel + bias)[..., None]  # [6, 3, 1]: one number for each event
+    cumulative = special.expit(_cuts(head) - location)
+    edges = np.concatenate([np.zeros((6, 3, 1)), cumulative, np.ones((6, 3, 1))], axis=-1)
+    probabilities = np.diff(edges)
+    np.testing.assert_allclose(head(FEATURES).mean(), probabilities, rtol=1e-4)
+    classes = np.random.default_rng(2).integers(0, 5, (6, 3))
+    expected = np.log(np.take_along_axis(probabilities, classes[..., None], axis=-1)).sum(axis=(1, 2))
+    np.testing.assert_allclose(head(FEATURES).log_prob(np.eye(5, dtype=np.float32)[classes]), expected, rtol=1e-4)
+    np.testing.assert_array_equal(head(FEATURES).mode().numpy().argmax(-1), probabilities.argmax(-1))
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 10])
+def test_ordered_classes_start_equally_likely_and_a_larger_location_is_a_higher_class(num_classes):
+    head = _built(heads.Ordinal(), (num_classes,))
+    np.testing.assert_allclose(head.distribution(tf.zeros((1, 1))).mean(), np.full((1, num_classes), 1 / num_classes))
+    expected = head.distribution(tf.constant([[-2.0], [-1.0], [0.0], [1.0], [2.0]])).mean().numpy() @ np.arange(
+        num_classes
+    )
+    assert (np.diff(expected) > 0).all()
+
+
+def test_an_ordinal_head_has_one_number_for_each_event_and_cut_points_for_all():
+    assert [w.shape for w in _built(heads.Ordinal(), (5,)).weights] == [(4,), (7, 1), (1,)]
+    assert [w.shape for w in _built(heads.Ordinal(), (3, 5)).weights] == [(3, 4), (7, 3), (3,)]
+    with pytest.raises(ValueError, match=r"Ordered classes are two or more, along the last axis; got shape \(1,\)"):
+        tj.Modality((1,), "ordinal")
+    with pytest.raises(ValueError, match="optional='entries' is of likelihoods that score each entry by itself"):
+        tj.Modality((5,), "ordinal", optional="entries")
+
+
+def test_cut_points_are_learned():
+    """Of grades that are a cut scale, the cut points are those of the scale, and the location is the scale's."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=(4000, 1)).astype(np.float32)
+    cuts = np.array([-1.0, -0.5, 2.0])
+    grade = (x + random.logistic(scale=0.5, size=x.shape) > cuts).sum(axis=-1)
+    head = heads.Ordinal(event_shape=(4,))
+    head.build((None, 1))
+    optimizer, grades = keras.optimizers.Adam(0.1), tf.one_hot(grade, 4)
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(head(x).log_prob(grades))
+        optimizer.apply_gradients(
+            zip(tape.gradient(loss, head.trainable_variables), head.trainable_variables, strict=True)
+        )
+
+    for _ in range(200):
+        step()
+    (slope,), bias = head._projections[0].get_weights()
+    np.testing.assert_allclose(slope, 2, rtol=0.15)
+    np.testing.assert_allclose((_cuts(head) - bias) / slope, cuts, atol=0.15)
+
+
+@pytest.mark.parametrize("head", [heads.NegativeBinomial(), heads.Beta(), heads.Ordinal()], ids=lambda head: head.name)
+def test_densities_and_gradients_are_finite_at_extreme_parameters(head):
+    built = _built(head, (3,))
+    extremes = [-1e30, -1e4, -90.0, -20.0, 0.0, 20.0, 90.0, 1e4, 1e30]
+    values = {
+        "negative_binomial": [0, 1, 100, 1e6],
+        "beta": [1.2e-38, 1e-10, 0.5, 1 - 2.0**-24],
+        "ordinal": np.eye(3),
+    }[head.likelihood]
+    count = len(built.parameter_names)
+    raw = np.array(np.meshgrid(*[extremes] * count)).reshape(count, -1)
+    parameters = [
+        tf.Variable(np.broadcast_to(one[:, None], (len(one), *built.parameter_shape(name))).astype(np.float32))
+        for one, name in zip(raw, built.parameter_names, strict=True)
+    ]
+    for value in values:
+        with tf.GradientTape() as tape:
+            log_p = built.distribution(*parameters).log_prob(np.broadcast_to(np.float32(value), (len(raw[0]), 3)))
+        assert np.isfinite(log_p).all(), value
+        variables = [*parameters, *([built.raw_cuts] if head.likelihood == "ordinal" else [])]
+        assert all(np.isfinite(gradient).all() for gradient in tape.gradient(log_p, variables))
+    p = built.distribution(*parameters)
+    for found in (p.mean(), p.mode(), p.sample(seed=(1, 2)), sampling.draw(p, tf.random.split((1, 2), len(raw[0])))):
+        assert np.isfinite(found).all()
+        if head.likelihood == "beta":
+            assert (found.numpy() >= 0).all()
+    assert built.in_support(p.sample(3, seed=(3, 4)).numpy()[0]).all()
+
+
+@pytest.mark.parametrize("log_mean", [-3.0, 0.0, 4.0, 9.0])
+@pytest.mark.parametrize("log_r", [-6.0, 0.0, 5.0, 20.0])
+def test_negative_binomial_densities_keep_their_digits(log_mean, log_r):
+    p = _built(heads.NegativeBinomial(), (1,)).distribution(tf.constant([[log_mean]]), tf.constant([[log_r]]))
+    mean, r = np.exp(log_mean), np.exp(min(log_r, 10)) + 1e-3
+    value = np.unique(stats.nbinom(r, r / (r + mean)).ppf([0.001, 0.1, 0.5, 0.9, 0.999]))
+    expected = stats.nbinom(r, r / (r + mean)).logpmf(value)
+    np.testing.assert_allclose(
+        p.log_prob(value[:, None].astype(np.float32)), expected, rtol=1e-4, atol=2e-2 * min(mean, 1e3) / 1e3 + 1e-5
+    )
+
+
 ALL = [
     heads.Bernoulli(),
+    heads.Beta(),
     heads.Categorical(),
     heads.Gaussian(),
     heads.Gaussian(variance=0.5),
     heads.Laplace(),
+    heads.NegativeBinomial(),
+    heads.Ordinal(),
     heads.Poisson(),
 ]
 
@@ -130,10 +275,13 @@ def test_config_makes_an_equal_head(head):
     assert again.get_config() == head.get_config()
 
 
-def test_heads_compute_in_float32_under_mixed_precision():
+@pytest.mark.parametrize("head", ALL, ids=lambda head: head.name)
+def test_heads_compute_in_float32_under_mixed_precision(head):
     keras.config.set_dtype_policy("mixed_bfloat16")
-    head = _built(heads.Bernoulli(), (3,))
-    assert head(tf.cast(FEATURES, tf.bfloat16)).mean().dtype == tf.float32
+    head = _built(head, (3,))
+    p = head(tf.cast(FEATURES, tf.bfloat16))
+    assert p.mean().dtype == p.sample(seed=(1, 2)).dtype == tf.float32
+    assert {weight.dtype for weight in head.weights} == {"float32"}
 
 
 def test_gradient_stays_finite_where_the_variance_underflows():
@@ -406,8 +554,8 @@ def test_a_likelihood_registers_itself():
             return values >= 0
 
     try:
-        built_in = {"autoregressive_tokens", "bernoulli", "categorical", "counts", "gaussian", "laplace", "tokens"}
-        assert heads.names() == tuple(sorted({*built_in, "exponential"}))
+        built_in = ["autoregressive_tokens", "bernoulli", "beta", "categorical", "counts", "gaussian", "laplace"]
+        assert heads.names() == tuple(sorted([*built_in, "negative_binomial", "ordinal", "tokens", "exponential"]))
         assert isinstance(heads.make("exponential"), Exponential)
         modality = tj.Modality((3,), "exponential", encoder=tj.networks.mlp([4]), decoder=tj.networks.mlp([4]))
         model = tj.VAE({"x": modality}, 2)
@@ -428,7 +576,7 @@ def test_a_likelihood_registers_itself():
 
 def test_unknown_likelihood_lists_the_known_ones():
     with pytest.raises(
-        ValueError, match=r"Unknown likelihood 'normal'.*'bernoulli', 'categorical', 'counts', 'gaussian'"
+        ValueError, match=r"Unknown likelihood 'normal'.*'bernoulli', 'beta', 'categorical', 'counts', 'gaussian'"
     ):
         tj.Modality((3,), "normal")
 

@@ -36,6 +36,12 @@ LIKELIHOODS = {
     "laplace": ("laplace", lambda r: r.normal(size=(12, 4)), stats.laplace(0, 0.75).logpdf),
     "bernoulli": ("bernoulli", lambda r: r.integers(0, 2, (12, 4)), stats.bernoulli(0.5).logpmf),
     "counts": ("counts", lambda r: r.poisson(1.0, (12, 4)), stats.poisson(1.0).logpmf),
+    "beta": ("beta", lambda r: r.uniform(0.01, 0.99, (12, 4)), stats.beta(1.01, 1.01).logpdf),
+    "negative_binomial": (
+        "negative_binomial",
+        lambda r: r.poisson(1.0, (12, 4)),
+        stats.nbinom(1.001, 1.001 / 2.001).logpmf,
+    ),
     "of a user": (LogNormal(), lambda r: r.lognormal(size=(12, 4)), stats.lognorm(0.5).logpdf),
 }
 MODELS = {
@@ -122,7 +128,7 @@ def test_the_encoder_reads_zeros_in_the_gaps_and_a_mask(make):
 
 
 @by_model
-@pytest.mark.parametrize("likelihood", ["gaussian", "of a user"])
+@pytest.mark.parametrize("likelihood", ["gaussian", "beta", "negative_binomial", "of a user"])
 def test_gradients_are_finite_and_training_takes_it(make, likelihood):
     set_seeds(1)
     model = make(_modality(likelihood))

@@ -29,18 +29,37 @@ def _laplace():
     return tfd.Independent(tfd.Laplace(loc, 0.75), 1), lambda x, row, i: stats.kstest(x, "laplace", (loc[row, i], 0.75))
 
 
+def _fit(x, law):
+    """A chi-square test of counts."""
+    edges = np.unique(law.ppf([0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0]).clip(-1, 1e6))
+    expected = np.diff(law.cdf(edges)) * len(x)
+    observed = np.histogram(x, edges + 0.5)[0]
+    keep = expected > 5
+    return stats.chisquare(observed[keep] * expected[keep].sum() / observed[keep].sum(), expected[keep])
+
+
 def _poisson():
     rate = np.array([[0.1, 3.0], [1.0, 20.0], [9000.0, 20000.0]], np.float32)
 
-    def test(x, row, i):
-        law = stats.poisson(rate[row, i])
-        edges = np.unique(law.ppf([0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0]).clip(-1, 1e6))
-        expected = np.diff(law.cdf(edges)) * len(x)
-        observed = np.histogram(x, edges + 0.5)[0]
-        keep = expected > 5
-        return stats.chisquare(observed[keep] * expected[keep].sum() / observed[keep].sum(), expected[keep])
+    return tfd.Independent(tfd.Poisson(log_rate=np.log(rate)), 1), lambda x, row, i: _fit(
+        x, stats.poisson(rate[row, i])
+    )
 
-    return tfd.Independent(tfd.Poisson(log_rate=np.log(rate)), 1), test
+
+def _negative_binomial():
+    log_mean = np.array([[-2.0, 1.0], [3.0, 3.0], [7.0, 9.5]], np.float32)
+    log_r = np.array([[0.0, -2.0], [5.0, 0.0], [9.0, 1.0]], np.float32)
+    mean, r = np.exp(log_mean), np.exp(log_r) + 1e-3
+    laws = [[stats.nbinom(b, b / (a + b)) for a, b in zip(*row, strict=True)] for row in zip(mean, r, strict=True)]
+    return tj.heads.NegativeBinomial(event_shape=(2,)).distribution(log_mean, log_r), lambda x, row, i: _fit(
+        x, laws[row][i]
+    )
+
+
+def _beta():
+    c1, c0 = np.array([[[0.3, 0.3], [1.0, 5.0], [90.0, 4000.0]], [[0.2, 2.0], [1.0, 2.0], [900.0, 4000.0]]], np.float32)
+    p = tj.heads.Beta(event_shape=(2,)).distribution(*(np.log(c - 0.01) for c in (c1, c0)))
+    return p, lambda x, row, i: stats.kstest(x, "beta", (c1[row, i], c0[row, i]))
 
 
 def _bernoulli():
@@ -58,7 +77,8 @@ def _gamma():
     )
 
 
-ALL = [_normal, _laplace, _poisson, _bernoulli, _gamma]
+OF_UNIFORM = [_negative_binomial, _beta]
+ALL = [_normal, _laplace, _poisson, _bernoulli, _gamma, *OF_UNIFORM]
 
 
 @pytest.mark.parametrize("make", ALL)
@@ -66,6 +86,17 @@ def test_samples_have_the_distribution(make):
     distribution, test = make()
     samples = sampling.draw(distribution, _seeds(ROWS), MANY).numpy()
     assert samples.shape == (ROWS, MANY, 2)
+    for row in range(ROWS):
+        for i in range(2):
+            assert test(samples[row, :, i], row, i).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("make", OF_UNIFORM)
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_samples_by_one_seed_have_the_distribution_also_under_xla(make, jit_compile):
+    distribution, test = make()
+    draw = tf.function(lambda: sampling.draw(distribution, tf.constant([1, 2]), MANY), jit_compile=jit_compile)
+    samples = draw().numpy()
     for row in range(ROWS):
         for i in range(2):
             assert test(samples[row, :, i], row, i).pvalue > 1e-4

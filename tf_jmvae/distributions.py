@@ -105,13 +105,19 @@ class NoiseTransform(tfd.Distribution):
 class UniformTransform(tfd.Distribution):
     """Base of distributions over events whose samples are a function of uniform numbers, one for each entry.
 
-    A subclass defines `from_uniform`, `_log_prob` and shapes. A seed for each row then gives samples of all rows at
-    once.
+    A subclass defines `from_uniform`, and `_log_prob` and shapes unless it is one of TFP's distributions as well:
+    `class Mine(UniformTransform, tfd.Beta)`. A seed for each row then gives samples of all rows at once, also under
+    XLA, which lacks some of TFP's samplers.
     """
 
     def from_uniform(self, noise: tf.Tensor) -> tf.Tensor:
         """Computes samples, `[B, S, ..., *event_shape]`, from numbers in [0, 1) of that shape."""
         raise NotImplementedError(f"{type(self).__name__} must define from_uniform()")
+
+    def beside(self, noise: tf.Tensor, *parameters: tf.Tensor) -> list[tf.Tensor]:
+        """Parameters `[B, ...]` of scalar events as the noise `[B, S, ...]` is, in shape and dtype."""
+        axes = [parameter[:, None] if parameter.shape.rank else parameter for parameter in parameters]
+        return [tf.broadcast_to(tf.cast(parameter, noise.dtype), tf.shape(noise)) for parameter in axes]
 
     def _sample_n(self, n, seed=None):
         batch, event = self.batch_shape_tensor(), self.event_shape_tensor()

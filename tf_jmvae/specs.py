@@ -13,6 +13,9 @@ __all__ = ["KERNELS", "Columns", "ModalitySpec", "ModelSpec", "Preprocessing"]
 
 KERNELS = ("lanczos", "triangle")
 
+_OF_CLASSES = ("categorical", "ordinal")  # one-hot along the last axis
+_OF_COUNTS = ("counts", "Poisson", "negative_binomial")
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -113,9 +116,9 @@ class ModalitySpec:
     def kind(self) -> str:
         """`"image"` (grey or RGB), `"label"` (one-hot), `"attributes"` (named entries), `"text"` or `"values"`."""
         shape = self.event_shape
-        if len(shape) == 3 and shape[-1] in (1, 3) and self.likelihood not in ("categorical", "counts", "Poisson"):
+        if len(shape) == 3 and shape[-1] in (1, 3) and self.likelihood not in (*_OF_CLASSES, *_OF_COUNTS):
             return "image"
-        if self.likelihood == "categorical" and len(shape) == 1:
+        if self.likelihood in _OF_CLASSES and len(shape) == 1:
             return "label"
         if self.likelihood in ("tokens", "autoregressive_tokens"):
             return "text"

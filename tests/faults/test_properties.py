@@ -27,7 +27,7 @@ FEW = settings(
 )
 NAMES = ["x", "w", "c", "audio"]
 MOST = 4 if WRITES else 3  # modalities: their subsets are twice as many with each
-LIKELIHOODS = ["bernoulli", "categorical", "gaussian", "laplace", "counts"]
+LIKELIHOODS = ["bernoulli", "categorical", "gaussian", "laplace", "counts", "negative_binomial", "beta", "ordinal"]
 MODELS = ["jmvae", "jmvae-kl", "hierarchical-jmvae", "cvae", "cmma"]
 
 
@@ -38,7 +38,7 @@ def _modalities(draw, least=1):
     for name in names:
         likelihood = draw(st.sampled_from(LIKELIHOODS))
         shape = draw(st.lists(st.integers(1, 3), min_size=1, max_size=3))
-        if likelihood == "categorical":
+        if likelihood in ("categorical", "ordinal"):
             shape[-1] = draw(st.integers(2, 5))
         modalities[name] = (tuple(shape), likelihood, draw(st.sampled_from([0.5, 1.0])))
     return modalities
@@ -81,9 +81,11 @@ def _batch(described, size, random):
     for name, (shape, likelihood, _) in described.items():
         if likelihood == "bernoulli":
             batch[name] = random.integers(0, 2, (size, *shape)).astype(np.float32)
-        elif likelihood == "categorical":
+        elif likelihood in ("categorical", "ordinal"):
             batch[name] = np.eye(shape[-1], dtype=np.float32)[random.integers(0, shape[-1], (size, *shape[:-1]))]
-        elif likelihood == "counts":
+        elif likelihood == "beta":
+            batch[name] = random.uniform(0.01, 0.99, (size, *shape)).astype(np.float32)
+        elif likelihood in ("counts", "negative_binomial"):
             batch[name] = random.poisson(2.0, (size, *shape)).astype(np.float32)
         else:
             batch[name] = random.normal(size=(size, *shape)).astype(np.float32)
@@ -128,11 +130,11 @@ def test_every_model_of_any_modalities(case):
             modality = model.modalities[name]
             assert values.shape == (size, 2, *modality.event_shape), (observed, name)
             assert np.isfinite(values).all()
-            if modality.likelihood == "categorical":
+            if modality.likelihood in ("categorical", "ordinal"):
                 np.testing.assert_allclose(values.numpy().sum(-1), 1, rtol=1e-5)
-            elif modality.likelihood == "bernoulli":
+            elif modality.likelihood in ("bernoulli", "beta"):
                 assert 0 <= values.numpy().min() <= values.numpy().max() <= 1
-            elif modality.likelihood == "counts":
+            elif modality.likelihood in ("counts", "negative_binomial"):
                 assert values.numpy().min() >= 0
 
     # Rows do not know of each other: a permuted batch has the permuted posterior.

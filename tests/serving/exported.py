@@ -26,12 +26,21 @@ def _mlp():
     return tj.networks.mlp([8])
 
 
-def _modality(shape, likelihood, **options):
-    return tj.Modality(shape, likelihood, encoder=_mlp(), decoder=_mlp(), **options)
+def _modality(shape, likelihood, encoder=None, **options):
+    return tj.Modality(shape, likelihood, encoder=encoder or _mlp(), decoder=_mlp(), **options)
+
+
+def _text(head, **options):
+    return _modality((4,), head(vocabulary_size=6, **options), tj.networks.TextEncoder(6, 8))
 
 
 def modalities(names):
-    """A grey image x, a standardised RGB image r, a label w, a caption c of word counts, reals v and attributes a."""
+    """Modalities with small networks.
+
+    A grey image x, a standardised RGB image r, a label w, a caption c of word counts, reals v, attributes a, grades o,
+    proportions b, counts n that vary more than Poisson ones, and texts, s of independent tokens, t of a recurrent
+    network.
+    """
     known = {
         "x": lambda: _modality((SIDE, SIDE, 1), "bernoulli"),
         "r": lambda: _modality((SIDE, SIDE + 2, 3), tj.heads.Gaussian(variance=1.0), standardized=True),
@@ -39,6 +48,11 @@ def modalities(names):
         "c": lambda: _modality((5,), "counts"),
         "v": lambda: _modality((2,), "laplace"),
         "a": lambda: _modality((4,), "gaussian", entry_names=("Bald", "Eyeglasses", "Smiling", "Male")),
+        "o": lambda: _modality((3, 4), "ordinal"),
+        "b": lambda: _modality((3,), "beta", optional="entries"),
+        "n": lambda: _modality((3,), "negative_binomial"),
+        "s": lambda: _text(tj.heads.Tokens),
+        "t": lambda: _text(tj.heads.AutoregressiveTokens, units=8),
     }
     return {name: known[name]() for name in names}
 
@@ -52,8 +66,18 @@ def batch(names, size, seed=0):
         "c": random.poisson(1.0, (size, 5)),
         "v": random.normal(size=(size, 2)),
         "a": random.normal(size=(size, 4)),
+        "o": np.eye(4)[random.integers(0, 4, (size, 3))],
+        "b": random.beta(2, 3, (size, 3)),
+        "n": random.negative_binomial(2, 0.4, (size, 3)),
+        "s": _texts(random, size),
+        "t": _texts(random, size),
     }
     return {name: known[name].astype(np.float32) for name in names}
+
+
+def _texts(random, size):
+    """From an empty text to one of the full length."""
+    return random.integers(1, 6, (size, 4)) * (np.arange(4) < np.linspace(0, 4, size).round()[:, None])
 
 
 # Class, modalities, options of the class, options of export.
@@ -68,7 +92,7 @@ KINDS = {
         {"num_steps": 2, "observed": [["r"], ["w"]]},
     ),
     "cvae": (tj.CVAE, "xw", {"target": "x"}, {}),
-    "cmma": (tj.CMMA, "xwv", {"target": ["x", "v"]}, {}),
+    "cmma": (tj.CMMA, "xwvobnst", {"target": list("xvobnst")}, {}),
     "gan": (tj.JMVAEKLGAN, "ra", {"image": "r", "discriminator": _mlp(), "flow": tj.Flow(2, units=8)}, {}),
 }
 

@@ -8,7 +8,7 @@ from tf_jmvae.heads.base import Head
 from tf_jmvae.heads.registration import register
 
 # A rate of 2.7e8: the sampler of an infinite one does not end. (From 2^24 on, 1.7e7, float32 skips whole numbers.)
-_MAX_LOG_RATE = 19.4
+MAX_LOG_RATE = 19.4
 
 
 @register("counts")
@@ -19,7 +19,7 @@ class Poisson(Head):
     support = "whole numbers of 0 or more"
 
     def distribution(self, log_rate):
-        log_rate = tf.minimum(log_rate, _MAX_LOG_RATE)
+        log_rate = tf.minimum(log_rate, MAX_LOG_RATE)
         return tfd.Independent(tfd.Poisson(log_rate=log_rate), len(self.event_shape))
 
     def in_support(self, values):

@@ -26,6 +26,8 @@ class _Tokens(Head):
     def __init__(self, *, vocabulary_size: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.vocabulary_size = checks.positive_integer("vocabulary_size", vocabulary_size)
+        if vocabulary_size < 2:
+            raise ValueError("vocabulary_size must be 2 or more, of token 0, the end of a text, and others; got 1.")
         if self.event_shape is not None and len(self.event_shape) != 1:
             raise ValueError(
                 f"A token sequence has one axis, its largest length, such as (12,); got {self.event_shape}."
@@ -40,6 +42,10 @@ class _Tokens(Head):
         after_the_end = (values == 0).cumsum(axis=-1) > (values == 0)
         return token & ~(after_the_end & (values != 0))
 
+    def noise(self, batch_size):
+        """Texts of any tokens, equally likely: as at raw parameters of 0 without the weights of a recurrent network."""
+        return TokenSequence(tf.zeros([batch_size, *self.event_shape, self.vocabulary_size]))
+
     def get_config(self):
         return {**super().get_config(), "vocabulary_size": self.vocabulary_size}
 
@@ -51,7 +57,7 @@ class Tokens(_Tokens):
     Its mean is the most probable text, for want of another.
 
     Args:
-      vocabulary_size: V, the number of tokens, a positive integer; token 0 ends a text and pads it.
+      vocabulary_size: V, the number of tokens, 2 or more; token 0 ends a text and pads it.
     """
 
     parameter_names = ("logits",)
@@ -71,7 +77,7 @@ class AutoregressiveTokens(_Tokens):
     text of the likeliest token at each place, given those before it.
 
     Args:
-      vocabulary_size: V, the number of tokens, a positive integer; token 0 ends a text and pads it.
+      vocabulary_size: V, the number of tokens, 2 or more; token 0 ends a text and pads it.
       units: width of the GRU's state and of the tokens' embeddings, a positive integer; 128 by default.
     """
 

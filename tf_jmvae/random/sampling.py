@@ -11,7 +11,7 @@ from tf_jmvae.random import seeds
 
 # Beyond, a rounded normal distribution's function is within 6.7e-4 of a Poisson one's, 0.067 / sqrt(rate).
 _LARGE_RATE = 1e4
-_MOST_HALVINGS = 16  # of what lies between no count at all and the largest that _LARGE_RATE makes likely
+_MOST_HALVINGS = 40  # of what lies between no count at all and the largest that a distribution makes likely
 
 
 def draw(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: int | None = None) -> tf.Tensor:
@@ -109,24 +109,28 @@ def _laplace(distribution, noise, parameter):
 
 
 def _poisson(distribution, noise, parameter):
-    """The least count k with P(count <= k) >= noise, by bisection; for large rates a rounded normal number."""
+    """The least count k with P(count <= k) >= noise; for large rates a rounded normal number."""
     rate = parameter(distribution.rate_parameter())
     small = tf.minimum(rate, _LARGE_RATE)
-    below = -tf.ones_like(small)
-    above = tf.math.ceil(small + 8.0 * tf.sqrt(small) + 30.0)
+    most = tf.math.ceil(small + 8.0 * tf.sqrt(small) + 30.0)
+    count = least_count(lambda count: tf.math.igammac(count + 1.0, small), noise, most)
+    centred = tf.math.ndtri(tf.clip_by_value(noise, 1e-7, 1.0 - 1e-7))
+    normal = tf.round(tf.maximum(rate + tf.sqrt(rate) * centred, 0.0))
+    return tf.where(rate < _LARGE_RATE, count, normal)
+
+
+def least_count(cumulative: Callable[[tf.Tensor], tf.Tensor], noise: tf.Tensor, most: tf.Tensor) -> tf.Tensor:
+    """The least whole number up to `most` where a distribution function reaches the noise, by bisection."""
 
     def halve(step, below, above):
         middle = tf.floor((below + above) / 2.0)
-        reached = tf.math.igammac(middle + 1.0, small) >= noise
+        reached = cumulative(middle) >= noise
         return step + 1, tf.where(reached, below, middle), tf.where(reached, middle, above)
 
     def wide(step, below, above):
         return (step < _MOST_HALVINGS) & tf.reduce_any(above - below > 1.0)
 
-    count = tf.while_loop(wide, halve, (0, below, above))[2]
-    centred = tf.math.ndtri(tf.clip_by_value(noise, 1e-7, 1.0 - 1e-7))
-    normal = tf.round(tf.maximum(rate + tf.sqrt(rate) * centred, 0.0))
-    return tf.where(rate < _LARGE_RATE, count, normal)
+    return tf.while_loop(wide, halve, (0, -tf.ones_like(most), most))[2]
 
 
 # The noise of a row, and what makes samples of a distribution, its noise `[B, S, ...]`, and a function that gives a

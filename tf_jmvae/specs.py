@@ -122,7 +122,8 @@ class ModalitySpec:
             return "label"
         if self.likelihood in ("tokens", "autoregressive_tokens"):
             return "text"
-        return "attributes" if self.entry_names and len(shape) == 1 else "values"
+        of_numbers = self.columns is not None and self.columns.kind != "attributes"
+        return "attributes" if self.entry_names and len(shape) == 1 and not of_numbers else "values"
 
     @property
     def is_image(self) -> bool:

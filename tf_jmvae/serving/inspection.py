@@ -31,7 +31,7 @@ _RANDOM = re.compile(
 _HARMLESS_STATEFUL = re.compile(
     r"VarHandleOp|VarIsInitializedOp|VariableShape|ReadVariableOp|Assign(Add|Sub)?VariableOp|DisableCopyOnRead|"
     r"ResourceGather(Nd)?|StatefulPartitionedCall|Case|If|While|Assert|CheckNumerics(V2)?|CudnnRNN(V2|V3)?|DeviceIndex|"
-    r"Empty|GuaranteeConst|StatelessRandomGetAlg|TensorArray(Close|Concat|Gather|Read|Scatter|Size|Split|Write)?V3"
+    r"Empty|GuaranteeConst|HashTableV2|LookupTable(Find|Import|Size)V2|StatelessRandomGetAlg|TensorArray(Close|Concat|Gather|Read|Scatter|Size|Split|Write)?V3"
 )
 
 # Ops without state that still touch files or the network, run code that is not TensorFlow's, or end the process.

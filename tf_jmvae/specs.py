@@ -116,14 +116,15 @@ class ModalitySpec:
     def kind(self) -> str:
         """`"image"` (grey or RGB), `"label"` (one-hot), `"attributes"` (named entries), `"text"` or `"values"`."""
         shape = self.event_shape
+        if self.columns and self.columns.kind in ("numbers", "counts", "array"):
+            return "values"
         if len(shape) == 3 and shape[-1] in (1, 3) and self.likelihood not in (*_OF_CLASSES, *_OF_COUNTS):
             return "image"
         if self.likelihood in _OF_CLASSES and len(shape) == 1:
             return "label"
         if self.likelihood in ("tokens", "autoregressive_tokens"):
             return "text"
-        of_numbers = self.columns is not None and self.columns.kind != "attributes"
-        return "attributes" if self.entry_names and len(shape) == 1 and not of_numbers else "values"
+        return "attributes" if self.entry_names and len(shape) == 1 else "values"
 
     @property
     def is_image(self) -> bool:

@@ -114,6 +114,17 @@ def test_texts_stand_for_values(trained):
         model.generate({"kind": ["cow"]}, targets=["numbers"])
 
 
+@pytest.fixture
+def uncertain(trained):
+    """The trained model with means of numbers that differ much from z to z."""
+    _, _, model = trained
+    weights = model.decoders["numbers"].get_weights()
+    model.decoders["numbers"].set_weights([4 * weight for weight in weights])
+    yield
+    model.decoders["numbers"].set_weights(weights)
+
+
+@pytest.mark.usefixtures("uncertain")
 def test_filled_cells_are_the_means_and_spreads_of_samples(trained):
     table, _, model = trained
     filled = tables.fill(model, table, num_samples=2000, verbose=0)

@@ -15,6 +15,8 @@ import tyro
 from tf_jmvae import cli
 from tf_jmvae.registry import LIKELIHOODS
 from tf_jmvae.registry import MODELS as KINDS
+from tf_jmvae.tables import description
+from tf_jmvae.training import presets
 
 DOCS = pages.ROOT / "docs"
 MODELS = sorted((DOCS / "models").glob("*.md"))
@@ -60,6 +62,13 @@ def test_the_tutorial_of_gaps_runs_and_what_it_says_of_them_holds(folder, capsys
     assert (better < 0.9).all()  # than the means of the columns
     assert 0.9 < space["inside"] < 1.0  # 95% of a normal distribution
     assert np.mean(space["named"][space["lost"]] == space["target"][1400:][space["lost"]]) > 0.5
+
+
+def test_the_page_of_tables_runs_and_fills_better_than_the_means_of_columns(folder):
+    space = pages.run(DOCS / "tables.md")
+    assert space["named"] > 0.8
+    assert np.sqrt((space["errors"] ** 2).mean().mean()) < 0.9
+    assert space["answer"]["measured"].shape == (2, 13)
 
 
 def test_the_page_of_serving_runs(folder):
@@ -160,7 +169,7 @@ def test_the_page_of_a_network_of_ones_own_runs(folder):
 def test_every_page_with_python_is_run_here():
     """The README by tests/test_docs.py; the troubleshooting has mistakes, for tests/test_troubleshooting.py."""
     found = {page.name for page in PAGES if pages.blocks(page, "python")} - {page.name for page in MODELS}
-    run = {"README.md", "tutorial.md", "incomplete.md", "serving.md", "migration.md", "own-likelihood.md"}
+    run = {"README.md", "tutorial.md", "incomplete.md", "tables.md", "serving.md", "migration.md", "own-likelihood.md"}
     assert found == {*run, "own-network.md"}
 
 
@@ -215,6 +224,7 @@ def _assert_parses(arguments, monkeypatch):
         raise _Parsed
 
     monkeypatch.setattr(tyro, "cli", parse_only)
+    monkeypatch.setattr(description, "load", lambda _: presets.load("digits-jmvae-kl"))  # of files that are not here
     with pytest.raises(_Parsed):
         cli.main(arguments)
 

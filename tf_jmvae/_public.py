@@ -1,6 +1,6 @@
 """Everything that `import tf_jmvae` offers. Importing it tells Keras of every class, so that it loads them."""
 
-from tf_jmvae import callbacks, data, distributions, evaluation, heads, images, networks, optimizers, serving
+from tf_jmvae import callbacks, data, distributions, evaluation, heads, images, networks, optimizers, serving, tables
 from tf_jmvae.editing import edit, infer_attributes
 from tf_jmvae.modality import Modality
 from tf_jmvae.models import (
@@ -18,7 +18,7 @@ from tf_jmvae.models import (
 )
 from tf_jmvae.serving import hub
 from tf_jmvae.serving.opening import open_model
-from tf_jmvae.specs import Preprocessing
+from tf_jmvae.specs import Columns, Preprocessing
 from tf_jmvae.training.build import from_preset
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "JMVAEKL",
     "JMVAEKLGAN",
     "VAE",
+    "Columns",
     "Flow",
     "HierarchicalJMVAE",
     "IteratedSampling",
@@ -49,4 +50,5 @@ __all__ = [
     "open_model",
     "optimizers",
     "serving",
+    "tables",
 ]

@@ -37,7 +37,7 @@ def blocks(page: pathlib.Path, language: str) -> list[Block]:
 
 def run(page: pathlib.Path, change: Callable[[str], str] = str) -> dict:
     """Runs all Python of a page, in order, in one namespace, which it returns; errors name the page's own lines."""
-    namespace = {"__name__": page.stem}
+    namespace = {"__name__": page.stem.replace("-", "_")}  # the name of a module
     for block in blocks(page, "python"):
         source = "\n" * (block.line - 1) + change(block.text)
         exec(compile(source, str(page), "exec"), namespace)

@@ -11,6 +11,7 @@ import pages
 import pytest
 import serving_stub
 import tyro
+from scipy import stats
 
 from tf_jmvae import cli
 from tf_jmvae.registry import LIKELIHOODS
@@ -140,6 +141,17 @@ def test_numbers_of_a_model_are_those_of_the_results(page):
         assert number in printed or any(f"{value:.{digits}f}" == number for value in metrics), number
 
 
+def test_the_page_of_texts_runs_and_its_model_writes_and_reads(folder, capsys):
+    page = DOCS / "text.md"
+    space = pages.run(page, lambda text: text)
+    _assert_shapes(page, space)
+    assert {space["as_words"](tokens) for tokens in space["data"]["text"]} == set(space["captions"])
+    for kind, texts in zip(space["kinds"], space["written"].numpy(), strict=True):
+        assert np.mean([space["as_words"](tokens).endswith(" ".join(kind)) for tokens in texts]) > 0.8
+    assert space["read"].numpy().argmax() == space["kinds"].index(("blue", "square"))
+    assert "blue square" in capsys.readouterr().out
+
+
 def test_the_page_of_a_likelihood_of_ones_own_runs(folder):
     page = DOCS / "own-likelihood.md"
     try:
@@ -147,10 +159,21 @@ def test_the_page_of_a_likelihood_of_ones_own_runs(folder):
         _assert_shapes(page, space)
         _assert_mistakes_are_noticed(page, space)
         np.testing.assert_allclose(space["same"], space["expected"], rtol=1e-5)
-        assert space["configured"].modalities["reads"].likelihood == "negative_binomial"
+        assert space["configured"].modalities["wind"].likelihood == "direction"
+        head = space["Direction"](event_shape=(2,))
+        cosine, sine = np.random.default_rng(0).normal(size=(2, 5, 2)).astype(np.float32)
+        law = stats.vonmises(np.hypot(cosine, sine), np.arctan2(sine, cosine))
+        angles = np.linspace(-3, 3, 10).reshape(5, 2).astype(np.float32)
+        expected = law.logpdf(angles).sum(axis=1)
+        np.testing.assert_allclose(head.distribution(cosine, sine).log_prob(angles), expected, rtol=1e-4)
+        loaded = type(space["survey"]).from_config(space["survey"].get_config())
+        assert loaded.modalities["answers"].head.num_classes == 5
+        with pytest.raises(ValueError, match="Expected whole numbers from 0 to 4"):
+            loaded.elbo({"answers": [[5, 0]]})
     finally:
-        LIKELIHOODS._entries.pop("negative_binomial", None)
-        keras.saving.get_custom_objects().pop("tf_jmvae>NegativeBinomial", None)
+        for name, kind in (("direction", "Direction"), ("classes", "ClassNumbers")):
+            LIKELIHOODS._entries.pop(name, None)
+            keras.saving.get_custom_objects().pop(f"tf_jmvae>{kind}", None)
 
 
 def test_the_page_of_a_network_of_ones_own_runs(folder):
@@ -169,8 +192,8 @@ def test_the_page_of_a_network_of_ones_own_runs(folder):
 def test_every_page_with_python_is_run_here():
     """The README by tests/test_docs.py; the troubleshooting has mistakes, for tests/test_troubleshooting.py."""
     found = {page.name for page in PAGES if pages.blocks(page, "python")} - {page.name for page in MODELS}
-    run = {"README.md", "tutorial.md", "incomplete.md", "tables.md", "serving.md", "migration.md", "own-likelihood.md"}
-    assert found == {*run, "own-network.md"}
+    run = {"README.md", "tutorial.md", "incomplete.md", "tables.md", "text.md", "serving.md", "migration.md"}
+    assert found == {*run, "own-likelihood.md", "own-network.md"}
 
 
 class _Parsed(BaseException):

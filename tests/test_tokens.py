@@ -207,6 +207,43 @@ def test_rows_without_a_text_are_learned_from(kind):
     assert np.isfinite(terms["log_p_label"].value).all()
 
 
+@by_head
+def test_a_model_of_rows_without_a_text_is_exported(kind, tmp_path):
+    texts, labels = _sentences(6)
+    texts[::2], texts[1] = np.nan, 0
+    model = _model(kind, optional=True)
+    opened = tj.open_model(model.export(tmp_path / "exported"))
+    found = opened.log_likelihood({"text": texts, "label": labels}, seed=1)
+    expected = tj.open_model(model).log_likelihood({"text": texts, "label": labels}, seed=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    filled = opened.generate({"text": texts, "label": labels}, seed=1)["text"]
+    assert model.modalities["text"].head.in_support(filled).all()
+
+
+@by_head
+def test_noise_is_any_text_and_needs_no_weights(kind):
+    head = kind(vocabulary_size=VOCABULARY, event_shape=(LENGTH,))
+    noise = head.noise(tf.constant(2))
+    np.testing.assert_allclose(
+        noise.log_prob(np.array([[3, 1, 2], [1, 0, 0]], np.float32)), [-3 * np.log(4), -2 * np.log(4)]
+    )
+    assert not head.weights
+
+
+@by_head
+def test_xla_writes_the_same_texts_and_trains(kind):
+    texts, labels = _sentences(8)
+    model, row_seeds = _model(kind), tf.random.split(SEED, 8)
+
+    def written(seeds):
+        return model.generate({"label": labels}, output="sample", seed=seeds)["text"]
+
+    found, expected = (tf.function(written, jit_compile=jit)(row_seeds) for jit in (True, False))
+    np.testing.assert_array_equal(found, expected)
+    model.compile("adam", jit_compile=True)
+    assert np.isfinite(model.fit({"text": texts, "label": labels}, verbose=0).history["log_p_text"]).all()
+
+
 def test_texts_of_other_values_are_refused_with_what_was_expected():
     texts, labels = _sentences(4)
     texts[2, 0] = 9
@@ -242,6 +279,8 @@ def test_an_encoder_does_not_read_the_padding(kind):
 def test_bad_options_are_refused():
     with pytest.raises(ValueError, match="vocabulary_size"):
         heads.Tokens(vocabulary_size=0)
+    with pytest.raises(ValueError, match="vocabulary_size must be 2 or more"):
+        heads.Tokens(vocabulary_size=1)
     with pytest.raises(ValueError, match=r"has one axis, its largest length, such as \(12,\); got \(2, 3\)"):
         tj.Modality((2, 3), heads.Tokens(vocabulary_size=5))
     with pytest.raises(ValueError, match="kind"):

@@ -20,9 +20,11 @@ class Modality:
 
     Args:
       event_shape: shape of one example, a tuple of positive sizes such as `(28, 28, 1)` or `(10,)`.
-      likelihood: p(m | z), by name or as a head. Names: `"bernoulli"` (binary), `"categorical"` (one-hot), `"gaussian"`
-        (real, variance learned), `"laplace"` (real, fixed scale), `"counts"` (Poisson). A head has settings, e.g.
-        `heads.Gaussian(variance=1.0, mean_activation="tanh")`; `heads.register` adds another likelihood.
+      likelihood: p(m | z), by name or as a head. Names: `"bernoulli"` (binary), `"categorical"` (one-hot), `"ordinal"`
+        (one-hot, classes in an order), `"gaussian"` (real, variance learned), `"laplace"` (real, fixed scale), `"beta"`
+        (between 0 and 1), `"counts"` (Poisson), `"negative_binomial"` (counts of a larger variance). A head has
+        settings, e.g. `heads.Gaussian(variance=1.0, mean_activation="tanh")`, and `heads.Tokens(vocabulary_size=V)`
+        needs them; `heads.register` adds another likelihood.
       encoder: Keras model or layer from `[B, *event_shape]` to features, `networks.mlp()` by default. A prototype:
         models copy it, each copy with weights of its own, which start from those of the prototype if it has any.
       decoder: Keras model or layer from `[B, D]` to the features that the head reads, or to the head's parameters, such

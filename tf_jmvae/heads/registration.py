@@ -55,8 +55,7 @@ def get(likelihood: str | Head) -> Head:
     """Makes the head of a likelihood's name, or gives the head itself.
 
     Args:
-      likelihood: one of `names()`: `"bernoulli"`, `"categorical"`, `"gaussian"`, `"laplace"`, `"counts"`, and what
-        else is registered; or a head.
+      likelihood: one of `names()`, such as `"bernoulli"`; or a head.
 
     Returns:
       A head, which has no event shape yet if it was named.

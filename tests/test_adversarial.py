@@ -371,6 +371,16 @@ def test_learning_rates_that_are_set_one_by_one_or_by_a_schedule_stay():
     np.testing.assert_allclose(_rates(model), [0.05, 0.4, 0.3 * 0.5**2], rtol=1e-6)
 
 
+@pytest.mark.parametrize("scheduled", [["discriminator_optimizer"], ["decoder_optimizer", "discriminator_optimizer"]])
+def test_a_schedule_cannot_follow_a_callback_and_says_so(scheduled):
+    model, schedule = _wide(), keras.optimizers.schedules.ExponentialDecay(0.3, 1, 0.5)
+    own = {name: keras.optimizers.SGD(schedule) for name in scheduled}
+    model.compile(keras.optimizers.SGD(0.1), **own, run_eagerly=True)
+    model.fit(WIDE, verbose=0)
+    with pytest.raises(ValueError, match=r"set to 0\.05, and an optimizer with a LearningRateSchedule cannot follow"):
+        model.fit(WIDE, verbose=0, callbacks=[keras.callbacks.LearningRateScheduler(lambda epoch: 0.05)])
+
+
 # Saving and resuming.
 
 

@@ -149,7 +149,7 @@ class TestKLWarmUp:
         assert history["loss"][0] == pytest.approx(-history["elbo"][0], rel=1e-5)
 
     def test_negative_epochs_are_refused(self):
-        with pytest.raises(ValueError, match="epochs must be 0 or more; got -1"):
+        with pytest.raises(ValueError, match="epochs must be a finite number of 0 or more; got -1"):
             KLWarmUp(-1)
 
 

@@ -283,7 +283,7 @@ def test_an_unknown_likelihood_lists_the_known_ones(likelihood):
         tj.Modality((3,), likelihood)
 
 
-@pytest.mark.parametrize("weight", [-1.0, float("nan")])
+@pytest.mark.parametrize("weight", [-1.0, float("nan"), True])
 def test_a_weight_is_not_negative(weight):
     with pytest.raises(ValueError, match=f"weight must be a finite number of 0 or more; got {weight}"):
         tj.Modality((3,), "bernoulli", weight=weight)
@@ -335,6 +335,39 @@ def test_names_differ_in_more_than_case():
     modalities = small_modalities("xw")
     with pytest.raises(ValueError, match="must differ in more than their case; got x, X"):
         tj.JMVAE({"x": modalities["x"], "X": modalities["w"]}, 2)
+
+
+NETWORKS = {
+    "mlp": lambda size: tj.networks.mlp([size]),
+    "filters": lambda size: tj.networks.conv_encoder([size]),
+    "units": lambda size: tj.networks.conv_encoder([4], units=[size]),
+    "decoder": lambda size: tj.networks.conv_decoder([size]),
+    "start": lambda size: tj.networks.conv_decoder([4], start=(size, size)),
+    "upsampling": tj.networks.upsampling,
+    "text": lambda size: tj.networks.TextEncoder(size, size),
+    "tokens": lambda size: tj.heads.AutoregressiveTokens(vocabulary_size=size, units=size),
+}
+
+
+@pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
+def test_sizes_of_networks_are_whole_and_positive_numbers_also_of_numpy(make):
+    for size in (np.int64(4), 4):
+        keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(make(size)))
+    for size in (0, -1, 2.0, True, "2", None):
+        with pytest.raises(ValueError, match="must be a whole number of 1 or more; got "):
+            make(size)
+
+
+@pytest.mark.parametrize("size", [0, 2.0, True, "2", float("nan")])
+def test_a_number_of_training_examples_is_whole_and_positive(size):
+    with pytest.raises(ValueError, match="train_size must be a whole number of 1 or more; got "):
+        tj.data.load("digits", train_size=size)
+
+
+@pytest.mark.parametrize("epochs", [-1, True, "2", None, float("nan"), float("inf")])
+def test_epochs_of_a_warm_up_are_a_number(epochs):
+    with pytest.raises(ValueError, match="epochs must be a finite number of 0 or more; got "):
+        tj.callbacks.KLWarmUp(epochs)
 
 
 @pytest.mark.parametrize("modalities", [{}, None, [1, 2]], ids=["empty", "none", "list"])

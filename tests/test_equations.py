@@ -240,10 +240,21 @@ def test_hierarchical_terms_equal_the_equation_written_out():
 
 def test_hierarchical_generation_walks_down_from_the_top_layer():
     """z_1 of generation comes from p(z_1 | z_2), not from q(z_1 | x, w)."""
-    model, batch = tj.HierarchicalJMVAE(small_modalities(), 3), small_batch()
+    model, batch = tj.HierarchicalJMVAE(small_modalities(), 3, num_layers=3), small_batch()
+    first, second = model.layer_priors  # p(z_1 | z_2) and p(z_2 | z_3)
     top = model.layers_of(model.posterior(batch).mean())[-1]
-    expected = model.decoders["x"](model.layer_priors[0](top).mean()).mean()
+    expected = model.decoders["x"](first(second(top).mean()).mean()).mean()
     np.testing.assert_allclose(model.reconstruct(batch, latent="mean")["x"], expected, rtol=1e-5)
+
+
+def test_the_prior_of_a_hierarchy_is_the_product_of_eq_7():
+    model = tj.HierarchicalJMVAE(small_modalities(), 2, num_layers=3)
+    z = tf.random.stateless_normal((5, 6), SEED)
+    first, second = model.layer_priors
+    z_1, z_2, z_3 = model.layers_of(z)
+    standard = tj.distributions.standard_gaussian(2)
+    expected = standard.log_prob(z_3) + second(z_3).log_prob(z_2) + first(z_2).log_prob(z_1)
+    np.testing.assert_allclose(model.prior().log_prob(z), expected, rtol=1e-5)
 
 
 # Eq. (10): JMVAE-kl.

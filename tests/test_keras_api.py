@@ -70,6 +70,21 @@ def test_random_state_is_where_it_is_read():
     assert getattr(context.context(), "_rng", None) is not None, "global_state_kept: context()._rng is gone."
 
 
+def test_keras_asks_for_a_config_of_hdf5_in_a_scope_of_its_own(tmp_path):
+    asked = []
+
+    class Model(keras.Model):
+        def get_config(self):
+            asked.append(keras_api.saves_as_hdf5())
+            return {}
+
+    model = Model()
+    model.built = True
+    keras.saving.save_model(model, tmp_path / "model.h5")
+    model.save(tmp_path / "model.keras")
+    assert (asked[0], asked[-1]) == (True, False), "saves_as_hdf5: Keras says elsewhere that it writes HDF5."
+
+
 # Two replicas are two devices, which a process of tests has not: the rest is asked of another process.
 
 

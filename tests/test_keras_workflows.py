@@ -159,6 +159,11 @@ def test_hdf5_is_refused_with_what_to_do(tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
+def test_hdf5_is_refused_where_keras_saves(tmp_path):
+    with pytest.raises(ValueError, match=r"Save as \.keras, as in model\.save\('model\.keras'\)"):
+        keras.saving.save_model(tj.VAE(small_modalities("x"), 3), tmp_path / "model.h5")
+
+
 def test_export_takes_what_keras_takes(tmp_path, capsys):
     model = tj.VAE(small_modalities("v"), 3)
     first = model.export(tmp_path / "model", format="tf_saved_model", verbose=True)
@@ -287,6 +292,14 @@ def test_seeds_that_cannot_be_used_are_refused():
         model.sample(2, seed="one")
     with pytest.raises(ValueError, match="between 0 and"):
         model.sample(2, seed=-1)
+    with pytest.raises(TypeError, match=r"seed must be whole numbers of shape \[2\] or \[batch, 2\]"):
+        model.sample(2, seed=[[1, 2], [3]])
+    with pytest.raises(ValueError, match="a seed for each of the 3 rows, or one for all; got 2 seeds"):
+        model.sample(3, seed=[[1, 2], [3, 4]])
+    with pytest.raises(ValueError, match="a seed for each of the 12 rows, or one for all; got 2 seeds"):
+        model.generate({"w": small_batch()["w"]}, seed=[[1, 2], [3, 4]])
+    with pytest.raises(ValueError, match=r"a seed is of all examples.*\[1, 2\]"):
+        tj.evaluation.joint_log_likelihood(model, small_batch(), num_samples=2, seed=[[1, 2]], verbose=0)
 
 
 def test_options_of_generation_that_do_not_exist_are_refused():

@@ -187,6 +187,27 @@ def test_the_check_leaves_training_as_it_was():
     assert int(by_batches.optimizer.iterations) == int(by_arrays.optimizer.iterations) == 6
 
 
+@pytest.mark.parametrize("verb", ["evaluate", "predict", "validation"])
+@pytest.mark.parametrize("kind", ["tf.data", "PyDataset"])
+def test_what_never_ends_is_scored_in_so_many_steps_or_refused(verb, kind, still):
+    class Endless(_Batches):
+        num_batches = None
+
+        def __getitem__(self, index):
+            return self.data
+
+    data = small_batch(size=4)
+    endless = tf.data.Dataset.from_tensors(data).repeat() if kind == "tf.data" else Endless(data)
+    name = "validation_steps" if verb == "validation" else "steps"
+    with pytest.raises(ValueError, match=rf"never ends: pass dataset\.take\(n\).*, or {name}=n"):
+        LOOPS[verb](still, endless)
+    with warnings.catch_warnings(action="ignore"):  # Keras's, of an order that it leaves as it is
+        if verb == "validation":
+            still.fit(data, validation_data=endless, validation_steps=2, verbose=0)
+        else:
+            getattr(still, verb)(endless, steps=2, verbose=0)
+
+
 # Mappings and lists.
 
 MAPPINGS = {
@@ -196,6 +217,7 @@ MAPPINGS = {
 }
 VERBS = {
     **LOOPS,
+    "call": lambda model, data: {name: p.mean() for name, p in model(data).items()},
     "elbo": lambda model, data: model.elbo(data, seed=1),
     "reconstruct": lambda model, data: model.reconstruct(data, seed=1),
     "train_on_batch": lambda model, data: model.train_on_batch(data),
@@ -220,6 +242,30 @@ def test_every_verb_answers_every_mapping_as_it_answers_arrays(verb, kind, still
     tf.nest.map_structure(lambda a, b: np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-6), *answers)
 
 
+@pytest.mark.parametrize("way", ["PyDataset", "generator", "generator of tuples"])
+def test_batches_may_be_any_mapping_and_lists(way, still, tmp_path):
+    data = small_batch()
+    np.savez(tmp_path / "data.npz", **data)
+    weight, size = np.linspace(0.0, 2.0, 12), 12
+    expected = still.evaluate(data, sample_weight=weight, batch_size=size, verbose=0)
+    unweighted = still.evaluate(data, batch_size=size, verbose=0)
+    for kind in MAPPINGS.values():
+        batch = kind(data, tmp_path)
+
+        class One(_Batches):
+            def __getitem__(self, index, batch=batch):
+                return (batch, {}, weight.tolist())
+
+        given = {
+            "PyDataset": One(data, size),
+            "generator": (each for each in [batch]),
+            "generator of tuples": (each for each in [(batch, (), weight.tolist())]),
+        }[way]
+        wanted = unweighted if way == "generator" else expected
+        with warnings.catch_warnings(action="ignore"):  # Keras's, of data of unknown length
+            assert still.evaluate(given, verbose=0) == pytest.approx(wanted, rel=1e-5)
+
+
 # Masks.
 
 
@@ -233,6 +279,13 @@ def _masked(data):
 def test_a_mask_is_refused_everywhere(verb):
     with pytest.raises(ValueError, match=r"Modality 'x': 1 of its 192 entries are masked.*value\.filled"):
         verb(MODEL, _masked(small_batch()))
+
+
+@pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
+def test_a_mask_in_a_list_of_rows_is_refused_everywhere(verb):
+    masked = _masked(small_batch())
+    with pytest.raises(ValueError, match=r"Modality 'x': 1 of its 192 entries are masked"):
+        verb(MODEL, {**masked, "x": list(masked["x"])})
 
 
 def test_a_mask_is_refused_by_weights_labels_and_served_models_and_a_gap_in_pipelines(tmp_path):
@@ -270,6 +323,8 @@ WEIGHTS = {
     "short": (np.ones(5), r"one number for each of the 12 examples.*\[5\]"),
     "ragged": ([[1.0], [1.0, 2.0]], "one number for each of the 12 examples.*got list"),
     "text": (["heavy"] * 12, "one number for each of the 12 examples.*got list"),
+    "complex": (np.ones(12, complex), "one number for each of the 12 examples.*got ndarray"),
+    "too large for float32": (np.full(12, 1e300), "sample_weight holds inf at index 0"),
 }
 WITH_WEIGHTS = {
     "fit": lambda model, data, weight: model.fit(data, sample_weight=weight, verbose=0),
@@ -317,6 +372,15 @@ def test_unscaled_values_under_a_gaussian_are_warned_of_once(way):
         _model("xv").fit(data if way == "arrays" else PIPELINES[way](data), verbose=0, shuffle=False)
     (message,) = [str(warning.message) for warning in caught if "has the scale" in str(warning.message)]
     assert re.match(r"Modality 'v' has the scale 1e\+05.*'gaussian' expects about 1", message)
+
+
+def test_unscaled_values_are_warned_of_at_the_first_single_batch():
+    data, model = small_batch("xv"), _model("xv")
+    data["v"] = 1e5 + data["v"]
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        for _ in range(3):
+            model.train_on_batch(data)
+    assert len([warning for warning in caught if "has the scale" in str(warning.message)]) == 1
 
 
 def test_scaled_values_and_counts_are_not_warned_of():
@@ -409,7 +473,8 @@ def test_lists_that_are_no_seeds_are_refused(seed):
 
 def test_a_marginal_from_one_modality_alone_says_how_to_have_it():
     model, batch = tj.JMVAEKL(small_modalities(), 2), {"x": small_batch()["x"]}
-    with pytest.raises(ValueError, match=r"the data lack 'w'\. Pass every modality, or proposal='own'"):
-        tj.evaluation.marginal_log_likelihood(model, batch, modality="x", num_samples=2, verbose=0)
+    for data in (batch, tf.data.Dataset.from_tensors(batch)):
+        with pytest.raises(ValueError, match=r"the data lack 'w'\. Pass every modality, or proposal='own'"):
+            tj.evaluation.marginal_log_likelihood(model, data, modality="x", num_samples=2, verbose=0)
     found = tj.evaluation.marginal_log_likelihood(model, batch, modality="x", proposal="own", num_samples=2, verbose=0)
     assert np.isfinite(found.mean)

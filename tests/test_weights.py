@@ -63,9 +63,30 @@ def test_a_checkpoint_is_not_restored_into_another_order_of_modalities(tmp_path)
 def test_what_fits_is_loaded_where_it_is_asked_for(tmp_path):
     trained, other = _model(), _model(cls=tj.JMVAE)
     trained.save_weights(tmp_path / "m.weights.h5")
-    other.load_weights(tmp_path / "m.weights.h5", skip_mismatch=True)
+    with pytest.warns(UserWarning, match="of a JMVAEKL, but this is a JMVAE"):
+        other.load_weights(tmp_path / "m.weights.h5", skip_mismatch=True)
     for now, wanted in zip(other.encoder.get_weights(), trained.encoder.get_weights(), strict=True):
         np.testing.assert_array_equal(now, wanted)
+
+
+WAYS = {
+    "in shards": lambda model, folder: model.load_weights(folder / "m.weights.json"),
+    "by Keras": lambda model, folder: keras.saving.load_weights(model, folder / "m.weights.h5"),
+}
+
+
+@pytest.mark.parametrize("load", WAYS.values(), ids=WAYS)
+def test_weights_of_another_model_are_refused_by_every_way_in(tmp_path, load):
+    trained = _model()
+    trained.save_weights(tmp_path / "m.weights.json", max_shard_size=1e-5)
+    trained.save_weights(tmp_path / "m.weights.h5")
+    same = _model()
+    load(same, tmp_path)
+    for now, wanted in zip(_weights(same), _weights(trained), strict=True):
+        np.testing.assert_array_equal(now, wanted)
+    for options in ({"names": "wx"}, {"cls": tj.JMVAE}):
+        with pytest.raises(ValueError, match="holds weights of another model"):
+            load(_model(**options), tmp_path)
 
 
 def test_a_file_without_a_description_is_loaded_as_keras_does(tmp_path, monkeypatch):

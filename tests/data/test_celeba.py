@@ -151,9 +151,12 @@ def _as_kaggle(folder):
         (folder / f"{name}.txt").unlink()
 
 
-def test_kaggles_lists_are_read(folder, read):
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_kaggles_lists_are_read(folder, read, encoding):
     wanted = read()
     _as_kaggle(folder)
+    for path in folder.glob("*.csv"):
+        path.write_text(path.read_text(), encoding=encoding)
     found = read()
     for name in ("images", "attributes", "partition"):
         np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))

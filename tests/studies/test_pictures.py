@@ -5,6 +5,7 @@ import types
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_probability as tfp
 from small_models import small_modalities
 
@@ -56,6 +57,18 @@ def test_faces_of_one_list_of_attributes_differ_between_batches_and_can_be_repea
     assert len(np.unique(made.reshape(11, -1).round(6), axis=0)) == 11
     np.testing.assert_array_equal(celeba_measurements.generate(model, attributes, latent="sample", seed=5), made)
     assert (celeba_measurements.generate(model, attributes, latent="sample", seed=6) != made).any()
+
+
+def test_faces_are_generated_by_the_steps_that_are_asked_for(monkeypatch):
+    monkeypatch.setattr(celeba_measurements, "_BATCH", 4)
+    model = tj.JMVAE(small_modalities(), 3)
+    attributes = np.eye(3, dtype=np.float32)
+    for steps in (1, 5):
+        made = celeba_measurements.generate(model, attributes, num_steps=steps, seed=5)
+        options = {"num_steps": steps, "latent": "mean", "seed": tf.constant([5, 0])}
+        expected = model.pixels("x", model.generate({"w": attributes}, **options)["x"])
+        np.testing.assert_array_equal(made, expected)
+    assert (celeba_measurements.generate(model, attributes, num_steps=1, seed=5) != made).any()
 
 
 def test_faces_of_figure_8_vary_by_noise_of_the_papers_variance():

@@ -429,6 +429,14 @@ def test_a_run_has_the_steps_and_the_optimizer_of_its_configuration(preset, tmp_
     assert (optimizer.beta_1, optimizer.global_clipnorm) == (0.6, 7.0)
 
 
+def test_a_cosine_ends_with_the_last_step_of_the_run(preset, tmp_path, monkeypatch):
+    training = {"learning_rate": 0.02, "decay": "cosine"}
+    model, _ = _begun(preset, tmp_path, monkeypatch, training=training)
+    steps = EPOCHS * (1200 // BATCH_SIZE)
+    schedule = model.optimizer.get_config()["learning_rate"]["config"]
+    assert (schedule["initial_learning_rate"], schedule["decay_steps"], schedule["alpha"]) == (0.02, steps, 0.0)
+
+
 def test_every_network_of_a_gan_has_its_own_rate():
     config = presets.load("celeba-jmvae-kl-gan-small")
     rates = {"learning_rate": 0.01, "decoder_learning_rate": 0.02, "discriminator_learning_rate": 0.03}

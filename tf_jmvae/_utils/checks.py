@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -79,6 +80,19 @@ def check_names(modalities: Mapping[str, "Modality"], names: Any, required: Iter
         raise ValueError(f"Modality {listed(missing)} is missing: expected {listed(modalities)}, got {listed(names)}.")
 
 
+def check_ends(data: Any, steps: str = "") -> None:
+    """Raises `ValueError` if data are known never to end; `steps` is the option that would end them."""
+    if isinstance(data, tf.data.Dataset):
+        endless = data.cardinality() == tf.data.INFINITE_CARDINALITY
+    else:
+        endless = isinstance(data, keras.utils.PyDataset) and data.num_batches is None
+    if endless:
+        option = f", or {steps}=n" if steps else ""
+        raise ValueError(
+            f"The dataset never ends: pass dataset.take(n), with as many batches as are to be scored{option}."
+        )
+
+
 def check_no_targets(targets: Any) -> None:
     """Raises `ValueError` unless there are no targets: None, an empty container, or an array of no columns `[N, 0]`."""
     if isinstance(targets, Mapping | list | tuple) and not targets:
@@ -136,7 +150,7 @@ def positive_integer(name: str, value: Any) -> int:
 
 def non_negative_number(name: str, value: Any) -> float:
     """The value as a float; raises `ValueError` unless it is a finite number of 0 or more."""
-    if not isinstance(value, numbers.Real) or not 0 <= value < float("inf"):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < float("inf"):
         raise ValueError(f"{name} must be a finite number of 0 or more; got {value!r}.")
     return float(value)
 
@@ -157,15 +171,16 @@ def sample_weights(value: Any, size: int, *, first_row: int = 0) -> np.ndarray:
     """Weights of `size` examples, `[N]`; raises `ValueError` unless they are finite numbers of 0 or more."""
     value = unmasked("sample_weight", value)
     try:
-        weights = np.asarray(value, np.float32)
-    except (TypeError, ValueError):
+        weights = np.asarray(value)
+    except ValueError:  # rows of different lengths
         weights = np.asarray(value, object)
-    if weights.dtype == object or weights.shape not in ((size,), (size, 1)):
+    if weights.dtype.kind not in "fiub" or weights.shape not in ((size,), (size, 1)):
         raise ValueError(
             f"sample_weight must be one number for each of the {size} examples, of shape [{size}]; got "
             f"{type(value).__name__} of shape {list(weights.shape)}."
         )
-    weights = weights.reshape(size)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and said to be
+        weights = weights.reshape(size).astype(np.float32, copy=False)
     wrong = ~(np.isfinite(weights) & (weights >= 0))
     if wrong.any():
         row = int(np.argmax(wrong))
@@ -243,6 +258,7 @@ def check_values(
 def _checked(name: str, modality: "Modality", value: Any) -> np.ndarray | tf.Tensor:
     """The value as a NumPy array or tensor whose dtype and shape, as far as it is known, fit the modality."""
     expected = f"numbers of shape [batch, {', '.join(map(str, modality.event_shape))}]"
+    value = gaps.stacked(value)
     value = gaps.filled(value) if modality.optional else unmasked(f"Modality {name!r}", value, _MAY_LACK)
     if modality.optional or hasattr(value, "to_numpy"):
         value = gaps.as_numbers(value)

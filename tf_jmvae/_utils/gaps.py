@@ -45,16 +45,28 @@ def filled(value: Any) -> Any:
     return value.astype(np.float32).filled(np.nan) if np.ma.count_masked(value) else value.data
 
 
+def stacked(value: Any) -> Any:
+    """A list of which a row is masked as one masked array: NumPy would forget the mask. Anything else as it is."""
+    if isinstance(value, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in value):
+        return np.ma.stack(value)
+    return value
+
+
 def filled_batch(batch: Any) -> Any:
-    """A generator's batch with its masked arrays and values of pandas as float32, with NaN in their gaps.
+    """What Keras takes as a batch of a generator or `PyDataset`: dicts of arrays, also of other mappings and lists.
 
-    They are float32 without gaps, too, so that all batches are of one type.
+    Masked arrays and values of pandas become float32, with NaN in their gaps, also where there are none, so that all
+    batches are of one type. Empty containers, which stand for no targets, stay.
     """
-
-    def floats(value: Any) -> Any:
-        return filled(value.astype(np.float32)) if isinstance(value, np.ma.MaskedArray) else as_numbers(value)
-
-    return tf.nest.map_structure(floats, batch)
+    if isinstance(batch, tuple):
+        return tuple(map(filled_batch, batch))
+    if isinstance(batch, Mapping):
+        return {name: filled_batch(value) for name, value in batch.items()}
+    batch = stacked(batch)
+    if isinstance(batch, np.ma.MaskedArray):
+        return filled(batch.astype(np.float32))
+    batch = as_numbers(batch)
+    return np.asarray(batch) if isinstance(batch, list) and batch else batch
 
 
 def missing_rows(values: np.ndarray) -> np.ndarray:

@@ -66,6 +66,14 @@ def sum_before_clipping(optimizer: keras.optimizers.Optimizer, add: Callable[[li
     optimizer._all_reduce_sum_gradients = list
 
 
+def saves_as_hdf5() -> bool:
+    """Whether Keras asks for a config to put into an HDF5 file.
+
+    `keras.saving.save_model` writes one without a call of `model.save`, and has no other way to be told no.
+    """
+    return bool(global_state.get_global_attribute("use_legacy_config"))
+
+
 @contextlib.contextmanager
 def global_state_kept() -> Iterator[None]:
     """Gives the process back its dtype policy, and the random state of Python, NumPy, TensorFlow and Keras.

@@ -31,9 +31,7 @@ class KLWarmUp(keras.callbacks.Callback):
 
     def __init__(self, epochs: int):
         super().__init__()
-        if epochs < 0:
-            raise ValueError(f"epochs must be 0 or more; got {epochs}.")
-        self.epochs = epochs
+        self.epochs = checks.non_negative_number("epochs", epochs)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.model.kl_weight.assign(min(1.0, epoch / self.epochs) if self.epochs else 1.0)

@@ -160,7 +160,7 @@ def load(
         raise ValueError(f"{', '.join(wrong)}: no option of {name!r}, which has {', '.join(known) or 'none'}.")
     source = function(**options)
     train, available = source.train, len(next(iter(source.train.values())))
-    if train_size is not None and not 1 <= train_size <= available:
+    if train_size is not None and checks.positive_integer("train_size", train_size) > available:
         raise ValueError(f"train_size must lie between 1 and {available} for {name!r}; got {train_size}.")
     entries = train["w"][:train_size] if "w" in train else None
     source = source if modalities is None else source.only(modalities)

@@ -174,8 +174,7 @@ def _batches(
         arrays = checked(data)
         starts = range(0, len(arrays[names[0]]), batch_size)
         return (as_read({n: array[i : i + batch_size] for n, array in arrays.items()}) for i in starts), len(starts)
-    if data.cardinality() == tf.data.INFINITE_CARDINALITY:
-        raise ValueError("The dataset never ends: pass dataset.take(n), with as many batches as are to be scored.")
+    checks.check_ends(data)
     inputs = data.map(lambda *parts: parts[0])
     specs = inputs.element_spec
     for name, spec in specs.items() if isinstance(specs, Mapping) else ():

@@ -184,7 +184,10 @@ class Fingerprint:
 
 def whole_seed(seed: int | tf.Tensor | None) -> int:
     """The seed as an integer, which gives the same samples and can be recorded; None draws one."""
-    low, high = (int(part) for part in seeds.to_tensor(seed))
+    seed = seeds.to_tensor(seed)
+    if seeds.are_by_row(seed):
+        raise ValueError(f"Here a seed is of all examples: an integer or two; got seeds of shape {list(seed.shape)}.")
+    low, high = map(int, seed)
     if min(low, high) < 0:
         raise ValueError(f"A seed that is a tensor must have entries of 0 or more; got [{low}, {high}].")
     return low + high * 2**31

@@ -21,7 +21,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 from tf_jmvae._utils import checks
 from tf_jmvae.evaluation.average import average
@@ -189,7 +191,8 @@ def marginal_log_likelihood(
     seed, num_samples = whole_seed(seed), checks.positive_integer("num_samples", num_samples)
     observed = list(model.modalities) if proposal == "joint" else scored
     iteration = replace(iteration_of(model, iterated_sampling), num_chains=None)
-    missing = [name for name in observed if isinstance(data, Mapping) and name not in data]
+    given, *_ = keras.utils.unpack_x_y_sample_weight(data.element_spec if isinstance(data, tf.data.Dataset) else data)
+    missing = [name for name in observed if isinstance(given, Mapping) and name not in given]
     if missing and not {*missing} & {*scored} and model.has_posterior(scored):
         raise ValueError(
             f"proposal='joint' draws z from q(z | {', '.join(observed)}), but the data lack {checks.listed(missing)}. "

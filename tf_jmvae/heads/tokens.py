@@ -87,9 +87,9 @@ class AutoregressiveTokens(_Tokens):
         super().__init__(vocabulary_size=vocabulary_size, **kwargs)
         self.units = checks.positive_integer("units", units)
         options = {"dtype": "float32"}
-        self.embedding = keras.layers.Embedding(vocabulary_size, units, **options, name="embedding")
-        self.cell = keras.layers.GRUCell(units, **options, name="cell")
-        self.logits = keras.layers.Dense(vocabulary_size, **options, name="logits")
+        self.embedding = keras.layers.Embedding(self.vocabulary_size, self.units, **options, name="embedding")
+        self.cell = keras.layers.GRUCell(self.units, **options, name="cell")
+        self.logits = keras.layers.Dense(self.vocabulary_size, **options, name="logits")
 
     def build(self, features_shape):
         super().build(features_shape)

@@ -101,7 +101,8 @@ class JMVAEKLGAN(JMVAEKL):
         """Compiles as Keras does, with an optimizer each for encoder, generator and discriminator.
 
         Loss scaling and averages of the weights (`use_ema`) work for each as Keras has them for one. Where a
-        callback sets `optimizer.learning_rate`, the others follow in proportion, unless it sets them too.
+        callback sets `optimizer.learning_rate`, the others follow in proportion, unless it sets them too. Where one
+        has a `LearningRateSchedule`, which cannot follow, the next step is an error unless the callback sets the rest.
 
         Args:
           optimizer: Keras optimizer, or its name, of the encoders and of the decoders of other modalities than the
@@ -257,17 +258,24 @@ def _adversarial_terms(rows: missing.Rows, real: tf.Tensor, reconstructed: tf.Te
 
 
 class _LearningRates:
-    """Learning rates that follow the first in the proportion of the beginning, except those of schedules."""
+    """Learning rates that follow the first in the proportion of the beginning, which schedules cannot."""
 
     def __init__(self, optimizers: list[keras.optimizers.Optimizer]):
         self._optimizers = [o for o in optimizers if isinstance(o.learning_rate, keras.Variable)]
         self._follows = optimizers[0] in self._optimizers
+        self._scheduled = len(self._optimizers) < len(optimizers)
         self._seen = self._start = self._now()
 
     def follow(self) -> None:
-        """Takes over a change of the first by those that have not been set themselves."""
+        """Takes over a change of the first by those that have not been set themselves; `ValueError` if one cannot."""
         now = self._now()
         if self._follows and now[0] != self._seen[0] and self._start[0] > 0:
+            others = list(zip(now[1:], self._seen[1:], strict=True))
+            if self._scheduled and not (others and all(rate != seen for rate, seen in others)):
+                raise ValueError(
+                    f"optimizer.learning_rate was set to {now[0]:g}, and an optimizer with a LearningRateSchedule "
+                    "cannot follow. Give all three numbers, which then change in proportion, or all three schedules."
+                )
             for optimizer, rate, seen, start in zip(self._optimizers, now, self._seen, self._start, strict=True):
                 if rate == seen:
                     optimizer.learning_rate = start * now[0] / self._start[0]

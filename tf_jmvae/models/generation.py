@@ -71,7 +71,7 @@ class Generation:
         checks.check_option("latent", latent, ("sample", "mean"))
         if num_samples is not None:
             num_samples = checks.positive_integer("num_samples", num_samples)
-        seed = seeds.to_tensor(seed)
+        seed = seeds.of_rows(seed, next(iter(observed.values())).shape[0])
         iteration = iteration_of(self, iterated_sampling, num_steps)
         chains, samples = 1, num_samples
         if num_samples is not None and self.iterates(observed, iteration):  # samples end chains of their own
@@ -143,7 +143,7 @@ class Generation:
         fitted = self._prior_to_sample(prior)
         if not tf.is_tensor(num_samples):
             num_samples = checks.positive_integer("num_samples", num_samples)
-        latent_seed, output_seed = seeds.split(seeds.to_tensor(seed), 2)
+        latent_seed, output_seed = seeds.split(seeds.of_rows(seed, num_samples), 2)
         if fitted:
             z = fitted.draw(num_samples, latent_seed)
         else:

@@ -198,6 +198,10 @@ class MultimodalVAE(
         modalities |= {name: replace(modalities[name], role="given") for name in self.conditions}
         return ModelSpec(type(self).__name__, modalities, self.latent_dim, int(self.iterated_sampling.num_steps))
 
+    def __call__(self, inputs: Mapping[str, Any], *args: Any, **kwargs: Any) -> dict[str, tfd.Distribution]:
+        # Keras takes dicts of arrays alone, and reads what lies under a mask.
+        return super().__call__(self.checked(inputs), *args, **kwargs)
+
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> dict[str, tfd.Distribution]:
         """Computes p(m | z) of every target, given any subset of the modalities, at the z of `generate(latent="mean")`.
 

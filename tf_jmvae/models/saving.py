@@ -13,16 +13,23 @@ import keras
 import numpy as np
 
 from tf_jmvae._utils.checks import listed
+from tf_jmvae._utils.keras_api import saves_as_hdf5
 from tf_jmvae.models.components import parts, places
 from tf_jmvae.models.fitted_prior import is_parameter
 
 _STRUCTURE = "structure"  # the key, among a model's own variables, of what its weights belong to
+_NO_HDF5 = (
+    "Save as .keras, as in model.save('model.keras'): HDF5 holds no model of this kind. For weights alone there is "
+    "save_weights('model.weights.h5')."
+)
 
 
 class Saving:
     """Configuration, saving and export of models."""
 
     def get_config(self) -> dict[str, Any]:
+        if saves_as_hdf5():
+            raise ValueError(_NO_HDF5)
         serialized = {name: keras.saving.serialize_keras_object(m) for name, m in self.modalities.items()}
         own = {
             "modalities": serialized,
@@ -64,7 +71,12 @@ class Saving:
 
         Args:
           store: mapping of Keras's from keys to arrays, part of a file of weights.
+
+        Raises:
+          ValueError: the weights are of another model, by whatever way they come.
         """
+        if _STRUCTURE in store.keys():  # noqa: SIM118
+            _check_structure("The file", json.loads(np.asarray(store[_STRUCTURE]).tobytes()), self._structure())
         of_others = [key for key in store.keys() if key == _STRUCTURE or is_parameter(key)]  # noqa: SIM118
         super().load_own_variables({key: store[key] for key in store.keys() if key not in of_others})  # noqa: SIM118
         self._load_fitted_prior(store)
@@ -76,16 +88,14 @@ class Saving:
 
         Args:
           filepath: of a `.weights.h5` or a `.keras` file.
-          skip_mismatch: load what has a place and a shape that fit, whatever the file is of.
+          skip_mismatch: load networks that have a place and a shape that fit, whatever the file is of, with a warning.
           **kwargs: Keras's other options.
 
         Raises:
           ValueError: the weights are of another model; the message says how the two differ.
         """
-        recorded = None if skip_mismatch else _recorded_structure(pathlib.Path(filepath))
-        own = self._structure()
-        if recorded not in (None, own):
-            raise ValueError(f"{filepath} holds weights of another model: {_difference(recorded, own)}")
+        if not skip_mismatch and (recorded := _recorded_structure(pathlib.Path(filepath))):
+            _check_structure(filepath, recorded, self._structure())  # before any weight is changed
         super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
 
     def _structure(self) -> dict[str, Any]:
@@ -105,10 +115,7 @@ class Saving:
           ValueError: HDF5, which cannot hold such a model.
         """
         if str(filepath).lower().endswith((".h5", ".hdf5")):
-            raise ValueError(
-                f"Save as .keras, as in model.save('model.keras'): HDF5 holds no model of this kind; got {filepath}. "
-                "For weights alone there is save_weights('model.weights.h5')."
-            )
+            raise ValueError(f"{_NO_HDF5} Got {filepath}.")
         super().save(filepath, *args, **kwargs)
 
     def export(
@@ -151,6 +158,11 @@ def _recorded_structure(path: pathlib.Path) -> dict[str, Any] | None:
         file = stack.enter_context(h5py.File(source))
         return json.loads(np.asarray(file["vars"][_STRUCTURE]).tobytes())
     return None
+
+
+def _check_structure(source: Any, recorded: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    if recorded != own:
+        raise ValueError(f"{source} holds weights of another model: {_difference(recorded, own)}")
 
 
 def _difference(recorded: Mapping[str, Any], own: Mapping[str, Any]) -> str:

@@ -38,6 +38,8 @@ class ValidatedFit:
             validation = options.get("validation_data")
             if validation is not None:
                 validation = keras.utils.unpack_x_y_sample_weight(validation)
+                if options.get("validation_steps") is None:
+                    checks.check_ends(validation[0], "validation_steps")
                 beside = _Watch(options.get("verbose", "auto"), watch.reasons, "validation ")
                 validation = self._watched(validation, beside)
                 options["callbacks"] = beside.among(options.get("callbacks"))
@@ -61,12 +63,16 @@ class ValidatedFit:
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **options) -> Any:
         with _Watch(verbose) as watch:
             if not options.get("_use_cached_eval_dataset"):  # of `fit`, which has seen to its validation data
-                data, steps = self._watched((x, y, sample_weight), watch), options.get("steps")
+                if (steps := options.get("steps")) is None:
+                    checks.check_ends(x, "steps")
+                data = self._watched((x, y, sample_weight), watch)
                 x, y, sample_weight = read_by_rows(data, batch_size=batch_size, steps_per_epoch=steps)
             return super().evaluate(x, y, batch_size, verbose, sample_weight, **options)
         raise watch.reason()
 
     def predict(self, x: Any, batch_size=None, verbose="auto", steps=None, callbacks=None) -> dict[str, np.ndarray]:
+        if steps is None:
+            checks.check_ends(x, "steps")
         with _Watch(0) as watch:
             data = self._watched((x, None, None), watch, complete=False)
             x, *_ = read_by_rows(data, batch_size=batch_size, steps_per_epoch=steps)
@@ -74,7 +80,8 @@ class ValidatedFit:
         raise watch.reason()
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, *args: Any, **kwargs: Any) -> Any:
-        return super().train_on_batch(*self._arrays(x, y, sample_weight), *args, **kwargs)
+        begins = not int(self.optimizer.iterations) if self.compiled else False
+        return super().train_on_batch(*self._arrays(x, y, sample_weight, warns=begins), *args, **kwargs)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, *args: Any, **kwargs: Any) -> Any:
         return super().test_on_batch(*self._arrays(x, y, sample_weight), *args, **kwargs)
@@ -183,9 +190,12 @@ class ValidatedFit:
 
 
 def _filled(x: Any) -> Any:
-    """Generators and `PyDataset`s with NaN in their gaps: TensorFlow would read what lies under a mask."""
+    """Generators and `PyDataset`s with NaN in their gaps: TensorFlow would read what lies under a mask.
+
+    A generator's dicts are made the tuples that Keras wants.
+    """
     if isinstance(x, types.GeneratorType):
-        return (gaps.filled_batch(batch) for batch in x)
+        return (gaps.filled_batch((batch,) if isinstance(batch, Mapping) else batch) for batch in x)
     return _Filled(x) if isinstance(x, keras.utils.PyDataset) else x
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tf_jmvae._utils import checks
+
 
 @keras.saving.register_keras_serializable("tf_jmvae")
 class BatchNormalization(keras.layers.BatchNormalization):
@@ -131,8 +133,9 @@ def conv_decoder(
     Returns:
       An unbuilt `keras.Sequential`: `[B, D]` to `[B, H / 2, W / 2, filters[-1]]`.
     """
-    layers = _block(keras.layers.Dense, math.prod(start) * filters[0], activation)
-    layers.append(keras.layers.Reshape((*start, filters[0])))
+    shape = [checks.positive_integer("start and filters", size) for size in (*start, filters[0])]
+    layers = _block(keras.layers.Dense, math.prod(shape), activation)
+    layers.append(keras.layers.Reshape(shape))
     for channels in filters:
         layers += _block(keras.layers.Conv2DTranspose, channels, activation, batch_norm, **_CONVOLUTION)
     return keras.Sequential(layers, name=name)
@@ -147,13 +150,14 @@ def upsampling(channels: int) -> keras.layers.Layer:
     Returns:
       An unbuilt Keras layer: `[B, H, W, F]` to `[B, 2 H, 2 W, k]`.
     """
-    return keras.layers.Conv2DTranspose(channels, **_CONVOLUTION)
+    return keras.layers.Conv2DTranspose(checks.positive_integer("channels", channels), **_CONVOLUTION)
 
 
 def _block(
     layer: type[keras.layers.Layer], size: int, activation: str, batch_norm: bool = False, **options: Any
 ) -> list[keras.layers.Layer]:
     """A layer and its activation, with batch normalisation between the two where it is wanted."""
+    size = checks.positive_integer("units" if layer is keras.layers.Dense else "filters", size)
     if not batch_norm:
         return [layer(size, activation=activation, **options)]
     # Normalisation takes away any bias before it, and has one of its own.

@@ -30,6 +30,7 @@ class TextEncoder(keras.layers.Layer):
         self.vocabulary_size = checks.positive_integer("vocabulary_size", vocabulary_size)
         self.units = checks.positive_integer("units", units)
         checks.check_option("kind", kind, ("gru", "mean"))
+        vocabulary_size, units = self.vocabulary_size, self.units
         if units % 2:
             raise ValueError(f"units must be even, half of them for each direction of a GRU; got {units}.")
         self.kind = kind

@@ -39,7 +39,10 @@ def to_tensor(seed: Any) -> tf.Tensor:
             )
         seed = secrets.randbits(62)
     if isinstance(seed, list | tuple | np.ndarray):
-        seed = np.asarray(seed)
+        try:
+            seed = np.asarray(seed)
+        except ValueError:  # rows of different lengths
+            seed = np.asarray(seed, object)
         if seed.dtype.kind not in "iu" or seed.ndim not in (1, 2) or seed.shape[-1] != 2:
             raise TypeError(
                 f"seed must be whole numbers of shape [2] or [batch, 2]; got {seed.dtype}{list(seed.shape)}."
@@ -53,6 +56,15 @@ def to_tensor(seed: Any) -> tf.Tensor:
     if not 0 <= seed < 2**62:
         raise ValueError(f"seed must lie between 0 and 2**62 - 1; got {seed}.")
     return tf.constant([seed % 2**31, seed // 2**31], tf.int32)
+
+
+def of_rows(seed: Any, size: int | tf.Tensor | None) -> tf.Tensor:
+    """As `to_tensor`; raises `ValueError` if there is a seed for each row, but not of so many rows, as far as known."""
+    seed = to_tensor(seed)
+    known = seed.shape[0] if are_by_row(seed) else None
+    if known is not None and isinstance(size, int) and size != known:
+        raise ValueError(f"There must be a seed for each of the {size} rows, or one for all; got {known} seeds.")
+    return seed
 
 
 def are_by_row(seed: tf.Tensor) -> bool:

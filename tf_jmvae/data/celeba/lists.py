@@ -112,7 +112,7 @@ def read_partition(path: pathlib.Path) -> dict[str, int]:
 def _lines(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
     """The line number and the fields of every line that is not blank."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets write a mark at the start
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no text file ({error}). Fetch it again.") from error
     for number, line in enumerate(text.split("\n"), start=1):

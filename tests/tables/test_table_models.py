@@ -4,10 +4,12 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import tf_jmvae as tj
 from tests.small_models import set_seeds
 from tf_jmvae import tables
+from tf_jmvae.columns.image import Image as ImageColumn
 
 
 def made_table(rows=60, seed=0):
@@ -218,3 +220,30 @@ def test_a_table_without_the_models_columns_is_refused(trained):
     plain = tj.VAE({"x": tj.Modality((2,), "gaussian")}, latent_dim=2)
     with pytest.raises(ValueError, match="'x': made of no table's columns"):
         tables.fill(plain, made_table(), verbose=0)
+
+
+def test_many_pictures_are_read_once_and_again_when_one_changes(tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_JMVAE_CACHE", str(tmp_path / "cache"))
+    for number in range(3):
+        Image.new("RGB", (4, 4), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    names = [f"{number % 3}.png" for number in range(2100)]
+    table = pd.DataFrame({"photo": names, "row": np.arange(2100.0)})
+    table.loc[5, "photo"] = None
+    description = {"photo": {"kind": "image", "size": 4}, "row": "numbers"}
+    reads = []
+    read = ImageColumn.encode
+    monkeypatch.setattr(ImageColumn, "encode", lambda *arguments: reads.append(1) or read(*arguments))
+
+    def loaded():
+        _, source = tj.data.from_table(table, description, folder=tmp_path)
+        rows = source.train["row"][:, 0].astype(int)
+        expected = np.where(rows == 5, np.nan, rows % 3 + 10 * changed)
+        np.testing.assert_array_equal(source.train["photo"][:, 0, 0, 0], expected)
+        return len(reads)
+
+    changed = 0
+    assert [loaded(), loaded()] == [2, 2]  # two parts, once
+    for number in range(3):
+        Image.new("RGB", (4, 4), (number + 10, 0, 0)).save(tmp_path / f"{number}.png")
+    changed = 1
+    assert loaded() == 4

@@ -1,5 +1,7 @@
 """A table as a dataset: its columns become modalities, and a part of its rows is held out."""
 
+import contextlib
+import hashlib
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -8,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tf_jmvae._utils.checks import listed
-from tf_jmvae._utils.gaps import rows_with_any
+from tf_jmvae._utils.gaps import missing_rows, rows_with_any
 from tf_jmvae.columns import kind_of, read_table
+from tf_jmvae.columns.base import as_texts
+from tf_jmvae.data.prepared import cache_folder, load_or_prepare
 from tf_jmvae.data.sources import Source
 from tf_jmvae.modality import Modality
 from tf_jmvae.registry import COLUMNS, DATASETS
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Description = str | Mapping[str, Any]
+
+_COPIED = 2048  # pictures from which a copy of their pixels is kept, and how many are read at once
 
 
 def from_table(
@@ -157,7 +163,7 @@ def _source(
 ) -> Source:
     for name, own in columns.items():
         check_columns(table, own.names, name)
-    values = {name: kind_of(own).encode(table, folder) for name, own in columns.items()}
+    values = {name: _values(table, own, folder) for name, own in columns.items()}
     holds = rows_with_any(values.values())
     parts = [rows[holds[rows]] for rows in _parts(len(table), validation, seed)]
     if not all(map(len, parts)):
@@ -167,6 +173,42 @@ def _source(
     train, test = ({name: array[rows] for name, array in values.items()} for rows in parts)
     report = {"rows": len(table), "empty": int((~holds).sum())}
     return Source(train, test, columns=dict(columns), report=report)
+
+
+def _values(table: "pd.DataFrame", own: Columns, folder: pathlib.Path) -> np.ndarray:
+    """The values of some columns; of many pictures in files from a copy, which is made once."""
+    if own.kind != "image" or len(table) < _COPIED:
+        return kind_of(own).encode(table, folder)
+    cells, content = as_texts(table[own.names[0]]), hashlib.blake2b(repr(own).encode(), digest_size=8)
+    for cell in cells:
+        with contextlib.suppress(OSError, ValueError):
+            if cell:
+                found = (folder / cell).stat()
+                content.update(f"{found.st_size} {found.st_mtime_ns} ".encode())
+        content.update(f"{cell}\n".encode())
+
+    def prepare(temporary: pathlib.Path) -> None:
+        pixels = np.lib.format.open_memmap(temporary / "pixels.npy", "w+", np.uint8, (len(table), *own.shape))
+        missing = np.zeros(len(table), bool)
+        for start in range(0, len(table), _COPIED):
+            part = slice(start, start + _COPIED)
+            values = kind_of(own).encode(table.iloc[part], folder)
+            missing[part] = missing_rows(values)
+            pixels[part] = np.nan_to_num(values)
+        pixels.flush()
+        np.save(temporary / "missing.npy", missing)
+
+    def load(place: pathlib.Path) -> np.ndarray:
+        pixels, missing = np.load(place / "pixels.npy"), np.load(place / "missing.npy")
+        if pixels.shape != (len(table), *own.shape) or missing.shape != (len(table),):
+            raise ValueError(f"{place} is damaged.")
+        if not missing.any():
+            return pixels
+        pixels = pixels.astype(np.float32)
+        pixels[missing] = np.nan
+        return pixels
+
+    return load_or_prepare(cache_folder() / f"pictures-{content.hexdigest()}", prepare, load)
 
 
 def _parts(size: int, validation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -116,6 +116,8 @@ class ModalitySpec:
     def kind(self) -> str:
         """`"image"` (grey or RGB), `"label"` (one-hot), `"attributes"` (named entries), `"text"` or `"values"`."""
         shape = self.event_shape
+        if self.columns and self.columns.kind in ("numbers", "counts", "array"):
+            return "values"
         if len(shape) == 3 and shape[-1] in (1, 3) and self.likelihood not in (*_OF_CLASSES, *_OF_COUNTS):
             return "image"
         if self.likelihood in _OF_CLASSES and len(shape) == 1:
@@ -128,6 +130,11 @@ class ModalitySpec:
     def is_image(self) -> bool:
         """Whether its values can be shown as a picture."""
         return self.kind == "image"
+
+    @property
+    def threshold(self) -> float:
+        """The value above which an attribute is there: 0.5 of those that are 1 or 0, and 0 of those that are 1 or -1."""
+        return 0.5 if self.likelihood == "bernoulli" else 0.0
 
     def names(self, class_names: tuple[str, ...] = ()) -> tuple[str, ...]:
         """What the entries of the last axis are called: by their names, by those of a dataset's classes, or by number.

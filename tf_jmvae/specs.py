@@ -131,6 +131,11 @@ class ModalitySpec:
         """Whether its values can be shown as a picture."""
         return self.kind == "image"
 
+    @property
+    def threshold(self) -> float:
+        """The value above which an attribute is there: 0.5 of those that are 1 or 0, and 0 of those that are 1 or -1."""
+        return 0.5 if self.likelihood == "bernoulli" else 0.0
+
     def names(self, class_names: tuple[str, ...] = ()) -> tuple[str, ...]:
         """What the entries of the last axis are called: by their names, by those of a dataset's classes, or by number.
 

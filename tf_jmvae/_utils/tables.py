@@ -1,5 +1,6 @@
 """Tables of texts as lines for a terminal and in Markdown, and long lists cut short."""
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,17 @@ def first_of(items: Sequence[Any], *, most: int, separator: str = ", ") -> str:
     """The first of many items in a row, and how many more there are."""
     more = [f"and {len(items) - most} more"] if len(items) > most else []
     return separator.join([*map(str, items[:most]), *more])
+
+
+def with_spread(value: float, spread: float) -> str:
+    """A number rounded to the second digit of its standard deviation, and that, as `"13.02 ± 0.81"`."""
+    if not math.isfinite(spread) or spread <= 0:
+        return f"{value:.6g} ± {spread:g}"
+    places = 1 - math.floor(math.log10(spread))
+    if not -9 < places < 9:
+        return f"{value:.3g} ± {spread:.2g}"
+    rounded = (round(number, places) + 0.0 for number in (value, spread))
+    return " ± ".join(f"{number:,.{max(places, 0)}f}" for number in rounded)
 
 
 def markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -10,12 +10,12 @@ import gradio as gr
 import numpy as np
 
 from tf_jmvae import editing
-from tf_jmvae.demo.drawings import PictureError
-from tf_jmvae.demo.interface import DemoModel
+from tf_jmvae.demo.interface import DemoModel, InputError
 from tf_jmvae.images.preprocessing import as_picture
 
 # One model and two cores: more at once would only wait for each other. Pictures take memory, so they come one by one.
 QUICK = {"show_progress": "hidden", "api_visibility": "private", "concurrency_id": "answers", "concurrency_limit": 2}
+_BUTTONS = 20  # classes, of which more make a menu
 PICTURES = {**QUICK, "concurrency_id": "pictures", "concurrency_limit": 1}
 
 
@@ -45,7 +45,7 @@ def answers(
     """Has a function answer every event of `triggers`, such as `button.click`, and the latest of `newest`.
 
     The first output is a `status`: of `doing`, with `{}` for the inputs, then of the text that the function gives
-    before the values of the other outputs, which a picture that cannot be read empties. Returns the handler.
+    before the values of the other outputs, which an input that cannot be used empties. Returns the handler.
     """
     others = len(outputs) - 1
 
@@ -54,7 +54,7 @@ def answers(
         start = time.perf_counter()
         try:
             text, *values = function(*arguments)
-        except PictureError as error:
+        except InputError as error:
             yield _status(str(error)), *(None,) * others
         else:
             yield _status(f"{text} ({time.perf_counter() - start:.2f} s)"), *values
@@ -83,7 +83,7 @@ def bars(values: dict[str, float] | None, *, most: int = 12, render: bool = True
 def choice(model: DemoModel, label: str, value: str | list[str]) -> gr.Radio | gr.CheckboxGroup:
     """What a picture is to show: one label, or any attributes."""
     if model.label:
-        return gr.Radio(model.names, value=value, label=label)
+        return (gr.Radio if len(model.names) <= _BUTTONS else gr.Dropdown)(model.names, value=value, label=label)
     names = sorted(model.names, key=lambda name: name not in value)  # what is chosen is seen without scrolling
     return gr.CheckboxGroup(in_pairs(names), value=value, label=label, elem_classes="choices")
 

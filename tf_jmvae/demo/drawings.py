@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from tf_jmvae import editing, images
-from tf_jmvae.demo.interface import DemoModel
+from tf_jmvae.demo.interface import DemoModel, InputError
 
 _PAPER = 0.25  # of the darkest ink: shadows and the grain of paper are fainter
 _FAINTEST = 32  # difference of pixel values between ink and paper, below which there is nothing to see
@@ -21,7 +21,7 @@ _PARTS = {
 _BOX = 20 / 28  # of the image's side: the box that MNIST's digits were scaled into
 
 
-class PictureError(ValueError):
+class PictureError(InputError):
     """A picture that cannot be read; the message is for the person who gave it."""
 
 

@@ -18,6 +18,10 @@ _SAMPLES = 100  # of z behind each probability
 _SMALLEST = 112  # pixels, of the side of a picture on the page
 
 
+class InputError(ValueError):
+    """Something that a person gave and that cannot be used; the message is for that person."""
+
+
 class DemoModel:
     """A model, entries of its `ModelSpec`, and its first modality of each kind; pictures are uint8 pixels both ways.
 
@@ -27,6 +31,7 @@ class DemoModel:
       picture: the name of the picture's modality, or None; `label` and `attributes` likewise.
       sound: the name of a modality of log-mel spectrograms, as of the dataset spoken-digits, or None.
       handwriting: `"mnist"` or `"digits"` if the picture is one of these digits, or None.
+      text: the name of a modality of texts of a table, or None.
       meaning: the modality that says what is in the picture: the label, or else the attributes.
       names: what the classes of the label are called, or else the attributes.
     """
@@ -36,6 +41,7 @@ class DemoModel:
         self.name, self.kind, self.dataset = spec.name, spec.kind, spec.dataset
         self.fields, self.conditions = spec.modalities, tuple(spec.conditions)
         self.picture, self.label, self.attributes = map(spec.first, ("image", "label", "attributes"))
+        self.text = next((n for n in spec.targets if self.fields[n].kind == "text" and self.fields[n].columns), None)
         spoken = self.dataset == "spoken-digits" and "sound" in spec.targets
         self.sound = "sound" if spoken and self.fields["sound"].event_shape == log_mel.SHAPE else None
         self.handwriting = _HANDWRITING.get(self.dataset) if self.picture != "sound" else None
@@ -71,9 +77,9 @@ class DemoModel:
         """Two choices to begin with."""
         if self.label:
             return self.names[:4][-1], self.names[:9][-1]
-        return tuple(
-            [name for name in some if name in self.names] for some in (("Smiling", "Young"), ("Male", "Eyeglasses"))
-        )
+        of_portraits = ("Smiling", "Young"), ("Male", "Eyeglasses")
+        first, second = ([name for name in some if name in self.names] for some in of_portraits)
+        return (first, second) if first or second else ([], self.names[:1])
 
     def named(self, choice: str | Iterable[str]) -> str:
         """A choice in words."""

@@ -11,15 +11,16 @@ from collections.abc import Iterator
 
 import gradio as gr
 
-from tf_jmvae.demo import components, edit, generate, interpolate, recognise, sample, walk
+from tf_jmvae.demo import components, edit, fill, generate, interpolate, recognise, sample, walk
 from tf_jmvae.demo.interface import DemoModel
 
 _MISSING = {
+    fill: "a joint model of a table's columns",
     generate: "a direction from labels or attributes to pictures",
     recognise: "a direction from pictures to labels or attributes",
     edit: "named attributes and pictures, and both directions between them",
     walk: "pictures from z alone",
-    sample: "pictures and labels or attributes from z alone",
+    sample: "pictures and labels, attributes or a table's texts from z alone",
     interpolate: "pictures from z alone, and an encoder of what lies at the ends",
 }
 _TOGGLE = "() => { document.body.classList.toggle('dark'); }"
@@ -31,11 +32,14 @@ _MAX_WAITING = 32  # requests; more are told that the page is busy
 
 def page(model: DemoModel) -> gr.Blocks:
     """The page of a model, with first answers on it; raises `ValueError` if no tab fits the model."""
-    shown = [tab for tab in _MISSING if model.picture and tab.can(model)]
+    shown = [tab for tab in _MISSING if (model.picture or tab is fill) and tab.can(model)]
+    covered = (generate, recognise) if fill in shown else (fill,)  # which need not be told of where they are not
+    shown = [tab for tab in shown if fill not in shown or tab not in covered]
     if not shown:
         raise ValueError(
             f"{model.name} has the modalities {', '.join(map(repr, model.fields))}: the page shows pictures, that is "
-            "modalities of shape [H, W, 1] or [H, W, 3], and how they and labels or attributes follow from each other."
+            "modalities of shape [H, W, 1] or [H, W, 3], how they and labels or attributes follow from each other, "
+            "and models of a table's columns."
         )
     with gr.Blocks(analytics_enabled=False, title=f"{model.name} - tf_jmvae", delete_cache=(600, 3600)) as blocks:
         with gr.Row(elem_id="top"):
@@ -48,17 +52,20 @@ def page(model: DemoModel) -> gr.Blocks:
                     tab.build(model, *([recognise.examples(model)] if tab is interpolate else []))
                 # Gradio gives the pictures of examples no text, which a screen reader needs.
                 place.select(None, js=components.static("name_examples.js"), api_visibility="private")
-        if notes := [f"<b>{t.TITLE}</b> needs {_MISSING[t]}." for t in _MISSING if t not in shown]:
+        if notes := [f"<b>{t.TITLE}</b> needs {_MISSING[t]}." for t in _MISSING if t not in (*shown, *covered)]:
             gr.HTML(f"<p class='note'>Not shown for this model: {' '.join(notes)}</p>")
     return blocks
 
 
 def _heading(model: DemoModel) -> str:
-    trained = f", trained on {html.escape(model.dataset)}" if model.dataset else ""
+    dataset = "a table" if model.dataset == "table" else html.escape(model.dataset)
+    trained = f", trained on {dataset}" if dataset else ""
     parts = []
     for name, field in model.fields.items():
         size, what = " x ".join(map(str, field.event_shape)), {"label": "labels", "values": "numbers"}
         described = f"pictures, {size}" if field.is_image else f"{size} {what.get(field.kind, field.kind)}"
+        described = f"texts of up to {size} words" if field.kind == "text" else described
+        described = f"one of {size} classes" if field.kind == "label" and field.columns else described
         parts.append(f"{html.escape(name)} ({described})")
     return (
         f"<h1>{html.escape(model.name)}</h1><p>{html.escape(model.kind)} of {' and '.join(parts)}{trained}; z has "

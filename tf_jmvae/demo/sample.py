@@ -3,6 +3,7 @@
 import gradio as gr
 import numpy as np
 
+from tf_jmvae.columns import kind_of
 from tf_jmvae.demo import components, interface
 from tf_jmvae.demo.interface import DemoModel
 
@@ -12,8 +13,8 @@ _PRIORS = {"standard": "N(0, I), the model's own", "fitted": "A mixture fitted t
 
 
 def can(model: DemoModel) -> bool:
-    """Whether the model makes a picture and its label or attributes from one z, with nothing given."""
-    return model.picture is not None and model.meaning is not None and not model.conditions
+    """Whether the model makes a picture and its label, attributes or text from one z, with nothing given."""
+    return model.picture is not None and bool(model.meaning or model.text) and not model.conditions
 
 
 def samples(model: DemoModel, prior: str, seed: int, count: int) -> dict[str, np.ndarray]:
@@ -23,9 +24,12 @@ def samples(model: DemoModel, prior: str, seed: int, count: int) -> dict[str, np
 
 def _answer(model: DemoModel, prior, seed, count) -> tuple:
     drawn = samples(model, prior, int(seed or 0), int(count))
-    pictures, said = drawn[model.picture], [model.probabilities(means) for means in drawn[model.meaning]]
+    pictures = drawn[model.picture]
     text = f"{len(pictures)} {'sample' if len(pictures) == 1 else 'samples'}"
-    if model.label:
+    said = [model.probabilities(means) for means in drawn[model.meaning]] if model.meaning else []
+    if model.text:
+        (captions,) = kind_of(model.fields[model.text].columns).decode(drawn[model.text]).values()
+    elif model.label:
         captions = [max(one, key=one.get) for one in said]
         if model.goes(model.picture, model.label):
             seen = {model.picture: pictures}
@@ -42,7 +46,7 @@ def build(model: DemoModel) -> None:
     priors = [(title, name) for name, title in _PRIORS.items() if name == "standard" or model.model.has_fitted_prior]
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
-            gr.Markdown("Nothing is given: z comes from the prior, and the picture and its label from z.")
+            gr.Markdown("Nothing is given: z comes from the prior, and the picture and what is said of it from z.")
             prior = gr.Radio(priors, value=priors[-1][1], label="Prior", visible=len(priors) > 1)
             count = gr.Slider(1, _MOST, 16, step=1, label="Number of samples")
             seed = gr.Number(

@@ -2,7 +2,7 @@
 
     conditional   target ~ p(target | given): the fraction whose class is the example's own
     joint         all modalities from the prior: the fraction on whose class all classifiers agree
-    attributes    mean of p(target | z) at the mean of q(z | given): the fraction of signs that are right
+    attributes    mean of p(target | z) at the mean of q(z | given): the fraction named right
 
 References:
   [1] Shi et al., Variational mixture-of-experts autoencoders for multi-modal deep generative
@@ -160,9 +160,10 @@ def attribute_accuracy(
     seed: int = 0,
     verbose: int = 1,
 ) -> Estimate:
-    """Fraction of attributes in {-1, 1} whose sign the model gets right.
+    """Fraction of attributes that the model gets right: those in {-1, 1}, or of a Bernoulli likelihood in {0, 1}.
 
-    An attribute is named by the sign of its mean under p(target | z) at the mean of q(z | given).
+    An attribute is named by its mean under p(target | z) at the mean of q(z | given): whether that is above 0, or of a
+    Bernoulli likelihood above 0.5.
 
     Args:
       model: Any model that has this direction.
@@ -178,7 +179,7 @@ def attribute_accuracy(
 
     Raises:
       ValueError: a direction that the model does not have, no target where there is no single one, or true attributes
-        other than -1 and 1.
+        of other values.
     """
     if target is None:
         named = [name for name in model.modalities if model.modalities[name].spec.kind == "attributes"]
@@ -195,16 +196,18 @@ def attribute_accuracy(
     data = {name: np.asarray(value)[kept] for name, value in data.items()}
     gaps.check_rows(model, {name: data[name] for name in given})
     truth = data[target]
-    if not (np.isin(truth, (-1, 1)) | np.isnan(truth)).all():
-        raise ValueError(f"Attributes must be -1 or 1; modality {target!r} holds other values.")
+    threshold = model.modalities[target].spec.threshold
+    values = (0, 1) if threshold else (-1, 1)
+    if not (np.isin(truth, values) | np.isnan(truth)).all():
+        raise ValueError(f"Attributes must be {values[0]} or 1; modality {target!r} holds other values.")
     seed, iteration = whole_seed(seed), iteration_of(model, iterated_sampling)
     options = {"latent": "mean", "iterated_sampling": iteration, "seed": seed, "verbose": verbose}
     fractions = np.zeros(len(truth))
     for rows, means in _generated(model, {name: data[name] for name in given}, target, _BATCH, **options):
-        right = np.where(np.isnan(truth[rows]), np.nan, (means > 0) == (truth[rows] > 0))
+        right = np.where(np.isnan(truth[rows]), np.nan, (means > threshold) == (truth[rows] > threshold))
         fractions[rows] = np.nanmean(right.reshape(len(means), -1), axis=1)
     settings = {**(iteration.settings() if model.iterates(given, iteration) else {}), **left_out}
-    quantity = f"{target} from {', '.join(given)} has the right sign"
+    quantity = f"{target} from {', '.join(given)} {'is named right' if threshold else 'has the right sign'}"
     examples = Fingerprint({name: data[name] for name in [*given, target]}).hexdigests()
     return Estimate(quantity, "attribute accuracy", fractions, 1, seed, None, settings, examples)
 

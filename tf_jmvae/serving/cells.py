@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
+import numpy as np
 import tensorflow as tf
 
+from tf_jmvae.columns.numbers import Numbers
 from tf_jmvae.images import preprocessing_in_graph as images
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.serving import names
@@ -15,6 +17,7 @@ Decoders = Mapping[str, Callable[[tf.Tensor], tf.Tensor]]
 def of_cells(model: MultimodalVAE, plain: Mapping[str, Endpoint], decoders: Decoders) -> Iterator[tuple[str, Endpoint]]:
     """Of a model of a table's columns each signature about modalities again, by the name with `_as_cells`.
 
+    An empty text, or empty bytes, is a gap. `spread_as_cells` tells of numbers and counts how sure the decoder is.
     `decoders` make the model's own values of encoded images.
     """
     if not any(modality.columns for modality in model.modalities.values()):
@@ -23,6 +26,21 @@ def of_cells(model: MultimodalVAE, plain: Mapping[str, Endpoint], decoders: Deco
         tensors = {*endpoint.inputs, *endpoint.outputs}
         if tensors & set(model.modalities) and not name.startswith("edit_"):
             yield name + names.CELLS, _of_cells(model, endpoint, decoders)
+    numbers = [name for name in model.targets if isinstance(model.modalities[name].cells, Numbers)]
+    if numbers:
+        yield "spread" + names.CELLS, _spread(model, plain["decode"], numbers)
+
+
+def _spread(model: MultimodalVAE, decode: Endpoint, numbers: list[str]) -> Endpoint:
+    """The standard deviation under p(m | z) of numbers and counts, in their unit, from what `decode` takes."""
+
+    def answer(values):
+        conditions = {name: value for name, value in values.items() if name != "z"}
+        found = model.likelihoods(values["z"], conditions=conditions or None, names=numbers)
+        scales = {name: layer.stddev for name, layer in model.standardizations.items()}
+        return {name: p.stddev() * scales.get(name, 1.0) for name, p in found.items()}
+
+    return Endpoint.of(answer, decode.inputs, {name: decode.outputs[name] for name in numbers})
 
 
 def _of_cells(model: MultimodalVAE, plain: Endpoint, decoders: Decoders) -> Endpoint:
@@ -58,7 +76,10 @@ def _spec_of_cells(model: MultimodalVAE, name: str) -> tf.TensorSpec:
 def _read(model: MultimodalVAE, name: str, cells: tf.Tensor, decoders: Decoders) -> tf.Tensor:
     modality = model.modalities[name]
     if modality.spec.is_image:
-        return decoders[name](cells)
+        gap = cells == ""
+        blank = tf.io.encode_png(tf.zeros((1, 1, 3), tf.uint8))
+        values = decoders[name](tf.where(gap, blank, cells))
+        return tf.where(gap[:, None, None, None], np.nan, values) if modality.optional else values
     if modality.reads_texts:
         return tf.ensure_shape(modality.cells.from_strings(cells), (None, *modality.event_shape))
     return model.standardizations[name](cells) if name in model.standardizations else cells

@@ -11,11 +11,12 @@ from tf_jmvae._utils import checks, gaps
 from tf_jmvae._utils.checks import listed
 from tf_jmvae.random import seeds
 from tf_jmvae.serving import names, request
-from tf_jmvae.serving.request import FORMATS, Signature, SignatureLookup
+from tf_jmvae.serving.cell_verbs import CellVerbs
+from tf_jmvae.serving.request import FORMATS, Signature
 from tf_jmvae.specs import ModalitySpec, ModelSpec
 
 
-class InferenceModel(SignatureLookup):
+class InferenceModel(CellVerbs):
     """One interface to a model, wherever it runs; `tf_jmvae.open_model` gives one.
 
     `observed` maps modalities to arrays `[B, *event_shape]` in the model's own values. Images may also be uint8 arrays

@@ -18,7 +18,7 @@ import numpy as np
 from tf_jmvae import callbacks, data
 from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.files import RunError, replace_atomically, write_json
-from tf_jmvae._utils.gaps import Counts, missing_rows, rows_without
+from tf_jmvae._utils.gaps import Counts, missing_rows, rows_with_any, rows_without
 from tf_jmvae._utils.keras_api import global_state_kept
 from tf_jmvae._utils.provenance import environment
 from tf_jmvae.callbacks.training import non_finite
@@ -249,19 +249,23 @@ def _metrics(model: MultimodalVAE, source: data.Source) -> dict[str, float]:
     """Bound terms on the test set, and how often labels and attributes are named from the other modalities.
 
     A label counts as named when it is the argmax of p(w | z) at the mean of q(z | the others), for models without an
-    encoder for them after iterated sampling; an attribute when its sign is right.
+    encoder for them after iterated sampling; see `attribute_accuracy` for attributes. Rows without one do not count.
     """
     metrics = model.evaluate(source.test_batches(), verbose=0, return_dict=True)
     metrics = {name: float(value) for name, value in metrics.items()}
     for name in model.targets:
         others = [other for other in model.modalities if other != name]
+        known = ~missing_rows(source.test[name]) & rows_with_any([source.test[other] for other in others or [name]])
+        if not known.any():
+            continue
+        test = source.test if known.all() else {one: values[known] for one, values in source.test.items()}
         kind, options = model.modalities[name].spec.kind, {"target": name, "given": others, "verbose": 0}
         accuracy = f"accuracy_{name}_from_{'_and_'.join(others)}"
         if others and kind == "label":
-            options |= {"labels": source.test[name].argmax(-1), "latent": "mean"}
-            metrics[accuracy] = conditional_coherence(model, source.test, **options).mean
+            options |= {"labels": test[name].argmax(-1), "latent": "mean"}
+            metrics[accuracy] = conditional_coherence(model, test, **options).mean
         elif others and kind == "attributes":
-            metrics[accuracy] = attribute_accuracy(model, source.test, **options).mean
+            metrics[accuracy] = attribute_accuracy(model, test, **options).mean
     return metrics
 
 

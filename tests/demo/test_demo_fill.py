@@ -1,0 +1,208 @@
+"""The tab "Fill in" of a model of a table's columns: live, exported, and against the model's own numbers."""
+
+import asyncio
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import tf_jmvae as tj
+from tests.small_models import set_seeds
+
+pytest.importorskip("gradio", reason="needs Gradio: pip install 'tf-jmvae[demo]'")
+
+import gradio as gr
+
+from tf_jmvae.demo import fill, sample
+from tf_jmvae.demo.drawings import PictureError
+from tf_jmvae.demo.interface import DemoModel, InputError
+from tf_jmvae.demo.page import page
+from tf_jmvae.serving.local import LiveModel
+
+NETWORKS = {"encoder": (8,), "decoder": (8,)}
+SIZE, WEIGHT, VISITS, KIND, TAME, SAID, PHOTO = KEYS = [
+    ("numbers", "size"),
+    ("numbers", "weight"),
+    ("visits", "visits"),
+    ("kind", "kind"),
+    ("tame", "tame"),
+    ("said", "said"),
+    ("photo", "photo"),
+]
+
+
+def made_model():
+    """Five modalities and more: an exported model has no signature of its own for most subsets."""
+    random = np.random.default_rng(0)
+    kinds = random.choice(["cat", "dog"], 60)
+    size = np.where(kinds == "cat", 4.0, 9.0) + random.normal(size=60)
+    shades = np.where(kinds == "cat", 60, 190)
+    table = pd.DataFrame(
+        {
+            "size": size,
+            "weight": 1000 + 100 * size + random.normal(size=60),
+            "visits": random.poisson(3, 60),
+            "kind": kinds,
+            "tame": random.choice(["yes", "no"], 60),
+            "said": [f"a <{one}>" for one in kinds],
+            "photo": [np.full((8, 8, 3), shade, np.uint8) for shade in shades],
+        }
+    )
+    description = {
+        "numbers": {"kind": "numbers", "columns": ["size", "weight"], **NETWORKS},
+        "visits": {"kind": "counts", **NETWORKS},
+        "kind": {"kind": "category", **NETWORKS},
+        "tame": {"kind": "attributes", **NETWORKS},
+        "said": {"kind": "text", **NETWORKS},
+        "photo": {"kind": "image", "size": 8, **NETWORKS},
+    }
+    modalities, source = tj.data.from_table(table, description)
+    set_seeds(0)
+    model = tj.JMVAEKL(modalities, latent_dim=2, subsets="single")
+    model.compile(keras.optimizers.Adam(1e-2))
+    model.fit(source.train_batches(16), epochs=3, verbose=0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return made_model()
+
+
+@pytest.fixture(scope="module", params=["live", "exported"])
+def demo(request, model, tmp_path_factory):
+    if request.param == "live":
+        return DemoModel(LiveModel(model, name="pets"))
+    return DemoModel(tj.open_model(model.export(tmp_path_factory.mktemp("exported") / "pets").parent))
+
+
+def test_the_rest_is_filled_from_some_entries_a_name_and_a_text(demo, model):
+    known = {SIZE: "9.5", KIND: "dog", SAID: "a dog", WEIGHT: " ", VISITS: None}
+    found = fill.filled(demo, known, seed=3)
+    assert list(found) == [WEIGHT, VISITS, TAME, PHOTO]
+    cells = {
+        "numbers": pd.DataFrame({"size": [9.5], "weight": [np.nan]}),
+        "kind": ["dog"],
+        "said": ["a dog"],
+    }
+    q = model.posterior(cells, seed=0)
+    z = q.mean()[0] + q.stddev()[0] * demo.noise(3, 100)
+    p = model.likelihoods(z)
+    weights = model.postprocess({"numbers": p["numbers"].mean()})["numbers"][:, 1].astype(np.float64)
+    noise = p["numbers"].stddev()[:, 1].numpy() * model.standardizations["numbers"].stddev.numpy()[1]
+    assert found[WEIGHT].mean == pytest.approx(weights.mean(), rel=1e-4)
+    assert found[WEIGHT].spread == pytest.approx(np.sqrt(weights.var() + np.mean(noise**2)), rel=1e-3)
+    visits = p["visits"]
+    assert found[VISITS].mean == pytest.approx(np.mean(visits.mean()), rel=1e-3)
+    expected = np.sqrt(np.mean(visits.variance()) + np.var(visits.mean().numpy().astype(np.float64)))
+    assert found[VISITS].spread == pytest.approx(expected, rel=1e-3)
+    yes = float(np.mean(p["tame"].mean()))
+    assert found[TAME] == pytest.approx({"no": 1 - yes, "yes": yes}, rel=1e-3)
+    pixels = model.pixels("photo", model.likelihoods(q.mean())["photo"].mean())[0].numpy()
+    assert np.abs(found[PHOTO][0].astype(int) - pixels).max() <= 1
+    assert len(found[PHOTO]) == 9
+
+
+def test_with_nothing_known_it_is_what_the_prior_makes(demo, model):
+    found = fill.filled(demo, dict.fromkeys(KEYS))
+    assert list(found) == KEYS
+    z = np.concatenate([np.zeros((1, 2), np.float32), demo.noise(0, 100)])
+    classes = model.likelihoods(z[1:])["kind"].mean().numpy().mean(axis=0)
+    assert found[KIND] == pytest.approx(dict(zip(["cat", "dog"], classes, strict=True)), rel=1e-3)
+    texts = model.modalities["said"].cells.decode(model.likelihoods(z)["said"].mean().numpy())["said"]
+    assert found[SAID].best == texts[0]
+    assert found[SAID].samples[texts[1]] == pytest.approx(np.mean(texts[1:] == texts[1]))
+
+
+def test_an_upload_is_prepared_as_the_table_was(demo, model, tmp_path):
+    Image.fromarray(np.full((50, 70, 3), 190, np.uint8)).save(tmp_path / "p.png")
+    found = fill.filled(demo, {PHOTO: str(tmp_path / "p.png")})
+    q = model.posterior({"photo": model.preprocess({"photo": np.full((1, 8, 8, 3), 190, np.uint8)})["photo"]})
+    z = q.mean()[0] + q.stddev()[0] * demo.noise(0, 100)
+    expected = model.likelihoods(z)["kind"].mean().numpy().mean(axis=0)
+    assert list(found[KIND].values()) == pytest.approx(expected, rel=1e-3)
+
+
+def test_everything_known_leaves_nothing_to_fill(demo, tmp_path):
+    Image.fromarray(np.full((8, 8, 3), 190, np.uint8)).save(tmp_path / "p.png")
+    values = ["9", "1900", "2", "cat", "yes", "a cat", str(tmp_path / "p.png")]
+    assert fill.filled(demo, dict(zip(KEYS, values, strict=True))) == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        (SIZE, "nine", "size: 'nine' is no number"),
+        (SIZE, "nan", "size: 'nan' is too large a number"),
+        (SIZE, "1e99", "size: '1e99' is too large"),
+        (VISITS, "2.5", "visits: '2.5' is no count"),
+        (VISITS, "-1", "visits: '-1' is no count"),
+    ],
+)
+def test_what_is_no_number_is_refused(demo, key, value, message):
+    with pytest.raises(InputError, match=message):
+        fill.filled(demo, {key: value})
+    assert fill.filled(demo, {key: "-"}).keys() == set(KEYS)  # the beginning of one
+
+
+def test_what_is_no_picture_is_refused(demo, tmp_path):
+    (tmp_path / "p.png").write_text("no picture")
+    with pytest.raises(PictureError, match="The picture"):
+        fill.filled(demo, {PHOTO: str(tmp_path / "p.png")})
+
+
+def test_where_the_model_cannot_start_it_says_so(model):
+    modalities, _ = tj.data.from_table(
+        pd.DataFrame({"a": [1.0, 2, 3, 4] * 5, "b": [2.0, 1, 4, 3] * 5, "c": ["u", "v"] * 10}),
+        {
+            "v": {"kind": "numbers", "columns": ["a", "b"], "optional": True, **NETWORKS},
+            "c": {"kind": "category", **NETWORKS},
+        },
+    )
+    whole = DemoModel(LiveModel(tj.JMVAEKL(modalities, latent_dim=2)))
+    with pytest.raises(InputError, match="The model cannot start from a, c: Modality 'v' holds nan"):
+        fill.filled(whole, {("v", "a"): "1", ("c", "c"): "u"})
+    assert list(fill.filled(whole, {("v", "a"): "1", ("v", "b"): "1"})) == [("c", "c")]
+
+
+def test_unknown_words_are_named_and_markup_is_escaped(demo):
+    assert fill.unknown_words(demo, {SAID: "a purple Cat"}) == ["purple"]
+    text, markup, gallery = fill._shown(demo, fill.filled(demo, {}), KEYS, *[None] * 5, "a purple cat", None)
+    assert "1 of 7 columns" in text
+    assert "did not learn the word purple." in text
+    assert len(gallery["value"]) == 9
+    usual = {SAID: fill.Text("<b>", {"<i>": 1.0}), ("k", "<a>"): {"<c>": 1.0}}
+    assert not {"<b>", "<i>", "<a>", "<c>"} & set(fill._markup(usual, usual).replace("<b>&lt;", "").split("&"))
+    assert "&lt;a&gt;" in fill._markup(usual, usual)
+
+
+def test_the_page_has_a_component_for_each_column(demo, monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+
+    async def built():
+        return page(demo)
+
+    blocks = asyncio.run(built())
+    tabs = [c["props"]["label"] for c in blocks.config["components"] if c["type"] == "tabitem"]
+    assert tabs == ["Fill in", "Edit", "Walk", "Sample", "Interpolate"]
+    kinds = {block.label: type(block) for block in blocks.blocks.values() if getattr(block, "label", None)}
+    expected = dict.fromkeys(("size", "weight", "visits", "said"), gr.Textbox) | {"kind": gr.Dropdown, "tame": gr.Radio}
+    assert expected.items() <= kinds.items()
+    menu = next(b for b in blocks.blocks.values() if isinstance(b, gr.Dropdown) and b.label == "kind")
+    assert menu.choices == [("(not known)", ""), ("cat", "cat"), ("dog", "dog")]
+    assert "needs a direction" not in str(blocks.config)  # of Generate and Recognise, whose work the first tab does
+
+
+def test_samples_are_named_by_their_text(demo, model):
+    text, shown = sample._answer(demo, "standard", 1, 4)
+    drawn = demo.model.sample(4, seed=1)["said"]
+    assert [caption for _, caption in shown] == list(model.modalities["said"].cells.decode(drawn)["said"])
+    assert text == "4 samples."
+
+
+def test_a_model_of_no_table_has_no_such_tab():
+    networks = {"encoder": tj.networks.mlp([2]), "decoder": tj.networks.mlp([2])}
+    plain = tj.JMVAEKL({name: tj.Modality((3,), "gaussian", **networks) for name in "vw"}, 2)
+    assert not fill.can(DemoModel(LiveModel(plain)))

@@ -95,7 +95,9 @@ def test_the_inference_model_goes_on_with_values(exported, tmp_path):
     opened = tj.open_model(tmp_path / "pets")
     values = np.eye(2, dtype=np.float32)
     live = model.generate({"kind": values}, targets=["size"], latent="mean")["size"]
-    np.testing.assert_allclose(opened.generate({"kind": values}, targets=["size"], latent="mean")["size"], live, rtol=1e-5)
+    np.testing.assert_allclose(
+        opened.generate({"kind": values}, targets=["size"], latent="mean")["size"], live, rtol=1e-5
+    )
     assert opened.modalities["kind"].columns == model.modalities["kind"].columns
     numbers = model.preprocess({"size": table[["size"]].to_numpy(np.float32)})
     assert set(opened.generate(numbers, latent="mean")) == {"kind", "said", "photo"}

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
+from tf_jmvae._utils.extras import extra
+
 if TYPE_CHECKING:
     from tf_jmvae.modality import Modality
 
@@ -35,7 +37,7 @@ def encoded(modalities: Mapping[str, "Modality"], batch: Any) -> tuple[Any, froz
             continue
         if _is_table(value) and _has(value, modality):
             found[name] = modality.cells.encode(value)
-        elif _holds_texts(value) and len(modality.columns.names) == 1:
+        elif holds_texts(value) and len(modality.columns.names) == 1:
             found[name] = _of_texts(modality, value)
     return {**batch, **found} if found else batch, frozenset(found)
 
@@ -48,7 +50,8 @@ def _has(table: Any, modality: "Modality") -> bool:
     return modality.columns is not None and all(name in table.columns for name in modality.columns.names)
 
 
-def _holds_texts(value: Any) -> bool:
+def holds_texts(value: Any) -> bool:
+    """Whether a value is texts, in a list, an array or a string tensor; one text alone, and bytes, are none."""
     if tf.is_tensor(value):
         return value.dtype == tf.string
     if isinstance(value, str | bytes):
@@ -62,7 +65,8 @@ def _holds_texts(value: Any) -> bool:
 def _of_texts(modality: "Modality", value: Any) -> Any:
     if tf.is_tensor(value) and modality.cells.is_text:
         return modality.cells.from_strings(value)
-    import pandas as pd
+    with extra("tables", "A text in place of a modality's values"):
+        import pandas as pd
 
     (column,) = modality.columns.names
     return modality.cells.encode(pd.DataFrame({column: pd.Series(np.asarray(value, object))}))

@@ -1,5 +1,6 @@
 """`tf-jmvae generate`: any modalities into any others."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,8 @@ class Options(Common):
     """Turn any modalities into any others; with nothing given, sample all of them from the prior.
 
     Images become a PNG, a row for each example and a column for each sample; labels and attributes a table, with the
-    mean over the samples. An npz file has everything as arrays [examples, samples, ...].
+    mean over the samples, and texts one, with how often each came. An npz file has everything as arrays [examples,
+    samples, ...].
 
     Of what is given, a name that comes again belongs to the next example. Attributes that are not named are absent.
     Images are cropped, resized and scaled as in the training data.
@@ -34,6 +36,8 @@ class Options(Common):
       tf-jmvae generate runs/mnist-jmvae-kl --given x=photo.png --target w
       tf-jmvae generate runs/celeba-jmvae-kl --given Smiling=1 Male=-1 --output faces.png
       tf-jmvae generate runs/mnist-jmvae --given w=3 --num-steps 100 --output arrays.npz
+      tf-jmvae generate emoji --given name="smiling cat"
+      tf-jmvae generate emoji --given file=photo.png gender=woman --target name
       tf-jmvae generate --num-samples 16
       tf-jmvae generate runs/mnist-jmvae-kl --num-samples 16 --prior fitted
     """
@@ -41,7 +45,7 @@ class Options(Common):
     model: AnyModel = None
     """The folder of a run, a model.keras, an exported SavedModel, or the address of a served one."""
     given: Annotated[tuple[str, ...], default("nothing")] = ()
-    """What is observed: a class, w=3; an image, x=photo.jpg; attributes, Smiling=1; numbers, v=0.5,1."""
+    """What is observed: a class, w=3 or by name; an image, x=a.jpg; a text; attributes, Smiling=1; numbers, v=1,2."""
     target: Annotated[tuple[str, ...], default("whatever is not given")] = ()
     """What to generate."""
     num_samples: int = 8
@@ -83,8 +87,11 @@ def run(options: Options) -> None:
     written = _write_arrays(output, found) if kind == "npz" else _write_images(output, found, model)
     headings = [_heading(texts, number) for number in range(size)]
     for name, values in found.items():
-        if not model.modalities[name].is_image:
-            print(_described(name, values, model.modalities[name], headings))
+        described = model.modalities[name]
+        if described.kind == "text" and described.columns:
+            print(_counted(name, model.words({name: values})[name], headings))
+        elif not described.is_image:
+            print(_described(name, values, described, headings))
     for line in written:
         print(line)
 
@@ -166,6 +173,13 @@ def _heading(texts: given.Texts, number: int) -> str:
     """What an example is given, in a few words."""
     found = [(entry or modality, found) for modality, values in texts.items() for entry, found in values.items()]
     return " ".join(f"{name}={Path(of_examples[number % len(of_examples)]).name}" for name, of_examples in found)
+
+
+def _counted(name: str, texts: np.ndarray, headings: list[str]) -> str:
+    """A table of texts `[examples, samples]`: those of each example, and how many of its samples say so."""
+    counts = [Counter(own).most_common() for own in texts]
+    rows = [[h, text, str(n)] for h, own in zip(headings, counts, strict=True) for text, n in own]
+    return f"{name}: texts of {texts.shape[1]} samples\n{lines(['', 'text', 'samples'], rows, left=range(2))}\n"
 
 
 def _described(name: str, values: np.ndarray, described: ModalitySpec, headings: list[str]) -> str:

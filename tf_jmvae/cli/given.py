@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from tf_jmvae.specs import ModalitySpec
+from tf_jmvae._utils.tables import first_of
+from tf_jmvae.specs import Columns, ModalitySpec
 
 Texts = dict[str, dict[str, list[str]]]
+
+_LISTED = 20  # classes in a message
 
 
 def parse(words: Sequence[str], modalities: Mapping[str, ModalitySpec]) -> tuple[Texts, int]:
@@ -52,6 +55,8 @@ def read(texts: Texts, size: int, modalities: Mapping[str, ModalitySpec]) -> dic
             if described.is_image:
                 pictures = (np.asarray(images.open_rgb(Path(text).expanduser())) for text in whole)
                 observed[name] = [tf.io.encode_png(picture).numpy() for picture in pictures]
+            elif described.kind == "text" and described.columns:
+                observed[name] = [_text(name, text, described.columns) for text in whole]
             else:
                 observed[name] = np.stack([_vector(name, text, described) for text in whole])
         else:
@@ -86,7 +91,7 @@ def _vector(name: str, text: str, described: ModalitySpec) -> np.ndarray:
             return np.eye(shape[0], dtype=np.float32)[described.entry_names.index(text)]
         if text.isascii() and text.isdigit() and int(text) < shape[0]:
             return np.eye(shape[0], dtype=np.float32)[int(text)]
-        names = f", or one of {', '.join(described.entry_names)}" if described.entry_names else ""
+        names = f", or one of {first_of(described.entry_names, most=_LISTED)}" if described.entry_names else ""
         raise ValueError(f"--given {name}=... takes a class from 0 to {shape[0] - 1}{names}; got {text!r}.")
     numbers = [number(part) for part in text.split(",")]
     if math.prod(shape) != len(numbers) or not all(map(math.isfinite, numbers)):
@@ -94,15 +99,36 @@ def _vector(name: str, text: str, described: ModalitySpec) -> np.ndarray:
     return np.array(numbers, np.float32).reshape(shape)
 
 
+def _text(name: str, text: str, columns: Columns) -> str:
+    """The text; raises `ValueError` if the model knows no word of it."""
+    from tf_jmvae.columns import kind_of
+    from tf_jmvae.columns.text import UNKNOWN
+
+    kind = kind_of(columns)
+    read = kind.to_strings(kind.from_strings([text])).numpy()[0].decode().split()
+    if not set(read) - {UNKNOWN}:
+        close = [near for word in text.lower().split() for near in difflib.get_close_matches(word, columns.words, n=2)]
+        hint = f"Did you mean {' or '.join(close)}?" if close else f"It knows such as {', '.join(columns.words[:10])}."
+        raise ValueError(f"--given {name}=...: the model knows no word of {text!r}. {hint}")
+    return text
+
+
 def _attributes(values: Mapping[str, Sequence[str]], size: int, described: ModalitySpec) -> np.ndarray:
-    """`[size, A]`; attributes that are not named are absent: 0 where they are binary, else -1."""
-    absent = 0.0 if described.likelihood == "bernoulli" else -1.0
+    """`[size, A]` of numbers, or of what a table's columns say for yes and no.
+
+    Attributes that are not named are missing where they may be, else absent: 0 where they are binary, else -1.
+    """
+    absent = math.nan if described.optional == "entries" else 0.0 if described.likelihood == "bernoulli" else -1.0
+    words = described.columns.words if described.columns and described.columns.kind == "attributes" else ()
     attributes = np.full((size, *described.event_shape), absent, np.float32)
     for entry, texts in values.items():
-        numbers = [number(text) for text in texts]
+        index = described.entry_names.index(entry)
+        said = dict(zip(words[2 * index : 2 * index + 2], (0.0, 1.0), strict=False))
+        numbers = [said[text] if text in said else number(text) for text in texts]
         if not all(map(math.isfinite, numbers)):
-            raise ValueError(f"--given {entry}=... takes a number, such as 1 or -1; got {', '.join(texts)}.")
-        attributes[..., described.entry_names.index(entry)].T[:] = numbers
+            also = f", or {' or '.join(said)}" if said else ""
+            raise ValueError(f"--given {entry}=... takes a number, such as 1 or -1{also}; got {', '.join(texts)}.")
+        attributes[..., index].T[:] = numbers
     return attributes
 
 

@@ -40,7 +40,7 @@ class Image(Kind):
             "event_shape": self.columns.shape,
             "likelihood": "gaussian",
             "standardized": True,
-            "variance": 0.25,
+            "variance": 1.0,
             "optional": True,
             "encoder": {"filters": (32, 64, 128)[: 2 + large], "units": (256,)},
             "decoder": {"filters": (128, 64)[1 - large :]},

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tf_jmvae._utils import checks, gaps
 from tf_jmvae._utils.checks import listed
+from tf_jmvae.columns import kind_of
 from tf_jmvae.random import seeds
 from tf_jmvae.serving import names, request
 from tf_jmvae.serving.cell_verbs import CellVerbs
@@ -21,7 +22,9 @@ class InferenceModel(CellVerbs):
 
     `observed` maps modalities to arrays `[B, *event_shape]` in the model's own values. Images may also be uint8 arrays
     of that shape, from black, 0, to white, 255, or lists of B encoded images (PNG or JPEG, as bytes) of any size, which
-    the model crops, resizes and scales as its training images were made. All methods return NumPy arrays.
+    the model crops, resizes and scales as its training images were made. Of a model of a table's columns, lists of B
+    texts stand for texts and for classes by name. All methods return NumPy arrays; `words` says what texts and classes
+    among them are.
 
     Every verb is a signature that `export` writes; a live model runs the same functions. Names, shapes and types are
     checked before anything runs; values where the model is in this process. A server computes with NaN.
@@ -249,6 +252,26 @@ class InferenceModel(CellVerbs):
         inputs["seed"] = request.row_seeds(seed, request.rows_of(inputs))
         name = self._find("log_likelihood", inputs, f"give the log-likelihood of {listed(observed)}")
         return self._call(name, inputs)["log_likelihood"]
+
+    def words(self, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """What texts and classes of a table say that are given as values.
+
+        Args:
+          values: Arrays `[..., *event_shape]` by name, such as `generate` gives; of classes, their probabilities.
+
+        Returns:
+          `{modality: [...]}`, arrays of `str`, of the modalities that are made of a table's texts or classes; the class
+          is the most probable one.
+        """
+        found = {}
+        for name, array in values.items():
+            spec = self.modalities[name]
+            if spec.columns and (kind := kind_of(spec.columns)).is_text:
+                array = np.asarray(array)
+                axes = array.shape[: array.ndim - len(spec.event_shape)]
+                (cells,) = kind.decode(array.reshape(-1, *spec.event_shape)).values()
+                found[name] = cells.reshape(axes)
+        return found
 
     def edit(
         self,

@@ -9,10 +9,11 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import Message
 
-from tf_jmvae._utils import checks, gaps
+from tf_jmvae._utils import cells, checks, gaps
 from tf_jmvae._utils.checks import listed
+from tf_jmvae.columns import kind_of
 from tf_jmvae.serving import names
-from tf_jmvae.specs import ModalitySpec
+from tf_jmvae.specs import Columns, ModalitySpec
 
 IMAGE_AXES = 4  # batch, height, width, channels
 FORMATS = {"float": "", "uint8": names.AS_UINT8, "png": names.AS_PNG}
@@ -62,6 +63,13 @@ def _infos(tensors: Mapping[str, Message]) -> dict[str, TensorInfo]:
     return found
 
 
+class _Reader:
+    """A modality as `cells.encoded` asks it, of its spec."""
+
+    def __init__(self, columns: Columns | None):
+        self.columns, self.cells = columns, columns and kind_of(columns)
+
+
 class SignatureLookup:
     """Base of `InferenceModel`: what a backend defines, and how a verb finds its signature."""
 
@@ -78,17 +86,18 @@ class SignatureLookup:
         """Called before what takes these modalities is looked up."""
 
     def _as_inputs(self, observed: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Arrays by the names of inputs: encoded images go to `<name>_bytes`, pixels become values of their range.
+        """Arrays by the names of inputs: encoded images go to `<name>_bytes`, pixels and texts become values.
 
-        The modalities are asked for only where there may be pixels, since not every server can tell them.
+        The modalities are asked for only where there may be pixels or texts, since not every server can tell them.
         """
         if not isinstance(observed, Mapping):
             raise TypeError(f"Expected a dict of modalities by name; got {type(observed).__name__}.")
         values = {}
-        for name, value in observed.items():
+        for name, value in self._without_texts(observed).items():
             if value is None or isinstance(value, str | bytes):
                 raise TypeError(
-                    f"{name!r}: expected an array, or a list of encoded images as bytes; got {type(value).__name__}."
+                    f"{name!r}: expected an array, or a list of encoded images as bytes or of texts; got "
+                    f"{type(value).__name__}."
                 )
             masked = isinstance(value, np.ma.MaskedArray)
             optional = masked and name in self.modalities and self.modalities[name].optional
@@ -114,6 +123,13 @@ class SignatureLookup:
             else:
                 values[name] = (black + values[name] * ((white - black) / 255)).astype(np.float32)
         return {names.encoded(name) if value.dtype == object else name: value for name, value in values.items()}
+
+    def _without_texts(self, observed: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The same with the values that texts stand for, of modalities that are made of a table's texts or classes."""
+        texts = {name: value for name, value in observed.items() if cells.holds_texts(value)}
+        readers = {name: _Reader(self.modalities[name].columns) for name in texts if name in self.modalities}
+        readable = {name: reader for name, reader in readers.items() if reader.columns and reader.cells.is_text}
+        return {**observed, **cells.encoded(readable, texts)[0]}
 
     def _call(self, name: str, inputs: Mapping[str, np.ndarray], copies: int = 1) -> dict[str, np.ndarray]:
         """The outputs of a signature, for `copies` of each row; seeds are for each of the copies already."""

@@ -24,7 +24,7 @@ _GROUPED = ("numbers", "counts", "attributes")  # kinds of which one modality ha
 _FEW, _FRACTION = 20, 0.05  # different values of a category: as many, or such a part of the rows
 _FAR = 20.0  # stddevs from the mean
 _SAME = 0.9999  # correlation
-_STEPS = 6000  # of a training
+_STEPS, _STEPS_WITH_PICTURES = 6000, 2000  # of a training
 
 
 @dataclass
@@ -192,7 +192,8 @@ def _lines(
 ) -> Iterator[str]:
     size, has_images = len(table), any(group[0].kind == "image" for group in modalities.values())
     batch_size = 32 if size < 2000 else 64 if size < 20_000 else 128
-    epochs = int(np.clip(_STEPS // max(size // batch_size, 1), 30, 600))
+    steps = _STEPS_WITH_PICTURES if has_images else _STEPS
+    epochs = int(np.clip(steps // max(size // batch_size, 1), 30, 600))
     yield f"# What tf-jmvae learns from {file}: look it through, then: tf-jmvae train --data THIS_FILE"
     yield ""
     yield "[data]"
@@ -216,7 +217,7 @@ def _lines(
     yield f"latent_dim = {64 if has_images else 8 if columns <= 8 else 16}"
     if len(modalities) > 1:
         yield f'subsets = "{"all" if len(modalities) <= 3 else "single"}"  # "all": an encoder per subset, 2^K - 1'
-        yield f"alpha = {1.0 if len(modalities) <= 3 else 0.1}"
+        yield f"alpha = {1.0 if len(modalities) <= 3 else 0.3 if has_images else 0.1}"
     yield ""
     yield "[training]"
     yield f"epochs = {epochs}  # at most"

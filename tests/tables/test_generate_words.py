@@ -1,0 +1,128 @@
+"""`tf-jmvae generate` of a model of a table's columns: texts and names of classes in, words out."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+import tf_jmvae as tj
+from tests.small_models import set_seeds
+from tf_jmvae import cli
+from tf_jmvae.cli import given
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    random = np.random.default_rng(0)
+    kinds = random.choice(["cat", "dog"], 60)
+    tame = np.where(kinds == "dog", "yes", "no")
+    table = pd.DataFrame({"kind": kinds, "said": [f"a {kind}" for kind in kinds], "tame": tame, "shy": tame[::-1]})
+    networks = {"encoder": (8,), "decoder": (8,)}
+    description = {
+        "kind": {"kind": "category", **networks},
+        "said": {"kind": "text", **networks},
+        "ways": {"kind": "attributes", "columns": ["tame", "shy"], **networks},
+    }
+    modalities, source = tj.data.from_table(table, description)
+    set_seeds(0)
+    model = tj.JMVAEKL(modalities, latent_dim=2, subsets="single")
+    model.compile(keras.optimizers.Adam(1e-2))
+    model.fit(source.train_batches(8), epochs=30, verbose=0)
+    path = tmp_path_factory.mktemp("words") / "model.keras"
+    model.save(path)
+    return model, path
+
+
+def generate(saved, *words):
+    return cli.main(["generate", str(saved[1]), *words])
+
+
+def test_texts_stand_for_values_and_values_are_said_in_words(saved):
+    model, opened = saved[0], tj.open_model(saved[0])
+    rows = pd.DataFrame({"kind": ["dog", "cat", "dog"], "said": ["a dog", "cat", "a cow"]})
+    values = {name: model.modalities[name].cells.encode(rows) for name in rows.columns}
+    for texts in ({name: list(rows[name]) for name in rows}, {name: rows[name].to_numpy() for name in rows}):
+        for key, found in opened.encode(texts).items():
+            np.testing.assert_array_equal(found, opened.encode(values)[key])
+    made = opened.generate({"ways": np.eye(2)}, num_samples=3, seed=1)
+    words = opened.words(made)
+    assert set(words) == {"kind", "said"}
+    assert words["said"].shape == words["kind"].shape == (2, 3)
+    classes = np.array(["cat", "dog"])[made["kind"].argmax(-1)]
+    np.testing.assert_array_equal(words["kind"], classes)
+    vocabulary = ["", "[UNK]", *model.modalities["said"].columns.words]
+    assert words["said"][1, 2] == " ".join(vocabulary[int(token)] for token in made["said"][1, 2] if token)
+
+
+def test_an_empty_text_is_a_missing_one(saved):
+    opened = tj.open_model(saved[0])
+    both = opened.encode({"kind": ["dog", "cat"], "said": ["", "a cat"]})
+    np.testing.assert_allclose(both["mean"][0], opened.encode({"kind": ["dog"]})["mean"][0], rtol=1e-4)
+
+
+def test_texts_that_mean_nothing_are_refused(saved):
+    opened = tj.open_model(saved[0])
+    with pytest.raises(ValueError, match="'cow' is no class that the training rows have"):
+        opened.encode({"kind": ["cow"]})
+    with pytest.raises(TypeError, match="'ways': expected numbers"):
+        opened.encode({"ways": [["yes", "no"]]})
+    with pytest.raises(TypeError, match=r"'said': expected an array, or a list .* of texts; got str"):
+        opened.encode({"said": "a cat"})
+
+
+def test_a_text_gives_classes_and_a_class_gives_texts(saved, capsys):
+    model, _ = saved
+    assert generate(saved, "--given", "said=A cat!", "--target", "kind", "--latent", "mean") == 0
+    p = model.generate({"said": ["a cat"]}, targets=["kind"], latent="mean")["kind"].numpy()[0]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[3:5]] == [["cat", f"{p[0]:.3f}"], ["dog", f"{p[1]:.3f}"]]
+    assert p[0] > 0.8
+
+    words = ["--given", "kind=dog", "kind=cat", "--target", "said", "--num-samples", "20"]
+    assert generate(saved, *words) == 0
+    made = tj.open_model(model).generate({"kind": ["dog", "cat"]}, targets=["said"], num_samples=20, seed=0)
+    said = tj.open_model(model).words(made)["said"]
+    out = capsys.readouterr().out
+    assert out.startswith("said: texts of 20 samples\n")
+    for heading, texts in (("kind=dog", said[0]), ("kind=cat", said[1])):
+        for text in set(texts):
+            assert [*heading.split(), *text.split(), str(list(texts).count(text))] in [
+                line.split() for line in out.splitlines()
+            ]
+
+
+def test_what_is_drawn_from_the_prior_is_said_in_words(saved, capsys):
+    assert generate(saved, "--num-samples", "6", "--target", "said") == 0
+    counts = [int(line.split()[-1]) for line in capsys.readouterr().out.splitlines()[3:] if line]
+    assert sum(counts) == 6
+
+
+def test_attributes_are_said_in_the_tables_words_and_those_not_named_are_missing(saved, capsys):
+    model, _ = saved
+    assert generate(saved, "--given", "tame=yes", "--target", "kind", "--latent", "mean") == 0
+    observed = {"ways": np.array([[1, np.nan]], np.float32)}
+    p = model.generate(observed, targets=["kind"], latent="mean")["kind"].numpy()[0]
+    assert f"{p[1]:.3f}" in capsys.readouterr().out
+    read, size = given.parse(["tame=yes", "tame=no", "tame=0"], model.spec.modalities)
+    np.testing.assert_array_equal(given.read(read, size, model.spec.modalities)["ways"][:, 0], [1, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("said=dgo ct", "the model knows no word of 'dgo ct'. Did you mean dog or cat?"),
+        ("said=xyzzy", "the model knows no word of 'xyzzy'. It knows such as a, "),
+        ("said=!!", "the model knows no word of '!!'"),
+        ("kind=cow", "takes a class from 0 to 1, or one of cat, dog; got 'cow'"),
+        ("tame=maybe", "takes a number, such as 1 or -1, or no or yes; got maybe"),
+    ],
+)
+def test_words_that_the_model_does_not_know_are_named(saved, capsys, word, message):
+    assert generate(saved, "--given", word) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_many_classes_are_cut_short_in_a_message():
+    spec = tj.specs.ModalitySpec((50,), "categorical", entry_names=tuple(f"c{number}" for number in range(50)))
+    with pytest.raises(ValueError, match="c19, and 30 more; got 'x'"):
+        given._vector("w", "x", spec)

@@ -169,7 +169,7 @@ def test_where_the_model_cannot_start_it_says_so(model):
 
 def test_unknown_words_are_named_and_markup_is_escaped(demo):
     assert fill.unknown_words(demo, {SAID: "a purple Cat"}) == ["purple"]
-    text, markup, gallery = fill._shown(demo, fill.filled(demo, {}), KEYS, *[None] * 5, "a purple cat", None)
+    text, _, gallery = fill._shown(demo, fill.filled(demo, {}), KEYS, *[None] * 5, "a purple cat", None)
     assert "1 of 7 columns" in text
     assert "did not learn the word purple." in text
     assert len(gallery["value"]) == 9

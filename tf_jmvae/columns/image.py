@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_jmvae._utils import checks
 from tf_jmvae.columns.base import Kind, is_gap, one_column
 from tf_jmvae.columns.files import reported
 from tf_jmvae.images.preprocessing import open_rgb, prepared
@@ -25,13 +26,16 @@ class Image(Kind):
     @classmethod
     def adapt(cls, table, names, folder=".", *, size=(32, 32), channels=3):
         name = one_column("image", names)
-        height, width = (size, size) if isinstance(size, int) else size
+        sides = (size, size) if isinstance(size, int) else tuple(size)
+        if len(sides) != 2:
+            raise ValueError(f"Column {name!r}: size must be a height and a width, such as [32, 32]; got {size!r}.")
+        height, width = (checks.positive_integer(f"size of column {name!r}", side) for side in sides)
         if height % 4 or width % 4 or channels not in (1, 3):
             raise ValueError(
                 f"Column {name!r}: images need a size that 4 divides, and 1 channel of grey or 3 of RGB; got {height} "
                 f"x {width}, {channels} channels."
             )
-        return Columns("image", (name,), (int(height), int(width), channels))
+        return Columns("image", (name,), (height, width, channels))
 
     @property
     def settings(self) -> dict[str, Any]:

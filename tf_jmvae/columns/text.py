@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_jmvae._utils import checks
 from tf_jmvae.columns.base import Kind, as_texts, one_column
 from tf_jmvae.registry import COLUMNS
 from tf_jmvae.specs import Columns
@@ -33,6 +34,8 @@ class Text(Kind):
     @classmethod
     def adapt(cls, table, names, folder=".", *, length=None, max_words=5000, min_count=2):
         name = one_column("text", names)
+        for option, value in (("length", length or 1), ("max_words", max_words), ("min_count", min_count)):
+            checks.positive_integer(f"{option} of column {name!r}", value)
         texts = [text for text in as_texts(table[name]) if text]
         if not texts:
             raise ValueError(f"Column {name!r} has no text in any training row: leave it out.")

@@ -43,7 +43,7 @@ class CellVerbs(SignatureLookup):
         given = [name for name in self.modalities if name in cells]
         self._prepare(given)
         noise = np.asarray(noise, np.float32)
-        name = ("latents_from_prior" if not given else names.of_given("latents", given) + names.CELLS)
+        name = "latents_from_prior" if not given else names.of_given("latents", given) + names.CELLS
         if name not in self.signatures and given:
             name = "latents" + names.CELLS  # of rows that hold anything
             rows = len(noise)

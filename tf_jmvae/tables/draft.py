@@ -22,7 +22,7 @@ _PICTURE = re.compile(r".+\.(png|jpe?g|gif|bmp|tiff?|webp|ppm)", re.IGNORECASE)
 _ARRAY = re.compile(r".+\.np[yz]", re.IGNORECASE)
 _GROUPED = ("numbers", "counts", "attributes")  # kinds of which one modality has several columns
 _FEW, _FRACTION = 20, 0.05  # different values of a category: as many, or such a part of the rows
-_FAR = 20.0  # stddevs from the mean
+_FAR = 50.0  # median deviations from the median
 _SAME = 0.9999  # correlation
 _STEPS, _STEPS_WITH_PICTURES = 6000, 2000  # of a training
 
@@ -125,9 +125,10 @@ def _of_numbers(numbers: np.ndarray, different: int, guess) -> Guess:
     if whole and numbers.min() == 0 and numbers.max() <= 100 and numbers.mean() < 10:
         return guess("counts", "small whole numbers from 0 on")
     remarks = []
-    away = np.abs(numbers - numbers.mean()).max() / numbers.std()
-    if away > _FAR:
-        remarks.append(f"unscaled: a value lies {away:.0f} standard deviations from the mean; logarithms may help")
+    away = np.abs(numbers - np.median(numbers))
+    if np.median(away) and away.max() > _FAR * np.median(away):
+        times = away.max() / np.median(away)
+        remarks.append(f"unscaled: a value lies {times:.3g} times as far from the median as most; logarithms may help")
     if np.mean(numbers == np.median(numbers)) > 0.9:
         remarks.append("nearly constant")
     return guess("numbers", f"numbers from {numbers.min():g} to {numbers.max():g}", *remarks)

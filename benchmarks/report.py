@@ -23,6 +23,7 @@ NAMES = (
     "training",
     "importance_sampling",
     "iterated_sampling",
+    "calls",
     "serving",
     "memory",
     "quality",
@@ -78,6 +79,7 @@ def page(results: Mapping[str, Any], pictures: Mapping[str, list[str]], profile:
         "Training throughput": found.training(results),
         "Rows that lack modalities": found.incomplete(results),
         "Evaluation and iterated sampling": found.evaluation(results),
+        "Everyday calls": found.calls(results),
         "Generation": found.generation(results),
         "Peak memory": found.memory(results),
         "Time to quality": _with_picture(

@@ -18,6 +18,7 @@ NAMES = (
     "incomplete",
     "importance_sampling",
     "iterated_sampling",
+    "calls",
     "serving",
     "memory",
     "profile",

@@ -60,6 +60,15 @@ def test_how_tensorflow_defines_an_op():
     assert not hasattr(tf, "get_op_def"), _mended("op_definition")
 
 
+def test_whether_something_records_gradients():
+    assert not keras_api.records_gradients(), "records_gradients: TensorFlow answers otherwise."
+    with tf.GradientTape():
+        assert keras_api.records_gradients()
+    with tf.autodiff.ForwardAccumulator(tf.constant(1.0), tf.constant(1.0)):
+        assert keras_api.records_gradients()
+    assert not hasattr(tf.autodiff, "could_possibly_record"), _mended("records_gradients")
+
+
 def test_random_state_is_where_it_is_read():
     keras.utils.set_random_seed(5)
     keras.random.uniform([])

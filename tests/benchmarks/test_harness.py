@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 import sys
+import time
 
 import harness
 import pytest
@@ -125,3 +126,8 @@ def test_what_is_finished_is_not_measured_again(tmp_path, monkeypatch, capsys):
 def test_a_quick_run_leaves_the_results_alone():
     assert harness.parse("", []).results == harness.RESULTS
     assert harness.parse("", ["--quick"]).results == harness.QUICK_RESULTS != harness.RESULTS
+
+
+def test_processor_time_is_that_of_work_and_not_of_waiting():
+    assert harness.repeat_cpu(lambda: time.sleep(0.01), 0.1) < 0.005
+    assert harness.repeat_cpu(lambda: sum(range(100_000)), 0.2) > 1e-4

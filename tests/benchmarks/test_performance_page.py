@@ -55,6 +55,10 @@ def results():
             "mean_log_likelihood": {"tf_jmvae": -549.77, "multivae": -549.76},
         },
         "iterated_sampling": {"seconds": {"64": {"tf_jmvae": of(0.1), "pytorch": of(0.2)}}, "steps": 100},
+        "calls": {
+            "milliseconds": {"sample/100": {"compiled": of(2, 2), "op by op": of(30, 40)}},
+            "first_call_seconds": {"sample": 0.25},
+        },
         "serving": {
             "export_seconds": 2.0,
             "load_seconds": 0.5,
@@ -140,6 +144,7 @@ def test_sections_come_in_order(page):
         "Training throughput",
         "Rows that lack modalities",
         "Evaluation and iterated sampling",
+        "Everyday calls",
         "Generation",
         "Peak memory",
         "Time to quality",
@@ -153,6 +158,11 @@ def test_sections_come_in_order(page):
 
 def test_an_epoch_of_incomplete_rows_is_beside_the_complete_one(page):
     assert "| 50% of w missing | 100 (90 to 120) | 0.97 |" in page[0]
+
+
+def test_a_call_is_beside_itself_op_by_op():
+    text = report.page({"calls": results()["calls"]}, {}, None)
+    assert "| sample | 100 | 2.00 (2.00 to 2.00) | 35.00 (30.00 to 40.00) | 17.50 (15.00 to 20.00) | 0.2 |" in text
 
 
 def test_origin_is_named(page):

@@ -76,6 +76,7 @@ def test_a_table_is_taken_wherever_a_dict_of_arrays_is(trained):
         (model.evaluate(table, verbose=0), model.evaluate(arrays, verbose=0)),
         (model.elbo(table, seed=1), model.elbo(in_model, seed=1)),
         (model.posterior(table).mean(), model.posterior(in_model).mean()),
+        (model.posterior(table, batch_size=7, verbose=0)["mean"], model.posterior(in_model).mean()),
         (model.generate(table, **given)["numbers"], model.generate(in_model, **given)["numbers"]),
         (model.reconstruct(table, seed=1)["kind"], model.reconstruct(in_model, seed=1)["kind"]),
         (model.predict(table, verbose=0)["kind"], model.predict(arrays, verbose=0)["kind"]),

@@ -18,7 +18,7 @@ from keras.src.random import seed_generator
 from keras.src.trainers.data_adapters import get_data_adapter
 from keras.src.utils import rng_utils
 from tensorflow.core.framework import op_def_pb2
-from tensorflow.python.eager import context
+from tensorflow.python.eager import context, record
 from tensorflow.python.framework import op_def_registry
 
 # Class: the names that are not public, and why they are overridden or read.
@@ -52,6 +52,11 @@ def data_adapter(x: Any, **options: Any) -> Any:
 def op_definition(name: str) -> op_def_pb2.OpDef | None:
     """How TensorFlow defines an op; None if it has none of that name. The public API tells it of ops in a graph."""
     return op_def_registry.get(name)
+
+
+def records_gradients() -> bool:
+    """Whether a `GradientTape` or `ForwardAccumulator` watches; the public API does not tell."""
+    return record.could_possibly_record()
 
 
 def sum_before_clipping(optimizer: keras.optimizers.Optimizer, add: Callable[[list], list]) -> None:

@@ -11,11 +11,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae._utils import cells, checks, gaps
+from tf_jmvae._utils import checks, gaps
 from tf_jmvae.evaluation import samples
 from tf_jmvae.evaluation.estimate import Fingerprint
 from tf_jmvae.evaluation.samples import Sampler
-from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.models import MultimodalVAE, by_batch, compiled
 from tf_jmvae.random import seeds
 
 _MAX_BATCH = 1000
@@ -60,13 +60,11 @@ def average(
     most = max(num_samples * sampler.num_inner_samples for sampler, num_samples in samplings)
     batch_size = min(max(max_rows // most, 1), _MAX_BATCH)
     batches, num_batches = _batches(model, data, names, batch_size)
-    left_out = 0
-    signature = {name: tf.TensorSpec((None, *model.modalities[name].event_shape)) for name in names}
+    left_out, rows = 0, max(max_rows // batch_size, 1)
+    key = ("average", rows, *((sampler.key, number) for sampler, number in samplings))
 
-    @tf.function(input_signature=[signature, tf.TensorSpec([2], tf.int32)], autograph=False)
     def compute(batch, batch_seed):
         own_seeds = tf.unstack(tf.random.split(batch_seed, len(samplings)))
-        rows = max(max_rows // batch_size, 1)
         return [_average_batch(*sampling, batch, own, rows) for sampling, own in zip(samplings, own_seeds, strict=True)]
 
     base_seed = seeds.to_tensor(seed)
@@ -81,7 +79,7 @@ def average(
                 continue
         gaps.check_rows(model, batch)
         fingerprint.add(batch)
-        computed = compute(batch, tf.random.fold_in(base_seed, number))
+        computed = compiled.call(model, key, compute, batch, tf.random.fold_in(base_seed, number))
         results.append([[value.numpy() for value in averages] for averages in computed])
         progress.update(number + 1, finalize=number + 1 == num_batches)
     if not results:
@@ -160,28 +158,10 @@ def _batches(
     model: MultimodalVAE, data: Any, names: Sequence[str], batch_size: int
 ) -> tuple[Iterator[dict[str, tf.Tensor]], int | None]:
     """Batches of what the model reads, and their number, if that is known."""
-    read = tf.function(model.read, reduce_retracing=True, autograph=False)  # in a graph no value is checked again
-
-    def checked(batch: Mapping[str, Any]) -> dict[str, np.ndarray | tf.Tensor]:
-        batch, _ = cells.encoded(model.modalities, batch)
-        checks.check_names(model.modalities, batch, required=names)
-        return checks.to_arrays(model.modalities, {name: batch[name] for name in names})
 
     def as_read(batch: Mapping[str, np.ndarray | tf.Tensor]) -> dict[str, tf.Tensor]:
-        return read({name: tf.cast(values, tf.float32) for name, values in batch.items()})
+        batch = {name: tf.cast(values, tf.float32) for name, values in batch.items()}
+        return compiled.call(model, "read", model.read, batch)  # in a graph no value is checked again
 
-    if not isinstance(data, tf.data.Dataset):
-        arrays = checked(data)
-        starts = range(0, len(arrays[names[0]]), batch_size)
-        return (as_read({n: array[i : i + batch_size] for n, array in arrays.items()}) for i in starts), len(starts)
-    checks.check_ends(data)
-    inputs = data.map(lambda *parts: parts[0])
-    specs = inputs.element_spec
-    for name, spec in specs.items() if isinstance(specs, Mapping) else ():
-        if name in model.modalities and spec.shape.rank == len(model.modalities[name].event_shape):
-            raise ValueError(
-                f"The dataset must give batches, with {name!r} of shape [batch, "
-                f"{', '.join(map(str, model.modalities[name].event_shape))}]; it gives single examples of shape "
-                f"{spec.shape.as_list()}. Pass dataset.batch(100)."
-            )
-    return (as_read(checked(batch)) for batch in inputs.rebatch(batch_size)), None
+    batches, number = by_batch.batches(model, data, names, batch_size)
+    return map(as_read, batches), number

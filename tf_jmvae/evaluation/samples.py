@@ -6,13 +6,14 @@ terms `[B, R]` in nats under samples of it, of which the estimator takes the mea
 mean exponential. `max_rows` says how many z may go through a model's networks at once.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import functools
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae.models import IteratedSampling, MultimodalVAE
+from tf_jmvae.models import IteratedSampling, MultimodalVAE, compiled
 from tf_jmvae.models.missing import log_prob
 from tf_jmvae.models.objective import Batch
 from tf_jmvae.random import sampling, seeds
@@ -29,6 +30,7 @@ _TRACED_ROWS = 7919
 class Sampler:
     """How log terms are sampled."""
 
+    key: Hashable  # what it depends on besides the model
     # (batch, num_chains, seed) to a distribution over z, [B * num_chains, D]
     distribution: Callable[[Batch, int, tf.Tensor], tfd.Distribution]
     # (batch, distribution, num_samples, seed) to [B, num_chains * num_samples]
@@ -69,7 +71,7 @@ def posterior_terms(
         return tfd.Independent(tfd.Deterministic(tf.reshape(z, (-1, z.shape[-1]))), 1)
 
     nested = {"outer_samples": outer_samples, "num_inner_samples": num_inner_samples} if num_inner_samples > 1 else {}
-    return _sampler(model, proposal, targets, log_terms, **nested)
+    return _sampler("posterior", model, proposal, targets, log_terms, **nested)
 
 
 def importance_weights(model: MultimodalVAE, scored: Sequence[str], proposal: Proposal) -> Sampler:
@@ -83,7 +85,7 @@ def importance_weights(model: MultimodalVAE, scored: Sequence[str], proposal: Pr
         prior = prior if prior.batch_shape.rank == 0 else prior[:, tf.newaxis]  # p(z | conditions), a row an example
         return _log_likelihood(model, scored, z, batch) + prior.log_prob(z) - log_q
 
-    return _sampler(model, proposal, scored, log_terms)
+    return _sampler("importance", model, proposal, scored, log_terms)
 
 
 def prior_terms(model: MultimodalVAE, scored: Sequence[str]) -> Sampler:
@@ -97,7 +99,8 @@ def prior_terms(model: MultimodalVAE, scored: Sequence[str]) -> Sampler:
         return _log_likelihood(model, scored, z, batch)
 
     names = sorted({*scored, *model.conditions})
-    return Sampler(lambda batch, num_chains, seed: model.prior(batch), log_terms, names, scored)
+    key = ("prior", tuple(scored))
+    return Sampler(key, lambda batch, num_chains, seed: model.prior(batch), log_terms, names, scored)
 
 
 def max_rows(model: MultimodalVAE, decoded: Iterable[str], *, encodes: bool = False) -> int:
@@ -106,9 +109,12 @@ def max_rows(model: MultimodalVAE, decoded: Iterable[str], *, encodes: bool = Fa
     Networks are traced, not run, so that layers of any kind count with what they give: the decoders of `decoded`, and
     the encoders if every z is encoded again, as in iterated sampling.
     """
-    decoded = list(decoded)
+    decoded = sorted(decoded)
+    key = ("max_rows", *decoded, encodes)
+    return compiled.remembered(model, key, lambda: _max_rows(model, decoded, encodes))
 
-    @tf.function(autograph=False)
+
+def _max_rows(model: MultimodalVAE, decoded: Sequence[str], encodes: bool) -> int:
     def networks():
         conditions = {name: tf.zeros((1, *model.modalities[name].event_shape)) for name in model.conditions}
         prior = model.prior(conditions)
@@ -120,13 +126,14 @@ def max_rows(model: MultimodalVAE, decoded: Iterable[str], *, encodes: bool = Fa
             shapes = {name: modality.event_shape for name, modality in model.modalities.items()}
             model.posterior({name: tf.zeros((_TRACED_ROWS, *shape)) for name, shape in shapes.items()})
 
-    operations = networks.get_concrete_function().graph.get_operations()
+    traced = tf.function(functools.partial(networks), autograph=False)  # apart: TensorFlow counts traces by code
+    operations = traced.get_concrete_function().graph.get_operations()
     sizes = [output.shape.num_elements() or 0 for operation in operations for output in operation.outputs]
     largest = max(size for size in sizes if size % _TRACED_ROWS == 0) // _TRACED_ROWS
     return max(_CHUNK_ELEMENTS // largest, 1)
 
 
-def _sampler(model, proposal, scored, log_terms, **options) -> Sampler:
+def _sampler(kind, model, proposal, scored, log_terms, **options) -> Sampler:
     names = sorted({*scored, *proposal.observed, *model.conditions})
     decoded, samples_per_chain = list(scored), None
     if model.iterates(proposal.observed, proposal.iterated_sampling):
@@ -137,7 +144,9 @@ def _sampler(model, proposal, scored, log_terms, **options) -> Sampler:
         observed = {name: tf.repeat(batch[name], num_chains, axis=0) for name in proposal.observed}
         return model.posterior(observed, iterated_sampling=proposal.iterated_sampling, seed=seed)
 
-    return Sampler(distribution, log_terms, names, decoded, samples_per_chain, **options)
+    iteration = proposal.iterated_sampling and tuple(proposal.iterated_sampling.get_config().values())
+    key = (kind, tuple(scored), tuple(proposal.observed), iteration, *options.values())
+    return Sampler(key, distribution, log_terms, names, decoded, samples_per_chain, **options)
 
 
 def _log_likelihood(model: MultimodalVAE, names: Sequence[str], z: tf.Tensor, batch: Batch) -> tf.Tensor:

@@ -67,11 +67,13 @@ def flow_of(value: Flow | int | None) -> Flow | None:
 
 
 class FlowPosterior(NoiseTransform):
-    """q(z | S): a Gaussian whose samples a bijector makes into z."""
+    """q(z | S): a Gaussian whose samples a flow, given features `[..., N, F]` of S, makes into z."""
 
-    def __init__(self, base: tfd.Distribution, bijector: tfb.Bijector, name: str = "FlowPosterior"):
+    def __init__(
+        self, base: tfd.Distribution, flow: "ConditionalFlow", features: tf.Tensor, name: str = "FlowPosterior"
+    ):
         parameters = dict(locals())
-        self.base, self.bijector = base, bijector
+        self.base, self.bijector = base, flow.bijector(features)
         super().__init__(base.batch_shape_tensor, base.batch_shape, base.event_shape, parameters)
 
     def from_noise(self, noise):
@@ -117,7 +119,7 @@ class FlowHead(Component):
         self._made(latent_dim)
 
     def call(self, features: tf.Tensor) -> FlowPosterior:
-        return FlowPosterior(self.base(features), self.flow.bijector(features))
+        return FlowPosterior(self.base(features), self.flow, features)
 
 
 class Coupling(Component):

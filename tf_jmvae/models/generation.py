@@ -1,14 +1,17 @@
 """Generation: from any modalities to any others, from z and from the prior."""
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from tf_jmvae._utils import checks, gaps
 from tf_jmvae.distributions import diagonal_gaussian, from_noise, without_noise
-from tf_jmvae.models.iterated_sampling import IteratedSampling, chains_of, iteration_of
+from tf_jmvae.models import by_batch, compiled
+from tf_jmvae.models.iterated_sampling import IteratedSampling, apart, chains_of, iteration_of, together
 from tf_jmvae.random import sampling, seeds
 
 
@@ -31,14 +34,17 @@ class Generation:
         iterated_sampling: IteratedSampling | int | None = None,
         num_steps: int | tf.Tensor | None = None,
         seed: int | tf.Tensor | None = None,
-    ) -> dict[str, tf.Tensor]:
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+    ) -> dict[str, tf.Tensor] | dict[str, np.ndarray]:
         """Generates modalities from others: z ~ q(z | observed), then p(m | z).
 
         Args:
-          observed: arrays or tensors `[B, *event_shape]` by name.
+          observed: arrays or tensors `[B, *event_shape]` by name, or a `tf.data.Dataset` of batches of such dicts, in
+            the model's own values: of raw ones `dataset.map(model.read)`.
           targets: list of the modalities to generate; by default the model's targets that are not observed, and those
-            of which rows or entries are missing: what is generated for these is of all rows and entries. (Within a
-            `tf.function`, where no values are known, name the latter.)
+            of which rows or entries are missing, or, in a dataset, may be: what is generated for these is of all rows
+            and entries. (Within a `tf.function`, where no values are known, name the latter.)
           num_samples: S, the number of samples of z for each example; None, the default, for one without a sample axis.
           latent: `"sample"`, the default, samples z; `"mean"` takes the mean of q(z | observed).
           output: `"mean"`, the default, gives the mean of p(m | z); `"sample"` a sample of it.
@@ -46,19 +52,34 @@ class Generation:
             of steps; the model's own `iterated_sampling` by default.
           num_steps: number of steps of iterated sampling alone, the other options being as above.
           seed: integer, or int32 tensor `[2]`, or `[B, 2]` with a seed for each row; None, the default, differs every
-            time.
+            time. By batch it makes a seed for each row, as `open_model(..).generate` does, so that no result depends on
+            the size of the batches.
+          batch_size: number of rows of which the answer is computed at once, for data of any number of rows; None, the
+            default, for all rows of arrays, and the batches of a dataset.
+          verbose: by batch, 1 or `"auto"`, the default, shows a progress bar, 2 a line, 0 nothing.
 
         Returns:
-          Dict of float tensors by target, `[B, *event_shape]`, or `[B, S, *event_shape]`.
+          Dict of float tensors by target, `[B, *event_shape]`, or `[B, S, *event_shape]`; of a dataset, or with
+          `batch_size`, of NumPy arrays of all rows.
 
         Raises:
           ValueError: if a modality, its values or an option do not fit, or nothing is left to generate.
           TypeError: if `targets` is a string, or `seed` is no seed.
         """
-        observed = self.checked(observed)
-        checks.check_conditions(self, observed)
         if isinstance(targets, str):
             raise TypeError(f"targets must be a list of modalities, such as [{targets!r}]; got a string.")
+        if by_batch.is_meant(observed, batch_size):
+            if targets is None:
+                given = by_batch.names_in(self, observed)
+                targets = [n for n in self.targets if n not in given or by_batch.may_lack(self, observed, n)]
+            options = {"num_samples": num_samples, "latent": latent, "output": output, "num_steps": num_steps}
+            options |= {"targets": list(targets), "iterated_sampling": iterated_sampling}
+            reading = {"seed": seed, "batch_size": batch_size, "verbose": verbose}
+            return by_batch.answers(
+                self, observed, lambda batch, seed: self.generate(batch, seed=seed, **options), **reading
+            )
+        observed = self.checked(observed)
+        checks.check_conditions(self, observed)
         if targets is None:
             targets = [name for name in self.targets if name not in observed or gaps.has_any(observed[name])]
             if not targets:
@@ -71,8 +92,16 @@ class Generation:
         checks.check_option("latent", latent, ("sample", "mean"))
         if num_samples is not None:
             num_samples = checks.positive_integer("num_samples", num_samples)
+        checks.check_option("output", output, ("mean", "sample"))
+        iteration, num_steps = apart(iteration_of(self, iterated_sampling, num_steps))
         seed = seeds.of_rows(seed, next(iter(observed.values())).shape[0])
-        iteration = iteration_of(self, iterated_sampling, num_steps)
+        options = (tuple(targets), num_samples, latent, output, iteration)
+        generate = functools.partial(self._generate, *options)
+        return compiled.call(self, ("generate", options, len(num_steps)), generate, observed, seed, *num_steps)
+
+    def _generate(self, targets, num_samples, latent, output, iteration, observed, seed, *num_steps):
+        """`generate` of checked arguments, and of tensors."""
+        iteration = together(iteration, num_steps)
         chains, samples = 1, num_samples
         if num_samples is not None and self.iterates(observed, iteration):  # samples end chains of their own
             chains = chains_of(iteration, num_samples)
@@ -97,21 +126,23 @@ class Generation:
         """Reconstructs the observed modalities: z ~ q(z | observed), then p(m | z).
 
         Args:
-          observed: arrays or tensors `[B, *event_shape]` by name.
+          observed: as for `generate`.
           **options: arguments of `generate` but `targets`.
 
         Returns:
-          Dict of float tensors by target that is observed, `[B, *event_shape]`, or `[B, S, *event_shape]`.
+          As `generate`, by target that is observed.
 
         Raises:
           ValueError: as for `generate`, or if no target is observed.
         """
-        observed = self.checked(observed)
-        checks.check_conditions(self, observed)
-        targets = [name for name in self.targets if name in observed]
+        if not by_batch.is_meant(observed, options.get("batch_size")):
+            observed = self.checked(observed)
+        given = by_batch.names_in(self, observed)
+        checks.check_conditions(self, given)
+        targets = [name for name in self.targets if name in given]
         if not targets:
             raise ValueError(
-                f"There is no target among {checks.listed(observed)}, so there is nothing to reconstruct: this "
+                f"There is no target among {checks.listed(given)}, so there is nothing to reconstruct: this "
                 f"{type(self).__name__} generates {checks.listed(self.targets)} only. Use generate(...)."
             )
         return self.generate(observed, targets=targets, **options)
@@ -140,10 +171,17 @@ class Generation:
           ValueError: if an option is unknown, the model has `conditions`, or no prior is fitted.
         """
         self._check_joint("sample")
+        checks.check_option("output", output, ("mean", "sample"))
         fitted = self._prior_to_sample(prior)
         if not tf.is_tensor(num_samples):
             num_samples = checks.positive_integer("num_samples", num_samples)
-        latent_seed, output_seed = seeds.split(seeds.of_rows(seed, num_samples), 2)
+        seed, num_samples = seeds.of_rows(seed, num_samples), tf.convert_to_tensor(num_samples)
+        sample = functools.partial(self._sample, fitted, output)
+        return compiled.call(self, ("sample", fitted, output), sample, {}, num_samples, seed)
+
+    def _sample(self, fitted, output, _, num_samples, seed):
+        """`sample` of checked arguments, and of tensors."""
+        latent_seed, output_seed = seeds.split(seed, 2)
         if fitted:
             z = fitted.draw(num_samples, latent_seed)
         else:
@@ -209,7 +247,6 @@ class Generation:
 
 
 def _emit(likelihoods: Mapping[str, tfd.Distribution], output: str, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-    checks.check_option("output", output, ("mean", "sample"))
     if output == "mean":
         return {name: likelihood.mean() for name, likelihood in likelihoods.items()}
     own_seeds = dict(zip(likelihoods, seeds.split(seed, len(likelihoods)), strict=True))

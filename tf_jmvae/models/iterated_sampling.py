@@ -1,6 +1,7 @@
 """The options of iterated sampling, Eq. (6): how models without an encoder for a subset complete what is missing."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,3 +74,19 @@ def chains_of(iteration: IteratedSampling, num_samples: int) -> int:
     if num_samples % chains:
         raise ValueError(f"num_chains must divide the {num_samples} samples; got {chains}.")
     return chains
+
+
+def apart(iteration: IteratedSampling) -> tuple[IteratedSampling, tuple[tf.Tensor, ...]]:
+    """Options without the number of steps, and that as a tensor, so that one graph serves any; of one step nothing.
+
+    With one step nothing is drawn, and a graph of its own needs no loop.
+    """
+    num_steps = iteration.num_steps
+    if not tf.is_tensor(num_steps) and num_steps == 1:
+        return iteration, ()
+    return dataclasses.replace(iteration, num_steps=1), (tf.cast(num_steps, tf.int32),)
+
+
+def together(iteration: IteratedSampling, num_steps: Sequence[tf.Tensor]) -> IteratedSampling:
+    """What `apart` took apart."""
+    return dataclasses.replace(iteration, num_steps=num_steps[0]) if num_steps else iteration

@@ -27,6 +27,8 @@ from tf_jmvae._utils import cells, checks, gaps
 from tf_jmvae.distribute.replicas import DistributedFit
 from tf_jmvae.distributions import standard_gaussian, without_noise
 from tf_jmvae.modality import Modality
+from tf_jmvae.models import by_batch, compiled
+from tf_jmvae.models.compiled import CompiledCalls
 from tf_jmvae.models.components import Decoder, is_network, places
 from tf_jmvae.models.directions import checked_modalities
 from tf_jmvae.models.fitted_prior import FittedPriorMixin
@@ -42,7 +44,15 @@ from tf_jmvae.specs import ModelSpec
 
 
 class MultimodalVAE(
-    Generation, FittedPriorMixin, StandardizedModalities, Saving, Steps, ValidatedFit, DistributedFit, keras.Model
+    Generation,
+    FittedPriorMixin,
+    StandardizedModalities,
+    Saving,
+    CompiledCalls,
+    Steps,
+    ValidatedFit,
+    DistributedFit,
+    keras.Model,
 ):
     """Base class of all models: a `keras.Model` of several modalities with a common latent variable z.
 
@@ -79,6 +89,7 @@ class MultimodalVAE(
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        self._remember_calls()
         self.autocast = False  # data stay float32 until a network reads them
         self.modalities = checked_modalities(type(self), modalities)
         self.latent_dim = checks.positive_integer("latent_dim", latent_dim)
@@ -106,7 +117,7 @@ class MultimodalVAE(
 
         Args:
           batch: dict of every modality's tensor, `[B, *event_shape]`.
-          seed: int32 tensor `[2]`; equal seeds give equal noise.
+          seed: int32 tensor `[2]`, or `[B, 2]` with a seed for each row; equal seeds give equal noise.
           training: whether networks run in training mode (dropout, batch statistics); False by default.
 
         Returns:
@@ -122,20 +133,30 @@ class MultimodalVAE(
         iterated_sampling: IteratedSampling | int | None = None,
         seed: int | tf.Tensor | None = None,
         training: bool = False,
-    ) -> tfd.Distribution:
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+    ) -> tfd.Distribution | dict[str, np.ndarray]:
         """Computes the approximate posterior q(z | observed), for any non-empty subset of the modalities.
 
+        A model defines it without `batch_size` and `verbose`; what reads datasets, and compiles, comes with the class.
+
         Args:
-          observed: arrays or tensors `[B, *event_shape]` by name.
+          observed: arrays or tensors `[B, *event_shape]` by name, or a `tf.data.Dataset` of batches of such dicts, in
+            the model's own values: of raw ones `dataset.map(model.read)`.
           iterated_sampling: for models that complete missing modalities by Eq. (6): other options than the model's own,
             or another number n of steps: it is the posterior from which the n-th z is drawn. Others do not use it.
           seed: seed of the iterated sampling, an integer, or an int32 tensor `[2]`, or `[B, 2]` with a seed for each
             row; equal seeds give equal results, None differs every time.
           training: whether networks run in training mode; False by default.
+          batch_size: number of rows of which the answer is computed at once, for data of any number of rows; None, the
+            default, for all rows of arrays, and the batches of a dataset.
+          verbose: by batch, 1 or `"auto"`, the default, shows a progress bar, 2 a line, 0 nothing.
 
         Returns:
           A TFP distribution, batch shape `[B]`, event shape `[D]`: a Gaussian with diagonal covariance, or, where a
-          model has a `flow`, one whose samples a flow makes; its mean is z without noise.
+          model has a `flow`, one whose samples a flow makes; its mean is z without noise. Of a dataset, or with
+          `batch_size`, what `open_model(..).encode` gives: its mean and stddev as NumPy arrays,
+          `{"mean": [N, D], "standard_deviation": [N, D]}`.
 
         Raises:
           ValueError: if a modality is unknown, values do not fit it, or the model has no posterior for the subset.
@@ -216,21 +237,40 @@ class MultimodalVAE(
         z = self.draw_latents(posterior, without_noise(posterior))
         return self.likelihoods(z, conditions=inputs, training=training)
 
-    def elbo(self, batch: Mapping[str, Any], seed: int | tf.Tensor | None = None) -> tf.Tensor:
+    def elbo(
+        self,
+        batch: Mapping[str, Any] | tf.data.Dataset,
+        seed: int | tf.Tensor | None = None,
+        *,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+    ) -> tf.Tensor | np.ndarray:
         """Estimates the ELBO of each example, in nats, from one sample of z: on average a lower bound on log p(batch).
 
         It may be compared between models of the same likelihoods, whatever else they maximise.
 
         Args:
-          batch: arrays or tensors `[B, *event_shape]` by name, of every modality.
-          seed: integer, or int32 tensor `[2]`; None, the default, differs every time.
+          batch: arrays or tensors `[B, *event_shape]` by name, of every modality, or a `tf.data.Dataset` of batches of
+            such dicts, in the model's own values: of raw ones `dataset.map(model.read)`.
+          seed: integer, or int32 tensor `[2]`, or `[B, 2]` with a seed for each row; None, the default, differs every
+            time. By batch it makes a seed for each row, so that no result depends on the size of the batches.
+          batch_size: as for `posterior`.
+          verbose: as for `posterior`.
 
         Returns:
-          `[B]`: the weighted sum of the terms in the ELBO, without KL warm-up and modality weights.
+          `[B]`: the weighted sum of the terms in the ELBO, without KL warm-up and modality weights; of a dataset, or
+          with `batch_size`, a NumPy array of all rows.
         """
-        batch = self.checked(batch)
-        checks.check_names(self.modalities, batch, required=self.modalities)
-        return elbo(self.objective(batch, seeds.to_tensor(seed)))
+        if by_batch.is_meant(batch, batch_size):
+
+            def ask(batch, seed):
+                return {"elbo": self.elbo(batch, seed)}
+
+            reading = {"seed": seed, "batch_size": batch_size, "verbose": verbose}
+            return by_batch.answers(self, batch, ask, **reading)["elbo"]
+        checked, seed = self.checked(batch), seeds.to_tensor(seed)
+        checks.check_names(self.modalities, checked, required=self.modalities)
+        return compiled.call(self, "elbo", lambda batch, seed: elbo(self.objective(batch, seed)), checked, seed)
 
     def checked(self, batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:
         """Checks values in the model's own units, as `posterior` gets them.

@@ -126,7 +126,7 @@ class SharedPosteriors:
         return merged(rows, self._made_of(mapped(of_rows, self.gaussians), of_rows(self.hidden)), others)
 
     def _made_of(self, gaussians: tfd.Distribution, hidden: tf.Tensor) -> tfd.Distribution:
-        return gaussians if self.flow is None else FlowPosterior(gaussians, self.flow.bijector(hidden))
+        return gaussians if self.flow is None else FlowPosterior(gaussians, self.flow, hidden)
 
 
 def _members(subsets: Sequence[Subset], names: Iterable[str]) -> np.ndarray:

@@ -75,9 +75,19 @@ class ValidatedFit:
             checks.check_ends(x, "steps")
         with _Watch(0) as watch:
             data = self._watched((x, None, None), watch, complete=False)
+            alone = callbacks is None and steps is None and self.distribute_strategy.num_replicas_in_sync == 1
+            if alone and isinstance(data[0], dict) and len(next(iter(data[0].values()))) <= (batch_size or 32):
+                return self._predict_batch(data[0], verbose)
             x, *_ = read_by_rows(data, batch_size=batch_size, steps_per_epoch=steps)
             return super().predict(x, batch_size, verbose, steps, callbacks)
         raise watch.reason()
+
+    def _predict_batch(self, batch: dict[str, Any], verbose: Any) -> dict[str, np.ndarray]:
+        """What Keras's loop predicts of one batch, without the loop, which takes thirty times as long."""
+        progress = keras.utils.Progbar(1, verbose=1 if verbose == "auto" else verbose)
+        outputs = super().predict_on_batch(batch)
+        progress.update(1, finalize=True)
+        return outputs
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, *args: Any, **kwargs: Any) -> Any:
         begins = not int(self.optimizer.iterations) if self.compiled else False

@@ -10,8 +10,10 @@ References:
   [1] Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011.
 """
 
+import itertools
 import math
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -70,6 +72,32 @@ def of_rows(seed: Any, size: int | tf.Tensor | None) -> tf.Tensor:
 def are_by_row(seed: tf.Tensor) -> bool:
     """Whether there is a seed for each row, `[B, 2]`: a row's numbers then depend on its own seed alone."""
     return len(seed.shape) == 2
+
+
+def for_rows(seed: Any) -> Callable[[int], tf.Tensor]:
+    """A function that gives the seeds of so many next rows, int32 `[rows, 2]`: row i has the same in any batches.
+
+    From what `to_tensor` takes; seeds `[N, 2]` are those of N rows.
+    """
+    seed = to_tensor(seed).numpy()
+    if are_by_row(seed):
+        left = iter(range(len(seed)))
+
+        def given(rows: int) -> tf.Tensor:
+            own = list(itertools.islice(left, rows))
+            if len(own) < rows:
+                raise ValueError(f"seed has {len(seed)} rows, of shape [batch, 2], but there are more rows of data.")
+            return tf.constant(seed[own])
+
+        return given
+    low, high = (int(word) % 2**32 for word in seed)
+    generator = np.random.default_rng(low + 2**31 * high)  # of an integer that integer
+    return lambda rows: tf.constant(drawn(generator, rows))
+
+
+def drawn(generator: np.random.Generator, rows: int) -> np.ndarray:
+    """Seeds of so many next rows, int32 `[rows, 2]`."""
+    return generator.integers(0, 2**31, size=(rows, 2), dtype=np.int32)
 
 
 def split(seed: tf.Tensor, count: int) -> list[tf.Tensor]:

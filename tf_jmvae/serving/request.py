@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from tf_jmvae._utils import cells, checks, gaps
 from tf_jmvae._utils.checks import listed
 from tf_jmvae.columns import kind_of
+from tf_jmvae.random import seeds
 from tf_jmvae.serving import names
 from tf_jmvae.specs import Columns, ModalitySpec
 
@@ -247,4 +248,4 @@ def row_seeds(seed: int | None, rows: int) -> np.ndarray:
         seed = secrets.randbits(62)
     if isinstance(seed, bool) or not hasattr(seed, "__index__") or seed.__index__() < 0:
         raise ValueError(f"seed must be a whole number of 0 or more, or None; got {seed!r}.")
-    return np.random.default_rng(seed.__index__()).integers(0, 2**31, size=(rows, 2), dtype=np.int32)
+    return seeds.drawn(np.random.default_rng(seed.__index__()), rows)

@@ -1,0 +1,202 @@
+"""What a model is asked, compiled: each question once, for batches of any size.
+
+Run op by op, generation from one row takes ten times as long as in a `tf.function`. So a model keeps a function for
+each question that it was asked: the verb, the modalities that it is given, and options. What is computed from are
+arguments, of any number of rows, with the seed among them, so none of it makes TensorFlow trace again; weights are read
+as they are. Values are checked before, where they are known, and distributions are made anew from the tensors that they
+are made of.
+
+Nothing is compiled within a `tf.function`, under a `GradientTape`, in a strategy's scope, or where the model's
+`run_eagerly` is set: there a verb runs op by op, as it is written.
+"""
+
+import collections
+import dataclasses
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
+
+from tf_jmvae._utils.keras_api import records_gradients
+from tf_jmvae.models import by_batch
+from tf_jmvae.models.iterated_sampling import apart, iteration_of, together
+from tf_jmvae.random import seeds
+
+_MOST = 64  # functions of one model, of which each holds about a MiB
+# What Keras's loops set on a model at every call, on which nothing that is compiled depends.
+_OF_LOOPS = {"history", "stop_training", "stop_evaluating", "stop_predicting", "train_function", "test_function"}
+
+_Remake = Callable[[Iterator[tf.Tensor]], Any]
+
+
+class CompiledCalls:
+    """What models remember of what they were asked; nothing of it is saved, copied or pickled with them."""
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if "posterior" in vars(cls):
+            cls.posterior = _asked(vars(cls)["posterior"])
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Forgets what is compiled when anything is set on the model that it may depend on, as `compile` does."""
+        super().__setattr__(name, value)
+        if not name.startswith("_") and name not in _OF_LOOPS and "_compiled_calls" in vars(self):
+            self._compiled_calls.forget()
+
+    def _remember_calls(self) -> None:
+        self._compiled_calls = _Memory()
+
+
+def _asked(posterior: Callable[..., tfd.Distribution]) -> Callable[..., Any]:
+    """The `posterior` that a class defines as it is called: compiled, after its arguments are checked, and by batch."""
+
+    @functools.wraps(posterior)
+    def asked(self, observed, *, iterated_sampling=None, seed=None, training=False, batch_size=None, verbose="auto"):
+        if by_batch.is_meant(observed, batch_size):
+            options = {"iterated_sampling": iterated_sampling, "training": training}
+            reading = {"seed": seed, "batch_size": batch_size, "verbose": verbose}
+            return by_batch.answers(self, observed, functools.partial(_moments, self, options), **reading)
+        if training or not is_possible(self):
+            return posterior(self, observed, iterated_sampling=iterated_sampling, seed=seed, training=training)
+        observed, seed = self.checked(observed), seeds.to_tensor(seed)
+        iteration, num_steps = apart(iteration_of(self, iterated_sampling))
+
+        def of_tensors(observed, seed, *num_steps):
+            return posterior(self, observed, iterated_sampling=together(iteration, num_steps), seed=seed)
+
+        return call(self, ("posterior", posterior, iteration, len(num_steps)), of_tensors, observed, seed, *num_steps)
+
+    asked.__signature__ = inspect.signature(asked, follow_wrapped=False)
+    return asked
+
+
+def _moments(model, options, batch, seed):
+    """The mean and stddev of the posterior."""
+    q = model.posterior(batch, seed=seed, **options)
+    return {"mean": q.mean(), "standard_deviation": q.stddev()}
+
+
+class _Memory:
+    """The values of keys, the last used ones."""
+
+    def __init__(self) -> None:
+        self._values: collections.OrderedDict[Hashable, Any] = collections.OrderedDict()
+        self._lock = threading.RLock()
+
+    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        with self._lock:
+            if key not in self._values:
+                self._values[key] = make()
+            self._values.move_to_end(key)
+            if len(self._values) > _MOST:
+                self._values.popitem(last=False)
+            return self._values[key]
+
+    def forget(self) -> None:
+        with self._lock:
+            self._values.clear()
+
+
+def is_possible(model: keras.Model) -> bool:
+    """Whether a call is compiled, here and now."""
+    return not (not tf.executing_eagerly() or model.run_eagerly or records_gradients() or tf.distribute.has_strategy())
+
+
+def remembered(model: keras.Model, key: Hashable, make: Callable[[], Any]) -> Any:
+    """What `make` gives, which is called once for a key as long as nothing is set on the model."""
+    return model._compiled_calls.get(key, make)
+
+
+def call(
+    model: keras.Model,
+    key: Hashable,
+    function: Callable[..., Any],
+    batch: Mapping[str, tf.Tensor],
+    *others: tf.Tensor,
+) -> Any:
+    """What `function(batch, *others)` gives, compiled where that is possible.
+
+    Args:
+      model: that which the function asks, and which remembers its compiled form.
+      key: what the function depends on besides its arguments: the verb and its options.
+      function: from tensors to a tensor or distribution, or lists, tuples and dicts of these.
+      batch: tensors `[B, ...]` by name, which may be none.
+      *others: tensors with rows along the first of two axes or more, or of one shape at every call.
+    """
+    if not is_possible(model):
+        return function(batch, *others)
+    tensors = [*batch.values(), *others]
+    specs = [tf.TensorSpec((None, *t.shape[1:]) if len(t.shape) > 1 else t.shape, t.dtype) for t in tensors]
+    names = tuple(batch)
+
+    def of_flat(*tensors: tf.Tensor) -> Any:
+        return function(dict(zip(names, tensors, strict=False)), *tensors[len(names) :])
+
+    compiled = remembered(model, (key, names, *specs), lambda: _Compiled(of_flat, specs))
+    try:
+        return compiled(*tensors)
+    except _ClosedError:
+        return function(batch, *others)
+
+
+class _Compiled:
+    """A function of tensors that is traced once."""
+
+    def __init__(self, function: Callable[..., Any], specs: list[tf.TensorSpec]):
+        self._function = function
+        self._remake: _Remake | None = None
+        # TensorFlow counts traces by code and warns of many; these are of different functions.
+        apart = functools.partial(self._trace)
+        self._traced = tf.function(apart, input_signature=specs, autograph=False)
+        self._closed = False
+
+    def __call__(self, *tensors: tf.Tensor) -> Any:
+        if self._closed:
+            raise _ClosedError
+        outputs = self._traced(*tensors)
+        return self._remake(iter(outputs))
+
+    def _trace(self, *tensors: tf.Tensor) -> list[tf.Tensor]:
+        try:
+            outputs, self._remake = taken_apart(self._function(*tensors))
+        except _ClosedError:
+            self._closed = True
+            raise
+        return outputs
+
+
+class _ClosedError(Exception):
+    """A distribution that does not say what it is made of."""
+
+
+def taken_apart(value: Any) -> tuple[list[tf.Tensor], _Remake]:
+    """The tensors in a value, and what makes it from other tensors, as an iterator, in their place.
+
+    Tensors, distributions, bijectors, dataclasses, lists, tuples and dicts of these, and what holds no tensor.
+    """
+    if tf.is_tensor(value):
+        return [value], next
+    if isinstance(value, tfd.Distribution | tfb.Bijector):
+        kind, (tensors, remake) = type(value), taken_apart(dict(value.parameters))
+        return tensors, lambda new: kind(**remake(new))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        kind, (tensors, remake) = type(value), taken_apart(dict(vars(value)))
+        return tensors, lambda new: kind(**remake(new))
+    if isinstance(value, Mapping):
+        tensors, remake = taken_apart(list(value.values()))
+        names = list(value)
+        return tensors, lambda new: dict(zip(names, remake(new), strict=True))
+    if isinstance(value, list | tuple):
+        parts, kind = [taken_apart(part) for part in value], list if isinstance(value, list) else tuple
+        return [tensor for tensors, _ in parts for tensor in tensors], lambda new: kind(make(new) for _, make in parts)
+    constants = bool | int | float | str | type | np.ndarray | tf.DType | keras.layers.Layer | keras.Variable
+    if value is None or isinstance(value, constants | tf.Variable):
+        return [], lambda new: value
+    raise _ClosedError

@@ -185,6 +185,10 @@ def test_the_page_of_a_network_of_ones_own_runs(folder):
         for value, expected in zip(space["frozen"], space["features"].get_weights(), strict=True):
             np.testing.assert_array_equal(value, expected)
         assert {"encoder/x", "subset_encoders/x/x", "decoders/x"} <= set(space["names"])
+        copied = space["captioned"].networks()["encoder/photo"]
+        assert len(copied.trainable_weights) == 2  # those of the layer behind what is frozen
+        for value, expected in zip(copied.get_weights(), space["reader"].get_weights(), strict=True):
+            np.testing.assert_array_equal(value, expected)
     finally:
         keras.saving.get_custom_objects().pop("mine>Residual", None)
 

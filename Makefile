@@ -10,7 +10,7 @@ QUICK := $(addprefix tests/,$(addsuffix .py,test_equations test_conditional_equa
 	test_gradients test_sampling test_row_noise conformance/test_models)) \
 	-k "not test_models or (jmvae_kl and not jmvae_kl_)"
 
-.PHONY: help setup train test test-quick reliability lint format docs reproduce-mnist reproduce-celeba reproduce-incomplete reproduce-many results bench bench-quality clean
+.PHONY: help setup train test test-quick reliability lint format docs reproduce-mnist reproduce-celeba reproduce-incomplete reproduce-many results emoji bench bench-quality clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -60,6 +60,11 @@ reproduce-incomplete: $(STAMP)  ## Train on rows that lack modalities and write 
 
 reproduce-many: $(STAMP) $(PEERS_STAMP)  ## Train on five views of a digit, beside MultiVae, and write docs/results-many.md (ARGS="--data-dir FOLDER").
 	$(BIN)/tf-jmvae reproduce many --peer-python $(PEERS)/bin/python $(ARGS)
+
+emoji: $(STAMP)  ## Train the model of emoji, measure it and write saved_models/emoji (ARGS="--data-dir FOLDER").
+	$(BIN)/python benchmarks/emoji.py $(ARGS)
+	rm -rf saved_models/emoji/1
+	$(BIN)/tf-jmvae export runs/emoji/run --name emoji --version 1 --notes "$$(cat saved_models/emoji/README.md)"
 
 results: $(STAMP)  ## Write docs/results*.md anew from the records in docs/results, without a training.
 	$(BIN)/python -m tf_jmvae.studies.experiments docs

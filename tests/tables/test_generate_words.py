@@ -17,10 +17,13 @@ def saved(tmp_path_factory):
     kinds = random.choice(["cat", "dog"], 60)
     tame = np.where(kinds == "dog", "yes", "no")
     table = pd.DataFrame({"kind": kinds, "said": [f"a {kind}" for kind in kinds], "tame": tame, "shy": tame[::-1]})
+    table["grams"] = np.where(kinds == "cat", 4000, 9000) + random.normal(0, 500, 60)
+    table["age"] = random.uniform(1, 9, 60)
     networks = {"encoder": (8,), "decoder": (8,)}
     description = {
         "kind": {"kind": "category", **networks},
         "said": {"kind": "text", **networks},
+        "measured": {"kind": "numbers", "columns": ["grams", "age"], **networks},
         "ways": {"kind": "attributes", "columns": ["tame", "shy"], **networks},
     }
     modalities, source = tj.data.from_table(table, description)
@@ -95,6 +98,27 @@ def test_what_is_drawn_from_the_prior_is_said_in_words(saved, capsys):
     assert generate(saved, "--num-samples", "6", "--target", "said") == 0
     counts = [int(line.split()[-1]) for line in capsys.readouterr().out.splitlines()[3:] if line]
     assert sum(counts) == 6
+
+
+def test_numbers_are_in_the_tables_units(saved, tmp_path, capsys):
+    model, _ = saved
+    p = {}
+    for grams in (4000.0, 9000.0):
+        words = ["--given", f"grams={grams:g}", "--target", "kind", "--latent", "mean", "--output", "a.npz"]
+        assert generate(saved, *words[:-1], str(tmp_path / "a.npz")) == 0
+        observed = model.preprocess({"measured": np.array([[grams, np.nan]], np.float32)})
+        expected = model.generate(observed, targets=["kind"], latent="mean")["kind"].numpy()
+        p[grams] = np.load(tmp_path / "a.npz")["kind"][:, 0]
+        np.testing.assert_allclose(p[grams], expected, atol=1e-5)
+    assert p[4000.0][0, 0] > 0.5 > p[9000.0][0, 0]
+    capsys.readouterr()
+
+    assert generate(saved, "--given", "kind=dog", "--target", "measured", "--latent", "mean") == 0
+    made = model.generate({"kind": ["dog"]}, targets=["measured"], latent="mean")
+    expected = np.asarray(model.postprocess(made)["measured"])[0]
+    lines = dict(line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("  grams"))
+    assert lines == {"grams": f"{expected[0]:+.3f}"}
+    assert expected[0] > 6000
 
 
 def test_attributes_are_said_in_the_tables_words_and_those_not_named_are_missing(saved, capsys):

@@ -26,7 +26,7 @@ class Options(Common):
 
     Images become a PNG, a row for each example and a column for each sample; labels and attributes a table, with the
     mean over the samples, and texts one, with how often each came. An npz file has everything as arrays [examples,
-    samples, ...].
+    samples, ...]. Of a model of a table numbers are in the table's units, given and generated.
 
     Of what is given, a name that comes again belongs to the next example. Attributes that are not named are absent.
     Images are cropped, resized and scaled as in the training data.
@@ -89,7 +89,7 @@ def run(options: Options) -> None:
     for name, values in found.items():
         described = model.modalities[name]
         if described.kind == "text" and described.columns:
-            print(_counted(name, model.words({name: values})[name], headings))
+            print(_counted(name, values, headings))
         elif not described.is_image:
             print(_described(name, values, described, headings))
     for line in written:
@@ -124,17 +124,42 @@ def _targets(options: Options, model: Any, observed: list[str]) -> list[str]:
 def _generated(
     model: Any, observed: Mapping[str, object], targets: list[str], options: Options, *, pixels: bool
 ) -> dict[str, np.ndarray]:
-    """`[examples, samples, *event_shape]` by target."""
+    """`[examples, samples, *event_shape]` by target; of a table's texts `[examples, samples]`."""
+    if observed and options.prior != "standard":
+        raise ValueError("--prior fitted is for samples with nothing --given: what is given has its own z.")
+    if not observed and options.latent == "mean":
+        raise ValueError("--latent mean needs something --given; the prior's mean is one point.")
+    if model.has_cells and not model.spec.conditions and options.prior == "standard":
+        return _of_cells(model, observed, targets, options)
     drawn_images = [name for name in targets if pixels and model.modalities[name].is_image]
     common = {"num_samples": options.num_samples, "seed": options.seed, "images": "uint8" if drawn_images else "float"}
     if observed:
-        if options.prior != "standard":
-            raise ValueError("--prior fitted is for samples with nothing --given: what is given has its own z.")
-        return model.generate(observed, targets=targets, latent=options.latent, **common)
-    if options.latent == "mean":
-        raise ValueError("--latent mean needs something --given; the prior's mean is one point.")
-    drawn = model.sample(prior=options.prior, **common)
-    return {name: drawn[name][None] for name in targets}
+        found = model.generate(observed, targets=targets, latent=options.latent, **common)
+    else:
+        drawn = model.sample(prior=options.prior, **common)
+        found = {name: drawn[name][None] for name in targets}
+    return {**found, **model.words({n: values for n, values in found.items() if model.modalities[n].kind == "text"})}
+
+
+def _of_cells(
+    model: Any, observed: Mapping[str, object], targets: list[str], options: Options
+) -> dict[str, np.ndarray]:
+    """The same in a table's terms: numbers in their units, pixels and texts."""
+    import tensorflow as tf
+
+    labels = {name: value for name, value in observed.items() if model.modalities[name].kind == "label"}
+    cells = {**observed, **model.words(labels)}
+    found = model.generate_cells(cells, num_samples=options.num_samples, latent=options.latent, seed=options.seed)
+    made = {}
+    for name in targets:
+        if model.modalities[name].is_image:
+            pictures = [tf.io.decode_image(png).numpy() for png in found[name].ravel()]
+            made[name] = np.stack(pictures).reshape(*found[name].shape, *model.modalities[name].event_shape)
+        elif model.modalities[name].kind == "text":
+            made[name] = np.vectorize(bytes.decode, otypes=[str])(found[f"{name}_text"])
+        else:
+            made[name] = found[name]
+    return made
 
 
 def _write_images(output: Path, found: Mapping[str, np.ndarray], model: Any) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_jmvae._utils import checks
 from tf_jmvae._utils.checks import listed
 from tf_jmvae.serving import names, request
 from tf_jmvae.serving.request import SignatureLookup
@@ -13,7 +14,7 @@ _DECODE, _SPREAD = "decode" + names.CELLS, "spread" + names.CELLS
 
 
 class CellVerbs(SignatureLookup):
-    """Base of `InferenceModel`: z of cells, and cells of z. Both are signatures with the ending `_as_cells`."""
+    """Base of `InferenceModel`: z of cells, cells of z, and cells of cells, by signatures that end in `_as_cells`."""
 
     @property
     def has_cells(self) -> bool:
@@ -71,6 +72,35 @@ class CellVerbs(SignatureLookup):
         if _SPREAD in self.signatures:
             found |= {f"{name}_spread": values for name, values in self._call(_SPREAD, {"z": z}).items()}
         return found
+
+    def generate_cells(
+        self, cells: Mapping[str, Any], *, num_samples: int = 1, latent: str = "sample", seed: int | None = None
+    ) -> dict[str, np.ndarray]:
+        """Generates cells given others: those that the mean of p(m | z) says, z from q(z | cells).
+
+        Args:
+          cells: What is known of B rows, as for `latents_of_cells`; of nothing, one row from the prior.
+          num_samples: Number of samples for each row, S; by default 1.
+          latent: `"sample"`, the default, samples z, `"mean"` takes its mean.
+          seed: Integer seed, as for `generate`.
+
+        Returns:
+          Arrays `[B, S, ...]` as `decode_to_cells` names them.
+
+        Raises:
+          ValueError: the model does not start from what is known, gives no cells, or an option is wrong.
+        """
+        checks.check_option("latent", latent, ("sample", "mean"))
+        num_samples = checks.positive_integer("num_samples", num_samples)
+        rows = len(next(iter(cells.values()))) if cells else 1
+        repeated = {name: [value for value in values for _ in range(num_samples)] for name, values in cells.items()}
+        noise = self._noise(request.row_seeds(seed, rows * num_samples))
+        z = self.latents_of_cells(repeated, noise if latent == "sample" else np.zeros_like(noise))
+        return {name: v.reshape(rows, num_samples, *v.shape[1:]) for name, v in self.decode_to_cells(z).items()}
+
+    def _noise(self, row_seeds: np.ndarray) -> np.ndarray:
+        """Standard normal noise `[B, D]` of seeds for each row."""
+        raise NotImplementedError(f"{type(self).__name__} must define _noise()")
 
     def _tensor(self, name: str) -> str:
         """What a modality is called in a signature of cells."""

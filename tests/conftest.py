@@ -39,6 +39,13 @@ def _graphs_are_ready_sooner():
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _models_of_a_module_are_dropped():
+    """Models and their functions are cycles, which wait for the garbage collector with all their memory."""
+    yield
+    gc.collect()
+
+
 @pytest.fixture(autouse=True)
 def _reproducible():
     import keras

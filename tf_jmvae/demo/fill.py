@@ -266,8 +266,8 @@ def build(model: DemoModel) -> None:
             shown = zip(first[2:], names, strict=True)
             galleries = [components.gallery(update["value"], name, 3) for update, name in shown]
             if any(isinstance(answer, Number) for answer in usual.values()):
-                line = f"A number's line is its mean where nothing is known, and {_REACH:g} standard deviations each way."
-                gr.HTML(f"<p class='note'>{line}</p>")
+                line = f"its mean where nothing is known, and {_REACH:g} standard deviations each way"
+                gr.HTML(f"<p class='note'>A number's line is {line}.</p>")
     newest = []
     for field in fields:
         if isinstance(field, gr.Image):

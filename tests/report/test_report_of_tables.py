@@ -125,7 +125,7 @@ def test_hidden_cells_are_filled_as_a_table_with_these_gaps_is(finished):
     assert {len(cells) for cells in found.examples.values()} == {5}
     said, truth = next(cell for cell in found.examples["weight"] if cell[0])
     assert " ± " in said
-    assert float(truth) in np.round(table["weight"].dropna().to_numpy(), 1)
+    assert float(truth) in np.round(table["weight"].dropna().to_numpy(), 2)
     assert [chart.name for chart in found.charts] == ["size", "weight"]
 
 
@@ -196,6 +196,7 @@ def test_pictures_of_a_run_and_of_tensorboard_are_drawn(finished, tmp_path):
 
 def test_the_page_says_it_all(finished):
     folder, _, _, _ = finished
+    (folder / "evaluation.json").write_text('{"rows": []}')  # or the page would estimate likelihoods
     text = page.write(folder).read_text()
     assert "trained on pets.csv" in text
     assert 'id="filled"' in text

@@ -133,7 +133,7 @@ class ModalitySpec:
 
     @property
     def threshold(self) -> float:
-        """The value above which an attribute is there: 0.5 of those that are 1 or 0, 0 of those that are 1 or -1."""
+        """The value above which an attribute is there: 0.5 if it is 1 or 0, and 0 if it is 1 or -1."""
         return 0.5 if self.likelihood == "bernoulli" else 0.0
 
     def names(self, class_names: tuple[str, ...] = ()) -> tuple[str, ...]:

@@ -8,9 +8,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tf_jmvae._utils.tables import with_spread
 from tf_jmvae.columns import kind_of
 from tf_jmvae.registry import COLUMNS
-from tf_jmvae.specs import Columns
+from tf_jmvae.specs import Columns, ModalitySpec
 
 
 def adapted(kind, cells, **options):
@@ -146,3 +147,33 @@ def test_a_class_that_training_did_not_have_is_refused():
     found, _ = adapted("category", {"a": ["cat", "dog"]})
     with pytest.raises(ValueError, match=r"row 2: 'cow' is no class that the training rows have\. They have cat, dog"):
         found.encode(pd.DataFrame({"a": ["dog", "cow"]}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "likelihood", "shape", "expected"),
+    [
+        ("numbers", "gaussian", (2,), "values"),
+        ("counts", "counts", (2,), "values"),
+        ("array", "gaussian", (4, 4, 3), "values"),
+        ("attributes", "bernoulli", (2,), "attributes"),
+        ("category", "categorical", (2,), "label"),
+        ("image", "gaussian", (4, 4, 3), "image"),
+    ],
+)
+def test_named_numbers_are_no_attributes(kind, likelihood, shape, expected):
+    columns = Columns(kind, ("a", "b")[: 1 + (kind in ("numbers", "counts", "attributes"))], shape)
+    assert ModalitySpec(shape, likelihood, entry_names=("a", "b"), columns=columns).kind == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "spread", "text"),
+    [
+        (13.0234, 0.8123, "13.02 ± 0.81"),
+        (1234.5, 56.2, "1,234 ± 56"),
+        (98765.4, 1234.0, "98,800 ± 1,200"),
+        (-0.0001, 0.5, "0.00 ± 0.50"),
+        (1.5, 0.0, "1.5 ± 0"),
+    ],
+)
+def test_a_number_is_rounded_to_its_spread(value, spread, text):
+    assert with_spread(value, spread) == text

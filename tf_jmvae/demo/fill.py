@@ -231,8 +231,8 @@ def _field(spec: ModalitySpec, number: int, usual: Answer) -> gr.Component:
     label = columns.names[number]
     match columns.kind:
         case "category":
-            classes = [("(not known)", _OPEN), *((word, word) for word in columns.words)]
-            return gr.Dropdown(classes, value=_OPEN, label=label)
+            choices = [("(not known)", _OPEN), *((word, word) for word in columns.words)]
+            return gr.Dropdown(choices, value=_OPEN, label=label)
         case "attributes":
             words = zip(columns.words[2 * number :][:2], (_NO, _YES), strict=True)
             return gr.Radio([("not known", _OPEN), *words], value=_OPEN, label=label)
@@ -262,14 +262,12 @@ def build(model: DemoModel) -> None:
         with gr.Column(scale=3, min_width=290):
             status = components.status(first[0])
             said = gr.HTML(first[1], padding=False)
-            pictured = [columns for *_, columns in _modalities(model) if columns.kind == "image"]
-            galleries = [
-                components.gallery(update["value"], columns.names[0], 3)
-                for update, columns in zip(first[2:], pictured, strict=True)
-            ]
+            names = [columns.names[0] for *_, columns in _modalities(model) if columns.kind == "image"]
+            shown = zip(first[2:], names, strict=True)
+            galleries = [components.gallery(update["value"], name, 3) for update, name in shown]
             if any(isinstance(answer, Number) for answer in usual.values()):
-                reach = f"A number's line is {_REACH:g} standard deviations each way"
-                gr.HTML(f"<p class='note'>{reach} of what it is where nothing is known.</p>")
+                line = f"its mean where nothing is known, and {_REACH:g} standard deviations each way"
+                gr.HTML(f"<p class='note'>A number's line is {line}.</p>")
     newest = []
     for field in fields:
         if isinstance(field, gr.Image):

@@ -47,6 +47,28 @@ def named(values: np.ndarray, names: Sequence[str], count: int) -> list[tuple[st
     return [(names[entry].replace("_", " "), float(values[entry])) for entry in order]
 
 
+def in_words(model: Any, name: str, values: np.ndarray, names: Sequence[str], count: int) -> list[str]:
+    """What a modality's values `[*event_shape]`, the model's own, say: a few texts, of entries `count` at most.
+
+    A label with its probability, the attributes most present, a table's texts and numbers in their unit; or else the
+    first values. `names` are what the entries are called.
+    """
+    spec = model.modalities[name].spec
+    if np.isnan(values).all():
+        return ["not known"]
+    if spec.kind == "label":
+        ((text, probability),) = named(values, names, 1)
+        return [text if probability == 1 else f"{text} ({probability:.0%})"]
+    if spec.kind == "attributes":
+        return [text for text, value in named(values, names, count) if value > spec.threshold] or ["none"]
+    if spec.columns and spec.columns.kind in ("numbers", "counts", "text"):
+        cells = model.modalities[name].cells.decode(model.postprocess({name: values[None]})[name])
+        if spec.kind == "text":
+            return [text or "no word" for (text,) in cells.values()]
+        return [f"{column} {number:.4g}" for column, (number,) in cells.items() if number == number][:count]
+    return [f"{value:.2f}" for value in np.ravel(values)[:count]]
+
+
 # Names of metrics, and of inputs of signatures.
 RESERVED = ("as_png", "as_uint8", "bytes", "noise", "prior", "rows", "seed", "self", "z")
 # Of encoded images, and of signatures that give images in other forms, or read and give a table's cells.

@@ -15,12 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.decomposition import PCA
 
+from tf_jmvae._utils.gaps import missing_rows, rows_with_any, rows_without
 from tf_jmvae.data import Source
 from tf_jmvae.random import sampling, seeds
 from tf_jmvae.report.facts import meaning, number, percent
 
 _PIXELS = 72  # an inch of an SVG
 _MAP_SIZE, _EXAMPLES, _BATCH = 340, 1000, 250
+_COLORS = 10  # of the style sheet
 
 
 class Chart(NamedTuple):
@@ -71,6 +73,21 @@ def _significant(value: float) -> str:
     return number(value, min(4, max(0, 3 - math.floor(math.log10(abs(value))))) if value else 0)
 
 
+def scatter(name: str, truth: np.ndarray, said: np.ndarray) -> Chart:
+    """What a model says of a column's cells that it does not see over what they are, `[N]`, with the line of equals."""
+    axis = _axes(320, 240)
+    low, high = (float(side(np.concatenate([truth, said]))) for side in (np.min, np.max))
+    axis.plot([low, high], [low, high], gid="training")
+    axis.plot(truth, said, "o", markersize=4.5, gid="k0")
+    axis.xaxis.set_major_locator(MaxNLocator(4))
+    axis.yaxis.set_major_locator(MaxNLocator(4))
+    axis.grid(gid="grid")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlation = float(np.corrcoef(truth, said)[0, 1]) if len(truth) > 1 else math.nan
+    alt = f"{name}: what the model says of {len(truth)} hidden cells over what they are."
+    return Chart(name, "", _svg(axis, alt), {"correlation": number(correlation, 2)})
+
+
 class LatentMap(NamedTuple):
     """Drawings of z by what it is inferred from, the classes with their colours' numbers, and what the page says."""
 
@@ -86,10 +103,14 @@ def latent_map(model: Any, source: Source, *, seed: int) -> LatentMap | None:
 
     In the first panel the means of the posterior, in the second one sample of z for each example.
     """
-    test = {name: source.test[name][:_EXAMPLES] for name in model.modalities}
-    if len(next(iter(test.values()))) < 3:
-        return None
     observed = _observed(model)
+    held = [rows_with_any([source.test[name] for name in names]) for names in observed]
+    if not model.incomplete_rows:
+        held.append(~rows_without(model.modalities, source.test))
+    rows = np.flatnonzero(np.all(held, axis=0))[:_EXAMPLES]
+    if len(rows) < 3:
+        return None
+    test = {name: source.test[name][rows] for name in model.modalities}
     points = [_latents(model, test, names, seed, mean=i == 0) for i, names in enumerate(observed)]
     latent_dim, explained = points[0].shape[1], ""
     if latent_dim != 2:
@@ -100,7 +121,7 @@ def latent_map(model: Any, source: Source, *, seed: int) -> LatentMap | None:
     classes, coloring = _classes(model, source, test, points[0])
     reach = 1.06 * max(float(np.abs(z).max()) for z in points) or 1.0  # all at 0: a posterior that collapsed
     # Two classes have colours of the style sheet that differ much.
-    colors = [0, 5] if len(classes) == 2 else [number % 10 for number in range(len(classes))]
+    colors = [0, 5] if len(classes) == 2 else [number % _COLORS for number in range(len(classes))]
     panels = {names: _panel(names, z, reach, classes, colors) for names, z in zip(observed, points, strict=True)}
     shown = [(name, color) for (name, _), color in zip(classes, colors, strict=True)]
     return LatentMap(panels, shown, coloring, latent_dim, explained)
@@ -135,10 +156,16 @@ def _classes(model: Any, source: Source, test, points: np.ndarray) -> tuple[list
     label, attributes = map(model.spec.first, ("label", "attributes"))
     if label:
         names, labels = model.modalities[label].spec.names(source.class_names), test[label].argmax(-1)
-        return [(name, labels == number) for number, name in enumerate(names)], f"The colour is its {label}."
+        known = ~missing_rows(test[label])
+        classes = [(name, known & (labels == number)) for number, name in enumerate(names)]
+        if len(names) > _COLORS:  # the most frequent ones
+            classes = sorted(classes, key=lambda one: -one[1].sum())[: _COLORS - 1]
+        others = ~np.any([own for _, own in classes], axis=0)
+        classes += [("any other" if len(names) > _COLORS else "not known", others)] if others.any() else []
+        return classes, f"The colour is its {label}."
     if not attributes:
         return [("test examples", np.ones(len(points), bool))], ""
-    present = test[attributes] > 0
+    present = test[attributes] > model.modalities[attributes].spec.threshold
     # How much of an attribute the two directions explain; one that nearly all or none have shows little.
     fraction = present.mean(axis=0)
     explained = np.square(np.nan_to_num(_correlations(points, present))).sum(axis=0)

@@ -49,15 +49,20 @@ def headline(record: Record) -> str:
     config = record.config
     kind = _KINDS.get(config.model.kind, f"model {config.model.kind!r}")
     dataset = _DATASETS.get(config.data.dataset, config.data.dataset)
+    dataset = config.data.table.name if config.data.table else dataset
     parts = [
         f"{name} ({'×'.join(map(str, m.event_shape))}, {m.likelihood})" for name, m in config.model.modalities.items()
     ]
-    text = f"A {kind} of {' and '.join(parts)}, trained on {dataset}"
+    text = f"A {kind} of {_joined(parts)}, trained on {dataset}"
     if config.model.target:
         text += f" to make {config.model.target} from the rest"
     if record.epochs:
         text += f" for {record.epochs} epoch{'s' if record.epochs > 1 else ''}"
     return text + (f" in {_duration(record.seconds)}." if record.seconds else ".")
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 2 else parts)
 
 
 def key_numbers(record: Record) -> list[tuple[str, str]]:

@@ -1,18 +1,22 @@
 """What the model makes, in both directions, as captioned pictures."""
 
 import base64
+import functools
 import io
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from tf_jmvae._utils import gaps
 from tf_jmvae.data import Source
-from tf_jmvae.models.directions import directions, named, pixels
+from tf_jmvae.models.directions import directions, in_words, named, pixels
 from tf_jmvae.report.facts import number, percent
 
 _SAMPLES, _NAMED, _LISTED, _PRIOR, _FACES, _ATTRIBUTES = 6, 12, 3, 24, 8, 6
+_CLASSES, _TEXTS = 20, 20
 
 
 class Picture(NamedTuple):
@@ -68,11 +72,16 @@ class Gallery(NamedTuple):
     cards: list[Card]
     layout: str
 
+    @property
+    def heading(self) -> str:
+        """The title without the names of modalities."""
+        return self.title.split(":")[0]
+
 
 def galleries(model: Any, source: Source | None, *, seed: int, directions_only: bool = False) -> list[Gallery]:
     """Every gallery that the model and the data allow; without data, what needs real examples is left out.
 
-    Those of `directions_only` are the first: of each direction between an image and a label or attributes.
+    Those of `directions_only` are the first: of each direction between an image and a label, attributes or a text.
     """
     maker = _Maker(model, source, seed)
     made = [maker.direction(target, given) for target, given in directions(model)]
@@ -103,44 +112,56 @@ class _Maker:
                 return self.images_from_labels(target, *given)
             case "image", "attributes":
                 return self.images_from_attributes(target, *given)
-            case "label" | "attributes", "image":
+            case "image", "text":
+                return self.images_from_texts(target, *given)
+            case "label" | "attributes" | "text", "image":
                 return self.named_from_images(target, *given)
         return None
+
+    def known(self, names: Sequence[str], count: int) -> dict[str, np.ndarray]:
+        """The first test examples that hold all of these, raw; empty if there are none."""
+        if not set(names) <= set(self.test):
+            return {}
+        rows = np.flatnonzero(~gaps.rows_without(names, self.test))[:count]
+        return {name: values[rows] for name, values in self.test.items()} if len(rows) else {}
 
     def generate(self, given: dict[str, Any], target: str, **options: Any) -> np.ndarray:
         return self.model.generate(given, targets=[target], **({"seed": self.seed} | options))[target].numpy()
 
     def images_from_labels(self, target: str, given: str) -> Gallery:
-        labels = {given: np.eye(len(self.names[given]), dtype=np.float32)}
+        labels = {given: np.eye(len(self.names[given]), dtype=np.float32)[:_CLASSES]}
         drawn = self.generate(labels, target, num_samples=_SAMPLES)
         mean = self.generate(labels, target, latent="mean")
         images = pixels(self.model, target, np.concatenate([mean[:, None], drawn], axis=1))
         cards = [
             Card(_strip(column, f"Images made for the label {name}: the mean, then {_SAMPLES} samples."), name)
-            for name, column in zip(self.names[given], images, strict=True)
+            for name, column in zip(self.names[given], images, strict=False)
         ]
         text = (
             f"The model is given a label {given} and nothing else, and makes an image {target}. In the first row z is "
             f"the mean of what it expects for the label; below, {_SAMPLES} samples of z: more images of that label."
         )
+        if len(self.names[given]) > _CLASSES:
+            text += f" These are the first {_CLASSES} of {len(self.names[given])} labels."
         return Gallery(f"Images from labels: {target} given {given}", text, cards, "columns")
 
     def images_from_attributes(self, target: str, given: str) -> Gallery | None:
         """The typical list of attributes, and the same with each one turned over."""
         if given not in self.test:
             return None
-        names = self.names[given]
-        usual = np.where(np.mean(self.test[given], axis=0) > 0, 1.0, -1.0).astype(np.float32)
+        names, threshold = self.names[given], self.model.modalities[given].spec.threshold
+        absent = 2 * threshold - 1
+        usual = np.where(np.nanmean(self.test[given], axis=0) > threshold, 1.0, absent).astype(np.float32)
         changed = np.tile(usual, (len(names) + 1, 1))
-        changed[np.arange(1, len(names) + 1), np.arange(len(names))] *= -1
+        changed[np.arange(1, len(names) + 1), np.arange(len(names))] = 1 + absent - usual
         # One seed for each row, and the same one: the faces differ by their attributes alone.
         seeds = np.tile(np.int32([[0, self.seed]]), (len(changed), 1))
         images = pixels(self.model, target, self.generate({given: changed}, target, latent="mean", seed=seeds))
         cards = [Card(Picture(images[0], "The image made for the usual attributes."), "usual")]
         for image, name, value in zip(images[1:], names, usual, strict=True):
-            words = f"not {name}" if value > 0 else name
+            words = f"not {name}" if value > threshold else name
             cards.append(Card(Picture(image, f"The same with one attribute changed: {words}."), words))
-        has = ", ".join(name for name, value in zip(names, usual, strict=True) if value > 0)
+        has = ", ".join(name for name, value in zip(names, usual, strict=True) if value > threshold)
         text = (
             f"The model is given a list of {len(names)} attributes {given} and nothing else, and makes an image "
             f"{target}. The first has the attributes that most people here have ({has}); in each of the others just "
@@ -148,17 +169,42 @@ class _Maker:
         )
         return Gallery(f"Images from attributes: {target} given {given}", text, cards, "tiles")
 
-    def named_from_images(self, target: str, given: str) -> Gallery | None:
-        if given not in self.test or target not in self.test:
+    def images_from_texts(self, target: str, given: str) -> Gallery | None:
+        test = self.known([target, given], _FACES)
+        if not test:
             return None
+        read = self.model.read({name: test[name] for name in (target, given)})
+        texts = {given: read[given]}
+        drawn = self.generate(texts, target, num_samples=_LISTED)
+        mean = self.generate(texts, target, latent="mean")
+        made = np.concatenate([read[target].numpy()[:, None], mean[:, None], drawn], axis=1)
+        cards = []
+        for column, values in zip(pixels(self.model, target, made), read[given].numpy(), strict=True):
+            words = self._words(given, values)
+            alt = f"A test image; then images made for its text {words}: the mean, and {_LISTED} samples."
+            cards.append(Card(_strip(column, alt), words))
+        text = (
+            f"The model is given a text {given} and nothing else. In the first row, test images that it never saw, "
+            f"with their texts below; in the second, the image {target} that it makes where z is the mean of what it "
+            f"expects for the text; below, {_LISTED} samples of z."
+        )
+        return Gallery(f"Images from texts: {target} given {given}", text, cards, "columns")
+
+    def named_from_images(self, target: str, given: str) -> Gallery | None:
+        test = self.known([target, given], _FACES if self.kinds[target] == "attributes" else _NAMED)
+        if not test:
+            return None
+        images = self.model.read({given: test[given]})[given].numpy()
+        if self.kinds[target] == "text":
+            return self.texts_from_images(target, given, images, self.model.read({target: test[target]})[target])
         if self.kinds[target] == "label":
-            kind, count, name = "Labels", _NAMED, _name_label
+            kind, name = "Labels", _name_label
             what = "how likely it finds each label"
         else:
-            kind, count, name = "Attributes", _FACES, _name_attributes
-            what = "which attributes it sees, from 0, undecided, to 1"
-        images = self.model.read({given: self.test[given][:count]})[given].numpy()
-        made, truth = self.generate({given: images}, target, latent="mean"), self.test[target][:count]
+            threshold = self.model.modalities[target].spec.threshold
+            kind, name = "Attributes", functools.partial(_name_attributes, threshold=threshold)
+            what = f"which attributes it sees, from {threshold:g}, undecided, to 1"
+        made, truth = self.generate({given: images}, target, latent="mean"), test[target]
         cards = []
         for image, values, real in zip(pixels(self.model, given, images), made, truth, strict=True):
             bars, note = name(self.names[target], values, real)
@@ -170,11 +216,37 @@ class _Maker:
         )
         return Gallery(f"{kind} from images: {target} given {given}", text, cards, "cards")
 
+    def texts_from_images(self, target: str, given: str, images: np.ndarray, truth: Any) -> Gallery:
+        """The text at the mean of z and the most frequent ones of samples, by how many samples say them."""
+        best = self.generate({given: images}, target, latent="mean")
+        drawn = self.generate({given: images}, target, num_samples=_TEXTS)
+        cards = []
+        for row, image in enumerate(pixels(self.model, given, images)):
+            said = Counter(self._words(target, values) for values in drawn[row])
+            first, real = self._words(target, best[row]), self._words(target, truth[row].numpy())
+            listed = dict.fromkeys([first, *(text for text, _ in said.most_common())])
+            bars = [
+                Bar(text, percent(said[text] / _TEXTS), said[text] / _TEXTS, text == real or (None if rank else False))
+                for rank, text in enumerate(list(listed)[:_LISTED])
+            ]
+            words = ", ".join(f"{bar.name} {bar.value}" for bar in bars)
+            note = "" if first == real else f"It is {real}."
+            cards.append(Card(Picture(image, f"A test image; the model says {words}."), bars=bars, note=note))
+        text = (
+            f"Images {given} that the model never saw in training, the first of the test set: the text {target} at the "
+            f"mean of z, and those that {_TEXTS} samples of z say most often, with the fraction that do. ✓ marks what "
+            "is right, ✗ what is not."
+        )
+        return Gallery(f"Texts from images: {target} given {given}", text, cards, "cards")
+
     def reconstructions(self) -> Gallery | None:
         target = next((name for name in self.model.targets if self.kinds[name] == "image" and name in self.test), None)
         if target is None or not set(self.model.modalities) <= set(self.test):
             return None
-        real = self.model.read({name: self.test[name][:_FACES] for name in self.model.modalities})
+        test = self.known([target] if self.model.incomplete_rows else list(self.model.modalities), _FACES)
+        if not test:
+            return None
+        real = self.model.read({name: test[name] for name in self.model.modalities})
         shown = (pixels(self.model, target, v) for v in (real[target], self.generate(real, target, latent="mean")))
         alt = "A test image, and below it the model's reconstruction."
         cards = [Card(_strip(np.stack(pair), alt)) for pair in zip(*shown, strict=True)]
@@ -203,9 +275,12 @@ class _Maker:
             return named(values, self.names[name], 1)[0][0]
         if self.kinds[name] == "attributes":
             # What is most unlike other people says more than what all have.
-            usual = np.mean(self.test[name], axis=0) if name in self.test else 0.0
-            order = [entry for entry in np.argsort(usual - values, kind="stable")[:2] if values[entry] > 0]
+            usual = np.nanmean(self.test[name], axis=0) if name in self.test else 0.0
+            threshold = self.model.modalities[name].spec.threshold
+            order = [entry for entry in np.argsort(usual - values, kind="stable")[:2] if values[entry] > threshold]
             return ", ".join(self.names[name][entry] for entry in order)
+        if self.kinds[name] == "text":
+            return ", ".join(in_words(self.model, name, values, self.names[name], _LISTED))
         return ""
 
 
@@ -218,12 +293,14 @@ def _name_label(names: list[str], values: np.ndarray, real: np.ndarray) -> tuple
     return bars, "" if values.argmax() == real.argmax() else f"It is {truth}."
 
 
-def _name_attributes(names: list[str], values: np.ndarray, real: np.ndarray) -> tuple[list[Bar], str]:
+def _name_attributes(
+    names: list[str], values: np.ndarray, real: np.ndarray, *, threshold: float
+) -> tuple[list[Bar], str]:
     bars = [
-        Bar(names[entry], number(float(values[entry]), 2), min(values[entry], 1.0), bool(real[entry] > 0))
+        Bar(names[entry], number(float(values[entry]), 2), min(values[entry], 1.0), bool(real[entry] > threshold))
         for entry in np.argsort(-values, kind="stable")[:_ATTRIBUTES]
-        if values[entry] > 0
+        if values[entry] > threshold
     ]
-    missed = [names[entry] for entry in np.argsort(values) if real[entry] > 0 and values[entry] <= 0]
+    missed = [names[entry] for entry in np.argsort(values) if real[entry] > threshold and values[entry] <= threshold]
     listed = f"{', '.join(missed[:3])}{f' and {len(missed) - 3} more' if len(missed) > 3 else ''}"
     return bars, f"Not seen: {listed}." if missed else ""

@@ -5,7 +5,7 @@ from pathlib import Path
 import jinja2
 
 from tf_jmvae._utils.files import write_text
-from tf_jmvae.report import drawings, facts, galleries
+from tf_jmvae.report import columns, drawings, facts, galleries
 from tf_jmvae.report.record import Record
 
 
@@ -50,6 +50,7 @@ def write(run_dir: Path, output: Path | None = None, *, data_dir: Path | None = 
         likelihoods=facts.likelihoods(evaluation.get("rows", [])),
         charts=drawings.charts(record.history),
         galleries=galleries.galleries(model, source, seed=seed) if model else [],
+        filled=columns.filled(model, source, seed=seed) if model and source else None,
         latent_map=drawings.latent_map(model, source, seed=seed) if model and source else None,
         settings=facts.settings(record),
         sources=" ".join(record.config.source.split()),

@@ -16,11 +16,12 @@ from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.report import galleries
 
 RIGHT, WRONG = "#1a7f5a", "#c0392b"
+_PANELS = 4  # in a row
 _COLORS = {True: RIGHT, False: WRONG, None: "#7f8c8d"}
 
 
 def both_directions(model: MultimodalVAE, source: Source, path: str | os.PathLike, *, seed: int = 0) -> None:
-    """Draws what the model makes in each direction between an image and a label or attributes, side by side.
+    """Draws what the model makes in each direction between an image and a label, attributes or a text, side by side.
 
     Without such a direction it writes nothing.
 
@@ -33,9 +34,11 @@ def both_directions(model: MultimodalVAE, source: Source, path: str | os.PathLik
     shown = galleries.galleries(model, source, seed=seed, directions_only=True)
     if not shown:
         return
-    figure = Figure(figsize=(6 * len(shown), 6.2), layout="constrained", dpi=150)
-    panels = figure.subfigures(1, len(shown), wspace=0.03, squeeze=False)[0]
-    for gallery, panel in zip(shown, panels, strict=True):
+    columns = min(len(shown), _PANELS)
+    rows = -(-len(shown) // columns)
+    figure = Figure(figsize=(6 * columns, 6.2 * rows), layout="constrained", dpi=150)
+    panels = figure.subfigures(rows, columns, wspace=0.03, squeeze=False).ravel()
+    for gallery, panel in zip(shown, panels, strict=False):
         panel.suptitle(gallery.title, fontsize=12, fontweight="bold")
         (_named if gallery.layout == "cards" else _captioned)(panel, gallery.cards)
     replace_atomically(path, lambda temporary: figure.savefig(temporary, format="png"))

@@ -12,7 +12,7 @@ from tf_jmvae._utils import gaps
 from tf_jmvae._utils.files import replace_atomically, write_text
 from tf_jmvae._utils.tables import markdown
 from tf_jmvae.images.preprocessing import as_picture, grid
-from tf_jmvae.models.directions import named, pixels
+from tf_jmvae.models.directions import in_words, pixels
 
 _LISTED = 3
 _TILE = 84  # pixels, at least: small digits are enlarged by a whole factor
@@ -84,14 +84,7 @@ class Direction:
         return picture, markdown(["", *words], rows) if words and not said else ""
 
     def _words(self, name: str, values: np.ndarray) -> list[str]:
-        """A label with its probability, the attributes most present, or the first values."""
-        kind = self._model.modalities[name].spec.kind
-        if kind == "label":
-            ((text, probability),) = named(values, self._names[name], 1)
-            return [text if probability == 1 else f"{text} ({probability:.0%})"]
-        if kind == "attributes":
-            return [text for text, value in named(values, self._names[name], _LISTED) if value > 0] or ["none"]
-        return [f"{value:.2f}" for value in np.ravel(values)[:_LISTED]]
+        return in_words(self._model, name, values, self._names[name], _LISTED)
 
     def _is_image(self, name: str) -> bool:
         return self._model.modalities[name].spec.is_image

@@ -323,7 +323,10 @@ WEIGHTS = {
     "short": (np.ones(5), r"one number for each of the 12 examples.*\[5\]"),
     "ragged": ([[1.0], [1.0, 2.0]], "one number for each of the 12 examples.*got list"),
     "text": (["heavy"] * 12, "one number for each of the 12 examples.*got list"),
-    "complex": (np.ones(12, complex), "one number for each of the 12 examples.*got ndarray"),
+    "complex": (
+        np.ones(12, complex),
+        r"one number for each of the 12 examples.*got ndarray of shape \[12\] and type complex128",
+    ),
     "too large for float32": (np.full(12, 1e300), "sample_weight holds inf at index 0"),
 }
 WITH_WEIGHTS = {

@@ -177,7 +177,7 @@ def sample_weights(value: Any, size: int, *, first_row: int = 0) -> np.ndarray:
     if weights.dtype.kind not in "fiub" or weights.shape not in ((size,), (size, 1)):
         raise ValueError(
             f"sample_weight must be one number for each of the {size} examples, of shape [{size}]; got "
-            f"{type(value).__name__} of shape {list(weights.shape)}."
+            f"{type(value).__name__} of shape {list(weights.shape)} and type {weights.dtype}."
         )
     with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and said to be
         weights = weights.reshape(size).astype(np.float32, copy=False)

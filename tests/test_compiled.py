@@ -136,7 +136,8 @@ def test_estimators_and_evaluate_trace_once_for_each_model(monkeypatch, caplog):
         if call == 0:
             first = traces.number
     assert traces.number == first
-    assert "retracing" not in caplog.text
+    # Of Keras's own function TensorFlow warns where a process has evaluated many models.
+    assert not [text for text in caplog.messages if "retracing" in text and "make_test_function" not in text]
 
 
 def _num_functions():

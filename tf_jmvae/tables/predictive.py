@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tf_jmvae._utils import gaps
 from tf_jmvae.distributions import without_noise
-from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.models import MultimodalVAE, compiled
 
 PROBABILITY, SPREAD = "probability", "spread"
 
@@ -28,26 +28,26 @@ def of(model: MultimodalVAE, num_samples: int) -> Callable[[Arrays, np.ndarray],
       `[B]` by column, by `(column, "probability")` and by `(column, "spread")`.
     """
 
-    @tf.function(autograph=False, reduce_retracing=True)
     def given(observed, row_seeds):
         q = model.posterior(observed, seed=row_seeds)
         noise = model.latent_noise(q, row_seeds, num_samples)
         return _said(model, model.draw_latents(q, noise), model.draw_latents(q, without_noise(q, None)))
 
-    @tf.function(autograph=False)
-    def of_nothing(row_seeds):
-        prior = model.prior()
-        z = prior.sample((1, num_samples), seed=row_seeds[0])
+    def of_nothing(_, seed):
+        z = model.prior().sample((1, num_samples), seed=seed)
         return _said(model, z, tf.zeros_like(z[:, 0]))
+
+    def ask(function, *tensors):
+        return compiled.call(model, (function.__name__, num_samples), function, *tensors)
 
     def say(values: Arrays, row_seeds: np.ndarray) -> Cells:
         held = gaps.rows_with_any(values.values())
         found: Cells = {}
         if held.any():
             observed = model.checked(model.preprocess({name: array[held] for name, array in values.items()}))
-            _put(found, held, _cells(model, given(observed, tf.constant(row_seeds[held]))))
+            _put(found, held, _cells(model, ask(given, observed, tf.constant(row_seeds[held]))))
         if not held.all():
-            _put(found, ~held, _cells(model, of_nothing(tf.zeros((1, 2), tf.int32))))
+            _put(found, ~held, _cells(model, ask(of_nothing, {}, tf.zeros(2, tf.int32))))
         return found
 
     return say

@@ -1,9 +1,12 @@
 """What holds for every test. Fixtures import TensorFlow: the process that only deals tests to workers needs none."""
 
+import contextlib
+import ctypes
 import functools
 import gc
 import os
 import pathlib
+import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # Small models on a worker for each core: threads of their own would only wait for each other.
@@ -17,6 +20,7 @@ import pytest
 
 # Looking for garbage in all that is imported takes a tenth of the tests' time.
 gc.set_threshold(100_000, 50, 50)
+_SECONDS_OF_GARBAGE = 10
 
 
 def shared_folder(tmp_path_factory, name) -> pathlib.Path:
@@ -39,11 +43,21 @@ def _graphs_are_ready_sooner():
         yield
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _models_of_a_module_are_dropped():
-    """Models and their functions are cycles, which wait for the garbage collector with all their memory."""
+_collected = [time.monotonic()]
+
+
+@pytest.fixture(autouse=True)
+def _models_are_dropped():
+    """Models and their functions are cycles, which wait for the garbage collector with all their memory.
+
+    What they leave goes back to the system, so that a worker does not keep the largest that it ever had.
+    """
     yield
-    gc.collect()
+    if time.monotonic() - _collected[0] > _SECONDS_OF_GARBAGE:
+        gc.collect()
+        with contextlib.suppress(OSError, AttributeError):  # of glibc
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+        _collected[0] = time.monotonic()
 
 
 @pytest.fixture(autouse=True)

@@ -344,6 +344,7 @@ def test_threads_may_share_a_client(connect):
 def test_what_is_wrong_is_said_before_anything_is_sent(stub, connect):
     client = connect()
     client.encode(_observed())
+    assert client.modalities  # which are asked for once
     before = stub.calls["predict"]
     observed = _observed()
     with pytest.raises(ValueError, match=r"'x': expected shape \[batch, 6, 6, 1\]; got \[5, 36\]"):

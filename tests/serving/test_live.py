@@ -118,7 +118,9 @@ def test_a_broken_image_is_named_without_the_stack():
 @pytest.mark.parametrize("value", [None, b"abc", "abc"])
 def test_what_is_no_batch_is_refused(value):
     model = tj.open_model(tj.JMVAEKL(small_modalities("xw"), 2))
-    with pytest.raises(TypeError, match=r"'x': expected an array, or a list of encoded images as bytes or of texts; got "):
+    with pytest.raises(
+        TypeError, match=r"'x': expected an array, or a list of encoded images as bytes or of texts; got "
+    ):
         model.generate({"x": value})
 
 

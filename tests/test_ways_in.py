@@ -233,13 +233,19 @@ VERBS = {
 def test_every_verb_answers_every_mapping_as_it_answers_arrays(verb, kind, still, tmp_path):
     data = small_batch()
     np.savez(tmp_path / "data.npz", **data)
-    answers = []
-    for given in (data, kind(data, tmp_path)):
+    answers, other = [], kind(data, tmp_path)
+    for given in (data, other):
         still.noise_state.assign([0, 0])
         answer = verb(still, given)
         answers.append(answer.values if isinstance(answer, tj.evaluation.Estimate) else answer)
         answers[-1] = getattr(answer, "history", answers[-1])
     tf.nest.map_structure(lambda a, b: np.testing.assert_allclose(b, a, rtol=1e-5, atol=1e-6), *answers)
+    _close(other)
+
+
+def _close(mapping):
+    """What is a file."""
+    getattr(mapping, "close", lambda: None)()
 
 
 @pytest.mark.parametrize("way", ["PyDataset", "generator", "generator of tuples"])
@@ -264,6 +270,7 @@ def test_batches_may_be_any_mapping_and_lists(way, still, tmp_path):
         wanted = unweighted if way == "generator" else expected
         with warnings.catch_warnings(action="ignore"):  # Keras's, of data of unknown length
             assert still.evaluate(given, verbose=0) == pytest.approx(wanted, rel=1e-5)
+        _close(batch)
 
 
 # Masks.

@@ -16,6 +16,7 @@ from keras.src.random import seed_generator
 from keras.src.trainers.data_adapters import tf_dataset_adapter
 from keras.src.utils import rng_utils
 from tensorflow.python.eager import context
+from tensorflow.python.framework import ops
 
 from tf_jmvae._utils import keras_api
 
@@ -92,6 +93,25 @@ def test_keras_asks_for_a_config_of_hdf5_in_a_scope_of_its_own(tmp_path):
     keras.saving.save_model(model, tmp_path / "model.h5")
     model.save(tmp_path / "model.keras")
     assert (asked[0], asked[-1]) == (True, False), "saves_as_hdf5: Keras says elsewhere that it writes HDF5."
+
+
+def test_an_optimizer_alone_leaves_no_graph_behind():
+    def num_kept():
+        return sum(name.startswith("CustomGradient") for name in ops.gradient_registry.list())
+
+    def step(optimizer, variable):
+        optimizer.build([variable])
+        tf.function(lambda: optimizer.apply([tf.constant([3.0])], [variable]))()
+        return float(keras.ops.convert_to_numpy(variable)[0])
+
+    before = num_kept()
+    optimizer = _plain()
+    with keras_api.alone(optimizer):
+        assert step(optimizer, keras.Variable([0.0])) == -1.0
+    assert num_kept() == before, _gone("alone: Optimizer._all_reduce_sum_gradients")
+    assert "_all_reduce_sum_gradients" not in vars(optimizer)
+    step(_plain(), keras.Variable([0.0]))
+    assert num_kept() > before, _mended("alone")
 
 
 # Two replicas are two devices, which a process of tests has not: the rest is asked of another process.

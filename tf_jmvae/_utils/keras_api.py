@@ -71,6 +71,24 @@ def sum_before_clipping(optimizer: keras.optimizers.Optimizer, add: Callable[[li
     optimizer._all_reduce_sum_gradients = list
 
 
+@contextlib.contextmanager
+def alone(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
+    """Within it an optimizer sums no gradients over replicas: there is one.
+
+    Of one replica the sum is the identity, with a gradient of its own, which TensorFlow keeps in a register of the
+    process with the graph around it: of each function in which Keras's optimizers are called, for ever.
+    """
+    before = vars(optimizer).get("_all_reduce_sum_gradients")
+    optimizer._all_reduce_sum_gradients = list
+    try:
+        yield
+    finally:
+        if before is None:
+            del optimizer._all_reduce_sum_gradients
+        else:
+            optimizer._all_reduce_sum_gradients = before
+
+
 def saves_as_hdf5() -> bool:
     """Whether Keras asks for a config to put into an HDF5 file.
 

@@ -6,6 +6,7 @@ draws the noise of the global batch and takes its own rows of it. So the results
 R is and however the rows are spread; a replica may also have none. On one device nothing here costs anything.
 """
 
+import contextlib
 import functools
 import threading
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from tf_jmvae._utils.keras_api import sum_before_clipping
+from tf_jmvae._utils.keras_api import alone, sum_before_clipping
 
 _active = threading.local()  # a mirrored strategy traces each replica in a thread of its own
 
@@ -123,12 +124,13 @@ def apply_gradients(
     Keras sums them last. With loss scaling they are summed twice: scaled, so that the wrapper sees any replica's
     infinity, and unscaled by the optimizer that it wraps, which gets R-th parts of the sum.
     """
+    wrapped = getattr(optimizer, "inner_optimizer", None)  # of a LossScaleOptimizer
     if current_shard() is not None:
-        wrapped = getattr(optimizer, "inner_optimizer", None)  # of a LossScaleOptimizer
         sum_before_clipping(wrapped or optimizer, _added)
         if wrapped is not None:
             gradients = [None if g is None else total(tf.convert_to_tensor(g)) / count() for g in gradients]
-    optimizer.apply(gradients, variables)
+    with contextlib.nullcontext() if count() > 1 else alone(wrapped or optimizer):
+        optimizer.apply(gradients, variables)
 
 
 def _added(gradients: list[tf.Tensor]) -> list[tf.Tensor]:

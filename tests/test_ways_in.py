@@ -187,9 +187,12 @@ def test_the_check_leaves_training_as_it_was():
     assert int(by_batches.optimizer.iterations) == int(by_arrays.optimizer.iterations) == 6
 
 
-@pytest.mark.parametrize("verb", ["evaluate", "predict", "validation"])
+ENDS = {"fit": "steps_per_epoch", "evaluate": "steps", "predict": "steps", "validation": "validation_steps"}
+
+
+@pytest.mark.parametrize("verb", ENDS)
 @pytest.mark.parametrize("kind", ["tf.data", "PyDataset"])
-def test_what_never_ends_is_scored_in_so_many_steps_or_refused(verb, kind, still):
+def test_what_never_ends_is_read_in_so_many_steps_or_refused(verb, kind, still):
     class Endless(_Batches):
         num_batches = None
 
@@ -198,14 +201,13 @@ def test_what_never_ends_is_scored_in_so_many_steps_or_refused(verb, kind, still
 
     data = small_batch(size=4)
     endless = tf.data.Dataset.from_tensors(data).repeat() if kind == "tf.data" else Endless(data)
-    name = "validation_steps" if verb == "validation" else "steps"
-    with pytest.raises(ValueError, match=rf"never ends: pass dataset\.take\(n\).*, or {name}=n"):
+    with pytest.raises(ValueError, match=rf"never ends: pass dataset\.take\(n\).*, or {ENDS[verb]}=n"):
         LOOPS[verb](still, endless)
     with warnings.catch_warnings(action="ignore"):  # Keras's, of an order that it leaves as it is
         if verb == "validation":
             still.fit(data, validation_data=endless, validation_steps=2, verbose=0)
         else:
-            getattr(still, verb)(endless, steps=2, verbose=0)
+            getattr(still, verb)(endless, **{ENDS[verb]: 2}, verbose=0)
 
 
 # Mappings and lists.

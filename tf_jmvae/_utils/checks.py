@@ -89,7 +89,7 @@ def check_ends(data: Any, steps: str = "") -> None:
     if endless:
         option = f", or {steps}=n" if steps else ""
         raise ValueError(
-            f"The dataset never ends: pass dataset.take(n), with as many batches as are to be scored{option}."
+            f"The dataset never ends: pass dataset.take(n), with as many batches as are to be read{option}."
         )
 
 

@@ -29,6 +29,8 @@ class ValidatedFit:
         options = inspect.signature(super().fit).bind(*args, **kwargs).arguments
         if options.get("class_weight") is not None:
             raise ValueError("class_weight needs targets, which a multimodal VAE has not; use sample_weight.")
+        if options.get("steps_per_epoch") is None:
+            checks.check_ends(options.get("x"), "steps_per_epoch")
         with _Watch(options.get("verbose", "auto")) as watch:
             data = [options.get(name) for name in ("x", "y", "sample_weight")]
             data = self._watched(data, watch, shuffle=options.get("shuffle", True), warns=True)

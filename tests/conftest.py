@@ -20,7 +20,7 @@ import pytest
 
 # Looking for garbage in all that is imported takes a tenth of the tests' time.
 gc.set_threshold(100_000, 50, 50)
-_SECONDS_OF_GARBAGE = 10
+_SECONDS_OF_GARBAGE = 60
 
 
 def shared_folder(tmp_path_factory, name) -> pathlib.Path:

@@ -1,10 +1,12 @@
 """Checks of the data that Keras's loops get: of arrays before any step runs, of all other data as they pass."""
 
 import contextlib
+import functools
 import gc
 import inspect
 import types
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -184,7 +186,7 @@ class ValidatedFit:
                     raise
 
             given = [first_row, *batch.values(), *([sample_weight] if weighted else [])]
-            kept, *weights = tf.numpy_function(check, given, [tf.bool] + [tf.float32] * weighted)
+            kept, *weights = tf.numpy_function(watch.held(check), given, [tf.bool] + [tf.float32] * weighted)
             if weighted:
                 element = (element[0], element[1], tf.ensure_shape(weights[0], [None]))
             if needed:
@@ -230,6 +232,10 @@ class _Filled(keras.utils.PyDataset):
         self._dataset.on_epoch_end()
 
 
+def _call(function: weakref.ref, *values: Any) -> Any:
+    return function()(*values)
+
+
 class _Watch(contextlib.AbstractContextManager):
     """What the checks of a loop's data find: why they refuse them, and how much is missing in them.
 
@@ -241,6 +247,15 @@ class _Watch(contextlib.AbstractContextManager):
         self._kind = kind
         self.counts = gaps.Counts()
         self._silent = verbose == 0
+        self._held: list[Callable] = []
+
+    def held(self, function: Callable) -> Callable:
+        """A function that calls another one, which lives as long as this watch.
+
+        What a dataset calls in Python TensorFlow keeps for the life of the process: with it the model would be kept.
+        """
+        self._held.append(function)
+        return functools.partial(_call, weakref.ref(function))
 
     def say(self, where: str = "batches") -> None:
         """Prints, once, how much is missing."""

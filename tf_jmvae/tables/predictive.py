@@ -5,7 +5,8 @@ With O what the row holds, and z_i from q(z | O),
     E[f(z) | O] = sum_i w_i f(z_i) / sum_i w_i,    w_i = (p(O | z_i) p(z_i) / q(z_i | O))^t
 
 which for t = 1 is what p(z | O) says, however far from it q(z | O) is [1]. Where so few z_i bear all the weight that
-their mean would be a guess, as beside a picture's many pixels, t is smaller: as large as leaves a fifth of the samples.
+their mean would be a guess, t is smaller: as large as leaves a fifth of the samples. Pictures, texts and arrays would
+have to be decoded from every z_i, and beside their many entries few would bear weight: models of these have t = 0.
 
 References:
   [1] Mattei and Frellsen, MIWAE: deep generative modelling and imputation of incomplete data sets, 2019 (arXiv
@@ -45,18 +46,23 @@ def of(model: MultimodalVAE, num_samples: int) -> Callable[[Arrays, np.ndarray],
       `[B]` by column, by `(column, "probability")` and by `(column, "spread")`.
     """
 
+    equal = np.full((1, num_samples), 1 / num_samples, np.float32)
+
     def given(observed, row_seeds):
         q = model.posterior(observed, seed=row_seeds)
-        z = from_noise(q, model.latent_noise(q, row_seeds, num_samples))
+        middle, noise = model.draw_latents(q, without_noise(q, None)), model.latent_noise(q, row_seeds, num_samples)
+        if not all(modality.cells.averages for modality in model.modalities.values()):
+            return _said(model, model.likelihoods(model.draw_latents(q, noise)), equal, middle)
+        z = from_noise(q, noise)
         p = model.likelihoods(z)
         log_q = tf.transpose(q.log_prob(tf.transpose(z, (1, 0, 2))))
         held = [log_prob(model.modalities[name], p[name], x[:, None]) for name, x in observed.items()]
         weights = importance(tf.add_n(held) + model.prior().log_prob(z) - log_q)
-        return _said(model, p, weights, model.draw_latents(q, without_noise(q, None)))
+        return _said(model, p, weights, middle)
 
     def of_nothing(_, seed):
         z = model.prior().sample((1, num_samples), seed=seed)
-        return _said(model, model.likelihoods(z), tf.fill((1, num_samples), 1 / num_samples), tf.zeros_like(z[:, 0]))
+        return _said(model, model.likelihoods(z), equal, tf.zeros_like(z[:, 0]))
 
     def ask(function, *tensors):
         return compiled.call(model, (function.__name__, num_samples), function, *tensors)

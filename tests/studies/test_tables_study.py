@@ -122,6 +122,9 @@ def test_the_page_says_it(folder, record):
     assert f"| iris | {ours['mean']:.3f} ± {ours['standard_error']:.3f} |" in text
     assert "nan" not in text.lower().replace("imputer", "")
     assert "In miniature" in text
+    blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    assert [len(block) for block in blocks] == [3, 4, 4, 2 + QUICK.removals]  # no table is torn into blocks
+    assert all(set(block[1]) <= set("|-: ") for block in blocks)
     assert experiments.write_page(folder / "docs", "tables").read_text() == text
 
 

@@ -145,7 +145,8 @@ def test_every_draft_is_a_description_that_loads(tmp_path):
     (tmp_path / "odd.toml").write_text(draft.draft(table, "odd.csv", draft.guesses(table), {}))
     config = description.load(tmp_path / "odd.toml")
     assert list(config.model.modalities) == ["numbers", "class_column", "z_column", "lost_found"]
-    assert config.training.early_stopping == config.training.epochs // 10
+    assert config.training.early_stopping == config.training.epochs // 4
+    assert config.model.subset_learning == "follow"
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,11 @@ class Options(Common):
       tf-jmvae reproduce celeba --small --data-dir ~/celeba
       tf-jmvae reproduce incomplete --data-dir ~/mnist
       tf-jmvae reproduce many --data-dir ~/mnist --peer-python ~/multivae/bin/python
+      tf-jmvae reproduce tables
     """
 
-    experiment: Annotated[Literal["mnist", "celeba", "incomplete", "many"], tyro.conf.Positional]
-    """Which experiments: the paper's; those on rows that lack modalities, with MNIST; or on five views of a digit."""
+    experiment: Annotated[Literal["mnist", "celeba", "incomplete", "many", "tables"], tyro.conf.Positional]
+    """Which experiments: the paper's; or those on MNIST's rows with gaps, five views of a digit, or tables."""
     data_dir: Annotated[Path | None, default("a download")] = None
     """Folder with the dataset's original files."""
     run_dir: Annotated[Path | None, default("runs/reproduce-mnist, or ...-quick")] = None
@@ -47,6 +48,8 @@ def run(options: Options) -> None:
     """Runs the experiments, and says where the report is."""
     if options.small and (options.experiment != "celeba" or options.quick):
         raise ValueError("--small is an option of celeba, and not to be had together with --quick.")
+    if options.data_dir and options.experiment == "tables":
+        raise ValueError("--data-dir: the tables of this study come with scikit-learn.")
     if options.peer_python and options.experiment != "many":
         raise ValueError("--peer-python is an option of many.")
     if options.peer_python and not options.peer_python.is_file():

@@ -36,8 +36,8 @@ class Numbers(Kind):
             "standardized": True,
             "optional": "entries",
             "entry_names": self.columns.names,
-            "encoder": (64, 64),
-            "decoder": (64, 64),
+            "encoder": (128,),
+            "decoder": (64,),
         }
 
     def encode(self, table, folder="."):

@@ -10,7 +10,7 @@ import importlib
 import itertools
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ PAGES = {
     "celeba": "results-celeba.md",
     "incomplete": "results-incomplete.md",
     "many": "results-many.md",
+    "tables": "results-tables.md",
 }
 
 
@@ -47,7 +48,7 @@ def reproduce(
     """Trains, measures, draws and writes the report; what is finished in `folder` is not done again.
 
     Args:
-      name: `"mnist"`, `"celeba"`, `"incomplete"` or `"many"`.
+      name: `"mnist"`, `"celeba"`, `"incomplete"`, `"many"` or `"tables"`.
       folder: where the trainings and measurements go.
       output: where the page, `results/NAME.json` and `images/NAME-*.png` go.
       data_dir: folder with the dataset's original files; without it they are downloaded.
@@ -65,27 +66,47 @@ def reproduce(
     """
     with occupied(folder):
         size = _part(name, "plan").SCALES[scale]
+        which = {"quick": scale == "quick"} if name == "mnist" else {"scale": scale}
+        settings = {"study": name, **which, "seed": seed}
+        if name == "tables":
+            return _reproduce_tables(folder, output, size, scale, settings)
         options = {"mirror": True} if name == "celeba" else {}
         source = data.load(size.dataset, data_dir=data_dir, train_size=size.train_size, **options)
         source = replace(source, test={modality: values[: size.test_size] for modality, values in source.test.items()})
-        which = {"quick": scale == "quick"} if name == "mnist" else {"scale": scale}
-        study = Study(folder, {"study": name, **which, "seed": seed})
+        study = Study(folder, settings)
         trainings = configs(size, folder, data_dir, seed)
         study.train(trainings)
         models = trained_models(folder)
         more = {"peers": Peers(peer_python, source, trainings, folder)} if peer_python else {}
         measurements = _part(name, "measurements").measurements(size, models, source, folder, seed, **more)
         measured = study.measure(measurements)
-        record = {
-            "scale": {"name": scale}
-            | {key: value for key, value in asdict(size).items() if key not in ("trainings", "peers")},
-            "seed": seed,
-            "data": {"train": len(source.train["w"]), "test": len(source.test["w"]), "report": dict(source.report)},
-            "trainings": {training: study.provenance(training) for training in trainings},
-            "measurements": recorded(measured),
-        }
+        rows = {"train": len(source.train["w"]), "test": len(source.test["w"]), "report": dict(source.report)}
+        record = _record(study, size, scale, seed, trainings, measured) | {"data": rows}
         figures = _part(name, "page").figures(size, models, source, measured, seed)
         return publish(output, name, record, figures)
+
+
+def _reproduce_tables(folder: Path, output: Path, size: Any, scale: str, settings: dict[str, Any]) -> Path:
+    """The study whose data are the files that it writes, each with a draft from which its training follows."""
+    plan, measurements = _part("tables", "plan"), _part("tables", "measurements").measurements
+    study, seed = Study(folder, settings), settings["seed"]
+    trainings = plan.configs(size, folder, seed)
+    study.train(trainings)
+    measured = study.measure(measurements(size, trained_models(folder), folder, seed))
+    return publish(output, "tables", _record(study, size, scale, seed, trainings, measured), {})
+
+
+def _record(
+    study: Study, size: Any, scale: str, seed: int, trainings: Iterable[str], measured: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a study's page is made from, but for what it says of the data."""
+    return {
+        "scale": {"name": scale}
+        | {key: value for key, value in asdict(size).items() if key not in ("trainings", "peers")},
+        "seed": seed,
+        "trainings": {training: study.provenance(training) for training in trainings},
+        "measurements": recorded(measured),
+    }
 
 
 def publish(output: Path, study: str, record: Mapping[str, Any], figures: Mapping[str, Figure]) -> Path:

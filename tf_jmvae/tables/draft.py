@@ -24,7 +24,7 @@ _GROUPED = ("numbers", "counts", "attributes")  # kinds of which one modality ha
 _FEW, _FRACTION = 20, 0.05  # different values of a category: as many, or such a part of the rows
 _FAR = 50.0  # median deviations from the median
 _SAME = 0.9999  # correlation
-_STEPS, _STEPS_WITH_PICTURES = 6000, 2000  # of a training
+_STEPS, _STEPS_WITH_PICTURES = 3000, 2000  # of a training
 
 
 @dataclass
@@ -218,13 +218,17 @@ def _lines(
     yield f"latent_dim = {64 if has_images else 8 if columns <= 8 else 16}"
     if len(modalities) > 1:
         yield f'subsets = "{"all" if len(modalities) <= 3 else "single"}"  # "all": an encoder per subset, 2^K - 1'
-        yield f"alpha = {1.0 if len(modalities) <= 3 else 0.3 if has_images else 0.1}"
+        if has_images:
+            yield f"alpha = {1.0 if len(modalities) <= 3 else 0.3}"
+        else:
+            yield 'subset_learning = "follow"  # "pull", the paper\'s, fills gaps worse'
     yield ""
     yield "[training]"
     yield f"epochs = {epochs}  # at most"
-    yield f"early_stopping = {max(epochs // 10, 10)}  # epochs without a better ELBO of the rows held out"
+    patience = max(epochs // (10 if has_images else 4), 10)
+    yield f"early_stopping = {patience}  # epochs without a better ELBO of the rows held out"
     yield f"kl_warm_up = {max(epochs // 20, 2)}"
-    yield "learning_rate = 1e-3"
+    yield f"learning_rate = {'1e-3' if has_images else '5e-3'}"
 
 
 def _of_modality(name: str, group: list[Guess], *, beside_image: bool) -> Iterator[str]:

@@ -1,0 +1,113 @@
+"""Every number of the study of tables: how far what is filled in is from what was removed.
+
+A table has one measurement. Its errors are by the bootstrap over rows, whose cells depend on each other; a resample
+takes the same rows in all removals and of all methods, so that differences are paired.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tf_jmvae import tables
+from tf_jmvae.columns import read_table
+from tf_jmvae.studies.collector import Models
+from tf_jmvae.studies.study import Measurement
+from tf_jmvae.studies.tables import peers
+from tf_jmvae.studies.tables.plan import Scale, name_of, removed, whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+OURS = "jmvae-kl"
+METHODS = (OURS, *peers.PEERS)
+MEASURES = ("rmse", "accuracy")
+
+
+def measurements(scale: Scale, models: Models, folder: "Path", seed: int) -> dict[str, Measurement]:
+    """One of each table."""
+
+    def measurement(name: str) -> Measurement:
+        return Measurement(lambda: _measured(scale, models, folder, seed, name), whole(name)[0].size)
+
+    return {f"filled/{name}": measurement(name) for name in scale.tables}
+
+
+def sums(table: "pd.DataFrame", category: str, filled: "pd.DataFrame", cells: np.ndarray) -> dict[str, np.ndarray]:
+    """By measure sums over the cells of each row that count, Boolean `[N, columns]`, and their numbers, `[2, N]`.
+
+    Of numbers the squared errors in units of the column's variance; of the category whether it is right.
+    """
+    numbers = table.drop(columns=category)
+    errors = (filled[numbers.columns].astype(float) - numbers) / numbers.std(ddof=0)
+    of_category = table.columns == category
+    of_numbers, of_category = cells[:, ~of_category], cells[:, of_category]
+    right = (filled[category] == table[category]).to_numpy()[:, None]
+    return {
+        "rmse": np.stack([(errors.to_numpy() ** 2 * of_numbers).sum(axis=1), of_numbers.sum(axis=1)]),
+        "accuracy": np.stack([(right * of_category).sum(axis=1), of_category.sum(axis=1)]),
+    }
+
+
+def compared(found: Mapping[str, np.ndarray], measure: str, resamples: int, seed: int) -> dict[str, dict[str, Any]]:
+    """Means over removals of one measure, with standard errors, and differences from ours.
+
+    Args:
+      found: By method sums and numbers of cells, `[removals, 2, N]`, of `sums`.
+      measure: Which of `MEASURES`.
+      resamples: How many times the rows are resampled.
+      seed: Integer seed of that.
+
+    Returns:
+      By method `mean`, `standard_error`, `by_removal`; and of the others `difference`, ours minus theirs, and
+      `difference_error`.
+    """
+    random = np.random.default_rng(seed)
+    rows = next(iter(found.values())).shape[-1]
+    weights = random.multinomial(rows, np.full(rows, 1 / rows), size=resamples).T
+    plain, drawn = (
+        {method: _means(sums @ w, measure) for method, sums in found.items()} for w in (np.ones((rows, 1)), weights)
+    )
+    told = {}
+    for method in found:
+        told[method] = {
+            "mean": float(plain[method].mean()),
+            "standard_error": float(drawn[method].mean(axis=0).std(ddof=1)),
+            "by_removal": plain[method][:, 0].tolist(),
+        }
+        if method != OURS:
+            difference = drawn[OURS].mean(axis=0) - drawn[method].mean(axis=0)
+            told[method]["difference"] = told[OURS]["mean"] - told[method]["mean"]
+            told[method]["difference_error"] = float(difference.std(ddof=1))
+    return told
+
+
+def _means(found: np.ndarray, measure: str) -> np.ndarray:
+    """A measure of each removal and resample, `[removals, resamples]`, of sums `[removals, 2, resamples]`."""
+    means = found[:, 0] / np.maximum(found[:, 1], 1)
+    return np.sqrt(means) if measure == "rmse" else means
+
+
+def _measured(scale: Scale, models: Models, folder: "Path", seed: int, name: str) -> dict[str, Any]:
+    table, category = whole(name)
+    found: dict[str, list[dict[str, np.ndarray]]] = {method: [] for method in METHODS}
+    for removal in range(scale.removals):
+        training = name_of(name, removal)
+        given = read_table(folder / "tables" / f"{training}.csv")
+        options = {"num_samples": scale.num_samples, "seed": seed, "verbose": 0}
+        answers = {OURS: tables.fill(models(training), given, **options)}
+        answers |= {peer: peers.filled(given, category, peer, seed) for peer in peers.PEERS}
+        cells = removed(table.shape, removal, seed)
+        for method, filled in answers.items():
+            found[method].append(sums(table, category, filled, cells))
+    told = {
+        measure: compared(
+            {method: np.stack([one[measure] for one in parts]) for method, parts in found.items()},
+            measure, scale.resamples, seed,
+        )
+        for measure in MEASURES
+    }  # fmt: skip
+    counts = {measure: int(sum(one[measure][1].sum() for one in found[OURS])) for measure in MEASURES}
+    return {**told, "cells": counts, "rows": len(table), "columns": table.shape[1]}

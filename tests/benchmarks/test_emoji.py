@@ -81,3 +81,10 @@ def test_a_result_is_said_in_per_cent():
     assert "| picture found by its name, names of no training row | 20.0 ± 2.1 | 10.0 ± 2.1 | 4.0 |" in said
     assert "skin tone right in 75.0 ± 2.1% of 7 rows (the commonest one: 50.0 ± 2.1%)" in said
     assert "commit 0123456;" in said
+
+
+def test_the_page_shows_what_was_measured():
+    page = emoji_page.PAGE.read_text()
+    assert emoji_page.with_parts(page, {"measured": emoji_page.measured(harness.read("emoji"))}) == page
+    for name in emoji_page.SHEETS:
+        assert f"images/{name}" in page

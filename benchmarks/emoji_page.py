@@ -95,8 +95,9 @@ def _printed(*words: object) -> str:
 
 
 def _filled(run: pathlib.Path) -> str:
-    """A few rows laid aside as `fill` fills them in."""
-    rows = pd.read_csv(emoji.WORK / "test.csv").drop_duplicates("name").head(6)
+    """A few rows laid aside as `fill` fills them in: people of whom one label is known."""
+    rows = pd.read_csv(emoji.WORK / "test.csv").drop_duplicates("name")
+    rows = rows[rows[["skin_tone", "gender"]].notna().sum(axis=1) == 1].head(6)
     filled = tables.fill(run_folder.load_model(run / "model.keras"), rows, folder="/", verbose=0)
     names = [name for name in filled.columns if name not in ("file", "name probability")]
     shown = filled[names].map(lambda cell: f"{cell:.2f}" if isinstance(cell, float) else cell).replace("nan", "")
@@ -104,12 +105,11 @@ def _filled(run: pathlib.Path) -> str:
 
 
 def _export(run: pathlib.Path) -> None:
-    """With signatures of single modalities and of all, in which gaps say what is not given: so the model is small."""
+    """With signatures of all modalities alone, in which gaps say what is not given: so the model is small."""
     shutil.rmtree(SAVED / "1", ignore_errors=True)
     model = run_folder.load_model(run / "model.keras")
-    subsets = [[name] for name in model.modalities] + [list(model.modalities)]
     notes = (SAVED / "README.md").read_text()
-    model.export(SAVED / "1", observed=subsets, notes=notes, **run_folder.describe(run))
+    model.export(SAVED / "1", observed=[list(model.modalities)], notes=notes, **run_folder.describe(run))
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def _printed(*words: object) -> str:
 
 def _filled(run: pathlib.Path) -> str:
     """A few rows laid aside as `fill` fills them in: people of whom one label is known."""
-    rows = pd.read_csv(emoji.WORK / "test.csv").drop_duplicates("name")
+    rows = pd.read_csv(emoji.WORK / "test.csv").dropna(subset=["name"]).drop_duplicates("name")
     rows = rows[rows[["skin_tone", "gender"]].notna().sum(axis=1) == 1].head(6)
     filled = tables.fill(run_folder.load_model(run / "model.keras"), rows, folder="/", verbose=0)
     names = [name for name in filled.columns if name not in ("file", "name probability")]

@@ -66,8 +66,7 @@ reproduce-tables: $(STAMP)  ## Fill gaps of tables, beside scikit-learn, and wri
 
 emoji: $(STAMP)  ## Train the model of emoji, measure it and write saved_models/emoji (ARGS="--data-dir FOLDER").
 	$(BIN)/python benchmarks/emoji.py $(ARGS)
-	rm -rf saved_models/emoji/1
-	$(BIN)/tf-jmvae export runs/emoji/run --name emoji --version 1 --notes "$$(cat saved_models/emoji/README.md)"
+	$(BIN)/python benchmarks/emoji_page.py $(ARGS)
 
 results: $(STAMP)  ## Write docs/results*.md anew from the records in docs/results, without a training.
 	$(BIN)/python -m tf_jmvae.studies.experiments docs

@@ -43,6 +43,7 @@ setup(
     long_description=(HERE / "README.md").read_text(),
     long_description_content_type="text/markdown",
     license="MIT",
+    license_files=["LICENSE", "NOTICE"],
     python_requires=">=3.11",
     packages=[*find_packages(include=["tf_jmvae", "tf_jmvae.*"]), "tf_jmvae.pretrained"],
     package_dir={"tf_jmvae.pretrained": "saved_models"},
@@ -52,7 +53,7 @@ setup(
         "tf_jmvae.report": ["templates/*"],
         "tf_jmvae.demo": ["examples/*.png", "static/*"],
         "tf_jmvae.serving": ["server_files/*"],
-        "tf_jmvae.pretrained": ["mnist_jmvae_kl/**"],
+        "tf_jmvae.pretrained": ["mnist_jmvae_kl/**", "emoji/**"],
     },
     install_requires=[
         "tensorflow>=2.21,<2.22",

@@ -130,22 +130,5 @@ def _distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     return (points**2).sum(1)[:, None] - 2 * points @ others.T + (others**2).sum(1)[None]
 
 
-def table(found: dict) -> str:
-    """What docs/emoji.md shows of a result, as Markdown."""
-    from tf_jmvae._utils.tables import markdown
-
-    def shown(entry: dict[str, float]) -> str:
-        return f"{100 * entry['mean']:.1f} ± {100 * entry['error']:.1f}"
-
-    model, neighbours = found["recall"]["model"], found["recall"]["neighbours"].values()
-    rows = []
-    for query, title in (("file", "name found by its picture"), ("name", "picture found by its name")):
-        best = max((one[query] for one in neighbours), key=lambda one: one["recall@10"]["all"]["mean"])
-        for key, which in (("all", "all names"), ("new", "names of no training row")):
-            own = [shown(one["recall@10"][key]) for one in (model[query], best)]
-            rows.append([f"{title}, {which}", *own, f"{1000 / found['candidates']:.1f}"])
-    return markdown(["recall@10, per cent", "model", "nearest neighbours", "chance"], rows)
-
-
 if __name__ == "__main__":
     sys.exit(harness.run("emoji", __doc__, measure))

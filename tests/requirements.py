@@ -1,13 +1,14 @@
 """What some tests need and not every machine has: without it they are skipped, or fail where it is required.
 
-`TF_JMVAE_REQUIRE=mnist,celeba,fsdd,nginx,tfserving,browser` names what must be there, any of these; `.ci/run` sets it.
+`TF_JMVAE_REQUIRE=mnist,celeba,emoji,fsdd,nginx,tfserving,browser` names what must be there, any of these; `.ci/run`
+sets it.
 """
 
 import os
 
 import pytest
 
-KNOWN = ("browser", "celeba", "fsdd", "mnist", "nginx", "tfserving")
+KNOWN = ("browser", "celeba", "emoji", "fsdd", "mnist", "nginx", "tfserving")
 
 
 def required() -> set[str]:

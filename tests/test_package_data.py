@@ -11,8 +11,10 @@ import pytest
 import setup_options
 
 import tf_jmvae as tj
+from tf_jmvae._utils import pretrained
 
 ROOT = pathlib.Path(__file__).parent.parent
+_FILES = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "NOTICE")
 
 
 def test_every_file_that_is_no_module_is_package_data():
@@ -25,7 +27,8 @@ def test_every_file_that_is_no_module_is_package_data():
         for path in glob.glob(f"{ROOT}/{folders.get(package, package.replace('.', '/'))}/{pattern}", recursive=True)  # noqa: PTH207
         if pathlib.Path(path).is_file()
     }
-    kept = [*(ROOT / "tf_jmvae").rglob("*"), *(ROOT / "saved_models/mnist_jmvae_kl").rglob("*")]
+    kept = [ROOT / "tf_jmvae", *(ROOT / "saved_models" / name for name in pretrained.NAMES)]
+    kept = [path for folder in kept for path in folder.rglob("*")]
     data = {path for path in kept if path.is_file() and not _is_module(path)}
     assert data
     assert data == installed
@@ -40,7 +43,7 @@ def test_the_wheel_brings_the_pre_trained_model(tmp_path):
     """Built from what git knows, installed elsewhere, and asked in a folder that has nothing."""
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in tracked.rstrip("\0").split("\0"):
-        if name.startswith(("tf_jmvae/", "saved_models/", "setup.py", "pyproject.toml", "README.md")):
+        if name.startswith(("tf_jmvae/", "saved_models/")) or name in _FILES:
             target = tmp_path / "source" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((ROOT / name).read_bytes())
@@ -60,6 +63,10 @@ def test_the_wheel_brings_the_pre_trained_model(tmp_path):
     assert "three.png: 1 row of 2 images" in tf_jmvae_in_empty_folder(
         "generate", "--given", "w=3", "--num-samples", "2", "--output", "three.png"
     )
+    assert "man.png: 1 row of 2 images file" in tf_jmvae_in_empty_folder(
+        "generate", "emoji", "--given", "name=man surfing", "--num-samples", "2", "--output", "man.png"
+    )
+    assert list((tmp_path / "site").glob("tf_jmvae-*.dist-info/licenses/NOTICE"))
     found = json.loads(tf_jmvae_in_empty_folder("info", "mnist_jmvae_kl", "--json"))
     assert found["path"] == str(tmp_path / "site" / "tf_jmvae" / "pretrained" / "mnist_jmvae_kl" / "1")
 

@@ -14,5 +14,5 @@ def test_an_absence_skips_or_fails(monkeypatch, value, outcome):
 
 def test_an_unknown_requirement_is_named(monkeypatch):
     monkeypatch.setenv("TF_JMVAE_REQUIRE", "mnist,chrome")
-    with pytest.raises(ValueError, match="knows browser, celeba, fsdd, mnist, nginx, tfserving; got chrome"):
+    with pytest.raises(ValueError, match="knows browser, celeba, emoji, fsdd, mnist, nginx, tfserving; got chrome"):
         requirements.skip("browser", "there is none")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-NAMES = ("mnist_jmvae_kl",)
+NAMES = ("mnist_jmvae_kl", "emoji")
 _INSTALLED = Path(__file__).resolve().parents[1] / "pretrained"
 _FOLDER = _INSTALLED if _INSTALLED.is_dir() else Path(__file__).resolve().parents[2] / "saved_models"  # of a checkout
 

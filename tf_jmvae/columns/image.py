@@ -46,7 +46,7 @@ class Image(Kind):
             "standardized": True,
             "variance": 1.0,
             "optional": True,
-            "encoder": {"filters": (32, 64, 128)[: 2 + large], "units": (256,)},
+            "encoder": {"filters": (32, 64, 128)[: 2 + large], "units": (128,)},
             "decoder": {"filters": (128, 64)[1 - large :]},
         }
 

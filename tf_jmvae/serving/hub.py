@@ -61,7 +61,7 @@ def load(handle: str | bytes | os.PathLike, *, allow_unsafe: bool = False) -> Hu
         `NAME/VERSION`; an archive of either; or an `http(s)://` or `gs://` URL of a `.tar.gz` of either, which
         TensorFlow Hub downloads once and keeps in `$TFHUB_CACHE_DIR`. A leading `~` is the home folder. Versions
         and files in a folder may be symbolic links, since their content is checked. A name that is no path here and
-        that of a pre-trained model, `"mnist_jmvae_kl"`, is found where the package is installed.
+        that of a pre-trained model, `"mnist_jmvae_kl"` or `"emoji"`, is found where the package is installed.
       allow_unsafe: Whether to load a graph even if its ops read or write files, use the network or run Python; by
         default False. Only for models that you trust like a program: such a graph may do whatever you may.
 

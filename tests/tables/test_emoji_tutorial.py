@@ -76,11 +76,11 @@ def test_the_model_that_comes_with_the_package_is_small_and_knows_names():
     assert re.fullmatch("[0-9a-f]{40}", model.card["commit"])
     assert "Apache License" in model.card["notes"]
     cells = {"name": ["woman astronaut", "man surfing"], "skin_tone": ["dark", "light"]}
-    found = model.generate_cells(cells, num_samples=4, seed=0)
+    found = model.generate_cells(cells, num_samples=8, seed=0)
     women = found["gender"][..., model.modalities["gender"].columns.words.index("woman")]
     assert women[0].mean() > 0.9 > 0.1 > women[1].mean()
     pictures = np.stack([[np.asarray(Image.open(io.BytesIO(png))) for png in row] for row in found["file"]])
-    assert pictures.shape == (2, 4, 32, 32, 3)
-    named = model.generate_cells({"file": list(found["file"][:, 0])}, latent="mean")["name_text"][:, 0]
-    assert b"astronaut" in named[0]
-    assert b"surfing" in named[1]
+    assert pictures.shape == (2, 8, 32, 32, 3)
+    for drawn, word in zip(found["file"], (b"astronaut", b"surfing"), strict=True):
+        named = model.generate_cells({"file": list(drawn)}, latent="mean")["name_text"][:, 0]
+        assert np.mean([word in name for name in named]) > 0.7

@@ -12,7 +12,7 @@ from small_models import small_batch, small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae.data import Source
-from tf_jmvae.report import plots
+from tf_jmvae.report import galleries, plots
 from tf_jmvae.studies import pages
 from tf_jmvae.studies.celeba import page as celeba_page
 from tf_jmvae.studies.collector import COMPARED
@@ -277,3 +277,16 @@ def test_each_edit_of_figure_9_stands_below_its_name():
 def test_rows_with_and_without_a_gan_have_their_own_images():
     figure = celeba_page._with_and_without_a_gan({"real": _images(10), "JMVAE-kl": _images(20)})
     assert _cells(*figure.axes)[:2] == ([[10, 11, 12], [20, 21, 22]], ["real", "JMVAE-kl"])
+
+
+def test_names_of_any_length_leave_room_for_the_images():
+    picture = galleries.Picture(np.zeros((8, 8, 1), np.uint8), "An image.")
+    long = "a name of many words, " * 8
+    card = galleries.Card(picture, long, [galleries.Bar(long, "5.0%", 0.05, False)] * 3, f"It is {long}.")
+    for draw in (plots._named, plots._captioned):
+        figure = Figure(figsize=(6, 6.2), layout="constrained")
+        draw(figure, galleries.Gallery("Texts", "", [card] * 6, "cards"))
+        figure.draw_without_rendering()  # a warning of matplotlib's, that there is no room, is an error here
+        widths = [axis.get_position().width for axis in figure.axes if axis.images]
+        assert len(widths) == 6
+        assert min(widths) > 0.07

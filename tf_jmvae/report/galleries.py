@@ -52,6 +52,9 @@ class Bar(NamedTuple):
     right: bool | None  # None where nothing is claimed
 
 
+_ROWS = ("mean\nof z", "samples\nof z")
+
+
 class Card(NamedTuple):
     """A picture with what is written below it."""
 
@@ -64,13 +67,15 @@ class Card(NamedTuple):
 class Gallery(NamedTuple):
     """Cards under the title of a section, with a text for people who see it for the first time.
 
-    The layout is `"columns"` for narrow strips, `"cards"` for pictures with bars, `"tiles"` for small ones.
+    The layout is `"columns"` for narrow strips, `"cards"` for pictures with bars, `"tiles"` for small ones. `rows` says
+    what the first pictures of each strip are.
     """
 
     title: str
     text: str
     cards: list[Card]
     layout: str
+    rows: Sequence[str] = _ROWS
 
     @property
     def heading(self) -> str:
@@ -188,7 +193,8 @@ class _Maker:
             f"with their texts below; in the second, the image {target} that it makes where z is the mean of what it "
             f"expects for the text; below, {_LISTED} samples of z."
         )
-        return Gallery(f"Images from texts: {target} given {given}", text, cards, "columns")
+        rows = ("test\nimages", *_ROWS)
+        return Gallery(f"Images from texts: {target} given {given}", text, cards, "columns", rows)
 
     def named_from_images(self, target: str, given: str) -> Gallery | None:
         test = self.known([target, given], _FACES if self.kinds[target] == "attributes" else _NAMED)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from tf_jmvae.report import galleries
 
 RIGHT, WRONG = "#1a7f5a", "#c0392b"
 _PANELS = 4  # in a row
+_LETTERS, _LETTERS_OF_COLUMN = 18, 10  # in a line of a name beside an image, and of one above a column of them
 _COLORS = {True: RIGHT, False: WRONG, None: "#7f8c8d"}
 
 
@@ -40,16 +42,18 @@ def both_directions(model: MultimodalVAE, source: Source, path: str | os.PathLik
     panels = figure.subfigures(rows, columns, wspace=0.03, squeeze=False).ravel()
     for gallery, panel in zip(shown, panels, strict=False):
         panel.suptitle(gallery.title, fontsize=12, fontweight="bold")
-        (_named if gallery.layout == "cards" else _captioned)(panel, gallery.cards)
+        (_named if gallery.layout == "cards" else _captioned)(panel, gallery)
     replace_atomically(path, lambda temporary: figure.savefig(temporary, format="png"))
 
 
-def _captioned(panel: Any, cards: Sequence[galleries.Card]) -> None:
-    """Columns of images, the mean and samples; or single images in as many rows as columns."""
+def _captioned(panel: Any, gallery: galleries.Gallery) -> None:
+    """Columns of images, such as the mean and samples; or single images in as many rows as columns."""
+    cards = gallery.cards
     images = np.stack([np.split(card.picture.pixels, card.picture.rows) for card in cards], axis=1)
-    titles = [card.caption for card in cards]
+    letters = _LETTERS_OF_COLUMN if len(images) > 1 else _LETTERS
+    titles = [_lines(card.caption, letters, 3) for card in cards]
     if len(images) > 1:
-        image_grid(panel, images, ["mean\nof z", "samples\nof z", *[""] * (len(images) - 2)], titles)
+        image_grid(panel, images, [*gallery.rows, *[""] * (len(images) - len(gallery.rows))], titles)
         return
     columns = math.ceil(math.sqrt(len(cards)))
     axes = panel.subplots(-(-len(cards) // columns), columns, squeeze=False).ravel()
@@ -60,8 +64,9 @@ def _captioned(panel: Any, cards: Sequence[galleries.Card]) -> None:
         axis.set_title(title, fontsize=6)
 
 
-def _named(panel: Any, cards: Sequence[galleries.Card]) -> None:
+def _named(panel: Any, gallery: galleries.Gallery) -> None:
     """Images with what the model names beside them: right in green, wrong in red."""
+    cards = gallery.cards
     pairs = panel.subplots(-(-len(cards) // 3), 6, width_ratios=(1, 1.7) * 3, squeeze=False).reshape(-1, 2)
     for axis in pairs.ravel():
         axis.set_axis_off()
@@ -71,9 +76,15 @@ def _named(panel: Any, cards: Sequence[galleries.Card]) -> None:
         places = -np.arange(len(colors))
         beside.barh(places, [bar.length for bar in card.bars], 0.3, color=colors)
         for place, bar, color in zip(places, card.bars, colors, strict=True):
-            beside.text(0, place + 0.2, f"{bar.name}  {bar.value}", fontsize=7, color=color, va="bottom")
+            words = f"{_lines(bar.name, _LETTERS, 1)}  {bar.value}"
+            beside.text(0, place + 0.2, words, fontsize=7, color=color, va="bottom")
         beside.set(xlim=(0, 1), ylim=(-max(len(colors), 3), 1), title="")
-        beside.set_title(card.note, fontsize=7, color=WRONG, loc="left")
+        beside.set_title(_lines(card.note, _LETTERS, 2), fontsize=7, color=WRONG, loc="left")
+
+
+def _lines(text: str, letters: int, number: int) -> str:
+    """Text in so many lines at most: of longer ones matplotlib would shrink the image beside them to nothing."""
+    return "\n".join(textwrap.wrap(text, letters, max_lines=number, placeholder="…"))
 
 
 def history(recorded: Mapping[str, Sequence[float | None]], path: str) -> None:

@@ -1,5 +1,6 @@
 """What verbs about a table have in common: the table, the run whose model answers, and how both are opened."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,7 +21,7 @@ class OfTable(Common):
     """A CSV or Parquet file with the columns that the run was trained on."""
     run: Path
     """The folder of a finished run of tf-jmvae train --data."""
-    folder: Annotated[Path | None, default("that of the table")] = None
+    folder: Annotated[Path | None, default("as in training, seen from the table")] = None
     """Folder of the files that cells name."""
 
 
@@ -38,4 +39,11 @@ def opened(options: OfTable, output: Path, *suffixes: str) -> tuple["MultimodalV
     model = load_model(options.run / "model.keras")
     data = read_config(options.run, "Name the folder of a run of tf-jmvae train --data.").data
     reading = {key: getattr(data, key) for key in ("delimiter", "decimal", "encoding") if getattr(data, key)}
-    return model, {"folder": options.folder, "verbose": int(watched()), **reading}
+    folder = options.folder or folder_of_files(options.table, trained_on=data.table, files=data.data_dir)
+    return model, {"folder": folder, "verbose": int(watched()), **reading}
+
+
+def folder_of_files(table: Path, *, trained_on: Path, files: Path) -> Path:
+    """The folder that lies to a table as in training the `files` did to theirs; if there is none, that of the table."""
+    found = table.resolve().parent / os.path.relpath(files, trained_on.parent)
+    return found if found.is_dir() else table.parent

@@ -14,5 +14,6 @@ def test_files_are_found_where_they_were_in_training_as_seen_from_the_table(tmp_
     assert folder_of_files(new / "more.csv", **training).samefile(new / "images")
     assert folder_of_files(bare / "more.csv", **training) == bare
     assert folder_of_files(new / "more.csv", trained_on=old / "pets.csv", files=old).samefile(new)
+    assert folder_of_files(new / "more.csv", trained_on=None, files=None) == new
     monkeypatch.chdir(new)
     assert folder_of_files(Path("more.csv"), **training).samefile("images")

@@ -43,7 +43,9 @@ def opened(options: OfTable, output: Path, *suffixes: str) -> tuple["MultimodalV
     return model, {"folder": folder, "verbose": int(watched()), **reading}
 
 
-def folder_of_files(table: Path, *, trained_on: Path, files: Path) -> Path:
+def folder_of_files(table: Path, *, trained_on: Path | None, files: Path | None) -> Path:
     """The folder that lies to a table as in training the `files` did to theirs; if there is none, that of the table."""
+    if trained_on is None or files is None:  # of a run on another dataset, whose model says that it has no columns
+        return table.parent
     found = table.resolve().parent / os.path.relpath(files, trained_on.parent)
     return found if found.is_dir() else table.parent

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tf_jmvae as tj
 from tests.small_models import set_seeds
 from tf_jmvae import tables
-from tf_jmvae.tables import predictive
+from tf_jmvae.evaluation import expected
 
 
 def test_a_gap_gets_the_conditional_mean_of_the_model_whatever_its_encoder_says():
@@ -38,13 +38,13 @@ def test_weights_are_importance_weights_where_enough_samples_bear_them():
     log_weights = np.random.default_rng(0).normal(scale=0.5, size=(3, 400)).astype(np.float32)
     weights = np.exp(log_weights) / np.exp(log_weights).sum(axis=1, keepdims=True)
     assert (1 / (weights**2).sum(axis=1)).min() > 80
-    np.testing.assert_allclose(predictive.importance(tf.constant(log_weights)), weights, rtol=1e-4)
+    np.testing.assert_allclose(expected.importance(tf.constant(log_weights)), weights, rtol=1e-4)
 
 
 @pytest.mark.parametrize("scale", [3.0, 100.0, 1e4])
 def test_elsewhere_a_fifth_of_the_samples_counts(scale):
     log_weights = np.random.default_rng(0).normal(scale=scale, size=(4, 200)).astype(np.float32)
-    weights = predictive.importance(tf.constant(log_weights)).numpy()
+    weights = expected.importance(tf.constant(log_weights)).numpy()
     np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(1 / (weights**2).sum(axis=1), 40, rtol=0.05)
     for row, own in zip(log_weights, weights, strict=True):
@@ -52,5 +52,5 @@ def test_elsewhere_a_fifth_of_the_samples_counts(scale):
 
 
 def test_one_sample_has_all_the_weight():
-    assert predictive.importance(tf.constant([[-7.0], [1e6]])).numpy().tolist() == [[1.0], [1.0]]
-    assert keras.ops.all(keras.ops.isfinite(predictive.importance(tf.constant([[0.0, -1e30]]))))
+    assert expected.importance(tf.constant([[-7.0], [1e6]])).numpy().tolist() == [[1.0], [1.0]]
+    assert keras.ops.all(keras.ops.isfinite(expected.importance(tf.constant([[0.0, -1e30]]))))

@@ -9,6 +9,7 @@ import pytest
 from tests.tables.test_table_models import made_table
 from tf_jmvae import cli
 from tf_jmvae.tables import description, draft
+from tf_jmvae.training.run_folder import load_model
 
 
 def run(*words):
@@ -71,12 +72,26 @@ def test_score_puts_the_least_likely_row_first(folder):
     assert scored["log_likelihood"].is_monotonic_increasing
 
 
+def test_an_exported_run_fills_as_the_run(folder, capsys):
+    model = load_model(folder / "run" / "model.keras")
+    export = model.export(folder / "served" / "pets", observed=[["kind"]])
+    for name, place in (("of_run", folder / "run"), ("of_export", export)):
+        assert run("fill", folder / "pets.csv", "--run", place, "--output", folder / f"{name}.csv") == 0
+        assert run("encode", folder / "pets.csv", "--run", place, "--output", folder / f"{name}.npy") == 0
+    ours, theirs = (pd.read_csv(folder / f"{name}.csv") for name in ("of_run", "of_export"))
+    pd.testing.assert_frame_equal(theirs, ours, rtol=1e-3)
+    np.testing.assert_allclose(np.load(folder / "of_export.npy"), np.load(folder / "of_run.npy"), rtol=1e-3, atol=1e-4)
+    refused = ("--num-samples", 5, "--output", folder / "x.csv")
+    assert run("score", folder / "pets.csv", "--run", export, *refused) == 1
+    assert "num_samples was fixed when the model was exported" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("verb", ["fill", "encode", "score"])
 def test_verbs_refuse_what_they_cannot_write_or_read(folder, verb, capsys):
     assert run(verb, folder / "pets.csv", "--run", folder / "run", "--output", folder / "x.txt") == 1
     assert "--output must end with one of .csv" in capsys.readouterr().err
     assert run(verb, folder / "pets.csv", "--run", folder, "--output", folder / "x.csv") == 1
-    assert "There is no model" in capsys.readouterr().err
+    assert "Expected the folder of a run" in capsys.readouterr().err
     assert run(verb, folder / "no.csv", "--run", folder / "run", "--output", folder / "x.csv") == 1
     assert "no.csv" in capsys.readouterr().err
     assert not (folder / "x.csv").exists()

@@ -79,6 +79,7 @@ def test_every_signature_of_modalities_has_one_of_cells(exported):
     of_cells = {name.removesuffix("_as_cells") for name in signatures if name.endswith("_as_cells")}
     endings = ("_bytes", "_as_png", "_as_uint8", "_as_cells")
     plain = {name for name in signatures if not name.endswith(endings)}
+    assert of_cells - plain == {"spread", "fill"}
     assert plain - of_cells == {"describe", "latent_noise", "latents_from_prior", "serving_default"}
 
 
@@ -104,8 +105,89 @@ def test_the_inference_model_goes_on_with_values(exported):
     assert set(opened.generate(given, latent="mean")) == {"said", "photo"}
 
 
+@pytest.fixture(scope="module")
+def of_numbers(tmp_path_factory):
+    """A model of cells that are averaged over samples, by importance."""
+    random = np.random.default_rng(1)
+    kinds = random.choice(["cat", "dog"], 40)
+    tame = random.choice(["yes", "no"], 40)
+    table = pd.DataFrame(
+        {
+            "size": np.where(kinds == "cat", 40.0, 90.0) + random.normal(size=40),
+            "age": random.normal(5, 2, 40),
+            "kind": kinds,
+            "tame": tame,
+            "legs": random.poisson(4, 40),
+        }
+    )
+    networks = {"encoder": (8,), "decoder": (8,)}
+    description = {
+        "numbers": {"kind": "numbers", "columns": ["size", "age"], **networks},
+        "kind": {"kind": "category", **networks},
+        "tame": {"kind": "attributes", **networks},
+        "legs": {"kind": "counts", **networks},
+    }
+    modalities, source = tj.data.from_table(table, description)
+    set_seeds(0)
+    model = tj.JMVAEKL(modalities, latent_dim=2, subsets="single")
+    model.compile(keras.optimizers.Adam(1e-2))
+    model.fit(source.train_batches(8), epochs=2, verbose=0)
+    path = tj.serving.export(model, tmp_path_factory.mktemp("numbers") / "pets", observed=[["kind"]])
+    return model, table, path, None
+
+
+@pytest.mark.parametrize("name", ["exported", "of_numbers"])
+def test_an_exported_model_fills_encodes_and_scores_a_table_as_the_live_one(request, name):
+    model, table, path, _ = request.getfixturevalue(name)
+    lacking = table.astype(object).mask(np.random.default_rng(0).random(table.shape) < 0.3)
+    lacking = lacking[lacking.notna().any(axis=1)]
+    opened = tj.open_model(path)
+    live, filled = (tables.fill(one, lacking, seed=3, batch_size=16, verbose=0) for one in (model, opened))
+    assert list(filled) == list(live)
+    for column in live:
+        if column == "photo":
+            pixels = [np.asarray(cell) for cell in filled[column][lacking[column].isna()]]
+            np.testing.assert_array_equal(pixels, list(live[column][lacking[column].isna()]))
+        elif live[column].dtype == object and isinstance(live[column].iloc[0], str):
+            assert list(filled[column]) == list(live[column])
+        else:
+            np.testing.assert_allclose(filled[column].astype(float), live[column].astype(float), rtol=1e-4, atol=1e-6)
+    z, of_export = (tables.encode(one, lacking, verbose=0) for one in (model, opened))
+    np.testing.assert_allclose(of_export, z, rtol=1e-4, atol=1e-5)
+    scores = tables.score(model, lacking, num_samples=2000, verbose=0)
+    of_export = tables.score(opened, lacking, batch_size=16, verbose=0)
+    assert np.median(np.abs(of_export - scores)) < 0.5
+    assert np.corrcoef(of_export, scores)[0, 1] > 0.97
+
+
+def test_a_row_that_holds_nothing_gets_the_mean_of_all(of_numbers):
+    model, table, path, _ = of_numbers
+    nothing = table.iloc[:3].astype(object).assign(**dict.fromkeys(table, None))
+    live, filled = (tables.fill(one, nothing, verbose=0) for one in (model, tj.open_model(path)))
+    np.testing.assert_allclose(filled["size"].astype(float), live["size"].astype(float), rtol=0.3)
+    np.testing.assert_allclose(filled["size spread"], live["size spread"], rtol=0.5)
+    opened = tj.open_model(path)
+    np.testing.assert_allclose(tables.encode(opened, nothing, verbose=0), 0, atol=1e-6)
+    assert np.isnan(tables.score(opened, nothing, verbose=0)).all()
+
+
+def test_what_an_export_has_fixed_is_refused(of_numbers):
+    *_, table, path, _ = of_numbers
+    opened = tj.open_model(path)
+    with pytest.raises(ValueError, match="num_samples was fixed when the model was exported"):
+        tables.fill(opened, table, num_samples=5, verbose=0)
+    with pytest.raises(ValueError, match="'cow' is no class"):
+        tables.fill(opened, table.assign(kind="cow"), verbose=0)
+    with pytest.raises(ValueError, match="no column 'size'"):
+        tables.fill(opened, table.drop(columns="size"), verbose=0)
+    with pytest.raises(TypeError, match="Expected a model, or what open_model gives; got str"):
+        tables.fill("pets", table, verbose=0)
+
+
 def test_a_name_that_two_tensors_would_have_is_refused():
     table = pd.DataFrame({"a": ["x", "y"] * 5, "b": ["u", "v"] * 5})
-    modalities, _ = tj.data.from_table(table, {"a": "category", "a_text": {"kind": "category", "columns": "b"}})
-    with pytest.raises(ValueError, match="Texts of 'a' are called a_text"):
-        tj.JMVAEKL(modalities, latent_dim=2)
+    for ending, what in (("text", "Texts"), ("spread", "Spreads"), ("probability", "Probabilities")):
+        described = {"a": "category", f"a_{ending}": {"kind": "category", "columns": "b"}}
+        modalities, _ = tj.data.from_table(table, described)
+        with pytest.raises(ValueError, match=f"{what} of 'a' are called a_{ending}"):
+            tj.JMVAEKL(modalities, latent_dim=2)

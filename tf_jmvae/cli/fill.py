@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from tf_jmvae.cli.common import require_at_least
+from tf_jmvae.cli.common import default, require_at_least
 from tf_jmvae.cli.of_table import OfTable, opened
 
 
@@ -20,7 +21,7 @@ class Options(OfTable):
 
     output: Path
     """The filled table, as .csv or .parquet."""
-    num_samples: int = 100
+    num_samples: Annotated[int | None, default("100; of an exported model as it was exported")] = None
     """Samples of z for each row."""
     seed: int = 0
     """Of the samples."""

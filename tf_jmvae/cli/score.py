@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from tf_jmvae._utils.tables import lines
-from tf_jmvae.cli.common import require_at_least
+from tf_jmvae.cli.common import default, require_at_least
 from tf_jmvae.cli.of_table import OfTable, opened
 
 _SHOWN = 10
@@ -22,7 +23,7 @@ class Options(OfTable):
 
     output: Path
     """The table with a column log_likelihood, as .csv or .parquet."""
-    num_samples: int = 100
+    num_samples: Annotated[int | None, default("100; of an exported model as it was exported")] = None
     """Samples of z for each row, by importance sampling."""
     seed: int = 0
     """Of the samples."""

@@ -79,6 +79,21 @@ class Kind(abc.ABC):
           ValueError: a cell is not of this kind; the message says which.
         """
 
+    def requested(self, table: "pd.DataFrame", folder: str | os.PathLike = ".") -> np.ndarray:
+        """Gives the cells of a table's rows as signatures that end in `_as_cells` read them.
+
+        Args:
+          table: DataFrame with the columns.
+          folder: Folder of files, as for `encode`.
+
+        Returns:
+          Array `[N, *shape]` with NaN in the gaps; or of texts and encoded pictures objects `[N]`, b"" in the gaps.
+
+        Raises:
+          ValueError: as `encode`.
+        """
+        return self.encode(table, folder)
+
     @abc.abstractmethod
     def decode(self, values: np.ndarray) -> Cells:
         """Gives the cells that values say.
@@ -154,6 +169,11 @@ def as_texts(cells: "pd.Series") -> np.ndarray:
     """Cells as texts without blanks about them, objects `[N]`; "" in the gaps, and whole numbers without a point."""
     gaps = is_gap(cells)
     return np.array([("" if gap else _text(cell)) for cell, gap in zip(cells, gaps, strict=True)], object)
+
+
+def encoded_texts(cells: "pd.Series") -> np.ndarray:
+    """Cells as `as_texts` gives them, in UTF-8."""
+    return np.array([text.encode() for text in as_texts(cells)], object)
 
 
 def refuse(cells: "pd.Series", wrong: np.ndarray, problem: str, advice: str) -> None:

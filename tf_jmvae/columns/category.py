@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae.columns.base import Kind, as_texts, one_column, refuse
+from tf_jmvae.columns.base import Kind, as_texts, encoded_texts, one_column, refuse
 from tf_jmvae.registry import COLUMNS
 from tf_jmvae.specs import Columns
 
@@ -60,6 +60,10 @@ class Category(Kind):
         wrong = np.isnan(values).all(axis=1) & (texts != "")
         refuse(table[name], wrong, "is no class that the training rows have", f"They have {known}. Or empty the cell.")
         return values
+
+    def requested(self, table, folder="."):
+        self.encode(table, folder)  # a server would take an unknown class for a gap
+        return encoded_texts(table[self.columns.names[0]])
 
     def decode(self, values):
         (name,) = self.columns.names

@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tf_jmvae._utils import checks
+from tf_jmvae._utils.gaps import missing_rows
 from tf_jmvae.columns.base import Kind, is_gap, one_column
 from tf_jmvae.columns.files import reported
 from tf_jmvae.images.preprocessing import open_rgb, prepared
@@ -73,6 +75,14 @@ class Image(Kind):
         values = values.astype(np.float32)
         values[gaps] = np.nan
         return values
+
+    def requested(self, table, folder="."):
+        values = self.encode(table, folder)
+        gaps = missing_rows(values)
+        pixels = np.nan_to_num(values).astype(np.uint8)
+        return np.array(
+            [b"" if gap else tf.io.encode_png(one).numpy() for gap, one in zip(gaps, pixels, strict=True)], object
+        )
 
     def decode(self, values):
         (name,) = self.columns.names

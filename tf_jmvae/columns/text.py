@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_jmvae._utils import checks
-from tf_jmvae.columns.base import Kind, as_texts, one_column
+from tf_jmvae.columns.base import Kind, as_texts, encoded_texts, one_column
 from tf_jmvae.registry import COLUMNS
 from tf_jmvae.specs import Columns
 
@@ -68,6 +68,9 @@ class Text(Kind):
     def encode(self, table, folder="."):
         (name,) = self.columns.names
         return self.from_strings(tf.constant(as_texts(table[name]), tf.string)).numpy()
+
+    def requested(self, table, folder="."):
+        return encoded_texts(table[self.columns.names[0]])
 
     def decode(self, values):
         (name,) = self.columns.names

@@ -90,10 +90,10 @@ def checked_modalities(model: Any, modalities: Any) -> dict[str, Modality]:
                 f"begin with a letter, be other than {listed(RESERVED)}, and end in none of "
                 f"{listed(ENDINGS)}; got {name!r}."
             )
-    if twice := [
-        name for name, modality in modalities.items() if modality.reads_texts and f"{name}_text" in modalities
-    ]:
-        raise ValueError(f"Texts of {twice[0]!r} are called {twice[0]}_text: rename the modality of that name.")
+    for name, modality in modalities.items():
+        for what, ending in (("Texts", "_text"), ("Spreads", "_spread"), ("Probabilities", "_probability")):
+            if modality.columns and name + ending in modalities:
+                raise ValueError(f"{what} of {name!r} are called {name}{ending}: rename the modality of that name.")
     if len({name.lower() for name in modalities}) < len(modalities):
         raise ValueError(f"Names of modalities must differ in more than their case; got {', '.join(modalities)}.")
     _check_combinations({name: modality.spec.kind for name, modality in modalities.items()})

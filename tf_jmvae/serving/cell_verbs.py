@@ -10,7 +10,7 @@ from tf_jmvae._utils.checks import listed
 from tf_jmvae.serving import names, request
 from tf_jmvae.serving.request import SignatureLookup
 
-_DECODE, _SPREAD = "decode" + names.CELLS, "spread" + names.CELLS
+_DECODE, _SPREAD, _FILL = ("decode" + names.CELLS, "spread" + names.CELLS, "fill" + names.CELLS)
 
 
 class CellVerbs(SignatureLookup):
@@ -36,19 +36,14 @@ class CellVerbs(SignatureLookup):
         Raises:
           ValueError: the model does not start from what is known, or reads no cells.
         """
-        inputs = {}
-        for name, values in cells.items():
-            texts = [value.encode() if isinstance(value, str) else value for value in values]
-            encoded = any(isinstance(text, bytes) for text in texts)
-            inputs[self._tensor(name)] = np.array(texts, object) if encoded else np.asarray(values)
+        inputs = self._cell_inputs(cells)
         given = [name for name in self.modalities if name in cells]
         self._prepare(given)
         noise = np.asarray(noise, np.float32)
         name = "latents_from_prior" if not given else names.of_given("latents", given) + names.CELLS
         if name not in self.signatures and given:
             name = "latents" + names.CELLS  # of rows that hold anything
-            rows = len(noise)
-            inputs = {self._tensor(one): self._gaps(one, rows) for one in self.modalities} | inputs
+            inputs = self._with_gaps(inputs, len(noise))
         takes = self._signature(name).inputs
         seeds = {"seed": request.row_seeds(0, len(noise))} if "seed" in takes else {}
         return self._call(name, {**inputs, "noise": noise, **seeds})["z"]
@@ -98,9 +93,76 @@ class CellVerbs(SignatureLookup):
         z = self.latents_of_cells(repeated, noise if latent == "sample" else np.zeros_like(noise))
         return {name: v.reshape(rows, num_samples, *v.shape[1:]) for name, v in self.decode_to_cells(z).items()}
 
+    def fill_cells(self, cells: Mapping[str, Any], *, seed: int | np.ndarray = 0) -> dict[str, np.ndarray]:
+        """Gives what is expected in every cell of rows given what they hold, as `tables.fill` does.
+
+        Args:
+          cells: What is known of B rows, as for `latents_of_cells`.
+          seed: Integer seed, by default 0, or seeds of the rows, int32 `[B, 2]`.
+
+        Returns:
+          By modality probabilities of classes and attributes, numbers in their unit, or PNG of pictures; as
+          `"NAME_text"` classes and texts, as `"NAME_spread"` the standard deviation of numbers and counts, and as
+          `"NAME_probability"` that of texts.
+
+        Raises:
+          ValueError: the model fills in no cells: it has others than a table's columns, does not learn from rows that
+            lack modalities, or was exported before it could.
+        """
+        if _FILL not in self.signatures:
+            raise ValueError(
+                f"This {self.kind} fills no cells in: that needs a JMVAEKL, or its GAN, all of whose modalities are a "
+                "table's columns. If it is one, export it anew."
+            )
+        inputs = self._cell_inputs(cells)
+        return self._call(_FILL, self._with_gaps_and_seeds(inputs, seed))
+
+    def encode_cells(self, cells: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Mean and stddev of q(z | row), of rows of a table.
+
+        Args:
+          cells: What is known of B rows, as for `latents_of_cells`.
+
+        Returns:
+          `{"mean": [B, D], "standard_deviation": [B, D]}`.
+        """
+        inputs = self._cell_inputs(cells)
+        return self._call("encode" + names.CELLS, self._with_gaps(inputs, request.rows_of(inputs)))
+
+    def log_likelihood_of_cells(self, cells: Mapping[str, Any], *, seed: int | np.ndarray = 0) -> np.ndarray:
+        """Log-likelihood of what each row of a table holds, as `log_likelihood` gives it.
+
+        Args:
+          cells: What is known of B rows, as for `latents_of_cells`.
+          seed: Integer seed, by default 0, or seeds of the rows, int32 `[B, 2]`.
+
+        Returns:
+          `[B]`, in nats.
+        """
+        inputs = self._with_gaps_and_seeds(self._cell_inputs(cells), seed)
+        return self._call("log_likelihood" + names.CELLS, inputs)["log_likelihood"]
+
     def _noise(self, row_seeds: np.ndarray) -> np.ndarray:
         """Standard normal noise `[B, D]` of seeds for each row."""
         raise NotImplementedError(f"{type(self).__name__} must define _noise()")
+
+    def _cell_inputs(self, cells: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Arrays by the names of inputs."""
+        inputs = {}
+        for name, values in cells.items():
+            texts = [value.encode() if isinstance(value, str) else value for value in values]
+            encoded = any(isinstance(text, bytes) for text in texts)
+            inputs[self._tensor(name)] = np.array(texts, object) if encoded else np.asarray(values)
+        return inputs
+
+    def _with_gaps(self, inputs: Mapping[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
+        """Inputs of all modalities, of which those that are not known are gaps."""
+        return {self._tensor(name): self._gaps(name, rows) for name in self.modalities} | inputs
+
+    def _with_gaps_and_seeds(self, inputs: Mapping[str, np.ndarray], seed: int | np.ndarray) -> dict[str, np.ndarray]:
+        rows = request.rows_of(inputs)
+        row_seeds = seed if isinstance(seed, np.ndarray) and seed.ndim else request.row_seeds(seed, rows)
+        return {**self._with_gaps(inputs, rows), "seed": row_seeds}
 
     def _tensor(self, name: str) -> str:
         """What a modality is called in a signature of cells."""

@@ -6,21 +6,26 @@ import numpy as np
 import tensorflow as tf
 
 from tf_jmvae.columns.numbers import Numbers
+from tf_jmvae.evaluation import expected
 from tf_jmvae.images import preprocessing_in_graph as images
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.serving import names
-from tf_jmvae.serving.endpoint import Endpoint
+from tf_jmvae.serving.endpoint import Endpoint, Specs
 
 Decoders = Mapping[str, Callable[[tf.Tensor], tf.Tensor]]
 
 
-def of_cells(model: MultimodalVAE, plain: Mapping[str, Endpoint], decoders: Decoders) -> Iterator[tuple[str, Endpoint]]:
+def of_cells(
+    model: MultimodalVAE, plain: Mapping[str, Endpoint], decoders: Decoders, num_samples: int
+) -> Iterator[tuple[str, Endpoint]]:
     """Of a model of a table's columns each signature about modalities again, by the name with `_as_cells`.
 
-    An empty text, or empty bytes, is a gap. `spread_as_cells` tells of numbers and counts how sure the decoder is.
-    `decoders` make the model's own values of encoded images.
+    An empty text, or empty bytes, is a gap. `spread_as_cells` tells of numbers and counts how sure the decoder is, and
+    `fill_as_cells` gives what is expected in every cell of a row, from `num_samples` samples. `decoders` make the
+    model's own values of encoded images.
     """
-    if not any(modality.columns for modality in model.modalities.values()):
+    columns = [modality.columns for modality in model.modalities.values()]
+    if not any(columns):
         return
     for name, endpoint in plain.items():
         tensors = {*endpoint.inputs, *endpoint.outputs}
@@ -29,6 +34,9 @@ def of_cells(model: MultimodalVAE, plain: Mapping[str, Endpoint], decoders: Deco
     numbers = [name for name in model.targets if isinstance(model.modalities[name].cells, Numbers)]
     if numbers:
         yield "spread" + names.CELLS, _spread(model, plain["decode"], numbers)
+    if all(columns) and model.incomplete_rows and not model.conditions:
+        fill = _fill(model, plain["log_likelihood"].inputs, plain["reconstruct"].outputs, num_samples)
+        yield "fill" + names.CELLS, _of_cells(model, fill, decoders)
 
 
 def _spread(model: MultimodalVAE, decode: Endpoint, numbers: list[str]) -> Endpoint:
@@ -41,6 +49,26 @@ def _spread(model: MultimodalVAE, decode: Endpoint, numbers: list[str]) -> Endpo
         return {name: p.stddev() * scales.get(name, 1.0) for name, p in found.items()}
 
     return Endpoint.of(answer, decode.inputs, {name: decode.outputs[name] for name in numbers})
+
+
+def _fill(model: MultimodalVAE, inputs: Specs, values: Specs, num_samples: int) -> Endpoint:
+    """What is expected of every modality, in the model's own values, and beside it how sure it is, in a table's."""
+    spreads = {name: names.spread(name) for name, one in model.modalities.items() if isinstance(one.cells, Numbers)}
+    texts = {name: names.probability(name) for name, modality in model.modalities.items() if modality.cells.is_text}
+    texts = {name: tensor for name, tensor in texts.items() if not model.modalities[name].cells.averages}
+    outputs = {**values}
+    outputs |= {tensor: tf.TensorSpec(values[name].shape, tf.float32, name=tensor) for name, tensor in spreads.items()}
+    outputs |= {tensor: tf.TensorSpec((None,), tf.float32, name=tensor) for tensor in texts.values()}
+
+    def answer(given):
+        observed = {name: given[name] for name in model.modalities}
+        found = expected.given(model, observed, given["seed"], num_samples)
+        scales = {name: layer.stddev for name, layer in model.standardizations.items()}
+        made = {name: own["value"] for name, own in found.items()}
+        made |= {tensor: found[name]["stddev"] * scales.get(name, 1.0) for name, tensor in spreads.items()}
+        return made | {tensor: found[name]["probability"] for name, tensor in texts.items()}
+
+    return Endpoint.of(answer, inputs, outputs)
 
 
 def _of_cells(model: MultimodalVAE, plain: Endpoint, decoders: Decoders) -> Endpoint:

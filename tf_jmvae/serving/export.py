@@ -156,10 +156,13 @@ def write_warm_up(folder: Path, name: str, made: Mapping[str, Endpoint]) -> None
 
 
 def _example(endpoint: Endpoint) -> dict[str, np.ndarray]:
-    """One row for each input: zeros, or a small black image."""
-    image = np.array([tf.io.encode_png(np.zeros((8, 8, 1), np.uint8)).numpy()], object)
+    """One row for each input: zeros, a small black image, or no text."""
+    image = tf.io.encode_png(np.zeros((8, 8, 1), np.uint8)).numpy()
+    strings = {name: image if name.endswith(names.BYTES) else b"" for name in endpoint.inputs}
     return {
-        name: image if spec.dtype == tf.string else np.zeros((1, *spec.shape[1:]), spec.dtype.as_numpy_dtype)
+        name: np.array([strings[name]], object)
+        if spec.dtype == tf.string
+        else np.zeros((1, *spec.shape[1:]), spec.dtype.as_numpy_dtype)
         for name, spec in endpoint.inputs.items()
     }
 

@@ -29,7 +29,7 @@ class Settings:
     """Settings that are fixed at export, because a scalar input would keep a server from joining requests."""
 
     iterated_sampling: IteratedSampling | int | None = None  # how missing modalities are completed, if not as the model
-    num_samples: int = 100  # behind a log-likelihood
+    num_samples: int = 100  # behind a log-likelihood, and behind what fills a gap
     observed: Iterable[Iterable[str]] | None = None  # subsets that have signatures, read once; or the usual ones
 
     def __post_init__(self):

@@ -7,6 +7,8 @@ AS_UINT8 = "_as_uint8"
 AS_PNG = "_as_png"
 CELLS = "_as_cells"  # of a signature that reads and gives what a table holds
 TEXT = "_text"  # of a class by its name, and of a text
+SPREAD = "_spread"  # of the standard deviation of numbers and counts, in their unit
+PROBABILITY = "_probability"  # of a text
 
 
 def of_given(verb: str, given: Iterable[str]) -> str:
@@ -32,6 +34,16 @@ def encoded(modality: str) -> str:
 def text(modality: str) -> str:
     """The tensor of a modality's classes by name, or of its texts."""
     return modality + TEXT
+
+
+def spread(modality: str) -> str:
+    """The tensor of the standard deviations of a modality's numbers."""
+    return modality + SPREAD
+
+
+def probability(modality: str) -> str:
+    """The tensor of the probabilities of a modality's texts."""
+    return modality + PROBABILITY
 
 
 def modality(tensor: str) -> str:

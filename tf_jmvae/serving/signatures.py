@@ -33,7 +33,8 @@ def endpoints(model: MultimodalVAE, settings: Settings) -> dict[str, Endpoint]:
         if whole + form in made:
             made[whole + form] = made["encode" + form]
     plain = {name: endpoint for name, endpoint in made.items() if names.plain(name) == name}
-    made |= dict(_in_formats(model, made)) | dict(cells.of_cells(model, plain, _decoders(model)))
+    of_cells = cells.of_cells(model, plain, _decoders(model), settings.num_samples)
+    made |= dict(_in_formats(model, made)) | dict(of_cells)
     return {**made, "serving_default": made["encode"]}
 
 

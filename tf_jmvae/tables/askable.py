@@ -1,0 +1,176 @@
+"""Models as functions about a table ask them: a live one, and one that was exported or is behind a server."""
+
+import io
+import os
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from PIL import Image
+
+from tf_jmvae._utils import checks, gaps
+from tf_jmvae.columns import kind_of
+from tf_jmvae.columns.base import Kind
+from tf_jmvae.evaluation import joint_log_likelihood
+from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.serving import names, request
+from tf_jmvae.serving.inference import InferenceModel
+from tf_jmvae.specs import Columns
+from tf_jmvae.tables import predictive
+from tf_jmvae.tables.predictive import PROBABILITY, SPREAD, Cells
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SAMPLES = 100
+
+Model = MultimodalVAE | InferenceModel
+
+
+class Askable:
+    """What functions about a table ask of a model: each of a few rows, but for the score.
+
+    Attributes:
+      kinds: By modality the kind of its columns.
+      latent_size: Entries of z.
+    """
+
+    kinds: Mapping[str, Kind]
+    latent_size: int
+
+    def fill(self, rows: "pd.DataFrame", folder: str | os.PathLike, row_seeds: np.ndarray) -> Cells:
+        """What is expected in every column, and how sure it is, by column and `(column, "spread")` and the like."""
+        raise NotImplementedError(f"{type(self).__name__} must define fill()")
+
+    def encode(self, rows: "pd.DataFrame", folder: str | os.PathLike) -> np.ndarray:
+        """The mean of q(z | row), `[B, D]`; 0 of rows that hold nothing."""
+        raise NotImplementedError(f"{type(self).__name__} must define encode()")
+
+    def score(
+        self, rows: "pd.DataFrame", folder: str | os.PathLike, seed: int, batch_size: int, verbose: int
+    ) -> np.ndarray:
+        """The log-likelihood of each row of any number, `[N]`; NaN of rows that hold nothing."""
+        raise NotImplementedError(f"{type(self).__name__} must define score()")
+
+
+def askable(model: Model, num_samples: int | None = None) -> Askable:
+    """A model as functions about a table ask it.
+
+    Args:
+      model: Live, exported or served model whose modalities have columns.
+      num_samples: Number of samples of z behind each answer of a live model; by default 100. Of another model it was
+        fixed when that was exported.
+
+    Raises:
+      ValueError: a modality has no columns, or `num_samples` is given where it is fixed.
+      TypeError: it is no model.
+    """
+    if isinstance(model, MultimodalVAE):
+        return _Live(model, checks.positive_integer("num_samples", _SAMPLES if num_samples is None else num_samples))
+    if not isinstance(model, InferenceModel):
+        raise TypeError(f"Expected a model, or what open_model gives; got {type(model).__name__}.")
+    if num_samples is not None:
+        raise ValueError("num_samples was fixed when the model was exported: leave it out, or export it anew.")
+    return _Exported(model)
+
+
+def kinds_of(columns: Mapping[str, Columns | None]) -> dict[str, Kind]:
+    """The kinds of modalities' columns; raises `ValueError` if a modality has none."""
+    if without := [name for name, own in columns.items() if own is None]:
+        raise ValueError(
+            f"{checks.listed(without)}: made of no table's columns. Make the modalities by data.from_table, or give "
+            "Modality(..., columns=...)."
+        )
+    return {name: kind_of(own) for name, own in columns.items()}
+
+
+def parts(rows: "pd.DataFrame", batch_size: int, verbose: int) -> Iterator[tuple[int, "pd.DataFrame"]]:
+    """The number of the first row, and a few rows, at a time."""
+    batch_size = checks.positive_integer("batch_size", batch_size)
+    progress = keras.utils.Progbar(len(rows), verbose=verbose, unit_name="row")
+    for start in range(0, len(rows), batch_size):
+        yield start, rows.iloc[start : start + batch_size]
+        progress.update(min(start + batch_size, len(rows)))
+
+
+class _Live(Askable):
+    def __init__(self, model: MultimodalVAE, num_samples: int):
+        self.model, self.num_samples, self.latent_size = model, num_samples, model.latent_dim
+        self.kinds = kinds_of({name: modality.columns for name, modality in model.modalities.items()})
+        self._say = predictive.of(model, num_samples)
+
+    def fill(self, rows, folder, row_seeds):
+        return self._say(self._values(rows, folder), row_seeds)
+
+    def encode(self, rows, folder):
+        values = self._values(rows, folder)
+        held = gaps.rows_with_any(values.values())
+        z = np.zeros((len(held), self.latent_size), np.float32)
+        if held.any():
+            observed = self.model.preprocess({name: array[held] for name, array in values.items()})
+            z[held] = self.model.posterior(observed, seed=0).mean().numpy()
+        return z
+
+    def score(self, rows, folder, seed, batch_size, verbose):
+        values = self._values(rows, folder)
+        held = gaps.rows_with_any(values.values())
+        found = np.full(len(rows), np.nan)
+        if held.any():
+            of_held = {name: array[held] for name, array in values.items()}
+            options = {"num_samples": self.num_samples, "seed": seed, "verbose": verbose}
+            found[held] = joint_log_likelihood(self.model, of_held, **options).values
+        return found
+
+    def _values(self, rows: "pd.DataFrame", folder: str | os.PathLike) -> dict[str, np.ndarray]:
+        return {name: kind.encode(rows, folder) for name, kind in self.kinds.items()}
+
+
+class _Exported(Askable):
+    def __init__(self, model: InferenceModel):
+        self.model, self.latent_size = model, model.latent_size
+        self.kinds = kinds_of({name: spec.columns for name, spec in model.modalities.items()})
+
+    def fill(self, rows, folder, row_seeds):
+        found, said = self.model.fill_cells(self._cells(rows, folder), seed=row_seeds), {}
+        for name, kind in self.kinds.items():
+            said |= self._said(name, kind, found)
+        return said
+
+    def encode(self, rows, folder):
+        return self.model.encode_cells(self._cells(rows, folder))["mean"]
+
+    def score(self, rows, folder, seed, batch_size, verbose):
+        row_seeds, found = request.row_seeds(seed, len(rows)), np.full(len(rows), np.nan)
+        for start, part in parts(rows, batch_size, verbose):
+            cells, own = self._cells(part, folder), slice(start, start + len(part))
+            scores = self.model.log_likelihood_of_cells(cells, seed=row_seeds[own])
+            found[own] = np.where(_held(cells), scores, np.nan)
+        return found
+
+    def _cells(self, rows: "pd.DataFrame", folder: str | os.PathLike) -> dict[str, np.ndarray]:
+        return {name: kind.requested(rows, folder) for name, kind in self.kinds.items()}
+
+    def _said(self, name: str, kind: Kind, found: Mapping[str, np.ndarray]) -> Cells:
+        columns = kind.columns.names
+        if names.probability(name) in found:  # of texts
+            texts = np.array([text.decode() for text in found[names.text(name)]], object)
+            return {columns[0]: texts, (columns[0], PROBABILITY): found[names.probability(name)]}
+        values = found[name]
+        if self.model.modalities[name].is_image:
+            values = np.stack([_pixels(png, kind.columns.shape) for png in values])
+        said: dict[Any, np.ndarray] = dict(kind.decode(values))
+        said |= {(column, PROBABILITY): p for column, p in kind.sureness(values).items()}
+        if names.spread(name) in found:
+            said |= {(column, SPREAD): own for column, own in zip(columns, found[names.spread(name)].T, strict=True)}
+        return said
+
+
+def _pixels(png: bytes, shape: tuple[int, ...]) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png))).reshape(shape)
+
+
+def _held(cells: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Which rows hold anything, Boolean `[B]`."""
+    of_each = [values != b"" if values.dtype == object else ~gaps.missing_rows(values) for values in cells.values()]
+    return np.any(of_each, axis=0)

@@ -32,6 +32,8 @@ EXTRAS = {
     ],
     "tables": ["pandas>=2.2", "pyarrow>=17"],
 }
+# Apache Beam brings more packages than all the rest, so it is not in "all".
+BEAM = ["apache-beam>=2.77,<3"]
 EXTRAS["all"] = sorted({package for packages in EXTRAS.values() for package in packages})
 # MkDocs 2 has no plugins.
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=1,<2"]
@@ -70,10 +72,12 @@ setup(
     ],
     extras_require={
         **EXTRAS,
+        "beam": BEAM,
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "docs": DOCS,
         "dev": [
             *EXTRAS["all"],
+            *BEAM,
             *DOCS,
             "filelock>=3.16",
             "hypothesis>=6.100",

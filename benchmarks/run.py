@@ -21,7 +21,7 @@ NAMES = (
     "calls",
     "serving",
     "memory",
-    "profile",
+    "op_profile",
     "curves",
     "workers",
     "celeba_input",

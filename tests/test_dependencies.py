@@ -17,6 +17,7 @@ from tf_jmvae._utils import files
 ROOT = pathlib.Path(__file__).parent.parent
 # What an extra brings, by what it is imported as.
 EXTRAS = {
+    "beam": {"apache_beam"},
     "cli": {"pydantic", "tyro"},
     "data": {"importlib_resources", "skimage", "sklearn", "tensorflow_datasets"},
     "demo": {"gradio"},
@@ -40,6 +41,9 @@ MISSING = {
     ),
     "tj.callbacks.TensorBoard()": 'The TensorBoard callback needs tensorboard: pip install "tf-jmvae[report]".',
     "importlib.import_module('tf_jmvae.report.plots')": 'A report needs jinja2: pip install "tf-jmvae[report]".',
+    "importlib.import_module('tf_jmvae.tables.beam')": (
+        'A pipeline of Apache Beam needs apache_beam: pip install "tf-jmvae[beam]".'
+    ),
     "importlib.import_module('tf_jmvae.studies.study')": 'A study needs jinja2: pip install "tf-jmvae[report]".',
     "tj.serving.Client('localhost', model='a')": 'Client needs grpc: pip install "tf-jmvae[serving]".',
     "tj.serving.write_deployment_files('.')": (
@@ -172,12 +176,13 @@ def test_every_import_is_declared_and_the_core_declares_none_of_an_extra():
     extras = {name: _names(found) for name, found in options["extras_require"].items()}
     for name in imported:
         top = "protobuf" if name.startswith("google.protobuf") else name.partition(".")[0]
-        assert {_normal(one) for one in [*providers.get(top, []), top]} & (core | extras["all"]), name
+        assert {_normal(one) for one in [*providers.get(top, []), top]} & (core | extras["all"] | extras["beam"]), name
     for name, modules in EXTRAS.items():
         brought = {_normal(one) for module in modules for one in providers.get(module, [module])}
         assert brought & extras[name] == extras[name], name
         assert not extras[name] & core
-        assert extras[name] <= extras["all"] <= extras["dev"]
+        assert name == "beam" or extras[name] <= extras["all"]
+        assert extras[name] | extras["all"] <= extras["dev"]
 
 
 def _names(requirements):

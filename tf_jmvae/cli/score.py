@@ -36,13 +36,12 @@ def run(options: Options) -> None:
     from tf_jmvae import tables
     from tf_jmvae.data import read_table
     from tf_jmvae.tables import writing
+    from tf_jmvae.tables.answers import scored
 
     known = {key: value for key, value in reading.items() if key in ("delimiter", "decimal", "encoding")}
     table = read_table(options.table, **known)
     scores = tables.score(model, options.table, num_samples=options.num_samples, seed=options.seed, **reading)
-    order = scores.argsort(kind="stable")  # NaN, of rows that hold nothing, comes last
-    table.insert(0, "log_likelihood", scores)
-    table = table.iloc[order]
+    table = scored(table, scores)
     writing.write(table, options.output)
     first = table.iloc[:_SHOWN].fillna("")
     rows = [[str(cell)[:20] for cell in cells] for cells in first.iloc[:, :8].itertuples(index=False)]

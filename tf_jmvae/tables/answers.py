@@ -64,7 +64,7 @@ def fill(
         for start, part in parts(rows, batch_size, verbose)
     ]
     columns = [column for kind in asked.kinds.values() for column in kind.columns.names]
-    return _filled(rows, columns, {key: np.concatenate([part[key] for part in found]) for key in found[0]})
+    return filled(rows, columns, {key: np.concatenate([part[key] for part in found]) for key in found[0]})
 
 
 def encode(
@@ -165,8 +165,17 @@ def _opened(
     return rows, folder
 
 
-def _filled(rows: "pd.DataFrame", columns: Sequence[str], answers: Mapping[Any, np.ndarray]) -> "pd.DataFrame":
-    """The table with the answers in its gaps, and what is said of them beside each column that had some."""
+def filled(rows: "pd.DataFrame", columns: Sequence[str], answers: Mapping[Any, np.ndarray]) -> "pd.DataFrame":
+    """Puts answers into a table's gaps, and what is said of them beside each column that had some.
+
+    Args:
+      rows: `DataFrame` of N rows.
+      columns: Names of the columns that are filled.
+      answers: Arrays `[N]` by column, `(column, "probability")` and `(column, "spread")`, of which the gaps count.
+
+    Returns:
+      A new `DataFrame`.
+    """
     found: dict[str, Any] = {}
     for column in rows.columns:
         cells = found[column] = rows[column]
@@ -181,3 +190,11 @@ def _filled(rows: "pd.DataFrame", columns: Sequence[str], answers: Mapping[Any, 
             if (column, what) in answers:
                 found[f"{column} {what}"] = np.where(gap, answers[column, what], np.nan)
     return type(rows)(found, index=rows.index)
+
+
+def scored(table: "pd.DataFrame", scores: np.ndarray) -> "pd.DataFrame":
+    """Puts log-likelihoods, `[N]`, before a table's columns, and the least likely rows first; NaN comes last."""
+    order = scores.argsort(kind="stable")
+    found = table.copy()
+    found.insert(0, "log_likelihood", scores)
+    return found.iloc[order]

@@ -72,7 +72,7 @@ def askable(model: Model, num_samples: int | None = None) -> Askable:
         raise TypeError(f"Expected a model, or what open_model gives; got {type(model).__name__}.")
     if num_samples is not None:
         raise ValueError("num_samples was fixed when the model was exported: leave it out, or export it anew.")
-    return _Exported(model)
+    return Exported(model)
 
 
 def kinds_of(columns: Mapping[str, Columns | None]) -> dict[str, Kind]:
@@ -126,7 +126,13 @@ class _Live(Askable):
         return {name: kind.encode(rows, folder) for name, kind in self.kinds.items()}
 
 
-class _Exported(Askable):
+class Exported(Askable):
+    """An exported or served model, asked by its signatures of cells.
+
+    Args:
+      model: What `open_model` gives.
+    """
+
     def __init__(self, model: InferenceModel):
         self.model, self.latent_size = model, model.latent_size
         self.kinds = kinds_of({name: spec.columns for name, spec in model.modalities.items()})
@@ -141,12 +147,17 @@ class _Exported(Askable):
         return self.model.encode_cells(self._cells(rows, folder))["mean"]
 
     def score(self, rows, folder, seed, batch_size, verbose):
-        row_seeds, found = request.row_seeds(seed, len(rows)), np.full(len(rows), np.nan)
-        for start, part in parts(rows, batch_size, verbose):
-            cells, own = self._cells(part, folder), slice(start, start + len(part))
-            scores = self.model.log_likelihood_of_cells(cells, seed=row_seeds[own])
-            found[own] = np.where(_held(cells), scores, np.nan)
-        return found
+        row_seeds = request.row_seeds(seed, len(rows))
+        found = [
+            self.scores(part, folder, row_seeds[start : start + len(part)])
+            for start, part in parts(rows, batch_size, verbose)
+        ]
+        return np.concatenate(found)
+
+    def scores(self, rows: "pd.DataFrame", folder: str | os.PathLike, row_seeds: np.ndarray) -> np.ndarray:
+        """The log-likelihoods of a few rows, `[B]`, by seeds of theirs, int32 `[B, 2]`."""
+        cells = self._cells(rows, folder)
+        return np.where(_held(cells), self.model.log_likelihood_of_cells(cells, seed=row_seeds), np.nan)
 
     def _cells(self, rows: "pd.DataFrame", folder: str | os.PathLike) -> dict[str, np.ndarray]:
         return {name: kind.requested(rows, folder) for name, kind in self.kinds.items()}

@@ -1,6 +1,6 @@
 """Where the time goes: seconds of each kind of operation, by TensorFlow's own profiler.
 
-    python benchmarks/profile.py
+    python benchmarks/op_profile.py
 
 A training step of JMVAE-kl with MNIST's networks (batch 128) and CelebA's (batch 64), in both precisions, and MNIST's
 joint importance bound. Times are added up over threads, so two cores have two seconds in every second; what no
@@ -104,4 +104,4 @@ def _show(name: str, found: dict) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(harness.run("profile", __doc__, measure))
+    sys.exit(harness.run("op_profile", __doc__, measure))

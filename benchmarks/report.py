@@ -31,6 +31,7 @@ NAMES = (
     "curves",
     "workers",
     "celeba_input",
+    "table_input",
     "incomplete",
 )
 PROFILE = harness.HERE / "profile.md"
@@ -168,7 +169,23 @@ def _provenance(results: Mapping[str, Any]) -> str:
             f"photographs: `{celeba['preset']}` reads {rates['input']['median']:,.0f} images a second from a prepared "
             f"copy and trains on {rates['training']['median']:,.0f}.",
         )
+    if of_table := results.get("table_input"):
+        parts.insert(2 if "celeba_input" in results else 1, _of_table(of_table))
     return "\n\n".join(parts)
+
+
+def _of_table(found: Mapping[str, Any]) -> str:
+    rates, seconds = found["images_per_second"], found["seconds_to_read"]
+    read = (
+        f"they are read in {seconds['first']:.0f} s, and again in {seconds['again']:.0f} s from the copy that is kept"
+    )
+    same = rates["training on one batch"]["median"]
+    return (
+        f"And of a table of one's own, whose {found['pictures']:,} pictures of {found['side']}x{found['side']} are "
+        f"files on the disk: {read}; batches come at {rates['input']['median']:,.0f} pictures a second, and a model of "
+        f"them trains on {rates['training']['median']:,.0f}, on one batch that is there already on {same:,.0f}. It "
+        f"takes {found['peak_memory_mebibytes']:,.0f} MiB at most."
+    )
 
 
 def _draw(results: Mapping[str, Any], folder: pathlib.Path) -> dict[str, list[str]]:

@@ -24,6 +24,7 @@ NAMES = (
     "op_profile",
     "curves",
     "workers",
+    "table_input",
     "celeba_input",
 )
 

@@ -1,5 +1,6 @@
 """The page in a real browser: every tab, by mouse and by keys, with nothing but this machine to talk to."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ import urllib.parse
 import pytest
 import requirements
 
+from tests.demo.test_demo_fill import made_model
 from tf_jmvae import demo
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -24,7 +26,7 @@ from tf_jmvae import demo
 
 log = open(sys.argv[1], "w", buffering=1)
 sys.addaudithook(lambda event, values: event == "socket.connect" and print(values[1][0], file=log))
-demo.launch(port=0, open_browser=False)
+demo.launch(*sys.argv[2:], port=0, open_browser=False)
 """
 PATIENCE = 60  # seconds, for machines that do much else
 
@@ -40,14 +42,13 @@ def _missing():
     return ", ".join(programs)
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """The address of the pre-trained model's page, as the command line starts it."""
+@contextlib.contextmanager
+def _served(folder, *handles):
+    """The address of a page, as the command line starts it; by default that of the pre-trained model."""
     if missing := _missing():
         requirements.skip("browser", f"a browser and Gradio are needed, and there is no {missing}")
-    folder = tmp_path_factory.mktemp("temporary")
     environment = {**os.environ, "TMPDIR": str(folder), "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-c", SERVER, str(folder / "connections")]
+    command = [sys.executable, "-c", SERVER, str(folder / "connections"), *map(str, handles)]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
         try:
             for line in process.stdout:
@@ -67,8 +68,8 @@ def server(tmp_path_factory):
     assert not kept.exists()
 
 
-@pytest.fixture
-def browser(server):
+@contextlib.contextmanager
+def _browser(address):
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
@@ -84,7 +85,7 @@ def browser(server):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
     try:
-        driver.get(server)
+        driver.get(address)
         yield driver
     finally:
         driver.quit()
@@ -138,7 +139,12 @@ class Page:
         pytest.fail(f"{text!r} is not reached with the Tab key.")
 
 
-def test_every_tab_works_in_a_browser_without_a_network(browser, server, tmp_path):
+def test_every_tab_works_in_a_browser_without_a_network(tmp_path):
+    with _served(tmp_path) as server, _browser(server) as browser:
+        _use_every_tab(browser, server, tmp_path)
+
+
+def _use_every_tab(browser, server, tmp_path):
     page = Page(browser)
     page.shown(".thumbnail-item", 16)
     assert [e.text for e in page.shown("button[role=tab]")] == [
@@ -207,6 +213,34 @@ def test_every_tab_works_in_a_browser_without_a_network(browser, server, tmp_pat
     hosts = {urllib.parse.urlsplit(url).netloc for url in asked if not url.startswith(("data:", "blob:"))}
     assert hosts == {urllib.parse.urlsplit(server).netloc}
     assert len(asked) > 20
+
+
+def test_a_row_is_filled_in_as_it_is_typed_and_slid(tmp_path):
+    made_model().save(tmp_path / "pets.keras")
+    with _served(tmp_path, tmp_path / "pets.keras") as server, _browser(server) as browser:
+        page = Page(browser)
+        page.says("Nothing is known yet")
+        size = page.shown(".number [type=range]", 3)[0]
+        size.send_keys(page.keys.ARROW_RIGHT)
+        page.says("1 of 7 columns known", "s)")
+        boxes = page.shown(".number [type=text]", 3)
+        low, step = (float(size.get_attribute(name)) for name in ("min", "step"))
+        typed = float(boxes[0].get_attribute("value"))
+        assert typed > low
+        assert (typed - low) / step == pytest.approx(round((typed - low) / step), abs=1e-6)
+        boxes[2].send_keys("2.5")
+        page.says("visits: '2.5' is no count")
+        boxes[2].send_keys(page.keys.BACKSPACE * 2)
+        page.says("2 of 7 columns known", "s)")
+        box = page.shown(".fields textarea, .fields [type=text][placeholder='not known']")[-1]
+        box.send_keys("a purple dog")
+        page.says("3 of 7 columns known", "did not learn the word purple")
+        shown = [e.text for e in page.shown(".cells dt")]
+        assert shown == ["weight", "kind", "tame"]
+        next(e for e in page.shown("button") if e.text == "Leave all open").click()
+        page.says("Nothing is known yet", "s)")
+        assert [box.get_attribute("value") for box in page.shown(".number [type=text]", 3)] == [""] * 3
+        assert [e["message"] for e in browser.get_log("browser") if e["level"] == "SEVERE"] == []
 
 
 def test_a_port_that_is_taken_gives_the_next_one():

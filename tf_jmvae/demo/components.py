@@ -61,8 +61,8 @@ def answers(
 
     for trigger in triggers:
         trigger(handler, inputs, outputs, **queue)
-    for trigger in newest:
-        trigger(handler, inputs, outputs, trigger_mode="always_last", **queue)
+    if newest := list(newest):
+        gr.on(newest, handler, inputs, outputs, trigger_mode="always_last", **queue)
     return handler
 
 

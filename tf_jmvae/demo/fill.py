@@ -2,6 +2,7 @@
 
 import html
 import io
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from tf_jmvae.specs import Columns, ModalitySpec
 TITLE = "Fill in"
 _SAMPLES = 100  # of z behind each probability and spread
 _PICTURES, _CLASSES, _TEXTS = 8, 6, 5  # shown
+_STEPS = 100  # of a slider, at least
 _REACH = 3.0  # standard deviations each way that a number's line shows
 _LARGEST = float(np.finfo(np.float32).max)
 _OPEN, _NO, _YES = "", "no", "yes"
@@ -244,18 +246,43 @@ def _field(spec: ModalitySpec, number: int, usual: Answer) -> gr.Component:
     return gr.Textbox(label=label, placeholder=with_spread(*usual), max_lines=1, max_length=40)
 
 
+def _slider(label: str, usual: Number, *, whole: bool) -> gr.Slider:
+    """A slider that writes into a number's box, over the range that its line shows."""
+    low, high = (usual.mean + side * _REACH * usual.spread for side in (-1, 1))
+    if whole:
+        low, high, step = 0, max(math.ceil(high), 1), 1
+    else:
+        step = 10.0 ** math.floor(math.log10((high - low) / _STEPS or 1))
+        low, high = (round(step * end, 9) for end in (math.floor(low / step), math.ceil(high / step)))
+    return gr.Slider(
+        low, high, usual.mean, step=step, label=f"{label}, by a slider", show_label=False, buttons=[], min_width=80
+    )
+
+
+def _typed(number: float) -> str:
+    """What a slider says, as one would type it."""
+    return f"{number:.6g}"
+
+
 def build(model: DemoModel) -> None:
     """Lays the tab out, within Gradio's context, and fills it with its first answer."""
     usual = filled(model, {})
-    keys, fields = list(usual), []
+    keys, fields, sliders = list(usual), [], []
     first = _shown(model, usual, keys, *[None] * len(keys))
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=290):
             gr.Markdown("Say what is known of a row, and leave the rest open.")
             for name, spec, columns in _modalities(model):
                 with gr.Row(elem_classes="fields"):
-                    of_modality = [_field(spec, number, usual[name, c]) for number, c in enumerate(columns.names)]
-                fields += of_modality
+                    for number, column in enumerate(columns.names):
+                        answer = usual[name, column]
+                        if not isinstance(answer, Number):
+                            fields.append(_field(spec, number, answer))
+                            continue
+                        with gr.Column(min_width=80, elem_classes="number"):
+                            fields.append(_field(spec, number, answer))
+                            slider = _slider(column, answer, whole=columns.kind == "counts")
+                        sliders.append((slider, fields[-1]))
             with gr.Row():
                 button = gr.Button("Fill in", variant="primary")
                 clear = gr.Button("Leave all open")
@@ -272,11 +299,15 @@ def build(model: DemoModel) -> None:
     for field in fields:
         if isinstance(field, gr.Image):
             newest += [field.upload, field.clear]
+        elif isinstance(field, gr.Textbox):
+            newest.append(field.change)  # Gradio has no event of input when a character is deleted
         else:
             newest.append(field.input)
     outputs = [status, said, *galleries]
     function = lambda *values: _shown(model, usual, keys, *values)  # noqa: E731
     handler = components.answers("Filling in ...", function, fields, outputs, (button.click,), newest)
+    for slider, field in sliders:
+        slider.input(_typed, slider, field, trigger_mode="always_last", **components.QUICK)
     opened = [field.value for field in fields]
     clear.click(lambda: opened if len(opened) > 1 else opened[0], None, fields, **components.QUICK).then(
         handler, fields, outputs, **components.PICTURES

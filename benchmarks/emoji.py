@@ -131,4 +131,4 @@ def _distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    sys.exit(harness.run("emoji", __doc__, measure))
+    sys.exit(harness.run("emoji", __doc__, measure, by_processor=False))

@@ -32,7 +32,7 @@ ASTRONAUT = "emoji_u1f469_1f3fe_200d_1f680.png"
 
 
 def main() -> int:
-    options = harness.parse(__doc__)
+    options = harness.parse(__doc__, by_processor=False)
     found = harness.read("emoji", options.results)
     run = emoji.WORK / "run"
     _export(run)

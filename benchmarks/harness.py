@@ -1,7 +1,8 @@
 """What the benchmarks share: options, peers in processes of their own, turns, statistics, and the origin of a result.
 
 A benchmark is a function from `Options` to a dict; `run` gives it a command line and writes what it found to
-`benchmarks/results/NAME.json`, whole or not at all. A result that is there is not measured again without `--again`.
+`benchmarks/results/PROCESSOR/NAME.json`, whole or not at all. A result that is there is not measured again without
+`--again`.
 """
 
 import argparse
@@ -10,6 +11,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import resource
 import statistics
 import subprocess
@@ -24,7 +26,7 @@ from tf_jmvae._utils.provenance import environment
 
 SEED = 0
 HERE = pathlib.Path(__file__).resolve().parent
-RESULTS = HERE / "results"
+RESULTS = HERE / "results"  # with a folder for each processor
 QUICK_RESULTS = HERE.parent / "build" / "benchmarks-quick"
 PEERS_PYTHON = HERE.parent / ".venv-peers" / "bin" / "python"
 PAUSE = 0.1  # seconds before a turn, in which the threads of the side before fall asleep
@@ -48,23 +50,24 @@ class Options:
         return min(0.1, number) if self.quick else number
 
 
-def parse(description: str, arguments: Sequence[str] | None = None) -> Options:
-    """Options from a command line, equal for all benchmarks."""
+def parse(description: str, arguments: Sequence[str] | None = None, *, by_processor: bool = True) -> Options:
+    """Options from a command line, equal for all benchmarks; results that hold no times need not be `by_processor`."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="tiny measurements, to see that everything works")
     parser.add_argument("--again", action="store_true", help="measure also what has a result")
     parser.add_argument("--peer-python", type=pathlib.Path, default=PEERS_PYTHON, help="a Python that has the peers")
-    parser.add_argument("--results", type=pathlib.Path, help="folder of the results (benchmarks/results)")
+    parser.add_argument("--results", type=pathlib.Path, help="folder of the results (that of this processor)")
     parser.add_argument("--data-dir", type=pathlib.Path, help="folder with MNIST's four files, where it is needed")
     parser.add_argument("--celeba-dir", type=pathlib.Path, help="folder with CelebA, where it is needed")
     options = vars(parser.parse_args(arguments))
-    options["results"] = options["results"] or (QUICK_RESULTS if options["quick"] else RESULTS)
+    kept = RESULTS / folder_of(processor()) if by_processor else RESULTS
+    options["results"] = options["results"] or (QUICK_RESULTS if options["quick"] else kept)
     return Options(**options)
 
 
-def run(name: str, description: str, measure: Callable[[Options], dict[str, Any]]) -> int:
+def run(name: str, description: str, measure: Callable[[Options], dict[str, Any]], *, by_processor: bool = True) -> int:
     """The command of a benchmark: measures, unless that is done, and writes the result."""
-    options = parse(description)
+    options = parse(description, by_processor=by_processor)
     if read(name, options.results) is not None and not options.again:
         print(f"{name}: measured before; --again measures anew.")
         return 0
@@ -82,7 +85,7 @@ def record(name: str, found: Mapping[str, Any], options: Options) -> None:
     write_json(options.results / f"{name}.json", {**found, **origin})
 
 
-def read(name: str, results: pathlib.Path = RESULTS) -> dict[str, Any] | None:
+def read(name: str, results: pathlib.Path) -> dict[str, Any] | None:
     """A finished result, or None."""
     path = results / f"{name}.json"
     found = json.loads(path.read_text()) if path.is_file() else None
@@ -102,6 +105,12 @@ def processor() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "instructions": [flag for flag in flags if flag in ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16")],
     }
+
+
+def folder_of(facts: Mapping[str, Any]) -> str:
+    """What the folder of a processor's results is called: its name, and the newest of its instructions."""
+    words = [facts["name"], *facts["instructions"][-1:]]
+    return re.sub(r"[^a-z0-9_]+", "-", " ".join(words).lower()).strip("-")
 
 
 class Peer:

@@ -1,4 +1,4 @@
-"""Writes docs/performance.md and its pictures from the results alone, so that nothing need be measured for it.
+"""Writes docs/performance.md, its appendix and pictures from the results alone: nothing need be measured for it.
 
 python benchmarks/report.py [--results benchmarks/results] [--docs docs]
 """
@@ -6,7 +6,7 @@ python benchmarks/report.py [--results benchmarks/results] [--docs docs]
 import argparse
 import pathlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import harness
@@ -14,7 +14,7 @@ import report_plots
 import report_quality
 import report_sections
 import report_summary
-from report_names import side
+from report_names import processor_name, side
 
 from tf_jmvae._utils.files import replace_atomically
 from tf_jmvae._utils.tables import markdown as table
@@ -34,7 +34,9 @@ NAMES = (
     "table_input",
     "incomplete",
 )
+Results = dict[str, dict[str, Any]]  # of one processor, by benchmark
 PROFILE = harness.HERE / "profile.md"
+APPENDIX = "performance-appendix.md"
 _CAPTIONS = {
     "performance-batch-size.png": "Training, MNIST's JMVAE-kl: examples per second by the size of the batch.",
     "performance-latent-dim.png": "Training, MNIST's JMVAE-kl, batch 128: examples per second by the size of z.",
@@ -46,73 +48,111 @@ _CAPTIONS = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=pathlib.Path, default=harness.RESULTS)
+    parser.add_argument("--results", type=pathlib.Path, default=harness.RESULTS, help="with a folder per processor")
     parser.add_argument("--docs", type=pathlib.Path, default=harness.HERE.parent / "docs")
     arguments = parser.parse_args()
-    results = load(arguments.results)
+    results = load_all(arguments.results)
     if not results:
         raise SystemExit(f"There are no results in {arguments.results}; make bench measures them.")
     profile = PROFILE.read_text() if PROFILE.is_file() else None
     write(results, arguments.docs, profile)
-    print(f"{arguments.docs / 'performance.md'} has {', '.join(results)}.")
+    for found in results:
+        print(f"{arguments.docs / 'performance.md'} has of {processor_name(found)}: {', '.join(found)}.")
     return 0
 
 
-def load(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
+def load_all(folder: pathlib.Path) -> list[Results]:
+    """The finished results of each processor, by name; first of the one of which most was measured."""
+    found = [load(own) for own in (folder, *sorted(path for path in folder.iterdir() if path.is_dir()))]
+    return sorted(filter(None, found), key=len, reverse=True)
+
+
+def load(folder: pathlib.Path) -> Results:
     """The finished results of a folder, by name."""
     found = {name: harness.read(name, folder) for name in NAMES}
     return {name: result for name, result in found.items() if result is not None}
 
 
-def write(results: Mapping[str, Any], docs: pathlib.Path, profile: str | None) -> None:
-    """Writes the page and its pictures."""
+def write(results: Sequence[Results], docs: pathlib.Path, profile: str | None) -> None:
+    """Writes the page, its appendix and its pictures, from the results of each processor."""
     (docs / "images").mkdir(parents=True, exist_ok=True)
-    pictures = _draw(results, docs / "images")
-    text = page(results, pictures, profile)
-    replace_atomically(docs / "performance.md", lambda path: pathlib.Path(path).write_text(text))
+    pictures = _draw(results[0], docs / "images")
+    for name, text in (("performance.md", page(results, pictures, profile)), (APPENDIX, appendix(results))):
+        replace_atomically(docs / name, lambda path, text=text: pathlib.Path(path).write_text(text))
 
 
-def page(results: Mapping[str, Any], pictures: Mapping[str, list[str]], profile: str | None) -> str:
-    """The page's text: the summary, the tables, where the time goes, and how cost grows."""
-    found = report_sections
+def page(results: Sequence[Results], pictures: Mapping[str, list[str]], profile: str | None) -> str:
+    """The page's text: the summary of all processors, and of the first tables, where the time goes, how cost grows."""
+    found, first = report_sections, results[0]
     sections = {
         "Summary": report_summary.summary(results),
-        "Training throughput": found.training(results),
-        "Rows that lack modalities": found.incomplete(results),
-        "Evaluation and iterated sampling": found.evaluation(results),
-        "Everyday calls": found.calls(results),
-        "Generation": found.generation(results),
-        "Peak memory": found.memory(results),
+        "Training throughput": found.training(first),
+        "Rows that lack modalities": found.incomplete(first),
+        "Evaluation and iterated sampling": found.evaluation(first),
+        "Everyday calls": found.calls(first),
+        "Generation": found.generation(first),
+        "Peak memory": found.memory(first),
         "Time to quality": _with_picture(
-            report_quality.quality(results), pictures.get("quality"), "The joint bound on the test set."
+            report_quality.quality(first), pictures.get("quality"), "The joint bound on the test set."
         ),
-        "What arithmetic allows": found.limits(results),
         "Where the time goes": profile and profile.strip(),
-        "How cost grows": _growth(results, pictures),
-        "How this was measured": _provenance(results),
+        "How cost grows": _growth(first, pictures),
+        "How this was measured": _provenance(first),
     }
-    parts = [f"## {title}\n\n{text}" for title, text in sections.items() if text]
-    return "\n\n".join(["# Performance", _introduction(results), *parts]) + "\n"
+    return "\n\n".join(["# Performance", _introduction(results), *_titled(sections, "##")]) + "\n"
 
 
-def _introduction(results: Mapping[str, Any]) -> str:
-    any_result = next(iter(results.values()))
-    processor, versions = any_result["processor"], any_result["versions"]
-    peers = {name: version for result in results.values() for name, version in result.get("peers", {}).items()}
+def appendix(results: Sequence[Results]) -> str:
+    """The appendix's text: what arithmetic allows on the first processor, and the tables of all others."""
+    found = report_sections
+    parts = ["# Performance: more tables", "What [Performance](performance.md) leaves out."]
+    parts += _titled({f"What arithmetic allows: {processor_name(results[0])}": found.limits(results[0])}, "##")
+    for other in results[1:]:
+        sections = {
+            "How many times faster": report_summary.ratios(other),
+            "Training": found.training(other),
+            "Rows that lack modalities, on this processor": found.incomplete(other),
+            "Importance and iterated sampling": found.evaluation(other),
+            "Calls": found.calls(other),
+            "Exported calls": found.generation(other),
+            "Memory": found.memory(other),
+            "Products": found.limits(other),
+            "Origin": _provenance(other),
+        }
+        # A level lower, as all of it is of one processor.
+        own = [part.replace("\n### ", "\n#### ") for part in _titled(sections, "###")]
+        parts += [f"## {processor_name(other)}", *own]
+    return "\n\n".join(parts) + "\n"
+
+
+def _titled(sections: Mapping[str, str | None], marks: str) -> list[str]:
+    return [f"{marks} {title}\n\n{text}" for title, text in sections.items() if text]
+
+
+def _introduction(results: Sequence[Results]) -> str:
+    versions = next(iter(results[0].values()))["versions"]
+    every = [result for found in results for result in found.values()]
+    peers = {name: version for result in every for name, version in result.get("peers", {}).items()}
     beside = ", ".join(f"{side(name)} {version}" for name, version in sorted(peers.items()))
     quick = (
         "**These are the numbers of a quick run, which shows that everything works and measures nothing.**\n\n"
-        if any(result["quick"] for result in results.values())
+        if any(result["quick"] for result in every)
         else ""
     )
-    instructions = f" ({', '.join(processor['instructions'])})" if processor["instructions"] else ""
+    cores = next(iter(results[0].values()))["processor"]["cores"]
+    processors = "; ".join(map(processor_name, results))
+    of_several = (
+        f"{cores} cores of each of these processors: {processors}. The summary is of all of them, the tables are of "
+        f"the first, and those of the others are in [the appendix]({APPENDIX})"
+        if len(results) > 1
+        else f"{cores} cores of this processor: {processors}. Long tables are in [an appendix]({APPENDIX})"
+    )
     return (
-        f"{quick}What tf_jmvae costs, beside libraries that do the same and a careful PyTorch loop by hand. All of it "
-        f"was measured on {processor['cores']} cores of this processor: {processor['name']}{instructions}, which had "
-        f"nothing else to do, with TensorFlow {versions['tensorflow']}, Keras {versions['keras']}"
+        f"{quick}What tf_jmvae costs, beside libraries that do the same and a careful PyTorch loop by hand, with "
+        f"TensorFlow {versions['tensorflow']}, Keras {versions['keras']}"
         + (f", {beside}" if beside else "")
-        + ". `make bench` measures it again and writes this page; "
-        "no test asserts a time."
+        + f". It was measured, with nothing else to do, on {of_several}. `make bench` measures it again and writes "
+        "this page; no test asserts a time."
     )
 
 
@@ -150,7 +190,7 @@ def _provenance(results: Mapping[str, Any]) -> str:
         "works: each measurement once in every round, and each round begins with another one. Tables give the median "
         "of the rounds and, in brackets, the smallest and the largest. Peers live in an environment of their own "
         "(`benchmarks/peers/requirements.txt`); their code is in `benchmarks/peers`, the results with every round "
-        "are in `benchmarks/results`."
+        "are in `benchmarks/results`, a folder for each processor."
     )
     rows = [
         [

@@ -19,7 +19,7 @@ def training(results: Mapping[str, Found]) -> str | None:
     limits = results.get("products", {}).get("examples_per_second", {})
     parts = [
         "Examples per second, median of the rounds; random data in memory, so that no disk is measured. The share is "
-        "of the rate at which the matrix products of a step alone would run (see below), in the contestant's "
+        "of the rate at which the matrix products of a step alone would run (in the appendix), in the contestant's "
         "precision."
     ]
     for key, measured in found["examples_per_second"].items():

@@ -1,15 +1,16 @@
 """The page's first section: how many times faster, where slower, memory, and time to quality."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from report_names import batch_name, side, work_name
+from report_names import batch_name, processor_name, side, work_name
 from report_ratios import OURS, Ratio, against
 
 from tf_jmvae._utils.tables import markdown as table
 
 Found = Mapping[str, Any]
 PEERS = ("MultiVae", "Pixyz", "PyTorch", "PyTorch, best")
+_HEADER = ["", "MultiVae", "Pixyz", "PyTorch by hand, float32", "PyTorch by hand, best precision of both"]
 
 
 def comparisons(results: Mapping[str, Found]) -> dict[str, dict[str, Ratio]]:
@@ -36,26 +37,54 @@ def comparisons(results: Mapping[str, Found]) -> dict[str, dict[str, Ratio]]:
     return found
 
 
-def summary(results: Mapping[str, Found]) -> str:
-    """Ratios of every task, then in words where ours is slower, memory, and quality."""
-    found = comparisons(results)
-    rows = [[task, *(str(ratios.get(peer, "")) for peer in PEERS)] for task, ratios in found.items()]
-    header = ["", "MultiVae", "Pixyz", "PyTorch by hand, float32", "PyTorch by hand, best precision of both"]
-    slower = [
+def summary(results: Sequence[Mapping[str, Found]]) -> str:
+    """Ratios of every task over all processors, then in words where ours is slower, memory, and quality."""
+    of_each = [comparisons(found) for found in results]
+    tasks = dict.fromkeys(task for found in of_each for task in found)
+    rows = [[task, *(_over([found.get(task, {}).get(peer) for found in of_each]) for peer in PEERS)] for task in tasks]
+    text = (
+        "How many times faster tf_jmvae is than each peer: 2.00 is half the time, and what is below 1 is slower. "
+        + (
+            "The smallest and the largest over the processors; a single number was measured on one alone. "
+            if len(results) > 1
+            else "In brackets, the smallest and the largest of the rounds. "
+        )
+        + "Beside MultiVae and Pixyz, which know one precision, and in the third column, ours is float32. PyTorch by "
+        "hand counts as the faster of eager and compiled."
+    )
+    parts = [text, table(_HEADER, rows)]
+    slower = {processor_name(found): _slower(own) for found, own in zip(results, of_each, strict=True)}
+    for processor, tasks_there in slower.items():
+        if tasks_there:
+            where = f" on {processor}" if len(results) > 1 else ""
+            parts.append(f"Slower than a peer{where}: " + "; ".join(tasks_there) + ".")
+    return "\n\n".join([*parts, *_memory_summary(results[0]), *_quality_summary(results[0])])
+
+
+def ratios(results: Mapping[str, Found]) -> str | None:
+    """The table of ratios of one processor, with the smallest and largest of the rounds."""
+    rows = [[task, *(str(own.get(peer, "")) for peer in PEERS)] for task, own in comparisons(results).items()]
+    return table(_HEADER, rows) if rows else None
+
+
+def _over(measured: Sequence[Ratio | None]) -> str:
+    """A ratio over processors; of one of them its rounds."""
+    there = [ratio for ratio in measured if ratio is not None]
+    if not there:
+        return ""
+    if len(measured) == 1:
+        return str(there[0])
+    low, high = min(ratio.value for ratio in there), max(ratio.value for ratio in there)
+    return f"{low:.2f} to {high:.2f}" if len(there) > 1 else f"{low:.2f}"
+
+
+def _slower(found: Mapping[str, Mapping[str, Ratio]]) -> list[str]:
+    return [
         f"{task} ({peer.replace(', best', ' in its best precision')}: {ratio.value:.2f})"
         for task, ratios in found.items()
         for peer, ratio in ratios.items()
         if ratio.value < 1
     ]
-    text = (
-        "How many times faster tf_jmvae is than each peer: 2.00 is half the time, and what is below 1 is slower. In "
-        "brackets, the smallest and the largest of the rounds. Beside MultiVae and Pixyz, which know one precision, "
-        "and in the third column, ours is float32. PyTorch by hand counts as the faster of eager and compiled."
-    )
-    parts = [text, table(header, rows)]
-    if slower:
-        parts.append("Slower than a peer: " + "; ".join(slower) + ".")
-    return "\n\n".join([*parts, *_memory_summary(results), *_quality_summary(results)])
 
 
 def _memory_summary(results: Mapping[str, Found]) -> list[str]:

@@ -124,8 +124,16 @@ def test_what_is_finished_is_not_measured_again(tmp_path, monkeypatch, capsys):
 
 
 def test_a_quick_run_leaves_the_results_alone():
-    assert harness.parse("", []).results == harness.RESULTS
+    own = harness.RESULTS / harness.folder_of(harness.processor())
+    assert harness.parse("", []).results == own
+    assert harness.parse("", [], by_processor=False).results == harness.RESULTS
     assert harness.parse("", ["--quick"]).results == harness.QUICK_RESULTS != harness.RESULTS
+
+
+def test_a_processor_has_a_folder_of_its_own():
+    facts = {"name": "Intel(R) Xeon(R) @ 2.0GHz", "cores": 2, "instructions": ["avx2", "amx_tile"]}
+    assert harness.folder_of(facts) == "intel-r-xeon-r-2-0ghz-amx_tile"
+    assert harness.folder_of({**facts, "instructions": []}) == "intel-r-xeon-r-2-0ghz"
 
 
 def test_processor_time_is_that_of_work_and_not_of_waiting():

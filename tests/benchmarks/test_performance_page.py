@@ -148,7 +148,6 @@ def test_sections_come_in_order(page):
         "Generation",
         "Peak memory",
         "Time to quality",
-        "What arithmetic allows",
         "Where the time goes",
         "How cost grows",
         "How this was measured",
@@ -161,7 +160,7 @@ def test_an_epoch_of_incomplete_rows_is_beside_the_complete_one(page):
 
 
 def test_a_call_is_beside_itself_op_by_op():
-    text = report.page({"calls": results()["calls"]}, {}, None)
+    text = report.page([{"calls": results()["calls"]}], {}, None)
     assert "| sample | 100 | 2.00 (2.00 to 2.00) | 35.00 (30.00 to 40.00) | 17.50 (15.00 to 20.00) | 0.2 |" in text
 
 
@@ -175,6 +174,48 @@ def test_origin_is_named(page):
     ):
         assert fact in page[0]
     assert "quick run" not in page[0]
+
+
+def test_products_are_in_the_appendix(page):
+    text = (page[1] / "performance-appendix.md").read_text()
+    assert "## What arithmetic allows: Abacus 9000 (avx2)" in text
+    assert "| 128 x 784 x 512 | 150 | 100 | 150 | 100 |" in text
+
+
+def of_two_processors():
+    """The second is half as fast at bfloat16, and of it training alone was measured."""
+    other = json.loads(json.dumps(results()["training"]))
+    other["processor"] = {"name": "Slide rule", "cores": 2, "instructions": []}
+    other["examples_per_second"]["mnist/128"]["tf_jmvae, mixed_bfloat16"] = of(95, 100, 105)
+    return [results(), {"training": other}]
+
+
+def test_of_several_processors_the_summary_has_the_range():
+    text = report.page(of_two_processors(), {}, None)
+    row = next(line for line in text.splitlines() if line.startswith("| Training, MNIST, batch 128"))
+    assert row.split("|")[2].strip() == "2.00 to 2.00"
+    assert row.split("|")[5].strip() == "0.25 to 0.50"
+    assert "Joint importance bound, 1000 samples | 2.50 |" in text
+    slower = [line for line in text.splitlines() if line.startswith("Slower than a peer")]
+    assert slower[1].startswith("Slower than a peer on Slide rule: Training, MNIST, batch 128 (PyTorch in its best")
+    assert "each of these processors: Abacus 9000 (avx2); Slide rule." in text
+    assert text.count("| tf_jmvae, mixed_bfloat16 |") == 1
+
+
+def test_the_appendix_has_the_tables_of_the_others():
+    text = report.appendix(of_two_processors())
+    assert "## Slide rule" in text
+    assert "| tf_jmvae, mixed_bfloat16 | 100 (95 to 105) |" in text
+    assert "0.25 (0.24 to 0.26)" in text
+
+
+def test_the_processor_of_which_most_was_measured_comes_first(tmp_path):
+    first, second = of_two_processors()
+    for folder, found in (("a", second), ("b", first)):
+        (tmp_path / folder).mkdir()
+        for name, result in found.items():
+            (tmp_path / folder / f"{name}.json").write_text(json.dumps(result))
+    assert [len(found) for found in report.load_all(tmp_path)] == [len(first), 1]
 
 
 def test_summary_says_how_many_times_faster(page):
@@ -216,14 +257,14 @@ def test_pictures_are_there(page):
 
 
 def test_what_was_not_measured_is_left_out():
-    text = report.page({"memory": results()["memory"]}, {}, None)
+    text = report.page([{"memory": results()["memory"]}], {}, None)
     titles = [line[3:] for line in text.splitlines() if line.startswith("## ")]
     assert titles == ["Summary", "Peak memory", "How this was measured"]
 
 
 def test_a_quick_run_says_so():
     memory = {**results()["memory"], "quick": True}
-    assert "measures nothing" in report.page({"memory": memory}, {}, None)
+    assert "measures nothing" in report.page([{"memory": memory}], {}, None)
 
 
 def test_differences_beyond_the_error_are_named():

@@ -9,6 +9,14 @@ from report_ratios import OURS, Summary, best, share, speed
 from tf_jmvae._utils.tables import markdown as table
 
 Found = Mapping[str, Any]
+# Who answers a request, and as what.
+_CALLERS = {
+    "tf_jmvae, exported": "exported",
+    "an empty function": "an empty function",
+    "tf_jmvae, generate": "`model.generate`",
+    "pytorch": "PyTorch",
+    "onnxruntime": "ONNX Runtime",
+}
 
 
 def training(results: Mapping[str, Found]) -> str | None:
@@ -141,10 +149,7 @@ def generation(results: Mapping[str, Found]) -> str | None:
             [
                 f"`{name}`",
                 number,
-                *(
-                    _spread(measured[by], "{:.2f}") if by in measured else ""
-                    for by in ("tf_jmvae, exported", "tf_jmvae, generate", "pytorch")
-                ),
+                *(_spread(measured[by], "{:.2f}") if by in measured else "" for by in _CALLERS),
                 str(speed(exported, own, rates=False)),
                 *(
                     share(1e3 * int(number) / at["median"], limits.get(f"generation/{key}"), "float32")
@@ -155,9 +160,7 @@ def generation(results: Mapping[str, Found]) -> str | None:
     header = [
         "",
         "rows",
-        "exported, ms",
-        "`model.generate`, ms",
-        "PyTorch, ms",
+        *(f"{title}, ms" for title in _CALLERS.values()),
         "exported: times as fast",
         "its share of the limit",
         "PyTorch's",
@@ -165,9 +168,10 @@ def generation(results: Mapping[str, Found]) -> str | None:
     return "\n\n".join(
         [
             "Milliseconds of a call in one process, without a server's transport: the exported model's signatures, "
-            "the method of the Keras model, and a PyTorch module under `torch.inference_mode`, with the same "
-            f"networks and weights. An export takes {found['export_seconds']:.1f} s, loading it "
-            f"{found['load_seconds']:.1f} s.",
+            "the method of the Keras model, a PyTorch module under `torch.inference_mode`, and ONNX Runtime, with the "
+            "same networks and weights. An empty function is a SavedModel's, too, with the same inputs, and gives one "
+            f"of them back: what a call of TensorFlow costs at least. An export takes {found['export_seconds']:.1f} s, "
+            f"loading it {found['load_seconds']:.1f} s.",
             table(header, rows),
         ]
     )

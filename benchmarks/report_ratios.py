@@ -43,6 +43,7 @@ def against(found: Mapping[str, Summary], *, rates: bool) -> dict[str, Ratio]:
         "Pixyz": (plain, best(found, "pixyz", rates=rates)),
         "PyTorch": (plain, best(found, "pytorch", rates=rates, without="bfloat16")),
         "PyTorch, best": (best(found, OURS, rates=rates), best(found, "pytorch", rates=rates)),
+        "ONNX Runtime": (plain, best(found, "onnxruntime", rates=rates)),
     }
     if not any("bfloat16" in name for name in found):
         del pairs["PyTorch, best"]

@@ -9,8 +9,15 @@ from report_ratios import OURS, Ratio, against
 from tf_jmvae._utils.tables import markdown as table
 
 Found = Mapping[str, Any]
-PEERS = ("MultiVae", "Pixyz", "PyTorch", "PyTorch, best")
-_HEADER = ["", "MultiVae", "Pixyz", "PyTorch by hand, float32", "PyTorch by hand, best precision of both"]
+PEERS = ("MultiVae", "Pixyz", "PyTorch", "PyTorch, best", "ONNX Runtime")
+_HEADER = [
+    "",
+    "MultiVae",
+    "Pixyz",
+    "PyTorch by hand, float32",
+    "PyTorch by hand, best precision of both",
+    "ONNX Runtime",
+]
 
 
 def comparisons(results: Mapping[str, Found]) -> dict[str, dict[str, Ratio]]:
@@ -49,7 +56,7 @@ def summary(results: Sequence[Mapping[str, Found]]) -> str:
             if len(results) > 1
             else "In brackets, the smallest and the largest of the rounds. "
         )
-        + "Beside MultiVae and Pixyz, which know one precision, and in the third column, ours is float32. PyTorch by "
+        + "Beside MultiVae, Pixyz and ONNX Runtime, and in the third column, ours is float32. PyTorch by "
         "hand counts as the faster of eager and compiled."
     )
     parts = [text, table(_HEADER, rows)]

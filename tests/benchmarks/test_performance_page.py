@@ -67,6 +67,8 @@ def results():
                     "tf_jmvae, exported": of(0.4),
                     "tf_jmvae, generate": of(4),
                     "pytorch": of(0.1),
+                    "onnxruntime": of(0.2),
+                    "an empty function": of(0.05),
                 }
             },
         },
@@ -225,12 +227,15 @@ def test_summary_says_how_many_times_faster(page):
         "4.00 (3.60 to 5.50)",
         "1.25 (1.12 to 1.38)",  # the faster of eager and compiled
         "0.50 (0.47 to 0.53)",  # 200 / 400
+        "",
     ]
     assert "Joint importance bound, 1000 samples | 2.50 (2.00 to 3.00)" in page[0]
     slower = next(line for line in page[0].splitlines() if line.startswith("Slower than a peer"))
     assert "Training, MNIST, batch 128 (PyTorch in its best precision: 0.50)" in slower
     assert "Generation, latency of one row, images from labels (PyTorch: 0.25)" in slower
-    assert slower.count(";") == 1
+    assert "Generation, latency of one row, images from labels (ONNX Runtime: 0.50)" in slower
+    assert slower.count(";") == 2
+    assert "| `generate_x_from_w` | 1 | 0.40 (0.40 to 0.40) | 0.05 (0.05 to 0.05) |" in page[0]
 
 
 def test_memory_and_quality_in_the_summary(page):

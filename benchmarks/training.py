@@ -67,6 +67,8 @@ def _check(peer: harness.Peer, architecture: str) -> dict:
     """Parameters and bounds of all sides, for the same weights and examples; they must be equal."""
     model = keras_side.make(keras_side.PRESETS[architecture])
     batch = keras_side.random_batch(model, 8)
+    model.adapt(batch)
+    batch = {name: np.asarray(values) for name, values in model.preprocess(batch).items()}  # as peers take them
     ours = {"parameters": keras_side.parameters(model), "bound": keras_side.bound_at_mean(model, batch)}
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "check.npz"

@@ -56,7 +56,8 @@ def test_each_table_is_filled_as_by_itself(folder, tmp_path, capsys):
 
 def test_a_row_is_answered_alike_in_every_batch(folder):
     place, path = folder
-    rows = [beam.Row(cells, str(place)) for cells in pd.read_csv(place / "a.csv", dtype=str).to_dict("records")]
+    records = pd.read_csv(place / "a.csv", dtype=str).to_dict("records")
+    rows = [beam.Row(beam.Place("a.csv", number), cells, str(place)) for number, cells in enumerate(records)]
 
     def ages(seed, size):
         handler = beam.TableHandler("fill", str(path), seed=seed)
@@ -69,6 +70,12 @@ def test_a_row_is_answered_alike_in_every_batch(folder):
     assert np.isnan(whole).tolist() == [isinstance(row.cells["age"], str) for row in rows]
     np.testing.assert_allclose(ages(0, 4), whole, rtol=1e-4)
     assert (ages(5, len(rows)) != whole)[~np.isnan(whole)].all()
+    wrong = [*rows[:3], rows[3]._replace(cells={**rows[3].cells, "kind": "cow"})]
+    handler = beam.TableHandler("score", str(path))
+    with pytest.raises(ValueError, match=r"a\.csv, row 4: .*'cow' is no class"):
+        handler.run_inference(wrong, handler.load_model())
+    with pytest.raises(ValueError, match="verb must be one of 'fill', 'score'; got 'fil'"):
+        beam.TableHandler("fil", str(path))
 
 
 def test_each_table_is_scored(folder, tmp_path):
@@ -94,7 +101,7 @@ def test_pictures_are_found_beside_their_table_and_written_beside_the_output(exp
     )
     found = pd.read_csv(tmp_path / "pets.csv")
     alone = tables.fill(tj.open_model(path), tmp_path / "in" / "pets.csv", verbose=0)
-    assert list(found["photo"].iloc[:4]) == [f"{number}.png" for number in range(4)]
+    assert list(found["photo"].iloc[:4]) == [f"in/{number}.png" for number in range(4)]
     for name, pixels in zip(found["photo"].iloc[4:], alone["photo"].iloc[4:], strict=True):
         np.testing.assert_array_equal(np.asarray(tj.images.open_rgb(tmp_path / name)), pixels)
     np.testing.assert_allclose(found["size"], alone["size"].astype(float), rtol=0.05)
@@ -109,4 +116,14 @@ def test_what_cannot_be_done_is_said(folder, tmp_path, capsys):
     words = [str(place / "a.csv"), str(tmp_path / "a.csv"), "--model", str(path), "--output", str(tmp_path)]
     with pytest.raises(SystemExit):
         beam.main(["fill", *words])
-    assert "tables of several folders have one name" in capsys.readouterr().err
+    assert "several tables have one name but for folder and suffix" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        beam.main(["fill", str(place / "a.csv"), "--model", str(path), "--output", str(place)])
+    assert "--output is the folder of the tables" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        beam.main(["fill", str(place / "a.csv"), "--model", str(place), "--output", str(tmp_path)])
+    assert "--model: Expected the folder of a run" in capsys.readouterr().err
+    (tmp_path / "lack.csv").write_text("name\na\n")
+    words = ["fill", str(tmp_path / "lack.csv"), "--model", str(path), "--output", str(tmp_path / "out"), *LOCAL]
+    with pytest.raises(Exception, match=r"lack\.csv: numbers: the table has no column 'size'"):
+        beam.main(words)

@@ -54,3 +54,10 @@ def test_elsewhere_a_fifth_of_the_samples_counts(scale):
 def test_one_sample_has_all_the_weight():
     assert expected.importance(tf.constant([[-7.0], [1e6]])).numpy().tolist() == [[1.0], [1.0]]
     assert keras.ops.all(keras.ops.isfinite(expected.importance(tf.constant([[0.0, -1e30]]))))
+
+
+def test_a_row_that_cannot_be_gets_equal_weights():
+    weights = expected.importance(tf.constant([[-np.inf] * 4, [np.nan] * 4, [-np.inf, 0.0, -np.inf, 0.0]]))
+    np.testing.assert_allclose(weights[:2], 0.25)
+    assert np.isfinite(weights).all()
+    assert weights[2, 1] > weights[2, 0]

@@ -13,7 +13,7 @@ class Options(OfTable):
     """Fill every gap of a table with what the run's model expects there, and say how sure it is.
 
     Beside each column that has gaps comes one with the probability of what was filled in, or the spread of a number.
-    Pictures are written into a folder beside the output, called as it is.
+    Pictures are written into a folder beside the output, NAME-files.
 
     Examples:
       tf-jmvae fill pets.csv --run runs/pets --output filled.csv
@@ -33,15 +33,19 @@ def run(options: Options) -> None:
     model, reading = opened(options, options.output)
     from tf_jmvae import tables
     from tf_jmvae.tables import writing
+    from tf_jmvae.tables.askable import askable, naming_files
 
     filled = tables.fill(model, options.table, num_samples=options.num_samples, seed=options.seed, **reading)
-    pictures = writing.write(filled, options.output)
-    numbers = {
-        name.rsplit(" ", 1)[0]: int(filled[name].notna().sum())
-        for name in filled.columns
-        if name.endswith((" probability", " spread"))
+    asked = askable(model)
+    filled_in = {
+        column: int(filled[name].notna().sum())
+        for column in asked.columns
+        for name in (f"{column} probability", f"{column} spread")
+        if name in filled
     }
-    said = ", ".join(f"{number:,} of {name}" for name, number in numbers.items() if number)
+    filled = writing.moved(filled, naming_files(asked.kinds), reading["folder"], options.output)
+    pictures = writing.write(filled, options.output)
+    said = ", ".join(f"{number:,} of {column}" for column, number in filled_in.items() if number)
     print(f"{options.output}: {len(filled):,} rows; filled {said or 'no number, class or text'}.")
     if pictures:
-        print(f"{options.output.with_suffix('')}: {pictures:,} files of what cells name.")
+        print(f"{writing.folder_of_files(options.output)}: {pictures:,} files of what cells name.")

@@ -219,8 +219,11 @@ def _described(name: str, values: np.ndarray, described: ModalitySpec, headings:
         rows = [[heading, names[entry], f"{row[entry]:.3f}"] for heading, row, entry in best]
         return f"{name}: likeliest class\n{lines(['', 'class', 'probability'], rows, left=range(2))}\n"
     order = np.arange(means.shape[1])
-    if (len(means) == 1) if is_label else described.entry_names:  # what the first example has most of comes first
+    in_units = described.columns is not None and not probable  # several units do not compare
+    if (len(means) == 1) if is_label else described.entry_names and not in_units:
+        # What the first example has most of comes first.
         order = np.argsort(-means[0], kind="stable")[: _LISTED if is_label else None]
     what = "probability of each class" if is_label else "probability of 1" if probable else "mean"
-    rows = [[names[entry], *(f"{row[entry]:{'' if probable else '+'}.3f}" for row in means)] for entry in order]
+    form = ".3f" if probable else ".6g" if in_units else "+.3f"
+    rows = [[names[entry], *(f"{row[entry]:{form}}" for row in means)] for entry in order]
     return f"{name}: {what}\n{lines(['class' if is_label else '', *headings], rows)}\n"

@@ -23,6 +23,12 @@ class OfTable(Common):
     """The folder of a finished run of tf-jmvae train --data, an exported SavedModel, or the address of a served one."""
     folder: Annotated[Path | None, default("as in training, seen from the table")] = None
     """Folder of the files that cells name."""
+    delimiter: Annotated[str | None, default("as in training, or the one that fits")] = None
+    """Character between the cells of a CSV file."""
+    decimal: Annotated[str | None, default("as in training, or a point")] = None
+    """Decimal point of a CSV file."""
+    encoding: Annotated[str | None, default("as in training, or UTF-8")] = None
+    """Encoding of a CSV file."""
 
 
 def opened(options: OfTable, output: Path, *suffixes: str) -> tuple["Model", dict[str, Any]]:
@@ -31,20 +37,24 @@ def opened(options: OfTable, output: Path, *suffixes: str) -> tuple["Model", dic
     Raises `ValueError` unless the output is a table by its suffix, or has one of the others.
     """
     load_tensorflow(debug=options.debug)
-    from tf_jmvae.serving.opening import open_model
+    from tf_jmvae.serving.opening import keras_file, open_model
     from tf_jmvae.tables import writing
     from tf_jmvae.training.run_folder import load_model, read_config
 
     writing.check_name(output, *suffixes)
     note("Loading the model ...")
-    common, run = {"verbose": int(watched())}, Path(options.run)
-    if not (run / "config.json").is_file():
-        return open_model(options.run), {"folder": options.folder or options.table.parent, **common}
-    model = load_model(run / "model.keras")
-    data = read_config(run, "Name the folder of a run of tf-jmvae train --data.").data
-    reading = {key: getattr(data, key) for key in ("delimiter", "decimal", "encoding") if getattr(data, key)}
-    folder = options.folder or folder_of_files(options.table, trained_on=data.table, files=data.data_dir)
-    return model, {"folder": folder, **common, **reading}
+    run = Path(options.run)
+    if (file := keras_file(run)) is None:
+        model, data = open_model(options.run), None
+    else:
+        model = load_model(file)
+        known = (file.parent / "config.json").is_file()
+        data = read_config(file.parent, "Name the folder of a run of tf-jmvae train --data.").data if known else None
+    reading = {key: getattr(options, key) or getattr(data, key, None) for key in ("delimiter", "decimal", "encoding")}
+    trained_on, files = getattr(data, "table", None), getattr(data, "data_dir", None)
+    folder = options.folder or folder_of_files(options.table, trained_on=trained_on, files=files)
+    reading = {key: value for key, value in reading.items() if value}
+    return model, {"folder": folder, "verbose": int(watched()), **reading}
 
 
 def folder_of_files(table: Path, *, trained_on: Path | None, files: Path | None) -> Path:

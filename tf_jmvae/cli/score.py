@@ -8,7 +8,7 @@ from tf_jmvae._utils.tables import lines
 from tf_jmvae.cli.common import default, require_at_least
 from tf_jmvae.cli.of_table import OfTable, opened
 
-_SHOWN = 10
+_SHOWN, _COLUMNS = 10, 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +37,21 @@ def run(options: Options) -> None:
     from tf_jmvae.data import read_table
     from tf_jmvae.tables import writing
     from tf_jmvae.tables.answers import scored
+    from tf_jmvae.tables.askable import askable, naming_files
 
     known = {key: value for key, value in reading.items() if key in ("delimiter", "decimal", "encoding")}
     table = read_table(options.table, **known)
     scores = tables.score(model, options.table, num_samples=options.num_samples, seed=options.seed, **reading)
     table = scored(table, scores)
+    table = writing.moved(table, naming_files(askable(model).kinds), reading["folder"], options.output)
     writing.write(table, options.output)
-    first = table.iloc[:_SHOWN].fillna("")
-    rows = [[str(cell)[:20] for cell in cells] for cells in first.iloc[:, :8].itertuples(index=False)]
-    print(lines(list(first.columns[:8]), rows))
+    first = table.iloc[:_SHOWN, :_COLUMNS]
+    rows = [[_shown(cell) for cell in cells] for cells in first.itertuples(index=False)]
+    print(lines(list(first.columns), rows))
     print(f"\n{options.output}: {len(table):,} rows, the least likely first.")
+
+
+def _shown(cell: object) -> str:
+    if cell is None or cell != cell:
+        return ""
+    return f"{cell:.6g}" if isinstance(cell, float) else str(cell)[:20]

@@ -16,6 +16,7 @@ class Array(Kind):
     """Arrays of real numbers of one shape, by their files' names, or as they are; of an .npz file the first one."""
 
     averages = False
+    names_files = True
 
     @classmethod
     def adapt(cls, table, names, folder=".", *, shape=None):
@@ -49,7 +50,7 @@ class Array(Kind):
                 values[row] = array
             except (OSError, ValueError, TypeError) as error:
                 problems[row] = str(error)
-        reported(name, "array", problems, ~gaps)
+        reported(table[name], "array", problems, ~gaps)
         return values
 
     def decode(self, values):

@@ -3,6 +3,7 @@
 import abc
 import inspect
 import os
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 Cells = dict[str, np.ndarray]
 
+FIRST_ROW = "first_row"  # an attribute of a table that is a part of another: the number of its first row there
 _SHOWN = 40  # characters of a cell in a message
 
 
@@ -26,6 +28,9 @@ class Kind(abc.ABC):
     Args:
       columns: their `Columns`.
     """
+
+    names_files = False
+    """Whether cells are names of files."""
 
     averages = True
     """Whether a mean of several answers is one, as of numbers and probabilities, and not of texts and pictures."""
@@ -166,7 +171,10 @@ def is_gap(cells: "pd.Series") -> np.ndarray:
 
 
 def as_texts(cells: "pd.Series") -> np.ndarray:
-    """Cells as texts without blanks about them, objects `[N]`; "" in the gaps, and whole numbers without a point."""
+    """Cells as texts, objects `[N]`: without blanks about them, "" in the gaps, and whole numbers without a point.
+
+    Letters with accents are one character each (NFC), however they were typed.
+    """
     gaps = is_gap(cells)
     return np.array([("" if gap else _text(cell)) for cell, gap in zip(cells, gaps, strict=True)], object)
 
@@ -184,10 +192,11 @@ def refuse(cells: "pd.Series", wrong: np.ndarray, problem: str, advice: str) -> 
         others = f" ({number:,} such cells)" if number > 1 else ""
         cell = str(cells.iloc[row])
         cell = cell if len(cell) <= _SHOWN else f"{cell[:_SHOWN]} ..."
-        raise ValueError(f"Column {cells.name!r}, row {row + 1:,}: {cell!r} {problem}{others}. {advice}")
+        number = row + 1 + cells.attrs.get(FIRST_ROW, 0)
+        raise ValueError(f"Column {cells.name!r}, row {number:,}: {cell!r} {problem}{others}. {advice}")
 
 
 def _text(cell: Any) -> str:
     if isinstance(cell, float | np.floating) and float(cell).is_integer():
         return str(int(cell))
-    return str(cell).strip()
+    return unicodedata.normalize("NFC", str(cell).strip())

@@ -24,6 +24,7 @@ class Image(Kind):
     """Pictures of any size and format, by their files' names, as bytes, or as arrays of pixels."""
 
     averages = False
+    names_files = True
 
     @classmethod
     def adapt(cls, table, names, folder=".", *, size=(32, 32), channels=3):
@@ -69,7 +70,7 @@ class Image(Kind):
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside of Python's lock
             list(pool.map(read, np.flatnonzero(~gaps)))
-        gaps |= reported(name, "picture", problems, ~gaps)
+        gaps = gaps | reported(table[name], "picture", problems, ~gaps)
         if not gaps.any():
             return values
         values = values.astype(np.float32)

@@ -10,6 +10,7 @@ from tf_jmvae.specs import Columns
 
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?")
 _COMMA = re.compile(r"[-+]?\d+(\.\d{3})*,\d+")
+_TOLD = 16  # stddev of a column, in steps of its largest number as float32
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -25,6 +26,12 @@ class Numbers(Kind):
                 raise ValueError(
                     f"Column {name!r} has one value in all training rows, or none: there is nothing to learn of it. "
                     "Leave it out."
+                )
+            known = column[~np.isnan(column)]
+            if np.std(known) < _TOLD * np.spacing(np.float32(np.abs(known).max())):
+                raise ValueError(
+                    f"Column {name!r}: its numbers differ by less than 32 bits tell of numbers as large. Subtract one "
+                    f"such as {np.median(known):.6g} from all of them."
                 )
         return Columns("numbers", tuple(names), (len(names),))
 
@@ -64,7 +71,7 @@ def as_numbers(cells) -> np.ndarray:
         if is_date(first):
             advice = _OF_DATES
         elif _COMMA.fullmatch(first):
-            advice = "If the table has commas as decimal points, say decimal = ',' under [data]."
+            advice = "If the table has commas as decimal points, say decimal = ',' under [data], or --decimal ','."
         refuse(cells, wrong, "is no number", advice)
     refuse(cells, np.abs(np.nan_to_num(numbers)) > _LARGEST, "is too large a number", "Mend the cell, or empty it.")
     return numbers

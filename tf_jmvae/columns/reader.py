@@ -86,7 +86,7 @@ def _read_csv(path: pathlib.Path, delimiter: str | None, decimal: str, encoding:
     except UnicodeError as error:
         raise ValueError(
             f"{path} is not in the encoding {encoding} ({error}). Say which it is with encoding = '...' under [data], "
-            "such as 'latin-1' or 'utf-16'; Excel writes UTF-8 as 'CSV UTF-8'."
+            "or --encoding, such as 'latin-1' or 'utf-16'; Excel writes UTF-8 as 'CSV UTF-8'."
         ) from error
     except (csv.Error, pd.errors.ParserError, TypeError) as error:
         raise ValueError(f"{path} cannot be read as CSV with {delimiter!r} between the cells: {error}.") from error
@@ -105,7 +105,7 @@ def _checked_rows(path: pathlib.Path, file: TextIO, delimiter: str) -> list[str]
         if row and len(row) != len(names):
             raise ValueError(
                 f"{path}, line {rows.line_num}: {len(row)} cells, but the header names {len(names)} columns. Quote "
-                f"cells that hold {delimiter!r}, or say delimiter = '...' under [data]."
+                f"cells that hold {delimiter!r}, or say delimiter = '...' under [data], or --delimiter."
             )
     return names
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 _CHUNK = 4096
+_SMALLEST = float(np.finfo(np.float32).eps)  # stddev, beside the mean
 
 
 class Statistics(NamedTuple):
@@ -23,7 +24,7 @@ class Statistics(NamedTuple):
     def of(cls, values: np.ndarray) -> "Statistics":
         """Statistics of `[N, *event_shape]`, in chunks, so that whole numbers need not fit in memory as floats.
 
-        An entry that never varies has stddev 1.
+        An entry that never varies has stddev 1, whatever its unit.
         """
         chunks = ({"": values[start : start + _CHUNK]} for start in range(0, len(values), _CHUNK))
         return cls.of_batches(chunks)[""]
@@ -32,17 +33,21 @@ class Statistics(NamedTuple):
     def of_batches(cls, batches: Iterable[Mapping[str, np.ndarray]]) -> dict[str, "Statistics"]:
         """The same of several modalities that come in batches of dicts. What is NaN does not count."""
         totals: dict[str, np.ndarray] = {}
+        shifts: dict[str, np.ndarray] = {}  # means of the first batches, so that no digits are lost to large means
         for batch in batches:
             for name, values in batch.items():
                 chunk = np.asarray(values, np.float64)
                 there = ~np.isnan(chunk)
-                chunk = np.where(there, chunk, 0.0)
+                if name not in shifts:
+                    shifts[name] = np.where(there, chunk, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+                chunk = np.where(there, chunk - shifts[name], 0.0)
                 sums = np.stack([there.sum(axis=0), chunk.sum(axis=0), np.square(chunk).sum(axis=0)])
                 totals[name] = totals.get(name, 0) + sums
         found = {}
         for name, (count, *sums) in totals.items():
-            mean, mean_square = (total / np.maximum(count, 1) for total in sums)
-            variance = np.maximum(mean_square - np.square(mean), 0.0)
-            stddev = np.sqrt(np.where(variance > 1e-9 * (1.0 + np.square(mean)), variance, 1.0))
+            shifted, mean_square = (total / np.maximum(count, 1) for total in sums)
+            mean, variance = shifts[name] + shifted, mean_square - np.square(shifted)
+            # Numbers of 32 bits tell no smaller differences from none.
+            stddev = np.sqrt(np.where(variance > np.square(_SMALLEST * mean), variance, 1.0))
             found[name] = cls(mean.astype(np.float32), stddev.astype(np.float32))
         return found

@@ -23,6 +23,7 @@ from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.models.missing import log_prob
 
 _EFFECTIVE = 0.2  # smallest effective part of the samples
+_NO_WEIGHT = -1e30  # the log of one
 _HALVINGS = 20  # of the interval that t lies in
 
 Expected = dict[str, dict[str, tf.Tensor]]
@@ -65,7 +66,11 @@ def of_nothing(model: MultimodalVAE, seed: tf.Tensor, num_samples: int) -> Expec
 
 
 def importance(log_weights: tf.Tensor) -> tf.Tensor:
-    """Normalised weights `[B, S]` of log weights `[B, S]`, to the power t that leaves a fifth of the samples."""
+    """Normalised weights `[B, S]` of log weights `[B, S]`, to the power t that leaves a fifth of the samples.
+
+    Where no log weight is finite, as of a row that cannot be, all samples weigh the same.
+    """
+    log_weights = tf.where(tf.math.is_finite(log_weights), log_weights, _NO_WEIGHT)
 
     def effective(t):
         return tf.exp(2 * tf.reduce_logsumexp(t * log_weights, 1) - tf.reduce_logsumexp(2 * t * log_weights, 1))

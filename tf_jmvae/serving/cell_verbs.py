@@ -1,5 +1,6 @@
 """What one can ask of a model of a table's columns in the table's own terms, wherever it runs."""
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,8 +27,9 @@ class CellVerbs(SignatureLookup):
 
         Args:
           cells: By modality a value for each of B rows: names of classes and texts as strings, pictures as encoded
-            images in bytes, and anything else as arrays `[B, *event_shape]`, numbers in their unit. Gaps are "", b""
-            and NaN; a modality that no row holds may be left out.
+            images in bytes, and anything else as arrays `[B, *event_shape]`, numbers in their unit and attributes as 1
+            and 0. Gaps are None, "", b"" and NaN, and so is a class that the model does not know; a modality that no
+            row holds may be left out.
           noise: Array `[B, D]`, as for `latents`.
 
         Returns:
@@ -124,7 +126,10 @@ class CellVerbs(SignatureLookup):
           cells: What is known of B rows, as for `latents_of_cells`.
 
         Returns:
-          `{"mean": [B, D], "standard_deviation": [B, D]}`.
+          `{"mean": [B, D], "standard_deviation": [B, D]}`; 0 and 1 of a row that holds nothing.
+
+        Raises:
+          ValueError: the model reads no cells, or a shape is wrong.
         """
         inputs = self._cell_inputs(cells)
         return self._call("encode" + names.CELLS, self._with_gaps(inputs, request.rows_of(inputs)))
@@ -137,7 +142,10 @@ class CellVerbs(SignatureLookup):
           seed: Integer seed, by default 0, or seeds of the rows, int32 `[B, 2]`.
 
         Returns:
-          `[B]`, in nats.
+          `[B]`, in nats; 0 of a row that holds nothing.
+
+        Raises:
+          ValueError: the model reads no cells, or a shape is wrong.
         """
         inputs = self._with_gaps_and_seeds(self._cell_inputs(cells), seed)
         return self._call("log_likelihood" + names.CELLS, inputs)["log_likelihood"]
@@ -150,9 +158,11 @@ class CellVerbs(SignatureLookup):
         """Arrays by the names of inputs."""
         inputs = {}
         for name, values in cells.items():
-            texts = [value.encode() if isinstance(value, str) else value for value in values]
-            encoded = any(isinstance(text, bytes) for text in texts)
-            inputs[self._tensor(name)] = np.array(texts, object) if encoded else np.asarray(values)
+            if isinstance(values, str | bytes):
+                raise TypeError(f"{name!r}: expected a list of cells, one for each row; got a single {values!r:.40}.")
+            tensor = self._tensor(name)
+            told = tensor != name  # in texts or encoded pictures
+            inputs[tensor] = np.array([_encoded(value) for value in values], object) if told else np.asarray(values)
         return inputs
 
     def _with_gaps(self, inputs: Mapping[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
@@ -176,3 +186,10 @@ class CellVerbs(SignatureLookup):
         if info.dtype == "string":
             return np.full(rows, b"", object)
         return np.full((rows, *info.shape[1:]), np.nan, np.float32)
+
+
+def _encoded(cell: Any) -> Any:
+    """A text or an encoded picture as bytes, b"" of what says nothing; anything else as it is, which is refused."""
+    if cell is None or cell != cell:
+        return b""
+    return unicodedata.normalize("NFC", cell).encode() if isinstance(cell, str) else cell

@@ -26,7 +26,7 @@ _PORTS = {"grpc": 8500, "rest": 8501}
 _UNKNOWN_SIGNATURE = re.compile(r"serving signature .*not found", re.IGNORECASE | re.DOTALL)
 
 
-class ServingError(Exception):
+class ServingError(OSError):
     """A request that the server refused or did not answer."""
 
 

@@ -1,22 +1,27 @@
 """What a model says of a table's rows: what stands in the gaps, latents, and how likely a row is."""
 
 import os
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tf_jmvae.columns.base import is_gap
+from tf_jmvae.columns.base import Kind, is_gap
+from tf_jmvae.columns.numbers import as_numbers
 from tf_jmvae.data.table import check_columns, opened
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.serving import request
 from tf_jmvae.tables import predictive
 from tf_jmvae.tables.askable import Askable, Model, askable, kinds_of, parts
+from tf_jmvae.tables.cells import rounded, with_answers
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Table = "pd.DataFrame | str | os.PathLike"
+_SAID = (predictive.PROBABILITY, predictive.SPREAD)
+SCORE = "log_likelihood"  # the column of it
 
 
 def fill(
@@ -63,8 +68,7 @@ def fill(
         asked.fill(part, folder, row_seeds[start : start + len(part)])
         for start, part in parts(rows, batch_size, verbose)
     ]
-    columns = [column for kind in asked.kinds.values() for column in kind.columns.names]
-    return filled(rows, columns, {key: np.concatenate([part[key] for part in found]) for key in found[0]})
+    return filled(rows, asked.kinds, {key: np.concatenate([part[key] for part in found]) for key in found[0]})
 
 
 def encode(
@@ -165,36 +169,50 @@ def _opened(
     return rows, folder
 
 
-def filled(rows: "pd.DataFrame", columns: Sequence[str], answers: Mapping[Any, np.ndarray]) -> "pd.DataFrame":
+def filled(rows: "pd.DataFrame", kinds: Mapping[str, Kind], answers: Mapping[Any, np.ndarray]) -> "pd.DataFrame":
     """Puts answers into a table's gaps, and what is said of them beside each column that had some.
+
+    Known cells stay what they are. Counts become whole numbers. In a column of texts, as of a CSV file, numbers become
+    texts, and in one of numbers or of True and False so do attributes.
 
     Args:
       rows: `DataFrame` of N rows.
-      columns: Names of the columns that are filled.
+      kinds: The kinds of columns by modality.
       answers: Arrays `[N]` by column, `(column, "probability")` and `(column, "spread")`, of which the gaps count.
 
     Returns:
-      A new `DataFrame`.
+      A new `DataFrame`; a gap stays, with a warning, where probability or spread is no finite number.
     """
     found: dict[str, Any] = {}
+    untold = np.zeros(len(rows), bool)
+    of_column = {column: kind for kind in kinds.values() for column in kind.columns.names}
     for column in rows.columns:
-        cells = found[column] = rows[column]
-        if column not in columns or not (gap := is_gap(cells)).any():
+        if column in found:  # what was said of a column that is filled anew
             continue
-        answer = answers[column]
-        if cells.dtype.kind in "iufb":
-            found[column] = cells.where(~gap, answer)
-        else:
-            found[column] = cells.astype(object).where(~gap, answer)
-        for what in (predictive.PROBABILITY, predictive.SPREAD):
-            if (column, what) in answers:
-                found[f"{column} {what}"] = np.where(gap, answers[column, what], np.nan)
+        cells = found[column] = rows[column]
+        if column not in of_column or not (gap := is_gap(cells)).any():
+            continue
+        sure = {what: rounded(answers[column, what]) for what in _SAID if (column, what) in answers}
+        told = gap & np.all([np.isfinite(said) for said in sure.values()], axis=0)
+        untold |= gap & ~told
+        found[column] = with_answers(cells, told, answers[column], of_column[column])
+        for what, said in sure.items():
+            name = f"{column} {what}"
+            found[name] = np.where(told, said, as_numbers(rows[name]) if name in rows else np.nan)
+    if untold.any():
+        warnings.warn(
+            f"{int(untold.sum())} row(s) keep gaps, first row {int(np.argmax(untold)) + 1:,}: a number in them is so "
+            "far from those of the training rows that the model expects nothing. Mend or empty it.",
+            stacklevel=3,
+        )
     return type(rows)(found, index=rows.index)
 
 
 def scored(table: "pd.DataFrame", scores: np.ndarray) -> "pd.DataFrame":
-    """Puts log-likelihoods, `[N]`, before a table's columns, and the least likely rows first; NaN comes last."""
-    order = scores.argsort(kind="stable")
-    found = table.copy()
-    found.insert(0, "log_likelihood", scores)
-    return found.iloc[order]
+    """Puts log-likelihoods, `[N]`, before a table's columns, and the least likely rows first; NaN comes last.
+
+    A column of log-likelihoods that is there already is replaced.
+    """
+    found = table.drop(columns=SCORE, errors="ignore")
+    found.insert(0, SCORE, scores)
+    return found.iloc[scores.argsort(kind="stable")]

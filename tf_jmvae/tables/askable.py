@@ -1,5 +1,6 @@
 """Models as functions about a table ask them: a live one, and one that was exported or is behind a server."""
 
+import abc
 import io
 import os
 from collections.abc import Iterator, Mapping
@@ -11,7 +12,7 @@ from PIL import Image
 
 from tf_jmvae._utils import checks, gaps
 from tf_jmvae.columns import kind_of
-from tf_jmvae.columns.base import Kind
+from tf_jmvae.columns.base import FIRST_ROW, Kind
 from tf_jmvae.evaluation import joint_log_likelihood
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.serving import names, request
@@ -28,7 +29,7 @@ _SAMPLES = 100
 Model = MultimodalVAE | InferenceModel
 
 
-class Askable:
+class Askable(abc.ABC):
     """What functions about a table ask of a model: each of a few rows, but for the score.
 
     Attributes:
@@ -39,19 +40,24 @@ class Askable:
     kinds: Mapping[str, Kind]
     latent_size: int
 
+    @property
+    def columns(self) -> list[str]:
+        """Names of all columns."""
+        return [column for kind in self.kinds.values() for column in kind.columns.names]
+
+    @abc.abstractmethod
     def fill(self, rows: "pd.DataFrame", folder: str | os.PathLike, row_seeds: np.ndarray) -> Cells:
         """What is expected in every column, and how sure it is, by column and `(column, "spread")` and the like."""
-        raise NotImplementedError(f"{type(self).__name__} must define fill()")
 
+    @abc.abstractmethod
     def encode(self, rows: "pd.DataFrame", folder: str | os.PathLike) -> np.ndarray:
         """The mean of q(z | row), `[B, D]`; 0 of rows that hold nothing."""
-        raise NotImplementedError(f"{type(self).__name__} must define encode()")
 
+    @abc.abstractmethod
     def score(
         self, rows: "pd.DataFrame", folder: str | os.PathLike, seed: int, batch_size: int, verbose: int
     ) -> np.ndarray:
         """The log-likelihood of each row of any number, `[N]`; NaN of rows that hold nothing."""
-        raise NotImplementedError(f"{type(self).__name__} must define score()")
 
 
 def askable(model: Model, num_samples: int | None = None) -> Askable:
@@ -85,12 +91,19 @@ def kinds_of(columns: Mapping[str, Columns | None]) -> dict[str, Kind]:
     return {name: kind_of(own) for name, own in columns.items()}
 
 
+def naming_files(kinds: Mapping[str, Kind]) -> list[str]:
+    """The columns whose cells name files."""
+    return [column for kind in kinds.values() if kind.names_files for column in kind.columns.names]
+
+
 def parts(rows: "pd.DataFrame", batch_size: int, verbose: int) -> Iterator[tuple[int, "pd.DataFrame"]]:
     """The number of the first row, and a few rows, at a time."""
     batch_size = checks.positive_integer("batch_size", batch_size)
     progress = keras.utils.Progbar(len(rows), verbose=verbose, unit_name="row")
     for start in range(0, len(rows), batch_size):
-        yield start, rows.iloc[start : start + batch_size]
+        part = rows.iloc[start : start + batch_size]
+        part.attrs[FIRST_ROW] = start
+        yield start, part
         progress.update(min(start + batch_size, len(rows)))
 
 
@@ -119,7 +132,7 @@ class _Live(Askable):
         if held.any():
             of_held = {name: array[held] for name, array in values.items()}
             options = {"num_samples": self.num_samples, "seed": seed, "verbose": verbose}
-            found[held] = joint_log_likelihood(self.model, of_held, **options).values
+            found[held] = _scores(joint_log_likelihood(self.model, of_held, **options).values)
         return found
 
     def _values(self, rows: "pd.DataFrame", folder: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -157,7 +170,7 @@ class Exported(Askable):
     def scores(self, rows: "pd.DataFrame", folder: str | os.PathLike, row_seeds: np.ndarray) -> np.ndarray:
         """The log-likelihoods of a few rows, `[B]`, by seeds of theirs, int32 `[B, 2]`."""
         cells = self._cells(rows, folder)
-        return np.where(_held(cells), self.model.log_likelihood_of_cells(cells, seed=row_seeds), np.nan)
+        return np.where(_held(cells), _scores(self.model.log_likelihood_of_cells(cells, seed=row_seeds)), np.nan)
 
     def _cells(self, rows: "pd.DataFrame", folder: str | os.PathLike) -> dict[str, np.ndarray]:
         return {name: kind.requested(rows, folder) for name, kind in self.kinds.items()}
@@ -175,6 +188,11 @@ class Exported(Askable):
         if names.spread(name) in found:
             said |= {(column, SPREAD): own for column, own in zip(columns, found[names.spread(name)].T, strict=True)}
         return said
+
+
+def _scores(log_likelihoods: np.ndarray) -> np.ndarray:
+    """Those of rows that hold something: of numbers so far off that their density has none, minus infinity."""
+    return np.where(np.isnan(log_likelihoods), -np.inf, log_likelihoods)
 
 
 def _pixels(png: bytes, shape: tuple[int, ...]) -> np.ndarray:

@@ -16,13 +16,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tf_jmvae._utils.checks import check_option
 from tf_jmvae._utils.extras import extra
 from tf_jmvae.columns import read_table
 from tf_jmvae.columns.base import is_gap
+from tf_jmvae.data.table import check_columns
 from tf_jmvae.serving.opening import open_model
+from tf_jmvae.specs import Columns
 from tf_jmvae.tables import writing
 from tf_jmvae.tables.answers import filled, scored
-from tf_jmvae.tables.askable import Exported
+from tf_jmvae.tables.askable import Exported, kinds_of, naming_files
 
 with extra("beam", "A pipeline of Apache Beam"):
     import apache_beam as beam
@@ -44,8 +47,9 @@ class Place(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row of a table, with the folder of the files that its cells name."""
+    """A row of a table: its cells by column, and the folder of the files that they name."""
 
+    place: Place
     cells: dict[str, Any]
     folder: str
 
@@ -53,7 +57,8 @@ class Row(NamedTuple):
 class TableHandler(ModelHandler[Row, Any, Exported]):
     """Beam's handler of an exported model that fills or scores rows.
 
-    A row's answer depends on the row and the seed alone, not on the batch or the worker that it comes to.
+    A row's answer depends on the seed and on the row alone, on the cells that the model reads: not on the batch or the
+    worker that it comes to.
 
     Args:
       verb: `"fill"`, of which the predictions are dicts of what stands in a row's gaps, or `"score"`, of which they are
@@ -61,9 +66,13 @@ class TableHandler(ModelHandler[Row, Any, Exported]):
       model: Path or address of the model, as for `open_model`.
       batch_size: Largest number of rows that are asked at once; by default 256.
       seed: Integer seed; by default 0.
+
+    Raises:
+      ValueError: `verb` is none of these; while it runs, a cell is not of its column's kind, with the file and the row.
     """
 
     def __init__(self, verb: str, model: str, *, batch_size: int = 256, seed: int = 0):
+        check_option("verb", verb, VERBS)
         self._verb, self._model, self._seed = verb, model, seed
         super().__init__(max_batch_size=batch_size)
 
@@ -73,30 +82,30 @@ class TableHandler(ModelHandler[Row, Any, Exported]):
     def run_inference(
         self, batch: Sequence[Row], model: Exported, inference_args: Mapping[str, Any] | None = None
     ) -> Iterable[Any]:
-        rows, seeds = self._table(batch, model), np.array([self._seed_of(row) for row in batch], np.int32)
+        try:
+            return self._answers(batch, model)
+        except ValueError as error:
+            if len(batch) == 1:
+                file, number = batch[0].place
+                raise ValueError(f"{file}, row {number + 1:,}: {error}") from error
+            for row in batch:  # the wrong one says so
+                self.run_inference([row], model)
+            raise
+
+    def _answers(self, batch: Sequence[Row], model: Exported) -> list[Any]:
+        rows, seeds = _table(batch, model), np.array([self._seed_of(row, model.columns) for row in batch], np.int32)
         if self._verb == "score":
             return model.scores(rows, "", seeds).tolist()
-        columns = [column for kind in model.kinds.values() for column in kind.columns.names]
-        gaps = {column: is_gap(rows[column]) for column in columns}
+        gaps = {column: is_gap(rows[column]) for column in model.columns}
         found = model.fill(rows, "", seeds)
         return [
             {key: own[number] for key, own in found.items() if gaps[key if isinstance(key, str) else key[0]][number]}
             for number in range(len(batch))
         ]
 
-    def _table(self, batch: Sequence[Row], model: Exported) -> pd.DataFrame:
-        """The rows as a table whose cells name files by whole paths."""
-        rows = pd.DataFrame([row.cells for row in batch], dtype=object)
-        for kind in model.kinds.values():
-            if kind.columns.kind in ("image", "array"):
-                (column,) = kind.columns.names
-                cells = zip(rows[column], is_gap(rows[column]), batch, strict=True)
-                rows[column] = [None if gap else str(Path(row.folder) / cell) for cell, gap, row in cells]
-        return rows
-
-    def _seed_of(self, row: Row) -> list[int]:
-        digest = hashlib.blake2b(repr((self._seed, sorted(row.cells.items()))).encode(), digest_size=8).digest()
-        return np.frombuffer(digest, np.int32).tolist()
+    def _seed_of(self, row: Row, columns: Iterable[str]) -> list[int]:
+        read = repr((self._seed, [row.cells[column] for column in columns]))
+        return np.frombuffer(hashlib.blake2b(read.encode(), digest_size=8).digest(), np.int32).tolist()
 
 
 class WriteTables(beam.DoFn):
@@ -104,30 +113,42 @@ class WriteTables(beam.DoFn):
 
     Args:
       verb: As of the handler.
-      columns: Names of the model's columns.
+      columns: The model's columns, by modality.
       output: Folder.
+      folder: Folder of the files that cells name, or None for that of each table.
       reading: Options of `data.read_table`.
     """
 
-    def __init__(self, verb: str, columns: Sequence[str], output: str, reading: Mapping[str, Any]):
-        self._verb, self._columns, self._output, self._reading = verb, columns, output, reading
+    def __init__(
+        self, verb: str, columns: Mapping[str, Columns], output: str, folder: str | None, reading: Mapping[str, Any]
+    ):
+        self._verb, self._columns, self._output, self._reading = verb, dict(columns), output, reading
+        self._folder = folder
 
     def process(self, element: tuple[str, Iterable[tuple[int, Any]]]) -> Iterator[str]:
         file, answers = element
         table, answers = read_table(file, **self._reading), [answer for _, answer in sorted(answers, key=_number)]
+        if len(table) != len(answers):
+            raise ValueError(f"{file} had {len(answers):,} rows and has {len(table):,}: it was changed meanwhile.")
+        kinds = kinds_of(self._columns)
         if self._verb == "score":
             table = scored(table, np.array(answers))
         else:
             keys = dict.fromkeys(key for answer in answers for key in answer)
-            table = filled(table, self._columns, {key: _column(answers, key) for key in keys})
+            table = filled(table, kinds, {key: _column(answers, key) for key in keys})
         path = Path(self._output) / Path(file).name
         path.parent.mkdir(parents=True, exist_ok=True)
-        writing.write(table, path)
+        writing.write(writing.moved(table, naming_files(kinds), _folder_of(file, self._folder), path), path)
         yield str(path)
 
 
 def answers(
-    files: beam.PCollection[str], verb: str, model: str, columns: Sequence[str], output: str, **options: Any
+    files: beam.PCollection[str],
+    verb: str,
+    model: str,
+    columns: Mapping[str, Columns],
+    output: str,
+    **options: Any,
 ) -> beam.PCollection[str]:
     """Fills or scores tables in a pipeline.
 
@@ -135,7 +156,7 @@ def answers(
       files: Paths of tables.
       verb: `"fill"` or `"score"`.
       model: Path or address of an exported model.
-      columns: Names of the model's columns.
+      columns: The model's columns by modality, such as those of `open_model(model).modalities`.
       output: Folder of the tables that are written.
       **options: `folder` of files that cells name, by default that of each table; `seed` and `batch_size` of the
         handler; any other is one of `data.read_table`.
@@ -147,12 +168,12 @@ def answers(
     return (
         files
         | "Share the files" >> beam.Reshuffle()
-        | "Read rows" >> beam.FlatMap(_rows, folder, options)
+        | "Read rows" >> beam.FlatMap(_rows, dict(columns), folder, options)
         | "Share the rows" >> beam.Reshuffle()
         | "Ask the model" >> RunInference(KeyedModelHandler(TableHandler(verb, model, **handler)))
         | "By file" >> beam.MapTuple(lambda place, answer: (place.file, (place.number, answer)))
         | "Rows of a file" >> beam.GroupByKey()
-        | "Write" >> beam.ParDo(WriteTables(verb, columns, output, options))
+        | "Write" >> beam.ParDo(WriteTables(verb, columns, output, folder, options))
     )
 
 
@@ -173,10 +194,18 @@ def main(words: Sequence[str] | None = None) -> int:
     files = sorted({found.path for match in matches for found in match.metadata_list})
     if not files:
         parser.error(f"there is no table called {' or '.join(options.tables)}")
-    if len({Path(file).name for file in files}) < len(files):
-        parser.error("tables of several folders have one name; each is written by its name, so rename some")
-    kinds = Exported(open_model(options.model)).kinds
-    columns = [column for kind in kinds.values() for column in kind.columns.names]
+    if len({Path(file).stem for file in files}) < len(files):
+        parser.error("several tables have one name but for folder and suffix; each is written by its name: rename some")
+    if any(Path(file).resolve().parent == Path(options.output).resolve() for file in files):
+        parser.error("--output is the folder of the tables, which would be overwritten; name another")
+    try:
+        modalities = open_model(options.model).modalities
+        columns = {
+            name: kind.columns
+            for name, kind in kinds_of({name: one.columns for name, one in modalities.items()}).items()
+        }
+    except (OSError, ValueError) as error:
+        parser.error(f"--model: {error}")
     more = {key: getattr(options, key) for key in ("folder", "seed", "delimiter", "decimal", "encoding")}
     with beam.Pipeline(options=PipelineOptions(others)) as pipeline:
         paths = pipeline | beam.Create(files)
@@ -184,11 +213,32 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _rows(file: str, folder: str | None, reading: Mapping[str, Any]) -> Iterator[tuple[Place, Row]]:
+def _rows(
+    file: str, columns: Mapping[str, Columns], folder: str | None, reading: Mapping[str, Any]
+) -> Iterator[tuple[Place, Row]]:
     table = read_table(file, **reading)
-    of_files = str(Path(file).parent) if folder is None else folder
+    for name, own in columns.items():
+        check_columns(table, own.names, f"{file}: {name}")
+    of_files = str(_folder_of(file, folder))
     for number, cells in enumerate(table.to_dict("records")):
-        yield Place(file, number), Row(cells, of_files)
+        place = Place(file, number)
+        yield place, Row(place, cells, of_files)
+
+
+def _table(batch: Sequence[Row], model: Exported) -> pd.DataFrame:
+    """The rows as a table whose cells name files by whole paths."""
+    rows = pd.DataFrame([row.cells for row in batch], dtype=object)
+    for column in naming_files(model.kinds):
+        rows[column] = [
+            str(Path(row.folder) / row.cells[column]) if isinstance(row.cells[column], str) else row.cells[column]
+            for row in batch
+        ]
+    return rows
+
+
+def _folder_of(file: str, folder: str | None) -> Path:
+    """The folder of the files that a table's cells name."""
+    return Path(file).parent if folder is None else Path(folder)
 
 
 def _number(numbered: tuple[int, Any]) -> int:

@@ -1,6 +1,8 @@
 """Tables, latents and pictures as files."""
 
+import os
 import pathlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,13 +26,24 @@ def check_name(path: pathlib.Path, *others: str) -> None:
         raise ValueError(f"--output must be a file; {path} is a folder.")
 
 
+def folder_of_files(path: pathlib.Path) -> pathlib.Path:
+    """The folder beside a table that is written, which gets the files of its cells."""
+    return path.with_name(f"{path.stem}-files")
+
+
 def write(table: "pd.DataFrame", path: pathlib.Path) -> int:
-    """Writes a table, and its arrays into a folder beside it, called as it is; gives the number of these files."""
-    files, number = path.with_suffix(""), 0
+    """Writes a table, and its arrays into a folder beside it, `NAME-files`; gives the number of these files.
+
+    Indices that have names become columns.
+    """
+    number = 0
+    if any(name is not None for name in table.index.names):
+        table = table.reset_index()
     cells: dict[str, Any] = {name: table[name] for name in table.columns}
     for name in [name for name in cells if cells[name].dtype == object]:
         column = cells[name].to_numpy(object).copy()
         for row in [row for row, cell in enumerate(column) if isinstance(cell, np.ndarray)]:
+            files = folder_of_files(path)
             files.mkdir(parents=True, exist_ok=True)
             column[row] = _write_array(column[row], files / f"{name}-{row + 1}").relative_to(path.parent).as_posix()
             number += 1
@@ -39,13 +52,33 @@ def write(table: "pd.DataFrame", path: pathlib.Path) -> int:
 
     def write_to(temporary: str) -> None:
         if path.suffix.lower() == ".csv":
-            table.to_csv(temporary, index=False, float_format="%.6g")
+            table.to_csv(temporary, index=False)
         else:
             with extra("tables", "A Parquet file"):
                 table.to_parquet(temporary, index=False)
 
     replace_atomically(path, write_to)
     return number
+
+
+def moved(table: "pd.DataFrame", columns: Iterable[str], folder: pathlib.Path, path: pathlib.Path) -> "pd.DataFrame":
+    """The table with names of files as they are seen from where it is written.
+
+    Args:
+      table: `DataFrame` whose cells name files in `folder`.
+      columns: Names of the columns that do.
+      folder: Folder of the files.
+      path: File that the table is written to.
+    """
+    if folder.resolve() == path.parent.resolve():
+        return table
+
+    def seen(cell: Any) -> Any:
+        if not isinstance(cell, str) or not cell.strip() or pathlib.PurePath(cell).is_absolute():
+            return cell
+        return pathlib.PurePath(os.path.relpath(folder / cell, path.parent)).as_posix()
+
+    return table.assign(**{column: table[column].map(seen, na_action="ignore") for column in columns})
 
 
 def write_latents(z: np.ndarray, path: pathlib.Path) -> None:

@@ -66,7 +66,8 @@ setup(
         "numpy>=2",
         "pillow>=11",
         "h5py>=3.11",
-        "protobuf>=5",
+        # With 6.32 and 6.33, tensorflow-datasets fails; Apache Beam needs less than 7.
+        "protobuf>=5,!=6.32.*,!=6.33.*",
         # TensorFlow Probability imports distutils, which Python no longer ships from 3.12 on.
         "setuptools>=77",
     ],

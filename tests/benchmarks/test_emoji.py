@@ -85,6 +85,8 @@ def test_a_result_is_said_in_per_cent():
 
 def test_the_page_shows_what_was_measured():
     page = emoji_page.PAGE.read_text()
-    assert emoji_page.with_parts(page, {"measured": emoji_page.measured(harness.read("emoji", harness.RESULTS))}) == page
+    assert (
+        emoji_page.with_parts(page, {"measured": emoji_page.measured(harness.read("emoji", harness.RESULTS))}) == page
+    )
     for name in emoji_page.SHEETS:
         assert f"images/{name}" in page

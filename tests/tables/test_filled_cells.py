@@ -6,7 +6,7 @@ import pytest
 
 import tf_jmvae as tj
 from tf_jmvae import cli, tables
-from tf_jmvae.tables import answers, writing
+from tf_jmvae.tables import merging, writing
 
 PLAIN = {"size": 2.5, "legs": 4, "tame": True, "kind": "cat", "weight": 123456789.5}
 
@@ -46,7 +46,7 @@ SAID = {
 
 def filled(kinds, **dtypes):
     table = pd.DataFrame([dict.fromkeys(PLAIN), PLAIN], dtype=object)
-    return answers.filled(table.astype(dtypes), kinds, SAID)
+    return merging.filled(table.astype(dtypes), kinds, SAID)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "Float64"])
@@ -76,7 +76,7 @@ def test_nullable_and_other_types_are_filled(kinds, dtype):
 
 def test_of_texts_the_filled_ones_are_texts_and_parquet_takes_them(kinds, tmp_path):
     texts = pd.DataFrame([dict.fromkeys(PLAIN), {name: str(cell) for name, cell in PLAIN.items()}], dtype=object)
-    found = answers.filled(texts, kinds, SAID)
+    found = merging.filled(texts, kinds, SAID)
     assert found["size"].tolist() == ["0.123457", "2.5"]
     assert found["legs"].tolist() == ["4", "4"]
     for name in ("filled.parquet", "filled.csv"):
@@ -88,7 +88,7 @@ def test_of_texts_the_filled_ones_are_texts_and_parquet_takes_them(kinds, tmp_pa
 def test_what_was_said_of_an_earlier_gap_stays_beside_it(kinds):
     table = pd.DataFrame([dict.fromkeys(PLAIN), PLAIN], dtype=object).astype({"size": float})
     table["size spread"] = [np.nan, 9.0]
-    found = answers.filled(table, kinds, SAID)
+    found = merging.filled(table, kinds, SAID)
     assert list(found).count("size spread") == 1
     assert found["size spread"].tolist()[0] == 0.5
 
@@ -118,7 +118,7 @@ def test_pictures_of_ones_own_are_not_overwritten_and_known_names_follow_the_tab
 
 def test_a_scored_table_is_scored_again():
     table = pd.DataFrame({"log_likelihood": [0.0, 0.0, 0.0], "a": [1, 2, 3]})
-    found = answers.scored(table, np.array([-1.0, np.nan, -np.inf]))
+    found = merging.scored(table, np.array([-1.0, np.nan, -np.inf]))
     assert found["a"].tolist() == [3, 1, 2]
     assert found["log_likelihood"].tolist()[:2] == [-np.inf, -1.0]
 
@@ -160,7 +160,7 @@ def test_a_gap_of_which_nothing_is_expected_stays_with_a_warning(kinds):
     said = {**SAID, ("kind", "probability"): np.array([np.nan, 0.75])}
     table = pd.DataFrame([dict.fromkeys(PLAIN), dict.fromkeys(PLAIN)], dtype=object)
     with pytest.warns(UserWarning, match=r"1 row\(s\) keep gaps, first row 1: a number in them is so far"):
-        found = answers.filled(table, kinds, said)
+        found = merging.filled(table, kinds, said)
     assert found["kind"].tolist() == [None, "dog"]
     assert found["size"].notna().all()
 

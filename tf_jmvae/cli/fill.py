@@ -33,10 +33,10 @@ def run(options: Options) -> None:
     model, reading = opened(options, options.output)
     from tf_jmvae import tables
     from tf_jmvae.tables import writing
-    from tf_jmvae.tables.askable import askable, naming_files
+    from tf_jmvae.tables.table_model import naming_files, table_model
 
     filled = tables.fill(model, options.table, num_samples=options.num_samples, seed=options.seed, **reading)
-    asked = askable(model)
+    asked = table_model(model)
     filled_in = {
         column: int(filled[name].notna().sum())
         for column in asked.columns

@@ -10,7 +10,7 @@ import tyro
 from tf_jmvae.cli.common import Common, default, load_tensorflow, metavar, note, watched
 
 if TYPE_CHECKING:
-    from tf_jmvae.tables.askable import Model
+    from tf_jmvae.tables.table_model import Model
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,27 +1,21 @@
 """What a model says of a table's rows: what stands in the gaps, latents, and how likely a row is."""
 
 import os
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tf_jmvae.columns.base import Kind, is_gap
-from tf_jmvae.columns.numbers import as_numbers
 from tf_jmvae.data.table import check_columns, opened
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.serving import request
-from tf_jmvae.tables import predictive
-from tf_jmvae.tables.askable import Askable, Model, askable, kinds_of, parts
-from tf_jmvae.tables.cells import rounded, with_answers
+from tf_jmvae.tables.merging import filled
+from tf_jmvae.tables.table_model import Model, TableModel, kinds_of, parts, table_model
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Table = "pd.DataFrame | str | os.PathLike"
-_SAID = (predictive.PROBABILITY, predictive.SPREAD)
-SCORE = "log_likelihood"  # the column of it
 
 
 def fill(
@@ -61,7 +55,7 @@ def fill(
     Raises:
       ValueError: the model has no columns, or the table lacks some of them or holds what is not of their kind.
     """
-    asked = askable(model, num_samples)
+    asked = table_model(model, num_samples)
     rows, folder = _opened(asked, table, folder, reading)
     row_seeds = request.row_seeds(seed, len(rows))
     found = [
@@ -96,7 +90,7 @@ def encode(
     Raises:
       ValueError: as for `fill`.
     """
-    asked = askable(model)
+    asked = table_model(model)
     rows, folder = _opened(asked, table, folder, reading)
     return np.concatenate([asked.encode(part, folder) for _, part in parts(rows, batch_size, verbose)])
 
@@ -133,7 +127,7 @@ def score(
     Raises:
       ValueError: as for `fill`.
     """
-    asked = askable(model, num_samples)
+    asked = table_model(model, num_samples)
     rows, folder = _opened(asked, table, folder, reading)
     return asked.score(rows, folder, seed, batch_size, verbose)
 
@@ -160,59 +154,10 @@ def to_table(model: MultimodalVAE, values: Mapping[str, Any]) -> "pd.DataFrame":
 
 
 def _opened(
-    asked: Askable, table: Table, folder: str | os.PathLike | None, reading: Mapping[str, str]
+    asked: TableModel, table: Table, folder: str | os.PathLike | None, reading: Mapping[str, str]
 ) -> tuple["pd.DataFrame", Any]:
     """The table, which has all columns of the model's, and the folder of files."""
     rows, folder = opened(table, folder, reading)
     for name, kind in asked.kinds.items():
         check_columns(rows, kind.columns.names, name)
     return rows, folder
-
-
-def filled(rows: "pd.DataFrame", kinds: Mapping[str, Kind], answers: Mapping[Any, np.ndarray]) -> "pd.DataFrame":
-    """Puts answers into a table's gaps, and what is said of them beside each column that had some.
-
-    Known cells stay what they are. Counts become whole numbers. In a column of texts, as of a CSV file, numbers become
-    texts, and in one of numbers or of True and False so do attributes.
-
-    Args:
-      rows: `DataFrame` of N rows.
-      kinds: The kinds of columns by modality.
-      answers: Arrays `[N]` by column, `(column, "probability")` and `(column, "spread")`, of which the gaps count.
-
-    Returns:
-      A new `DataFrame`; a gap stays, with a warning, where probability or spread is no finite number.
-    """
-    found: dict[str, Any] = {}
-    untold = np.zeros(len(rows), bool)
-    of_column = {column: kind for kind in kinds.values() for column in kind.columns.names}
-    for column in rows.columns:
-        if column in found:  # what was said of a column that is filled anew
-            continue
-        cells = found[column] = rows[column]
-        if column not in of_column or not (gap := is_gap(cells)).any():
-            continue
-        sure = {what: rounded(answers[column, what]) for what in _SAID if (column, what) in answers}
-        told = gap & np.all([np.isfinite(said) for said in sure.values()], axis=0)
-        untold |= gap & ~told
-        found[column] = with_answers(cells, told, answers[column], of_column[column])
-        for what, said in sure.items():
-            name = f"{column} {what}"
-            found[name] = np.where(told, said, as_numbers(rows[name]) if name in rows else np.nan)
-    if untold.any():
-        warnings.warn(
-            f"{int(untold.sum())} row(s) keep gaps, first row {int(np.argmax(untold)) + 1:,}: a number in them is so "
-            "far from those of the training rows that the model expects nothing. Mend or empty it.",
-            stacklevel=3,
-        )
-    return type(rows)(found, index=rows.index)
-
-
-def scored(table: "pd.DataFrame", scores: np.ndarray) -> "pd.DataFrame":
-    """Puts log-likelihoods, `[N]`, before a table's columns, and the least likely rows first; NaN comes last.
-
-    A column of log-likelihoods that is there already is replaced.
-    """
-    found = table.drop(columns=SCORE, errors="ignore")
-    found.insert(0, SCORE, scores)
-    return found.iloc[scores.argsort(kind="stable")]

@@ -24,8 +24,8 @@ from tf_jmvae.data.table import check_columns
 from tf_jmvae.serving.opening import open_model
 from tf_jmvae.specs import Columns
 from tf_jmvae.tables import writing
-from tf_jmvae.tables.answers import filled, scored
-from tf_jmvae.tables.askable import Exported, kinds_of, naming_files
+from tf_jmvae.tables.merging import filled, scored
+from tf_jmvae.tables.table_model import Exported, kinds_of, naming_files
 
 with extra("beam", "A pipeline of Apache Beam"):
     import apache_beam as beam
@@ -142,7 +142,7 @@ class WriteTables(beam.DoFn):
         yield str(path)
 
 
-def answers(
+def answer_tables(
     files: beam.PCollection[str],
     verb: str,
     model: str,
@@ -199,17 +199,14 @@ def main(words: Sequence[str] | None = None) -> int:
     if any(Path(file).resolve().parent == Path(options.output).resolve() for file in files):
         parser.error("--output is the folder of the tables, which would be overwritten; name another")
     try:
-        modalities = open_model(options.model).modalities
-        columns = {
-            name: kind.columns
-            for name, kind in kinds_of({name: one.columns for name, one in modalities.items()}).items()
-        }
+        columns = {name: modality.columns for name, modality in open_model(options.model).modalities.items()}
+        kinds_of(columns)  # refuses a model that is made of no table
     except (OSError, ValueError) as error:
         parser.error(f"--model: {error}")
     more = {key: getattr(options, key) for key in ("folder", "seed", "delimiter", "decimal", "encoding")}
     with beam.Pipeline(options=PipelineOptions(others)) as pipeline:
         paths = pipeline | beam.Create(files)
-        answers(paths, options.verb, options.model, columns, options.output, **more) | beam.Map(print)
+        answer_tables(paths, options.verb, options.model, columns, options.output, **more) | beam.Map(print)
     return 0
 
 

@@ -29,7 +29,7 @@ _SAMPLES = 100
 Model = MultimodalVAE | InferenceModel
 
 
-class Askable(abc.ABC):
+class TableModel(abc.ABC):
     """What functions about a table ask of a model: each of a few rows, but for the score.
 
     Attributes:
@@ -60,7 +60,7 @@ class Askable(abc.ABC):
         """The log-likelihood of each row of any number, `[N]`; NaN of rows that hold nothing."""
 
 
-def askable(model: Model, num_samples: int | None = None) -> Askable:
+def table_model(model: Model, num_samples: int | None = None) -> TableModel:
     """A model as functions about a table ask it.
 
     Args:
@@ -107,7 +107,7 @@ def parts(rows: "pd.DataFrame", batch_size: int, verbose: int) -> Iterator[tuple
         progress.update(min(start + batch_size, len(rows)))
 
 
-class _Live(Askable):
+class _Live(TableModel):
     def __init__(self, model: MultimodalVAE, num_samples: int):
         self.model, self.num_samples, self.latent_size = model, num_samples, model.latent_dim
         self.kinds = kinds_of({name: modality.columns for name, modality in model.modalities.items()})
@@ -139,7 +139,7 @@ class _Live(Askable):
         return {name: kind.encode(rows, folder) for name, kind in self.kinds.items()}
 
 
-class Exported(Askable):
+class Exported(TableModel):
     """An exported or served model, asked by its signatures of cells.
 
     Args:

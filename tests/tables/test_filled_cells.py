@@ -93,6 +93,18 @@ def test_what_was_said_of_an_earlier_gap_stays_beside_it(kinds):
     assert found["size spread"].tolist()[0] == 0.5
 
 
+def test_a_column_of_the_models_own_is_not_replaced_by_what_is_said_of_another():
+    table = pd.DataFrame({"a": [1.0, 2.0, 4.0] * 8, "a spread": [5.0, 6.0, 9.0] * 8})
+    modalities, _ = tj.data.from_table(table, {"m": {"kind": "numbers", "columns": ["a", "a spread"]}})
+    said = {key: np.full(2, value) for key, value in (("a", 3.0), ("a spread", 7.0))}
+    said |= {(name, "spread"): np.full(2, 0.5) for name in ("a", "a spread")}
+    gaps = pd.DataFrame({"a": [np.nan, 1.0], "a spread": [8.0, np.nan]})
+    found = merging.filled(gaps, {"m": modalities["m"].cells}, said)
+    assert found["a"].tolist() == [3.0, 1.0]
+    assert found["a spread"].tolist() == [8.0, 7.0]
+    assert found["a spread spread"].tolist()[1] == 0.5
+
+
 def test_known_digits_and_named_indices_are_written(tmp_path):
     table = pd.DataFrame({"a": [123456789.5, 48.137123]}, index=pd.Index(["x", "y"], name="pet"))
     for name in ("t.csv", "t.parquet"):

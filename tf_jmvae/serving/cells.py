@@ -45,30 +45,33 @@ def _spread(model: MultimodalVAE, decode: Endpoint, numbers: list[str]) -> Endpo
     def answer(values):
         conditions = {name: value for name, value in values.items() if name != "z"}
         found = model.likelihoods(values["z"], conditions=conditions or None, names=numbers)
-        scales = {name: layer.stddev for name, layer in model.standardizations.items()}
-        return {name: p.stddev() * scales.get(name, 1.0) for name, p in found.items()}
+        return {name: p.stddev() * _scales(model).get(name, 1.0) for name, p in found.items()}
 
     return Endpoint.of(answer, decode.inputs, {name: decode.outputs[name] for name in numbers})
 
 
 def _fill(model: MultimodalVAE, inputs: Specs, values: Specs, num_samples: int) -> Endpoint:
     """What is expected of every modality, in the model's own values, and beside it how sure it is, in a table's."""
-    spreads = {name: names.spread(name) for name, one in model.modalities.items() if isinstance(one.cells, Numbers)}
-    texts = {name: names.probability(name) for name, modality in model.modalities.items() if modality.cells.is_text}
-    texts = {name: tensor for name, tensor in texts.items() if not model.modalities[name].cells.averages}
+    kinds = {name: modality.cells for name, modality in model.modalities.items()}
+    spreads = {name: names.spread(name) for name, kind in kinds.items() if isinstance(kind, Numbers)}
+    texts = {name: names.probability(name) for name, kind in kinds.items() if kind.is_text and not kind.averages}
     outputs = {**values}
     outputs |= {tensor: tf.TensorSpec(values[name].shape, tf.float32, name=tensor) for name, tensor in spreads.items()}
     outputs |= {tensor: tf.TensorSpec((None,), tf.float32, name=tensor) for tensor in texts.values()}
 
     def answer(given):
         observed = {name: given[name] for name in model.modalities}
-        found = expected.given(model, observed, given["seed"], num_samples)
-        scales = {name: layer.stddev for name, layer in model.standardizations.items()}
+        found, scales = expected.given(model, observed, given["seed"], num_samples), _scales(model)
         made = {name: own["value"] for name, own in found.items()}
         made |= {tensor: found[name]["stddev"] * scales.get(name, 1.0) for name, tensor in spreads.items()}
         return made | {tensor: found[name]["probability"] for name, tensor in texts.items()}
 
     return Endpoint.of(answer, inputs, outputs)
+
+
+def _scales(model: MultimodalVAE) -> dict[str, tf.Tensor]:
+    """What a modality's values are multiplied by to be in the table's unit, of those that are standardised."""
+    return {name: layer.stddev for name, layer in model.standardizations.items()}
 
 
 def _of_cells(model: MultimodalVAE, plain: Endpoint, decoders: Decoders) -> Endpoint:

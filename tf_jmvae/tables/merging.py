@@ -22,8 +22,8 @@ _DIGITS = 6  # that say something of a number of 32 bits
 def filled(rows: "pd.DataFrame", kinds: Mapping[str, Kind], answers: Mapping[Any, np.ndarray]) -> "pd.DataFrame":
     """Puts answers into a table's gaps, and what is said of them beside each column that had some.
 
-    Known cells stay what they are. Counts become whole numbers. In a column of texts, as of a CSV file, numbers become
-    texts, and in one of numbers or of True and False so do attributes.
+    Known cells stay what they are. What is filled in has the type of its column: numbers are texts in a column of
+    texts, as of a CSV file, and attributes are numbers, or True and False, in one of these. Counts are whole numbers.
 
     Args:
       rows: `DataFrame` of N rows.
@@ -48,6 +48,8 @@ def filled(rows: "pd.DataFrame", kinds: Mapping[str, Kind], answers: Mapping[Any
         found[column] = with_answers(cells, told, answers[column], of_column[column])
         for what, said in sure.items():
             name = f"{column} {what}"
+            if name in of_column:  # a column that the model reads keeps its cells
+                continue
             found[name] = np.where(told, said, as_numbers(rows[name]) if name in rows else np.nan)
     if untold.any():
         warnings.warn(

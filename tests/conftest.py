@@ -5,7 +5,6 @@ import ctypes
 import functools
 import gc
 import os
-import pathlib
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -17,18 +16,11 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import filelock
 import pytest
+from workers import shared_folder
 
 # Looking for garbage in all that is imported takes a tenth of the tests' time.
 gc.set_threshold(100_000, 50, 50)
 _SECONDS_OF_GARBAGE = 60
-
-
-def shared_folder(tmp_path_factory, name) -> pathlib.Path:
-    """A folder of this run of the tests that its workers have in common."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
-    folder.mkdir(exist_ok=True)
-    return folder
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,10 +2,10 @@
 
 import pathlib
 
-import conftest
 import filelock
 import pytest
 import requirements
+from workers import shared_folder
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
 FILES = [f"{split}-{kind}-ubyte.gz" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
@@ -20,7 +20,7 @@ def require():
 def prepare(tmp_path_factory):
     """The folder of tensorflow-datasets with MNIST prepared, once for all workers; skips without the original files."""
     require()
-    folder = conftest.shared_folder(tmp_path_factory, "tfds")
+    folder = shared_folder(tmp_path_factory, "tfds")
     with filelock.FileLock(folder.with_suffix(".lock")), pytest.MonkeyPatch.context() as patch:
         if not list(folder.glob("mnist/*/dataset_info.json")):
             keep_in(folder, patch)

@@ -5,7 +5,7 @@ import pathlib
 import filelock
 import pytest
 import requirements
-from workers import shared_folder
+from worker_folders import shared_folder
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
 FILES = [f"{split}-{kind}-ubyte.gz" for split in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]

@@ -1,6 +1,9 @@
 """The tab "Fill in" of a model of a table's columns: live, exported, and against the model's own numbers."""
 
 import asyncio
+import base64
+import io
+import re
 
 import keras
 import numpy as np
@@ -15,14 +18,14 @@ pytest.importorskip("gradio", reason="needs Gradio: pip install 'tf-jmvae[demo]'
 
 import gradio as gr
 
-from tf_jmvae.demo import fill, sample
+from tf_jmvae.demo import cells, fill, sample
 from tf_jmvae.demo.drawings import PictureError
 from tf_jmvae.demo.interface import DemoModel, InputError
 from tf_jmvae.demo.page import page
 from tf_jmvae.serving.local import LiveModel
 
 NETWORKS = {"encoder": (8,), "decoder": (8,)}
-SIZE, WEIGHT, VISITS, KIND, TAME, SAID, PHOTO = KEYS = [
+SIZE, WEIGHT, VISITS, KIND, TAME, SAID, PHOTO, SOUND = KEYS = [
     ("numbers", "size"),
     ("numbers", "weight"),
     ("visits", "visits"),
@@ -30,11 +33,12 @@ SIZE, WEIGHT, VISITS, KIND, TAME, SAID, PHOTO = KEYS = [
     ("tame", "tame"),
     ("said", "said"),
     ("photo", "photo"),
+    ("sound", "sound"),
 ]
 
 
 def made_model():
-    """Of six modalities, so that an exported model has no signature of its own for most subsets."""
+    """Of seven modalities, so that an exported model has no signature of its own for most subsets."""
     random = np.random.default_rng(0)
     kinds = random.choice(["cat", "dog"], 60)
     size = np.where(kinds == "cat", 4.0, 9.0) + random.normal(size=60)
@@ -48,6 +52,7 @@ def made_model():
             "tame": random.choice(["yes", "no"], 60),
             "said": [f"a <{one}>" for one in kinds],
             "photo": [np.full((8, 8, 3), shade, np.uint8) for shade in shades],
+            "sound": [np.array([[low, 1.0, 2.0]], np.float32) for low in size],
         }
     )
     description = {
@@ -57,6 +62,7 @@ def made_model():
         "tame": {"kind": "attributes", **NETWORKS},
         "said": {"kind": "text", **NETWORKS},
         "photo": {"kind": "image", "size": 8, **NETWORKS},
+        "sound": {"kind": "array", **NETWORKS},
     }
     modalities, source = tj.data.from_table(table, description)
     set_seeds(0)
@@ -82,14 +88,14 @@ def demo(request, model, tmp_path_factory):
 
 def test_the_rest_is_filled_from_some_entries_a_name_and_a_text(demo, model):
     known = {SIZE: "9.5", KIND: "dog", SAID: "a dog", WEIGHT: " ", VISITS: None}
-    found = fill.filled(demo, known, seed=3)
-    assert list(found) == [WEIGHT, VISITS, TAME, PHOTO]
-    cells = {
+    found = cells.filled(demo, known, seed=3)
+    assert list(found) == [WEIGHT, VISITS, TAME, PHOTO, SOUND]
+    row = {
         "numbers": pd.DataFrame({"size": [9.5], "weight": [np.nan]}),
         "kind": ["dog"],
         "said": ["a dog"],
     }
-    q = model.posterior(cells, seed=0)
+    q = model.posterior(row, seed=0)
     z = q.mean()[0] + q.stddev()[0] * demo.noise(3, 100)
     p = model.likelihoods(z)
     weights = model.postprocess({"numbers": p["numbers"].mean()})["numbers"][:, 1].astype(np.float64)
@@ -105,10 +111,12 @@ def test_the_rest_is_filled_from_some_entries_a_name_and_a_text(demo, model):
     pixels = model.pixels("photo", model.likelihoods(q.mean())["photo"].mean())[0].numpy()
     assert np.abs(found[PHOTO][0].astype(int) - pixels).max() <= 1
     assert len(found[PHOTO]) == 9
+    sounds = model.postprocess({"sound": p["sound"].mean()})["sound"]
+    np.testing.assert_allclose(found[SOUND], sounds.mean(axis=0), rtol=1e-3, atol=1e-4)
 
 
 def test_with_nothing_known_it_is_what_the_prior_makes(demo, model):
-    found = fill.filled(demo, dict.fromkeys(KEYS))
+    found = cells.filled(demo, dict.fromkeys(KEYS))
     assert list(found) == KEYS
     z = np.concatenate([np.zeros((1, 2), np.float32), demo.noise(0, 100)])
     classes = model.likelihoods(z[1:])["kind"].mean().numpy().mean(axis=0)
@@ -120,17 +128,57 @@ def test_with_nothing_known_it_is_what_the_prior_makes(demo, model):
 
 def test_an_upload_is_prepared_as_the_table_was(demo, model, tmp_path):
     Image.fromarray(np.full((50, 70, 3), 190, np.uint8)).save(tmp_path / "p.png")
-    found = fill.filled(demo, {PHOTO: str(tmp_path / "p.png")})
+    found = cells.filled(demo, {PHOTO: str(tmp_path / "p.png")})
     q = model.posterior({"photo": model.preprocess({"photo": np.full((1, 8, 8, 3), 190, np.uint8)})["photo"]})
     z = q.mean()[0] + q.stddev()[0] * demo.noise(0, 100)
     expected = model.likelihoods(z)["kind"].mean().numpy().mean(axis=0)
     assert list(found[KIND].values()) == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize("save", [np.save, np.savez])
+def test_an_array_is_read_from_its_file(demo, model, tmp_path, save):
+    sound = np.array([[9.0, 1.0, 2.0]], np.float32)
+    path = tmp_path / ("s.npy" if save is np.save else "s.npz")
+    save(path, sound)
+    found = cells.filled(demo, {SOUND: str(path)})
+    q = model.posterior({"sound": model.preprocess({"sound": sound[None]})["sound"]})
+    z = q.mean()[0] + q.stddev()[0] * demo.noise(0, 100)
+    expected = model.likelihoods(z)["kind"].mean().numpy().mean(axis=0)
+    assert SOUND not in found
+    assert list(found[KIND].values()) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros(3), "s.npy holds 3 values; expected 1 x 3"),
+        (np.array([[1, np.nan, 0]]), "s.npy holds 1 x 3 values; expected 1 x 3, all of them finite"),
+        (np.array([["a", "b", "c"]]), "s.npy is no .npy or .npz file of numbers; expected 1 x 3"),
+    ],
+)
+def test_what_is_no_array_of_the_models_is_refused(demo, tmp_path, array, message):
+    np.save(tmp_path / "s.npy", array)
+    with pytest.raises(InputError, match=re.escape(message)):
+        cells.filled(demo, {SOUND: str(tmp_path / "s.npy")})
+    (tmp_path / "s.npy").write_bytes(b"PK\x03\x04")
+    with pytest.raises(InputError, match=r"s\.npy is no"):
+        cells.filled(demo, {SOUND: str(tmp_path / "s.npy")})
+
+
+def test_an_array_can_be_saved_from_the_page(demo):
+    answers = {SOUND: np.array([[1.5, -2.0, 0.25]], np.float32)}
+    markup = fill._markup(answers, answers)
+    assert "1 x 3 values from -2 to 1.5" in markup
+    name, data = re.search(r"<a download='(.*?)' href='data:application/octet-stream;base64,(.*?)'>", markup).groups()
+    assert name == "sound.npy"
+    np.testing.assert_array_equal(np.load(io.BytesIO(base64.b64decode(data))), answers[SOUND])
+
+
 def test_everything_known_leaves_nothing_to_fill(demo, tmp_path):
     Image.fromarray(np.full((8, 8, 3), 190, np.uint8)).save(tmp_path / "p.png")
-    values = ["9", "1900", "2", "cat", "yes", "a cat", str(tmp_path / "p.png")]
-    assert fill.filled(demo, dict(zip(KEYS, values, strict=True))) == {}
+    np.save(tmp_path / "s.npy", np.zeros((1, 3)))
+    values = ["9", "1900", "2", "cat", "yes", "a cat", str(tmp_path / "p.png"), str(tmp_path / "s.npy")]
+    assert cells.filled(demo, dict(zip(KEYS, values, strict=True))) == {}
 
 
 @pytest.mark.parametrize(
@@ -145,14 +193,14 @@ def test_everything_known_leaves_nothing_to_fill(demo, tmp_path):
 )
 def test_what_is_no_number_is_refused(demo, key, value, message):
     with pytest.raises(InputError, match=message):
-        fill.filled(demo, {key: value})
-    assert fill.filled(demo, {key: "-"}).keys() == set(KEYS)  # the beginning of one
+        cells.filled(demo, {key: value})
+    assert cells.filled(demo, {key: "-"}).keys() == set(KEYS)  # the beginning of one
 
 
 def test_what_is_no_picture_is_refused(demo, tmp_path):
     (tmp_path / "p.png").write_text("no picture")
     with pytest.raises(PictureError, match="The picture"):
-        fill.filled(demo, {PHOTO: str(tmp_path / "p.png")})
+        cells.filled(demo, {PHOTO: str(tmp_path / "p.png")})
 
 
 def test_where_the_model_cannot_start_it_says_so(model):
@@ -165,17 +213,17 @@ def test_where_the_model_cannot_start_it_says_so(model):
     )
     whole = DemoModel(LiveModel(tj.JMVAEKL(modalities, latent_dim=2)))
     with pytest.raises(InputError, match="The model cannot start from a, c: Modality 'v' holds nan"):
-        fill.filled(whole, {("v", "a"): "1", ("c", "c"): "u"})
-    assert list(fill.filled(whole, {("v", "a"): "1", ("v", "b"): "1"})) == [("c", "c")]
+        cells.filled(whole, {("v", "a"): "1", ("c", "c"): "u"})
+    assert list(cells.filled(whole, {("v", "a"): "1", ("v", "b"): "1"})) == [("c", "c")]
 
 
 def test_unknown_words_are_named_and_markup_is_escaped(demo):
-    assert fill.unknown_words(demo, {SAID: "a purple Cat"}) == ["purple"]
-    text, _, gallery = fill._shown(demo, fill.filled(demo, {}), KEYS, *[None] * 5, "a purple cat", None)
-    assert "1 of 7 columns" in text
+    assert cells.unknown_words(demo, {SAID: "a purple Cat"}) == ["purple"]
+    text, _, gallery = fill._shown(demo, cells.filled(demo, {}), KEYS, *[None] * 5, "a purple cat", None, None)
+    assert "1 of 8 columns" in text
     assert "did not learn the word purple." in text
     assert len(gallery["value"]) == 9
-    usual = {SAID: fill.Text("<b>", {"<i>": 1.0}), ("k", "<a>"): {"<c>": 1.0}}
+    usual = {SAID: cells.Text("<b>", {"<i>": 1.0}), ("k", "<a>"): {"<c>": 1.0}}
     assert not {"<b>", "<i>", "<a>", "<c>"} & set(fill._markup(usual, usual).replace("<b>&lt;", "").split("&"))
     assert "&lt;a&gt;" in fill._markup(usual, usual)
 
@@ -191,6 +239,7 @@ def test_the_page_has_a_component_for_each_column(demo, monkeypatch, tmp_path):
     assert tabs == ["Fill in", "Edit", "Walk", "Sample", "Interpolate"]
     kinds = {block.label: type(block) for block in blocks.blocks.values() if getattr(block, "label", None)}
     expected = dict.fromkeys(("size", "weight", "visits", "said"), gr.Textbox) | {"kind": gr.Dropdown, "tame": gr.Radio}
+    expected["sound (.npy or .npz)"] = gr.File
     assert expected.items() <= kinds.items()
     menu = next(b for b in blocks.blocks.values() if isinstance(b, gr.Dropdown) and b.label == "kind")
     assert menu.choices == [("(not known)", ""), ("cat", "cat"), ("dog", "dog")]

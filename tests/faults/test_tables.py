@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import tf_jmvae as tj
+from tf_jmvae.columns.array import Array
 from tf_jmvae.tables import description, draft
 
 MUTANTS = int(os.environ.get("RELIABILITY_MUTANTS", 100))  # 5,000 were tried
@@ -103,3 +104,34 @@ def test_damaged_descriptions(tmp_path):
         accepted += 1
     assert accepted > 0
     assert all(len(message) > 20 for message in messages)
+
+
+def _npz(array):
+    file = io.BytesIO()
+    np.savez_compressed(file, array)
+    return file.getvalue()
+
+
+def _npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("written", [_npy, _npz])
+def test_damaged_arrays_are_gaps(tmp_path, written):
+    chance, gaps = random.Random(0), 0
+    array = np.arange(12.0).reshape(3, 4)
+    table = pd.DataFrame({"a": [str(tmp_path / "good.npy"), str(tmp_path / "bad")]})
+    np.save(tmp_path / "good.npy", array)
+    columns = Array.adapt(table, ["a"])
+    for _ in range(MUTANTS):
+        content = bytearray(written(array))
+        for _ in range(chance.randint(1, 5)):
+            place = chance.randrange(len(content))
+            content[place : place + chance.randint(0, 20)] = chance.randbytes(chance.randint(0, 4))
+        (tmp_path / "bad").write_bytes(content or b"x")
+        values = Array(columns).encode(table)
+        np.testing.assert_array_equal(values[0], array)
+        gaps += bool(np.isnan(values[1]).all())
+    assert gaps > MUTANTS / 2

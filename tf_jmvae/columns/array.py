@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ class Array(Kind):
     def adapt(cls, table, names, folder=".", *, shape=None):
         name = one_column("array", names)
         if shape is None:
-            shape = next((_read(cell, folder).shape for cell in table[name][~is_gap(table[name])]), None)
+            shape = next((array_of(cell, folder).shape for cell in table[name][~is_gap(table[name])]), None)
         if not shape:
             raise ValueError(f"Column {name!r} has no array, or single numbers: leave it out, or say 'numbers'.")
         return Columns("array", (name,), tuple(shape))
@@ -44,7 +45,7 @@ class Array(Kind):
         values, problems = np.full((len(cells), *self.columns.shape), np.nan, np.float32), {}
         for row in np.flatnonzero(~gaps):
             try:
-                array = _read(cells[row], folder)
+                array = array_of(cells[row], folder)
                 if array.shape != self.columns.shape:
                     raise ValueError(f"{cells[row]} has shape {array.shape}; expected {self.columns.shape}")
                 values[row] = array
@@ -60,11 +61,30 @@ class Array(Kind):
         return {name: found}
 
 
-def _read(cell, folder: str | os.PathLike) -> np.ndarray:
+def array_of(cell: Any, folder: str | os.PathLike = ".") -> np.ndarray:
+    """Gives the array that a cell is, or names the file of.
+
+    Args:
+      cell: Array, or the name of a .npy or .npz file, of whose arrays the first one is taken.
+      folder: Folder that the file is in; by default the current one.
+
+    Returns:
+      Array, float32.
+
+    Raises:
+      OSError: the file cannot be opened.
+      ValueError: it holds no array of numbers.
+      TypeError: the cell is no array.
+    """
     if not isinstance(cell, str | os.PathLike):
         return np.asarray(cell, np.float32)
-    found = np.load(pathlib.Path(folder) / cell, allow_pickle=False)
-    if isinstance(found, np.ndarray):
-        return found.astype(np.float32)
-    with found:
-        return found[found.files[0]].astype(np.float32)
+    with (pathlib.Path(folder) / cell).open("rb") as file:
+        try:
+            found = np.load(file, allow_pickle=False)
+            array = found if isinstance(found, np.ndarray) else found[found.files[0]]
+        except Exception as error:  # of a damaged file NumPy raises what its parsers do: a dozen classes were seen
+            raise ValueError(f"{cell} is no .npy or .npz file: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{cell} holds values of type {array.dtype}; expected real numbers.")
+    with np.errstate(over="ignore"):  # becomes inf, which checks of data tell of
+        return array.astype(np.float32)

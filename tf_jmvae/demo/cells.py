@@ -1,0 +1,173 @@
+"""What a model says of the cells of a table's row that are not known."""
+
+import io
+import pathlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from tf_jmvae import images
+from tf_jmvae.columns import kind_of
+from tf_jmvae.columns.array import array_of
+from tf_jmvae.columns.text import UNKNOWN
+from tf_jmvae.demo.drawings import PictureError
+from tf_jmvae.demo.interface import DemoModel, InputError
+from tf_jmvae.images.preprocessing import as_picture
+from tf_jmvae.specs import Columns, ModalitySpec
+
+OPEN, NO, YES = "", "no", "yes"
+_KINDS = ("numbers", "counts", "attributes", "category", "text", "image", "array")
+_SAMPLES = 100  # of z behind each probability and spread
+_PICTURES, _TEXTS = 8, 5  # shown
+_LARGEST = float(np.finfo(np.float32).max)
+_NOTHING = (OPEN, "+", "-", ".")
+
+Known = Mapping[tuple[str, str], Any]  # by modality and column; what is not known is None or ""
+
+
+class Number(NamedTuple):
+    """What a number or count is expected to be, and its standard deviation."""
+
+    mean: float
+    spread: float
+
+
+class Text(NamedTuple):
+    """The most probable text at the mean of z, and those of samples with the fraction that says them."""
+
+    best: str
+    samples: dict[str, float]
+
+
+Answer = Number | Text | dict[str, float] | list[np.ndarray] | np.ndarray
+
+
+def modalities(model: DemoModel) -> Iterator[tuple[str, ModalitySpec, Columns]]:
+    """The modalities whose cells the page can read and show."""
+    for name, spec in model.fields.items():
+        if spec.columns and spec.columns.kind in _KINDS:
+            yield name, spec, spec.columns
+
+
+def filled(model: DemoModel, known: Known, seed: int = 0) -> dict[tuple[str, str], Answer]:
+    """What the model says of every column that is not known, from 100 samples of z given those that are.
+
+    Numbers come with the standard deviation that they have given what is known, classes and attributes with their
+    probabilities, arrays as their mean, pictures as pixels, uint8 `[H, W, C]`, of single samples. Raises `InputError`
+    if the model cannot start from what is known.
+    """
+    known = said(known)
+    rows = {name: [cell] * (1 + _SAMPLES) for name, cell in _cells(model, known)}
+    noise = np.concatenate([np.zeros((1, model.model.latent_size)), model.noise(seed, _SAMPLES)])
+    try:
+        found = model.model.decode_to_cells(model.model.latents_of_cells(rows, noise))
+    except ValueError as error:
+        raise InputError(f"The model cannot start from {_listed(known)}: {error}") from error
+    answers: dict[tuple[str, str], Answer] = {}
+    for name, spec, columns in modalities(model):
+        for number, column in enumerate(columns.names):
+            if (name, column) not in known:
+                answers[name, column] = _answer(found, name, spec, number)
+    return answers
+
+
+def said(known: Known) -> Known:
+    """What is known: not nothing, nor blanks, nor the sign of a number that is still to be typed."""
+    return {key: value for key, value in known.items() if value is not None and str(value).strip() not in _NOTHING}
+
+
+def _cells(model: DemoModel, known: Known) -> Iterator[tuple[str, Any]]:
+    """Of each modality of which something is known its cell, as `latents_of_cells` takes it."""
+    for name, spec, columns in modalities(model):
+        own = [known.get((name, column)) for column in columns.names]
+        if all(value is None for value in own):
+            continue
+        if columns.kind == "image":
+            yield name, _encoded(own[0], spec)
+        elif columns.kind == "array":
+            yield name, _array(own[0], spec)
+        elif columns.kind in ("category", "text"):
+            yield name, str(own[0])
+        elif columns.kind == "attributes":
+            yield name, np.array([{NO: 0.0, YES: 1.0}.get(value, np.nan) for value in own], np.float32)
+        else:
+            numbers = zip(columns.names, own, strict=True)
+            yield name, np.array([_number(*one, whole=columns.kind == "counts") for one in numbers], np.float32)
+
+
+def _number(column: str, value: Any, *, whole: bool) -> float:
+    """What a box says, NaN if it is open; raises `InputError` unless it is a number, or a count where one is due."""
+    try:
+        number = np.nan if value is None else float(str(value))
+    except ValueError as error:
+        raise InputError(f"{column}: {value!r} is no number. Type one such as 1.5, or leave it open.") from error
+    if value is not None and not abs(number) <= _LARGEST:
+        raise InputError(f"{column}: {value!r} is too large a number.")
+    if whole and (number < 0 or number % 1 > 0):
+        raise InputError(f"{column}: {value!r} is no count. Type 0, 1, 2, ..., or leave it open.")
+    return number
+
+
+def _encoded(path: str, spec: ModalitySpec) -> bytes:
+    """A picture as PNG of the model's size, prepared as those of the table were."""
+    try:
+        pixels = images.prepared(images.open_rgb(path), spec.event_shape, spec.preprocessing)
+    except (OSError, ValueError, ImportError) as error:
+        raise PictureError(str(error).replace(str(path), "The picture")) from error
+    buffer = io.BytesIO()
+    as_picture(pixels).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _array(path: str, spec: ModalitySpec) -> np.ndarray:
+    """What a file of NumPy holds; raises `InputError` unless that is an array of the model's shape."""
+    name, expected = pathlib.Path(path).name, " x ".join(map(str, spec.event_shape))
+    try:
+        array = array_of(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{name} is no .npy or .npz file of numbers; expected {expected} of them.") from error
+    if array.shape != spec.event_shape or not np.all(np.isfinite(array)):
+        found = " x ".join(map(str, array.shape)) or "1"
+        raise InputError(f"{name} holds {found} values; expected {expected}, all of them finite.")
+    return array
+
+
+def _answer(found: Mapping[str, np.ndarray], name: str, spec: ModalitySpec, number: int) -> Answer:
+    """Of one column; the first row is at the mean of z, the others are samples."""
+    values, columns = found.get(name), spec.columns
+    if columns.kind == "image":
+        return [np.asarray(Image.open(io.BytesIO(png))) for png in values[: 1 + _PICTURES]]
+    if columns.kind == "array":
+        return values[1:].mean(axis=0)
+    if columns.kind == "text":
+        texts = [text.decode() for text in found[f"{name}_text"]]
+        counts = Counter(texts[1:]).most_common(_TEXTS)
+        return Text(texts[0], {text: count / _SAMPLES for text, count in counts})
+    means = values[1:].astype(np.float64).mean(axis=0)
+    if columns.kind == "category":
+        return dict(zip(columns.words, map(float, means), strict=True))
+    if columns.kind == "attributes":
+        return dict(zip(columns.words[2 * number :][:2], (1 - means[number], means[number]), strict=True))
+    variance = values[1:, number].astype(np.float64).var() + np.square(found[f"{name}_spread"][1:, number]).mean()
+    return Number(float(means[number]), float(np.sqrt(variance)))
+
+
+def unknown_words(model: DemoModel, known: Known) -> list[str]:
+    """The words of texts that the model did not learn."""
+    found = []
+    for name, _, columns in modalities(model):
+        if columns.kind == "text" and (text := known.get((name, columns.names[0]))):
+            kind = kind_of(columns)
+            for word in str(text).split():
+                tokens = kind.from_strings(tf.constant([word]))
+                if kind.to_strings(tokens)[0].numpy().decode() == UNKNOWN:
+                    found.append(word)
+    return found
+
+
+def _listed(known: Known) -> str:
+    return ", ".join(column for _, column in known) or "nothing"

@@ -221,10 +221,11 @@ def _of_table(found: Mapping[str, Any]) -> str:
     )
     same = rates["training on one batch"]["median"]
     return (
-        f"And of a table of one's own, whose {found['pictures']:,} pictures of {found['side']}x{found['side']} are "
-        f"files on the disk: {read}; batches come at {rates['input']['median']:,.0f} pictures a second, and a model of "
-        f"them trains on {rates['training']['median']:,.0f}, on one batch that is there already on {same:,.0f}. It "
-        f"takes {found['peak_memory_mebibytes']:,.0f} MiB at most."
+        f"A table of one's own may have {found['pictures']:,} pictures of {found['side']}x{found['side']} as files on "
+        f"the disk: {read}; batches come at {rates['input']['median']:,.0f} pictures a second, and a model of them "
+        f"trains on {rates['training']['median']:,.0f} a second, on one batch that is in memory already on "
+        f"{same:,.0f}. The process takes {found['peak_memory_mebibytes']:,.0f} MiB at most, the pages of the copy that "
+        "the system keeps in memory among them."
     )
 
 

@@ -238,13 +238,26 @@ def test_many_pictures_are_read_once_and_again_when_one_changes(tmp_path, monkey
     def loaded():
         _, source = tj.data.from_table(table, description, folder=tmp_path)
         rows = source.train["row"][:, 0].astype(int)
-        expected = np.where(rows == 5, np.nan, rows % 3 + 10 * changed)
+        expected = np.where((rows == 5) & (kind == np.float16), np.nan, rows % 3 + 10 * changed)
         np.testing.assert_array_equal(source.train["photo"][:, 0, 0, 0], expected)
+        assert [type(part["photo"]) for part in (source.train, source.test)] == [np.memmap] * 2
+        assert source.train["photo"].dtype == kind
         return len(reads)
 
-    changed = 0
+    changed, kind = 0, np.float16
     assert [loaded(), loaded()] == [2, 2]  # two parts, once
     for number in range(3):
         Image.new("RGB", (4, 4), (number + 10, 0, 0)).save(tmp_path / f"{number}.png")
     changed = 1
     assert loaded() == 4
+    table.loc[5, "photo"], kind = "2.png", np.uint8
+    assert loaded() == 6
+    table.loc[[2050, 2051], "photo"] = ["gone.png", None]
+    table.loc[2051, "row"] = np.nan
+    with pytest.warns(UserWarning, match=r"1 of 51 pictures cannot be read.*row 2,051: .*gone\.png"):
+        _, source = tj.data.from_table(table, description, folder=tmp_path)
+    assert source.report["empty"] == 1
+    rows = np.concatenate([part["row"][:, 0] for part in (source.train, source.test)])
+    missing = np.concatenate([np.isnan(part["photo"][:, 0, 0, 0]) for part in (source.train, source.test)])
+    np.testing.assert_array_equal(rows[missing], [2050])
+    assert isinstance(source.train["photo"], np.memmap)

@@ -19,10 +19,11 @@ from tf_jmvae.specs import Columns, Preprocessing
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset in memory.
+    """A dataset, in memory or on the disk.
 
     Attributes:
-      train: arrays `[N, ...]` by modality; grey images are in [0, 1], photographs raw, uint8.
+      train: arrays `[N, ...]` by modality, of many pictures memory-mapped ones; grey images are in [0, 1], photographs
+        raw, uint8.
       test: the same of the test split; what training binarises is binarised here once and for all.
       binarize: modalities to binarise afresh in every training epoch.
       mirror: images of which a random half is mirrored in every training epoch.

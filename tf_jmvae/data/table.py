@@ -12,7 +12,7 @@ import numpy as np
 from tf_jmvae._utils.checks import listed
 from tf_jmvae._utils.gaps import missing_rows, rows_with_any
 from tf_jmvae.columns import kind_of, read_table
-from tf_jmvae.columns.base import as_texts
+from tf_jmvae.columns.base import FIRST_ROW, as_texts, is_gap
 from tf_jmvae.data.prepared import cache_folder, load_or_prepare
 from tf_jmvae.data.sources import Source
 from tf_jmvae.modality import Modality
@@ -163,49 +163,69 @@ def _source(
 ) -> Source:
     for name, own in columns.items():
         check_columns(table, own.names, name)
-    values = {name: _values(table, own, folder) for name, own in columns.items()}
+    empty = np.all([is_gap(table[column]) for own in columns.values() for column in own.names], axis=0)
+    train, held_out = (rows[~empty[rows]] for rows in _parts(len(table), validation, seed))
+    order, size = np.concatenate([train, held_out]), len(train)
+    values = {name: _values(table, own, folder, order) for name, own in columns.items()}
     holds = rows_with_any(values.values())
-    parts = [rows[holds[rows]] for rows in _parts(len(table), validation, seed)]
-    if not all(map(len, parts)):
-        raise ValueError(
-            f"The table has {int(holds.sum())} rows that hold something: too few to hold some of them out."
-        )
-    train, test = ({name: array[rows] for name, array in values.items()} for rows in parts)
-    report = {"rows": len(table), "empty": int((~holds).sum())}
+    if not (holds[:size].any() and holds[size:].any()):
+        raise ValueError(f"The table has {holds.sum()} rows that hold something: too few to hold some of them out.")
+    parts = ({name: array[rows] for name, array in values.items()} for rows in (slice(size), slice(size, None)))
+    kept = (holds[:size], holds[size:])
+    train, test = (
+        # What is memory-mapped stays so, unless files that cannot be read leave rows of nothing.
+        part if rows.all() else {name: array[rows] for name, array in part.items()}
+        for part, rows in zip(parts, kept, strict=True)
+    )
+    report = {"rows": len(table), "empty": len(table) - int(holds.sum())}
     return Source(train, test, columns=dict(columns), report=report)
 
 
-def _values(table: "pd.DataFrame", own: Columns, folder: pathlib.Path) -> np.ndarray:
-    """The values of some columns; of many pictures in files from a copy, which is made once."""
-    if own.kind != "image" or len(table) < _COPIED:
-        return kind_of(own).encode(table, folder)
+def _values(table: "pd.DataFrame", own: Columns, folder: pathlib.Path, order: np.ndarray) -> np.ndarray:
+    """The values of some columns, of the table's rows in that order; of many pictures from a copy on the disk."""
+    if own.kind == "image" and len(order) >= _COPIED:
+        return _pictures(table, own, folder, order)
+    return kind_of(own).encode(table, folder)[order]
+
+
+def _pictures(table: "pd.DataFrame", own: Columns, folder: pathlib.Path, order: np.ndarray) -> np.ndarray:
+    """A column's pixels, memory-mapped from a copy, which is made once: uint8, or float16 if some are missing."""
     cells, content = as_texts(table[own.names[0]]), hashlib.blake2b(repr(own).encode(), digest_size=8)
-    for cell in cells:
+    for cell in cells[order]:
         with contextlib.suppress(OSError, ValueError):
             if cell:
                 found = (folder / cell).stat()
                 content.update(f"{found.st_size} {found.st_mtime_ns} ".encode())
         content.update(f"{cell}\n".encode())
+    shape = (len(order), *own.shape)
 
     def prepare(temporary: pathlib.Path) -> None:
-        pixels = np.lib.format.open_memmap(temporary / "pixels.npy", "w+", np.uint8, (len(table), *own.shape))
-        missing = np.zeros(len(table), bool)
+        pixels = np.lib.format.open_memmap(temporary / "pixels.npy", "w+", np.uint8, shape)
+        missing = np.zeros(len(order), bool)
+        place = np.full(len(table), -1)
+        place[order] = np.arange(len(order))
         for start in range(0, len(table), _COPIED):
-            part = slice(start, start + _COPIED)
-            values = kind_of(own).encode(table.iloc[part], folder)
-            missing[part] = missing_rows(values)
-            pixels[part] = np.nan_to_num(values)
+            part = table.iloc[start : start + _COPIED]
+            part.attrs[FIRST_ROW] = start
+            rows = place[start : start + _COPIED]
+            values = kind_of(own).encode(part, folder)[rows >= 0]
+            rows = rows[rows >= 0]
+            missing[rows] = missing_rows(values)
+            pixels[rows] = np.nan_to_num(values)
         pixels.flush()
-        np.save(temporary / "missing.npy", missing)
+        if missing.any():
+            with_gaps = np.lib.format.open_memmap(temporary / "with_gaps.npy", "w+", np.float16, shape)
+            for start in range(0, len(order), _COPIED):
+                part = slice(start, start + _COPIED)
+                with_gaps[part] = pixels[part]
+                with_gaps[part][missing[part]] = np.nan
+            with_gaps.flush()
+            (temporary / "with_gaps.npy").replace(temporary / "pixels.npy")
 
     def load(place: pathlib.Path) -> np.ndarray:
-        pixels, missing = np.load(place / "pixels.npy"), np.load(place / "missing.npy")
-        if pixels.shape != (len(table), *own.shape) or missing.shape != (len(table),):
+        pixels = np.load(place / "pixels.npy", mmap_mode="r")
+        if pixels.shape != shape:
             raise ValueError(f"{place} is damaged.")
-        if not missing.any():
-            return pixels
-        pixels = pixels.astype(np.float32)
-        pixels[missing] = np.nan
         return pixels
 
     return load_or_prepare(cache_folder() / f"pictures-{content.hexdigest()}", prepare, load)

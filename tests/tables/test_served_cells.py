@@ -10,6 +10,9 @@ from PIL import Image
 
 import tf_jmvae as tj
 from tf_jmvae import tables
+from tf_jmvae.serving.functions import Settings
+from tf_jmvae.serving.local import LiveModel
+from tf_jmvae.serving.signatures import endpoints
 
 
 def test_names_texts_numbers_and_files_give_what_the_live_model_gives(exported):
@@ -123,3 +126,35 @@ def test_a_name_that_two_tensors_would_have_is_refused():
         modalities, _ = tj.data.from_table(table, described)
         with pytest.raises(ValueError, match=f"{what} of 'a' are called a_{ending}"):
             tj.JMVAEKL(modalities, latent_dim=2)
+
+
+@pytest.mark.parametrize("given", [["said"], ["photo"], ["size", "said"]])
+def test_subsets_without_signatures_are_answered_with_gaps_for_the_rest(exported, given):
+    model, table, path, signatures = exported
+    assert f"encode_from_{'_and_'.join(given)}" not in signatures
+    opened, rows = tj.open_model(path), table.iloc[:5]
+    size = model.preprocess(rows[["size"]])["size"]
+    observed = {"size": size, "said": list(rows["said"]), "photo": list(rows["photo"])}
+    observed = {name: observed[name] for name in given}
+    assert opened.starts_from(given)
+    encoded, q = opened.encode(observed), model.posterior(rows[given])
+    np.testing.assert_allclose(encoded["mean"], q.mean(), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(encoded["standard_deviation"], q.stddev(), rtol=1e-4)
+    for latent in ("mean", "sample"):
+        options = {"num_samples": 3, "latent": latent, "seed": 5}
+        found, expected = (one.generate(observed, **options) for one in (opened, LiveModel(model)))
+        assert found.keys() == set(model.modalities) - set(given)
+        for name, generated in found.items():
+            np.testing.assert_allclose(generated, expected[name], rtol=1e-3, atol=1e-5)
+    again = opened.reconstruct(observed)
+    for name, generated in LiveModel(model).reconstruct(observed).items():
+        np.testing.assert_allclose(again[name], generated, rtol=1e-3, atol=1e-5)
+
+
+def test_of_more_than_four_modalities_of_a_table_no_subset_has_signatures_unless_asked_for():
+    table = pd.DataFrame({name: np.arange(20.0) for name in "abcde"})
+    networks = {"encoder": (2,), "decoder": (2,)}
+    modalities, _ = tj.data.from_table(table, {name: {"kind": "numbers", **networks} for name in "abcde"})
+    model = tj.JMVAEKL(modalities, latent_dim=2, subsets="single")
+    assert [name for name in endpoints(model, Settings()) if "_from_" in name] == ["latents_from_prior"]
+    assert "encode_from_b" in endpoints(model, Settings(observed=[["b"]]))

@@ -10,7 +10,8 @@ import numpy as np
 from tf_jmvae._utils.checks import listed
 from tf_jmvae.modality import Modality
 
-_ALL_SUBSETS = 4  # modalities, up to which every subset counts
+ALL_SUBSETS = 4
+"""Number of modalities up to which every subset counts."""
 
 
 def directions(model: Any) -> list[tuple[str, tuple[str, ...]]]:
@@ -30,7 +31,7 @@ def subsets(model: Any) -> list[tuple[str, ...]]:
     All of up to four modalities; of more, single ones, all but one, and all together.
     """
     count = len(model.modalities)
-    sizes = range(1, count + 1) if count <= _ALL_SUBSETS else (1, count - 1, count)
+    sizes = range(1, count + 1) if count <= ALL_SUBSETS else (1, count - 1, count)
     found = (subset for size in sizes for subset in itertools.combinations(model.modalities, size))
     return [subset for subset in found if model.has_posterior(subset)]
 

@@ -11,7 +11,7 @@ from tf_jmvae._utils.checks import listed
 from tf_jmvae.serving import names, request
 from tf_jmvae.serving.request import SignatureLookup
 
-_DECODE, _SPREAD, _FILL = ("decode" + names.CELLS, "spread" + names.CELLS, "fill" + names.CELLS)
+_DECODE, _SPREAD = ("decode" + names.CELLS, "spread" + names.CELLS)
 
 
 class CellVerbs(SignatureLookup):
@@ -111,13 +111,13 @@ class CellVerbs(SignatureLookup):
           ValueError: the model fills in no cells: it has others than a table's columns, does not learn from rows that
             lack modalities, or was exported before it could.
         """
-        if _FILL not in self.signatures:
+        if names.FILL not in self.signatures:
             raise ValueError(
                 f"This {self.kind} fills no cells in: that needs a JMVAEKL, or its GAN, all of whose modalities are a "
                 "table's columns. If it is one, export it anew."
             )
         inputs = self._cell_inputs(cells)
-        return self._call(_FILL, self._with_gaps_and_seeds(inputs, seed))
+        return self._call(names.FILL, self._with_gaps_and_seeds(inputs, seed))
 
     def encode_cells(self, cells: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Mean and stddev of q(z | row), of rows of a table.

@@ -15,6 +15,12 @@ from tf_jmvae.serving.endpoint import Endpoint, Specs
 Decoders = Mapping[str, Callable[[tf.Tensor], tf.Tensor]]
 
 
+def fills(model: MultimodalVAE) -> bool:
+    """Whether a model of a table's columns alone reads rows that hold any of them."""
+    columns = all(modality.columns for modality in model.modalities.values())
+    return columns and model.incomplete_rows and not model.conditions
+
+
 def of_cells(
     model: MultimodalVAE, plain: Mapping[str, Endpoint], decoders: Decoders, num_samples: int
 ) -> Iterator[tuple[str, Endpoint]]:
@@ -34,9 +40,9 @@ def of_cells(
     numbers = [name for name in model.targets if isinstance(model.modalities[name].cells, Numbers)]
     if numbers:
         yield "spread" + names.CELLS, _spread(model, plain["decode"], numbers)
-    if all(columns) and model.incomplete_rows and not model.conditions:
+    if fills(model):
         fill = _fill(model, plain["log_likelihood"].inputs, plain["reconstruct"].outputs, num_samples)
-        yield "fill" + names.CELLS, _of_cells(model, fill, decoders)
+        yield names.FILL, _of_cells(model, fill, decoders)
 
 
 def _spread(model: MultimodalVAE, decode: Endpoint, numbers: list[str]) -> Endpoint:

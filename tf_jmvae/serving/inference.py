@@ -65,8 +65,7 @@ class InferenceModel(CellVerbs):
           True or False; nothing is computed.
         """
         observed = set(observed)
-        self._prepare(observed)
-        return any(set(signature.inputs) == observed for signature in self._all_of("encode").values())
+        return self._has_encoder(observed) or (self._reads_gaps and bool(observed) and observed <= set(self.modalities))
 
     def encode(self, observed: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Mean and stddev of q(z | observed).
@@ -80,7 +79,7 @@ class InferenceModel(CellVerbs):
         Raises:
           ValueError: the model has no encoder for these modalities, or a shape is wrong.
         """
-        inputs = self._as_inputs(observed)
+        inputs = self._with_encoder(self._as_inputs(observed))
         return self._call(self._find("encode", inputs, f"encode {listed(observed)}"), inputs)
 
     def latents(
@@ -101,7 +100,7 @@ class InferenceModel(CellVerbs):
         Raises:
           ValueError: the model does not start from these modalities, or a shape is wrong.
         """
-        inputs = self._as_inputs(observed or {})
+        inputs = self._with_encoder(self._as_inputs(observed or {}))
         if not inputs and noise is None:
             raise ValueError("Without anything observed, noise says how many z there are: pass noise, [B, D].")
         if noise is None:
@@ -140,7 +139,7 @@ class InferenceModel(CellVerbs):
         """
         checks.check_option("latent", latent, ("sample", "mean"))
         checks.check_option("images", images, FORMATS)
-        inputs = self._as_inputs(observed)
+        inputs = self._with_encoder(self._as_inputs(observed))
         if targets is None and any(map(gaps.has_any, inputs.values())):
             there = {name for name, value in inputs.items() if not gaps.has_any(value)}
             targets = [name for name in self.spec.targets if name not in map(names.modality, there)]
@@ -154,7 +153,7 @@ class InferenceModel(CellVerbs):
             num_samples = checks.positive_integer("num_samples", num_samples)
         copies = 1 if num_samples is None else num_samples
         row_seeds = request.row_seeds(seed, request.rows_of(inputs) * copies) if latent == "sample" else None
-        if any(target in observed for target in targets):
+        if set(targets) & set(map(names.modality, inputs)):
             outputs = self._by_way_of_z(inputs, targets, copies, row_seeds, images)
         else:
             verb, outputs = "generate", {}

@@ -6,6 +6,7 @@ BYTES = "_bytes"  # of an encoded image, and of a signature that reads some; TF 
 AS_UINT8 = "_as_uint8"
 AS_PNG = "_as_png"
 CELLS = "_as_cells"  # of a signature that reads and gives what a table holds
+FILL = "fill" + CELLS  # what a row of a table holds: everything, with what is expected in its gaps
 TEXT = "_text"  # of a class by its name, and of a text
 SPREAD = "_spread"  # of the standard deviation of numbers and counts, in their unit
 PROBABILITY = "_probability"  # of a text

@@ -167,6 +167,25 @@ class SignatureLookup:
         known = sorted(name if "_from_" in name else f"{name} of {inputs}" for name, inputs in known.items())
         raise ValueError(f"The model cannot {wish}. What it can: {'; '.join(known) or 'nothing of the kind'}.")
 
+    @property
+    def _reads_gaps(self) -> bool:
+        """Whether the signatures of all modalities take rows that lack any of them."""
+        return names.FILL in self.signatures
+
+    def _has_encoder(self, inputs: Iterable[str]) -> bool:
+        """Whether there are signatures of just these inputs."""
+        inputs = set(inputs)
+        self._prepare(map(names.modality, inputs))
+        return any(set(signature.inputs) == inputs for signature in self._all_of("encode").values())
+
+    def _with_encoder(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The inputs, with gaps for all other modalities where only all together have signatures."""
+        held = set(map(names.modality, inputs))
+        if not inputs or not held < set(self.modalities) or self._has_encoder(inputs) or not self._reads_gaps:
+            return inputs
+        rows, others = rows_of(inputs), {n: m for n, m in self.modalities.items() if n not in held}
+        return inputs | {n: np.full((rows, *m.event_shape), np.nan, np.float32) for n, m in others.items()}
+
     def _all_of(self, verb: str) -> dict[str, Signature]:
         start = f"{verb}_from_"
         there = {name: s for name, s in self.signatures.items() if not name.endswith(names.CELLS)}

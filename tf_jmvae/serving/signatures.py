@@ -14,7 +14,7 @@ import tensorflow as tf
 from tf_jmvae._utils import checks
 from tf_jmvae.images import preprocessing_in_graph as images
 from tf_jmvae.models import MultimodalVAE
-from tf_jmvae.models.directions import subsets
+from tf_jmvae.models.directions import ALL_SUBSETS, subsets
 from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.serving import cells, names
 from tf_jmvae.serving.endpoint import Endpoint, Specs
@@ -166,7 +166,7 @@ def _specs(model: MultimodalVAE, given: Iterable[str]) -> Specs:
 def _subsets(model: MultimodalVAE, settings: Settings) -> list[tuple[str, ...]]:
     """Subsets of modalities that have signatures, in the model's order; raises `ValueError` for unknown ones."""
     if settings.observed is None:
-        return subsets(model)
+        return [] if cells.fills(model) and len(model.modalities) > ALL_SUBSETS else subsets(model)
     observed = list(settings.observed)
     if any(isinstance(subset, str) for subset in observed):
         raise ValueError(

@@ -243,6 +243,8 @@ def test_the_page_has_a_component_for_each_column(demo, monkeypatch, tmp_path):
     assert expected.items() <= kinds.items()
     menu = next(b for b in blocks.blocks.values() if isinstance(b, gr.Dropdown) and b.label == "kind")
     assert menu.choices == [("(not known)", ""), ("cat", "cat"), ("dog", "dog")]
+    heading = next(b.value for b in blocks.blocks.values() if "<h1>" in str(getattr(b, "value", "")))
+    assert "of numbers (2 numbers), visits (1 number), kind (one of 2 classes), tame (1 attribute), said" in heading
     assert "needs a direction" not in str(blocks.config)  # of Generate and Recognise, whose work the first tab does
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.parse
 
+import numpy as np
 import pytest
 import requirements
 
@@ -222,7 +223,7 @@ def test_a_row_is_filled_in_as_it_is_typed_and_slid(tmp_path):
         page.says("Nothing is known yet")
         size = page.shown(".number [type=range]", 3)[0]
         size.send_keys(page.keys.ARROW_RIGHT)
-        page.says("1 of 7 columns known", "s)")
+        page.says("1 of 8 columns known", "s)")
         boxes = page.shown(".number [type=text]", 3)
         low, step = (float(size.get_attribute(name)) for name in ("min", "step"))
         typed = float(boxes[0].get_attribute("value"))
@@ -231,12 +232,17 @@ def test_a_row_is_filled_in_as_it_is_typed_and_slid(tmp_path):
         boxes[2].send_keys("2.5")
         page.says("visits: '2.5' is no count")
         boxes[2].send_keys(page.keys.BACKSPACE * 2)
-        page.says("2 of 7 columns known", "s)")
+        page.says("2 of 8 columns known", "s)")
         box = page.shown(".fields textarea, .fields [type=text][placeholder='not known']")[-1]
         box.send_keys("a purple dog")
-        page.says("3 of 7 columns known", "did not learn the word purple")
+        page.says("3 of 8 columns known", "did not learn the word purple")
         shown = [e.text for e in page.shown(".cells dt")]
-        assert shown == ["weight", "kind", "tame"]
+        assert shown == ["weight", "kind", "tame", "sound"]
+        np.save(tmp_path / "sound.npy", np.zeros((1, 3), np.float32))
+        upload = browser.find_element("css selector", "input[type=file][accept*='.npy']")
+        upload.send_keys(str(tmp_path / "sound.npy"))
+        page.says("4 of 8 columns known", "s)")
+        assert [e.text for e in page.shown(".cells dt")] == ["weight", "kind", "tame"]
         next(e for e in page.shown("button") if e.text == "Leave all open").click()
         page.says("Nothing is known yet", "s)")
         assert [box.get_attribute("value") for box in page.shown(".number [type=text]", 3)] == [""] * 3

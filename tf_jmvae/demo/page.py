@@ -63,12 +63,16 @@ def _heading(model: DemoModel) -> str:
     parts = []
     for name, field in model.fields.items():
         size, what = " x ".join(map(str, field.event_shape)), {"label": "labels", "values": "numbers"}
-        described = f"pictures, {size}" if field.is_image else f"{size} {what.get(field.kind, field.kind)}"
+        what = what.get(field.kind, field.kind)
+        described = (
+            f"pictures, {size}" if field.is_image else f"{size} {what.removesuffix('s') if size == '1' else what}"
+        )
         described = f"texts of up to {size} words" if field.kind == "text" else described
         described = f"one of {size} classes" if field.kind == "label" and field.columns else described
         parts.append(f"{html.escape(name)} ({described})")
+    modalities = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
     return (
-        f"<h1>{html.escape(model.name)}</h1><p>{html.escape(model.kind)} of {' and '.join(parts)}{trained}; z has "
+        f"<h1>{html.escape(model.name)}</h1><p>{html.escape(model.kind)} of {modalities}{trained}; z has "
         f"{model.model.latent_size} entries. Everything is computed on this machine, and nothing leaves it.</p>"
     )
 

@@ -15,7 +15,7 @@ from flops import training_flops
 import tf_jmvae as tj
 
 BATCHES = (32, 64, 128, 256, 512, 1024, 2048)
-MODALITIES = (2, 3, 4, 5, 6)
+MODALITIES = (2, 3, 4, 5, 6, 7, 8)
 LATENT_DIMS = (16, 32, 64, 128, 256, 512)
 SAMPLES = (10, 30, 100, 300, 1000, 5000)
 EXAMPLES = 2048

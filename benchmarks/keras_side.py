@@ -1,7 +1,7 @@
 """Our side of the benchmarks: models trained as `train.py` trains them, and their weights as peers take them."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -21,10 +21,15 @@ PRESETS = {"mnist": "mnist-jmvae-kl", "celeba": "celeba-jmvae-kl"}
 
 def make(preset: str, precision: str = "float32", seed: int = SEED, **overrides: Any) -> tj.models.MultimodalVAE:
     """A preset's model, untrained; equal calls give equal weights."""
+    return seeded(lambda: tj.from_preset(preset, **overrides), precision, seed)
+
+
+def seeded(build: Callable[[], tj.models.MultimodalVAE], precision: str, seed: int = SEED) -> tj.models.MultimodalVAE:
+    """What is built, in a precision; equal calls give equal weights."""
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(precision)
     try:
-        return tj.from_preset(preset, **overrides)
+        return build()
     finally:
         keras.config.set_dtype_policy("float32")
 

@@ -12,6 +12,7 @@ from typing import Any
 import harness
 import report_plots
 import report_quality
+import report_scale
 import report_sections
 import report_summary
 from report_names import processor_name, side
@@ -30,6 +31,8 @@ NAMES = (
     "products",
     "curves",
     "workers",
+    "start",
+    "scale",
     "celeba_input",
     "table_input",
     "incomplete",
@@ -92,6 +95,8 @@ def page(results: Sequence[Results], pictures: Mapping[str, list[str]], profile:
         "Everyday calls": found.calls(first),
         "Generation": found.generation(first),
         "Peak memory": found.memory(first),
+        "From the start": report_scale.start(first),
+        "Many rows, and large images": report_scale.scale(first),
         "Time to quality": _with_picture(
             report_quality.quality(first), pictures.get("quality"), "The joint bound on the test set."
         ),
@@ -116,6 +121,8 @@ def appendix(results: Sequence[Results]) -> str:
             "Calls": found.calls(other),
             "Exported calls": found.generation(other),
             "Memory": found.memory(other),
+            "Start": report_scale.start(other),
+            "Scale": report_scale.scale(other),
             "Products": found.limits(other),
             "Origin": _provenance(other),
         }

@@ -35,9 +35,9 @@ def training(results: Mapping[str, Found]) -> str | None:
         rows = [
             [
                 side(name),
-                _spread(at, "{:,.0f}"),
+                spread(at, "{:,.0f}"),
                 share(at["median"], limit, name),
-                _beside(measured, name, rates=True),
+                beside(measured, name, rates=True),
             ]
             for name, at in measured.items()
         ]
@@ -65,7 +65,7 @@ def incomplete(results: Mapping[str, Found]) -> str | None:
     if found is None:
         return None
     measured, cost = found["examples_per_second"], found["cost_of_an_epoch"]
-    rows = [[name, _spread(at, "{:,.0f}"), f"{cost[name]:.2f}"] for name, at in measured.items()]
+    rows = [[name, spread(at, "{:,.0f}"), f"{cost[name]:.2f}"] for name, at in measured.items()]
     return (
         f"Training MNIST's JMVAE-kl in float32, batch {found['batch']}, where labels w or images x may be missing, "
         "beside complete data of a model in which nothing may be. A batch costs what its rows hold.\n\n"
@@ -82,9 +82,9 @@ def evaluation(results: Mapping[str, Found]) -> str | None:
         rows = [
             [
                 side(name),
-                _spread({key: _milli(at[key]) for key in ("median", "low", "high")}, "{:.2f}", " ms"),
+                spread({key: _milli(at[key]) for key in ("median", "low", "high")}, "{:.2f}", " ms"),
                 share(samples / at["median"], limits.get("importance_sampling"), name),
-                _beside(measured, name, rates=False),
+                beside(measured, name, rates=False),
             ]
             for name, at in measured.items()
         ]
@@ -102,9 +102,9 @@ def evaluation(results: Mapping[str, Found]) -> str | None:
                 [
                     chains,
                     side(name),
-                    _spread({key: _milli(at[key]) for key in ("median", "low", "high")}, "{:.0f}", " ms"),
+                    spread({key: _milli(at[key]) for key in ("median", "low", "high")}, "{:.0f}", " ms"),
                     share(int(chains) * steps / at["median"], limit, name),
-                    _beside(measured, name, rates=False),
+                    beside(measured, name, rates=False),
                 ]
                 for name, at in measured.items()
             ]
@@ -126,7 +126,7 @@ def calls(results: Mapping[str, Found]) -> str | None:
         name, _, number = key.rpartition("/")
         compiled, plain = measured["compiled"], measured["op by op"]
         times = str(speed(compiled, plain, rates=False))
-        rows.append([name, number, _spread(compiled, "{:.2f}"), _spread(plain, "{:.2f}"), times, f"{first[name]:.1f}"])
+        rows.append([name, number, spread(compiled, "{:.2f}"), spread(plain, "{:.2f}"), times, f"{first[name]:.1f}"])
     header = ["", "rows", "compiled, ms", "op by op, ms", "compiled: times as fast", "first call, s"]
     return (
         "Processor time of a call of the Keras model, in this process's own code: MNIST's JMVAE-kl asked with NumPy "
@@ -149,7 +149,7 @@ def generation(results: Mapping[str, Found]) -> str | None:
             [
                 f"`{name}`",
                 number,
-                *(_spread(measured[by], "{:.2f}") if by in measured else "" for by in _CALLERS),
+                *(spread(measured[by], "{:.2f}") if by in measured else "" for by in _CALLERS),
                 str(speed(exported, own, rates=False)),
                 *(
                     share(1e3 * int(number) / at["median"], limits.get(f"generation/{key}"), "float32")
@@ -248,7 +248,8 @@ def _limit_name(key: str) -> str:
     }[work]
 
 
-def _spread(at: Summary, form: str, unit: str = "") -> str:
+def spread(at: Summary, form: str, unit: str = "") -> str:
+    """The median, with the smallest and the largest in brackets."""
     return f"{form.format(at['median'])}{unit} ({form.format(at['low'])} to {form.format(at['high'])})"
 
 
@@ -256,7 +257,7 @@ def _milli(seconds: float) -> float:
     return 1e3 * seconds
 
 
-def _beside(measured: Mapping[str, Summary], name: str, *, rates: bool) -> str:
+def beside(measured: Mapping[str, Summary], name: str, *, rates: bool) -> str:
     """Ours beside a peer in the same precision; nothing for our own rows."""
     if name.startswith(OURS):
         return ""

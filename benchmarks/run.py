@@ -24,6 +24,8 @@ NAMES = (
     "op_profile",
     "curves",
     "workers",
+    "start",
+    "scale",
     "table_input",
     "celeba_input",
 )

@@ -16,6 +16,8 @@ import keras_side
 import numpy as np
 from flops import training_flops
 
+import tf_jmvae as tj
+
 BATCHES = {"mnist": (128, 1024), "celeba": (64,)}
 EXAMPLES = {"mnist": 10_240, "celeba": 128}
 SECONDS = {"mnist": 1.0, "celeba": 2.0}
@@ -39,7 +41,7 @@ def measure(options: harness.Options) -> dict:
     found, checks = {}, {}
     with harness.Peer(options, "training") as peer:
         for architecture, batches in BATCHES.items():
-            checks[architecture] = _check(peer, architecture)
+            checks[architecture] = check(peer, architecture, keras_side.make(keras_side.PRESETS[architecture]))
             for batch in batches:
                 found[f"{architecture}/{batch}"] = _compare(peer, architecture, batch, options)
                 peer.ask("forget")
@@ -63,9 +65,8 @@ def _compare(peer: harness.Peer, architecture: str, batch: int, options: harness
     return found
 
 
-def _check(peer: harness.Peer, architecture: str) -> dict:
+def check(peer: harness.Peer, architecture: str, model: tj.JMVAEKL) -> dict:
     """Parameters and bounds of all sides, for the same weights and examples; they must be equal."""
-    model = keras_side.make(keras_side.PRESETS[architecture])
     batch = keras_side.random_batch(model, 8)
     model.adapt(batch)
     batch = {name: np.asarray(values) for name, values in model.preprocess(batch).items()}  # as peers take them

@@ -121,21 +121,30 @@ BATCH_NORM = {"eps": 1e-3, "momentum": 0.01}  # Keras's
 STRIDES = {"kernel_size": 4, "stride": 2, "padding": 1}
 
 
-def conv_encoder() -> nn.Sequential:
-    """C64R-C128BR-C256BR-C256BR-F."""
+def conv_encoder(more: int = 0) -> nn.Sequential:
+    """C64R-C128BR-C256BR-C256BR-F, with so many more C256BR."""
     layers = [nn.Conv2d(3, 64, **STRIDES), nn.ReLU()]
-    for before, after in ((64, 128), (128, 256), (256, 256)):
+    for before, after in ((64, 128), (128, 256), (256, 256), *[(256, 256)] * more):
         layers += [nn.Conv2d(before, after, bias=False, **STRIDES), nn.BatchNorm2d(after, **BATCH_NORM), nn.ReLU()]
     return nn.Sequential(*layers, LastAxis())
 
 
-def conv_decoder(latent_dim: int) -> nn.Sequential:
-    """D4096R-DC256BR-DC128BR-DC64BR-DC3 and tanh."""
+def conv_decoder(latent_dim: int, more: int = 0) -> nn.Sequential:
+    """D4096R-DC256BR-DC128BR-DC64BR-DC3 and tanh, with so many more DC256BR."""
     layers = [nn.Linear(latent_dim, 4096), nn.ReLU(), Start()]
-    for before, after in ((256, 256), (256, 128), (128, 64)):
+    for before, after in (*[(256, 256)] * (1 + more), (256, 128), (128, 64)):
         convolution = nn.ConvTranspose2d(before, after, bias=False, **STRIDES)
         layers += [convolution, nn.BatchNorm2d(after, **BATCH_NORM), nn.ReLU()]
     return nn.Sequential(*layers, nn.ConvTranspose2d(64, 3, **STRIDES), nn.Tanh())
+
+
+def faces(side: int) -> Architecture:
+    """The paper's networks for CelebA, for images of 64, 128 or 256 pixels, all of which convolutions make 4x4."""
+    more = {64: 0, 128: 1, 256: 2}[side]
+    image = Modality(
+        "gaussian", (3, side, side), lambda: conv_encoder(more), 4096, lambda latent_dim: conv_decoder(latent_dim, more)
+    )
+    return Architecture(128, {"x": image, "w": ATTRIBUTES}, trunk=1024)
 
 
 MNIST = Architecture(
@@ -151,23 +160,14 @@ MNIST = Architecture(
         for name, likelihood, size in (("x", "bernoulli", 784), ("w", "categorical", 10))
     },
 )
-CELEBA = Architecture(
-    128,
-    {
-        "x": Modality("gaussian", (3, 64, 64), conv_encoder, 4096, conv_decoder),
-        "w": Modality(
-            "gaussian",
-            (40,),
-            lambda: mlp(40, 512, 512, batch_norm=True),
-            512,
-            lambda latent_dim: nn.Sequential(
-                mlp(latent_dim, 4096, 512, batch_norm=True), nn.Linear(512, 40), nn.Tanh()
-            ),
-        ),
-    },
-    trunk=1024,
+ATTRIBUTES = Modality(
+    "gaussian",
+    (40,),
+    lambda: mlp(40, 512, 512, batch_norm=True),
+    512,
+    lambda latent_dim: nn.Sequential(mlp(latent_dim, 4096, 512, batch_norm=True), nn.Linear(512, 40), nn.Tanh()),
 )
-ARCHITECTURES = {"mnist": MNIST, "celeba": CELEBA}
+ARCHITECTURES = {"mnist": MNIST, "celeba": faces(64), "celeba-128": faces(128), "celeba-256": faces(256)}
 
 
 def load(model: JMVAE, arrays: Mapping[str, np.ndarray]) -> None:

@@ -121,6 +121,22 @@ def results():
         "examples_per_second": {"nothing may be missing": points["2"], "50% of w missing": points["2"]},
         "cost_of_an_epoch": {"nothing may be missing": 1.0, "50% of w missing": 0.97},
     }
+    found["start"] = {
+        "seconds": {"import tensorflow, keras": of(4, 4), "tf-jmvae info": of(5, 6, 10)},
+        "fit": {"mnist-jmvae-kl": {"first": 3.21, "after": 0.0123, "batch": 128}},
+        "signatures": {"load": {"first": 1500.0}, "a": {"first": 90, "second": 2}, "b": {"first": 110, "second": 4}},
+    }
+    found["scale"] = {
+        "rows": {"size": 1000, "batch": 10, "per_second": {"generate": 250.0}, "mebibytes": 900.0},
+        "images": {
+            "128": {
+                "batch": 32,
+                "parameters": 5,
+                "examples_per_second": {"tf_jmvae, float32": of(6, 6), "pytorch, channels_last": of(3, 4)},
+                "mebibytes": {"tf_jmvae, float32": 1500.0, "pytorch, channels_last": 1400.0},
+            }
+        },
+    }
     return {name: {**result, **ORIGIN, "peers": PEERS} for name, result in found.items()}
 
 
@@ -149,6 +165,8 @@ def test_sections_come_in_order(page):
         "Everyday calls",
         "Generation",
         "Peak memory",
+        "From the start",
+        "Many rows, and large images",
         "Time to quality",
         "Where the time goes",
         "How cost grows",
@@ -164,6 +182,21 @@ def test_an_epoch_of_incomplete_rows_is_beside_the_complete_one(page):
 def test_a_call_is_beside_itself_op_by_op():
     text = report.page([{"calls": results()["calls"]}], {}, None)
     assert "| sample | 100 | 2.00 (2.00 to 2.00) | 35.00 (30.00 to 40.00) | 17.50 (15.00 to 20.00) | 0.2 |" in text
+
+
+def test_commands_are_beside_the_import_of_tensorflow(page):
+    assert "| `tf-jmvae info` | 6.00 (5.00 to 10.00) | 1.50 |" in page[0]
+    assert "`mnist-jmvae-kl` with batches of 128 3.2 s, and one after it 0.012 s." in page[0]
+    assert (
+        "loaded in 1.5 s; the first call of one of its 2 signatures takes 100 ms (at most 110), the second 3.0 ms."
+        in page[0]
+    )
+
+
+def test_many_rows_and_large_images(page):
+    assert "| generate | 250 | 4.0 |" in page[0]
+    assert "| 128 x 128 | 32 | tf_jmvae, float32 | 6.0 (6.0 to 6.0) | 1,500 |  |" in page[0]
+    assert "| 128 x 128 | 32 | PyTorch, channels_last | 3.5 (3.0 to 4.0) | 1,400 | 1.71 (1.50 to 2.00) |" in page[0]
 
 
 def test_origin_is_named(page):

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tf_jmvae.distributions import from_noise, without_noise
+from tf_jmvae.distributions import diagonal_gaussian, from_noise, without_noise
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.models.missing import log_prob
 
@@ -53,16 +53,18 @@ def given(model: MultimodalVAE, observed: Mapping[str, tf.Tensor], row_seeds: tf
     return _expected(model, p, importance(tf.add_n(held) + model.prior().log_prob(z) - log_q), middle)
 
 
-def of_nothing(model: MultimodalVAE, seed: tf.Tensor, num_samples: int) -> Expected:
-    """Expectations of one row of which nothing is known, as `given` has them.
+def of_nothing(model: MultimodalVAE, row_seeds: tf.Tensor, num_samples: int) -> Expected:
+    """Expectations of rows of which nothing is known, over samples of the prior, as `given` has them.
 
     Args:
       model: Model whose modalities have columns.
-      seed: Seed, int32 `[2]`.
-      num_samples: Number of samples of z from the prior.
+      row_seeds: Seeds of the rows, int32 `[B, 2]`.
+      num_samples: Number of samples of z behind each mean.
     """
-    z = model.prior().sample((1, num_samples), seed=seed)
-    return _expected(model, model.likelihoods(z), _equal(num_samples), tf.zeros_like(z[:, 0]))
+    zeros = tf.zeros((tf.shape(row_seeds)[0], model.prior().event_shape[-1]))
+    prior = diagonal_gaussian(zeros, tf.ones_like(zeros))
+    z = model.draw_latents(prior, model.latent_noise(prior, row_seeds, num_samples))
+    return _expected(model, model.likelihoods(z), _equal(num_samples), model.draw_latents(prior, zeros))
 
 
 def importance(log_weights: tf.Tensor) -> tf.Tensor:

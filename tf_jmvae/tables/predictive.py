@@ -31,8 +31,8 @@ def of(model: MultimodalVAE, num_samples: int) -> Callable[[Arrays, np.ndarray],
     def given(observed, row_seeds):
         return expected.given(model, observed, row_seeds, num_samples)
 
-    def of_nothing(_, seed):
-        return expected.of_nothing(model, seed, num_samples)
+    def of_nothing(_, row_seeds):
+        return expected.of_nothing(model, row_seeds, num_samples)
 
     def ask(function, *tensors):
         return compiled.call(model, (function.__name__, num_samples), function, *tensors)
@@ -44,7 +44,7 @@ def of(model: MultimodalVAE, num_samples: int) -> Callable[[Arrays, np.ndarray],
             observed = model.checked(model.preprocess({name: array[held] for name, array in values.items()}))
             _put(found, held, _cells(model, ask(given, observed, tf.constant(row_seeds[held]))))
         if not held.all():
-            _put(found, ~held, _cells(model, ask(of_nothing, {}, tf.zeros(2, tf.int32))))
+            _put(found, ~held, _cells(model, ask(of_nothing, {}, tf.constant(row_seeds[~held]))))
         return found
 
     return say

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Description = str | Mapping[str, Any]
 
+_LAYOUT = 2  # of a copy's files; another number makes all copies anew
 _COPIED = 2048  # pictures from which a copy of their pixels is kept, and how many are read at once
 
 
@@ -190,7 +191,7 @@ def _values(table: "pd.DataFrame", own: Columns, folder: pathlib.Path, order: np
 
 def _pictures(table: "pd.DataFrame", own: Columns, folder: pathlib.Path, order: np.ndarray) -> np.ndarray:
     """A column's pixels, memory-mapped from a copy, which is made once: uint8, or float16 if some are missing."""
-    cells, content = as_texts(table[own.names[0]]), hashlib.blake2b(repr(own).encode(), digest_size=8)
+    cells, content = as_texts(table[own.names[0]]), hashlib.blake2b(f"{_LAYOUT} {own!r}".encode(), digest_size=8)
     for cell in cells[order]:
         with contextlib.suppress(OSError, ValueError):
             if cell:

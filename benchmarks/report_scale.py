@@ -32,8 +32,8 @@ def start(results: Mapping[str, Found]) -> str | None:
             "Seconds of a process of its own from its start to its end, with files that the system has read before; no "
             "command that computes can be faster than importing TensorFlow and Keras.",
             table(["", "seconds", f"times `{_LEAST}`"], rows),
-            f"The first step of `fit`, which traces and compiles it: {steps}. The pre-trained model of MNIST is loaded "
-            f"in {found['signatures']['load']['first'] / 1e3:.1f} s; the first call of one of its {len(calls)} "
+            f"The first step of `fit`, with data, statistics and compilation: {steps}. MNIST's pre-trained model is "
+            f"loaded in {found['signatures']['load']['first'] / 1e3:.1f} s; the first call of one of its {len(calls)} "
             f"signatures takes {statistics.median(first):.0f} ms (at most {max(first):.0f}), the second "
             f"{statistics.median(second):.1f} ms.",
         ]

@@ -48,13 +48,14 @@ def _images(options: harness.Options) -> tuple[dict, dict]:
 
         def ours(precision: str, side=side, seconds=seconds, request=request, memory=memory) -> float:
             answer = _child("images", side=side, precision=precision, seconds=seconds, **request)
-            memory[f"tf_jmvae, {precision}"] = answer["mebibytes"]
+            name = f"tf_jmvae, {precision}"
+            memory[name] = max(answer["mebibytes"], memory.get(name, 0.0))
             return answer["rate"]
 
         def theirs(name: str, side=side, seconds=seconds, request=request, memory=memory) -> float:
             with harness.Peer(options, "training") as peer:
                 rate = peer.ask("train", name=name, architecture=architecture(side), seconds=seconds, **request)
-                memory[name] = peer.ask("memory")
+                memory[name] = max(peer.ask("memory"), memory.get(name, 0.0))
                 versions.update(peer.versions)
             return rate
 

@@ -3,8 +3,9 @@
     python benchmarks/start.py
 
 Commands are processes of their own, whose files the system has read before; what they can be at least is that of
-importing TensorFlow and Keras. The first step is that of `fit`, which traces and compiles it, beside the steps after
-it. Each signature of the pre-trained model is called once, with one row, and then again.
+importing TensorFlow and Keras. The first step is that of `fit`, with what it needs: data, statistics, tracing and
+compilation; beside it a step of later epochs of one step each. Each signature of the pre-trained model is called once,
+with one row, and then again.
 """
 
 import contextlib

@@ -332,6 +332,11 @@ def test_run_eagerly_serves_layers_that_cannot_be_traced():
     x = np.ones((2, 3), np.float32)
     with pytest.raises(ValueError, match="symbolic"):
         model.posterior({"x": x})
+    tf.config.run_functions_eagerly(True)
+    try:
+        assert model.posterior({"x": x}).mean().shape == (2, 2)
+    finally:
+        tf.config.run_functions_eagerly(False)
     model.run_eagerly = True
     assert model.posterior({"x": x}).mean().shape == (2, 2)
 

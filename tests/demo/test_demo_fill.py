@@ -135,6 +135,16 @@ def test_an_upload_is_prepared_as_the_table_was(demo, model, tmp_path):
     assert list(found[KIND].values()) == pytest.approx(expected, rel=1e-3)
 
 
+def test_a_sign_is_the_beginning_of_a_number_and_the_name_of_a_class(demo):
+    assert cells.said(demo, {SIZE: "+", VISITS: ".", KIND: "+", SAID: "-", TAME: " "}) == {KIND: "+", SAID: "-"}
+
+
+def test_an_archive_is_not_unpacked_that_holds_too_much(demo, tmp_path):
+    np.savez_compressed(tmp_path / "s.npz", np.zeros((1000, 1000)))
+    with pytest.raises(InputError, match=r"s\.npz holds more than 1 x 3 values"):
+        cells.filled(demo, {SOUND: str(tmp_path / "s.npz")})
+
+
 @pytest.mark.parametrize("save", [np.save, np.savez])
 def test_an_array_is_read_from_its_file(demo, model, tmp_path, save):
     sound = np.array([[9.0, 1.0, 2.0]], np.float32)

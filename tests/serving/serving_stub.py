@@ -324,7 +324,9 @@ def _as_json(message):
 
 def _read(value, dtype):
     if dtype == tf.string:
-        return np.array([base64.b64decode(item["b64"]) for item in value], object)
+        return np.array(
+            [item.encode() if isinstance(item, str) else base64.b64decode(item["b64"]) for item in value], object
+        )
     kinds = "if" if dtype.is_floating else "i"
     array = np.array(value, np.float64 if dtype.is_floating else None)
     if array.dtype.kind not in kinds:
@@ -336,8 +338,8 @@ def _written(value, name):
     if isinstance(value, np.ndarray):
         return f"[{', '.join(_written(item, name) for item in value)}]"
     if isinstance(value, bytes):
-        assert name.endswith("_bytes")
-        return json.dumps({"b64": base64.b64encode(value).decode()})
+        encoded = {"b64": base64.b64encode(value).decode()} if name.endswith("_bytes") else value.decode()
+        return json.dumps(encoded, ensure_ascii=False)
     if isinstance(value, np.float32):
         return _decimal(value)
     return str(int(value))

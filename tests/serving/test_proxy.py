@@ -11,12 +11,15 @@ import time
 from importlib import resources
 
 import numpy as np
+import pandas as pd
 import pytest
 import requests
 import requirements
 import serving_stub
 from PIL import Image
 
+import tf_jmvae as tj
+from tf_jmvae import tables
 from tf_jmvae.serving.client import Client
 
 FILES = resources.files("tf_jmvae.serving") / "server_files"
@@ -28,10 +31,14 @@ MODULES = [
 ]
 
 
-def _picture(form, size=(9, 7)):
+def _file(form, size=(9, 7), color=0):
     file = io.BytesIO()
-    Image.new("RGB", size).save(file, form)
-    return {"b64": base64.b64encode(file.getvalue()).decode()}
+    Image.new("RGB", size, color).save(file, form)
+    return file.getvalue()
+
+
+def _picture(form, size=(9, 7)):
+    return {"b64": base64.b64encode(_file(form, size)).decode()}
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +110,72 @@ def test_the_client_works_through_it(proxy, stub):
     through, direct = (Client(address, model="m") for address in (proxy, stub.rest))
     observed = {"w": np.eye(3, dtype=np.float32)}
     np.testing.assert_array_equal(*(client.generate(observed, latent="mean")["x"] for client in (through, direct)))
+
+
+@pytest.fixture(scope="module")
+def of_table(stub, tmp_path_factory):
+    """A table of five modalities, whose model is exported, and served by the stand-in."""
+    kinds = np.array(["cat", "dög"])[np.arange(20) % 2]
+    shades = np.where(kinds == "cat", 60, 190)
+    table = pd.DataFrame(
+        {
+            "size": np.arange(20.0),
+            "kind": kinds,
+            "said": [f'a "{kind}"' for kind in kinds],
+            "front": [_file("PNG", color=color) for color in ("olive", "navy")] * 10,
+            "back": [np.full((4, 4, 3), shade, np.uint8) for shade in shades],
+        }
+    )
+    kinds = {"size": "numbers", "kind": "category", "said": "text"} | dict.fromkeys(("front", "back"), "image")
+    networks = {"encoder": (4,), "decoder": (4,)}
+    described = {name: {"kind": k, **networks, **({"size": 4} if k == "image" else {})} for name, k in kinds.items()}
+    modalities, source = tj.data.from_table(table, described)
+    model = tj.JMVAEKL(modalities, latent_dim=2, subsets="single")
+    model.adapt(source.train)
+    opened = tj.open_model(model.export(tmp_path_factory.mktemp("table") / "pets"))
+    stub.load("pets", 1, pathlib.Path(opened.path), opened._loaded)
+    return table, opened
+
+
+def _with_gaps(table):
+    return pd.DataFrame(
+        {
+            name: [None if (i + j) % 3 == 0 else cell for i, cell in enumerate(table[name][:6])]
+            for j, name in enumerate(table)
+        }
+    )
+
+
+@pytest.mark.parametrize("way", ["grpc", "rest", "proxy"])
+def test_tables_are_filled_by_a_server_as_in_this_process(of_table, stub, request, way):
+    table, opened = of_table
+    addresses = {"grpc": lambda: f"grpc://{stub.grpc}", "rest": lambda: stub.rest}
+    address = addresses.get(way, lambda: request.getfixturevalue("proxy"))()
+    served = tj.open_model(f"{address}/v1/models/pets")
+    rows = _with_gaps(table)
+    filled, expected = (tables.fill(one, rows, verbose=0) for one in (served, opened))
+    assert list(filled) == list(expected)
+    for column in expected:
+        for found, wanted in zip(filled[column], expected[column], strict=True):
+            np.testing.assert_equal(found, wanted, err_msg=column)
+    np.testing.assert_array_equal(*(tables.score(one, rows, verbose=0) for one in (served, opened)))
+
+
+def test_any_subset_is_answered_where_no_subset_has_signatures(of_table):
+    table, opened = of_table
+    front = list(table["front"][:3])
+    assert opened.starts_from(["front"])
+    assert opened.starts_from(["size", "said"])
+    assert not opened.starts_from([])
+    assert not opened.starts_from(["age"])
+    encoded, cells = opened.encode({"front": front}), opened.encode_cells({"front": front})
+    np.testing.assert_allclose(encoded["mean"], cells["mean"], rtol=1e-4, atol=1e-6)
+    generated = opened.generate({"front": front}, latent="mean")
+    assert generated.keys() == {"size", "kind", "said", "back"}
+    no_rows = opened.generate({"size": np.zeros((0, 1), np.float32)}, seed=0)
+    assert {name: len(values) for name, values in no_rows.items()} == dict.fromkeys(
+        ("kind", "said", "front", "back"), 0
+    )
 
 
 W, X = "generate_x_from_w", "encode_from_x_bytes"

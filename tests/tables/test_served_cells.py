@@ -161,3 +161,7 @@ def test_of_more_than_four_modalities_of_a_table_no_subset_has_signatures_unless
     model = tj.JMVAEKL(modalities, latent_dim=2, subsets="single")
     assert [name for name in endpoints(model, Settings()) if "_from_" in name] == ["latents_from_prior"]
     assert "encode_from_b" in endpoints(model, Settings(observed=[["b"]]))
+    needed = {name: {"kind": "numbers", "optional": False, **networks} for name in "abcde"}
+    model = tj.JMVAEKL(tj.data.from_table(table, needed)[0], latent_dim=2, subsets="single")
+    assert {"encode_from_b", "encode_from_a_and_b_and_c_and_d"} <= endpoints(model, Settings()).keys()
+    assert "fill_as_cells" not in endpoints(model, Settings())

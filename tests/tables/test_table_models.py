@@ -9,6 +9,7 @@ from PIL import Image
 import tf_jmvae as tj
 from tests.small_models import set_seeds
 from tf_jmvae import tables
+from tf_jmvae._utils import cells
 from tf_jmvae.columns.image import Image as ImageColumn
 
 
@@ -261,3 +262,63 @@ def test_many_pictures_are_read_once_and_again_when_one_changes(tmp_path, monkey
     missing = np.concatenate([np.isnan(part["photo"][:, 0, 0, 0]) for part in (source.train, source.test)])
     np.testing.assert_array_equal(rows[missing], [2050])
     assert isinstance(source.train["photo"], np.memmap)
+
+
+def test_of_a_large_array_no_copy_is_made_to_see_whether_it_holds_texts():
+    large = np.broadcast_to(np.uint8(0), (10**6, 64, 64, 3))  # as objects it would take 98 GB
+    assert not cells.holds_texts(large)
+    assert cells.holds_texts(np.array(["a", "b"]))
+    assert cells.holds_texts(pd.Series(["a", None]))
+    assert not cells.holds_texts([1.5, None])
+
+
+def test_pictures_in_arrays_that_differ_in_the_middle_have_copies_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_JMVAE_CACHE", str(tmp_path / "cache"))
+    picture = np.zeros((20, 20, 3), np.uint8)  # NumPy writes the corners of so many entries
+    other = picture.copy()
+    other[8:12, 8:12] = 200
+    for pixels in (picture, other):
+        _, source = tj.data.from_table(
+            pd.DataFrame({"photo": [pixels] * 2048}), {"photo": {"kind": "image", "size": 20}}
+        )
+        np.testing.assert_array_equal(source.train["photo"][0], pixels)
+
+
+def test_a_single_picture_that_cannot_be_read_is_a_gap_wherever_it_stands(tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_JMVAE_CACHE", str(tmp_path / "cache"))
+    Image.new("RGB", (4, 4), (9, 0, 0)).save(tmp_path / "p.png")
+    for size in (2047, 2049):
+        table = pd.DataFrame({"photo": ["p.png"] * (size - 1) + ["gone.png"], "row": np.arange(float(size))})
+        with pytest.warns(UserWarning, match=rf"row {size:,}: .*gone\.png"):
+            _, source = tj.data.from_table(
+                table, {"photo": {"kind": "image", "size": 4}, "row": "numbers"}, folder=tmp_path
+            )
+        assert (
+            sum(
+                np.isnan(np.asarray(part["photo"], np.float32)[:, 0, 0, 0]).sum()
+                for part in (source.train, source.test)
+            )
+            == 1
+        )
+
+
+def test_of_rows_of_nothing_but_a_broken_picture_the_others_stay_on_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_JMVAE_CACHE", str(tmp_path / "cache"))
+    Image.new("RGB", (4, 4), (9, 0, 0)).save(tmp_path / "p.png")
+    table = pd.DataFrame({"photo": ["p.png"] * 2999 + ["gone.png"]})
+    with pytest.warns(UserWarning, match="cannot be read"):
+        _, source = tj.data.from_table(table, {"photo": {"kind": "image", "size": 4}}, folder=tmp_path)
+    assert [type(part["photo"]) for part in (source.train, source.test)] == [np.memmap] * 2
+    assert len(source.train["photo"]) + len(source.test["photo"]) == 2999
+    assert source.report == {"rows": 3000, "empty": 1}
+
+
+def test_the_first_array_may_be_damaged_and_not_all(tmp_path):
+    np.save(tmp_path / "good.npy", np.ones((2, 3)))
+    (tmp_path / "bad.npy").write_bytes(b"no array")
+    table = pd.DataFrame({"a": ["bad.npy", *["good.npy"] * 9], "b": np.arange(10.0)})
+    with pytest.warns(UserWarning, match="1 of 10 arrays cannot be read"):
+        modalities, _ = tj.data.from_table(table, {"a": "array", "b": "numbers"}, folder=tmp_path)
+    assert modalities["a"].event_shape == (2, 3)
+    with pytest.raises(ValueError, match=r"none of the 9 arrays can be read .*folder"):
+        tj.data.from_table(table.assign(a="bad.npy"), {"a": "array", "b": "numbers"}, folder=tmp_path)

@@ -58,8 +58,10 @@ def holds_texts(value: Any) -> bool:
         return False
     if not isinstance(value, list | tuple | np.ndarray) and not hasattr(value, "to_numpy"):
         return False
-    flat = np.asarray(value, object).ravel()
-    return any(isinstance(cell, str) for cell in flat[:1000])
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "OSUT":
+        return False  # however large it is
+    first = value[:1000] if np.ndim(value) else value
+    return any(isinstance(cell, str) for cell in np.asarray(first, object).ravel())
 
 
 def _of_texts(modality: "Modality", value: Any) -> Any:

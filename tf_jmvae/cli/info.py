@@ -110,6 +110,7 @@ def _exported(folder: Path) -> dict[str, Any]:
     signatures = content["signatures"]
     plain = [of for name, of in signatures.items() if name.startswith("generate_") and names.plain(name) == name]
     generated = [f"{next(iter(of['outputs']))} from {', '.join(of['inputs'])}" for of in plain]
+    generated += ["anything from any others"] if names.FILL in signatures and not generated else []
     generated += [f"{', '.join(signatures['reconstruct']['outputs'])} again"] if "reconstruct" in signatures else []
     return {
         **_described(folder, ModelSpec.from_json(content)),

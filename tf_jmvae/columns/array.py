@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from tf_jmvae.columns.base import Kind, is_gap, one_column
 from tf_jmvae.columns.files import reported
 from tf_jmvae.registry import COLUMNS
 from tf_jmvae.specs import Columns
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @COLUMNS.register("array")
@@ -23,7 +26,7 @@ class Array(Kind):
     def adapt(cls, table, names, folder=".", *, shape=None):
         name = one_column("array", names)
         if shape is None:
-            shape = next((array_of(cell, folder).shape for cell in table[name][~is_gap(table[name])]), None)
+            shape = _first_shape(table[name][~is_gap(table[name])], folder)
         if not shape:
             raise ValueError(f"Column {name!r} has no array, or single numbers: leave it out, or say 'numbers'.")
         return Columns("array", (name,), tuple(shape))
@@ -59,6 +62,22 @@ class Array(Kind):
         found = np.empty(len(values), object)
         found[:] = list(np.asarray(values))
         return {name: found}
+
+
+def _first_shape(cells: "pd.Series", folder: str | os.PathLike) -> tuple[int, ...] | None:
+    """The shape of the first array that can be read; None if there is no cell. `encode` tells of the others."""
+    problem = None
+    for cell in cells:
+        try:
+            return array_of(cell, folder).shape
+        except (OSError, ValueError, TypeError) as error:
+            problem = problem or error
+    if problem:
+        raise ValueError(
+            f"Column {cells.name!r}: none of the {len(cells):,} arrays can be read ({problem}). Say where the files "
+            "are with folder = '...' under [data], or --folder."
+        ) from problem
+    return None
 
 
 def array_of(cell: Any, folder: str | os.PathLike = ".") -> np.ndarray:

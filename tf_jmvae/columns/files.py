@@ -27,7 +27,7 @@ def reported(cells: "pd.Series", what: str, problems: Mapping[int, str], wanted:
       The rows with problems, Boolean `[N]`.
 
     Raises:
-      ValueError: no file could be read.
+      ValueError: no file of several could be read, in a table or the first part of one.
     """
     rows = np.zeros(len(wanted), bool)
     rows[list(problems)] = True
@@ -36,7 +36,7 @@ def reported(cells: "pd.Series", what: str, problems: Mapping[int, str], wanted:
     column, start = cells.name, 1 + cells.attrs.get(FIRST_ROW, 0)
     first = "; ".join(f"row {row + start:,}: {problems[row]}" for row in sorted(problems)[:_LISTED])
     more = f"; and {len(problems) - _LISTED:,} more" if len(problems) > _LISTED else ""
-    if len(problems) == wanted.sum():
+    if len(problems) == wanted.sum() > 1 and start == 1:  # in a later part of a table there may be no other
         raise ValueError(
             f"Column {column!r}: none of the {len(problems):,} {what}s can be read ({first}{more}). Say where the "
             "files are with folder = '...' under [data], or --folder."

@@ -12,7 +12,7 @@ import numpy as np
 from tf_jmvae._utils.checks import listed
 from tf_jmvae._utils.gaps import missing_rows, rows_with_any
 from tf_jmvae.columns import kind_of, read_table
-from tf_jmvae.columns.base import FIRST_ROW, as_texts, is_gap
+from tf_jmvae.columns.base import FIRST_ROW, is_gap
 from tf_jmvae.data.prepared import cache_folder, load_or_prepare
 from tf_jmvae.data.sources import Source
 from tf_jmvae.modality import Modality
@@ -171,14 +171,15 @@ def _source(
     holds = rows_with_any(values.values())
     if not (holds[:size].any() and holds[size:].any()):
         raise ValueError(f"The table has {holds.sum()} rows that hold something: too few to hold some of them out.")
-    parts = ({name: array[rows] for name, array in values.items()} for rows in (slice(size), slice(size, None)))
-    kept = (holds[:size], holds[size:])
-    train, test = (
-        # What is memory-mapped stays so, unless files that cannot be read leave rows of nothing.
-        part if rows.all() else {name: array[rows] for name, array in part.items()}
-        for part, rows in zip(parts, kept, strict=True)
-    )
-    report = {"rows": len(table), "empty": len(table) - int(holds.sum())}
+    if not holds.all():  # files that cannot be read leave rows of nothing
+        order, size = order[holds], int(holds[:size].sum())
+        values = {
+            # What is memory-mapped is read anew, since an array of some of its rows would be in memory.
+            name: _values(table, columns[name], folder, order) if isinstance(array, np.memmap) else array[holds]
+            for name, array in values.items()
+        }
+    train, test = ({name: array[rows] for name, array in values.items()} for rows in (slice(size), slice(size, None)))
+    report = {"rows": len(table), "empty": len(table) - len(order)}
     return Source(train, test, columns=dict(columns), report=report)
 
 
@@ -191,13 +192,9 @@ def _values(table: "pd.DataFrame", own: Columns, folder: pathlib.Path, order: np
 
 def _pictures(table: "pd.DataFrame", own: Columns, folder: pathlib.Path, order: np.ndarray) -> np.ndarray:
     """A column's pixels, memory-mapped from a copy, which is made once: uint8, or float16 if some are missing."""
-    cells, content = as_texts(table[own.names[0]]), hashlib.blake2b(f"{_LAYOUT} {own!r}".encode(), digest_size=8)
-    for cell in cells[order]:
-        with contextlib.suppress(OSError, ValueError):
-            if cell:
-                found = (folder / cell).stat()
-                content.update(f"{found.st_size} {found.st_mtime_ns} ".encode())
-        content.update(f"{cell}\n".encode())
+    content = hashlib.blake2b(f"{_LAYOUT} {own!r} {folder.resolve()}".encode(), digest_size=8)
+    for cell in table[own.names[0]].to_numpy(object)[order]:
+        _add(content, cell, folder)
     shape = (len(order), *own.shape)
 
     def prepare(temporary: pathlib.Path) -> None:
@@ -230,6 +227,21 @@ def _pictures(table: "pd.DataFrame", own: Columns, folder: pathlib.Path, order: 
         return pixels
 
     return load_or_prepare(cache_folder() / f"pictures-{content.hexdigest()}", prepare, load)
+
+
+def _add(content: "hashlib.blake2b", cell: Any, folder: pathlib.Path) -> None:
+    """Adds what a picture's pixels depend on: the file's name, size and time, or the bytes or array themselves."""
+    if isinstance(cell, np.ndarray):
+        content.update(f"array {cell.shape} {cell.dtype} ".encode())
+        content.update(np.ascontiguousarray(cell))
+    elif isinstance(cell, bytes):
+        content.update(b"bytes %d " % len(cell) + cell)
+    else:
+        content.update(f"{cell!r} ".encode(errors="surrogatepass"))
+        if isinstance(cell, str | os.PathLike):
+            with contextlib.suppress(OSError, ValueError):
+                found = (folder / cell).stat()
+                content.update(f"{found.st_size} {found.st_mtime_ns} ".encode())
 
 
 def _parts(size: int, validation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,9 @@
 """What a model says of the cells of a table's row that are not known."""
 
 import io
+import math
 import pathlib
+import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -24,7 +26,8 @@ _KINDS = ("numbers", "counts", "attributes", "category", "text", "image", "array
 _SAMPLES = 100  # of z behind each probability and spread
 _PICTURES, _TEXTS = 8, 5  # shown
 _LARGEST = float(np.finfo(np.float32).max)
-_NOTHING = (OPEN, "+", "-", ".")
+_BEGUN = (OPEN, "+", "-", ".")  # of a number
+_ENTRY, _HEADER = 16, 2**16  # bytes of an array's file, at most
 
 Known = Mapping[tuple[str, str], Any]  # by modality and column; what is not known is None or ""
 
@@ -60,7 +63,7 @@ def filled(model: DemoModel, known: Known, seed: int = 0) -> dict[tuple[str, str
     probabilities, arrays as their mean, pictures as pixels, uint8 `[H, W, C]`, of single samples. Raises `InputError`
     if the model cannot start from what is known.
     """
-    known = said(known)
+    known = said(model, known)
     rows = {name: [cell] * (1 + _SAMPLES) for name, cell in _cells(model, known)}
     noise = np.concatenate([np.zeros((1, model.model.latent_size)), model.noise(seed, _SAMPLES)])
     try:
@@ -75,9 +78,11 @@ def filled(model: DemoModel, known: Known, seed: int = 0) -> dict[tuple[str, str
     return answers
 
 
-def said(known: Known) -> Known:
+def said(model: DemoModel, known: Known) -> Known:
     """What is known: not nothing, nor blanks, nor the sign of a number that is still to be typed."""
-    return {key: value for key, value in known.items() if value is not None and str(value).strip() not in _NOTHING}
+    numbers = {name for name, _, columns in modalities(model) if columns.kind in ("numbers", "counts")}
+    nothing = {key: _BEGUN if key[0] in numbers else (OPEN,) for key in known}
+    return {key: value for key, value in known.items() if value is not None and str(value).strip() not in nothing[key]}
 
 
 def _cells(model: DemoModel, known: Known) -> Iterator[tuple[str, Any]]:
@@ -127,13 +132,24 @@ def _array(path: str, spec: ModalitySpec) -> np.ndarray:
     """What a file of NumPy holds; raises `InputError` unless that is an array of the model's shape."""
     name, expected = pathlib.Path(path).name, " x ".join(map(str, spec.event_shape))
     try:
-        array = array_of(path)
-    except (OSError, ValueError) as error:
+        size = _size(path)
+        array = array_of(path) if size <= _HEADER + _ENTRY * math.prod(spec.event_shape) else None
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"{name} is no .npy or .npz file of numbers; expected {expected} of them.") from error
+    if array is None:  # which is not unpacked
+        raise InputError(f"{name} holds more than {expected} values.")
     if array.shape != spec.event_shape or not np.all(np.isfinite(array)):
         found = " x ".join(map(str, array.shape)) or "1"
         raise InputError(f"{name} holds {found} values; expected {expected}, all of them finite.")
     return array
+
+
+def _size(path: str) -> int:
+    """The bytes of a file, or of the largest one in an archive."""
+    if not zipfile.is_zipfile(path):
+        return pathlib.Path(path).stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        return max((member.file_size for member in archive.infolist()), default=0)
 
 
 def _answer(found: Mapping[str, np.ndarray], name: str, spec: ModalitySpec, number: int) -> Answer:

@@ -29,7 +29,7 @@ def can(model: DemoModel) -> bool:
 
 def _shown(model: DemoModel, usual: Mapping[tuple[str, str], Answer], keys: list, *values: Any) -> tuple:
     """The status, the answers in HTML, and a gallery for each picture's column."""
-    known = cells.said(dict(zip(keys, values, strict=True)))
+    known = cells.said(model, dict(zip(keys, values, strict=True)))
     answers = cells.filled(model, known)
     text = f"{len(known)} of {len(keys)} columns known; what the model expects of the others."
     if not known:

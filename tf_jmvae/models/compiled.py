@@ -106,7 +106,8 @@ class _Memory:
 
 def is_possible(model: keras.Model) -> bool:
     """Whether a call is compiled, here and now."""
-    return not (not tf.executing_eagerly() or model.run_eagerly or records_gradients() or tf.distribute.has_strategy())
+    as_written = model.run_eagerly or tf.config.functions_run_eagerly() or records_gradients()
+    return tf.executing_eagerly() and not (as_written or tf.distribute.has_strategy())
 
 
 def remembered(model: keras.Model, key: Hashable, make: Callable[[], Any]) -> Any:

@@ -83,7 +83,7 @@ def _in_batches(say: Any, hidden: Mapping[str, np.ndarray], row_seeds: np.ndarra
 
 
 def _gaps(values: np.ndarray) -> str:
-    missing = int(np.isnan(values.reshape(len(values), -1)).all(axis=1).sum()) if values.dtype.kind == "f" else 0
+    missing = int(gaps.missing_rows(values).sum())
     return f"{missing:,} of {len(values):,}" if missing else "none"
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-import numpy as np
 import tensorflow as tf
 
 from tf_jmvae.columns.numbers import Numbers
@@ -17,8 +16,8 @@ Decoders = Mapping[str, Callable[[tf.Tensor], tf.Tensor]]
 
 def fills(model: MultimodalVAE) -> bool:
     """Whether a model of a table's columns alone reads rows that hold any of them."""
-    columns = all(modality.columns for modality in model.modalities.values())
-    return columns and model.incomplete_rows and not model.conditions
+    of_gaps = all(modality.columns and modality.optional for modality in model.modalities.values())
+    return of_gaps and model.incomplete_rows and not model.conditions
 
 
 def of_cells(
@@ -113,10 +112,7 @@ def _spec_of_cells(model: MultimodalVAE, name: str) -> tf.TensorSpec:
 def _read(model: MultimodalVAE, name: str, cells: tf.Tensor, decoders: Decoders) -> tf.Tensor:
     modality = model.modalities[name]
     if modality.spec.is_image:
-        gap = cells == ""
-        blank = tf.io.encode_png(tf.zeros((1, 1, 3), tf.uint8))
-        values = decoders[name](tf.where(gap, blank, cells))
-        return tf.where(gap[:, None, None, None], np.nan, values) if modality.optional else values
+        return decoders[name](cells)
     if modality.reads_texts:
         return tf.ensure_shape(modality.cells.from_strings(cells), (None, *modality.event_shape))
     return model.standardizations[name](cells) if name in model.standardizations else cells

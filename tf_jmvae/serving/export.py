@@ -55,8 +55,8 @@ def export(
       num_steps: Number of steps alone; by default the model's own.
       num_samples: Number of importance samples behind each log-likelihood; by default 100.
       observed: Subsets of modalities to make signatures for; by default all of them, or, of more than four modalities,
-        single ones and all but one; none of a model of more than four of a table's, which answers by signatures of all
-        modalities, with gaps for those that are not known.
+        single ones and all but one; none of a model of more than four of a table's that learns from rows with gaps:
+        it answers by signatures of all modalities, with gaps for those that are not known.
       training: JSON object for the card about the training and its data; by default empty.
       metrics: Numbers for the card about the model's quality, by name; by default none.
       notes: Text for the card on what else users should know, such as how images must look, the data's split, licences;

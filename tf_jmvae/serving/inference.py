@@ -139,9 +139,10 @@ class InferenceModel(CellVerbs):
         """
         checks.check_option("latent", latent, ("sample", "mean"))
         checks.check_option("images", images, FORMATS)
-        inputs = self._with_encoder(self._as_inputs(observed))
-        if targets is None and any(map(gaps.has_any, inputs.values())):
-            there = {name for name, value in inputs.items() if not gaps.has_any(value)}
+        held = self._as_inputs(observed)
+        inputs = self._with_encoder(held)
+        if targets is None and (len(inputs) > len(held) or any(map(gaps.has_any, held.values()))):
+            there = {name for name, value in held.items() if not gaps.has_any(value)}
             targets = [name for name in self.spec.targets if name not in map(names.modality, there)]
         elif targets is None:
             targets = self._targets_from(inputs, observed)

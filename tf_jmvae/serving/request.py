@@ -180,11 +180,20 @@ class SignatureLookup:
 
     def _with_encoder(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The inputs, with gaps for all other modalities where only all together have signatures."""
-        held = set(map(names.modality, inputs))
-        if not inputs or not held < set(self.modalities) or self._has_encoder(inputs) or not self._reads_gaps:
+        if not inputs or not self._reads_gaps or self._has_encoder(inputs):
             return inputs
-        rows, others = rows_of(inputs), {n: m for n, m in self.modalities.items() if n not in held}
-        return inputs | {n: np.full((rows, *m.event_shape), np.nan, np.float32) for n, m in others.items()}
+        held, rows = set(map(names.modality, inputs)), rows_of(inputs)
+        if not held < set(self.modalities):
+            return inputs
+        gaps_of = {}
+        for name in self.modalities.keys() - held:
+            if self.modalities[name].is_image and any(key.endswith(names.BYTES) for key in inputs):
+                gaps_of[names.encoded(name)] = np.full(
+                    rows, b"", object
+                )  # signatures read all images as bytes, or none
+            else:
+                gaps_of[name] = np.full((rows, *self.modalities[name].event_shape), np.nan, np.float32)
+        return inputs | gaps_of
 
     def _all_of(self, verb: str) -> dict[str, Signature]:
         start = f"{verb}_from_"

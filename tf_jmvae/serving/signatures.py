@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
+import numpy as np
 import tensorflow as tf
 
 from tf_jmvae._utils import checks
@@ -132,10 +133,18 @@ def _converted(endpoint: Endpoint, specs: Specs, convert: Callable[[str, tf.Tens
 
 
 def _decoders(model: MultimodalVAE) -> dict[str, Callable[[tf.Tensor], tf.Tensor]]:
-    """Functions from encoded images, string `[B]`, to the model's own values, for each modality of images."""
+    """Functions from encoded images, string `[B]`, to the model's own values, for each modality of images.
+
+    What is empty is a gap of a modality that may have some.
+    """
 
     def decode(name: str, encoded: tf.Tensor) -> tf.Tensor:
-        return model.preprocess({name: images.from_bytes(encoded, model.modalities[name].spec)})[name]
+        modality = model.modalities[name]
+        if not modality.optional:
+            return model.preprocess({name: images.from_bytes(encoded, modality.spec)})[name]
+        gap, blank = encoded == "", tf.io.encode_png(tf.zeros((1, 1, 3), tf.uint8))
+        values = model.preprocess({name: images.from_bytes(tf.where(gap, blank, encoded), modality.spec)})[name]
+        return tf.where(gap[:, None, None, None], np.nan, values)
 
     signature = [tf.TensorSpec((None,), tf.string)]
     return {

@@ -209,11 +209,16 @@ def _parsed(found: Any, required: str, message: Any) -> Any:
     return json_format.ParseDict(found, message, ignore_unknown_fields=True)
 
 
+def _bytes_of(item: Any) -> bytes:
+    """Bytes of JSON: TF Serving writes those of tensors named `.._bytes` in base64, and others as texts."""
+    return item.encode() if isinstance(item, str) else base64.b64decode(item["b64"], validate=True)
+
+
 def _from_json(value: Any, dtype: str) -> np.ndarray:
     if dtype == "string":
         if not isinstance(value, list):
             raise TypeError(f"a list was expected, not {type(value).__name__}")
-        return np.array([base64.b64decode(item["b64"], validate=True) for item in value], object)
+        return np.array([_bytes_of(item) for item in value], object)
     array = np.array(value)  # without the type, which would make NaN of null
     if array.dtype.kind not in "biuf":
         raise TypeError("numbers were expected")

@@ -32,9 +32,9 @@ def fill(
     """Fills the gaps of a table with what the model says, and says how sure it is.
 
     Each gap gets what is expected there given all that its row holds: the mean of a number, the most probable class,
-    yes or no, and the text or picture of the mean of q(z | row). A row that holds nothing gets the mean of all. Samples
-    of z are weighted by importance, so that answers are those of the model where its encoder is not exact, unless a
-    modality is a picture, a text or an array.
+    yes or no, and the text or picture of the mean of q(z | row). Of a row that holds nothing z is sampled from the
+    prior. Samples of z are weighted by importance, so that answers are those of the model where its encoder is not
+    exact, unless a modality is a picture, a text or an array.
 
     Args:
       model: Model whose modalities have columns, and whose posterior starts from any of them, such as a `JMVAEKL`; or

@@ -28,6 +28,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from tf_jmvae.serving import names
 from tf_jmvae.serving.calls import FOREIGN, CallError
 from tf_jmvae.serving.request import Signature
 
@@ -131,7 +132,7 @@ class RestTransport:
             outputs = answer["outputs"]
             if len(signature.outputs) == 1:  # TF Serving then leaves the name out
                 outputs = dict.fromkeys(signature.outputs, outputs)
-            return {key: _from_json(outputs[key], info.dtype) for key, info in signature.outputs.items()}
+            return {key: _from_json(outputs[key], info.dtype, key) for key, info in signature.outputs.items()}
 
     def metadata(self, timeout: float) -> get_model_metadata_pb2.SignatureDefMap:
         answer = self._call("GET", f"{self._of(self._version)}/metadata", timeout)
@@ -209,16 +210,13 @@ def _parsed(found: Any, required: str, message: Any) -> Any:
     return json_format.ParseDict(found, message, ignore_unknown_fields=True)
 
 
-def _bytes_of(item: Any) -> bytes:
-    """Bytes of JSON: TF Serving writes those of tensors named `.._bytes` in base64, and others as texts."""
-    return item.encode() if isinstance(item, str) else base64.b64decode(item["b64"], validate=True)
-
-
-def _from_json(value: Any, dtype: str) -> np.ndarray:
+def _from_json(value: Any, dtype: str, name: str) -> np.ndarray:
     if dtype == "string":
         if not isinstance(value, list):
             raise TypeError(f"a list was expected, not {type(value).__name__}")
-        return np.array([_bytes_of(item) for item in value], object)
+        if name.endswith(names.BYTES):  # TF Serving writes these in base64, and others as texts
+            return np.array([base64.b64decode(item["b64"], validate=True) for item in value], object)
+        return np.array([item.encode() for item in value], object)
     array = np.array(value)  # without the type, which would make NaN of null
     if array.dtype.kind not in "biuf":
         raise TypeError("numbers were expected")

@@ -165,3 +165,23 @@ def test_of_more_than_four_modalities_of_a_table_no_subset_has_signatures_unless
     model = tj.JMVAEKL(tj.data.from_table(table, needed)[0], latent_dim=2, subsets="single")
     assert {"encode_from_b", "encode_from_a_and_b_and_c_and_d"} <= endpoints(model, Settings()).keys()
     assert "fill_as_cells" not in endpoints(model, Settings())
+
+
+def test_a_row_without_a_picture_that_the_model_needs_is_nan_and_harms_no_other():
+    pictures = [tf.io.encode_png(np.full((4, 4, 3), shade, np.uint8)).numpy() for shade in (60, 190)] * 10
+    networks = {"encoder": (2,), "decoder": (2,)}
+    described = {
+        "photo": {"kind": "image", "size": 4, "optional": False, **networks},
+        "size": {"kind": "numbers", "optional": False, **networks},
+    }
+    modalities, source = tj.data.from_table(pd.DataFrame({"photo": pictures, "size": np.arange(20.0)}), described)
+    model = tj.JMVAEKL(modalities, latent_dim=2)
+    model.adapt(source.train)
+    made = endpoints(model, Settings())
+    cells = tf.constant([b"", pictures[0], b""])
+    mean = made["encode_from_photo_as_cells"].function({"photo_bytes": cells})["mean"].numpy()
+    alone = made["encode_from_photo_as_cells"].function({"photo_bytes": cells[1:2]})["mean"].numpy()
+    assert np.isnan(mean[[0, 2]]).all()
+    np.testing.assert_allclose(mean[1:2], alone, rtol=1e-5)
+    with pytest.raises(tf.errors.InvalidArgumentError):  # one that says what came, in place of a black picture
+        made["encode_from_photo_bytes"].function({"photo_bytes": cells})

@@ -63,10 +63,9 @@ def _heading(model: DemoModel) -> str:
     parts = []
     for name, field in model.fields.items():
         size, what = " x ".join(map(str, field.event_shape)), {"label": "labels", "values": "numbers"}
-        what = what.get(field.kind, field.kind)
-        described = (
-            f"pictures, {size}" if field.is_image else f"{size} {what.removesuffix('s') if size == '1' else what}"
-        )
+        counted = what.get(field.kind, field.kind)
+        counted = counted.removesuffix("s") if size == "1" else counted
+        described = f"pictures, {size}" if field.is_image else f"{size} {counted}"
         described = f"texts of up to {size} words" if field.kind == "text" else described
         described = f"one of {size} classes" if field.kind == "label" and field.columns else described
         parts.append(f"{html.escape(name)} ({described})")

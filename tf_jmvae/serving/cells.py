@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
+import numpy as np
 import tensorflow as tf
 
 from tf_jmvae.columns.numbers import Numbers
@@ -18,6 +19,12 @@ def fills(model: MultimodalVAE) -> bool:
     """Whether a model of a table's columns alone reads rows that hold any of them."""
     of_gaps = all(modality.columns and modality.optional for modality in model.modalities.values())
     return of_gaps and model.incomplete_rows and not model.conditions
+
+
+def decoded_with_gaps(decode: Callable[[tf.Tensor], tf.Tensor], encoded: tf.Tensor) -> tf.Tensor:
+    """Values of encoded images, string `[B]`, by what decodes them; NaN in the rows of empty ones."""
+    gap, blank = encoded == "", tf.io.encode_png(tf.zeros((1, 1, 3), tf.uint8))
+    return tf.where(gap[:, None, None, None], np.nan, decode(tf.where(gap, blank, encoded)))
 
 
 def of_cells(
@@ -112,7 +119,8 @@ def _spec_of_cells(model: MultimodalVAE, name: str) -> tf.TensorSpec:
 def _read(model: MultimodalVAE, name: str, cells: tf.Tensor, decoders: Decoders) -> tf.Tensor:
     modality = model.modalities[name]
     if modality.spec.is_image:
-        return decoders[name](cells)
+        # A row without a picture that the model needs is NaN, and harms no other row.
+        return decoders[name](cells) if modality.optional else decoded_with_gaps(decoders[name], cells)
     if modality.reads_texts:
         return tf.ensure_shape(modality.cells.from_strings(cells), (None, *modality.event_shape))
     return model.standardizations[name](cells) if name in model.standardizations else cells

@@ -9,7 +9,6 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-import numpy as np
 import tensorflow as tf
 
 from tf_jmvae._utils import checks
@@ -139,16 +138,15 @@ def _decoders(model: MultimodalVAE) -> dict[str, Callable[[tf.Tensor], tf.Tensor
     """
 
     def decode(name: str, encoded: tf.Tensor) -> tf.Tensor:
-        modality = model.modalities[name]
-        if not modality.optional:
-            return model.preprocess({name: images.from_bytes(encoded, modality.spec)})[name]
-        gap, blank = encoded == "", tf.io.encode_png(tf.zeros((1, 1, 3), tf.uint8))
-        values = model.preprocess({name: images.from_bytes(tf.where(gap, blank, encoded), modality.spec)})[name]
-        return tf.where(gap[:, None, None, None], np.nan, values)
+        return model.preprocess({name: images.from_bytes(encoded, model.modalities[name].spec)})[name]
+
+    def decode_any(name: str, encoded: tf.Tensor) -> tf.Tensor:
+        own = functools.partial(decode, name)
+        return cells.decoded_with_gaps(own, encoded) if model.modalities[name].optional else own(encoded)
 
     signature = [tf.TensorSpec((None,), tf.string)]
     return {
-        name: tf.function(functools.partial(decode, name), input_signature=signature, autograph=False)
+        name: tf.function(functools.partial(decode_any, name), input_signature=signature, autograph=False)
         for name, modality in model.modalities.items()
         if modality.spec.is_image
     }

@@ -10,11 +10,12 @@ from tf_jmvae.data import Source
 from tf_jmvae.report.plots import image_grid, plain
 from tf_jmvae.studies.collector import Models
 from tf_jmvae.studies.many.measurements import PLAIN, PRIORS, SHOWN, images_of
-from tf_jmvae.studies.many.plan import FORMS, MISSING, VIEWS, ManyScale, incomplete
+from tf_jmvae.studies.many.plan import BEST, FORMS, MISSING, VIEWS, ManyScale, incomplete
 from tf_jmvae.studies.pages import COLORS, render
 
 TITLES = {
     "single-pull": "an encoder per view, pull",
+    "single-follow": "an encoder per view, follow",
     "shared-pull": "shared towers, pull",
     "shared-follow": "shared towers, follow",
     "shared-flow": "shared towers, follow, flows",
@@ -31,7 +32,7 @@ _SETTINGS = {
     "multivae-mvtcae": "MVTCAE with beta 2.5 and alpha 5/6",
     "multivae-mmvae": "MMVAE with Laplace posteriors, but one importance sample for ten, which takes a tenth",
 }
-_WAYS = {"keep": "shared towers, follow, flows: all rows", "drop": "the same: complete rows alone"}
+_WAYS = {"keep": f"{TITLES[BEST]}: all rows", "drop": "the same: complete rows alone"}
 _WAYS |= {"mvtcae": "MultiVae's MVTCAE: all rows", "mmvae": "MultiVae's MMVAE: all rows"}
 _PICTURED = ("single-pull", "shared-flow", *_PEERS)
 

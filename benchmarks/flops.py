@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 import keras
 
 from tf_jmvae.models import JMVAE
-from tf_jmvae.models.components import Decoder, Encoder
+from tf_jmvae.models.components import Decoder, Encoder, Towers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,8 @@ def layers(model: JMVAE) -> list[Layer]:
     encoders = [model.encoder, *getattr(model, "subset_encoders", {}).values()]
     found = [layer for encoder in encoders for layer in encoder_layers(encoder)]
     shared = getattr(model, "shared_encoders", None)
-    if shared is not None:  # of every modality a projection, of every subset a head
+    if shared is not None:  # of every modality a tower and a projection, of every subset a head
+        found += _towers(shared.towers)
         found += [Layer(1, *layer.kernel.shape) for layer in shared.projections.values()]
         count, units, outputs = shared.kernel.shape
         found += [Layer(1, units, outputs)] * count
@@ -58,13 +59,17 @@ def layers(model: JMVAE) -> list[Layer]:
 
 def encoder_layers(encoder: Encoder, known: Iterable[str] = ()) -> list[Layer]:
     """Of one encoder, without the towers of modalities whose features are known."""
+    trunk = [] if encoder.towers.trunk is None else list(_of(encoder.towers.trunk))
+    return _towers(encoder.towers, known) + trunk + _heads(encoder.head)
+
+
+def _towers(towers: Towers, known: Iterable[str] = ()) -> list[Layer]:
     found = []
-    for name, tower in encoder.towers.towers.items():
+    for name, tower in towers.towers.items():
         if name not in known:
             first, *rest = _of(tower)
             found += [dataclasses.replace(first, reads_data=True), *rest]
-    trunk = [] if encoder.towers.trunk is None else list(_of(encoder.towers.trunk))
-    return found + trunk + _heads(encoder.head)
+    return found
 
 
 def decoder_layers(decoder: Decoder) -> list[Layer]:

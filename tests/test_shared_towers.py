@@ -34,7 +34,7 @@ def _by_hand(model, batch, names):
     """Mean and variance of q(z | S), or of the base of its flow, and h(S), written out with the weights of S alone."""
     shared = model.shared_encoders
     index = shared._subsets.index(names)
-    towers = model.encoder.towers.towers
+    towers = shared.towers.towers
     hidden = sum(
         towers[name](batch[name]).numpy().reshape(len(batch[name]), -1) @ shared.projections[name].kernel.numpy()
         for name in names
@@ -110,7 +110,7 @@ def test_a_row_that_lacks_modalities_has_the_terms_of_what_it_holds(subset_learn
 
 
 @by_flow
-def test_encoders_that_follow_leave_towers_and_joint_encoder_their_own_gradient(flow):
+def test_encoders_that_follow_leave_the_joint_encoder_its_own_gradient(flow):
     batch = _tensors(small_batch(NAMES))
 
     def gradients(alpha):
@@ -134,7 +134,7 @@ def test_a_row_of_some_modalities_trains_their_towers_also_where_encoders_follow
     model = _model(optional=True, subset_learning="follow")
     with tf.GradientTape() as tape:
         loss = model._loss(model.objective(_tensors(batch), SEED, training=True), None)
-    gradients = tape.gradient(loss, model.encoder.towers.towers["x"].trainable_variables)
+    gradients = tape.gradient(loss, model.shared_encoders.towers.towers["x"].trainable_variables)
     assert all(np.abs(gradient).max() > 0 for gradient in gradients)
 
 
@@ -142,7 +142,8 @@ def test_parameters_of_towers_do_not_grow_with_the_subsets():
     def sizes(k):
         modalities = {f"m{i}": tj.Modality((40,), "bernoulli", encoder=tj.networks.mlp([64])) for i in range(k)}
         model = tj.JMVAEKL(modalities, 4, subsets="shared")
-        return model.encoder.towers.count_params() / k, model.shared_encoders.count_params() / (2**k - 2)
+        towers = model.shared_encoders.towers.count_params()
+        return towers / k, (model.shared_encoders.count_params() - towers) / (2**k - 2)
 
     assert sizes(2)[0] == sizes(5)[0]
     assert sizes(5)[1] < sizes(2)[1]  # the heads alone, and a fraction of the projections

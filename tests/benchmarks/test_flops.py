@@ -54,12 +54,12 @@ def test_convolutions_by_hand():
 
 
 def test_shared_towers_by_hand():
-    """Towers D6 of 5 and of 4 entries, read once; each of the two subsets has a hidden layer of 7 units and z of 7."""
+    """Towers D6 of 5 and of 4 entries, of the joint encoder and of the two subsets, with hidden layers of 7, and z of 7."""
     modalities = {
         name: tj.Modality((size,), "gaussian", encoder=tj.networks.mlp([6]), decoder=tj.networks.mlp([]))
         for name, size in (("x", 5), ("w", 4))
     }
-    towers = 2 * (5 * 6 + 4 * 6)
+    towers = 2 * 2 * (5 * 6 + 4 * 6)
     heads = 3 * (2 * 12 * 7 + 2 * 6 * 7 + 2 * 7 * 14 + 2 * 7 * (5 + 4))
     assert flops.training_flops(tj.models.JMVAEKL(modalities, 7, subsets="shared")) == 2 * (towers + heads)
 

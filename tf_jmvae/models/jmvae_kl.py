@@ -69,8 +69,8 @@ class JMVAEKL(JMVAE):
         the joint bound, large ones generation from a subset.
       subsets: `"all"`, the default, makes an encoder for every non-empty proper subset, at a cost of `2^(K-1) K M`
         parameters for K modalities of M each (section 3.5 of [1]); `"single"` makes K, and combines them by Bayes' rule
-        for larger subsets; `"shared"` makes one for every subset on top of the joint encoder's towers, of which there
-        is one for each modality, so that only small heads, of a hidden layer of D units, grow with 2^K.
+        for larger subsets; `"shared"` makes one for every subset on top of one tower for each modality, which all
+        subsets share, so that only small heads, of one hidden layer, grow with 2^K.
       subset_learning: `"pull"`, the default, is Eq. (10), whose KL terms also draw the joint encoder towards the subset
         encoders; with `"follow"` they train the subset encoders only, so that the bound of the joint model is that of
         `JMVAE`, and alpha sets no more than how fast these learn.
@@ -117,8 +117,7 @@ class JMVAEKL(JMVAE):
         ]
         self.subset_encoders, self.shared_encoders = {}, None
         if subsets == "shared":
-            sizes = self.encoder.towers.sizes()
-            self.shared_encoders = SharedEncoders(sizes, self._subsets, self.latent_dim, self.flow)
+            self.shared_encoders = SharedEncoders(self.modalities, self._subsets, self.latent_dim, self.flow)
             return
         for names in self._subsets:
             own, subset = {name: self.modalities[name] for name in names}, _join(names)
@@ -176,39 +175,24 @@ class JMVAEKL(JMVAE):
             for names in (*self._subsets, tuple(self.modalities))
             if set(names) <= set(held.names) and (not only_own or held.required <= set(names) or self._multiplies(held))
         ]
-        if self.shared_encoders is not None:
-            return self._shared_posteriors(held, needed, training)
         encoders = {encoder.names: encoder for encoder in (*self.subset_encoders.values(), self.encoder)}
         separate = {}
         for names in needed:
-            with held.rows(names).seen_by(encoders[names], training):
-                separate[names] = encoders[names](held.of(names), training=training)
-        return Posteriors(separate)
+            if names in encoders:
+                with held.rows(names).seen_by(encoders[names], training):
+                    separate[names] = encoders[names](held.of(names), training=training)
+        return Posteriors(separate, self._shared_posteriors(held, [n for n in needed if n not in encoders], training))
 
-    def _shared_posteriors(self, held: Held, needed: list[Subset], training: bool) -> Posteriors:
-        """Those of encoders that share the joint encoder's towers, which read each row of a modality once."""
-        towers, features = self.encoder.towers, {}
+    def _shared_posteriors(self, held: Held, needed: list[Subset], training: bool) -> SharedPosteriors | None:
+        """Those of encoders on shared towers, which read each row of a modality once."""
+        if not needed:
+            return None
+        towers, features = self.shared_encoders.towers, {}
         for name in held.names:
             rows = held.rows([name])
             with rows.seen_by(towers.towers[name], training):
-                read = towers.features(held.of([name]), training)[name]
-            features[name] = rows.back(read)
-        everything, constant, shared, separate = tuple(self.modalities), None, None, {}
-        subsets = [names for names in needed if names != everything]
-        if self.subset_learning == "follow":  # no encoder of a subset of what a row holds changes the towers
-            constant = {names: held.beyond(names) for names in subsets}
-            constant = {names: self._all_true(held) if rows is None else rows for names, rows in constant.items()}
-        if subsets:
-            shared = self.shared_encoders(features, subsets=subsets, constant=constant)
-        if everything in needed:
-            rows = held.rows(everything)
-            known = {name: rows.of(value) for name, value in features.items()}
-            with rows.seen_by(self.encoder, training):
-                separate[everything] = self.encoder({}, training=training, known=known)
-        return Posteriors(separate, shared)
-
-    def _all_true(self, held: Held) -> tf.Tensor:
-        return tf.ones(tf.shape(held.batch[held.names[0]])[:1], tf.bool)
+                features[name] = rows.back(towers.features(held.of([name]), training)[name])
+        return self.shared_encoders(features, subsets=needed)
 
     def _own(self, held: Held, posteriors: Posteriors) -> tfd.Distribution:
         """q(z | O), `[B, D]`, with O what a row holds; the prior where that is nothing."""

@@ -3,8 +3,9 @@
     h(S) = relu(sum_{m in S} P_m f_m + b_S),   q(z | S) = N(mu_S(h(S)), diag(sigma_S^2(h(S))))
 
 f_m is what the tower of modality m gives, and P_m is common to all subsets. So each modality is read once, however many
-subsets it is in, and all heads together are one product of matrices. With a flow that Gaussian is its base, and one
-flow, which reads h(S), serves all subsets.
+subsets it is in, and all heads together are one product of matrices. The joint encoder has towers of its own: what
+tells one view's content from the others' need not be what tells the common z from one view. With a flow that Gaussian
+is its base, and one flow, which reads h(S), serves all subsets.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +18,9 @@ from tensorflow_probability import distributions as tfd
 
 from tf_jmvae.distributions import is_gaussian, kl_divergence, mapped
 from tf_jmvae.heads.gaussian import learned_gaussian
+from tf_jmvae.modality import Modality
 from tf_jmvae.models.component import Component
+from tf_jmvae.models.components import Towers
 from tf_jmvae.models.flow import ConditionalFlow, Flow, FlowPosterior
 from tf_jmvae.models.missing import Held, Rows, merged
 
@@ -27,12 +30,21 @@ Subset = tuple[str, ...]
 class SharedEncoders(Component):
     """q(z | S) of every subset S, from features `[B, F_m]` of the modalities m, in float32 under every policy.
 
-    Hidden layers have D units. On each is a Gaussian head, all of which are one stack of matrices.
+    Hidden layers have as many units as the widest tower has features, and no fewer than z has entries. On each is a
+    Gaussian head, all of which are one stack of matrices.
     """
 
-    def __init__(self, sizes: Mapping[str, int], subsets: Sequence[Subset], latent_dim: int, flow: Flow | None = None):
+    def __init__(
+        self,
+        modalities: Mapping[str, Modality],
+        subsets: Sequence[Subset],
+        latent_dim: int,
+        flow: Flow | None = None,
+    ):
         super().__init__(name="subset_encoders")
-        units = latent_dim
+        self.towers = Towers(modalities, name="towers")
+        sizes = self.towers.sizes()
+        units = max(latent_dim, *sizes.values())
         self._subsets = list(subsets)
         options = {"use_bias": False, "dtype": "float32"}
         self.projections = {name: keras.layers.Dense(units, **options, name=f"projection_{name}") for name in sizes}
@@ -45,30 +57,14 @@ class SharedEncoders(Component):
         self.flow = ConditionalFlow(latent_dim, units, flow) if flow else None
         self._made(latent_dim)
 
-    def call(
-        self,
-        features: Mapping[str, tf.Tensor],
-        *,
-        subsets: Sequence[Subset],
-        constant: Mapping[Subset, tf.Tensor] | None = None,
-    ) -> "SharedPosteriors":
-        """Q(z | S) of these subsets, each of all rows.
-
-        `constant` says for each subset in which rows, Boolean `[B]`, gradients stop at its features.
-        """
+    def call(self, features: Mapping[str, tf.Tensor], *, subsets: Sequence[Subset]) -> "SharedPosteriors":
+        """Q(z | S) of these subsets, each of all rows."""
         which = [self._subsets.index(names) for names in subsets]
-        hidden = self._sums(subsets, features)
-        if constant is not None:
-            stopped = self._sums(subsets, {name: tf.stop_gradient(value) for name, value in features.items()})
-            hidden = tf.where(tf.stack([constant[names] for names in subsets])[..., None], stopped, hidden)
-        hidden = tf.nn.relu(hidden + self._of(which, self.hidden_bias))
+        parts = tf.stack([self.projections[name](tf.cast(value, tf.float32)) for name, value in features.items()])
+        sums = tf.tensordot(_members(subsets, features), parts, 1)
+        hidden = tf.nn.relu(sums + self._of(which, self.hidden_bias))
         raw = tf.matmul(hidden, self._of(which, self.kernel)) + self._of(which, self.bias)
         return SharedPosteriors(list(subsets), learned_gaussian(*tf.split(raw, 2, axis=-1)), hidden, self.flow)
-
-    def _sums(self, subsets: Sequence[Subset], features: Mapping[str, tf.Tensor]) -> tf.Tensor:
-        """What each subset's hidden layer reads, `[S, B, D]`."""
-        parts = tf.stack([self.projections[name](tf.cast(value, tf.float32)) for name, value in features.items()])
-        return tf.tensordot(_members(subsets, features), parts, 1)
 
     def _of(self, which: Sequence[int], weight: keras.Variable) -> tf.Tensor:
         """The matrices of some subsets; of all, as in training, the weight itself, whose gradient then is dense."""
@@ -93,7 +89,7 @@ class SharedPosteriors:
     Attributes:
       subsets: S, in order.
       gaussians: `[S, B, D]`: q(z | S), or the base of its flow.
-      hidden: `[S, B, D]`, what the flow reads.
+      hidden: `[S, B, H]`, what the flow reads.
       flow: the flow of all subsets; None if they are Gaussian.
     """
 

@@ -21,8 +21,6 @@ FORMS = {
     "shared-follow": {"subsets": "shared", "subset_learning": "follow", "alpha": 1.0},
     "shared-flow": {"subsets": "shared", "subset_learning": "follow", "alpha": 1.0, "flow": 4, "flow_units": 128},
 }
-_BATCHES = {"batch_size": 64}
-_VARIANCE = 0.25  # of p(view | z), whose pixels are standardised
 MISSING = (0.2, 0.5)  # fractions of all views that rows lack
 BEST = "single-pull"  # the form that learns from rows that lack views
 
@@ -42,13 +40,13 @@ def incomplete(way: str, fraction: float) -> str:
 
 def _trainings() -> dict[str, Training]:
     def options(form: str, **of_views: Any) -> dict[str, Any]:
-        return {**FORMS[form], "modalities": {view: {"variance": _VARIANCE, **of_views} for view in VIEWS}}
+        return {**FORMS[form], "modalities": {view: of_views for view in VIEWS}}
 
-    found = {name: Training("jmvae-kl", None, options(name), data=_BATCHES) for name in FORMS}
+    found = {name: Training("jmvae-kl", None, options(name)) for name in FORMS}
     for fraction in MISSING:
         missing = {view: {"fraction": fraction} for view in VIEWS}
         for way in ("keep", "drop"):
-            data = {**_BATCHES, "missing": missing, "incomplete": way, "complete_rows": 0.0}
+            data = {"missing": missing, "incomplete": way, "complete_rows": 0.0}
             found[incomplete(way, fraction)] = Training("jmvae-kl", None, options(BEST, optional=True), data=data)
     return found
 

@@ -10,7 +10,7 @@ QUICK := $(addprefix tests/,$(addsuffix .py,test_equations test_conditional_equa
 	test_gradients test_sampling test_row_noise conformance/test_models)) \
 	-k "not test_models or (jmvae_kl and not jmvae_kl_)"
 
-.PHONY: help setup train test test-quick reliability lint format docs reproduce-mnist reproduce-celeba reproduce-incomplete reproduce-many reproduce-tables results emoji bench bench-quality clean
+.PHONY: help setup train test test-quick reliability lint format docs reproduce-mnist reproduce-celeba reproduce-incomplete reproduce-many reproduce-spoken reproduce-tables results emoji bench bench-quality clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -60,6 +60,9 @@ reproduce-incomplete: $(STAMP)  ## Train on rows that lack modalities and write 
 
 reproduce-many: $(STAMP) $(PEERS_STAMP)  ## Train on five views of a digit, beside MultiVae, and write docs/results-many.md (ARGS="--data-dir FOLDER").
 	$(BIN)/tf-jmvae reproduce many --peer-python $(PEERS)/bin/python $(ARGS)
+
+reproduce-spoken: $(STAMP)  ## Train on digits seen, heard and named and write docs/results-spoken.md (ARGS="--data-dir FOLDER").
+	$(BIN)/tf-jmvae reproduce spoken $(ARGS)
 
 reproduce-tables: $(STAMP)  ## Fill gaps of tables, beside scikit-learn, and write docs/results-tables.md.
 	$(BIN)/tf-jmvae reproduce tables $(ARGS)

@@ -54,7 +54,7 @@ def test_convolutions_by_hand():
 
 
 def test_shared_towers_by_hand():
-    """Towers D6 of 5 and of 4 entries, of the joint encoder and of the two subsets, with hidden layers of 7, and z of 7."""
+    """Towers D6 of 5 and of 4 entries, for all and for the two subsets, whose hidden layers have 7 units; z has 7."""
     modalities = {
         name: tj.Modality((size,), "gaussian", encoder=tj.networks.mlp([6]), decoder=tj.networks.mlp([]))
         for name, size in (("x", 5), ("w", 4))

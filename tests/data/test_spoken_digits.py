@@ -2,46 +2,28 @@
 
 import collections
 import pathlib
-import wave
 
 import mnist_folder
 import numpy as np
 import pytest
 import requirements
+import spoken_folder
 
 import tf_jmvae as tj
 from tf_jmvae.data import digits, spoken_digits
-from tf_jmvae.data.log_mel import frequencies, log_mel
+from tf_jmvae.data.log_mel import log_mel
 from tf_jmvae.distribute.replicas import Shards
 from tf_jmvae.training import presets
 from tf_jmvae.training.build import build_model
 
 SIZES = (120, 40)
-SPEAKERS, TAKES = ("ann", "bob"), (0, 4, 5, 6, 20)
 FSDD = pathlib.Path(__file__).resolve().parents[2].parent / "shared/data/fsdd"
-
-
-def _write(path, samples, rate=8000, channels=1, width=2):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with wave.open(str(path), "wb") as file:
-        file.setparams((channels, width, rate, 0, "NONE", None))
-        file.writeframes(np.asarray(samples, "<i2" if width == 2 else np.uint8).tobytes())
-
-
-def _tone(digit, speaker, take):
-    """Of each digit a frequency of its own, of each speaker a loudness, of each take a length: samples, int16."""
-    time = np.arange(1600 + 100 * take) / 8000
-    loudness = {"ann": 900, "bob": 20_000}[speaker]
-    return np.int16(loudness * np.sin(2 * np.pi * frequencies()[3 * digit + 1] * time))
 
 
 @pytest.fixture
 def folder(tmp_path):
     """Recordings of tones, by speaker."""
-    for digit in range(10):
-        for speaker in SPEAKERS:
-            for take in TAKES:
-                _write(tmp_path / f"data/{speaker}/{digit}_{speaker}_{take}.wav", _tone(digit, speaker, take))
+    spoken_folder.write_all(tmp_path / "data")
     return tmp_path / "data"
 
 
@@ -89,8 +71,13 @@ def test_a_row_has_an_image_a_sound_and_the_label_of_both(folder, few_digits):
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_takes_0_to_4_are_the_test_sets_and_each_is_used_as_often(folder, split):
-    takes = [take for take in TAKES if (take <= 4) == (split == "test")]
-    expected = {log_mel(_tone(d, s, take)).tobytes(): 0 for d in range(10) for s in SPEAKERS for take in takes}
+    takes = [take for take in spoken_folder.TAKES if (take <= 4) == (split == "test")]
+    expected = {
+        log_mel(spoken_folder.tone(d, s, take)).tobytes(): 0
+        for d in range(10)
+        for s in spoken_folder.SPEAKERS
+        for take in takes
+    }
     counted = collections.Counter(sound.tobytes() for sound in getattr(_load(folder), split)["sound"])
     assert set(counted) == set(expected)
     size = SIZES[split == "test"] // len(expected)
@@ -169,7 +156,7 @@ def test_the_copy_is_made_once_and_again_where_it_is_damaged_and_has_the_same_by
     (folder / "ann").rename(folder / "deeper")  # the copy is of what is recorded, not of where
     _load(folder)
     assert len(made) == 200
-    _write(folder / "deeper/3_ann_5.wav", _tone(3, "bob", 20))
+    spoken_folder.write(folder / "deeper/3_ann_5.wav", spoken_folder.tone(3, "bob", 20))
     assert (_load(folder).train["sound"] != before.train["sound"]).any()
     assert len(made) == 300
     monkeypatch.setattr(spoken_digits, "SETTINGS", "of a later version")
@@ -203,7 +190,7 @@ def test_recordings_that_are_not_there_are_named(tmp_path, folder):
     for digit in (3, 7):
         for path in folder.rglob(f"{digit}_*.wav"):
             path.unlink()
-        _write(folder / f"{digit}_ann_0.wav", _tone(digit, "ann", 0))
+        spoken_folder.write(folder / f"{digit}_ann_0.wav", spoken_folder.tone(digit, "ann", 0))
     with pytest.raises(
         FileNotFoundError, match=r"no takes 5 and above, which are the training set, of the digits 3, 7\."
     ):
@@ -212,7 +199,7 @@ def test_recordings_that_are_not_there_are_named(tmp_path, folder):
 
 @pytest.mark.parametrize("name", ["seven_jackson_5.wav", "7_5.wav", "7_jackson_x.wav", "._7_ann_5.wav", "77_ann_5.wav"])
 def test_a_name_that_is_none_is_refused(folder, name):
-    _write(folder / name, _tone(7, "ann", 5))
+    spoken_folder.write(folder / name, spoken_folder.tone(7, "ann", 5))
     with pytest.raises(ValueError, match=rf"must be called DIGIT_SPEAKER_TAKE\.wav, .* got {name}\. Rename them"):
         _load(folder)
 
@@ -225,7 +212,7 @@ def test_many_wrong_names_are_counted(folder):
 
 
 def test_a_recording_that_is_there_twice_is_refused(folder):
-    _write(folder / "copy/7_ann_5.wav", _tone(7, "ann", 5))
+    spoken_folder.write(folder / "copy/7_ann_5.wav", spoken_folder.tone(7, "ann", 5))
     with pytest.raises(ValueError, match=r"there twice: .*ann.7_ann_5\.wav and .*copy.7_ann_5\.wav\. Move one"):
         _load(folder)
 
@@ -239,7 +226,7 @@ def test_a_recording_that_is_there_twice_is_refused(folder):
     ],
 )
 def test_a_recording_of_another_form_is_refused(folder, options, message):
-    _write(folder / "ann/7_ann_5.wav", np.ones(1600), **options)
+    spoken_folder.write(folder / "ann/7_ann_5.wav", np.ones(1600), **options)
     with pytest.raises(
         ValueError, match=rf"7_ann_5\.wav: expected 8000 samples of 16 bits a second, mono; {message}\."
     ):
@@ -271,7 +258,7 @@ def test_a_damaged_recording_is_named(folder, damage, error, message):
 
 
 def test_a_recording_of_no_samples_is_named(folder):
-    _write(folder / "ann/7_ann_5.wav", [])
+    spoken_folder.write(folder / "ann/7_ann_5.wav", [])
     with pytest.raises(OSError, match=r"7_ann_5\.wav has no samples\. Fetch it again"):
         _load(folder)
 

@@ -23,11 +23,12 @@ class Options(Common):
       tf-jmvae reproduce celeba --small --data-dir ~/celeba
       tf-jmvae reproduce incomplete --data-dir ~/mnist
       tf-jmvae reproduce many --data-dir ~/mnist --peer-python ~/multivae/bin/python
+      tf-jmvae reproduce spoken --data-dir ~/digits
       tf-jmvae reproduce tables
     """
 
-    experiment: Annotated[Literal["mnist", "celeba", "incomplete", "many", "tables"], tyro.conf.Positional]
-    """Which experiments: the paper's; or those on MNIST's rows with gaps, five views of a digit, or tables."""
+    experiment: Annotated[Literal["mnist", "celeba", "incomplete", "many", "spoken", "tables"], tyro.conf.Positional]
+    """Which experiments: the paper's; or rows with gaps, five views of a digit, spoken digits, or tables."""
     data_dir: Annotated[Path | None, default("a download")] = None
     """Folder with the dataset's original files."""
     run_dir: Annotated[Path | None, default("runs/reproduce-mnist, or ...-quick")] = None

@@ -31,6 +31,7 @@ PAGES = {
     "celeba": "results-celeba.md",
     "incomplete": "results-incomplete.md",
     "many": "results-many.md",
+    "spoken": "results-spoken.md",
     "tables": "results-tables.md",
 }
 
@@ -48,7 +49,7 @@ def reproduce(
     """Trains, measures, draws and writes the report; what is finished in `folder` is not done again.
 
     Args:
-      name: `"mnist"`, `"celeba"`, `"incomplete"`, `"many"` or `"tables"`.
+      name: `"mnist"`, `"celeba"`, `"incomplete"`, `"many"`, `"spoken"` or `"tables"`.
       folder: where the trainings and measurements go.
       output: where the page, `results/NAME.json` and `images/NAME-*.png` go.
       data_dir: folder with the dataset's original files; without it they are downloaded.

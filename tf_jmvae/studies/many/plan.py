@@ -40,7 +40,7 @@ def incomplete(way: str, fraction: float) -> str:
 
 def _trainings() -> dict[str, Training]:
     def options(form: str, **of_views: Any) -> dict[str, Any]:
-        return {**FORMS[form], "modalities": {view: of_views for view in VIEWS}}
+        return {**FORMS[form], "modalities": dict.fromkeys(VIEWS, of_views)}
 
     found = {name: Training("jmvae-kl", None, options(name)) for name in FORMS}
     for fraction in MISSING:

@@ -1,0 +1,46 @@
+"""What the page of the study of spoken digits shows: coherence in every direction, and images and spectrograms."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+from matplotlib.figure import Figure
+
+from tf_jmvae.data import Source
+from tf_jmvae.models.directions import pixels
+from tf_jmvae.report.plots import image_grid
+from tf_jmvae.studies.collector import Models
+from tf_jmvae.studies.pages import render
+from tf_jmvae.studies.spoken.measurements import CLASSIFIED, DIRECTIONS, MODALITIES, direction, examples
+from tf_jmvae.studies.spoken.plan import MODEL
+from tf_jmvae.studies.study import Scale
+
+TITLES = {"image": "image", "sound": "sound", "w": "label"}
+
+
+def page(record: Mapping[str, Any], findings: str | None = None) -> str:
+    """The page of a record as `results/spoken.json` has it."""
+    rows = {given: " and ".join(TITLES[name] for name in given) for given, _ in DIRECTIONS}
+    shown = {"rows": rows, "titles": TITLES, "modalities": MODALITIES, "direction": direction}
+    return render("spoken", record, findings, **shown)
+
+
+def figures(scale: Scale, models: Models, source: Source, measured: Mapping[str, Any], seed: int) -> dict[str, Figure]:
+    """Draws every figure, by its name."""
+    return {"made": _made(models, source, seed)}
+
+
+def _made(models: Models, source: Source, seed: int) -> Figure:
+    """A panel of images and one of spectrograms: real ones, and below these what is generated of the others."""
+    model, shown = models(MODEL), examples(source.test)
+    figure = Figure(figsize=(12, 2.6), layout="constrained", dpi=150)
+    panels = figure.subfigures(1, len(CLASSIFIED), wspace=0.03)
+    for panel, target in zip(panels, CLASSIFIED, strict=True):
+        rows = {f"real {target}": shown[target]}
+        for given in (given for given, made in DIRECTIONS if made == target):
+            observed = {name: shown[name] for name in given}
+            found = model.generate(observed, targets=[target], seed=tf.constant([seed, len(rows)]))
+            rows["from " + " and ".join(TITLES[name] for name in given)] = found[target]
+        images = [pixels(model, target, values) for values in rows.values()]
+        image_grid(panel, images, list(rows), [source.class_names[label] for label in shown["w"].argmax(-1)])
+    return figure

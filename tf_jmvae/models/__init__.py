@@ -1,4 +1,4 @@
-"""The models; each file holds one objective."""
+"""Multimodal VAE models: the base class `MultimodalVAE` and one module per objective."""
 
 from tf_jmvae.models.adversarial import JMVAEKLGAN
 from tf_jmvae.models.conditional import CMMA, CVAE

@@ -5,7 +5,8 @@
     discriminator              maximises log D(x) + log(1 - D(x~)) + log(1 - D(x_p))
 
 with x the real image, x~ the decoding of z ~ q(z|x,w) and x_p that of z ~ p(z); D is the sigmoid of the
-discriminator's logit. Encoder, generator and discriminator have an optimizer each, and each sees its own line only.
+discriminator's logit. Encoder, generator and discriminator have an optimizer each, whose gradient is that of its own
+line only.
 
 References:
   [1] Suzuki and Matsuo, sections 4.6.3 and 4.6.4.
@@ -38,9 +39,9 @@ from tf_jmvae.registry import MODELS
 class JMVAEKLGAN(JMVAEKL):
     """JMVAE-kl whose image decoder is the generator of a GAN: Eq. (10) of [1], as in VAE-GAN [2].
 
-    Besides the terms of the bound, `fit` reports `generator_loss`, `discriminator_loss` and how often the
-    discriminator is right about real images, reconstructions and images from the prior. `alpha`, `subsets` and `trunk`
-    are those of `JMVAEKL`.
+    Besides the terms of the bound, `fit` reports `generator_loss`, `discriminator_loss` and the accuracy of the
+    discriminator on real images, reconstructions and images decoded from the prior. `alpha`, `subsets` and `trunk` are
+    those of `JMVAEKL`.
 
     Args:
       modalities: dict of `Modality` objects by name, two or more; their order is kept.
@@ -50,10 +51,10 @@ class JMVAEKLGAN(JMVAEKL):
         layer to the logit follows. By default C64R-C128BR-C256BR-C256BR-F-D1024R, as in [1].
       likelihood_weight: a, the weight of the image's log-likelihood in the image decoder's objective, 0 or more; 1 by
         default.
-      adversarial_weight: b, the weight of the adversarial term there, 0 or more; 1 by default.
-      reconstruction: what images are compared by in training: `"pixels"`, the default, p(x | z) itself, as in [1]; or
+      adversarial_weight: b, the weight of the adversarial term in that objective, 0 or more; 1 by default.
+      reconstruction: the likelihood of the image in training: `"pixels"`, the default, p(x | z) itself, as in [1]; or
         `"features"`, a Gaussian of variance 1 around the discriminator's features of x~, as in [2]. `evaluate`
-        and validation score the bound itself.
+        and validation always use p(x | z).
 
     Raises:
       ValueError: if the image modality or an option is unknown.
@@ -98,22 +99,23 @@ class JMVAEKLGAN(JMVAEKL):
         self.discriminator = Discriminator(network, self.modalities[image].event_shape)
 
     def compile(self, optimizer="adam", *, decoder_optimizer=None, discriminator_optimizer=None, **kwargs) -> None:
-        """Compiles as Keras does, with an optimizer each for encoder, generator and discriminator.
+        """Compiles the model as Keras does, with one optimizer each for encoder, generator and discriminator.
 
-        Loss scaling and averages of the weights (`use_ema`) work for each as Keras has them for one. Where a
-        callback sets `optimizer.learning_rate`, the others follow in proportion, unless it sets them too. Where one
-        has a `LearningRateSchedule`, which cannot follow, the next step is an error unless the callback sets the rest.
+        Loss scaling and weight averaging (`use_ema`) apply to each optimizer. When a callback sets
+        `optimizer.learning_rate`, the other two learning rates are scaled by the same factor unless the callback sets
+        them too. An optimizer with a `LearningRateSchedule` cannot follow: the next step then raises an error, unless
+        the callback sets all the others.
 
         Args:
           optimizer: Keras optimizer, or its name, of the encoders and of the decoders of other modalities than the
             image; `"adam"` by default.
-          decoder_optimizer: Keras optimizer of the generator, which is the image decoder; by default another one like
-            `optimizer`.
-          discriminator_optimizer: Keras optimizer of the discriminator; by default another one like `optimizer`.
+          decoder_optimizer: Keras optimizer of the generator, which is the image decoder; a copy of `optimizer` with
+            the same settings by default.
+          discriminator_optimizer: Keras optimizer of the discriminator; a copy of `optimizer` by default.
           **kwargs: other options of `keras.Model.compile`.
 
         Raises:
-          ValueError: if two of them are one and the same optimizer.
+          ValueError: if the same optimizer object is passed twice.
         """
         super().compile(optimizer=optimizer, **kwargs)
         self.decoder_optimizer = _optimizer(decoder_optimizer, self.optimizer)
@@ -127,7 +129,7 @@ class JMVAEKLGAN(JMVAEKL):
         with self.distribute_strategy.scope():
             for own, variables in optimized:
                 own.build(variables)
-        # Keras asks the first alone, after training, to put averages in the place of all weights.
+        # After training Keras calls finalize_variable_values of the first optimizer only.
         self.optimizer.finalize_variable_values = self._finalize_variable_values
         self._learning_rates = _LearningRates(innermost)
 
@@ -162,13 +164,13 @@ class JMVAEKLGAN(JMVAEKL):
             mean = {name: replicas.mean(weight * term.value) for name, term in adversarial.items()}
             encoder_terms = {**terms, log_p: Term(1.0, fit)}
             generator_terms = {log_p: Term(self.likelihood_weight, fit)}
-            losses = (  # of encoder, generator and discriminator, each with every regulariser: it sees those of its own
+            losses = (  # each has all regularisers, but its gradient is that of its own weights only
                 self._loss(encoder_terms, sample_weight, self.kl_weight),
                 self._loss(generator_terms, sample_weight) + self.adversarial_weight * mean["generator_loss"],
                 self._regularization() + mean["discriminator_loss"],
             )
             scaled = [optimizer.scale_loss(loss) for (optimizer, _), loss in zip(optimized, losses, strict=True)]
-        # All gradients before any update, so that each is taken at the weights of that pass.
+        # All gradients are computed before any update, so that they belong to the weights of this step.
         gradients = [tape.gradient(loss, variables) for (_, variables), loss in zip(optimized, scaled, strict=True)]
         for (optimizer, variables), own in zip(optimized, gradients, strict=True):
             replicas.apply_gradients(optimizer, own, variables)
@@ -185,7 +187,7 @@ class JMVAEKLGAN(JMVAEKL):
         }
 
     def _adversarial_pass(self, batch: Batch, seed: tf.Tensor) -> tuple[Terms, tf.Tensor, Terms]:
-        """The bound's terms, the fit of x~ to x, `[B]`, and the `extra_metrics` of the rows that hold an image."""
+        """Computes the bound's terms, the image's fit `[B]`, and the `extra_metrics` of the rows with an image."""
         latent_seed, prior_seed = tf.unstack(tf.random.split(seed, 2))
         held = self._held(batch)
         posteriors = self._posteriors(held, True)
@@ -198,7 +200,7 @@ class JMVAEKLGAN(JMVAEKL):
         decoder = self.decoders[self.image]
         with rows.seen_by(decoder, True), rows.seen_by(self.discriminator, True):
             sampled = decoder(rows.of(z_prior), training=True).mean()
-            # 0 in the gaps of all three: else the discriminator would know a real image by them.
+            # Missing entries are 0 in all three, or they would tell the discriminator which image is real.
             images = [missing.without_gaps_of(real, image) for image in (real, p[self.image].mean(), sampled)]
             features, logits = self.discriminator(tf.concat(images, axis=0), training=True)
         fit = terms[f"log_p_{self.image}"].value
@@ -212,7 +214,7 @@ class JMVAEKLGAN(JMVAEKL):
             type(optimizer).finalize_variable_values(optimizer, variables)
 
     def _optimized(self) -> list[tuple[keras.optimizers.Optimizer, list[keras.Variable]]]:
-        """The optimizers of encoder, generator and discriminator, and the weights that they update."""
+        """Returns the optimizers of encoder, generator and discriminator, each with the weights that it updates."""
         decoder, discriminator = self.decoders[self.image], self.discriminator
         theirs = {id(variable) for layer in (decoder, discriminator) for variable in layer.trainable_variables}
         rest = [variable for variable in self.trainable_variables if id(variable) not in theirs]
@@ -224,7 +226,7 @@ class JMVAEKLGAN(JMVAEKL):
 
 
 class Discriminator(Component):
-    """A network from the image to features `[B, F]`, and a linear layer to the logit `[B]` of being real."""
+    """GAN discriminator: a network from images to features `[B, F]`, then a linear layer to the logit `[B]`."""
 
     def __init__(self, network: keras.layers.Layer, event_shape: tuple[int, ...]):
         super().__init__(name="discriminator")
@@ -240,12 +242,12 @@ class Discriminator(Component):
 
 
 def _thirds(values: tf.Tensor) -> list[tf.Tensor]:
-    """The three equal parts of `[3 R, ...]`; XLA splits no axis of a size that it does not know, as R of some rows."""
+    """Splits `[3 R, ...]` into three equal parts; by reshaping, because XLA cannot split an axis of unknown size."""
     return tf.unstack(tf.reshape(values, (3, -1, *values.shape[1:])))
 
 
 def _adversarial_terms(rows: missing.Rows, real: tf.Tensor, reconstructed: tf.Tensor, sampled: tf.Tensor) -> Terms:
-    """The `extra_metrics`, `[B]` each, from the logits of x, x~ and x_p of these rows."""
+    """Computes the `extra_metrics`, `[B]` each, from the discriminator's logits of x, x~ and x_p for `rows`."""
     softplus = tf.nn.softplus  # softplus(-l) = -log D, softplus(l) = -log(1 - D)
     values = {
         "generator_loss": softplus(-reconstructed) + softplus(-sampled),
@@ -258,7 +260,7 @@ def _adversarial_terms(rows: missing.Rows, real: tf.Tensor, reconstructed: tf.Te
 
 
 class _LearningRates:
-    """Learning rates that follow the first in the proportion of the beginning, which schedules cannot."""
+    """Scales the learning rates of the other optimizers by the same factor as the first one's."""
 
     def __init__(self, optimizers: list[keras.optimizers.Optimizer]):
         self._optimizers = [o for o in optimizers if isinstance(o.learning_rate, keras.Variable)]
@@ -267,7 +269,7 @@ class _LearningRates:
         self._seen = self._start = self._now()
 
     def follow(self) -> None:
-        """Takes over a change of the first by those that have not been set themselves; `ValueError` if one cannot."""
+        """Applies a change of the first learning rate to those not set separately; a schedule is a `ValueError`."""
         now = self._now()
         if self._follows and now[0] != self._seen[0] and self._start[0] > 0:
             others = list(zip(now[1:], self._seen[1:], strict=True))
@@ -286,7 +288,7 @@ class _LearningRates:
 
 
 def _optimizer(optimizer: Any, like: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    """The optimizer wanted, with loss scaling if the first has it, or a fresh one of the same settings."""
+    """Returns `optimizer`, with loss scaling if `like` has it, or for None a new one with the settings of `like`."""
     if optimizer is None:
         return type(like).from_config(like.get_config())
     optimizer, scaled = keras.optimizers.get(optimizer), keras.optimizers.LossScaleOptimizer

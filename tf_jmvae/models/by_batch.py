@@ -1,6 +1,6 @@
-"""What is asked of a model about data of any size: answered a batch at a time, of which one is in memory.
+"""Batched queries: computes model outputs for data of any size, with one batch in memory at a time.
 
-Each row has a seed of its own, so that what it gets does not depend on the size of the batches.
+Each row has its own seed, so that its result does not depend on the batch size.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,12 +20,12 @@ Arrays = dict[str, np.ndarray | tf.Tensor]
 
 
 def is_meant(data: Any, batch_size: int | None) -> bool:
-    """Whether a call is about data that are to be read by batch."""
+    """Returns whether a call reads its data in batches: with a `batch_size` or a dataset."""
     return batch_size is not None or isinstance(data, tf.data.Dataset)
 
 
 def names_in(model: "MultimodalVAE", data: Any) -> list[str]:
-    """The modalities that data hold; raises what `checks.check_names` does."""
+    """Returns the names of the modalities in the data, in model order; raises as `checks.check_names`."""
     names = (
         _inputs(data).element_spec if isinstance(data, tf.data.Dataset) else cells.encoded(model.modalities, data)[0]
     )
@@ -34,7 +34,7 @@ def names_in(model: "MultimodalVAE", data: Any) -> list[str]:
 
 
 def may_lack(model: "MultimodalVAE", data: Any, name: str) -> bool:
-    """Whether rows or entries of a modality may be missing: of arrays whether they are, of datasets if `optional`."""
+    """Returns whether a modality has missing values: checked for arrays, and for datasets whether it is `optional`."""
     if isinstance(data, tf.data.Dataset):
         return bool(model.modalities[name].optional)
     return gaps.has_any(checks.to_arrays(model.modalities, data)[name])
@@ -49,15 +49,15 @@ def answers(
     batch_size: int | None,
     verbose: int | str,
 ) -> dict[str, np.ndarray]:
-    """What `ask(batch, row_seeds)` gives for all batches of data, one after the other, by name.
+    """Concatenates the outputs of `ask(batch, row_seeds)` over all batches of the data, by name.
 
     Args:
-      model: the model, whose modalities the data are of.
+      model: `MultimodalVAE` that reads the data.
       data: dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts.
-      ask: from a batch and int32 seeds `[B, 2]` to tensors `[B, ...]`.
-      seed: integer, `[2]`, `[N, 2]` with a seed for each row, or None for one that differs every time.
-      batch_size: rows of a batch; None for those of the dataset.
-      verbose: 0 shows no progress, 1 a bar, 2 a line at the end; `"auto"` is 1.
+      ask: function of a batch and int32 row seeds `[B, 2]` that returns a dict of tensors `[B, ...]`.
+      seed: integer, int32 `[2]`, or `[N, 2]` with a seed for each row; None draws a new seed at every call.
+      batch_size: number of rows of a batch; None keeps the batches of the dataset.
+      verbose: 0 shows no progress, 1 a progress bar, 2 one line at the end; `"auto"` is 1.
     """
     if not tf.executing_eagerly():
         raise ValueError("Within a tf.function there is one batch: pass tensors, and no dataset or batch_size.")
@@ -82,9 +82,9 @@ def answers(
 def batches(
     model: "MultimodalVAE", data: Any, names: Sequence[str], batch_size: int | None, *, own_values: bool = False
 ) -> tuple[Iterator[Arrays], int | None]:
-    """Checked batches of modalities of the data, as they are, and their number, if that is known.
+    """Returns an iterator of checked batches of the named modalities, and the number of batches if it is known.
 
-    Cells of a table are raw values, or, if wanted, the model's `own_values`, which arrays are taken for.
+    Table cells are decoded to raw values, or with `own_values` to standardised values, as arrays are taken to be.
     """
 
     def checked(batch: Mapping[str, Any], first_row: int | None = None) -> Arrays:
@@ -123,5 +123,5 @@ def batches(
 
 
 def _inputs(data: tf.data.Dataset) -> tf.data.Dataset:
-    """The dicts of a dataset, with which weights may come, as `fit` takes them."""
+    """Drops the sample weights from a dataset whose elements may be tuples, as `fit` takes them."""
     return data.map(lambda *parts: parts[0])

@@ -1,13 +1,12 @@
-"""What a model is asked, compiled: each question once, for batches of any size.
+"""Compiled model calls: each method is traced once and serves batches of any size.
 
-Run op by op, generation from one row takes ten times as long as in a `tf.function`. So a model keeps a function for
-each question that it was asked: the verb, the modalities that it is given, and options. What is computed from are
-arguments, of any number of rows, with the seed among them, so none of it makes TensorFlow trace again; weights are read
-as they are. Values are checked before, where they are known, and distributions are made anew from the tensors that they
-are made of.
+Run op by op, generation from one row takes ten times as long as in a `tf.function`. So a model keeps one compiled
+function for each combination of method, observed modalities and options. The inputs, with any number of rows, and the
+seed are arguments, so that they cause no retracing; weights are read at call time. Values are checked before the
+compiled call, while they are known, and distributions are rebuilt afterwards from the tensors of their parameters.
 
-Nothing is compiled within a `tf.function`, under a `GradientTape`, in a strategy's scope, or where the model's
-`run_eagerly` is set: there a verb runs op by op, as it is written.
+Nothing is compiled within a `tf.function`, under a `GradientTape`, in a strategy's scope, or if the model's
+`run_eagerly` is set: a method then runs op by op.
 """
 
 import collections
@@ -29,15 +28,15 @@ from tf_jmvae.models import by_batch
 from tf_jmvae.models.iterated_sampling import apart, iteration_of, together
 from tf_jmvae.random import seeds
 
-_MOST = 64  # functions of one model, of which each holds about a MiB
-# What Keras's loops set on a model at every call, on which nothing that is compiled depends.
+_MOST = 64  # compiled functions kept per model; each takes about a MiB
+# Attributes that Keras's loops set at every call, and on which no compiled function depends.
 _OF_LOOPS = {"history", "stop_training", "stop_evaluating", "stop_predicting", "train_function", "test_function"}
 
 _Remake = Callable[[Iterator[tf.Tensor]], Any]
 
 
 class CompiledCalls:
-    """What models remember of what they were asked; nothing of it is saved, copied or pickled with them."""
+    """Cache of a model's compiled functions, which is never saved, copied or pickled with the model."""
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
@@ -45,7 +44,7 @@ class CompiledCalls:
             cls.posterior = _asked(vars(cls)["posterior"])
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Forgets what is compiled when anything is set on the model that it may depend on, as `compile` does."""
+        """Sets an attribute, and clears the cache if compiled functions may depend on it."""
         super().__setattr__(name, value)
         if not name.startswith("_") and name not in _OF_LOOPS and "_compiled_calls" in vars(self):
             self._compiled_calls.forget()
@@ -55,7 +54,7 @@ class CompiledCalls:
 
 
 def _asked(posterior: Callable[..., tfd.Distribution]) -> Callable[..., Any]:
-    """The `posterior` that a class defines as it is called: compiled, after its arguments are checked, and by batch."""
+    """Wraps the `posterior` of a class with argument checks, compilation and batched reading of datasets."""
 
     @functools.wraps(posterior)
     def asked(self, observed, *, iterated_sampling=None, seed=None, training=False, batch_size=None, verbose="auto"):
@@ -78,13 +77,13 @@ def _asked(posterior: Callable[..., tfd.Distribution]) -> Callable[..., Any]:
 
 
 def _moments(model, options, batch, seed):
-    """The mean and stddev of the posterior."""
+    """Computes the mean and stddev of the posterior."""
     q = model.posterior(batch, seed=seed, **options)
     return {"mean": q.mean(), "standard_deviation": q.stddev()}
 
 
 class _Memory:
-    """The values of keys, the last used ones."""
+    """Thread-safe cache of the most recently used values."""
 
     def __init__(self) -> None:
         self._values: collections.OrderedDict[Hashable, Any] = collections.OrderedDict()
@@ -105,13 +104,13 @@ class _Memory:
 
 
 def is_possible(model: keras.Model) -> bool:
-    """Whether a call is compiled, here and now."""
+    """Returns whether a call is compiled in the current context."""
     as_written = model.run_eagerly or tf.config.functions_run_eagerly() or records_gradients()
     return tf.executing_eagerly() and not (as_written or tf.distribute.has_strategy())
 
 
 def remembered(model: keras.Model, key: Hashable, make: Callable[[], Any]) -> Any:
-    """What `make` gives, which is called once for a key as long as nothing is set on the model."""
+    """Returns the cached value of `key`, made by `make` on first use or after the cache was cleared."""
     return model._compiled_calls.get(key, make)
 
 
@@ -122,14 +121,14 @@ def call(
     batch: Mapping[str, tf.Tensor],
     *others: tf.Tensor,
 ) -> Any:
-    """What `function(batch, *others)` gives, compiled where that is possible.
+    """Calls `function(batch, *others)`, compiled where that is possible.
 
     Args:
-      model: that which the function asks, and which remembers its compiled form.
-      key: what the function depends on besides its arguments: the verb and its options.
-      function: from tensors to a tensor or distribution, or lists, tuples and dicts of these.
-      batch: tensors `[B, ...]` by name, which may be none.
-      *others: tensors with rows along the first of two axes or more, or of one shape at every call.
+      model: Keras model that the function uses, and that caches its compiled form.
+      key: hashable value of what the function depends on besides its arguments: the method and its options.
+      function: maps tensors to a tensor or distribution, or to lists, tuples and dicts of these.
+      batch: dict of tensors `[B, ...]` by name; may be empty.
+      *others: tensors of rank 2 or more with rows along the first axis, or of the same shape at every call.
     """
     if not is_possible(model):
         return function(batch, *others)
@@ -148,15 +147,15 @@ def call(
 
 
 class _Compiled:
-    """A function of tensors that is traced once."""
+    """Function of tensors that is traced once."""
 
     def __init__(self, function: Callable[..., Any], specs: list[tf.TensorSpec]):
         self._function = function
         self._remake: _Remake | None = None
-        # TensorFlow counts traces by code and warns of many; these are of different functions.
+        # TensorFlow counts traces per code object and warns of many; a partial for each function avoids that.
         apart = functools.partial(self._trace)
         self._traced = tf.function(apart, input_signature=specs, autograph=False)
-        self._concrete: Callable[..., list[tf.Tensor]] | None = None  # looks no types up, a fifth of a call's time
+        self._concrete: Callable[..., list[tf.Tensor]] | None = None  # skips the type lookup, a fifth of a call
         self._closed = False
 
     def __call__(self, *tensors: tf.Tensor) -> Any:
@@ -176,13 +175,13 @@ class _Compiled:
 
 
 class _ClosedError(Exception):
-    """A distribution that does not say what it is made of."""
+    """Raised for a value that cannot be taken apart into tensors."""
 
 
 def taken_apart(value: Any) -> tuple[list[tf.Tensor], _Remake]:
-    """The tensors in a value, and what makes it from other tensors, as an iterator, in their place.
+    """Returns the tensors in a value, and a function that rebuilds it from an iterator of other tensors.
 
-    Tensors, distributions, bijectors, dataclasses, lists, tuples and dicts of these, and what holds no tensor.
+    The value is a tensor, distribution, bijector or dataclass, a list, tuple or dict of these, or holds no tensor.
     """
     if tf.is_tensor(value):
         return [value], next

@@ -1,4 +1,4 @@
-"""The base of the layers that models are put together from."""
+"""`Component`, the base class of the layers of which models are composed."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from tf_jmvae._utils.keras_api import flatten_layers
 
 
 class Component(keras.layers.Layer):
-    """Base of the layers of models, of which `model.summary()` shows what they give and, nested, what they hold."""
+    """Base layer of model components, whose output shape and nested layers `model.summary()` shows."""
 
     def __init__(self, **kwargs: Any):
-        super().__init__(autocast=False, **kwargs)  # the layers that it holds cast what they read, and only that
+        super().__init__(autocast=False, **kwargs)  # nested layers cast their own inputs
 
     def _made(self, *output_shape: int) -> None:
-        """Ends a constructor: the layer has its weights, and gives tensors or events `[B, *output_shape]`."""
+        """Marks the layer as built at the end of a constructor; outputs are tensors or events `[B, *output_shape]`."""
         self.output_shape = (None, *output_shape)
         self.build(self.output_shape)
 
@@ -23,5 +23,5 @@ class Component(keras.layers.Layer):
         return flatten_layers(self, recursive=False, include_self=False)
 
     def __dir__(self) -> list[str]:
-        """Without `layers`: in files Keras calls weights by the attributes that it finds here first."""
+        """Hides `layers`, because Keras names weights in files by the first attribute found here."""
         return [name for name in super().__dir__() if name != "layers"]

@@ -1,4 +1,4 @@
-"""The layers that models are put together from; each has its weights from the moment it is made."""
+"""Encoder and decoder layers of which models are composed; all make their weights in the constructor."""
 
 from collections.abc import Iterator, Mapping
 
@@ -17,7 +17,7 @@ from tf_jmvae.networks import prototypes
 
 
 class Towers(Component):
-    """A tower per modality, concatenated, then an optional trunk: `(I, J)-K` in the paper's notation, `[B, F]`."""
+    """One tower per modality, concatenated, then an optional trunk: `(I, J)-K` in the paper's notation, `[B, F]`."""
 
     def __init__(
         self, modalities: Mapping[str, Modality], trunk: keras.layers.Layer | None = None, name: str | None = None
@@ -25,7 +25,7 @@ class Towers(Component):
         super().__init__(name=name)
         self.towers = {key: prototypes.clone(m.encoder, name=f"encoder_{key}") for key, m in modalities.items()}
         self.trunk = trunk and prototypes.clone(trunk, name="trunk")
-        # User-made layers may not infer shapes; a pass over one example always makes their weights.
+        # User-made layers may not infer shapes; a call on one example always makes their weights.
         self._modalities = dict(modalities)
         example = {name: tf.zeros((1, *m.event_shape)) for name, m in modalities.items()}
         features = prototypes.make_weights(self, example)
@@ -33,12 +33,12 @@ class Towers(Component):
         self._made(self.output_dim)
 
     def sizes(self) -> dict[str, int]:
-        """How many features F_m each modality has."""
+        """Returns the number of features F_m of each modality."""
         example = {name: tf.zeros((1, *m.event_shape)) for name, m in self._modalities.items()}
         return {name: value.shape[-1] for name, value in self.features(example).items()}
 
     def features(self, batch: Batch, training: bool = False) -> dict[str, tf.Tensor]:
-        """What the towers of the modalities in `batch` give, each `[B, F_m]`."""
+        """Computes the tower features `[B, F_m]` of the modalities in `batch`."""
         read = {name: missing.as_read(self._modalities[name], batch[name]) for name in self.towers if name in batch}
         return {
             name: prototypes.read(
@@ -48,9 +48,9 @@ class Towers(Component):
         }
 
     def call(self, batch: Batch, training: bool = False, known: Batch | None = None) -> tf.Tensor:
-        """Of all modalities; of those whose features are `known` the values are not needed."""
+        """Computes the features of all modalities; those with features in `known` may be absent from `batch`."""
         own = self.features(batch, training)
-        # Keras casts arguments to this layer's dtype, which need not be the towers'.
+        # Keras casts arguments to this layer's dtype, which may differ from the towers' dtype.
         dtype = next(iter((own or known).values())).dtype
         features = {**(known or {}), **own}
         joined = tf.concat([tf.cast(features[name], dtype) for name in self.towers], axis=-1)
@@ -60,7 +60,7 @@ class Towers(Component):
 
 
 class Encoder(Component):
-    """q(z | modalities) = N(mu, diag(sigma^2)), Eq. (2): towers, then the Gaussian head, or that of a flow."""
+    """Encoder q(z | modalities) = N(mu, diag(sigma^2)), Eq. (2): towers, then a Gaussian head or a flow head."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Encoder(Component):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The modalities that it reads."""
+        """Names of the modalities that the encoder reads."""
         return tuple(self.towers.towers)
 
     def call(self, batch: Batch, training: bool = False, known: Batch | None = None) -> tfd.Distribution:
@@ -89,9 +89,10 @@ class Encoder(Component):
 
 
 class Decoder(Component):
-    """p(m | z), Eq. (2)-(4): a network, `[N, D]` to features, then the head. Reads z with any number of leading axes.
+    """Decoder p(m | z), Eq. (2)-(4): a network from `[N, D]` to features, then the head.
 
-    Network, in messages `role`, and head, with its event shape, are prototypes. The layers are called after `of`.
+    z may have any number of leading axes. `network` and `head`, which has its event shape, are prototypes. Error
+    messages call the network `role`; the names of the layers end in `of`.
     """
 
     def __init__(
@@ -122,14 +123,14 @@ class Decoder(Component):
 
 
 def _last_activation(network: keras.layers.Layer) -> str:
-    """The name of the activation that a network ends in, as far as its last layer tells; otherwise `"linear"`."""
+    """Returns the name of a network's last activation, or `"linear"` if its last layer does not tell."""
     while getattr(network, "layers", None):
         network = network.layers[-1]
     return getattr(getattr(network, "activation", None), "__name__", "linear")
 
 
 class ConditionalDecoder(Component):
-    """p(m | z, conditions): a decoder that reads z and the features of a tower per condition, `[N, D + F]` in all."""
+    """Decoder p(m | z, conditions), which reads z and the features of a tower per condition, `[N, D + F]`."""
 
     def __init__(self, modality: Modality, latent_dim: int, conditions: Mapping[str, Modality], role: str, of: str):
         super().__init__(name=f"decoder_{of}")
@@ -138,22 +139,22 @@ class ConditionalDecoder(Component):
         self._made(*modality.event_shape)
 
     def call(self, z: tf.Tensor, conditions: Batch, training: bool = False) -> tfd.Distribution:
-        """`z`: `[B, ..., D]`, with the examples of `conditions` along its first axis."""
-        # A model that is loaded under another precision policy keeps that of its networks.
+        """Decodes z, `[B, ..., D]`, whose first axis has the examples of `conditions`."""
+        # A model loaded under another precision policy keeps the policy of its networks.
         features = tf.cast(self.towers(conditions, training=training), z.dtype)
         features = features[(slice(None), *[None] * (z.shape.rank - 2))]
         features = tf.broadcast_to(features, tf.concat([tf.shape(z)[:-1], features.shape[-1:]], axis=0))
         return self.decoder(tf.concat([z, features], axis=-1), training=training)
 
 
-# Attributes that lead to one thing only, and need not be said.
+# Attributes with a single layer, which short names leave out.
 _UNSAID = ("decoder", "head", "network", "towers")
 
 
 def places(owner: keras.layers.Layer, place: str = "", name: str = "") -> Iterator[tuple[str, str, keras.layers.Layer]]:
-    """Every layer that a model is made of, down to the networks that it was given, an owner before what it owns.
+    """Yields every layer of a model down to the user's networks, an owner before its parts.
 
-    With its place, by which attributes and keys it is reached, as `encoder/towers/towers/x`, and in short, `encoder/x`.
+    Each comes with its full path by attributes and keys, `encoder/towers/towers/x`, and its short name, `encoder/x`.
     """
     for attribute, value in vars(owner).items():
         if attribute.startswith("_") and attribute != "_projections":
@@ -170,12 +171,12 @@ def places(owner: keras.layers.Layer, place: str = "", name: str = "") -> Iterat
 
 
 def is_network(layer: keras.layers.Layer) -> bool:
-    """Whether it is none of the layers of which the package makes models."""
+    """Returns whether a layer is a user's network, not a head or a component of this package."""
     return not isinstance(layer, heads.Head) and not type(layer).__module__.startswith(__package__)
 
 
 def parts(model: keras.layers.Layer) -> Iterator[tuple[str, keras.layers.Layer]]:
-    """Every layer in a model with its place, also those in its networks, by number."""
+    """Yields every layer of a model with its path, including the numbered layers within networks."""
     for place, _, layer in places(model):
         for number, part in enumerate(flatten_layers(layer, recursive=is_network(layer))):
             yield f"{place}/{number}", part

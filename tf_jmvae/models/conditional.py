@@ -6,9 +6,9 @@
     CMMA:  p(x, z | w) = p(z|w) p(x|z)
            L = - KL(q(z|x,w) || p(z|w)) + E_q[log p(x|z)]
 
-Both bound log p(x | w); neither models w. Their terms are those of Eq. (5) of [1], with what each reads of w in the
-prior or the likelihoods. From a row without x there is nothing to learn: where x is `optional`, `fit` and `evaluate`
-leave such rows out.
+Both are lower bounds of log p(x | w); neither models w. Their terms are those of Eq. (5) of [1], with a prior or
+likelihoods that also read w. A row without x has nothing to learn from: if x is `optional`, `fit` and `evaluate` leave
+such rows out.
 
 References:
   [1] Suzuki and Matsuo, section 2 and appendix A.1: the baselines of Tables 1 and 2.
@@ -35,7 +35,7 @@ from tf_jmvae.registry import MODELS
 
 
 class _OneWayVAE(JointEncoderVAE):
-    """What CVAE and CMMA share: their direction."""
+    """Base class of CVAE and CMMA, which model the targets given the conditions."""
 
     def __init__(
         self,
@@ -70,15 +70,15 @@ class _OneWayVAE(JointEncoderVAE):
 class CVAE(_OneWayVAE):
     """Conditional VAE (CVAE) [2]: p(x | z, w) with z ~ N(0, I), independent of w.
 
-    Given w alone, z comes from the prior, which is p(z | w) in this model. The appendix of [1] instead completes x by
-    iterated sampling, from zeros: ask for that with `iterated_sampling=IteratedSampling(100, initial="zeros")`.
-    Every target's decoder reads z and, by a tower of its own, each of the conditions.
+    Given w alone, z is sampled from the prior, which is p(z | w) in this model. The appendix of [1] instead completes x
+    by iterated sampling from zeros: pass `iterated_sampling=IteratedSampling(100, initial="zeros")` for that.
+    Every target's decoder reads z and each condition, through a separate tower per condition.
 
     Args:
       modalities: dict of `Modality` objects by name, two or more; their order is kept.
       latent_dim: D, the number of entries of z, a positive integer.
       target: name of the modality to generate, or a list of names.
-      conditions: name or names of the modalities that it is generated from; all others by default.
+      conditions: name of the modality to generate from, or a list of names; all others by default.
       trunk: prototype of a network between the towers and the Gaussian head of the encoder; none by default.
 
     Raises:
@@ -90,10 +90,10 @@ class CVAE(_OneWayVAE):
     """
 
     def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
-        """Computes q(z | all modalities); gives p(z) where the conditions alone are observed.
+        """Computes q(z | all modalities), or returns p(z) if only the conditions are observed.
 
-        Where iterated sampling has an `initial`, `"zeros"` or `"noise"`, or where some of several targets are observed,
-        the missing targets are completed by iterated sampling, Eq. (6) of [1], instead.
+        If iterated sampling has an `initial`, `"zeros"` or `"noise"`, or if some of several targets are observed, the
+        missing targets are completed by iterated sampling, Eq. (6) of [1], instead.
         """
         observed = self.checked(observed)
         checks.check_conditions(self, observed)
@@ -126,10 +126,10 @@ class CVAE(_OneWayVAE):
 @MODELS.register("cmma")
 @keras.saving.register_keras_serializable("tf_jmvae")
 class CMMA(_OneWayVAE):
-    """Conditional multimodal autoencoder [3]: z ~ p(z | w), a network, and p(x | z).
+    """Conditional multimodal autoencoder (CMMA) [3]: z ~ p(z | w), which a network computes, and p(x | z).
 
-    The bound's only KL divergence is the one to p(z | w). Arguments and errors are those of `CVAE`; `trunk` is a
-    prototype for the network of p(z | w) too.
+    The bound's only KL divergence is that to p(z | w). Arguments and errors are those of `CVAE`; `trunk` is also the
+    prototype for the network of p(z | w).
     """
 
     def _make_encoder(self, trunk):
@@ -138,7 +138,7 @@ class CMMA(_OneWayVAE):
         self.prior_encoder = Encoder(conditions, self.latent_dim, trunk, "prior_encoder")
 
     def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
-        """Computes q(z | all modalities), or p(z | w) where the conditions alone are observed; nothing is iterated."""
+        """Computes q(z | all modalities), or p(z | w) if only the conditions are observed, without iteration."""
         observed = self.checked(observed)
         checks.check_conditions(self, observed)
         if len(observed) == len(self.modalities):
@@ -159,7 +159,7 @@ class CMMA(_OneWayVAE):
         return self.prior_encoder(conditions, training=training)
 
     def has_posterior(self, observed):
-        """Whether these are all modalities, or just the conditions."""
+        """Returns whether `observed` are all modalities or exactly the conditions."""
         return super().has_posterior(observed) and len(set(observed)) in (len(self.conditions), len(self.modalities))
 
     def iterates(self, observed, iterated_sampling=None):

@@ -1,4 +1,4 @@
-"""A model's modalities: what they may be called, which it generates from which, and how people see them."""
+"""Rules on modality names, and the directions, subsets and readable forms of a model's modalities."""
 
 import itertools
 from collections import Counter
@@ -11,13 +11,13 @@ from tf_jmvae._utils.checks import listed
 from tf_jmvae.modality import Modality
 
 ALL_SUBSETS = 4
-"""Number of modalities up to which every subset counts."""
+"""Largest number of modalities for which `subsets` lists every subset."""
 
 
 def directions(model: Any) -> list[tuple[str, tuple[str, ...]]]:
-    """Each target with the modalities to generate it from: every other one alone, as far as the model answers.
+    """Returns pairs of a target and the modalities to generate it from: each other modality that has a posterior.
 
-    A one-way model has all that it is given for each target, and a model of one modality itself.
+    A conditional model generates each target from all its conditions, and a VAE its one modality from itself.
     """
     if len(model.modalities) == 1:
         return [(name, (name,)) for name in model.targets]
@@ -26,9 +26,9 @@ def directions(model: Any) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def subsets(model: Any) -> list[tuple[str, ...]]:
-    """Subsets of modalities to start from, as far as the model does, in its order of modalities.
+    """Returns the subsets of modalities that have a posterior, in the model's order.
 
-    All of up to four modalities; of more, single ones, all but one, and all together.
+    Lists all subsets of up to four modalities; of more, the single ones, all but one, and all together.
     """
     count = len(model.modalities)
     sizes = range(1, count + 1) if count <= ALL_SUBSETS else (1, count - 1, count)
@@ -37,22 +37,22 @@ def subsets(model: Any) -> list[tuple[str, ...]]:
 
 
 def pixels(model: Any, name: str, values: Any) -> np.ndarray:
-    """Images of a modality as people look at them: uint8 `[..., H, W, C]`; grey ones are dark on white."""
+    """Converts a modality's images to uint8 for display, `[..., H, W, C]`; greyscale is inverted to dark on white."""
     shown = model.pixels(name, values).numpy()
     return 255 - shown if shown.shape[-1] == 1 else shown
 
 
 def named(values: np.ndarray, names: Sequence[str], count: int) -> list[tuple[str, float]]:
-    """The `count` entries of a vector that are largest, with what they are called, largest first."""
+    """Returns the `count` largest entries of a vector with their names, largest first."""
     order = np.argsort(-np.asarray(values), kind="stable")[:count]
     return [(names[entry].replace("_", " "), float(values[entry])) for entry in order]
 
 
 def in_words(model: Any, name: str, values: np.ndarray, names: Sequence[str], count: int) -> list[str]:
-    """What a modality's values `[*event_shape]`, the model's own, say: a few texts, of entries `count` at most.
+    """Describes a modality's values `[*event_shape]`, in the model's units, as texts of at most `count` entries.
 
-    A label with its probability, the attributes most present, a table's texts and numbers in their unit; or else the
-    first values. `names` are what the entries are called.
+    The texts are a label with its probability, the most probable attributes, a table's texts or numbers in their unit,
+    or else the first values. `names` are the names of the entries.
     """
     spec = model.modalities[name].spec
     if np.isnan(values).all():
@@ -70,15 +70,15 @@ def in_words(model: Any, name: str, values: np.ndarray, names: Sequence[str], co
     return [f"{value:.2f}" for value in np.ravel(values)[:count]]
 
 
-# Names of metrics, and of inputs of signatures.
+# Names that metrics and inputs of signatures use.
 RESERVED = ("as_png", "as_uint8", "bytes", "noise", "prior", "rows", "seed", "self", "z")
-# Of encoded images, and of signatures that give images in other forms, or read and give a table's cells.
+# Suffixes of inputs of encoded images, and of signatures with other forms of images or with table cells.
 ENDINGS = ("_bytes", "_as_png", "_as_uint8", "_as_cells")
-_MOST_COMBINED = 12  # modalities of which every combination is looked at
+_MOST_COMBINED = 12  # largest number of modalities whose combinations of names are all compared
 
 
 def checked_modalities(model: Any, modalities: Any) -> dict[str, Modality]:
-    """The modalities as a dict; raises `ValueError` unless the class `model` can be made of them."""
+    """Returns the modalities as a dict; raises `ValueError` unless the class `model` can be made from them."""
     if not isinstance(modalities, Mapping) or not modalities:
         raise ValueError(f"modalities must be a non-empty dict of Modality by name; got {modalities!r}.")
     for name, modality in modalities.items():
@@ -106,7 +106,7 @@ def checked_modalities(model: Any, modalities: Any) -> dict[str, Modality]:
 
 
 def _check_combinations(kinds: Mapping[str, str]) -> None:
-    """Raises `ValueError` if two subsets, directions, edits or inputs of one had one name, as a and b, and a_and_b."""
+    """Raises `ValueError` if two subsets, directions or edits would share a name, as a and b do with a_and_b."""
     ambiguous = any({"and", "from"} & set(name.split("_")) for name in kinds)
     if ambiguous and len(kinds) > _MOST_COMBINED:
         raise ValueError(f"Names of more than {_MOST_COMBINED} modalities must be without the words 'and' and 'from'.")

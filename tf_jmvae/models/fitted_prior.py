@@ -1,8 +1,8 @@
-"""A prior fitted to a trained model: a mixture of Gaussians of the z that data are encoded to.
+"""Fitted prior: a mixture of Gaussians fitted to the latents z of encoded data after training.
 
-Training keeps q(z | x) of every row near N(0, I), but their mean over all rows, the aggregate posterior, is another
-distribution: z from N(0, I) also lie where no row ever was, and what is decoded there is of no kind. A mixture that is
-fitted to z of data leaves these places out.
+Training keeps q(z | x) of every row near N(0, I), but its mean over all rows, the aggregate posterior, is another
+distribution: N(0, I) also samples z where no row was encoded, and such z decode to implausible data. A mixture fitted
+to encoded data avoids these regions.
 
 References:
   [1] Ghosh et al., From variational to deterministic autoencoders, 2020 (arXiv 1903.12436): mixtures fitted after
@@ -21,16 +21,16 @@ from tf_jmvae._utils.extras import extra
 from tf_jmvae.random import seeds
 
 _BATCH = 1000
-_KEY = "fitted_prior_"  # before the names of its parameters in files of weights
+_KEY = "fitted_prior_"  # prefix of the parameters in files of weights
 
 
 class FittedPrior:
-    """A mixture of C Gaussians over z.
+    """Mixture of C Gaussians over z.
 
     Attributes:
-      weights: `[C]`, the probabilities of the components.
-      means: `[C, D]`.
-      scales: `[C, D, D]`, lower triangular: the Cholesky factors of the covariances.
+      weights: float32 array `[C]`, the probabilities of the components.
+      means: float32 array `[C, D]`, the means of the components.
+      scales: float32 array `[C, D, D]`, the lower triangular Cholesky factors of the covariances.
     """
 
     names = ("weights", "means", "scales")
@@ -39,12 +39,12 @@ class FittedPrior:
         self.weights, self.means, self.scales = (np.asarray(value, np.float32) for value in (weights, means, scales))
 
     def distribution(self) -> tfd.Distribution:
-        """As a TFP distribution over `[D]`, whose `log_prob` is in nats."""
+        """Returns the prior as a TFP distribution over `[D]`; `log_prob` is in nats."""
         components = tfd.MultivariateNormalTriL(self.means, self.scales)
         return tfd.MixtureSameFamily(tfd.Categorical(probs=self.weights), components)
 
     def draw(self, num_samples: int | tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Samples z, `[N, D]`, from a seed, int32 `[2]`, or `[N, 2]` with a seed for each sample."""
+        """Samples z, `[N, D]`, with an int32 seed `[2]`, or `[N, 2]` with a seed for each sample."""
         (which, of_noise), size = seeds.split(seed, 2), self.means.shape[-1]
         if seeds.are_by_row(seed):
             uniform, noise = seeds.uniform(which, 1)[:, 0], seeds.normal(of_noise, size)
@@ -58,30 +58,31 @@ class FittedPrior:
 
 
 class FittedPriorMixin:
-    """What models do with a fitted prior; `fitted_prior` is None until there is one."""
+    """Mixin of models that fit, sample, save and load a prior; `fitted_prior` is None until `fit_prior` is called."""
 
     fitted_prior: FittedPrior | None = None
 
     def fit_prior(
         self, data: Mapping[str, Any], components: int = 10, *, covariance: str = "full", seed: int = 0
     ) -> FittedPrior:
-        """Fits a mixture of Gaussians to z of data, by scikit-learn, and keeps it in the model and its files.
+        """Fits a mixture of Gaussians to the latents of data with scikit-learn, and saves it with the model.
 
-        Of each row one z is drawn from q(z | what the row holds). `sample(..., prior="fitted")` and joint coherence
-        draw from it, exports have it, and nothing else depends on it.
+        One z per row is drawn from q(z | row). `sample(..., prior="fitted")`, joint coherence and exports use the
+        fitted prior; nothing else depends on it.
 
         Args:
           data: arrays `[N, *event_shape]` by name, of every modality; 10,000 rows are enough.
           components: C, the number of Gaussians, a positive integer; 10 by default.
-          covariance: of each, `"full"`, the default, or `"diagonal"`.
-          seed: integer, of z and of the fit; 0 by default.
+          covariance: kind of covariance of each component, `"full"`, the default, or `"diagonal"`.
+          seed: integer seed of the samples of z and of the fit; 0 by default.
 
         Returns:
-          The prior, also as `model.fitted_prior`; its `distribution()` is a TFP distribution over `[D]`.
+          The `FittedPrior`, which is also `model.fitted_prior`; its `distribution()` is over `[D]`.
 
         Raises:
-          ImportError: scikit-learn is missing, which comes with the extra `report`.
-          ValueError: fewer rows than components, an option or data that do not fit, or a model with `conditions`.
+          ImportError: if scikit-learn is missing, which comes with the extra `report`.
+          ValueError: if there are fewer rows than components, an option or the data do not fit, or the model has
+            `conditions`.
         """
         with extra("report", "fit_prior()"):
             from sklearn.mixture import GaussianMixture
@@ -108,7 +109,7 @@ class FittedPriorMixin:
         return self.fitted_prior
 
     def _prior_to_sample(self, prior: str) -> FittedPrior | None:
-        """The fitted prior, or None for N(0, I); raises `ValueError` if there is none."""
+        """Returns the fitted prior, or None for N(0, I); raises `ValueError` if no prior is fitted."""
         checks.check_option("prior", prior, ("standard", "fitted"))
         if prior == "standard":
             return None
@@ -128,5 +129,5 @@ class FittedPriorMixin:
 
 
 def is_parameter(key: str) -> bool:
-    """Whether a key in a file of weights is of a fitted prior."""
+    """Returns whether a key in a file of weights is a parameter of a fitted prior."""
     return key.startswith(_KEY)

@@ -1,9 +1,9 @@
-"""Normalizing flows: a q(z | S) of any shape, where a Gaussian is too simple for what S leaves open.
+"""Conditional normalizing flows for q(z | S), where a Gaussian is too simple.
 
     u ~ N(mu(S), diag(sigma^2(S))),   z = f_S(u),   log q(z | S) = log N(f_S^{-1}(z)) + log |det d f_S^{-1} / dz|
 
-f_S is a chain of affine couplings [1]: each scales and shifts one half of the entries by functions of the other half
-and of S, between permutations. So samples and densities are exact, and take one pass each.
+f_S is a chain of affine couplings [1] between permutations: each scales and shifts one half of the entries by functions
+of the other half and of S. So sampling and densities are exact, and take one evaluation of the chain each.
 
 References:
   [1] Dinh, Sohl-Dickstein and Bengio, Density estimation using Real NVP, 2017 (arXiv 1605.08803).
@@ -25,7 +25,7 @@ from tf_jmvae._utils import checks
 from tf_jmvae.distributions import NoiseTransform, from_noise
 from tf_jmvae.models.component import Component
 
-_LARGEST_LOG_SCALE = 1.0  # of one coupling, so that the inverse stays exact in float32
+_LARGEST_LOG_SCALE = 1.0  # bound per coupling, so that the inverse stays accurate in float32
 
 
 @keras.saving.register_keras_serializable("tf_jmvae")
@@ -35,11 +35,11 @@ class Flow:
 
     Args:
       num_couplings: number of affine couplings, a positive integer; 8 by default.
-      units: width of the two hidden layers in each coupling, and of what they read of the observed, a positive integer;
-        256 by default.
+      units: width of the two hidden layers in each coupling and of the layer that reads the features of S, a positive
+        integer; 256 by default.
 
     Raises:
-      ValueError: if an option is no positive integer.
+      ValueError: if an option is not a positive integer.
     """
 
     num_couplings: int = 8
@@ -58,7 +58,7 @@ class Flow:
 
 
 def flow_of(value: Flow | int | None) -> Flow | None:
-    """What an argument means: options, a number of couplings, or None for no flow."""
+    """Returns the `Flow` of an argument: a `Flow`, a number of couplings, or None for no flow."""
     if value is None or isinstance(value, Flow):
         return value
     if isinstance(value, bool | str | dict):
@@ -67,7 +67,7 @@ def flow_of(value: Flow | int | None) -> Flow | None:
 
 
 class FlowPosterior(NoiseTransform):
-    """q(z | S): a Gaussian whose samples a flow, given features `[..., N, F]` of S, makes into z."""
+    """Posterior q(z | S): a Gaussian base transformed by a flow conditioned on features `[..., N, F]` of S."""
 
     def __init__(
         self, base: tfd.Distribution, flow: "ConditionalFlow", features: tf.Tensor, name: str = "FlowPosterior"
@@ -88,7 +88,7 @@ class FlowPosterior(NoiseTransform):
 
 
 class ConditionalFlow(Component):
-    """f_S, from features `[..., N, F]` of S, in float32 under every precision policy."""
+    """Flow f_S conditioned on features `[..., N, F]` of S, in float32 under every precision policy."""
 
     def __init__(self, latent_dim: int, features_dim: int, options: Flow, name: str = "flow"):
         super().__init__(name=name)
@@ -101,15 +101,15 @@ class ConditionalFlow(Component):
         self._made(latent_dim)
 
     def bijector(self, features: tf.Tensor) -> tfb.Bijector:
-        """U to z, `[..., N, D]`."""
+        """Returns the bijector from u to z, `[..., N, D]`."""
         context, steps = self.context(tf.cast(features, tf.float32)), []
         for coupling, permutation in zip(self.couplings, self._permutations, strict=True):
             steps += [tfb.Permute(permutation), coupling.bijector(context)]
-        return tfb.Chain(steps[::-1])  # the last is applied first
+        return tfb.Chain(steps[::-1])  # tfb.Chain applies the last bijector first
 
 
 class FlowHead(Component):
-    """q(z | S), from features `[N, F]` of S, in float32 under every precision policy."""
+    """Head from features `[N, F]` of S to the flow posterior q(z | S), in float32 under every precision policy."""
 
     def __init__(self, latent_dim: int, features_dim: int, options: Flow):
         super().__init__(name="head")
@@ -123,7 +123,7 @@ class FlowHead(Component):
 
 
 class Coupling(Component):
-    """One half of u scaled and shifted by functions of the other and of the context; at first it changes nothing."""
+    """Affine coupling: scales and shifts half of u given the other half and the context; initially the identity."""
 
     def __init__(self, latent_dim: int, units: int, name: str):
         super().__init__(name=name)
@@ -141,8 +141,8 @@ class Coupling(Component):
         self._made(latent_dim)
 
     def bijector(self, context: tf.Tensor) -> tfb.Bijector:
-        """U to the next, `[..., N, D]`, given the context, `[N, units]`."""
-        of_context = self.of_context(context)  # once, however many samples a row has
+        """Returns the bijector of this coupling over `[..., N, D]`, given the context `[N, units]`."""
+        of_context = self.of_context(context)  # computed once for all samples of a row
 
         def shift_and_log_scale(kept, *_):
             hidden = self.hidden(tf.nn.relu(self.of_kept(kept) + of_context))
@@ -153,10 +153,9 @@ class Coupling(Component):
 
 
 def _permutations(latent_dim: int, num_couplings: int) -> list[np.ndarray]:
-    """Of the entries before each coupling, which keeps the first half and changes the rest.
+    """Returns the permutation of the entries before each coupling, which keeps the first half and changes the rest.
 
-    Before every other one at random, always alike; in between the halves change places, so that two couplings change
-    every entry.
+    Random permutations from a fixed seed alternate with swaps of the halves, so that two couplings change every entry.
     """
     kept, random = latent_dim // 2, np.random.default_rng(0)
     swapped = np.roll(np.arange(latent_dim), -kept)

@@ -1,4 +1,4 @@
-"""Generation: from any modalities to any others, from z and from the prior."""
+"""Generation methods of models: from some modalities to others, from latents z and from the prior."""
 
 import functools
 from collections.abc import Iterable, Mapping
@@ -16,11 +16,11 @@ from tf_jmvae.random import sampling, seeds
 
 
 class Generation:
-    """The generating methods of every model; they need `posterior`, `likelihoods` and `prior` only.
+    """Mixin of the generation methods, which need only `posterior`, `likelihoods` and `prior`.
 
-    All randomness is stateless: equal seeds give equal results, and without a seed every call differs. A seed for each
-    row, int32 `[B, 2]`, makes a row's samples depend on its own seed alone, not on the batch that it came in. With
-    `num_samples=S` a sample axis comes second: `[B, S, *event_shape]`.
+    All randomness is stateless: equal seeds give equal results, and without a seed every call differs. With a seed for
+    each row, int32 `[B, 2]`, the samples of a row depend on its own seed alone, not on its batch. With
+    `num_samples=S` the second axis holds the samples: `[B, S, *event_shape]`.
     """
 
     def generate(
@@ -40,31 +40,31 @@ class Generation:
         """Generates modalities from others: z ~ q(z | observed), then p(m | z).
 
         Args:
-          observed: arrays or tensors `[B, *event_shape]` by name, or a `tf.data.Dataset` of batches of such dicts, in
-            the model's own values: of raw ones `dataset.map(model.read)`.
-          targets: list of the modalities to generate; by default the model's targets that are not observed, and those
-            of which rows or entries are missing, or, in a dataset, may be: what is generated for these is of all rows
-            and entries. (Within a `tf.function`, where no values are known, name the latter.)
+          observed: dict of arrays or tensors `[B, *event_shape]` by name, or a `tf.data.Dataset` of batches of such
+            dicts, in the model's own values; convert raw values first, as in `dataset.map(model.read)`.
+          targets: list of the names to generate; by default the model's targets that are not observed, and those with
+            missing rows or entries (in a dataset: that are `optional`), which are generated for all rows and entries.
+            Within a `tf.function`, where no values are known, such targets must be named.
           num_samples: S, the number of samples of z for each example; None, the default, for one without a sample axis.
           latent: `"sample"`, the default, samples z; `"mean"` takes the mean of q(z | observed).
           output: `"mean"`, the default, gives the mean of p(m | z); `"sample"` a sample of it.
           iterated_sampling: for models that complete missing modalities by Eq. (6), an `IteratedSampling` or a number
             of steps; the model's own `iterated_sampling` by default.
-          num_steps: number of steps of iterated sampling alone, the other options being as above.
-          seed: integer, or int32 tensor `[2]`, or `[B, 2]` with a seed for each row; None, the default, differs every
-            time. By batch it makes a seed for each row, as `open_model(..).generate` does, so that no result depends on
-            the size of the batches.
-          batch_size: number of rows of which the answer is computed at once, for data of any number of rows; None, the
-            default, for all rows of arrays, and the batches of a dataset.
-          verbose: by batch, 1 or `"auto"`, the default, shows a progress bar, 2 a line, 0 nothing.
+          num_steps: number of steps of iterated sampling, which overrides only that option; None by default.
+          seed: integer, or int32 tensor `[2]`, or `[B, 2]` with a seed for each row; None, the default, draws a new
+            seed at every call. Batched calls derive a seed for each row, as `open_model(..).generate` does, so that
+            results do not depend on the batch size.
+          batch_size: number of rows to compute at once, for data of any number of rows; None, the default, takes arrays
+            whole and datasets in their own batches.
+          verbose: progress of batched calls: 1 or `"auto"`, the default, shows a progress bar, 2 a line, 0 nothing.
 
         Returns:
-          Dict of float tensors by target, `[B, *event_shape]`, or `[B, S, *event_shape]`; of a dataset, or with
+          Dict of float tensors by target, `[B, *event_shape]`, or `[B, S, *event_shape]`; for a dataset or with
           `batch_size`, of NumPy arrays of all rows.
 
         Raises:
           ValueError: if a modality, its values or an option do not fit, or nothing is left to generate.
-          TypeError: if `targets` is a string, or `seed` is no seed.
+          TypeError: if `targets` is a string, or `seed` is not a valid seed.
         """
         if isinstance(targets, str):
             raise TypeError(f"targets must be a list of modalities, such as [{targets!r}]; got a string.")
@@ -100,10 +100,10 @@ class Generation:
         return compiled.call(self, ("generate", options, len(num_steps)), generate, observed, seed, *num_steps)
 
     def _generate(self, targets, num_samples, latent, output, iteration, observed, seed, *num_steps):
-        """`generate` of checked arguments, and of tensors."""
+        """Implements `generate` for checked arguments and tensors."""
         iteration = together(iteration, num_steps)
         chains, samples = 1, num_samples
-        if num_samples is not None and self.iterates(observed, iteration):  # samples end chains of their own
+        if num_samples is not None and self.iterates(observed, iteration):  # each sample ends one of `chains` chains
             chains = chains_of(iteration, num_samples)
             samples = None if chains == num_samples else num_samples // chains
             observed = {name: tf.repeat(value, chains, axis=0) for name, value in observed.items()}
@@ -127,10 +127,10 @@ class Generation:
 
         Args:
           observed: as for `generate`.
-          **options: arguments of `generate` but `targets`.
+          **options: arguments of `generate` except `targets`.
 
         Returns:
-          As `generate`, by target that is observed.
+          Dict as of `generate`, by observed target.
 
         Raises:
           ValueError: as for `generate`, or if no target is observed.
@@ -159,10 +159,10 @@ class Generation:
 
         Args:
           num_samples: N, the number of joint samples, a positive integer.
-          prior: `"standard"`, the default, is the model's own p(z); `"fitted"` is that of `fit_prior`.
+          prior: `"standard"`, the default, for the model's own p(z); `"fitted"` for the prior of `fit_prior`.
           output: `"mean"`, the default, gives the mean of p(m | z); `"sample"` a sample of it.
-          seed: integer, or int32 tensor `[2]`, or `[N, 2]` with a seed for each sample; None, the default, differs
-            every time.
+          seed: integer, or int32 tensor `[2]`, or `[N, 2]` with a seed for each sample; None, the default, draws a new
+            seed at every call.
 
         Returns:
           Dict of float tensors by modality, `[N, *event_shape]`.
@@ -180,7 +180,7 @@ class Generation:
         return compiled.call(self, ("sample", fitted, output), sample, {}, num_samples, seed)
 
     def _sample(self, fitted, output, _, num_samples, seed):
-        """`sample` of checked arguments, and of tensors."""
+        """Implements `sample` for checked arguments and tensors."""
         latent_seed, output_seed = seeds.split(seed, 2)
         if fitted:
             z = fitted.draw(num_samples, latent_seed)
@@ -198,7 +198,7 @@ class Generation:
             )
 
     def has_posterior(self, observed: Iterable[str]) -> bool:
-        """Whether `posterior` is defined for just these modalities.
+        """Returns whether `posterior` is defined for exactly these modalities.
 
         Args:
           observed: names of the observed modalities.
@@ -209,7 +209,7 @@ class Generation:
         return set(self.conditions) <= set(observed)
 
     def iterates(self, observed: Iterable[str], iterated_sampling: IteratedSampling | int | None = None) -> bool:
-        """Whether `posterior` completes what is missing here by iterated sampling, Eq. (6).
+        """Returns whether `posterior` completes the other modalities by iterated sampling, Eq. (6).
 
         Args:
           observed: names of the observed modalities.
@@ -221,10 +221,10 @@ class Generation:
         return False
 
     def latent_noise(self, posterior: tfd.Distribution, seed: tf.Tensor, num_samples: int | None = None) -> tf.Tensor:
-        """Samples the noise from which `draw_latents` computes z: standard normal numbers.
+        """Samples the standard normal noise from which `draw_latents` computes z.
 
         Args:
-          posterior: q(z | observed), `[B, D]`; only its shape counts.
+          posterior: q(z | observed), `[B, D]`; only its shape is used.
           seed: int32 tensor `[2]`, or `[B, 2]` with a seed for each row.
           num_samples: S, the number of samples for each example; None, the default, for one without a sample axis.
 
@@ -234,14 +234,14 @@ class Generation:
         return sampling.standard_normal(posterior, seed, num_samples)
 
     def draw_latents(self, posterior: tfd.Distribution, noise: tf.Tensor) -> tf.Tensor:
-        """Computes z from noise, as generation samples it: of a Gaussian mean + stddev * noise.
+        """Computes z from noise by reparameterization: mean + stddev * noise for a Gaussian.
 
         Args:
           posterior: q(z | observed), `[B, D]`.
           noise: float tensor `[B, D]` or `[B, S, D]`: standard normal numbers give samples, zeros the mean.
 
         Returns:
-          z, a tensor of the noise's shape.
+          z, a float tensor of the shape of `noise`.
         """
         return from_noise(posterior, noise)
 

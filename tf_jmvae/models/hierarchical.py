@@ -7,7 +7,7 @@
     L = - sum_l E_{q(z_{l+1}|x,w)}[KL(q(z_l|x,w) || p(z_l|z_{l+1}))]
         + E_{q(z_1|x,w)}[log p(x|z_1) + log p(w|z_1)]                           Eq. (9)
 
-where the top layer's KL is to p(z_L) = N(0, I), with no expectation. Here z is the concatenation [z_L, .., z_1], in the
+where the top layer's KL is to p(z_L) = N(0, I), without an expectation. The code concatenates z = [z_L, .., z_1] in the
 order of generation, so that Eq. (8) is one diagonal Gaussian.
 
 References:
@@ -51,7 +51,7 @@ class HierarchicalJMVAE(JointEncoderVAE):
       trunk: prototype of a network between the towers and the first layer's head; none by default.
 
     Raises:
-      ValueError: if `num_layers` is less than 1.
+      ValueError: if `num_layers` is not a positive integer.
 
     Examples:
       >>> model = HierarchicalJMVAE(modalities, latent_dim=64, num_layers=2)
@@ -85,7 +85,7 @@ class HierarchicalJMVAE(JointEncoderVAE):
         self.layer_priors = [
             Decoder(layer_prior, gaussian, latent_dim, "layer_prior", str(i), f"layer_prior_{i}") for i in layers[:-1]
         ]
-        # A pass over one example makes the weights, whatever layers the user brought.
+        # User-made layers may not infer shapes; a call on one example always makes their weights.
         self._encode_layers({name: tf.zeros((1, *m.event_shape)) for name, m in self.modalities.items()}, False)
 
     def objective(self, batch, seed, training=False):
@@ -108,7 +108,7 @@ class HierarchicalJMVAE(JointEncoderVAE):
         return super().likelihoods(self.layers_of(z)[0], names=names, training=training)
 
     def prior(self, conditions=None, training=False):
-        """Makes the joint prior p(z_1, .., z_L) of Eq. (7), over `[L * D]`."""
+        """Returns the joint prior p(z_1, .., z_L) of Eq. (7), over `[L * D]`."""
 
         def layers():
             z_l = yield tfd.JointDistributionCoroutine.Root(standard_gaussian(self.latent_dim))  # p(z_L)
@@ -140,7 +140,7 @@ class HierarchicalJMVAE(JointEncoderVAE):
         self.towers = Towers(self.modalities, trunk, "towers")  # h_1 = f_1(x, w)
 
     def _encode(self, batch, training, known=None):
-        """Eq. (8): the layers are independent given the input, so z is one diagonal Gaussian."""
+        """Computes Eq. (8): the layers are independent given the input, so z is one diagonal Gaussian."""
         downwards = self._encode_layers(batch, training, known)[::-1]
         mean = tf.concat([q.mean() for q in downwards], axis=-1)
         variance = tf.concat([q.variance() for q in downwards], axis=-1)
@@ -150,14 +150,14 @@ class HierarchicalJMVAE(JointEncoderVAE):
         return self.towers.features(batch)
 
     def _encode_layers(self, batch: Batch, training: bool, known: Batch | None = None) -> list[tfd.Distribution]:
-        """`[q(z_1 | x, w), .., q(z_L | x, w)]`."""
+        """Computes the list `[q(z_1 | x, w), .., q(z_L | x, w)]`."""
         features = [self.towers(batch, training=training, known=known)]
         for network in self.layer_networks:
             features.append(prototypes.read("layer_encoder", network, features[-1], training=training, flat=True))
         return [head(h) for head, h in zip(self.layer_heads, features, strict=True)]
 
     def latent_noise(self, posterior, seed, num_samples=None):
-        """Samples standard normal noise for z_L, then for each layer below it, each by a seed of its own."""
+        """Samples standard normal noise for z_L, then for each layer below it, each with its own seed."""
         top_seed, *layer_seeds = seeds.split(seed, self.num_layers)
         top = self.layers_of(super().latent_noise(posterior, top_seed, num_samples))[-1]
         layer = diagonal_gaussian(top, tf.ones_like(top))

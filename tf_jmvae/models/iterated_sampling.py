@@ -1,4 +1,4 @@
-"""The options of iterated sampling, Eq. (6): how models without an encoder for a subset complete what is missing."""
+"""Options of iterated sampling, Eq. (6), by which models without subset encoders complete missing modalities."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,19 +16,20 @@ from tf_jmvae._utils import checks
 class IteratedSampling:
     """Options of iterated sampling, Eq. (6) of Suzuki and Matsuo, by which missing modalities are completed.
 
-    A model has one as `iterated_sampling`; a call may have another. Models with an encoder for all subsets use none.
+    A model holds its options as `iterated_sampling`, which a call may override. Models with an encoder for every subset
+    ignore them.
 
     Args:
-      num_steps: n, the number of steps of the chain, an integer of 1 or more or an integer tensor; 1 by default (the
+      num_steps: n, the number of steps of the chain, a positive integer or an integer tensor; 1 by default (the
         paper: 100 on MNIST, 40 on CelebA). z is sampled from the posterior of the last step.
-      initial: what a missing modality starts from: `"zeros"`, `"noise"`, or None for the model's own way, which is
-        zeros but for a CVAE, which then draws z from its prior.
-      num_chains: number of chains for each example, a divisor of the number of samples; None, the default, gives every
-        sample a chain of its own. Fewer cost less. The expectation of a mean over samples stays the same; logs of means
-        are moved further from the truth by samples that depend on each other.
+      initial: initial value of a missing modality: `"zeros"`, `"noise"`, or None, the default, for zeros, except in a
+        CVAE, which then samples z from its prior.
+      num_chains: number of chains for each example, a divisor of the number of samples; None, the default, runs one
+        chain per sample. Fewer chains cost less. The expectation of a mean over samples stays the same, but the bias of
+        the log of a mean grows, because samples of a chain depend on each other.
 
     Raises:
-      ValueError: if an option is not one of these.
+      ValueError: if an option has an unknown or invalid value.
     """
 
     num_steps: int | tf.Tensor = 1
@@ -43,7 +44,7 @@ class IteratedSampling:
             object.__setattr__(self, "num_chains", checks.positive_integer("num_chains", self.num_chains))
 
     def settings(self) -> dict[str, Any]:
-        """What a result that depends on them says of the steps and their start."""
+        """Returns the options that results record: `num_steps` and `initial`."""
         return {"num_steps": int(self.num_steps), "initial": self.initial or "zeros"}
 
     def get_config(self) -> dict[str, Any]:
@@ -55,7 +56,7 @@ class IteratedSampling:
 
 
 def options_of(value: IteratedSampling | int | None, default: IteratedSampling) -> IteratedSampling:
-    """What an argument means: options, another number of steps than the default's, or, with None, the default."""
+    """Returns the options of an argument: an `IteratedSampling`, a number of steps, or None for the default."""
     if value is None or isinstance(value, IteratedSampling):
         return value or default
     if isinstance(value, str | dict):
@@ -64,12 +65,12 @@ def options_of(value: IteratedSampling | int | None, default: IteratedSampling) 
 
 
 def iteration_of(model: Any, override: Any = None, num_steps: Any = None) -> IteratedSampling:
-    """The options for a call: the model's own, others that override them, or either with another number of steps."""
+    """Returns the options of a call: those of the model or of `override`, with `num_steps` if that is given."""
     return options_of(num_steps, options_of(override, model.iterated_sampling))
 
 
 def chains_of(iteration: IteratedSampling, num_samples: int) -> int:
-    """How many chains an example with so many samples has; raises `ValueError` if they do not divide the samples."""
+    """Returns the number of chains for each example; raises `ValueError` unless it divides `num_samples`."""
     chains = num_samples if iteration.num_chains is None else iteration.num_chains
     if num_samples % chains:
         raise ValueError(f"num_chains must divide the {num_samples} samples; got {chains}.")
@@ -77,9 +78,9 @@ def chains_of(iteration: IteratedSampling, num_samples: int) -> int:
 
 
 def apart(iteration: IteratedSampling) -> tuple[IteratedSampling, tuple[tf.Tensor, ...]]:
-    """Options without the number of steps, and that as a tensor, so that one graph serves any; of one step nothing.
+    """Splits off the number of steps as a tensor, so that one graph serves any number; no tensor for one step.
 
-    With one step nothing is drawn, and a graph of its own needs no loop.
+    One step samples nothing, and has its own graph without a loop.
     """
     num_steps = iteration.num_steps
     if not tf.is_tensor(num_steps) and num_steps == 1:
@@ -88,5 +89,5 @@ def apart(iteration: IteratedSampling) -> tuple[IteratedSampling, tuple[tf.Tenso
 
 
 def together(iteration: IteratedSampling, num_steps: Sequence[tf.Tensor]) -> IteratedSampling:
-    """What `apart` took apart."""
+    """Returns the options that `apart` split."""
     return dataclasses.replace(iteration, num_steps=num_steps[0]) if num_steps else iteration

@@ -1,4 +1,4 @@
-"""VAE and JMVAE: one joint encoder, independent decoders, and iterated sampling for what is missing.
+"""VAE and JMVAE: one joint encoder, independent decoders, and iterated sampling of missing modalities.
 
     L_JM = - KL(q(z|x,w) || p(z)) + E_q[log p(x|z)] + E_q[log p(w|z)]          Eq. (5)
 
@@ -33,7 +33,7 @@ from tf_jmvae.registry import MODELS
 
 
 class JointEncoderVAE(MultimodalVAE):
-    """Base of the models whose encoder reads every modality.
+    """Base class of models whose encoder reads every modality.
 
     `trunk` is the prototype of a network between the concatenated towers and the Gaussian head; none by default.
     """
@@ -57,7 +57,7 @@ class JointEncoderVAE(MultimodalVAE):
         return {**super().get_config(), "trunk": prototypes.serialize(self._trunk.layer)}
 
     def objective(self, batch, seed, training=False):
-        """Computes the terms of the bound, `[B]` each, in nats, with one sample of z: Eq. (5) of [1] or its own."""
+        """Computes the terms of the bound, `[B]` each, in nats, with one sample of z: Eq. (5) of [1] by default."""
         q = self._encode(batch, training)
         z = sampling.draw(q, seed)
         p = self.likelihoods(z, conditions=batch, training=training)
@@ -84,31 +84,31 @@ class JointEncoderVAE(MultimodalVAE):
         return len(set(observed)) < len(self.modalities)
 
     def _encode(self, batch: Batch, training: bool, known: Batch | None = None) -> tfd.Distribution:
-        """q(z | all modalities), `[B, D]`; `known` are `_features` of those that are not in the batch."""
+        """Computes q(z | all modalities), `[B, D]`; `known` holds the `_features` of those not in `batch`."""
         return self.encoder(batch, training=training, known=known)
 
     def _features(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """What the towers of the modalities in `batch` give: in a chain, what is observed is encoded once."""
+        """Computes the tower features of the modalities in `batch`, so that a chain encodes observed ones once."""
         return self.encoder.towers.features(batch)
 
     def _impute(self, observed: Batch, num_draws: int | tf.Tensor, initial: str, seed: Any) -> dict[str, tf.Tensor]:
-        """All modalities, the missing ones drawn `num_draws` times from the kernel of Eq. (6)."""
+        """Returns all modalities, the missing ones sampled `num_draws` times from the kernel of Eq. (6)."""
         batch_size = tf.shape(next(iter(observed.values())))[0]
         draws = not (isinstance(num_draws, int) and num_draws == 0)
-        # Without noise nothing depends on the seed.
+        # Without noise the result does not depend on the seed.
         seed = seeds.to_tensor(seed if draws or initial == "noise" else 0)
         start_seed, chain_seed = seeds.split(seed, 2)
         missing = {}
         for index, (name, modality) in enumerate(self.modalities.items()):
             if name not in observed:
-                # An encoder that reads which entries are there is told that none is.
+                # NaN tells an encoder with a mask of entries that all are missing.
                 nothing = np.nan if modality.optional == "entries" else 0.0
                 missing[name] = tf.fill((batch_size, *modality.event_shape), nothing)
                 if initial == "noise":
                     noise = sampling.draw(modality.head.noise(batch_size), seeds.fold_in(start_seed, index))
                     missing[name] = tf.ensure_shape(noise, (None, *modality.event_shape))
         if draws:
-            # Keyed by its rank, or the traces for one seed and for a seed for each row would be made into one for both.
+            # Keyed by rank, so that reduce_retracing keeps one seed and a seed for each row in separate traces.
             chain_seed = {str(chain_seed.shape.rank): chain_seed}
             missing = self._chain(dict(observed), missing, tf.cast(num_draws, tf.int32), chain_seed)
         return {**observed, **missing}
@@ -136,8 +136,8 @@ class JointEncoderVAE(MultimodalVAE):
 class JMVAE(JointEncoderVAE):
     """Joint multimodal VAE (JMVAE), Eq. (5) of [1], of two or more modalities.
 
-    It has no encoder for a subset: missing modalities start from zeros or noise and are completed by iterated sampling,
-    Eq. (6). When what is missing is much larger than what is observed, that fails; see `JMVAEKL`.
+    There are no subset encoders: missing modalities start from zeros or noise and are completed by iterated sampling,
+    Eq. (6). This fails if what is missing is much larger than what is observed; see `JMVAEKL`.
 
     Args:
       modalities: dict of `Modality` objects by name, two or more; their order is kept.

@@ -1,21 +1,21 @@
-"""JMVAE-kl: an encoder per observable subset, pulled towards the joint one; it learns from incomplete rows, too.
+"""JMVAE-kl: an encoder per subset, trained towards the joint encoder; it also learns from incomplete rows.
 
     L_kl = L_JM - alpha * sum_S KL(q(z|x,w) || q(z|S))                          Eq. (10)
 
-As printed, Eq. (10) loses the bracket around the sum and has alpha = 1; arXiv 1611.01891 has alpha, and reports 0.01,
+As printed, Eq. (10) lacks the brackets around the sum and has alpha = 1; arXiv 1611.01891 has alpha, and reports 0.01,
 0.1 and 1.
 
-A row that holds only some of the modalities, O, has encoders for O and for all subsets of it already. So it has
+A row that holds only some modalities, O, has encoders for O and for all its subsets. So its bound is
 
     L(O) = E_{q(z|O)}[sum_{m in O} log p(m|z)] - KL(q(z|O) || p(z))
            - alpha * sum_{T < O} KL(q(z|O) || q(z|T))                           Eq. (12), ours
 
-which is Eq. (10) where O is everything, and Eq. (1), the VAE's, where it is one modality; without the last line it is a
-lower bound of log p(O).
+which is Eq. (10) if O holds all modalities, and Eq. (1), the VAE's bound, if O is one modality. Without the last line
+it is a lower bound of log p(O).
 
-The last line pulls q(z|O) towards what the encoders of the subsets can say, at a price in the bound. Where these follow
-instead, q(z|O) and its samples are constants in it: then q(z|T) is fitted to q(z|O), and nothing else is changed, as in
-the second stage of [2]. A q(z|T) for which a Gaussian is too simple can be a flow, as in [3].
+With `subset_learning="pull"` the last line also pulls q(z|O) towards the subset encoders, which loosens the bound. With
+`"follow"`, q(z|O) and its samples are constants in that line: q(z|T) is fitted to q(z|O) and nothing else changes, as
+in the second stage of [2]. If a Gaussian is too simple for q(z|T), it can be a flow, as in [3].
 
 References:
   [1] Suzuki and Matsuo, section 3.5.
@@ -48,10 +48,10 @@ Subset = tuple[str, ...]
 
 
 class Posteriors(NamedTuple):
-    """Q(z | S) of the subsets S of a batch's modalities."""
+    """Posteriors q(z | S) of the subsets S of a batch's modalities."""
 
-    separate: dict[Subset, tfd.Distribution]  # small ones first, each `[R, D]` of the R rows that hold S
-    shared: SharedPosteriors | None = None  # those of encoders on shared towers, which are smaller
+    separate: dict[Subset, tfd.Distribution]  # smallest first, each `[R, D]` for the R rows that hold S
+    shared: SharedPosteriors | None = None  # of smaller subsets, from encoders on shared towers
 
 
 @MODELS.register("jmvae-kl")
@@ -59,23 +59,23 @@ class Posteriors(NamedTuple):
 class JMVAEKL(JMVAE):
     """JMVAE-kl, Eq. (10) of [1]: a JMVAE with an encoder for each subset, which needs no iterated sampling.
 
-    It learns from rows that lack some of the modalities that are `optional`, whatever they lack, by Eq. (12): a row
-    counts with what it holds. Metrics are means over the rows that have the term: `log_p_w` over those that hold w.
+    The model learns from rows that lack some `optional` modalities, by Eq. (12). Metrics are means over the rows that
+    have the term: `log_p_w` over the rows that hold w.
 
     Args:
       modalities: dict of `Modality` objects by name, two or more; their order is kept.
       latent_dim: D, the number of entries of z, a positive integer.
       alpha: weight of the KL terms to the subset encoders, 0 or more; 1 by default, as in [1]. Small values favour
-        the joint bound, large ones generation from a subset.
+        the joint bound, large values generation from a subset.
       subsets: `"all"`, the default, makes an encoder for every non-empty proper subset, at a cost of `2^(K-1) K M`
-        parameters for K modalities of M each (section 3.5 of [1]); `"single"` makes K, and combines them by Bayes' rule
-        for larger subsets; `"shared"` makes one for every subset on top of one tower for each modality, which all
-        subsets share, so that only small heads, of one hidden layer, grow with 2^K.
+        parameters for K modalities of M parameters each (section 3.5 of [1]); `"single"` makes K encoders and combines
+        them by Bayes' rule for larger subsets; `"shared"` makes a small head, with one hidden layer, for every subset
+        on top of one tower for each modality, so that only the heads grow with 2^K.
       subset_learning: `"pull"`, the default, is Eq. (10), whose KL terms also draw the joint encoder towards the subset
         encoders; with `"follow"` they train the subset encoders only, so that the bound of the joint model is that of
-        `JMVAE`, and alpha sets no more than how fast these learn.
-      flow: a `Flow`, or its number of couplings, for subset encoders that are normalizing flows in place of Gaussians;
-        None, the default, for Gaussians. It needs an encoder for each subset.
+        `JMVAE`, and alpha only scales the gradient of the subset encoders.
+      flow: a `Flow`, or its number of couplings, for subset encoders that are normalizing flows; None, the default, for
+        Gaussians. Requires an encoder for each subset.
       trunk: prototype of a network between the towers and the Gaussian head of every encoder; none by default.
 
     Examples:
@@ -124,7 +124,7 @@ class JMVAEKL(JMVAE):
             self.subset_encoders[subset] = Encoder(own, self.latent_dim, trunk, f"subset_encoder_{subset}", self.flow)
 
     def objective(self, batch, seed, training=False):
-        """Computes the terms of Eq. (12), `[B]` each, in nats, with one sample of z; of complete rows Eq. (10) of [1].
+        """Computes the terms of Eq. (12), `[B]` each, in nats, with one sample of z; for complete rows Eq. (10) of [1].
 
         A term is 0 in rows that do not have it.
         """
@@ -136,7 +136,7 @@ class JMVAEKL(JMVAE):
         return self._kl_terms(held, q, z, posteriors, p, training)
 
     def _kl_terms(self, held, q, z, posteriors, p, training) -> Terms:
-        """The terms of Eq. (12), with O what a row holds, from q(z|O), z, every q(z|T), and p(m|z) of rows with m."""
+        """Computes the terms of Eq. (12) from q(z|O), z, every q(z|T), and p(m|z) of the rows that hold m."""
         return {
             **self._terms(held, q, z, p, training),  # E_{q(z|O)}[sum_{m in O} log p(m|z)] - KL(q(z|O) || p(z))
             **{  # - alpha sum_{T < O} KL(q(z|O) || q(z|T))
@@ -146,7 +146,7 @@ class JMVAEKL(JMVAE):
         }
 
     def _kl_to_subsets(self, held, q, z, posteriors) -> dict[Subset, tf.Tensor]:
-        """KL(q(z|O) || q(z|T)) for every T, `[B]`, of the rows that hold more than T, and 0 in others."""
+        """Computes KL(q(z|O) || q(z|T)) for every T, `[B]`; 0 in rows that hold no more than T."""
         log_q = q.log_prob(z)
         if self.subset_learning == "follow":
             q, z, log_q = _constant(q), tf.stop_gradient(z), tf.stop_gradient(log_q)
@@ -158,9 +158,9 @@ class JMVAEKL(JMVAE):
         return {t: kl if beyond[t] is None else tf.where(beyond[t], kl, tf.zeros_like(kl)) for t, kl in values.items()}
 
     def posterior(self, observed, *, iterated_sampling=None, seed=None, training=False):
-        """Computes q(z | observed) by the encoder of that subset or the product of several; nothing is iterated.
+        """Computes q(z | observed) by the subset's encoder or a product of encoders, without iteration.
 
-        Rows that lack some of what is observed have that of what they hold.
+        The posterior of a row that lacks observed modalities is conditioned on those that it holds.
         """
         held = self._held(self.checked(observed))
         return self._own(held, self._posteriors(held, training, only_own=True))
@@ -169,7 +169,7 @@ class JMVAEKL(JMVAE):
         return False  # there is an encoder for what is observed
 
     def _posteriors(self, held: Held, training: bool, *, only_own: bool = False) -> Posteriors:
-        """q(z | S) of every subset S of the batch's modalities that has an encoder, or of those that `_own` needs."""
+        """Computes q(z | S) of every subset S in the batch that has an encoder, or only of those that `_own` needs."""
         needed = [
             names
             for names in (*self._subsets, tuple(self.modalities))
@@ -184,7 +184,7 @@ class JMVAEKL(JMVAE):
         return Posteriors(separate, self._shared_posteriors(held, [n for n in needed if n not in encoders], training))
 
     def _shared_posteriors(self, held: Held, needed: list[Subset], training: bool) -> SharedPosteriors | None:
-        """Those of encoders on shared towers, which read each row of a modality once."""
+        """Computes q(z | S) of the `needed` subsets on shared towers, which read each row of a modality once."""
         if not needed:
             return None
         towers, features = self.shared_encoders.towers, {}
@@ -195,12 +195,12 @@ class JMVAEKL(JMVAE):
         return self.shared_encoders(features, subsets=needed)
 
     def _own(self, held: Held, posteriors: Posteriors) -> tfd.Distribution:
-        """q(z | O), `[B, D]`, with O what a row holds; the prior where that is nothing."""
+        """Returns q(z | O), `[B, D]`, where O are the modalities that a row holds; the prior for rows with none."""
         shape = (tf.shape(held.batch[held.names[0]])[0], self.latent_dim)
         q = prior = diagonal_gaussian(tf.zeros(shape), tf.ones(shape))
         if posteriors.shared is not None:
             q = posteriors.shared.own(held, q)
-        for names, q_s in posteriors.separate.items():  # small ones first: the last that a row holds is what it holds
+        for names, q_s in posteriors.separate.items():  # smallest first, so that the largest subset in a row wins
             q = merged(held.rows(names), q_s, q)
         if not self._multiplies(held):
             return q
@@ -210,12 +210,12 @@ class JMVAEKL(JMVAE):
         return mapped(lambda whole, of_several: tf.where(several, of_several, whole), q, product)
 
     def _multiplies(self, held: Held) -> bool:
-        """Whether a row may hold several modalities for which there is no encoder."""
+        """Returns whether a row may hold several modalities that have no encoder together."""
         sizes = range(max(len(held.required), 2), min(len(held.names), len(self.modalities) - 1) + 1)
         return self.subsets == "single" and len(sizes) > 0
 
     def _decoded(self, held: Held, z: tf.Tensor, training: bool) -> dict[str, tfd.Distribution]:
-        """p(m | z) of every modality m, each of the rows that hold it."""
+        """Decodes p(m | z) of every modality m for the rows that hold it."""
         p = {}
         for name, decoder in self.decoders.items():
             rows = held.rows([name])
@@ -234,7 +234,7 @@ class JMVAEKL(JMVAE):
 
 
 def _kl_from(held: Held, q, z, log_q, others: Mapping[Subset, tfd.Distribution]) -> dict[Subset, tf.Tensor]:
-    """KL(q || q(z|T)) by T, `[B]`; what has no closed form is estimated by z, a sample of q. Of rows without T any."""
+    """Computes KL(q || q(z|T)) by T, `[B]`, if needed estimated by z, a sample of q; arbitrary in rows without T."""
     rows = {t: held.rows(t) for t in others}
     if all(is_gaussian(distribution) for distribution in (q, *others.values())):
         every = stacked([merged(rows[t], q_t, q) for t, q_t in others.items()])  # q in rows without T
@@ -243,7 +243,7 @@ def _kl_from(held: Held, q, z, log_q, others: Mapping[Subset, tfd.Distribution])
 
 
 def _constant(q: tfd.Distribution) -> tfd.Distribution:
-    """A Gaussian to which no gradient comes; of others only the log-density at a sample is used."""
+    """Stops the gradient to a Gaussian; other distributions are used only through the log-density of a sample."""
     return mapped(tf.stop_gradient, q) if is_gaussian(q) else q
 
 

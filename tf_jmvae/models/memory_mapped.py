@@ -1,6 +1,6 @@
-"""Memory-mapped arrays in Keras's loops, which would read them into memory whole: a batch reads its own rows.
+"""Memory-mapped arrays in Keras's loops: each batch reads its own rows, so that no array is loaded whole.
 
-Keras orders and batches numbers of rows as it would order and batch the rows.
+Keras shuffles and batches row numbers in place of the rows.
 """
 
 import math
@@ -18,12 +18,12 @@ Data = tuple[Any, Any, Any]
 
 
 def is_memory_mapped(x: Any) -> bool:
-    """Whether x is a dict with an array on the disk."""
+    """Returns whether x is a dict with a memory-mapped array."""
     return isinstance(x, Mapping) and any(isinstance(array, np.memmap) for array in x.values())
 
 
 def read_by_rows(data: Data, **options: Any) -> Data:
-    """The data; if memory-mapped arrays are among them, as an adapter of Keras's that reads the rows of each batch.
+    """Returns the data; memory-mapped arrays among them as a Keras data adapter that reads the rows of each batch.
 
     `options` are those of Keras's loops: `batch_size`, `steps_per_epoch` and `shuffle`.
     """
@@ -44,7 +44,7 @@ def read_by_rows(data: Data, **options: Any) -> Data:
 
 
 def split(data: Data, share: float) -> tuple[Data, Data]:
-    """The data without their last rows, and those rows, which are the `share`: `validation_split` of Keras's `fit`."""
+    """Splits off the last rows, the fraction `share`, as `validation_split` of Keras's `fit` does."""
     size = len(next(iter(data[0].values())))
     start = math.floor(size * (1.0 - share))
     if not 0 < start < size:

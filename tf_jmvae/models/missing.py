@@ -1,8 +1,10 @@
-"""Rows that lack a modality, or entries of one: NaN in the data, masks in the models.
+"""Missing data: rows that lack a modality, or entries of one, as NaN in the data and masks in the models.
 
-Nothing that stands in a gap reaches a network, a log-density or the statistics of a batch. Rows that lack what a
-network reads are left out before it, and what it gives is put back into its rows after it. So a batch costs what its
-rows hold, and every pattern of gaps runs in one graph. Where no modality is `optional`, nothing here adds an operation.
+
+Values at missing positions never reach a network, a log-density or batch statistics. Rows that lack a network's inputs
+are left out before the network, and its outputs are scattered back into their rows afterwards. So the cost of a batch
+follows from the modalities that its rows hold, and one graph runs every pattern of missing data. If no modality is
+`optional`, this module adds no operation.
 """
 
 import contextlib
@@ -22,33 +24,33 @@ from tf_jmvae.random import seeds
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows of a batch of B: by default all.
+    """Subset of the rows of a batch of size B; by default all rows.
 
     Attributes:
-      mask: Boolean `[B]`, which ones; None of all.
-      indices: int64 `[R]`, where they stand, at least one: networks need something to read, and where no row of the
-        global batch is among them, the first stands in, of which nothing is used. None if all rows are computed, R = B,
-        of which those of the mask count.
+      mask: Boolean tensor `[B]`, which rows are in the subset; None, the default, for all.
+      indices: int64 tensor `[R]` of the row numbers. It is never empty, because networks need an input: if no row of
+        the global batch is in the subset, the first row is the placeholder, whose outputs are discarded. None, the
+        default, if all rows are computed, R = B, and the mask selects afterwards.
     """
 
     mask: tf.Tensor | None = None
     indices: tf.Tensor | None = None
-    _any: tf.Tensor | None = None  # whether there is one in the global batch
+    _any: tf.Tensor | None = None  # whether the global batch has a row in the subset
 
     @classmethod
     def where(cls, mask: tf.Tensor) -> "Rows":
-        """Those where the mask, `[B]`, holds."""
+        """Returns the rows where the mask, `[B]`, is True."""
         found = tf.where(mask)[:, 0]
         there = replicas.total(tf.shape(found)[0]) > 0
         stand_in = tf.range(tf.minimum(tf.size(mask, tf.int64), 1))
         return cls(mask, tf.cond(there, lambda: found, lambda: stand_in), there)
 
     def of(self, values: tf.Tensor) -> tf.Tensor:
-        """These rows, `[R, ...]`, of values `[B, ...]`."""
+        """Gathers these rows, `[R, ...]`, from values `[B, ...]`."""
         return values if self.indices is None else tf.gather(values, self.indices)
 
     def into(self, whole: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
-        """The whole `[B, ...]` with the values `[R, ...]` in these rows."""
+        """Returns `whole`, `[B, ...]`, with the values `[R, ...]` scattered into these rows."""
         if self.mask is None:
             return values
         if self.indices is not None:
@@ -56,7 +58,7 @@ class Rows:
         return tf.where(tf.reshape(self.mask, [-1] + [1] * (whole.shape.rank - 1)), values, whole)
 
     def back(self, values: tf.Tensor) -> tf.Tensor:
-        """Values `[R, ...]` in their rows, `[B, ...]`, and 0 in all others."""
+        """Scatters values `[R, ...]` into their rows of `[B, ...]`, with 0 in all other rows."""
         if self.mask is None:
             return values
         shape = tf.concat([tf.shape(self.mask), tf.shape(values)[1:]], axis=0)
@@ -64,7 +66,7 @@ class Rows:
 
     @contextlib.contextmanager
     def seen_by(self, layer: keras.layers.Layer, training: bool) -> Iterator[None]:
-        """A pass of the layer over these rows, which leaves statistics of batches as they are if there is none."""
+        """Context for a call of `layer` on these rows; without any row its batch statistics are restored after it."""
         statistics = [] if self._any is None or not training else _statistics(layer)
         before = [tf.identity(tf.convert_to_tensor(variable)) for variable in statistics]
         yield
@@ -73,7 +75,7 @@ class Rows:
 
 
 class ByRow(NoiseTransform):
-    """Of some rows one distribution over z, `[R, D]`, and of the others of a batch of B another, `[B, D]`."""
+    """Distribution over z, `[B, D]`, that is `of_rows`, `[R, D]`, in some rows and `others`, `[B, D]`, elsewhere."""
 
     def __init__(self, rows: Rows, of_rows: tfd.Distribution, others: tfd.Distribution):
         parameters = dict(locals())
@@ -84,7 +86,7 @@ class ByRow(NoiseTransform):
         return self.rows.into(from_noise(self.others, noise), from_noise(self.of_rows, self.rows.of(noise)))
 
     def kl_estimate(self, p, z):
-        """As of the distribution of each row: in closed form where that and p are Gaussian."""
+        """Estimates KL(self || p) for each row, in closed form if the row's distribution and p are Gaussian."""
         if not is_gaussian(p):
             return super().kl_estimate(p, z)
         of_p = mapped(self.rows.of, p) if p.batch_shape.rank else p
@@ -100,7 +102,7 @@ class ByRow(NoiseTransform):
 
 
 def merged(rows: Rows, of_rows: tfd.Distribution, others: tfd.Distribution) -> tfd.Distribution:
-    """`[B, D]`: in some rows a distribution over z of theirs, `[R, D]`, and in the others of another, `[B, D]`."""
+    """Returns the distribution `[B, D]` that is `of_rows`, `[R, D]`, in the given rows and `others` elsewhere."""
     if rows.mask is None:
         return of_rows
     if is_gaussian(of_rows) and is_gaussian(others):
@@ -109,22 +111,22 @@ def merged(rows: Rows, of_rows: tfd.Distribution, others: tfd.Distribution) -> t
 
 
 class Held:
-    """What each row of a batch holds: O in Eq. (12)."""
+    """Modalities that each row of a batch holds: O in Eq. (12)."""
 
     def __init__(self, modalities: Mapping[str, Modality], batch: Mapping[str, tf.Tensor], optional: Iterable[str]):
         self.modalities, self.batch = modalities, batch
         self.names = list(batch)
-        # Of those that some rows may lack, Boolean [B].
+        # Boolean [B] for each modality that some rows may lack.
         self._masks = {name: present(modalities[name], batch[name]) for name in optional if name in batch}
         self._rows: dict[tuple[str, ...], Rows] = {}
 
     @property
     def required(self) -> set[str]:
-        """The modalities in the batch that every row holds."""
+        """Names of the modalities in the batch that every row holds."""
         return set(self.names) - set(self._masks)
 
     def rows(self, names: Iterable[str]) -> Rows:
-        """The rows that hold all of these modalities."""
+        """Returns the rows that hold all of these modalities."""
         names = tuple(name for name in self._masks if name in set(names))
         if names not in self._rows:
             masks = [self._masks[name] for name in names]
@@ -132,12 +134,12 @@ class Held:
         return self._rows[names]
 
     def of(self, names: Iterable[str]) -> dict[str, tf.Tensor]:
-        """These modalities of the rows that hold all of them, `[R, ...]`."""
+        """Returns these modalities for the rows that hold all of them, `[R, ...]` each."""
         rows = self.rows(names)
         return {name: rows.of(self.batch[name]) for name in names}
 
     def beyond(self, names: Iterable[str]) -> tf.Tensor | None:
-        """Whether a row holds all of these modalities and others besides, `[B]`; None if every row does."""
+        """Returns whether each row holds all of these modalities and more, Boolean `[B]`; None if every row does."""
         names = set(names)
         mask = self.rows(names).mask
         if mask is None and self.required - names:
@@ -147,18 +149,18 @@ class Held:
 
     @property
     def count(self) -> tf.Tensor | int:
-        """How many modalities a row holds, int32 `[B]`, or a number if that is the same for all."""
+        """Number of modalities that each row holds, int32 `[B]`, or an integer if all rows hold the same."""
         return len(self.required) + sum(tf.cast(mask, tf.int32) for mask in self._masks.values())
 
     def present(self, name: str) -> tf.Tensor:
-        """Whether a row holds a modality, 1 or 0, float32 `[B, 1]`."""
+        """Returns whether each row holds a modality, 1 or 0, float32 `[B, 1]`."""
         if name in self._masks:
             return tf.cast(self._masks[name], tf.float32)[:, None]
         return tf.ones((tf.shape(self.batch[name])[0], 1))
 
 
 def present(modality: Modality, values: tf.Tensor) -> tf.Tensor:
-    """Which rows of `[B, *event_shape]` hold an optional modality, Boolean `[B]`."""
+    """Returns whether each row of `[B, *event_shape]` holds an optional modality, Boolean `[B]`."""
     axes = range(1, values.shape.rank)
     gaps = tf.math.is_nan(values)
     missing = tf.reduce_all(gaps, axes) if modality.optional == "entries" else tf.reduce_any(gaps, axes)
@@ -166,31 +168,31 @@ def present(modality: Modality, values: tf.Tensor) -> tf.Tensor:
 
 
 def without_gaps(values: tf.Tensor) -> tf.Tensor:
-    """The values with 0 where they are NaN."""
+    """Replaces NaN by 0."""
     return without_gaps_of(values, values)
 
 
 def without_gaps_of(values: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
-    """Others of the same shape with 0 where the values are NaN."""
+    """Returns `others` with 0 where `values`, of the same shape, are NaN."""
     return tf.where(tf.math.is_nan(values), tf.zeros_like(others), others)
 
 
 def as_read(modality: Modality, values: tf.Tensor) -> tf.Tensor:
-    """What the modality's encoder reads, `[B, *encoder_shape]`, of values `[B, *event_shape]`."""
+    """Returns the input of the modality's encoder, `[B, *encoder_shape]`, for values `[B, *event_shape]`."""
     if not modality.optional:
         return values
     if modality.optional is True:
-        return without_gaps(values)  # of a row that stands in where there is none
+        return without_gaps(values)  # only in a placeholder row
     there = tf.cast(tf.logical_not(tf.math.is_nan(values)), values.dtype)
     return tf.concat([without_gaps(values), there], axis=-1)
 
 
 def log_prob(modality: Modality, likelihood: tfd.Distribution, values: tf.Tensor) -> tf.Tensor:
-    """Log p(m | z), `[...]`, of the entries of `[..., *event_shape]` that are there; 0 of rows without any."""
+    """Computes log p(m | z), `[...]`, of the entries of `[..., *event_shape]` that are not missing; 0 without any."""
     if not modality.optional:
         return likelihood.log_prob(values)
     there = tf.logical_not(tf.math.is_nan(values))
-    # Values that the likelihood can score: what is computed in a gap must be finite, as must its gradient.
+    # Missing entries get a valid value, because their log-density and its gradient must be finite too.
     example = modality.head.noise(1).sample(seed=seeds.to_tensor(0))[0]
     values = tf.where(there, values, tf.cast(example, values.dtype))
     axes = range(-len(modality.event_shape), 0)

@@ -1,4 +1,4 @@
-"""MultimodalVAE: what every model shares, with the one `train_step`.
+"""`MultimodalVAE`, the base class of all models.
 
 A model over modalities m = 1..K is z ~ p(z), m | z ~ p(m | z) independently, and is trained to maximise a bound made
 of named terms. A new model is one class that defines
@@ -7,10 +7,10 @@ of named terms. A new model is one class that defines
     posterior(observed, ...)          q(z | observed) for any subset it supports
     likelihoods(z)                    p(m | z), if not one decoder per modality
 
-with `log_likelihoods` for the terms log p(m | z), of what is there of each modality,
+where `log_likelihoods` makes the terms log p(m | z) of the entries that are not missing,
 
-and inherits training, evaluation, prediction, generation and saving. A model may also be conditioned on some
-modalities, and be a model of the others only.
+and inherits training, evaluation, prediction, generation and saving. A model may also be conditioned on some modalities
+and generate the others only.
 """
 
 import random
@@ -57,27 +57,27 @@ class MultimodalVAE(
     """Base class of all models: a `keras.Model` of several modalities with a common latent variable z.
 
     `fit` and `evaluate` report every term by name, `objective` (their weighted sum, which training maximises),
-    `elbo` (the sum of those in the ELBO: a lower bound on log p, to compare models by) and `loss`. Only for
-    `JMVAEKL` do `objective` and `elbo` differ. Callbacks that monitor either need `mode="max"`.
+    `elbo` (the sum of the terms in the ELBO, a lower bound on log p by which models can be compared) and `loss`. Only
+    for `JMVAEKL` do `objective` and `elbo` differ. Callbacks that monitor either need `mode="max"`.
 
     Args:
       modalities: dict of `Modality` objects by name; their order is kept.
       latent_dim: D, the number of entries of z, a positive integer.
-      conditions: names of the modalities that the model is conditioned on and does not generate; none by default.
-      iterated_sampling: options of iterated sampling, Eq. (6), for models that complete missing modalities by it, an
-        `IteratedSampling` or a number of steps; one step by default.
+      conditions: names of the modalities that the model is conditioned on and does not generate; `()` by default.
+      iterated_sampling: an `IteratedSampling` or a number of steps, the options of iterated sampling, Eq. (6), for
+        models that complete missing modalities by it; one step by default.
 
     Attributes:
-      targets: names of the modalities that the model generates: those that are not `conditions`.
+      targets: list of the names of the modalities that the model generates: all but the `conditions`.
 
     Raises:
       ValueError: if the number or the names of the modalities, or `latent_dim`, do not fit the model.
     """
 
-    modality_counts: tuple[int, int | None] = (2, None)  # fewest and most; None is no limit
+    modality_counts: tuple[int, int | None] = (2, None)  # minimum and maximum; None for no limit
     num_layers = 1  # of z: stochastic layers between the prior and the data
     incomplete_rows = False  # whether rows may lack modalities that are `optional`
-    extra_metrics: tuple[str, ...] = ()  # besides the loss, the ELBO, the objective and its terms
+    extra_metrics: tuple[str, ...] = ()  # reported besides the loss, the ELBO, the objective and its terms
 
     def __init__(
         self,
@@ -105,18 +105,18 @@ class MultimodalVAE(
         }
         # Multiplies the KL to the prior in training; `callbacks.KLWarmUp` raises it from 0 to 1.
         self.kl_weight = self._state("kl_weight", 1.0, "float32")
-        # The seed of the training noise and the step: saved with the weights, so a resumed run repeats it.
+        # Seed of the training noise, and step; saved with the weights, so that a resumed run continues the same noise.
         self.noise_state = self._state("noise_state", [random.randrange(2**31), 0], "int32")
         self._trackers: dict[str, keras.metrics.Mean] = {}
         self.built = True
 
-    # What a model defines.
+    # Methods that models define.
 
     def objective(self, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, training: bool = False) -> dict[str, Term]:
-        """Computes the terms of what is maximised, which is their weighted sum, in nats per example.
+        """Computes the terms of the objective, whose weighted sum is maximised, in nats per example.
 
         Args:
-          batch: dict of every modality's tensor, `[B, *event_shape]`.
+          batch: dict of tensors `[B, *event_shape]` of every modality.
           seed: int32 tensor `[2]`, or `[B, 2]` with a seed for each row; equal seeds give equal noise.
           training: whether networks run in training mode (dropout, batch statistics); False by default.
 
@@ -138,24 +138,26 @@ class MultimodalVAE(
     ) -> tfd.Distribution | dict[str, np.ndarray]:
         """Computes the approximate posterior q(z | observed), for any non-empty subset of the modalities.
 
-        A model defines it without `batch_size` and `verbose`; what reads datasets, and compiles, comes with the class.
+        Subclasses define it without `batch_size` and `verbose`; their class then adds datasets, batching and
+        compilation.
 
         Args:
           observed: arrays or tensors `[B, *event_shape]` by name, or a `tf.data.Dataset` of batches of such dicts, in
             the model's own values: of raw ones `dataset.map(model.read)`.
-          iterated_sampling: for models that complete missing modalities by Eq. (6): other options than the model's own,
-            or another number n of steps: it is the posterior from which the n-th z is drawn. Others do not use it.
-          seed: seed of the iterated sampling, an integer, or an int32 tensor `[2]`, or `[B, 2]` with a seed for each
-            row; equal seeds give equal results, None differs every time.
+          iterated_sampling: for models that complete missing modalities by Eq. (6), an `IteratedSampling` or a number n
+            of steps, after which the posterior of the n-th z is returned; the model's own options by default. Other
+            models ignore it.
+          seed: seed of iterated sampling: integer, or int32 tensor `[2]`, or `[B, 2]` with a seed for each row; equal
+            seeds give equal results. None, the default, draws a new seed at every call.
           training: whether networks run in training mode; False by default.
           batch_size: number of rows of which the answer is computed at once, for data of any number of rows; None, the
             default, for all rows of arrays, and the batches of a dataset.
           verbose: by batch, 1 or `"auto"`, the default, shows a progress bar, 2 a line, 0 nothing.
 
         Returns:
-          A TFP distribution, batch shape `[B]`, event shape `[D]`: a Gaussian with diagonal covariance, or, where a
-          model has a `flow`, one whose samples a flow makes; its mean is z without noise. Of a dataset, or with
-          `batch_size`, what `open_model(..).encode` gives: its mean and stddev as NumPy arrays,
+          TFP distribution with batch shape `[B]` and event shape `[D]`: a Gaussian with diagonal covariance, or the
+          distribution of the model's `flow`, whose mean is z without noise. For a dataset or with `batch_size`, the
+          mean and stddev as NumPy arrays, as `open_model(..).encode` returns them:
           `{"mean": [N, D], "standard_deviation": [N, D]}`.
 
         Raises:
@@ -186,14 +188,14 @@ class MultimodalVAE(
         return {name: self.decoders[name](z, training=training) for name in names}
 
     def prior(self, conditions: Mapping[str, tf.Tensor] | None = None, training: bool = False) -> tfd.Distribution:
-        """Makes the prior p(z), or p(z | conditions) for models that condition it.
+        """Returns the prior p(z), or p(z | conditions) for models with a conditional prior.
 
         Args:
           conditions: tensors `[B, *event_shape]` by name; only models with p(z | conditions) read it.
           training: whether networks run in training mode; False by default.
 
         Returns:
-          A TFP distribution: N(0, I) over `[D]`; or a Gaussian `[B, D]`, for models that condition it.
+          TFP distribution N(0, I) over `[D]`, or a Gaussian `[B, D]` for models with a conditional prior.
         """
         return standard_gaussian(self.latent_dim)
 
@@ -201,11 +203,11 @@ class MultimodalVAE(
         m, role = self.modalities[name], f"decoder of modality {name!r}"
         return Decoder(m.decoder, m.head, self.latent_dim, role, name, f"decoder_{name}")
 
-    # What follows from it.
+    # Methods that follow from them.
 
     @property
     def iterated_sampling(self) -> IteratedSampling:
-        """How missing modalities are completed; may be set, also to the number of steps."""
+        """Options of iterated sampling, Eq. (6); may be set to an `IteratedSampling` or a number of steps."""
         return self._iterated_sampling
 
     @iterated_sampling.setter
@@ -214,13 +216,13 @@ class MultimodalVAE(
 
     @property
     def spec(self) -> ModelSpec:
-        """What is known of the model without its networks."""
+        """`ModelSpec` of the model: what is known of it without its networks."""
         modalities = {name: m.spec for name, m in self.modalities.items()}
         modalities |= {name: replace(modalities[name], role="given") for name in self.conditions}
         return ModelSpec(type(self).__name__, modalities, self.latent_dim, int(self.iterated_sampling.num_steps))
 
     def __call__(self, inputs: Mapping[str, Any], *args: Any, **kwargs: Any) -> dict[str, tfd.Distribution]:
-        # Keras takes dicts of arrays alone, and reads what lies under a mask.
+        # Keras accepts only dicts of arrays, and would ignore the mask of masked arrays.
         return super().__call__(self.checked(inputs), *args, **kwargs)
 
     def call(self, inputs: Mapping[str, tf.Tensor], training: bool = False) -> dict[str, tfd.Distribution]:
@@ -247,19 +249,20 @@ class MultimodalVAE(
     ) -> tf.Tensor | np.ndarray:
         """Estimates the ELBO of each example, in nats, from one sample of z: on average a lower bound on log p(batch).
 
-        It may be compared between models of the same likelihoods, whatever else they maximise.
+        Models with the same likelihoods can be compared by it, whatever their objectives.
 
         Args:
-          batch: arrays or tensors `[B, *event_shape]` by name, of every modality, or a `tf.data.Dataset` of batches of
-            such dicts, in the model's own values: of raw ones `dataset.map(model.read)`.
-          seed: integer, or int32 tensor `[2]`, or `[B, 2]` with a seed for each row; None, the default, differs every
-            time. By batch it makes a seed for each row, so that no result depends on the size of the batches.
+          batch: dict of arrays or tensors `[B, *event_shape]` of every modality by name, or a `tf.data.Dataset` of
+            batches of such dicts, in the model's own values; convert raw values first, as in `dataset.map(model.read)`.
+          seed: integer, or int32 tensor `[2]`, or `[B, 2]` with a seed for each row; None, the default, draws a new
+            seed at every call. Batched calls derive a seed for each row, so that results do not depend on the batch
+            size.
           batch_size: as for `posterior`.
           verbose: as for `posterior`.
 
         Returns:
-          `[B]`: the weighted sum of the terms in the ELBO, without KL warm-up and modality weights; of a dataset, or
-          with `batch_size`, a NumPy array of all rows.
+          Float tensor `[B]`, the weighted sum of the terms in the ELBO, without KL warm-up and modality weights; for a
+          dataset or with `batch_size`, a NumPy array of all rows.
         """
         if by_batch.is_meant(batch, batch_size):
 
@@ -273,7 +276,7 @@ class MultimodalVAE(
         return compiled.call(self, "elbo", lambda batch, seed: elbo(self.objective(batch, seed)), checked, seed)
 
     def checked(self, batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:
-        """Checks values in the model's own units, as `posterior` gets them.
+        """Checks values in the model's own units, as `posterior` takes them.
 
         Args:
           batch: arrays or tensors `[B, *event_shape]` by name, of any non-empty subset of the modalities; a
@@ -283,8 +286,8 @@ class MultimodalVAE(
           Dict of float32 tensors in the model's order of modalities.
 
         Raises:
-          ValueError: if a modality is unknown, values do not fit it, or a row lacks what the model cannot do without.
-          TypeError: if it is no dict, or holds what is no number.
+          ValueError: if a modality is unknown, values do not fit it, or a row lacks what the model requires.
+          TypeError: if `batch` is not a dict, or holds values that are not numbers.
         """
         batch, of_cells = cells.encoded(self.modalities, batch)
         tensors = checks.to_tensors(self.modalities, batch)
@@ -294,16 +297,16 @@ class MultimodalVAE(
         return tensors
 
     def networks(self) -> dict[str, keras.layers.Layer]:
-        """Lists the networks that the model is made of, copies of those that it was given, by what they are for.
+        """Returns the model's networks by name, which are copies of the prototypes in its modalities and options.
 
-        What is set of their `trainable`, also of single layers, is saved with the model. Given to another `Modality`,
-        they bring their weights.
+        A network's `trainable`, also of single layers, is saved with the model. Passed to another `Modality`, a network
+        keeps its weights.
 
         Returns:
-          Keras layers by name: `"encoder/x"`, which reads modality x in the joint encoder; in that of x and w
-          `"subset_encoders/x_and_w/x"`; in a hierarchical model `"towers/x"`; where w is given `"prior_encoder/w"` and
-          `"decoders/x/w"`; `"decoders/x"`, `"encoder/trunk"`, `"layer_networks/0"`, `"layer_priors/0"`,
-          `"discriminator"`; and of heads `"decoders/x/projections/0"`.
+          Dict of Keras layers: `"encoder/x"` reads modality x in the joint encoder, `"subset_encoders/x_and_w/x"` in
+          the encoder of x and w, `"towers/x"` in a hierarchical model, and `"prior_encoder/w"` and `"decoders/x/w"`
+          read the condition w. Others are `"decoders/x"`, `"encoder/trunk"`, `"layer_networks/0"`, `"layer_priors/0"`,
+          `"discriminator"` and, in heads, `"decoders/x/projections/0"`.
 
         Examples:
           >>> model.networks()["encoder/x"].trainable = False
@@ -311,10 +314,10 @@ class MultimodalVAE(
         return {name: layer for _, name, layer in places(self) if is_network(layer)}
 
     def log_likelihoods(self, p: Mapping[str, tfd.Distribution], batch: Mapping[str, tf.Tensor]) -> dict[str, Term]:
-        """Makes the terms log p(m | z) of an objective, each the sum over the entries that are there.
+        """Computes the terms log p(m | z) of an objective, each a sum over the entries that are not missing.
 
         Args:
-          p: likelihoods by modality, `[B]`, as `likelihoods` gives them.
+          p: dict of TFP distributions by modality, batch shape `[B]`, as `likelihoods` returns them.
           batch: tensors `[B, *event_shape]` by name.
 
         Returns:
@@ -323,15 +326,15 @@ class MultimodalVAE(
         return log_likelihoods(p, Held(self.modalities, batch, ()))
 
     def _left_out_without(self) -> list[str]:
-        """Optional modalities without which a row is left out of `fit` and `evaluate`, not refused.
+        """Returns the optional modalities without which `fit` and `evaluate` leave a row out rather than refuse it.
 
-        They are targets of a model of one direction, which has nothing to learn from the conditions alone.
+        They are targets of a conditional model, which learns nothing from the conditions alone.
         """
         one_way = bool(self.conditions) and not self.incomplete_rows
         return [name for name in self.targets if one_way and self.modalities[name].optional is True]
 
     def _held(self, batch: Mapping[str, tf.Tensor]) -> Held:
-        """What each row of a batch holds."""
+        """Returns the modalities that each row of a batch holds."""
         optional = [name for name, modality in self.modalities.items() if modality.optional and self.incomplete_rows]
         return Held(self.modalities, batch, optional)
 

@@ -1,4 +1,4 @@
-"""What models maximise, a weighted sum of named terms, and the steps by which Keras's loops do it."""
+"""Objectives, which are weighted sums of named terms, and the training and test steps that Keras's loops run."""
 
 import inspect
 from collections.abc import Iterable, Mapping
@@ -14,19 +14,19 @@ from tf_jmvae.models.missing import Held, log_prob
 from tf_jmvae.random import sampling, seeds
 
 Batch = Mapping[str, tf.Tensor]
-"""Tensors by modality, `[B, ...]`."""
+"""Dict of tensors `[B, ...]` by modality."""
 
 
 class Term(NamedTuple):
     """One term of an objective.
 
     Attributes:
-      coefficient: the factor of the term in the equation, a number such as -1 for a KL divergence.
-      value: `[B]`, in nats per example, with its natural sign (a KL divergence is positive).
-      to_prior: whether it is a KL to the prior, which KL warm-up scales in the loss; False by default.
-      in_elbo: whether it belongs to the ELBO, True by default; what is maximised besides, as in Eq. (10), does not.
-      rows: Boolean `[B]`, the rows that have the term, over which its metric is the mean; None, the default, if all do.
-        In others its value is 0.
+      coefficient: factor of the term in the equation, a float such as -1 for a KL divergence.
+      value: float tensor `[B]`, in nats per example, with its natural sign (a KL divergence is positive).
+      to_prior: whether the term is a KL to the prior, which KL warm-up scales in the loss; False by default.
+      in_elbo: whether the term belongs to the ELBO; True by default. Additional terms, as in Eq. (10), do not.
+      rows: Boolean tensor `[B]`, the rows that have the term, over which its metric is averaged; the value is 0 in
+        other rows. None, the default, if all rows have it.
     """
 
     coefficient: float
@@ -37,13 +37,13 @@ class Term(NamedTuple):
 
 
 Terms = Mapping[str, Term]
-"""Terms by name, in the equation's order."""
+"""Dict of `Term` objects by name, in the equation's order."""
 
 
 def log_likelihoods(p: Mapping[str, tfd.Distribution], held: Held) -> dict[str, Term]:
-    """E_q[log p(m | z)] of every modality m in `p`, estimated by the sample of z that `p` was decoded from.
+    """Estimates E_q[log p(m | z)] of every modality m in `p` from the sample of z that `p` was decoded from.
 
-    Each p(m | z) is of the rows that hold m.
+    Each p(m | z) covers only the rows that hold m.
     """
     terms = {}
     for name, likelihood in p.items():
@@ -54,12 +54,12 @@ def log_likelihoods(p: Mapping[str, tfd.Distribution], held: Held) -> dict[str, 
 
 
 def total(terms: Iterable[Term]) -> tf.Tensor:
-    """Their weighted sum, `[B]`."""
+    """Computes the weighted sum of terms, `[B]`."""
     return sum(term.coefficient * term.value for term in terms)
 
 
 def elbo(terms: Terms) -> tf.Tensor:
-    """The sum of those in the ELBO, `[B]`."""
+    """Computes the weighted sum of the terms in the ELBO, `[B]`."""
     return total(term for term in terms.values() if term.in_elbo)
 
 
@@ -67,7 +67,7 @@ EVALUATION_SEED = 0
 
 
 class Steps:
-    """What Keras's loops do with a batch: the model's `objective` and its terms as metrics."""
+    """Mixin of `compile` and of the train, test and predict steps, with the terms of `objective` as metrics."""
 
     @replicas.on_shard
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
@@ -84,7 +84,7 @@ class Steps:
     @replicas.on_shard
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         batch, sample_weight = self._unpack(data)
-        # The same noise at every evaluation, another for every batch: equal weights give equal numbers.
+        # The seed depends only on the number of rows seen: equal weights give equal results at every evaluation.
         seen = tf.cast(replicas.total(tf.convert_to_tensor(self._trackers["loss"].count)), tf.int32)
         terms = self.objective(batch, tf.random.fold_in(seeds.to_tensor(EVALUATION_SEED), seen))
         return self._track(terms, sample_weight, loss=self._loss(terms, sample_weight))
@@ -95,14 +95,14 @@ class Steps:
         return {name: self._raw(name, likelihood.mean(), (True,)) for name, likelihood in likelihoods.items()}
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """As Keras's, without a loss or metrics, which are the model's own.
+        """Compiles the model as Keras does, but without a loss or metrics, which the model defines itself.
 
         Args:
-          *args: the optimizer and what else `keras.Model.compile` takes.
-          **kwargs: likewise.
+          *args: the optimizer and other arguments of `keras.Model.compile`.
+          **kwargs: other arguments of `keras.Model.compile`.
 
         Raises:
-          ValueError: a loss or metrics.
+          ValueError: if a loss or metrics are passed.
         """
         options = inspect.signature(super().compile).bind(*args, **kwargs).arguments
         if any(options.get(name) is not None for name in ("loss", "loss_weights", "metrics", "weighted_metrics")):
@@ -125,13 +125,13 @@ class Steps:
         return super().make_test_function(force=force)
 
     def _next_seed(self) -> tf.Tensor:
-        """The seed of this training step, int32 `[2]`."""
+        """Returns the seed of this training step, int32 `[2]`, and counts the step."""
         seed = tf.identity(tf.convert_to_tensor(self.noise_state))
         self.noise_state.assign_add([0, 1])
         return seed
 
     def _loss(self, terms: Terms, sample_weight: tf.Tensor | None, kl_weight: tf.Tensor | float = 1.0) -> tf.Tensor:
-        """The negative weighted mean objective over the batch, plus the networks' regularisers."""
+        """Computes the negative weighted mean of the objective over the batch, plus the networks' regularisers."""
         factors = {f"log_p_{name}": modality.weight for name, modality in self.modalities.items()}
         objective = sum(
             (kl_weight if term.to_prior else factors.get(name, 1.0)) * (term.coefficient * term.value)
@@ -147,7 +147,7 @@ class Steps:
     def _track(
         self, terms: Terms, sample_weight: tf.Tensor | None, more: Terms | None = None, **others: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        """Means so far of the ELBO, the objective, its terms and `more`, and of `others`, one number for the batch."""
+        """Updates the metrics with terms, `[B]`, and `others`, one number per batch; returns their running means."""
         sums = {"elbo": Term(1.0, elbo(terms)), "objective": Term(1.0, total(terms.values()))}
         values = {**sums, **terms, **(more or {})}
         batch_size = tf.shape(values["elbo"].value)[0]
@@ -163,7 +163,7 @@ class Steps:
 
     def _make_trackers(self) -> None:
         if not self._trackers:
-            seed = seeds.to_tensor(0)  # noise is data of the right kind, which every check of values takes
+            seed = seeds.to_tensor(0)  # noise is valid data, which passes every check of values
             example = {name: sampling.draw(m.head.noise(1), seed) for name, m in self.modalities.items()}
             with self.distribute_strategy.scope():
                 names = ["loss", "elbo", "objective", *self.objective(example, seed), *self.extra_metrics]

@@ -1,4 +1,4 @@
-"""Models in files: Keras's own format, and SavedModels."""
+"""Saving and loading of models as `.keras` files and weights, and export as SavedModels."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from tf_jmvae._utils.keras_api import saves_as_hdf5
 from tf_jmvae.models.components import parts, places
 from tf_jmvae.models.fitted_prior import is_parameter
 
-_STRUCTURE = "structure"  # the key, among a model's own variables, of what its weights belong to
+_STRUCTURE = "structure"  # key, among a model's own variables, of the record of its structure
 _NO_HDF5 = (
     "Save as .keras, as in model.save('model.keras'): HDF5 holds no model of this kind. For weights alone there is "
     "save_weights('model.weights.h5')."
@@ -25,7 +25,7 @@ _NO_HDF5 = (
 
 
 class Saving:
-    """Configuration, saving and export of models."""
+    """Mixin of configuration, saving and export of models."""
 
     def get_config(self) -> dict[str, Any]:
         if saves_as_hdf5():
@@ -44,11 +44,11 @@ class Saving:
         with keras.saving.custom_object_scope(custom_objects or {}):
             settings = {key: keras.saving.deserialize_keras_object(value) for key, value in config.items()}
             frozen = settings.pop("frozen", None)
-            if "given" in settings:  # of a file of the first version
+            if "given" in settings:  # in files of the first version
                 settings["conditions"] = settings.pop("given")
             model = cls(**settings)
         for place, layer in parts(model) if frozen is not None else ():
-            layer.trainable = place not in frozen  # in this order: what a layer is told, those in it are told
+            layer.trainable = place not in frozen  # owners first, because a layer sets `trainable` of its sublayers
         return model
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -57,7 +57,7 @@ class Saving:
             self.optimizer.build(self.trainable_variables)
 
     def save_own_variables(self, store: Any) -> None:
-        """Writes the model's own variables, and what its weights belong to.
+        """Writes the model's own variables and a record of its structure.
 
         Args:
           store: mapping of Keras's from keys to arrays, part of a file of weights.
@@ -67,13 +67,13 @@ class Saving:
         self._save_fitted_prior(store)
 
     def load_own_variables(self, store: Any) -> None:
-        """Reads what `save_own_variables` writes.
+        """Reads the variables that `save_own_variables` writes.
 
         Args:
           store: mapping of Keras's from keys to arrays, part of a file of weights.
 
         Raises:
-          ValueError: the weights are of another model, by whatever way they come.
+          ValueError: if the weights belong to another model.
         """
         if _STRUCTURE in store.keys():  # noqa: SIM118
             _check_structure("The file", json.loads(np.asarray(store[_STRUCTURE]).tobytes()), self._structure())
@@ -82,37 +82,38 @@ class Saving:
         self._load_fitted_prior(store)
 
     def load_weights(self, filepath: str | os.PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:
-        """As Keras's, of a file whose weights belong to a model of the same kind and modalities in the same order.
+        """Loads weights as Keras does, after a check that they belong to the same kind of model and ordered modalities.
 
-        Keras knows the networks in a file by their order alone.
+        Keras matches the networks in a file by their order alone.
 
         Args:
-          filepath: of a `.weights.h5` or a `.keras` file.
-          skip_mismatch: load networks that have a place and a shape that fit, whatever the file is of, with a warning.
-          **kwargs: Keras's other options.
+          filepath: path of a `.weights.h5` or a `.keras` file.
+          skip_mismatch: whether to skip the check, and load, with a warning, the networks whose place and shape fit;
+            False by default.
+          **kwargs: other options of `keras.Model.load_weights`.
 
         Raises:
-          ValueError: the weights are of another model; the message says how the two differ.
+          ValueError: if the weights belong to another model; the message says how the two differ.
         """
         if not skip_mismatch and (recorded := _recorded_structure(pathlib.Path(filepath))):
             _check_structure(filepath, recorded, self._structure())  # before any weight is changed
         super().load_weights(filepath, skip_mismatch=skip_mismatch, **kwargs)
 
     def _structure(self) -> dict[str, Any]:
-        """What the model is of, in JSON's types: its kind, its modalities in order, and the place of every layer."""
+        """Returns the model's structure as JSON types: its class, its modalities in order, and all layer paths."""
         layers = [place for place, *_ in places(self)]
         return {"kind": type(self).__name__, "modalities": list(self.modalities), "layers": layers}
 
     def save(self, filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
-        """As Keras's, to a `.keras` file.
+        """Saves the model to a `.keras` file, as Keras does.
 
         Args:
-          filepath: where.
-          *args: as of `keras.Model.save`.
-          **kwargs: likewise.
+          filepath: path of the file.
+          *args: other arguments of `keras.Model.save`.
+          **kwargs: other arguments of `keras.Model.save`.
 
         Raises:
-          ValueError: HDF5, which cannot hold such a model.
+          ValueError: if the path ends in `.h5` or `.hdf5`: HDF5 cannot hold such a model.
         """
         if str(filepath).lower().endswith((".h5", ".hdf5")):
             raise ValueError(f"{_NO_HDF5} Got {filepath}.")
@@ -121,19 +122,19 @@ class Saving:
     def export(
         self, filepath: str | os.PathLike, format: str = "tf_saved_model", verbose: bool | None = None, **options: Any
     ) -> pathlib.Path:
-        """Writes a SavedModel for TF Serving and TF Hub, with a signature for everything that the model can be asked.
+        """Exports a SavedModel for TF Serving and TF Hub, with signatures for all methods of the model.
 
         Args:
-          filepath: `NAME`, which gets its next free version, or `NAME/VERSION`, with a number.
-          format: `"tf_saved_model"`; of Keras's formats there is no other.
-          verbose: print where the model is.
-          **options: see `tf_jmvae.serving.export`.
+          filepath: path `NAME`, under which the next free version is made, or `NAME/VERSION`, with a number.
+          format: `"tf_saved_model"`, the default and only supported format.
+          verbose: whether to print the path of the exported model; None, the default, does not.
+          **options: options of `tf_jmvae.serving.export`.
 
         Returns:
-          The version's folder.
+          `pathlib.Path` of the version's folder.
 
         Raises:
-          ValueError: another format, or Keras's `input_signature`; and see `tf_jmvae.serving.export`.
+          ValueError: if another format or Keras's `input_signature` is given; and as `tf_jmvae.serving.export`.
         """
         from tf_jmvae.serving import export
 
@@ -149,7 +150,7 @@ class Saving:
 
 
 def _recorded_structure(path: pathlib.Path) -> dict[str, Any] | None:
-    """What a file of weights says that they belong to; None where nothing does, as in one of the first version."""
+    """Reads the structure recorded in a file of weights; None if it has none, as in the first version."""
     with contextlib.suppress(KeyError, OSError, ValueError, zipfile.BadZipFile), contextlib.ExitStack() as stack:
         source: Any = path
         if path.suffix == ".keras":
@@ -166,7 +167,7 @@ def _check_structure(source: Any, recorded: Mapping[str, Any], own: Mapping[str,
 
 
 def _difference(recorded: Mapping[str, Any], own: Mapping[str, Any]) -> str:
-    """Why weights do not belong to a model, and what to do."""
+    """Describes why weights do not belong to a model, and what to do."""
     if recorded["kind"] != own["kind"]:
         return (
             f"of a {recorded['kind']}, but this is a {own['kind']}. Make a model of that kind, or take over single "

@@ -1,11 +1,11 @@
-"""Encoders of many subsets on top of one tower per modality.
+"""Encoders of all subsets on top of one shared tower per modality.
 
     h(S) = relu(sum_{m in S} P_m f_m + b_S),   q(z | S) = N(mu_S(h(S)), diag(sigma_S^2(h(S))))
 
-f_m is what the tower of modality m gives, and P_m is common to all subsets. So each modality is read once, however many
-subsets it is in, and all heads together are one product of matrices. The joint encoder has towers of its own: what
-tells one view's content from the others' need not be what tells the common z from one view. With a flow that Gaussian
-is its base, and one flow, which reads h(S), serves all subsets.
+f_m are the features of modality m from its tower, and P_m is common to all subsets. So each modality is encoded once,
+however many subsets contain it, and all heads together are one matrix product. The joint encoder has separate towers:
+features that distinguish one modality from the others may differ from those that identify the common z. With a flow,
+the Gaussian is its base, and one flow, conditioned on h(S), serves all subsets.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,10 +28,10 @@ Subset = tuple[str, ...]
 
 
 class SharedEncoders(Component):
-    """q(z | S) of every subset S, from features `[B, F_m]` of the modalities m, in float32 under every policy.
+    """Encoders q(z | S) of every subset S, from features `[B, F_m]`, in float32 under every precision policy.
 
-    Hidden layers have as many units as the widest tower has features, and no fewer than z has entries. On each is a
-    Gaussian head, all of which are one stack of matrices.
+    The hidden layers have as many units as the widest tower has features, but at least as many as z has entries. Each
+    has a Gaussian head, whose weights are stacked over the subsets.
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class SharedEncoders(Component):
         for name, size in sizes.items():
             self.projections[name].build((None, size))
         self.hidden_bias = self._stack("hidden_bias", units)
-        limit = np.sqrt(6 / (units + latent_dim))  # as a dense layer to mean or variance has
+        limit = np.sqrt(6 / (units + latent_dim))  # Glorot uniform, as in a dense layer to the mean or variance
         self.kernel = self._stack("kernel", 2 * latent_dim, rows=units, limit=limit)
         self.bias = self._stack("bias", 2 * latent_dim)
         self.flow = ConditionalFlow(latent_dim, units, flow) if flow else None
         self._made(latent_dim)
 
     def call(self, features: Mapping[str, tf.Tensor], *, subsets: Sequence[Subset]) -> "SharedPosteriors":
-        """Q(z | S) of these subsets, each of all rows."""
+        """Computes q(z | S) of these subsets for all rows."""
         which = [self._subsets.index(names) for names in subsets]
         parts = tf.stack([self.projections[name](tf.cast(value, tf.float32)) for name, value in features.items()])
         sums = tf.tensordot(_members(subsets, features), parts, 1)
@@ -67,12 +67,12 @@ class SharedEncoders(Component):
         return SharedPosteriors(list(subsets), learned_gaussian(*tf.split(raw, 2, axis=-1)), hidden, self.flow)
 
     def _of(self, which: Sequence[int], weight: keras.Variable) -> tf.Tensor:
-        """The matrices of some subsets; of all, as in training, the weight itself, whose gradient then is dense."""
+        """Returns the weights of some subsets; for all, as in training, without a gather, for dense gradients."""
         whole = tf.convert_to_tensor(weight)
         return whole if len(which) == len(self._subsets) else tf.gather(whole, which)
 
     def _stack(self, name: str, columns: int, rows: int = 1, limit: float = 0.0) -> keras.Variable:
-        """A weight `[S, rows, columns]`, a matrix for each subset."""
+        """Adds a weight `[S, rows, columns]`, one matrix for each subset."""
         return self.add_weight(
             name=name,
             shape=(len(self._subsets), rows, columns),
@@ -84,13 +84,13 @@ class SharedEncoders(Component):
 
 @dataclass(frozen=True)
 class SharedPosteriors:
-    """Q(z | S) of several subsets, of every row, also of those that do not hold S: there it is finite, and no use.
+    """Posteriors q(z | S) of several subsets for all rows; in rows that do not hold S they are finite but unused.
 
     Attributes:
-      subsets: S, in order.
-      gaussians: `[S, B, D]`: q(z | S), or the base of its flow.
-      hidden: `[S, B, H]`, what the flow reads.
-      flow: the flow of all subsets; None if they are Gaussian.
+      subsets: sequence of the subsets S, in order.
+      gaussians: Gaussian `[S, B, D]`: q(z | S), or the base of its flow.
+      hidden: float tensor `[S, B, H]` that conditions the flow.
+      flow: `ConditionalFlow` of all subsets; None, the default, if they are Gaussian.
     """
 
     subsets: Sequence[Subset]
@@ -99,7 +99,7 @@ class SharedPosteriors:
     flow: ConditionalFlow | None = None
 
     def kl_from(self, q: tfd.Distribution, z: tf.Tensor, log_q: tf.Tensor) -> dict[Subset, tf.Tensor]:
-        """KL(q || q(z | S)) of every S, `[B]`; what has no closed form is estimated by z, a sample of q, `[B, D]`."""
+        """Computes KL(q || q(z | S)) of every S, `[B]`, if needed estimated by z, a sample of q, `[B, D]`."""
         if self.flow is None and is_gaussian(q):
             values = kl_divergence(q, self.gaussians)
         else:
@@ -108,7 +108,7 @@ class SharedPosteriors:
         return dict(zip(self.subsets, tf.unstack(values, len(self.subsets)), strict=True))
 
     def own(self, held: Held, others: tfd.Distribution) -> tfd.Distribution:
-        """`[B, D]`: of rows that hold just one of the subsets its q(z | S), and of other rows that of `others`."""
+        """Returns q(z | S), `[B, D]`, in rows that hold exactly the subset S, and `others` in all other rows."""
         present = tf.concat([held.present(name) for name in held.names], axis=1)
         agree = tf.equal(present, _members(self.subsets, held.names)[:, None])  # [S, B, K]
         exactly = tf.reduce_all(agree, axis=-1)
@@ -116,7 +116,7 @@ class SharedPosteriors:
         chosen = tf.one_hot(tf.argmax(exactly, axis=0), len(self.subsets), axis=0)  # [S, B]
 
         def of_rows(values: tf.Tensor) -> tf.Tensor:
-            """Sums in place of a gather by row, which XLA does not take."""
+            """Selects by row with a one-hot sum, because XLA does not support the gather."""
             return tf.reduce_sum(chosen[..., None] * values, axis=0)
 
         return merged(rows, self._made_of(mapped(of_rows, self.gaussians), of_rows(self.hidden)), others)
@@ -126,5 +126,5 @@ class SharedPosteriors:
 
 
 def _members(subsets: Sequence[Subset], names: Iterable[str]) -> np.ndarray:
-    """1 where a subset has a modality and 0 elsewhere, `[S, K]`."""
+    """Returns the indicator, `[S, K]`, of which subset contains which modality."""
     return np.array([[name in subset for name in names] for subset in subsets], np.float32)

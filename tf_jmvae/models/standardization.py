@@ -1,4 +1,4 @@
-"""Standardised modalities: raw values in, standardised values to the model, and the way back."""
+"""Standardisation of modalities: conversion of raw values to standardised values and back."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from tf_jmvae.models.objective import Batch
 
 
 class Standardization(keras.layers.Layer):
-    """`(value - mean) / stddev`, entry by entry, in float32; both are saved with the model."""
+    """Layer `(value - mean) / stddev`, elementwise in float32; mean and stddev are saved with the model."""
 
     def __init__(self, event_shape: tuple[int, ...], name: str | None = None):
         super().__init__(dtype="float32", trainable=False, name=name)
@@ -25,23 +25,23 @@ class Standardization(keras.layers.Layer):
         self.build(self.output_shape)
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
-        """Raw `[..., *event_shape]` to standardised values."""
+        """Converts raw values `[..., *event_shape]` to standardised values."""
         return (tf.cast(values, tf.float32) - self.mean) / self.stddev
 
     def inverse(self, values: tf.Tensor) -> tf.Tensor:
-        """Standardised `[..., *event_shape]` to raw values."""
+        """Converts standardised values `[..., *event_shape]` to raw values."""
         return tf.cast(values, tf.float32) * self.stddev + self.mean
 
     def is_set(self) -> bool:
-        """Whether anything else than a mean of 0 and a stddev of 1 is set."""
+        """Returns whether the mean is not 0 or the stddev not 1 anywhere."""
         return bool(np.any(self.mean.numpy() != 0) or np.any(self.stddev.numpy() != 1))
 
 
 class StandardizedModalities:
-    """What models do with modalities that are `standardized`; others pass through."""
+    """Mixin of methods that convert `standardized` modalities; others pass through unchanged."""
 
     def set_statistics(self, name: str, mean: np.ndarray, stddev: np.ndarray) -> None:
-        """Sets the mean and stddev by which a modality is standardised, those of the training split.
+        """Sets the mean and stddev, those of the training split, by which a modality is standardised.
 
         Args:
           name: name of the modality.
@@ -49,8 +49,8 @@ class StandardizedModalities:
           stddev: array `[*event_shape]` of the standard deviation of each entry, in the same unit; positive.
 
         Raises:
-          ValueError: if the modality is not `standardized`, a shape or a stddev does not fit, or an image's values are
-            not of the range that its preprocessing says.
+          ValueError: if the modality is not `standardized`, a shape or a stddev does not fit, or an image's mean is
+            outside the range of its preprocessing.
         """
         if name not in self.standardizations:
             raise ValueError(f"Modality {name!r} is not standardized: make it with Modality(..., standardized=True).")
@@ -77,11 +77,12 @@ class StandardizedModalities:
         """Computes the statistics of standardised modalities that have none yet from training data, as `fit` does.
 
         Args:
-          data: what `fit` takes: a dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches, read once.
+          data: training data as `fit` takes them: a dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of
+            batches, which is read once.
 
         Raises:
-          ValueError: if the data are no arrays and never end, or an image's values are not of the range that its
-            preprocessing says.
+          ValueError: if the data are neither arrays nor a finite dataset, or an image's mean is outside the range of
+            its preprocessing.
         """
         unset = [name for name, layer in self.standardizations.items() if not layer.is_set()]
         names = [name for name in unset if self.modalities[name].standardized is True]
@@ -110,7 +111,7 @@ class StandardizedModalities:
             yield {name: np.asarray(arrays[name])[kept] for name in names}
 
     def preprocess(self, raw: Mapping[str, Any]) -> dict[str, tf.Tensor]:
-        """Converts raw modalities, such as uint8 RGB, to what the model reads: standardised where a modality is.
+        """Converts raw modalities, such as uint8 RGB, to the model's own values, standardised where applicable.
 
         Args:
           raw: arrays or tensors `[B, *event_shape]` by name, of any subset of the modalities.
@@ -121,13 +122,13 @@ class StandardizedModalities:
         return self._standardized(checks.to_tensors(self.modalities, raw), (True, "before"))
 
     def postprocess(self, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Converts what the model generates to raw values: standardised images to uint8 pixels.
+        """Converts generated values to raw values, and standardised images to uint8 pixels.
 
         Args:
-          values: arrays or tensors `[..., *event_shape]` by name, such as `generate` gives.
+          values: dict of arrays or tensors `[..., *event_shape]` by name, as `generate` returns them.
 
         Returns:
-          Dict of NumPy arrays; of standardised modalities the raw values, and pixels, uint8, where they are images.
+          Dict of NumPy arrays: for standardised modalities the raw values, as uint8 pixels if they are images.
         """
         checks.check_names(self.modalities, values)
         return {
@@ -150,14 +151,14 @@ class StandardizedModalities:
         return to_pixels(self._raw(name, values, (True, "before")), self.modalities[name].preprocessing)
 
     def read(self, data: Mapping[str, Any]) -> dict[str, tf.Tensor]:
-        """Converts data as `fit` takes them to what the model reads.
+        """Converts data as `fit` takes them to the model's own values.
 
         Args:
-          data: arrays or tensors `[B, *event_shape]` by name, of any subset of the modalities; raw values of a
-            standardised modality, unless it says that they were standardised before.
+          data: dict of arrays or tensors `[B, *event_shape]` by name, of any subset of the modalities; raw values for a
+            standardised modality, unless it is marked as standardised before.
 
         Returns:
-          Dict of float32 tensors `[B, *event_shape]` by name, checked.
+          Dict of checked float32 tensors `[B, *event_shape]` by name.
         """
         return self._standardized(checks.to_tensors(self.modalities, data), (True,))
 

@@ -1,4 +1,4 @@
-"""Checks of the data that Keras's loops get: of arrays before any step runs, of all other data as they pass."""
+"""Data validation in `fit`, `evaluate` and `predict`: arrays before the first step, other data batch by batch."""
 
 import contextlib
 import functools
@@ -19,12 +19,12 @@ from tf_jmvae.models.memory_mapped import is_memory_mapped, read_by_rows, split
 
 
 class ValidatedFit:
-    """Puts a check in front of Keras's loops.
+    """Mixin that validates data before Keras's loops read them.
 
-    Arrays are checked whole, a few MiB at a time, and memory-mapped ones stay on the disk. A `tf.data.Dataset`,
+    Arrays are checked as a whole, a few MiB at a time, and memory-mapped arrays stay on disk. A `tf.data.Dataset`,
     `keras.utils.PyDataset`, generator or loader is read once, by Keras, and each batch is checked on its way to the
-    step; one without examples is left out. What a strategy has distributed already is not: `tf.distribute` gives no way
-    in between. Rows without a target that is optional are left out of what a model of one direction learns from.
+    step; batches without rows are left out. Datasets that a strategy has already distributed are not checked, because
+    `tf.distribute` offers no hook. Conditional models leave out rows that lack an optional target.
     """
 
     def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
@@ -38,7 +38,7 @@ class ValidatedFit:
             data = self._watched(data, watch, shuffle=options.get("shuffle", True), warns=True)
             self.adapt(data[0] if isinstance(data[0], Mapping) else options.get("x"))
             if isinstance(data[0], tf.distribute.DistributedDataset):
-                options.setdefault("shuffle", False)  # Keras's default, True, is for arrays; here it warns of it
+                options.setdefault("shuffle", False)  # Keras's default, True, would cause a warning here
             validation = options.get("validation_data")
             if validation is not None:
                 validation = keras.utils.unpack_x_y_sample_weight(validation)
@@ -57,7 +57,7 @@ class ValidatedFit:
             data = read_by_rows(data, batch_size=batch_size, **reading)
             options["x"], options["y"], options["sample_weight"] = data
             options["callbacks"] = watch.among(options.get("callbacks"))
-            self.kl_weight.assign(1.0)  # of a model that was saved, or whose training was interrupted, in a warm-up
+            self.kl_weight.assign(1.0)  # in case the model was saved or interrupted during a warm-up
             try:
                 return super().fit(**options)
             finally:
@@ -66,7 +66,7 @@ class ValidatedFit:
 
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **options) -> Any:
         with _Watch(verbose) as watch:
-            if not options.get("_use_cached_eval_dataset"):  # of `fit`, which has seen to its validation data
+            if not options.get("_use_cached_eval_dataset"):  # called by `fit`, which has checked its validation data
                 if (steps := options.get("steps")) is None:
                     checks.check_ends(x, "steps")
                 data = self._watched((x, y, sample_weight), watch)
@@ -87,7 +87,7 @@ class ValidatedFit:
         raise watch.reason()
 
     def _predict_batch(self, batch: dict[str, Any], verbose: Any) -> dict[str, np.ndarray]:
-        """What Keras's loop predicts of one batch, without the loop, which takes thirty times as long."""
+        """Predicts one batch as Keras's loop does, without the loop, which takes thirty times as long."""
         progress = keras.utils.Progbar(1, verbose=1 if verbose == "auto" else verbose)
         outputs = super().predict_on_batch(batch)
         progress.update(1, finalize=True)
@@ -104,7 +104,7 @@ class ValidatedFit:
         return super().predict_on_batch(self._arrays(x, complete=False)[0])
 
     def _watched(self, data, watch, *, complete=True, shuffle=False, warns=False) -> tuple[Any, Any, Any]:
-        """What Keras gets as x, y and sample_weight: checked arrays, or a pipeline that notes why it fails."""
+        """Returns x, y and sample_weight for Keras: checked arrays, or a pipeline that records why it fails."""
         (x, _), y, sample_weight = cells.encoded(self.modalities, data[0]), *data[1:]
         watch.counts = self._counts(complete)
         if isinstance(x, Mapping | np.ndarray | list | tuple | None) or tf.is_tensor(x):
@@ -116,16 +116,16 @@ class ValidatedFit:
             return x, y, sample_weight
         shuffle = shuffle and isinstance(x, keras.utils.PyDataset)
         adapter = data_adapter(_filled(x), sample_weight=sample_weight, shuffle=shuffle)
-        unchecked = adapter.get_tf_dataset  # its other facts, such as the number of batches, stay those of the data
+        unchecked = adapter.get_tf_dataset  # other attributes, such as the number of batches, are unchanged
         adapter.get_tf_dataset = lambda: self._checked(unchecked(), watch, complete, warns)
         return adapter, None, None
 
     def _arrays(
         self, x, y=None, sample_weight=None, *, complete=True, warns=False, counts=None
     ) -> tuple[dict[str, Any], Any, Any]:
-        """What Keras gets of arrays: all of them checked, with targets of no columns beside weights.
+        """Checks arrays and returns them for Keras, with empty targets if there are weights.
 
-        Rows that a complete model leaves out are no more among them.
+        Rows that the model leaves out are removed.
         """
         checks.check_no_targets(y)
         if x is None:
@@ -148,15 +148,15 @@ class ValidatedFit:
             size -= int(left_out.sum())
         for name, array in arrays.items() if warns else ():
             checks.warn_of_scale(name, self.modalities[name], np.asarray(array[:: -(-size // 1000)]))
-        # Where y is None, Keras drops the weights without a word.
+        # If y is None, Keras silently drops the weights.
         return arrays, None if sample_weight is None else np.zeros((size, 0), np.float32), sample_weight
 
     def _counts(self, complete: bool) -> gaps.Counts:
-        """For rows of data that are complete, or that are what a prediction observes."""
+        """Returns counters of missing data for rows with all modalities, or for the observed rows of a prediction."""
         return gaps.Counts(type(self).__name__, self._left_out_without() if complete else [])
 
     def _checked(self, dataset: tf.data.Dataset, watch: "_Watch", complete: bool, warns: bool) -> tf.data.Dataset:
-        """The dataset, with a check of every batch by NumPy, beside the step; the watch is told what it finds."""
+        """Adds a NumPy check of every batch to the dataset, parallel to the steps; reports its findings to `watch`."""
         needed = watch.counts.needed
 
         @tf.autograph.experimental.do_not_convert
@@ -204,9 +204,9 @@ class ValidatedFit:
 
 
 def _filled(x: Any) -> Any:
-    """Generators and `PyDataset`s with NaN in their gaps: TensorFlow would read what lies under a mask.
+    """Wraps generators and `PyDataset`s to put NaN at masked entries, where TensorFlow would ignore the mask.
 
-    A generator's dicts are made the tuples that Keras wants.
+    Dicts from a generator become tuples, as Keras requires.
     """
     if isinstance(x, types.GeneratorType):
         return (gaps.filled_batch((batch,) if isinstance(batch, Mapping) else batch) for batch in x)
@@ -237,9 +237,9 @@ def _call(function: weakref.ref, *values: Any) -> Any:
 
 
 class _Watch(contextlib.AbstractContextManager):
-    """What the checks of a loop's data find: why they refuse them, and how much is missing in them.
+    """Findings of the checks during a loop: reasons to refuse the data, and counts of what is missing.
 
-    TensorFlow's own error of a refusal goes no further: what `reason` gives is to be raised in its place.
+    On exit it suppresses TensorFlow's error about a refusal; the caller then raises `reason` instead.
     """
 
     def __init__(self, verbose: Any, reasons: list[Exception] | None = None, kind: str = ""):
@@ -250,21 +250,21 @@ class _Watch(contextlib.AbstractContextManager):
         self._held: list[Callable] = []
 
     def held(self, function: Callable) -> Callable:
-        """A function that calls another one, which lives as long as this watch.
+        """Returns a function that calls `function` by a weak reference, which is valid as long as this watch.
 
-        What a dataset calls in Python TensorFlow keeps for the life of the process: with it the model would be kept.
+        TensorFlow keeps Python functions of datasets for the life of the process, and would keep the model with them.
         """
         self._held.append(function)
         return functools.partial(_call, weakref.ref(function))
 
     def say(self, where: str = "batches") -> None:
-        """Prints, once, how much is missing."""
+        """Prints once how much is missing."""
         if str(self.counts) and not self._silent:
             print(f"Missing in the {self._kind}{where}: {self.counts}.")
             self._silent = True
 
     def among(self, callbacks: Any) -> Any:
-        """The callbacks of `fit`, with one that says after an epoch what is missing in a pipeline."""
+        """Adds a callback that prints what is missing in a pipeline after an epoch."""
         said = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: self.say())
         if isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks.callbacks.append(said)
@@ -272,14 +272,14 @@ class _Watch(contextlib.AbstractContextManager):
         return [*tf.nest.flatten(callbacks or []), said]
 
     def reason(self) -> Exception:
-        """Why data were refused, when nothing holds Keras's iterator any more but a cycle of its own: that goes, too.
+        """Returns why data were refused, after collecting the cycle that keeps Keras's iterator alive.
 
-        TensorFlow may take as long to destroy an iterator as it has lived, up to a minute, and more so beside others:
-        those of many refusals, left to the end of a process, let it hang.
+        TensorFlow may take as long to destroy an iterator as it has lived, up to a minute, and longer with others: many
+        iterators of refused data, left to the end of a process, let it hang.
         """
         gc.collect(1)
         reason = self.reasons[0]
-        self.reasons.clear()  # the checks have this list, and a traceback would hold the pipeline that has the checks
+        self.reasons.clear()  # the checks hold this list, and a traceback would keep the pipeline alive
         return reason
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> bool:

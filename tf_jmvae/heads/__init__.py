@@ -1,8 +1,8 @@
-"""Heads: Keras layers that turn features into TFP distributions, a likelihood per file.
+"""Heads: Keras layers that map features to TFP distributions, one likelihood per module.
 
     features [N, F] --projection--> parameters [N, *event_shape] --> p(m | z)
 
-(`tfp.layers` would do, but it subclasses Keras 2 and cannot live in a Keras 3 model.)
+(`tfp.layers` subclasses Keras 2 layers, which cannot be part of a Keras 3 model.)
 
 References:
   [1] Suzuki and Matsuo, Eq. (2)-(4) and section 4.2: the likelihoods of the paper.

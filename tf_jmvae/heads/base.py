@@ -1,7 +1,7 @@
-"""The base classes of heads: of all, and of those over real values.
+"""Base classes of heads: `Head`, and `LocationHead` for real-valued events.
 
-A head gives the event its shape; features that have it already are the parameters themselves. It computes in float32
-under every precision policy, because log-densities are sums over hundreds of event dimensions.
+A head maps features to parameters of the event's shape, or takes features that already have it as the parameters. It
+computes in float32 under every precision policy, because log-densities are sums over hundreds of event dimensions.
 """
 
 import math
@@ -17,25 +17,26 @@ from tf_jmvae.networks import prototypes
 
 
 class Head(keras.layers.Layer):
-    """Base class of all heads: a projection per parameter, then `distribution`.
+    """Base class of all heads: one projection per parameter, then `distribution`.
 
-    A subclass names its parameters in `parameter_names`, and defines `distribution`, and where not every finite number
-    can be scored `support` and `in_support`; where parameters are not of the event's shape, also `parameter_shape`.
+    A subclass lists its parameters in `parameter_names` and defines `distribution`. If the likelihood cannot score
+    every finite number, it also defines `support` and `in_support`; if a parameter does not have the event's shape,
+    also `parameter_shape`.
 
     Args:
-      projection: prototype of a Keras layer from features to ONE parameter of its shape, the event's, copied once per
+      projection: prototype of a Keras layer from features to one parameter of the event's shape, copied once per
         parameter, e.g. a transposed convolution: the paper's `f_mu`, `f_sigma2`. None is a dense layer. `"auto"`, the
-        default, is no layer where the features of an event of two axes or more have its shape, with as many times its
-        last axis as there are parameters, and else a dense layer; `[N, 10]` may be features of 10 classes or their
-        logits, and `projection=keras.layers.Identity()` says the latter.
-      event_shape: shape of one event, a tuple of positive sizes; None, the default, until a `Modality` sets it.
+        default, is no layer if the event has two axes or more and the features have its shape, with the parameters side
+        by side along the last axis, and else a dense layer. Features `[N, 10]` may be features of 10 classes or their
+        logits: `projection=keras.layers.Identity()` takes them as logits.
+      event_shape: shape of one event, a tuple of positive integers; None, the default, until a `Modality` sets it.
       dtype: Keras dtype or policy of the head itself; `"float32"` by default, which keeps log-densities exact.
     """
 
-    likelihood = ""  # its name, by which it is registered
+    likelihood = ""  # the name by which the likelihood is registered
     parameter_names: tuple[str, ...] = ()
     support = "finite numbers"
-    is_location = False  # whether its one parameter is a value of the event's own kind, in any range
+    is_location = False  # whether the only parameter is a location in the event's units
 
     def __init__(
         self,
@@ -52,22 +53,22 @@ class Head(keras.layers.Layer):
         self._projections: list[keras.layers.Layer] = []
 
     def with_event_shape(self, event_shape: tuple[int, ...]) -> "Head":
-        """Makes a new head with the same settings.
+        """Returns a new head with the same settings.
 
         Args:
           event_shape: shape of one event, a tuple of positive sizes.
 
         Returns:
-          A head of the same class with weights of its own.
+          A head of the same class with its own weights.
 
         Raises:
-          ValueError: if it cannot be made again from its config, as when a model is loaded.
+          ValueError: if the head cannot be made again from its config, which loading a model also needs.
         """
         config = prototypes.serialize(self)
         settings = {**config["config"], "event_shape": tuple(event_shape)}
         settings.pop("name")
         head = prototypes.remade(f"head {type(self).__name__}", {**config, "config": settings})
-        head._projection = self._projection  # with the weights that it may have
+        head._projection = self._projection  # keeps the weights of the prototype
         return head
 
     def build(self, features_shape: tuple[int | None, ...]) -> None:
@@ -78,7 +79,7 @@ class Head(keras.layers.Layer):
             )
         if self._reads_parameters(tuple(features_shape[1:])):
             return
-        with prototypes.default_policy(self.dtype_policy):  # whatever the policy under which the prototype was made
+        with prototypes.default_policy(self.dtype_policy):  # not the policy of the prototype
             self._projections += [self._made_projection(name, features_shape) for name in self.parameter_names]
 
     @property
@@ -88,11 +89,11 @@ class Head(keras.layers.Layer):
 
     @property
     def reads_features(self) -> bool:
-        """Whether the features are the parameters: known when it is built."""
+        """Whether the features are the parameters; known once the head is built."""
         return self.built and not self._projections
 
     def _reads_parameters(self, shape: tuple[int, ...]) -> bool:
-        """Whether features of this shape are the parameters, side by side along the last axis."""
+        """Returns whether features of this shape are the parameters, side by side along the last axis."""
         shapes = {self.parameter_shape(name) for name in self.parameter_names}
         *axes, last = next(iter(shapes))
         wanted = (*axes, last * len(self.parameter_names))
@@ -123,11 +124,12 @@ class Head(keras.layers.Layer):
         return layer
 
     def call(self, features: tf.Tensor, batch_shape: tf.Tensor | None = None) -> tfd.Distribution:
-        """Makes the distribution over events from features.
+        """Computes the distribution over events from features.
 
         Args:
-          features: float tensor `[N, F]`, or whatever `projection` reads.
-          batch_shape: int32 tensor, the batch shape of the distribution, N in all, such as `[B, S]`; `[N]` by default.
+          features: float tensor `[N, F]`, or of the shape that `projection` reads.
+          batch_shape: int32 tensor of the batch shape of the distribution, N in all, such as `[B, S]`; `[N]` by
+            default.
 
         Returns:
           A TFP distribution with that batch shape and the head's event shape.
@@ -146,22 +148,22 @@ class Head(keras.layers.Layer):
         return self.distribution(*shaped)
 
     def parameter_shape(self, name: str) -> tuple[int, ...]:
-        """Gives the shape of a parameter of one event.
+        """Returns the shape of a parameter of one event.
 
         Args:
           name: one of `parameter_names`.
 
         Returns:
-          A tuple of positive sizes; the event's shape unless a subclass says otherwise, as for the V logits of each
-          of T tokens.
+          A tuple of positive integers: the event's shape unless a subclass overrides it, as for the V logits of each of
+          T tokens.
         """
         return self.event_shape
 
     def distribution(self, *parameters: tf.Tensor) -> tfd.Distribution:
-        """Makes the distribution over events from raw parameters.
+        """Returns the distribution over events for raw parameters.
 
         Args:
-          *parameters: float tensors `[..., *parameter_shape]`, one for each of `parameter_names`, of any real numbers.
+          *parameters: float tensors `[..., *parameter_shape]` of any real numbers, one for each of `parameter_names`.
 
         Returns:
           A TFP distribution with batch shape `[...]`; `log_prob` is in nats, summed over the event.
@@ -169,7 +171,7 @@ class Head(keras.layers.Layer):
         raise NotImplementedError(f"{type(self).__name__} must define distribution()")
 
     def noise(self, batch_size: tf.Tensor) -> tfd.Distribution:
-        """Makes the likelihood at all-zero raw parameters: random data of the right kind.
+        """Returns the likelihood at all-zero raw parameters, which samples random data with the right support.
 
         Args:
           batch_size: B, a scalar integer tensor.
@@ -182,12 +184,12 @@ class Head(keras.layers.Layer):
 
     @property
     def scores_entries(self) -> bool:
-        """Whether the entries of an event are independent given z, so that each has a log-density of its own."""
+        """Whether the entries of an event are independent given z, so that each has its own log-density."""
         likelihood = self.noise(1)
         return isinstance(likelihood, tfd.Independent) and likelihood.distribution.event_shape.rank == 0
 
     def in_support(self, values: np.ndarray) -> np.ndarray:
-        """Tests which values the likelihood can score.
+        """Returns which values the likelihood can score.
 
         Args:
           values: array `[B, *event_shape]` of finite numbers.
@@ -213,7 +215,7 @@ class Head(keras.layers.Layer):
 
 
 class LocationHead(Head):
-    """A head over real values whose location may pass through an activation."""
+    """Base class of heads over real values whose location may have an activation."""
 
     def __init__(self, *, mean_activation: str | None = None, **kwargs: Any):
         super().__init__(**kwargs)
@@ -229,7 +231,7 @@ class LocationHead(Head):
 
 
 def positive(name: str, value: Any) -> float:
-    """The value as a float; raises `ValueError` unless it is a positive, finite number."""
+    """Returns the value as a float; raises `ValueError` unless it is positive and finite."""
     if not (isinstance(value, numbers.Real) or tf.is_tensor(value)) or not 0 < value < math.inf:
         raise ValueError(f"{name} must be positive; got {value!r}.")
     return float(value)

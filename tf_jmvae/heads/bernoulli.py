@@ -1,4 +1,4 @@
-"""The Bernoulli head, of binary events."""
+"""Bernoulli head for binary events."""
 
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
@@ -11,8 +11,8 @@ from tf_jmvae.heads.registration import register
 class Bernoulli(Head):
     """Bernoulli likelihood of binary entries, Eq. (3) of [1], from logits.
 
-    A value strictly between 0 and 1 counts as the probability of a 1: its log-density
-    is the expectation over the binary value.
+    A value strictly between 0 and 1 is taken as the probability of a 1: its log-density is the expectation over the
+    binary value.
     """
 
     parameter_names = ("logits",)
@@ -26,7 +26,7 @@ class Bernoulli(Head):
 
 
 class _Bernoulli(tfd.Bernoulli):
-    """TFP's, with the same log-density from one softplus in place of two: half the time of scoring an image."""
+    """TFP's Bernoulli with a log-density from one softplus rather than two, which halves the time for images."""
 
     def _log_prob(self, event):
         logits = self._logits_parameter_no_checks()

@@ -1,4 +1,4 @@
-"""The beta head, of proportions."""
+"""Beta head for proportions."""
 
 import numpy as np
 import tensorflow as tf
@@ -9,10 +9,10 @@ from tf_jmvae.distributions import UniformTransform
 from tf_jmvae.heads.base import Head
 from tf_jmvae.heads.registration import register
 
-# Stddevs of 0.0035 and less have no use for real data, and a density without bound.
+# Bounds the stddev from below, at about 0.0035, because the density would grow without bound.
 _MAX_LOG_CONCENTRATION = 9.2
 _LEAST_CONCENTRATION = 1e-2
-# The numbers next to 0 and 1 in float32.
+# The float32 numbers next to 0 and 1.
 _LEAST, _MOST = np.finfo(np.float32).tiny, 1.0 - 2.0**-24
 
 
@@ -20,8 +20,8 @@ _LEAST, _MOST = np.finfo(np.float32).tiny, 1.0 - 2.0**-24
 class Beta(Head):
     """Beta likelihood of proportions, numbers between 0 and 1, from the logarithms of its two concentrations.
 
-    The mean is c1 / (c1 + c0), and the variance mean * (1 - mean) / (1 + c1 + c0). At 0 and 1 its density may be
-    infinite: move them inwards, by half of the smallest step of the data, or use `"bernoulli"`.
+    The mean is c1 / (c1 + c0), and the variance mean * (1 - mean) / (1 + c1 + c0). The density may be infinite at 0 and
+    1: move such values inwards by half of the smallest step of the data, or use `"bernoulli"`.
     """
 
     parameter_names = ("log_concentration1", "log_concentration0")
@@ -40,17 +40,15 @@ def _concentration(logarithm: tf.Tensor) -> tf.Tensor:
 
 
 class _Beta(UniformTransform, tfd.Beta):
-    """TFP's, with samples that are not rounded to 0 or 1, and a mode where its density is unbounded."""
+    """TFP's beta with samples that are never rounded to 0 or 1, and a mode even if the density is unbounded."""
 
     def from_uniform(self, noise):
-        noise = tf.cast(
-            noise, tf.float64
-        )  # in float32 the inverse of the distribution function is wrong in the third digit
+        noise = tf.cast(noise, tf.float64)  # in float32 the quantile function is wrong in the third digit
         c1, c0 = self.beside(noise, self.concentration1, self.concentration0)
         return _inside(tf.cast(tfp.math.betaincinv(c1, c0, noise), tf.float32))
 
     def _mode(self):
-        """The nearer end where the density is unbounded, of two such ends the heavier."""
+        """Returns the mode, or the endpoint of unbounded density, of two the one with the larger concentration."""
         c1, c0 = self.concentration1, self.concentration0
         inner = (c1 > 1) & (c0 > 1)
         mode = (c1 - 1) / tf.where(inner, c1 + c0 - 2, tf.ones_like(c1))
@@ -58,5 +56,5 @@ class _Beta(UniformTransform, tfd.Beta):
 
 
 def _inside(values: tf.Tensor) -> tf.Tensor:
-    """The values, moved from 0 and 1 to the next numbers between them."""
+    """Clips values to the float32 numbers strictly between 0 and 1."""
     return tf.clip_by_value(values, _LEAST, _MOST)

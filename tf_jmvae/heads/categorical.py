@@ -1,4 +1,4 @@
-"""The categorical head, of one-hot events."""
+"""Categorical head for one-hot events."""
 
 from tensorflow_probability import distributions as tfd
 
@@ -10,7 +10,7 @@ from tf_jmvae.heads.registration import register
 class Categorical(Head):
     """Categorical likelihood of one-hot events over the last axis, Eq. (4) of [1], from logits.
 
-    Further axes are independent.
+    Positions along the other axes are independent.
     """
 
     parameter_names = ("logits",)

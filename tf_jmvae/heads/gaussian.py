@@ -1,4 +1,4 @@
-"""The Gaussian head, of real events with a learned or a fixed variance."""
+"""Gaussian head for real events, with a learned or a fixed variance."""
 
 from typing import Any
 
@@ -9,22 +9,22 @@ from tf_jmvae.distributions import diagonal_gaussian
 from tf_jmvae.heads.base import LocationHead, positive
 from tf_jmvae.heads.registration import register
 
-# Keeps the stddev's gradient finite where softplus underflows to 0.
+# Keeps the gradient of the stddev finite if softplus underflows to 0.
 _VARIANCE_FLOOR = 1e-8
 
 
 def learned_gaussian(mean: tf.Tensor, raw_variance: tf.Tensor, event_ndims: int = 1) -> tfd.Distribution:
-    """The Gaussian `[..., *event_shape]` of which softplus gives the variance, from any real numbers."""
+    """Returns the Gaussian `[..., *event_shape]` whose variance is the softplus of `raw_variance`."""
     return diagonal_gaussian(mean, tf.nn.softplus(raw_variance) + _VARIANCE_FLOOR, event_ndims)
 
 
 @register("gaussian")
 class Gaussian(LocationHead):
-    """Gaussian likelihood with diagonal covariance, Eq. (2) of [1]: softplus gives the VARIANCE.
+    """Gaussian likelihood with diagonal covariance, Eq. (2) of [1], whose variance (not stddev) is a softplus.
 
     Args:
       variance: fixed variance of every entry, a positive number in squared units of the data; None, the default, learns
-        one for each entry and example.
+        a variance for each entry and example.
       mean_activation: name of a Keras activation of the mean; None, the default, is linear. The paper's CelebA heads
         have `variance=1.0, mean_activation="tanh"`.
     """

@@ -1,4 +1,4 @@
-"""The Laplace head, of real events with a fixed scale and heavier tails than a Gaussian's."""
+"""Laplace head for real events, with a fixed scale and heavier tails than a Gaussian's."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tf_jmvae.heads.registration import register
 
 @register("laplace")
 class Laplace(LocationHead):
-    """Laplace likelihood with a fixed scale, as multimodal benchmarks use it for images.
+    """Laplace likelihood with a fixed scale, which multimodal benchmarks use for images.
 
     Args:
       scale: scale of every entry, a positive number in the unit of the data; 0.75 by default, as is usual for images in

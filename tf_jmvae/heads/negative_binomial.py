@@ -1,4 +1,4 @@
-"""The negative binomial head, of counts that vary more than Poisson ones."""
+"""Negative binomial head for counts that are overdispersed relative to a Poisson distribution."""
 
 import numpy as np
 import tensorflow as tf
@@ -10,7 +10,7 @@ from tf_jmvae.heads.poisson import MAX_LOG_RATE
 from tf_jmvae.heads.registration import register
 from tf_jmvae.random import sampling
 
-# Up to 22,000, where counts are all but Poisson ones; beyond, the density in float32 loses digits to cancellation.
+# exp(10) = 22,000, where counts are nearly Poisson; above it the float32 density loses digits to cancellation.
 _MAX_LOG_INVERSE_DISPERSION = 10.0
 _LEAST_INVERSE_DISPERSION = 1e-3
 _LOG_RAREST = 17.0  # minus the logarithm of the smallest uniform number
@@ -20,8 +20,8 @@ _LOG_RAREST = 17.0  # minus the logarithm of the smallest uniform number
 class NegativeBinomial(Head):
     """Negative binomial likelihood of counts with mean mu and inverse dispersion r: the variance is mu + mu^2 / r.
 
-    It is a Poisson distribution whose rate is gamma-distributed, with mean mu and shape r, such as reads of genes or
-    words of a text. Large r make it a Poisson distribution.
+    It is a Poisson distribution whose rate is gamma-distributed with mean mu and shape r, as for counts of gene reads
+    or of words in a text. For large r it approaches a Poisson distribution.
     """
 
     parameter_names = ("log_mean", "log_inverse_dispersion")
@@ -38,13 +38,13 @@ class NegativeBinomial(Head):
 
 
 class _NegativeBinomial(UniformTransform, tfd.NegativeBinomial):
-    """TFP's, with samples by the inverse of the distribution function."""
+    """TFP's negative binomial with samples by inversion of the distribution function."""
 
     def from_uniform(self, noise):
         noise = tf.cast(noise, tf.float64)  # in float32 the incomplete beta function is wrong in the first digit
         shape, logits = self.beside(noise, self.total_count, self.logits)
         ratio = tf.exp(logits)
-        # Next to nothing lies beyond: Bernstein's inequality for a variance of mean * (1 + ratio).
+        # Upper bound of the search, by Bernstein's inequality for a variance of mean * (1 + ratio).
         most = tf.sqrt(2.0 * _LOG_RAREST * shape * ratio * (1.0 + ratio)) + _LOG_RAREST * (1.0 + ratio)
         most = tf.math.ceil(shape * ratio + most)
         counts = sampling.least_count(

@@ -1,7 +1,7 @@
-"""The ordinal head, of one-hot events of ordered classes.
+"""Ordinal head for one-hot events of ordered classes.
 
-The cumulative-logit model, of proportional odds [2]: z gives a location, and the K - 1 cut points between the classes
-are weights of the head, the same for all examples.
+The cumulative-logit (proportional odds) model [2]: z gives a location, and the K - 1 cut points between the classes are
+weights of the head, shared by all examples.
 
     P(class <= k | z) = sigmoid(cut_k - location(z)),    cut_1 < .. < cut_{K-1}
 
@@ -17,15 +17,15 @@ import tensorflow_probability as tfp
 from tf_jmvae.heads.categorical import Categorical
 from tf_jmvae.heads.registration import register
 
-_LEAST_DISTANCE = 1e-4  # of two cut points: a class between equal ones would have no probability at all
+_LEAST_DISTANCE = 1e-4  # between cut points: a class between equal ones would have probability 0
 
 
 @register("ordinal")
 class Ordinal(Categorical):
-    """Ordinal likelihood of one-hot events over the last axis, whose classes have an order: grades, sizes, stars.
+    """Ordinal likelihood of one-hot events over the last axis, for ordered classes such as grades, sizes or stars.
 
-    One number for each event says how far up the classes it is. Further axes are independent, with cut points of their
-    own; the classes start equally likely.
+    One location per event determines the class probabilities. Positions along the other axes are independent, with
+    their own cut points; initially all classes are equally likely.
 
     Raises:
       ValueError: if the last axis has fewer than two classes.
@@ -43,7 +43,7 @@ class Ordinal(Categorical):
         *axes, num_classes = self.event_shape
         below = np.arange(1, num_classes) / num_classes
         cuts = np.log(below / (1 - below))
-        raw = np.append(cuts[0], np.log(np.expm1(np.diff(cuts) - _LEAST_DISTANCE)))  # of a softplus
+        raw = np.append(cuts[0], np.log(np.expm1(np.diff(cuts) - _LEAST_DISTANCE)))  # inverse of the softplus
         shape = (*axes, num_classes - 1)
         self.raw_cuts = self.add_weight(name="raw_cuts", shape=shape, initializer=keras.initializers.Constant(raw))
 
@@ -54,8 +54,8 @@ class Ordinal(Categorical):
         raw = tf.convert_to_tensor(self.raw_cuts)
         distances = tf.nn.softplus(raw[..., 1:]) + _LEAST_DISTANCE
         cuts = tf.cumsum(tf.concat([raw[..., :1], distances], axis=-1), axis=-1)
-        up_to, above = (-tf.nn.softplus(sign * (location - cuts)) for sign in (1.0, -1.0))  # their log-probabilities
-        # Of a class between two cuts, sigmoid(b) - sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - exp(a - b)).
+        up_to, above = (-tf.nn.softplus(sign * (location - cuts)) for sign in (1.0, -1.0))  # log-probabilities
+        # For a class between two cuts, sigmoid(b) - sigmoid(a) = sigmoid(b) sigmoid(-a) (1 - exp(a - b)).
         inner = up_to[..., 1:] + above[..., :-1] + tfp.math.log1mexp(distances)
         return super().distribution(tf.concat([up_to[..., :1], inner, above[..., -1:]], axis=-1))
 

@@ -1,4 +1,4 @@
-"""The Poisson head, of counts."""
+"""Poisson head for counts."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,7 +7,7 @@ from tensorflow_probability import distributions as tfd
 from tf_jmvae.heads.base import Head
 from tf_jmvae.heads.registration import register
 
-# A rate of 2.7e8: the sampler of an infinite one does not end. (From 2^24 on, 1.7e7, float32 skips whole numbers.)
+# A rate of 2.7e8: for an infinite rate the sampler does not terminate. (From 2^24 = 1.7e7 on, float32 skips integers.)
 MAX_LOG_RATE = 19.4
 
 

@@ -1,4 +1,4 @@
-"""Likelihoods by name: registering one, and making its head."""
+"""Registry of likelihoods by name: `register`, `names`, `get` and `make`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,18 +10,18 @@ from tf_jmvae.registry import LIKELIHOODS, UnknownNameError
 
 
 def register(name: str) -> Callable[[type[Head]], type[Head]]:
-    """Registers a likelihood: a class decorator for heads.
+    """Registers a head class under a likelihood's name; used as a class decorator.
 
-    `Modality(.., name)`, `make` and messages then know it by this name, and Keras by its class's when it loads models.
+    `Modality(.., name)`, `make` and messages then use this name, and Keras the name of the class when it loads models.
 
     Args:
-      name: name of the likelihood, by which `Modality` and configurations know it.
+      name: name of the likelihood, as used in `Modality` and configurations.
 
     Returns:
-      The decorator, which gives the class back.
+      The decorator, which returns the class itself.
 
     Raises:
-      ValueError: if the name, or the class's, is that of another likelihood.
+      ValueError: if the name, or the name of the class, belongs to another likelihood.
 
     Examples:
       >>> @heads.register("exponential")
@@ -47,18 +47,18 @@ def register(name: str) -> Callable[[type[Head]], type[Head]]:
 
 
 def names() -> tuple[str, ...]:
-    """Lists the names of the registered likelihoods, in alphabetical order."""
+    """Returns the names of the registered likelihoods, in alphabetical order."""
     return tuple(LIKELIHOODS.names())
 
 
 def get(likelihood: str | Head) -> Head:
-    """Makes the head of a likelihood's name, or gives the head itself.
+    """Returns the head of a likelihood: made by name, or the head itself.
 
     Args:
       likelihood: one of `names()`, such as `"bernoulli"`; or a head.
 
     Returns:
-      A head, which has no event shape yet if it was named.
+      A head, without an event shape if it was given by name.
 
     Raises:
       ValueError: if the name is unknown; the message lists the known ones.
@@ -67,14 +67,14 @@ def get(likelihood: str | Head) -> Head:
 
 
 def make(name: str, **settings: Any) -> Head:
-    """Makes a head by its likelihood's name, with settings of its constructor.
+    """Makes a head by the name of its likelihood.
 
     Args:
       name: name of the likelihood, one of `names()`.
       **settings: arguments of the constructor of the head's class, such as `variance=1.0`.
 
     Returns:
-      A head that has no event shape yet, unless the settings give one.
+      A head, without an event shape unless the settings include one.
 
     Raises:
       ValueError: if the name is unknown; the message lists the known ones.

@@ -1,11 +1,11 @@
-"""Heads of token sequences: texts of up to T tokens, of V that there are, each given z alone or also those before it.
+"""Heads of token sequences: texts of up to T tokens, independent given z or autoregressive.
 
-A text is whole numbers from 1 to V - 1, and 0 after its end, as `keras.layers.TextVectorization` gives them. The first
-0 belongs to the text, whose length is learned by it; those after it are padding and have no density:
+A text is a sequence of whole numbers from 1 to V - 1, padded with 0, as `keras.layers.TextVectorization` returns it.
+The first 0 is the end-of-text token, by which the length is learned; later zeros are padding without a density:
 
-    log p(m | z) = sum_{t <= L} log p(m_t | z, ..),    L the place of the first 0, or T
+    log p(m | z) = sum_{t <= L} log p(m_t | z, ..),    L the position of the first 0, or T
 
-So the densities of all texts add up to 1.
+So the probabilities of all texts add up to 1.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ from tf_jmvae.heads.registration import register
 
 
 class _Tokens(Head):
-    """What heads of token sequences have in common."""
+    """Base class of heads of token sequences."""
 
     def __init__(self, *, vocabulary_size: int, **kwargs: Any):
         super().__init__(**kwargs)
@@ -43,7 +43,7 @@ class _Tokens(Head):
         return token & ~(after_the_end & (values != 0))
 
     def noise(self, batch_size):
-        """Texts of any tokens, equally likely: as at raw parameters of 0 without the weights of a recurrent network."""
+        """Returns a distribution with equally likely tokens, without the weights of a recurrent network."""
         return TokenSequence(tf.zeros([batch_size, *self.event_shape, self.vocabulary_size]))
 
     def get_config(self):
@@ -54,7 +54,7 @@ class _Tokens(Head):
 class Tokens(_Tokens):
     """Likelihood of a token sequence `[T]` whose tokens are independent given z, from logits `[T, V]`.
 
-    Its mean is the most probable text, for want of another.
+    The `mean` of the distribution is its mode, the most probable text.
 
     Args:
       vocabulary_size: V, the number of tokens, 2 or more; token 0 ends a text and pads it.
@@ -71,10 +71,11 @@ class Tokens(_Tokens):
 
 @register("autoregressive_tokens")
 class AutoregressiveTokens(_Tokens):
-    """Likelihood of a token sequence `[T]` by a recurrent network: each token given z and those before it.
+    """Autoregressive likelihood of a token sequence `[T]`: each token given z and the previous tokens, by a GRU.
 
-    A GRU starts from a state that z gives, reads the tokens so far, and says what the next one may be. Its mean is the
-    text of the likeliest token at each place, given those before it.
+    The features give the initial state of a GRU, which reads the previous tokens and computes the logits of the next.
+    The `mean` of the distribution is the greedy decoding: the most probable token at each position given those before
+    it.
 
     Args:
       vocabulary_size: V, the number of tokens, 2 or more; token 0 ends a text and pads it.
@@ -104,7 +105,7 @@ class AutoregressiveTokens(_Tokens):
         return AutoregressiveSequence(tf.tanh(state), self.event_shape[0], self._step)
 
     def _step(self, token: tf.Tensor, state: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Logits `[N, V]` of the next token and the next state `[N, units]`, from the token before, `[N]`."""
+        """Computes logits `[N, V]` of the next token and the next state `[N, units]` from the previous token, `[N]`."""
         _, (state,) = self.cell(self.embedding(token), [state])
         return self.logits(state), state
 
@@ -113,7 +114,7 @@ class AutoregressiveTokens(_Tokens):
 
 
 class _Sequence(UniformTransform):
-    """A distribution over texts `[T]`, float32, with a batch shape that is that of a tensor without its last axes."""
+    """Distribution over texts `[T]`, float32, whose batch shape is that of `like` without its last `axes` axes."""
 
     def __init__(self, like: tf.Tensor, axes: int, length: int, parameters: dict):
         self._like, self._axes, self._length = like, axes, length
@@ -143,7 +144,7 @@ class _Sequence(UniformTransform):
 
 
 class TokenSequence(_Sequence):
-    """Independent tokens, from logits `[..., T, V]`."""
+    """Distribution over texts of independent tokens, from logits `[..., T, V]`."""
 
     def __init__(self, logits: tf.Tensor):
         self.logits = logits
@@ -157,7 +158,7 @@ class TokenSequence(_Sequence):
         best = tf.argmax(log_p[..., 1:], axis=-1) + 1
         of_best, of_end = tf.reduce_max(log_p[..., 1:], axis=-1), log_p[..., 0]
         before = tf.concat([tf.zeros_like(of_end[..., :1]), tf.cumsum(of_best, axis=-1)], axis=-1)
-        totals = before + tf.concat([of_end, tf.zeros_like(of_end[..., :1])], axis=-1)  # of texts of 0 to T tokens
+        totals = before + tf.concat([of_end, tf.zeros_like(of_end[..., :1])], axis=-1)  # best texts by length, 0 to T
         length = tf.argmax(totals, axis=-1)[..., None]
         return tf.where(tf.range(self._length, dtype=length.dtype) < length, tf.cast(best, tf.float32), 0.0)
 
@@ -167,7 +168,7 @@ class TokenSequence(_Sequence):
 
 
 class AutoregressiveSequence(_Sequence):
-    """Tokens given those before them, by a step from the token before and the state to logits and the next state."""
+    """Autoregressive distribution over texts; `step` maps a token and a state to the next logits and state."""
 
     def __init__(self, state: tf.Tensor, length: int, step: Any):
         self.state, self._step = state, step
@@ -197,7 +198,7 @@ class AutoregressiveSequence(_Sequence):
         return _ended(tf.ensure_shape(tf.reshape(tokens, tf.shape(noise)), noise.shape))
 
     def _states(self, shape: tf.Tensor) -> tf.Tensor:
-        """The first states, `[N, units]`, of a batch shape of N in all."""
+        """Returns the initial states, `[N, units]`, for a batch shape of N in all."""
         units = self.state.shape[-1]
         return tf.reshape(tf.broadcast_to(self.state, tf.concat([shape, [units]], axis=0)), (-1, units))
 
@@ -206,7 +207,7 @@ class AutoregressiveSequence(_Sequence):
         return tf.ensure_shape(tokens, [*self.batch_shape, self._length])
 
     def _run(self, state: tf.Tensor, choose: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """Logits `[N, T, V]` and tokens `[N, T]`, of which `choose(t, logits)` gives each, from the states."""
+        """Runs the GRU; returns logits `[N, T, V]` and the tokens `[N, T]` that `choose(t, logits)` selects."""
         token, all_logits, tokens = tf.zeros(tf.shape(state)[:1]), [], []
         for t in range(self._length):
             logits, state = self._step(token, state)
@@ -217,22 +218,22 @@ class AutoregressiveSequence(_Sequence):
 
 
 def _scores(logits: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
-    """Log-probability of each token, `[..., T]`, of logits `[..., T, V]`, whose leading axes broadcast."""
+    """Computes the log-probability of each token, `[..., T]`, from logits `[..., T, V]`, with broadcasting."""
     one_hot = tf.one_hot(tf.cast(tokens, tf.int32), logits.shape[-1], dtype=logits.dtype)
     return tf.reduce_sum(tf.nn.log_softmax(logits) * one_hot, axis=-1)
 
 
 def _scored(tokens: tf.Tensor) -> tf.Tensor:
-    """1 up to the first 0 of each text and 0 after it, `[..., T]`."""
+    """Returns a mask `[..., T]` that is 1 up to and including the first 0 of each text."""
     return tf.math.cumprod(tf.cast(tokens > 0, tf.float32), axis=-1, exclusive=True)
 
 
 def _ended(tokens: tf.Tensor) -> tf.Tensor:
-    """The tokens with 0 after the first 0."""
+    """Sets all tokens after the first 0 to 0."""
     return tokens * _scored(tokens)
 
 
 def _token(logits: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-    """The token whose part of [0, 1) holds the uniform number, float32, of logits `[.., V]` and noise `[..]`."""
+    """Samples tokens, float32, from logits `[.., V]` by inversion with uniform noise `[..]`."""
     bounds = tf.cumsum(tf.nn.softmax(logits), axis=-1)[..., :-1]
     return tf.reduce_sum(tf.cast(bounds <= noise[..., None], tf.float32), axis=-1)

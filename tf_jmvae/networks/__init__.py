@@ -1,10 +1,10 @@
-"""The paper's network blocks as Keras models: tensor in, tensor out.
+"""Networks of encoders and decoders as Keras models, which serve as prototypes.
 
-What these functions return is a prototype: a `Modality` keeps it, and a model makes a copy wherever it needs one (a
-tower of the joint encoder, a single encoder). Any Keras model or layer that can be made again from its config will do
-in their place. A copy has weights of its own. Where the prototype has some already, each copy starts from them: a
-pre-trained network, an adapted `Normalization`, also any functional model, whose weights come with it. Where it has
-none yet, as those made here, each copy starts anew; `keras.models.clone_model(network)` gives one without its weights.
+The functions return prototypes: a `Modality` holds one, and a model makes a copy for each use (a tower of the joint
+encoder, a subset encoder). Any Keras model or layer that can be made again from its config can serve instead. Copies do
+not share weights. If the prototype is built, each copy starts from its weights: a pre-trained network, an adapted
+`Normalization`, and every functional model, which is always built. If it is not built, as those made here, each copy
+is initialised anew; `keras.models.clone_model(network)` returns a built network without its weights.
 """
 
 from tf_jmvae.networks.blocks import BatchNormalization, conv_decoder, conv_encoder, mlp, upsampling

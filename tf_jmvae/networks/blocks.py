@@ -1,4 +1,4 @@
-"""The paper's network blocks as Keras models, tensor in, tensor out, and batch normalisation by one fused kernel."""
+"""Network blocks of the paper as Keras models, and batch normalisation by a fused kernel."""
 
 import math
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ from tf_jmvae._utils import checks
 
 @keras.saving.register_keras_serializable("tf_jmvae")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras's layer, with TensorFlow's fused kernel for batches of images in training.
+    """Keras's `BatchNormalization` with TensorFlow's fused kernel for batches of images in training.
 
-    Keras writes the mean, the variance and the normalisation as operations of their own, in float32; each reads the
-    images anew. Arguments, state and results are Keras's.
+    Keras computes the mean, the variance and the normalisation by separate float32 operations, each of which reads the
+    images again. Arguments, state and results are those of Keras's layer.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
-        """Normalises a batch.
+        """Normalises a batch of inputs.
 
         Args:
           inputs: float tensor `[B, ...]`.
-          training: whether to normalise by the batch's statistics and to update the moving ones; None, the default, as
-            Keras decides.
+          training: whether to normalise by the batch's statistics and update the moving averages; None, the default,
+            leaves the choice to Keras.
           mask: Boolean tensor of the entries to count, for sequences; none by default.
 
         Returns:
@@ -36,14 +36,14 @@ class BatchNormalization(keras.layers.BatchNormalization):
             x=inputs, scale=self.gamma, offset=self.beta, mean=[], variance=[], epsilon=self.epsilon, is_training=True
         )
         size = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), variance.dtype)
-        # The kernel's variance is that of a sample, Keras's that of the batch.
+        # The kernel returns the unbiased variance; Keras uses the biased one.
         for moving, found in ((self.moving_mean, mean), (self.moving_variance, variance * (size - 1) / size)):
             moving.assign(moving * self.momentum + found * (1 - self.momentum))
         return outputs
 
     def _has_kernel(self, inputs: tf.Tensor, mask: tf.Tensor | None) -> bool:
         images = inputs.shape.rank == 4 and self.axis in (-1, 3) and inputs.dtype != tf.float64
-        of_this_batch = not (self.synchronized or self.renorm)  # and of no other replica's, nor of batches before
+        of_this_batch = not (self.synchronized or self.renorm)  # statistics of this replica's batch only
         return images and of_this_batch and self.scale and self.center and mask is None
 
 
@@ -61,9 +61,9 @@ def mlp(
     """Makes a multilayer perceptron: `DkR` layers, e.g. D512R-D512R for `[512, 512]` (section 4.2.1).
 
     Args:
-      units: width of each dense layer, `(512, 512)` by default; an empty sequence only flattens.
+      units: width of each dense layer, positive integers, `(512, 512)` by default; if empty, inputs are only flattened.
       activation: name of a Keras activation; `"relu"` by default.
-      batch_norm: whether to normalise batches in every layer but the first, D512R-D512BR (section 4.2.2); False by
+      batch_norm: whether every layer but the first has batch normalisation, D512R-D512BR (section 4.2.2); False by
         default.
       dropout: fraction of each layer's outputs that is dropped in training, in [0, 1); 0 by default.
       name: name of the Keras model; made by Keras by default.
@@ -92,9 +92,9 @@ def conv_encoder(
     Args:
       filters: number of channels of each 4x4 convolution of stride 2, which halves height and width;
         `(64, 128, 256, 256)` by default.
-      units: width of each dense layer after them; none by default.
+      units: width of each dense layer after the convolutions; `()` by default.
       activation: name of a Keras activation; `"relu"` by default.
-      batch_norm: whether to normalise batches after every convolution but the first; True by default.
+      batch_norm: whether every convolution but the first has batch normalisation; True by default.
       name: name of the Keras model; made by Keras by default.
 
     Returns:
@@ -119,15 +119,15 @@ def conv_decoder(
 ) -> keras.Sequential:
     """Makes a convolutional decoder, D4096R-DC256BR-DC128BR-DC64BR (section 4.2.2).
 
-    The head's `projection` is to be the last of them: `upsampling(3)`, the paper's DC3.
+    The head's `projection` adds the last transposed convolution: `upsampling(3)`, the paper's DC3.
 
     Args:
       filters: number of channels of each 4x4 transposed convolution of stride 2, which doubles height and width;
         `(256, 128, 64)` by default.
-      start: height and width that the dense layer makes, with `filters[0]` channels; `(4, 4)` by default. With the
-        head's projection an image has `2^(len(filters) + 1)` times this size.
+      start: height and width of the dense layer's output, which has `filters[0]` channels; `(4, 4)` by default. With
+        the head's projection an image has `2^(len(filters) + 1)` times this size.
       activation: name of a Keras activation; `"relu"` by default.
-      batch_norm: whether to normalise batches after every transposed convolution; True by default.
+      batch_norm: whether every transposed convolution has batch normalisation; True by default.
       name: name of the Keras model; made by Keras by default.
 
     Returns:
@@ -145,7 +145,7 @@ def upsampling(channels: int) -> keras.layers.Layer:
     """Makes DCk, a 4x4 transposed convolution of stride 2, for the `projection` of a head.
 
     Args:
-      channels: k, the number of channels of the image.
+      channels: k, the number of channels of the image, a positive integer.
 
     Returns:
       An unbuilt Keras layer: `[B, H, W, F]` to `[B, 2 H, 2 W, k]`.
@@ -156,9 +156,9 @@ def upsampling(channels: int) -> keras.layers.Layer:
 def _block(
     layer: type[keras.layers.Layer], size: int, activation: str, batch_norm: bool = False, **options: Any
 ) -> list[keras.layers.Layer]:
-    """A layer and its activation, with batch normalisation between the two where it is wanted."""
+    """Returns a layer and its activation, with batch normalisation between them if `batch_norm`."""
     size = checks.positive_integer("units" if layer is keras.layers.Dense else "filters", size)
     if not batch_norm:
         return [layer(size, activation=activation, **options)]
-    # Normalisation takes away any bias before it, and has one of its own.
+    # Batch normalisation cancels any bias before it, and adds its own.
     return [layer(size, use_bias=False, **options), BatchNormalization(), keras.layers.Activation(activation)]

@@ -1,4 +1,4 @@
-"""Prototypes of networks: layers that models never call, but copy by their config, each copy with its own weights."""
+"""Prototypes of networks: layers that models copy by their config, each copy with its own weights."""
 
 import contextlib
 import functools
@@ -14,7 +14,7 @@ from tf_jmvae._utils.keras_api import flatten_layers
 
 
 def checked(role: str, network: Any) -> keras.layers.Layer:
-    """The network; raises `TypeError`, in which `role` names it, unless it is a Keras layer."""
+    """Returns the network; raises `TypeError`, which names it by `role`, unless it is a Keras layer."""
     if not isinstance(network, keras.layers.Layer):
         raise TypeError(
             f"{role} must be a Keras layer or model, such as tf_jmvae.networks.mlp([512, 512]); got {network!r}."
@@ -25,18 +25,19 @@ def checked(role: str, network: Any) -> keras.layers.Layer:
 def clone(
     network: keras.layers.Layer, policy: keras.DTypePolicy | None = None, *, name: str | None = None
 ) -> keras.layers.Layer:
-    """An unshared copy of a layer or model: made from its config, then given the weights that it has by now.
+    """Copies a layer or model: makes it from its config and copies the weights of all layers that are built.
 
-    What is not built yet will start with new weights. Every layer in the copy has the dtype policy, by default its own.
-    The copy has the name, by default the network's. Raises `ValueError` if it cannot be made again from its config.
+    Layers that are not built start with new weights. All layers of the copy have the dtype `policy`, by default their
+    own, and the copy has the `name`, by default that of the network. Raises `ValueError` if the network cannot be made
+    from its config.
     """
     several_replicas = tf.distribute.get_strategy().num_replicas_in_sync > 1
 
     def adapted(config: dict[str, Any]) -> dict[str, Any]:
         settings, kind = config.get("config"), config.get("class_name")
-        if policy and "dtype" in (settings or ()) and kind != "InputLayer":  # an input keeps the dtype of its values
+        if policy and "dtype" in (settings or ()) and kind != "InputLayer":  # inputs keep the dtype of their values
             settings = {**settings, "dtype": policy.name}
-        if several_replicas and kind == "BatchNormalization":  # by the statistics of the global batch, as on one device
+        if several_replicas and kind == "BatchNormalization":  # statistics of the global batch, as on one device
             settings = {**settings, "synchronized": True}
         return {**config, "config": settings} if settings else config
 
@@ -47,21 +48,21 @@ def clone(
 
 
 def serialize(network: Any) -> Any:
-    """The config of a layer or model, without how it was compiled; what is no Keras object stays as it is."""
-    # By the first Keras, while it loads a model, makes two copies one layer; the second is of another training.
+    """Returns the config of a layer or model without its compile config; other values are returned as they are."""
+    # shared_object_id would make two copies one layer on loading; compile_config belongs to another training.
     marks = ("shared_object_id", "compile_config")
     config = keras.saving.serialize_keras_object(network)
     return _mapped(config, lambda entries: {key: value for key, value in entries.items() if key not in marks})
 
 
 def remade(role: str, config: dict[str, Any], like: keras.layers.Layer | None = None) -> Any:
-    """What Keras makes of the config of `serialize`, with the weights of `like`; raises `ValueError` if it cannot."""
+    """Makes a layer from the config of `serialize`, with the weights of `like`; raises `ValueError` on failure."""
     try:
         made = keras.saving.deserialize_keras_object(config)
         if like is not None:
             _copy_state(like, made)
             for one, other in zip(flatten_layers(like), flatten_layers(made), strict=True):
-                other.trainable = one.trainable  # in this order: what a layer is told, those in it are told
+                other.trainable = one.trainable  # owners first, because a layer sets `trainable` of its sublayers
         return made
     except (AttributeError, TypeError, ValueError) as error:
         raise ValueError(
@@ -74,7 +75,7 @@ def remade(role: str, config: dict[str, Any], like: keras.layers.Layer | None = 
 
 @contextlib.contextmanager
 def default_policy(policy: keras.DTypePolicy) -> Iterator[None]:
-    """Layers that are made inside have this dtype policy, also those that other layers make."""
+    """Context in which new layers, including nested ones, have this dtype policy by default."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -84,8 +85,8 @@ def default_policy(policy: keras.DTypePolicy) -> Iterator[None]:
 
 
 def make_weights(layer: keras.layers.Layer, *examples: Any) -> Any:
-    """Makes the weights of everything that a layer calls, by a pass over example arguments; gives the outputs."""
-    # Keras would run the pass in a graph of its own, and what layers then make in `build` besides weights is lost.
+    """Makes all weights of a layer by calling it on example arguments; returns the outputs."""
+    # Keras would trace the call in its own graph, and lose what layers make in `build` besides weights.
     with keras.name_scope(layer.name):
         outputs = layer.call(*examples)
     layer.built = True
@@ -93,7 +94,7 @@ def make_weights(layer: keras.layers.Layer, *examples: Any) -> Any:
 
 
 def _copy_state(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
-    """Weights and statistics of a layer and of those in it."""
+    """Copies the weights and statistics of a layer and of its nested layers."""
     inner = functools.partial(flatten_layers, recursive=False, include_self=False)
 
     def build() -> None:
@@ -101,7 +102,7 @@ def _copy_state(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
             target.build_from_config(source.get_build_config())
 
     if len(inner(source)) != len(inner(target)):
-        build()  # which makes the layers in it
+        build()  # which makes the nested layers
     for one, other in zip(inner(source), inner(target), strict=True):
         _copy_state(one, other)
     build()
@@ -112,7 +113,7 @@ def _copy_state(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
 
 
 def _mapped(config: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Any:
-    """A config with every dict in it changed, from the inside out."""
+    """Applies `change` to every dict in a config, innermost first."""
     if isinstance(config, list | tuple):
         return type(config)(_mapped(value, change) for value in config)
     if not isinstance(config, dict):
@@ -121,29 +122,29 @@ def _mapped(config: Any, change: Callable[[dict[str, Any]], dict[str, Any]]) -> 
 
 
 class Template:
-    """Holds a layer, or a plain value, out of reach of Keras's tracking, which would save it beside its copies."""
+    """Container that hides a layer from Keras's tracking, which would save the prototype beside its copies."""
 
     def __init__(self, layer: Any):
         self.layer = layer
 
 
-# The shape of what each network gave at first, without the batch's axis.
+# Shape of each network's first output, without the batch axis.
 _FEATURES: weakref.WeakKeyDictionary[keras.layers.Layer, tf.TensorShape] = weakref.WeakKeyDictionary()
 
 
 def read(role: str, network: keras.layers.Layer, inputs: tf.Tensor, *, flat: bool = False, **options: Any) -> tf.Tensor:
-    """What a network gives for a batch, one tensor `[B, ...]`, as rows `[B, F]` where it is to be `flat`.
+    """Calls a network on a batch and returns its one output tensor `[B, ...]`, or `[B, F]` if `flat`.
 
-    Raises `ValueError`, in which `role` names the network, if it gives anything else.
+    Raises `ValueError`, which names the network by `role`, for any other output.
     """
     shape = tuple(inputs.shape[1:])
     try:
         if isinstance(network, keras.Sequential) and not network.built:
-            network.build((None, *shape))  # or `summary` showed the first batch's size
+            network.build((None, *shape))  # else `summary` would show the size of the first batch
         outputs = network(inputs, **options)
     except Exception as error:
         if isinstance(error, tf.errors.OpError) and not isinstance(error, tf.errors.InvalidArgumentError):
-            raise  # such as memory that is full, which is no fault of the network's
+            raise  # such as exhausted memory, which is not the network's fault
         raise ValueError(f"The {role} cannot read a batch of shape {(None, *shape)}: {error}") from error
     if not tf.is_tensor(outputs):
         several = f" of {len(outputs)}" if isinstance(outputs, list | tuple | dict) else ""
@@ -166,7 +167,7 @@ def read(role: str, network: keras.layers.Layer, inputs: tf.Tensor, *, flat: boo
 
 
 def flatten(features: tf.Tensor) -> tf.Tensor:
-    """Features `[B, ...]`, all but B known, as rows `[B, F]`."""
+    """Flattens features `[B, ...]`, whose shape is known except for B, to `[B, F]`."""
     if features.shape.rank == 2:
         return features
     return tf.reshape(features, (tf.shape(features)[0], features.shape[1:].num_elements()))

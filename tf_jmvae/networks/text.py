@@ -1,4 +1,4 @@
-"""Encoders of token sequences."""
+"""`TextEncoder`, an encoder of token sequences."""
 
 from typing import Any
 
@@ -10,19 +10,19 @@ from tf_jmvae._utils import checks
 
 @keras.saving.register_keras_serializable("tf_jmvae")
 class TextEncoder(keras.layers.Layer):
-    """Encoder of texts, `[B, T]` to `[B, units]`: embedded tokens, then a GRU in both directions or their mean.
+    """Encoder of texts, `[B, T]` to `[B, units]`: token embeddings, then a bidirectional GRU or a dense layer.
 
-    It reads each text up to its end, the first 0, and no padding after it. Tokens are whole numbers under every
-    precision policy.
+    It reads each text up to and including the first 0, the end-of-text token, and ignores the padding after it. Tokens
+    stay whole numbers under every precision policy.
 
     Args:
       vocabulary_size: V, the number of tokens, a positive integer; token 0 ends a text and pads it.
-      units: width of the embeddings and of what it gives, an even positive integer; 128 by default.
-      kind: `"gru"`, the default, reads the tokens in their order, `"mean"` takes the mean of their embeddings.
-      **kwargs: other options of a Keras layer.
+      units: width of the embeddings and of the output, an even positive integer; 128 by default.
+      kind: `"gru"`, the default, reads the tokens in order; `"mean"` reads the mean of their embeddings.
+      **kwargs: other arguments of `keras.layers.Layer`.
 
     Raises:
-      ValueError: if an option is none of these.
+      ValueError: if an option has an unknown or invalid value.
     """
 
     def __init__(self, vocabulary_size: int, units: int = 128, *, kind: str = "gru", **kwargs: Any):
@@ -50,7 +50,7 @@ class TextEncoder(keras.layers.Layer):
         """Encodes texts.
 
         Args:
-          inputs: tensor of tokens `[B, T]`, whole numbers from 0 to V - 1.
+          inputs: tensor `[B, T]` of tokens, whole numbers from 0 to V - 1.
 
         Returns:
           Float tensor `[B, units]`.
@@ -64,7 +64,7 @@ class TextEncoder(keras.layers.Layer):
         return self.reader(keras.ops.sum(embedded * weights, axis=1) / keras.ops.sum(weights, axis=1))
 
     def compute_output_shape(self, inputs_shape: tuple[int | None, ...]) -> tuple[int | None, int]:
-        """Gives the shape of what it gives.
+        """Returns the shape of the output.
 
         Args:
           inputs_shape: shape of the tokens, `(B, T)`.

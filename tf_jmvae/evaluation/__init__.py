@@ -1,4 +1,4 @@
-"""Evaluation of models: log-likelihoods by every estimator of the field, coherence, and what z says of data."""
+"""Evaluation of models: log-likelihood estimators, coherence, Frechet distance, retrieval and clustering."""
 
 from tf_jmvae.evaluation.coherence import attribute_accuracy, conditional_coherence, joint_coherence
 from tf_jmvae.evaluation.coherence_by_subset import SubsetCoherence, subset_coherence

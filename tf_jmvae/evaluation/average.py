@@ -1,7 +1,8 @@
-"""Averages log terms over samples and examples, in chunks that fit in memory.
+"""Averages of log terms over the samples of each example, in chunks that fit in memory.
 
-An example's samples are those of its chains of iterated sampling, and each may have inner samples of a hierarchy's
-lower layers. Every level is streamed, so that memory grows with none of the three numbers.
+
+The samples of an example are grouped by chain of iterated sampling, and each may have inner samples of a hierarchy's
+lower layers. Every level is streamed, so that memory does not grow with any of the three numbers.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,17 +22,17 @@ from tf_jmvae.random import seeds
 _MAX_BATCH = 1000
 
 Sampling = tuple[Sampler, int]
-"""A sampler and how many samples to average for each example."""
+"""A sampler and the number of its samples to average for each example."""
 
 
 class Averages(NamedTuple):
-    """Of the log terms t of each example's samples, `[N]`."""
+    """Averages of the log terms t of each example's samples, `[N]` each."""
 
     mean: np.ndarray
     log_mean_exp: np.ndarray  # log of the mean of exp(t)
     effective_sample_size: np.ndarray  # (sum w)^2 / sum w^2 of w = exp(t)
-    examples: Mapping[str, str]  # which ones, as an `Estimate` says it
-    settings: Mapping[str, int]  # how many others were left out, if any
+    examples: Mapping[str, str]  # fingerprints, as in `Estimate.examples`
+    settings: Mapping[str, int]  # number of rows that were left out, if any
 
 
 def average(
@@ -44,13 +45,14 @@ def average(
     max_rows: int | None = None,
     verbose: int = 1,
 ) -> list[Averages]:
-    """Averages each sampling's log terms over its samples, for every example.
+    """Averages the log terms of each sampling over its samples, for every example.
 
-    Data are a dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts. A row counts with
-    what it holds, and is left out if it holds nothing of one of the groups of modalities `held`. The seed repeats the
-    result with equal `max_rows`: the most z to decode at once, in all examples of a chunk together. By
-    default they are as many as keep every tensor within 32 MiB: z, what is scored or completed, and the networks'
-    hidden layers. Raises `ValueError` if the data lack a modality, or hold what its likelihood cannot score.
+    `data` is a dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts. Rows with missing
+    modalities are scored by those they hold; a row is left out if it holds none of one of the groups of modalities in
+    `held`. A seed gives equal results for equal `max_rows`, the largest number of z to decode at once over all
+    examples of a chunk; by default as many as keep every tensor within 32 MiB: z, modalities that are scored or
+    completed, and the networks' hidden layers. Raises `ValueError` if the data lack a modality or hold values that its
+    likelihood cannot score.
     """
     names = sorted({name for sampler, _ in samplings for name in sampler.names})
     if max_rows is None:
@@ -93,7 +95,7 @@ def average(
 
 
 class _Sums(NamedTuple):
-    """Over log terms t, `[B]`: the sum of t, and the logs of the sums of exp(t) and of exp(2 t)."""
+    """Sums over log terms t, `[B]` each: the sum of t, and the logs of the sums of exp(t) and of exp(2 t)."""
 
     terms: tf.Tensor
     log_exp: tf.Tensor
@@ -111,9 +113,9 @@ class _Sums(NamedTuple):
 def _average_batch(
     sampler: Sampler, num_samples: int, batch: Mapping[str, tf.Tensor], seed: tf.Tensor, rows: int
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Of a batch what `Averages` holds: over chains, samples of each, and inner samples of each sample.
+    """Computes the averages of `Averages` for a batch: over chains, samples per chain, and inner samples.
 
-    No more than `rows` of an example are decoded at once.
+    At most `rows` samples of an example are decoded at once.
     """
     per_chain = num_samples if sampler.samples_per_chain is None else sampler.samples_per_chain
 
@@ -140,7 +142,7 @@ def _average_batch(
 
 
 def _stream(count: int, at_once: int, sums: Callable[[int, tf.Tensor], _Sums], seed: tf.Tensor) -> _Sums:
-    """The sums over `count` samples, made by `sums(number, seed)` for at most `at_once` of them (at least one)."""
+    """Sums over `count` samples in chunks of at most `at_once` (at least one), each by `sums(number, seed)`."""
     at_once = min(max(at_once, 1), count)
     num_chunks, rest = divmod(count, at_once)
     total = sums(at_once, tf.random.fold_in(seed, 0))
@@ -157,11 +159,11 @@ def _stream(count: int, at_once: int, sums: Callable[[int, tf.Tensor], _Sums], s
 def _batches(
     model: MultimodalVAE, data: Any, names: Sequence[str], batch_size: int
 ) -> tuple[Iterator[dict[str, tf.Tensor]], int | None]:
-    """Batches of what the model reads, and their number, if that is known."""
+    """Returns batches in the model's own values, and their number if it is known."""
 
     def as_read(batch: Mapping[str, np.ndarray | tf.Tensor]) -> dict[str, tf.Tensor]:
         batch = {name: tf.cast(values, tf.float32) for name, values in batch.items()}
-        return compiled.call(model, "read", model.read, batch)  # in a graph no value is checked again
+        return compiled.call(model, "read", model.read, batch)  # a graph skips the repeated check of values
 
     batches, number = by_batch.batches(model, data, names, batch_size)
     return map(as_read, batches), number

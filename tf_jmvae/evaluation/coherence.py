@@ -1,8 +1,9 @@
-"""Coherence of generated modalities: how often they have the class, or the attributes, that they should have.
+"""Coherence of generated modalities: the fraction with the right class or attributes.
+
 
     conditional   target ~ p(target | given): the fraction whose class is the example's own
     joint         all modalities from the prior: the fraction on whose class all classifiers agree
-    attributes    mean of p(target | z) at the mean of q(z | given): the fraction named right
+    attributes    mean of p(target | z) at the mean of q(z | given): the fraction of right attributes
 
 References:
   [1] Shi et al., Variational mixture-of-experts autoencoders for multi-modal deep generative
@@ -42,29 +43,29 @@ def conditional_coherence(
     seed: int = 0,
     verbose: int = 1,
 ) -> Estimate:
-    """Fraction of generated targets whose class is that of the example they were generated from.
+    """Estimates the fraction of generated targets that have the class of their example.
 
     Args:
-      model: Any model that has this direction.
-      data: Arrays `[N, *event_shape]` by name.
+      model: `MultimodalVAE` with a posterior given `given`.
+      data: Dict of arrays `[N, *event_shape]` by name.
       target: Name of the modality to generate; its mean under p(target | z) is classified.
-      given: Names of the modalities to generate it from.
-      classifier: Keras model or function, `[n, *event_shape]` to class numbers `[n]` or scores `[n, C]` of C >= 2
-        classes. A categorical target needs none, which is the default: the largest probability counts.
+      given: Name of the modality to generate it from, or a list of names.
+      classifier: Keras model or function from `[n, *event_shape]` to class numbers `[n]` or scores `[n, C]` of C >= 2
+        classes. None, the default, for a categorical target, whose class is the most probable one.
       labels: Class numbers `[N]`; by default those of the one categorical modality in `data`.
-      num_samples: Number of generated targets for each example, by default 1; no more are decoded at once than keep
-        every tensor in 32 MiB.
-      latent: `"sample"`, the default, samples z, `"mean"` takes the mean of q(z | given).
-      iterated_sampling: Options of iterated sampling, or its number of steps; by default the model's own.
+      num_samples: Number of generated targets for each example; by default 1. They are decoded in chunks that keep
+        every tensor within 32 MiB.
+      latent: `"sample"`, the default, samples z; `"mean"` takes the mean of q(z | given).
+      iterated_sampling: An `IteratedSampling` or a number of steps; by default the model's own options.
       seed: Integer seed of all samples; by default 0.
-      verbose: 1, the default, shows a progress bar, 0 does not.
+      verbose: 1, the default, shows a progress bar; 0 shows nothing.
 
     Returns:
-      An `Estimate` whose values are each example's fraction, `[N]`.
+      `Estimate` whose values are the fraction of each example, `[N]`.
 
     Raises:
-      ValueError: no classifier or labels where they are needed, a classifier that gives something else, no
-        example, or a direction that the model does not have.
+      ValueError: if a classifier or labels are needed but missing, the classifier returns another shape, the data hold
+        no example, or the model does not have this direction.
     """
     given = [given] if isinstance(given, str) else list(given)
     if not isinstance(target, str):
@@ -90,7 +91,7 @@ def conditional_coherence(
     iterates = model.iterates(observed, iteration)
     completed = [name for name in model.targets if iterates and name not in observed]
     rows = samples.max_rows(model, {target, *completed}, encodes=iterates)
-    chunks = [min(rows, num_samples - start) for start in range(0, num_samples, rows)]  # of the samples of an example
+    chunks = [min(rows, num_samples - start) for start in range(0, num_samples, rows)]  # numbers of samples per chunk
     options = {"latent": latent, "iterated_sampling": iteration, "seed": seed, "verbose": verbose}
     hits = np.zeros(size)
     for batch, generated in _generated(model, observed, target, max(rows // num_samples, 1), chunks, **options):
@@ -111,22 +112,22 @@ def joint_coherence(
     seed: int = 0,
     verbose: int = 1,
 ) -> Estimate:
-    """Fraction of samples from the prior whose modalities are all of one class.
+    """Estimates the fraction of samples from the prior whose modalities all have the same class.
 
     Args:
-      model: Any model of a joint distribution; CVAE and CMMA have none.
-      classifiers: Classifiers by modality, as for `conditional_coherence`. Categorical modalities need none;
-        the others take part only if they have one.
-      prior: `"standard"`, the default, samples from the model's own prior, `"fitted"` from that of `fit_prior`.
+      model: `MultimodalVAE` of a joint distribution; not a CVAE or CMMA.
+      classifiers: Dict of classifiers by modality, as for `conditional_coherence`. Categorical modalities need none;
+        other modalities without one are ignored.
+      prior: `"standard"`, the default, samples from the model's own prior; `"fitted"` from the prior of `fit_prior`.
       num_samples: Number of samples, N; by default 10,000.
       seed: Integer seed of all samples; by default 0.
-      verbose: 1, the default, shows a progress bar, 0 does not.
+      verbose: 1, the default, shows a progress bar; 0 shows nothing.
 
     Returns:
-      An `Estimate` whose values are 1 or 0 for each sample, `[N]`.
+      `Estimate` whose values are 1 or 0 for each sample, `[N]`.
 
     Raises:
-      ValueError: fewer than two modalities can be classified, or a one-way model.
+      ValueError: if fewer than two modalities can be classified, or the model is conditional.
     """
     classifiers = dict(classifiers or {})
     checks.check_names(model.modalities, dict.fromkeys(classifiers) or model.modalities)
@@ -160,26 +161,26 @@ def attribute_accuracy(
     seed: int = 0,
     verbose: int = 1,
 ) -> Estimate:
-    """Fraction of attributes that the model gets right: those in {-1, 1}, or of a Bernoulli likelihood in {0, 1}.
+    """Estimates the accuracy of predicted attributes in {-1, 1}, or in {0, 1} with a Bernoulli likelihood.
 
-    An attribute is named by its mean under p(target | z) at the mean of q(z | given): whether that is above 0, or of a
-    Bernoulli likelihood above 0.5.
+    An attribute is predicted by its mean under p(target | z) at the mean of q(z | given): it is present if the mean is
+    above 0, or with a Bernoulli likelihood above 0.5.
 
     Args:
-      model: Any model that has this direction.
-      data: Arrays `[N, *event_shape]` by name, with the true attributes `[N, A]`.
-      target: Name of the modality of the attributes; by default the only one whose entries have names.
-      given: Names of the modalities to generate them from; by default all others.
-      iterated_sampling: Options of iterated sampling, or its number of steps; by default the model's own.
+      model: `MultimodalVAE` with a posterior given `given`.
+      data: Dict of arrays `[N, *event_shape]` by name, with the true attributes `[N, A]`.
+      target: Name of the modality of the attributes; by default the only one with named attributes.
+      given: Name of the modality to generate them from, or a list of names; by default all others.
+      iterated_sampling: An `IteratedSampling` or a number of steps; by default the model's own options.
       seed: Integer seed of iterated sampling; by default 0.
-      verbose: 1, the default, shows a progress bar, 0 does not.
+      verbose: 1, the default, shows a progress bar; 0 shows nothing.
 
     Returns:
-      An `Estimate` whose values are each example's fraction of right attributes, `[N]`.
+      `Estimate` whose values are the fraction of right attributes of each example, `[N]`.
 
     Raises:
-      ValueError: a direction that the model does not have, no target where there is no single one, or true attributes
-        of other values.
+      ValueError: if the model does not have this direction, `target` is needed but missing, or true attributes have
+        other values.
     """
     if target is None:
         named = [name for name in model.modalities if model.modalities[name].spec.kind == "attributes"]
@@ -223,7 +224,7 @@ def _generated(
     verbose: int,
     **options: Any,
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Rows of the examples and what is generated of them, for each batch with each of the numbers of samples."""
+    """Yields slices of rows and their generated targets, for each batch and each number of samples in `chunks`."""
     starts, base_seed = range(0, len(next(iter(observed.values()))), min(batch_size, _BATCH)), seeds.to_tensor(seed)
     progress = keras.utils.Progbar(len(starts), verbose=verbose, unit_name="batch")
     for index, (start, num_samples) in enumerate(itertools.product(starts, chunks)):
@@ -235,7 +236,7 @@ def _generated(
 
 
 def _classifier(model: MultimodalVAE, name: str, classifier: Classifier | None) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from values to class numbers `[n]`."""
+    """Returns a function from values to class numbers `[n]`."""
     checks.check_targets(model, [name])
     if classifier is None and not _is_label(model, name):
         raise ValueError(f"Modality {name!r} is not categorical, so its class needs a classifier.")
@@ -261,7 +262,7 @@ def _classifier(model: MultimodalVAE, name: str, classifier: Classifier | None) 
 
 
 def _kept(rows: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
-    """The numbers of the rows that can be scored, and the setting that says how many cannot; `ValueError` if none."""
+    """Returns the indices of rows that can be scored, and the setting that counts the others; `ValueError` if none."""
     if not rows.any():
         raise ValueError("The data hold no example that can be scored.")
     left_out = int((~rows).sum())
@@ -271,7 +272,7 @@ def _kept(rows: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
 def known_labels(
     model: MultimodalVAE, data: Mapping[str, Any], given: Sequence[str], labels: Any = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Class numbers `[N]`, by default of the one categorical modality in `data`, and which rows have one."""
+    """Returns class numbers `[N]`, by default of the only categorical modality in `data`, and which rows have one."""
     size = len(data[given[0]])
     known = np.ones(size, bool)
     if labels is None:
@@ -283,7 +284,7 @@ def known_labels(
 
 
 def _labels(model: MultimodalVAE, data: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Class numbers `[N]`, and which rows have one."""
+    """Returns class numbers `[N]` of the only categorical modality, and which rows have one."""
     names = [name for name in model.modalities if _is_label(model, name) and name in data]
     if len(names) != 1:
         raise ValueError(f"Pass labels=[...], class numbers: the data have {len(names)} categorical modalities.")

@@ -1,4 +1,4 @@
-"""Coherence of each target by how many other modalities are given."""
+"""Coherence of each target given subsets of the other modalities, by the size of the subset."""
 
 import dataclasses
 import itertools
@@ -19,36 +19,36 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class SubsetCoherence:
-    """Coherences of targets given subsets of the others; `print` shows the means by their number.
+    """Coherence of targets given subsets of the other modalities; `print` shows means by subset size.
 
     Attributes:
-      estimates: an `Estimate` by target and names of what is given.
+      estimates: dict of `Estimate` objects by target and tuple of given modalities.
     """
 
     estimates: Mapping[tuple[str, tuple[str, ...]], Estimate]
 
     @property
     def targets(self) -> list[str]:
-        """The targets, in the model's order."""
+        """Names of the targets, in the model's order."""
         return list(dict.fromkeys(target for target, _ in self.estimates))
 
     @property
     def counts(self) -> list[int]:
-        """How many modalities are given, from 1."""
+        """Sizes of the subsets, from 1."""
         return sorted({len(given) for _, given in self.estimates})
 
     def given(self, count: int, target: str | None = None) -> Estimate:
-        """The mean over all subsets of a number of modalities.
+        """Returns the mean over all subsets of one size.
 
         Args:
-          count: How many modalities are given.
-          target: Name of the target; None, the default, is the mean over all, each of the same weight.
+          count: Number of given modalities, a positive integer.
+          target: Name of the target; None, the default, averages over all targets with equal weights.
 
         Returns:
-          An `Estimate` of the same examples, so that its standard error is of rows, and differences are paired.
+          `Estimate` over the same examples, so that its standard error is over rows and differences are paired.
 
         Raises:
-          ValueError: there is no such estimate.
+          ValueError: if there is no estimate of that target and size.
         """
         targets = self.targets if target is None else [target]
         by_target = [
@@ -64,7 +64,7 @@ class SubsetCoherence:
         return Estimate(what, "conditional coherence", values, first.num_samples, first.seed, **options)
 
     def matrix(self) -> np.ndarray:
-        """Means `[targets, counts]`; NaN where there is none."""
+        """Returns means `[targets, counts]`; NaN where there is no estimate."""
         there = {(target, len(given)) for target, given in self.estimates}
         return np.array(
             [
@@ -74,16 +74,16 @@ class SubsetCoherence:
         )
 
     def plot(self, axes: "Axes | None" = None) -> "Axes":
-        """Draws the matrix, a row for each target, a column for each number of modalities given.
+        """Plots the matrix, with a row for each target and a column for each number of given modalities.
 
         Args:
-          axes: Matplotlib axes to draw on; by default of a new figure.
+          axes: Matplotlib axes to draw on; by default those of a new figure.
 
         Returns:
-          The axes.
+          The Matplotlib axes.
 
         Raises:
-          ImportError: matplotlib is missing, which comes with the extra `report`.
+          ImportError: if matplotlib is missing, which comes with the extra `report`.
         """
         with extra("report", "A plot"):
             import matplotlib.pyplot as plt
@@ -116,22 +116,22 @@ def subset_coherence(
     verbose: int = 1,
     **options: Any,
 ) -> SubsetCoherence:
-    """Coherence of every target given every subset of the other modalities: see `conditional_coherence`.
+    """Estimates the coherence of every target given every subset of other modalities.
 
     Args:
-      model: Any model; directions that it does not have are left out.
-      data: Arrays `[N, *event_shape]` by name, of every modality; rows that lack one are left out.
-      classifiers: Classifiers by target, as for `conditional_coherence`. Categorical targets need none; others without
-        one are no targets.
+      model: `MultimodalVAE`; directions that it does not have are left out.
+      data: Dict of arrays `[N, *event_shape]` of every modality by name; rows that lack one are left out.
+      classifiers: Dict of classifiers by target, as for `conditional_coherence`. Categorical targets need none; other
+        targets without one are left out.
       labels: Class numbers `[N]`; by default those of the one categorical modality in `data`.
-      verbose: 1, the default, says how far it is, 0 does not.
-      **options: of `conditional_coherence`: `num_samples`, `latent`, `iterated_sampling`, `seed`.
+      verbose: 1, the default, prints each estimate; 0 prints nothing.
+      **options: `num_samples`, `latent`, `iterated_sampling` and `seed` of `conditional_coherence`.
 
     Returns:
-      A `SubsetCoherence`.
+      `SubsetCoherence` with an estimate for each direction.
 
     Raises:
-      ValueError: no target can be classified, or as for `conditional_coherence`.
+      ValueError: if no target can be classified, or as for `conditional_coherence`.
     """
     classifiers = dict(classifiers or {})
     checks.check_names(model.modalities, dict.fromkeys(classifiers) or model.modalities)

@@ -1,4 +1,4 @@
-"""Estimates: a mean over examples with its standard error, differences of the same examples, and tables."""
+"""Results of evaluation: `Estimate`, a mean over examples, `Statistic`, and `table`, which prints them."""
 
 import base64
 import dataclasses
@@ -16,17 +16,17 @@ from tf_jmvae.random import seeds
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Estimate:
-    """The mean of a quantity over a dataset; `print` shows it as a table.
+    """Mean of a quantity over a dataset; `print` shows it as a table.
 
     Attributes:
-      quantity: what is estimated, e.g. `"log p(x | w)"`.
-      estimator: by which method, e.g. `"conditional bound"`.
-      values: `[N]`, one for each example: nats for a log-likelihood, fractions for an accuracy.
-      num_samples: samples of z for each example.
-      seed: of the samples; it repeats them.
-      effective_sample_size: mean over the examples of `(sum w)^2 / sum w^2`, where there are importance weights w.
-      settings: whatever else the number depends on.
-      examples: what tells the examples apart from others, by modality; empty where the values are of no examples.
+      quantity: name of the estimated quantity, e.g. `"log p(x | w)"`.
+      estimator: name of the method, e.g. `"conditional bound"`.
+      values: float array `[N]`, one value for each example: nats for a log-likelihood, fractions for an accuracy.
+      num_samples: number of samples of z for each example.
+      seed: integer seed of the samples.
+      effective_sample_size: mean over the examples of `(sum w)^2 / sum w^2` for importance weights w; None without.
+      settings: dict of all other options that the result depends on.
+      examples: dict of a fingerprint of the examples by modality; empty if the values do not belong to examples.
     """
 
     quantity: str
@@ -40,34 +40,34 @@ class Estimate:
 
     @property
     def mean(self) -> float:
-        """The mean over the examples."""
+        """Mean over the examples."""
         return float(np.mean(self.values, dtype=np.float64))
 
     @property
     def standard_error(self) -> float:
-        """The standard error of that mean over the examples; NaN for a single one."""
+        """Standard error of the mean over the examples; NaN for a single example."""
         size = len(self.values)
         return float(np.std(self.values, ddof=1, dtype=np.float64) / math.sqrt(size)) if size > 1 else math.nan
 
     @property
     def num_examples(self) -> int:
-        """N."""
+        """Number of examples, N."""
         return len(self.values)
 
     def difference(self, other: "Estimate") -> "Estimate":
-        """This estimate minus another of the same examples, with the paired standard error.
+        """Subtracts another estimate of the same examples, with the paired standard error.
 
-        What is hard for one model is hard for the next, so the error of the mean of differences is mostly far
-        smaller than the root of the sum of both squares, which is that of independent examples.
+        Examples that are hard for one model are hard for others, so the standard error of the paired differences is
+        usually far smaller than that of independent examples.
 
         Args:
-          other: Estimate of another model, or by another estimator.
+          other: `Estimate` of another model, or by another estimator.
 
         Returns:
-          An `Estimate` whose values are the differences, example by example, `[N]`.
+          `Estimate` whose values are the differences for each example, `[N]`.
 
         Raises:
-          ValueError: the examples are not the same ones in the same order, or it is not known whether they are.
+          ValueError: if the examples are not known to be the same in the same order.
         """
         shared = self.examples.keys() & other.examples.keys()
         if self.num_examples != other.num_examples:
@@ -86,13 +86,14 @@ class Estimate:
         )
 
     def as_dict(self, *, values: bool = False) -> dict[str, Any]:
-        """Everything as JSON takes it.
+        """Converts all fields to JSON types.
 
         Args:
-          values: Whether to add the single values, as the base64 of float32, for `from_dict`; by default False.
+          values: Whether to include the values of all examples, as base64 of float32, for `from_dict`; by default
+            False.
 
         Returns:
-          A dict, in which None stands for a number that is not finite.
+          Dict of JSON types, with None for numbers that are not finite.
         """
         plain = ("quantity", "estimator", "num_samples", "num_examples", "seed")
         numbers = {name: getattr(self, name) for name in ("mean", "standard_error", "effective_sample_size")}
@@ -105,13 +106,13 @@ class Estimate:
 
     @classmethod
     def from_dict(cls, recorded: Mapping[str, Any]) -> Self:
-        """An estimate that was recorded.
+        """Makes an estimate from a recorded dict.
 
         Args:
-          recorded: Dict that `as_dict(values=True)` gave.
+          recorded: Dict as returned by `as_dict(values=True)`.
 
         Returns:
-          The estimate, whose values have float32 precision.
+          `Estimate` whose values have float32 precision.
         """
         names = [field.name for field in dataclasses.fields(cls) if field.name != "values"]
         values = np.frombuffer(base64.b64decode(recorded["values"]), "<f4")
@@ -123,17 +124,17 @@ class Estimate:
 
 @dataclasses.dataclass(frozen=True)
 class Statistic:
-    """A number that is no mean over examples, with a standard error by resampling them; `print` shows it as a table.
+    """Statistic of a dataset that is not a mean, with a bootstrap standard error; `print` shows it as a table.
 
     Attributes:
-      quantity: what it is, e.g. `"Frechet distance"`.
-      estimator: by which method.
-      mean: the number.
-      standard_error: of it, by the bootstrap: the standard deviation over resampled examples.
-      num_samples: how many times they were resampled.
-      num_examples: N.
-      seed: of all randomness.
-      settings: whatever else the number depends on.
+      quantity: name of the quantity, e.g. `"Frechet distance"`.
+      estimator: name of the method.
+      mean: value of the statistic.
+      standard_error: bootstrap standard error, the stddev over resampled examples.
+      num_samples: number of bootstrap resamples.
+      num_examples: number of examples, N.
+      seed: integer seed of all randomness.
+      settings: dict of all other options that the result depends on.
     """
 
     quantity: str
@@ -147,7 +148,7 @@ class Statistic:
     effective_sample_size: None = dataclasses.field(default=None, init=False, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything as JSON takes it."""
+        """Converts all fields to JSON types."""
         return {**dataclasses.asdict(self), "settings": dict(self.settings)}
 
     def __str__(self) -> str:
@@ -155,9 +156,9 @@ class Statistic:
 
 
 def bootstrapped(number: Callable[[np.ndarray], float], size: int, resamples: int, seed: int) -> tuple[float, float]:
-    """A number of all `size` examples, and its standard deviation over `resamples` draws of as many with replacement.
+    """Computes a statistic of `size` examples, and its stddev over `resamples` draws of as many with replacement.
 
-    The function gives the number from the examples' indices.
+    `number` computes the statistic from the indices of the examples.
     """
     random = np.random.default_rng(seed)
     drawn = [number(random.integers(0, size, size)) for _ in range(resamples)]
@@ -165,25 +166,25 @@ def bootstrapped(number: Callable[[np.ndarray], float], size: int, resamples: in
 
 
 class Fingerprint:
-    """Tells a dataset's examples from others', whatever the sizes of the batches that they come in."""
+    """Fingerprint of the examples of a dataset, independent of the batch size."""
 
     def __init__(self, examples: Mapping[str, Any] | None = None):
         self._digests: dict[str, Any] = {}
         self.add(examples or {})
 
     def add(self, batch: Mapping[str, Any]) -> None:
-        """The next examples, `[B, ...]` by modality."""
+        """Adds the next examples, `[B, ...]` by modality."""
         for name, values in batch.items():
             digest = self._digests.setdefault(name, hashlib.blake2b(digest_size=8))
             digest.update(np.ascontiguousarray(values, np.float32))
 
     def hexdigests(self) -> dict[str, str]:
-        """Of all examples so far, by modality."""
+        """Returns the fingerprints of all examples so far, by modality."""
         return {name: digest.hexdigest() for name, digest in self._digests.items()}
 
 
 def whole_seed(seed: int | tf.Tensor | None) -> int:
-    """The seed as an integer, which gives the same samples and can be recorded; None draws one."""
+    """Converts a seed to an integer that gives the same samples and can be recorded; None draws a new seed."""
     seed = seeds.to_tensor(seed)
     if seeds.are_by_row(seed):
         raise ValueError(f"Here a seed is of all examples: an integer or two; got seeds of shape {list(seed.shape)}.")
@@ -194,13 +195,13 @@ def whole_seed(seed: int | tf.Tensor | None) -> int:
 
 
 def table(estimates: Iterable[Estimate | Statistic]) -> str:
-    """Estimates as the lines of a text table.
+    """Formats estimates as a text table.
 
     Args:
-      estimates: Estimates in the order of the rows.
+      estimates: `Estimate` and `Statistic` objects, one for each row.
 
     Returns:
-      Lines with a header: mean, standard error, effective sample size, samples, examples, seed and settings.
+      String of lines with a header: mean, standard error, effective sample size, samples, examples, seed, settings.
     """
     header = ["quantity", "estimator", "mean", "std. error", "ESS", "samples", "examples", "seed", "settings"]
     rows = []

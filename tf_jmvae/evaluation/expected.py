@@ -1,12 +1,13 @@
-"""What a model expects of each modality of a row given what the row holds, and how sure it is.
+"""Conditional expectations of each modality given the observed part of a row, with their uncertainty.
 
-With O what the row holds, and z_i from q(z | O),
+With O the modalities that the row holds, and z_i ~ q(z | O),
 
     E[f(z) | O] = sum_i w_i f(z_i) / sum_i w_i,    w_i = (p(O | z_i) p(z_i) / q(z_i | O))^t
 
-which for t = 1 is what p(z | O) says, however far from it q(z | O) is [1]. Where so few z_i bear all the weight that
-their mean would be a guess, t is smaller: as large as leaves a fifth of the samples. Pictures, texts and arrays would
-have to be decoded from every z_i, and beside their many entries few would bear weight: models of these have t = 0.
+which for t = 1 estimates the expectation under p(z | O), even if q(z | O) differs from it [1]. If so few z_i carry all
+the weight that their mean would be unreliable, t is reduced to the largest value with an effective sample size of a
+fifth of the samples. Images, texts and arrays would have to be decoded from every z_i, and with their many entries few
+z_i would carry weight: models with such modalities have t = 0.
 
 References:
   [1] Mattei and Frellsen, MIWAE: deep generative modelling and imputation of incomplete data sets, 2019 (arXiv
@@ -22,25 +23,26 @@ from tf_jmvae.distributions import diagonal_gaussian, from_noise, without_noise
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.models.missing import log_prob
 
-_EFFECTIVE = 0.2  # smallest effective part of the samples
-_NO_WEIGHT = -1e30  # the log of one
-_HALVINGS = 20  # of the interval that t lies in
+_EFFECTIVE = 0.2  # smallest effective sample size, as a fraction of the samples
+_NO_WEIGHT = -1e30  # log of a zero weight
+_HALVINGS = 20  # bisection steps for t
 
 Expected = dict[str, dict[str, tf.Tensor]]
 
 
 def given(model: MultimodalVAE, observed: Mapping[str, tf.Tensor], row_seeds: tf.Tensor, num_samples: int) -> Expected:
-    """Expectations given what rows hold, in the graph.
+    """Computes expectations given the modalities that rows hold; works within a graph.
 
     Args:
-      model: Model whose modalities have columns.
-      observed: Tensors `[B, *event_shape]` of all modalities, NaN in the gaps.
-      row_seeds: Seeds of the rows, int32 `[B, 2]`.
+      model: `MultimodalVAE` whose modalities have columns.
+      observed: Dict of tensors `[B, *event_shape]` of all modalities, NaN where values are missing.
+      row_seeds: int32 tensor `[B, 2]` of a seed for each row.
       num_samples: Number of samples of z behind each mean.
 
     Returns:
-      By modality `"value"`, `[B, *event_shape]`: the mean over p(m | z_i), or of texts, pictures and arrays the mean of
-      p(m | z) at the mean of q(z | O). Beside it `"stddev"`, as long, or of texts `"probability"`, `[B]`.
+      Dict by modality of `"value"`, `[B, *event_shape]`, the mean over p(m | z_i), or for texts, images and arrays the
+      mean of p(m | z) at the mean of q(z | O); and of `"stddev"`, of the same shape, or for texts `"probability"`,
+      `[B]`.
     """
     q = model.posterior(observed, seed=row_seeds)
     middle, noise = model.draw_latents(q, without_noise(q, None)), model.latent_noise(q, row_seeds, num_samples)
@@ -54,11 +56,11 @@ def given(model: MultimodalVAE, observed: Mapping[str, tf.Tensor], row_seeds: tf
 
 
 def of_nothing(model: MultimodalVAE, row_seeds: tf.Tensor, num_samples: int) -> Expected:
-    """Expectations of rows of which nothing is known, over samples of the prior, as `given` has them.
+    """Computes expectations of rows without observed values, over samples of the prior; returns them as `given`.
 
     Args:
-      model: Model whose modalities have columns.
-      row_seeds: Seeds of the rows, int32 `[B, 2]`.
+      model: `MultimodalVAE` whose modalities have columns.
+      row_seeds: int32 tensor `[B, 2]` of a seed for each row.
       num_samples: Number of samples of z behind each mean.
     """
     zeros = tf.zeros((tf.shape(row_seeds)[0], model.prior().event_shape[-1]))
@@ -68,9 +70,9 @@ def of_nothing(model: MultimodalVAE, row_seeds: tf.Tensor, num_samples: int) -> 
 
 
 def importance(log_weights: tf.Tensor) -> tf.Tensor:
-    """Normalised weights `[B, S]` of log weights `[B, S]`, to the power t that leaves a fifth of the samples.
+    """Normalises log weights `[B, S]` raised to the largest power t with an effective sample size of a fifth.
 
-    Where no log weight is finite, as of a row that cannot be, all samples weigh the same.
+    All samples get equal weights in rows where no log weight is finite.
     """
     log_weights = tf.where(tf.math.is_finite(log_weights), log_weights, _NO_WEIGHT)
 
@@ -95,7 +97,7 @@ def _equal(num_samples: int) -> tf.Tensor:
 def _expected(
     model: MultimodalVAE, of_samples: Mapping[str, tfd.Distribution], weights: tf.Tensor, middle: tf.Tensor
 ) -> Expected:
-    """With weights `[B, S]` of the samples behind `of_samples`, and the middle of z, `[B, D]`."""
+    """Computes expectations from distributions `of_samples` with weights `[B, S]`, and from the mean z, `[B, D]`."""
     of_middle, found = model.likelihoods(middle), {}
     for name, modality in model.modalities.items():
         p = of_samples[name]

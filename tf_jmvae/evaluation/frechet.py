@@ -1,4 +1,4 @@
-"""The Frechet distance between generated and real values, in the features of a network of the user's.
+"""Frechet distance between generated and real values, in the features of a user's network.
 
 References:
   [1] Heusel et al., GANs trained by a two time-scale update rule converge to a local Nash equilibrium, 2017: the
@@ -25,23 +25,24 @@ def frechet_distance(
     resamples: int = 20,
     seed: int = 0,
 ) -> Statistic:
-    """Distance of two sets of values: that of the Gaussians with their features' means and covariances, [1]; 0 is best.
+    """Computes the Frechet distance [1] between two sets of values, that of Gaussians fitted to their features.
 
-    It depends on the network and, biased upwards, on the number of values: compare only with equal ones.
+    0 is best. The distance depends on the network and, by an upward bias, on the number of values: compare only
+    distances with equal ones.
 
     Args:
       generated: Array of values `[N, *event_shape]`, such as images.
-      real: Array of others `[M, *event_shape]`.
+      real: Array of real values `[M, *event_shape]`.
       features: Keras model or function from values `[n, *event_shape]` to features `[n, F]`, such as a classifier's
         last hidden layer.
-      resamples: Number of resampled sets behind the standard error, by default 20.
+      resamples: Number of bootstrap resamples for the standard error; by default 20.
       seed: Integer seed of the resampling; by default 0.
 
     Returns:
-      A `Statistic`, in squared units of the features.
+      `Statistic` in squared units of the features.
 
     Raises:
-      ValueError: fewer than two values, or features of another shape or not finite.
+      ValueError: if there are fewer than two values, or features have another shape or are not finite.
     """
     resamples, seed = checks.positive_integer("resamples", resamples), whole_seed(seed)
     sets = [_features(name, values, features) for name, values in (("generated", generated), ("real", real))]
@@ -55,14 +56,14 @@ def frechet_distance(
 
 
 def distance_of_features(features: np.ndarray, others: np.ndarray) -> float:
-    """`|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2))` of the means and covariances of features `[N, F]` and `[M, F]` [1]."""
+    """Computes `|m - m'|^2 + tr(C + C' - 2 (C C')^(1/2))` [1] of features `[N, F]` and `[M, F]`."""
     mean, other_mean = features.mean(axis=0), others.mean(axis=0)
     covariance, other_covariance = (np.atleast_2d(np.cov(one.T)) for one in (features, others))
-    # The eigenvalues of C C' are real and not negative but for rounding.
+    # Up to rounding, the eigenvalues of C C' are real and non-negative.
     eigenvalues = np.linalg.eigvals(covariance @ other_covariance).real
     root_trace = np.sqrt(np.maximum(eigenvalues, 0.0)).sum()
     distance = np.square(mean - other_mean).sum() + np.trace(covariance) + np.trace(other_covariance) - 2 * root_trace
-    return max(float(distance), 0.0)  # of equal sets, rounding may leave less
+    return max(float(distance), 0.0)  # rounding may make it negative for equal sets
 
 
 def _features(name: str, values: Any, network: keras.Model | Callable[[np.ndarray], Any]) -> np.ndarray:

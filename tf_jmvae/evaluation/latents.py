@@ -1,4 +1,4 @@
-"""What z says of data: which partner belongs to what, and whether classes are clusters.
+"""Evaluation of the latent space: retrieval of partners across modalities, and clustering of classes.
 
 References:
   [1] Hubert and Arabie, Comparing partitions, 1985: the adjusted Rand index.
@@ -17,7 +17,7 @@ from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.random import seeds
 
 _BATCH = 500
-_PAIRS = 2**22  # entries of z of pairs at once
+_PAIRS = 2**22  # largest number of entries of z over the pairs scored at once
 
 
 def retrieval(
@@ -29,26 +29,26 @@ def retrieval(
     ks: Sequence[int] = (1, 5, 10),
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """How often the partner of a row is found among those of all rows, by z alone.
+    """Estimates how often a row's partner is retrieved among the candidates of all rows, by z alone.
 
     A query a and a candidate b are scored by the log of the integral of q(z|a) q(z|b) / p(z), which is
-    log p(a, b) - log p(a) - log p(b) where the posteriors are exact. Of a posterior that is no Gaussian, the one with
-    its mean and variance counts. Candidates of equal score are in random order, in expectation.
+    log p(a, b) - log p(a) - log p(b) for exact posteriors. Posteriors that are not Gaussian are replaced by Gaussians
+    with their mean and variance. Candidates with equal scores are ranked in random order, in expectation.
 
     Args:
-      model: Any model with a posterior given the query, and given the candidates.
-      data: Arrays `[N, *event_shape]` by name, of both, for rows that belong together.
-      query: Name of the modality, or names, that is asked with.
-      candidates: Name of the modality, or names, of which one is to be found.
-      ks: How many candidates of the best score may be looked at; by default 1, 5 and 10.
+      model: `MultimodalVAE` with a posterior given the query and one given the candidates.
+      data: Dict of arrays `[N, *event_shape]` by name; the query and candidate of a row are partners.
+      query: Name of the query modality, or a list of names.
+      candidates: Name of the modality to retrieve, or a list of names.
+      ks: Numbers k of best candidates for recall@k, positive integers; by default 1, 5 and 10.
       seed: Integer seed of iterated sampling, for models that need it; by default 0.
 
     Returns:
-      `Estimate` objects by name: `"recall@<k>"`, whose values are the probability that the partner is among the k best,
+      Dict of `Estimate` objects: `"recall@<k>"`, whose values are the probability that the partner is among the k best,
       and `"rank"`, 1 for the best.
 
     Raises:
-      ValueError: a modality that is unknown or on both sides, no row, or no posterior given the one or the other.
+      ValueError: if a modality is unknown or on both sides, no row is complete, or a posterior is missing.
     """
     query, candidates = ([names] if isinstance(names, str) else list(names) for names in (query, candidates))
     if both := sorted({*query} & {*candidates}):
@@ -64,7 +64,7 @@ def retrieval(
         own = slice(start, start + rows)
         score = _log_ratio(means[own, None], precisions[own, None], others[None], other_precisions[None])
         partner = score[np.arange(len(score)), np.arange(start, start + len(score))][:, None]
-        alike = np.isclose(score, partner, rtol=1e-5, atol=1e-4)  # equal but for the rounding of float32 encoders
+        alike = np.isclose(score, partner, rtol=1e-5, atol=1e-4)  # equal up to rounding of float32 encoders
         ahead[own], tied[own] = ((score > partner) & ~alike).sum(axis=1), alike.sum(axis=1)
     found = {f"recall@{k}": np.clip((k - ahead) / tied, 0.0, 1.0) for k in ks}
     found["rank"] = ahead + (tied + 1) / 2
@@ -84,25 +84,25 @@ def clustering(
     resamples: int = 20,
     seed: int = 0,
 ) -> Statistic:
-    """Adjusted Rand index [1] between classes and clusters of the means of q(z | given), by k-means.
+    """Computes the adjusted Rand index [1] between classes and k-means clusters of the means of q(z | given).
 
-    1 says that they are the same, 0 that they agree as chance does.
+    It is 1 if classes and clusters are the same, and 0 in expectation for random clusters.
 
     Args:
-      model: Any model with a posterior given these modalities.
-      data: Arrays `[N, *event_shape]` by name.
-      given: Name of the modality, or names, to encode.
+      model: `MultimodalVAE` with a posterior given these modalities.
+      data: Dict of arrays `[N, *event_shape]` by name.
+      given: Name of the modality to encode, or a list of names.
       labels: Class numbers `[N]`; by default those of the one categorical modality in `data`.
-      clusters: Number of clusters; by default that of the classes.
-      resamples: Number of resampled sets of rows behind the standard error, by default 20.
+      clusters: Number of clusters; by default the number of classes.
+      resamples: Number of bootstrap resamples for the standard error; by default 20.
       seed: Integer seed of k-means and of the resampling; by default 0.
 
     Returns:
-      A `Statistic`.
+      `Statistic` of the index.
 
     Raises:
-      ImportError: scikit-learn is missing, which comes with the extra `report`.
-      ValueError: fewer rows than clusters, labels of another shape, or no posterior given the modalities.
+      ImportError: if scikit-learn is missing, which comes with the extra `report`.
+      ValueError: if there are fewer rows than clusters, labels have another shape, or the posterior is missing.
     """
     with extra("report", "clustering()"):
         from sklearn.cluster import KMeans
@@ -125,7 +125,7 @@ def clustering(
 
 
 def _log_ratio(mean: np.ndarray, precision: np.ndarray, other: np.ndarray, other_precision: np.ndarray) -> np.ndarray:
-    """Log of the integral of N(z; a) N(z; b) / N(z; 0, 1), summed over the last axis."""
+    """Computes the log of the integral of N(z; a) N(z; b) / N(z; 0, 1), summed over the last axis."""
     product = np.maximum(precision + other_precision - 1.0, 1.0)
     weighted = mean * precision + other * other_precision
     squares = mean**2 * precision + other**2 * other_precision
@@ -134,7 +134,7 @@ def _log_ratio(mean: np.ndarray, precision: np.ndarray, other: np.ndarray, other
 
 
 def _complete(model: MultimodalVAE, data: Mapping[str, Any], names: Sequence[str]) -> dict[str, np.ndarray]:
-    """These modalities of the rows that hold all of them."""
+    """Returns these modalities for the rows that hold all of them."""
     checks.check_names(model.modalities, dict.fromkeys(names))
     checks.check_names(model.modalities, data, required=names)
     arrays = checks.to_arrays(model.modalities, {name: data[name] for name in names})
@@ -145,7 +145,7 @@ def _complete(model: MultimodalVAE, data: Mapping[str, Any], names: Sequence[str
 
 
 def _moments(model: MultimodalVAE, observed: Mapping[str, np.ndarray], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance of q(z | observed), float64 `[N, D]`."""
+    """Computes the mean and variance of q(z | observed), float64 `[N, D]` each."""
     found, base_seed = [], seeds.to_tensor(seed)
     for start in range(0, len(next(iter(observed.values()))), _BATCH):
         batch = model.read({name: values[start : start + _BATCH] for name, values in observed.items()})

@@ -1,15 +1,15 @@
-r"""Estimators of log-likelihoods, in nats per example: one function per quantity, each estimator by its name.
+r"""Estimators of log-likelihoods, in nats per example: one function per quantity.
 
-With z_i ~ q(z | O), where O is what is observed and t the target,
+With z_i ~ q(z | O), where O are the observed modalities and t is the target,
 
     conditional bound         mean_i log p(t|z_i)                              Eq. (11) of [1]
     conditional Monte Carlo   log mean_i p(t|z_i)
     conditional importance    log mean_i [p(t|z_i) p(o|z_i) p(z_i) / q(z_i|t,o)] - log p^(o)
     joint importance          log mean_i [prod_m p(m|z_i) p(z_i) / q(z_i|all)]
-    marginal importance       the same with some modalities only
+    marginal importance       as joint importance, over some modalities only
 
-Bounds lie below the truth. The log of a mean of N samples does so on average, the less the larger N is;
-see the effective sample size.
+Bounds lie below the true value. So does, in expectation, the log of a mean of N samples, with a bias that shrinks with
+N; see the effective sample size.
 
 References:
   [1] Suzuki and Matsuo, section 4.4 and appendix A.1: Tables 1 and 2 have the bound with N = 10.
@@ -50,33 +50,34 @@ def conditional_log_likelihood(
     max_rows: int | None = None,
     verbose: int = 1,
 ) -> Estimate:
-    """Log p(target | given), the mean over a dataset.
+    """Estimates log p(target | given), averaged over a dataset.
 
-    "Single" in [1] is a target that is not among the given; "multiple" is one that is: reconstruction.
+    In [1] "single" means that the target is not given, and "multiple" that it is: reconstruction.
 
     Args:
-      model: Any model that has this direction.
+      model: `MultimodalVAE` with a posterior given `given`.
       data: Dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts.
-      target: Name of the modality to score, or names of several to score together.
-      given: Names of the observed modalities.
-      estimator: `"bound"`, the default, Eq. (11), a lower bound; for the hierarchical model the nested bound of Eq.
-        (A.2), with as many samples of the layers below for each sample of z_L. `"monte_carlo"`, the log of the mean
-        density. `"importance"`, the same under the exact posterior's weights: the model's own log p(target | given).
+      target: Name of the modality to score, or a list of names to score jointly.
+      given: Name of the observed modality, or a list of names.
+      estimator: `"bound"`, the default, is Eq. (11), a lower bound; for the hierarchical model the nested bound of Eq.
+        (A.2), with as many samples of the lower layers for each sample of z_L. `"monte_carlo"` is the log of the mean
+        density. `"importance"` is that log under importance weights of the exact posterior: the model's own
+        log p(target | given).
       num_samples: Number of samples of z for each example, N; by default 10.
-      iterated_sampling: Options of iterated sampling, or its number of steps; by default the model's own.
-      normalizer: Estimator of log p^(given) in the importance estimate: `"encoder"`, the default, has importance
-        weights under q(z | given), `"prior"` samples of the prior. One-way models need none.
-      normalizer_samples: Number of samples for it; by default N, or 5000 of the prior.
-      seed: Seed of all samples, an integer, by default 0, a tensor `[2]`, or None for one that is drawn and recorded.
-      max_rows: Largest number of z to decode at once; by default as many as keep every tensor, hidden layers too, in
-        32 MiB.
-      verbose: 1, the default, shows a progress bar, 0 does not.
+      iterated_sampling: An `IteratedSampling` or a number of steps; by default the model's own options.
+      normalizer: Estimator of log p^(given) in the importance estimate: `"encoder"`, the default, for importance
+        weights under q(z | given), `"prior"` for samples of the prior. Conditional models need none.
+      normalizer_samples: Number of samples for the normalizer; by default N, or 5000 for `"prior"`.
+      seed: Seed of all samples: an integer, by default 0, a tensor `[2]`, or None for a new seed, which is recorded.
+      max_rows: Largest number of z to decode at once; by default as many as keep every tensor, including hidden layers,
+        within 32 MiB.
+      verbose: 1, the default, shows a progress bar; 0 shows nothing.
 
     Returns:
-      An `Estimate` whose values are in nats, `[N]`.
+      `Estimate` whose values are in nats, `[N]`.
 
     Raises:
-      ValueError: modalities or options that make no sense, a direction that the model does not have, or bad data.
+      ValueError: if modalities or options are invalid, the model does not have this direction, or data are invalid.
 
     Examples:
       >>> print(conditional_log_likelihood(model, test, target="x", given=["w"]))
@@ -97,7 +98,7 @@ def conditional_log_likelihood(
     observed, settings = _importance_observed(model, _names(model, targets + given)) if weighted else (given, {})
     proposal, more = _proposal(model, observed, num_samples, iteration)
     settings |= more
-    # What the model models too, and must be divided by.
+    # Given modalities that the model generates too, whose log-likelihood must be subtracted.
     extra = [name for name in given if name in model.targets] if weighted else []
     if weighted:
         samplings = [(importance_weights(model, targets + extra, proposal), num_samples)]
@@ -129,21 +130,21 @@ def joint_log_likelihood(
     max_rows: int | None = None,
     verbose: int = 1,
 ) -> Estimate:
-    """Log p(all modalities) by importance sampling with q(z | all modalities), [2].
+    """Estimates log p(all modalities) by importance sampling with q(z | all modalities), [2].
 
     Args:
-      model: Any model of a joint distribution; CVAE and CMMA have none.
+      model: `MultimodalVAE` of a joint distribution; not a CVAE or CMMA.
       data: Dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts.
       num_samples: Number of samples of z for each example; by default 1000.
       seed: Seed of all samples, as for `conditional_log_likelihood`.
       max_rows: Largest number of z to decode at once, as for `conditional_log_likelihood`.
-      verbose: 1, the default, shows a progress bar, 0 does not.
+      verbose: 1, the default, shows a progress bar; 0 shows nothing.
 
     Returns:
-      An `Estimate` whose values are in nats, `[N]`.
+      `Estimate` whose values are in nats, `[N]`.
 
     Raises:
-      ValueError: a one-way model, options that make no sense, or bad data.
+      ValueError: if the model is conditional, or options or data are invalid.
     """
     options = {"num_samples": num_samples, "seed": seed, "max_rows": max_rows, "verbose": verbose}
     found = marginal_log_likelihood(model, data, modality=model.modalities, **options)
@@ -162,24 +163,25 @@ def marginal_log_likelihood(
     max_rows: int | None = None,
     verbose: int = 1,
 ) -> Estimate:
-    """Log p(modality) by importance sampling, [2].
+    """Estimates log p(modality) by importance sampling, [2].
 
     Args:
-      model: Any model of a joint distribution; CVAE and CMMA have none.
+      model: `MultimodalVAE` of a joint distribution; not a CVAE or CMMA.
       data: Dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts.
-      modality: Name of the modality to score, or names of several to score together.
+      modality: Name of the modality to score, or a list of names to score jointly.
       proposal: Proposal distribution of z: `"joint"`, the default, q(z | all modalities), or `"own"`, q(z | modality).
       num_samples: Number of samples of z for each example; by default 1000.
-      iterated_sampling: Options of iterated sampling of an `"own"` proposal, as for `conditional_log_likelihood`.
+      iterated_sampling: An `IteratedSampling` or a number of steps, for an `"own"` proposal; by default the model's
+        own.
       seed: Seed of all samples, as for `conditional_log_likelihood`.
       max_rows: Largest number of z to decode at once, as for `conditional_log_likelihood`.
-      verbose: 1, the default, shows a progress bar, 0 does not.
+      verbose: 1, the default, shows a progress bar; 0 shows nothing.
 
     Returns:
-      An `Estimate` whose values are in nats, `[N]`.
+      `Estimate` whose values are in nats, `[N]`.
 
     Raises:
-      ValueError: a one-way model, modalities or options that make no sense, or bad data.
+      ValueError: if the model is conditional, or modalities, options or data are invalid.
     """
     checks.check_option("proposal", proposal, ("joint", "own"))
     scored = _names(model, modality)
@@ -218,7 +220,7 @@ def marginal_log_likelihood(
 
 
 def _normalizer(model, extra, given, kind, samples, num_samples, iteration):
-    """Log p(extra) or, for one-way models, log p(extra | what they are conditioned on)."""
+    """Returns the sampling of log p(extra), or log p(extra | conditions) if conditional, and its settings."""
     checks.check_option("normalizer", kind, ("encoder", "prior"))
     samples = (num_samples if kind == "encoder" else 5000) if samples is None else samples
     samples = checks.positive_integer("normalizer_samples", samples)
@@ -227,12 +229,12 @@ def _normalizer(model, extra, given, kind, samples, num_samples, iteration):
         return (prior_terms(model, extra), samples), settings
     observed, _ = _importance_observed(model, given)
     proposal, more = _proposal(model, observed, samples, replace(iteration, num_chains=None))
-    more.pop("num_chains", None)  # one for each of its samples
+    more.pop("num_chains", None)  # one chain for each sample
     return (importance_weights(model, extra, proposal), samples), {**settings, **more}
 
 
 def _proposal(model, observed, num_samples, iteration):
-    """The proposal, and the settings that matter to it."""
+    """Returns the proposal and the settings that describe it."""
     num_chains = chains_of(iteration, num_samples)
     if not model.iterates(observed, iteration):
         return Proposal(observed, iteration), {}
@@ -241,9 +243,9 @@ def _proposal(model, observed, num_samples, iteration):
 
 
 def _importance_observed(model: MultimodalVAE, observed: list[str]) -> tuple[list[str], dict[str, str]]:
-    """What the proposal of importance weights reads, and the setting where that is not all of `observed`.
+    """Returns the modalities that the proposal of importance weights reads, and a setting if they are not `observed`.
 
-    Any distribution over z will do: a model that has none for some of several targets takes p(z | conditions).
+    Any proposal is valid: a model without a posterior given some of several targets uses p(z | conditions).
     """
     if model.has_posterior(observed):
         return observed, {}

@@ -1,6 +1,6 @@
-"""Plan of the estimates that a model has: `tf-jmvae evaluate` computes, writes and shows them.
+"""Plan of the estimates that apply to a model, which `tf-jmvae evaluate` computes, writes and shows.
 
-A file of this package adds its own by registering a function that plans them:
+A module of this package adds estimates by registering a function that plans them:
 
     @ESTIMATORS.register("name")
     def plan(model, *, num_samples, importance_samples): return [Planned(...), ...]
@@ -18,32 +18,32 @@ from tf_jmvae.registry import ESTIMATORS
 
 
 class Planned(NamedTuple):
-    """An estimate that a model has: `function(model, data, seed=..., verbose=..., **options)`."""
+    """Planned estimate: a call of `function(model, data, seed=..., verbose=..., **options)`."""
 
-    target: list[str]  # the modalities that are scored
-    given: list[str]  # those that they are scored from; none of a joint or marginal quantity
+    target: list[str]  # names of the scored modalities
+    given: list[str]  # names of the observed modalities; empty for joint and marginal quantities
     function: Callable[..., Estimate]
     options: Mapping[str, Any]
 
     @property
     def quantity(self) -> str:
-        """What is estimated."""
+        """Name of the estimated quantity."""
         condition = f" | {', '.join(self.given)}" if self.given else ""
         return f"log p({', '.join(self.target)}{condition})"
 
 
 def planned(model: MultimodalVAE, **samples: int) -> list[tuple[str, Planned]]:
-    """All that the model has, with the names that the estimators are registered by.
+    """Returns all estimates that apply to the model, each with the registered name of its estimator.
 
-    Each bound takes `num_samples` of z for each example, each importance estimate `importance_samples`.
+    Bounds use `num_samples` samples of z for each example, importance estimates `importance_samples`.
     """
     return [(name, one) for name in ESTIMATORS.names() for one in ESTIMATORS.get(name)(model, **samples)]
 
 
 def directions(model: MultimodalVAE) -> list[tuple[str, tuple[str, ...]]]:
-    """Each target with the modalities that are given for it, in the model's order.
+    """Returns pairs of a target and the modalities given for it, in the model's order.
 
-    First those without the target, from every one of the model's `subsets`; then reconstruction, with everything given.
+    First come targets given every one of the model's `subsets` without them, then reconstructions given all modalities.
     """
     given = subsets(model)
     found = [(target, subset) for target in model.targets for subset in given if target not in subset]
@@ -52,14 +52,14 @@ def directions(model: MultimodalVAE) -> list[tuple[str, tuple[str, ...]]]:
 
 @ESTIMATORS.register("bound")
 def _bounds(model: MultimodalVAE, *, num_samples: int, **_: int) -> list[Planned]:
-    """Eq. (11) in every direction; one chain of iterated sampling for each example, as in the studies."""
+    """Plans Eq. (11) in every direction, with one chain of iterated sampling per example, as in the studies."""
     options = {"num_samples": num_samples, "iterated_sampling": replace(model.iterated_sampling, num_chains=1)}
     return [_conditional(*direction, **options) for direction in directions(model)]
 
 
 @ESTIMATORS.register("importance")
 def _importance(model: MultimodalVAE, *, importance_samples: int, **_: int) -> list[Planned]:
-    """Log p(all) and log p(m) of a joint model, log p(target | given) of a one-way model."""
+    """Plans log p(all) and log p(m) for a joint model, and log p(target | given) for a conditional model."""
     samples = {"num_samples": importance_samples}
     if model.conditions:
         return [
@@ -70,7 +70,7 @@ def _importance(model: MultimodalVAE, *, importance_samples: int, **_: int) -> l
     every = list(model.modalities)
     plans = [Planned(every, [], joint_log_likelihood, samples)]
     for name in every if len(every) > 1 else ():
-        # The modality's own encoder where there is one: q(z | all) is far narrower than p(z | label).
+        # The modality's own encoder if there is one, because q(z | all) is far narrower than p(z | label).
         proposal = "own" if model.has_posterior([name]) and not model.iterates([name]) else "joint"
         plans.append(Planned([name], [], marginal_log_likelihood, {"modality": name, "proposal": proposal, **samples}))
     return plans

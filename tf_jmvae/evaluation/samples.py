@@ -1,9 +1,10 @@
-"""Samples of z and the log-densities under them: what every estimator averages.
+"""Samplers of z and of the log terms that estimators average.
 
-Each function returns a `Sampler`, which works in the graph and in two steps, so that many samples can be
-drawn from one chain of iterated sampling without holding them all: the distribution of z, and log
-terms `[B, R]` in nats under samples of it, of which the estimator takes the mean or the log of the
-mean exponential. `max_rows` says how many z may go through a model's networks at once.
+
+Each function returns a `Sampler`, which works within a graph and in two steps, so that many samples can be drawn from
+one chain of iterated sampling without holding them all: the distribution of z, and log terms `[B, R]` in nats under
+samples of it, of which an estimator takes the mean or the log of the mean exponential. `max_rows` limits how many z
+pass through a model's networks at once.
 """
 
 import functools
@@ -20,33 +21,33 @@ from tf_jmvae.random import sampling, seeds
 
 tfd = tfp.distributions
 
-# Numbers in the largest tensor of a chunk: 32 MiB of float32.
+# Number of entries of the largest tensor of a chunk: 32 MiB of float32.
 _CHUNK_ELEMENTS = 2**23
-# A prime, so that a tensor with an entry for every row is known by its size.
+# A prime, so that tensors with entries for every row are recognised by their size.
 _TRACED_ROWS = 7919
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """How log terms are sampled."""
+    """Sampler of log terms."""
 
-    key: Hashable  # what it depends on besides the model
-    # (batch, num_chains, seed) to a distribution over z, [B * num_chains, D]
+    key: Hashable  # what the sampler depends on besides the model
+    # Maps (batch, num_chains, seed) to a distribution over z, [B * num_chains, D].
     distribution: Callable[[Batch, int, tf.Tensor], tfd.Distribution]
-    # (batch, distribution, num_samples, seed) to [B, num_chains * num_samples]
+    # Maps (batch, distribution, num_samples, seed) to log terms [B, num_chains * num_samples].
     log_terms: Callable[[Batch, tfd.Distribution, int, tf.Tensor], tf.Tensor]
-    names: Sequence[str]  # the modalities that a batch must have
-    decoded: Sequence[str]  # the modalities that are decoded from z, in chains too
-    samples_per_chain: int | None = None  # None without chains, where all samples are of one distribution
-    # Of nested samples, (distribution, num_samples, seed) to the outer ones, as a distribution
-    # [B * num_chains * num_samples, D] from which `num_inner_samples` inner ones each are drawn.
+    names: Sequence[str]  # modalities that a batch must have
+    decoded: Sequence[str]  # modalities that are decoded from z, including those in chains
+    samples_per_chain: int | None = None  # None without chains: all samples come from one distribution
+    # For nested samples: maps (distribution, num_samples, seed) to the outer samples, as a distribution
+    # [B * num_chains * num_samples, D], from each of which `num_inner_samples` inner samples are drawn.
     outer_samples: Callable[[tfd.Distribution, int, tf.Tensor], tfd.Distribution] | None = None
     num_inner_samples: int = 1
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """q(z | observed), the distribution that z comes from; `samples_per_chain` are z from one chain's end."""
+    """Proposal q(z | observed), from which each chain of iterated sampling draws `samples_per_chain` samples of z."""
 
     observed: Sequence[str]
     iterated_sampling: IteratedSampling | None = None
@@ -56,9 +57,9 @@ class Proposal:
 def posterior_terms(
     model: MultimodalVAE, targets: Sequence[str], proposal: Proposal, num_inner_samples: int = 1
 ) -> Sampler:
-    """`log p(t | z_i)`, summed over targets t, with z_i drawn as the model draws z to generate t.
+    """Returns a sampler of `log p(t | z_i)`, summed over targets t, with z_i drawn as for generation of t.
 
-    Of a hierarchical model, `num_inner_samples` of the layers below are drawn for each sample of the top layer.
+    In a hierarchical model, `num_inner_samples` samples of the lower layers are drawn for each sample of the top layer.
     """
 
     def log_terms(batch, distribution, num_samples, seed):
@@ -67,7 +68,7 @@ def posterior_terms(
 
     def outer_samples(distribution, num_samples, seed):
         z = tf.transpose(distribution.sample(num_samples, seed=seed), (1, 0, 2))  # [B * C, S, D]
-        # A model that draws z from a point has its own noise below the top layer only.
+        # A point mass fixes the top layer, so that only the lower layers have noise.
         return tfd.Independent(tfd.Deterministic(tf.reshape(z, (-1, z.shape[-1]))), 1)
 
     nested = {"outer_samples": outer_samples, "num_inner_samples": num_inner_samples} if num_inner_samples > 1 else {}
@@ -75,21 +76,21 @@ def posterior_terms(
 
 
 def importance_weights(model: MultimodalVAE, scored: Sequence[str], proposal: Proposal) -> Sampler:
-    """`log [p(scored | z_i) p(z_i) / q(z_i | observed)]`; the prior of one-way models is p(z | conditions)."""
+    """Returns a sampler of `log [p(scored | z_i) p(z_i) / q(z_i | observed)]`; p(z | conditions) if conditional."""
 
     def log_terms(batch, distribution, num_samples, seed):
         z = sampling.draw(distribution, seed, num_samples)  # [B * C, S, D]
         log_q = tf.transpose(distribution.log_prob(tf.transpose(z, (1, 0, 2))))
         log_q = _by_example(log_q, batch, scored)
         z, prior = _by_example(z, batch, scored), model.prior(batch)
-        prior = prior if prior.batch_shape.rank == 0 else prior[:, tf.newaxis]  # p(z | conditions), a row an example
+        prior = prior if prior.batch_shape.rank == 0 else prior[:, tf.newaxis]  # p(z | conditions), one row per example
         return _log_likelihood(model, scored, z, batch) + prior.log_prob(z) - log_q
 
     return _sampler("importance", model, proposal, scored, log_terms)
 
 
 def prior_terms(model: MultimodalVAE, scored: Sequence[str]) -> Sampler:
-    """`log p(scored | z_i)`, z_i from the prior, afresh for every example."""
+    """Returns a sampler of `log p(scored | z_i)` with z_i from the prior, drawn separately for every example."""
 
     def log_terms(batch, prior, num_samples, seed):
         if prior.batch_shape.rank == 0:
@@ -104,10 +105,10 @@ def prior_terms(model: MultimodalVAE, scored: Sequence[str]) -> Sampler:
 
 
 def max_rows(model: MultimodalVAE, decoded: Iterable[str], *, encodes: bool = False) -> int:
-    """The most z for which no tensor exceeds 32 MiB: z, modalities, and the networks' hidden layers.
+    """Returns the largest number of z for which no tensor exceeds 32 MiB: z, modalities and hidden layers.
 
-    Networks are traced, not run, so that layers of any kind count with what they give: the decoders of `decoded`, and
-    the encoders if every z is encoded again, as in iterated sampling.
+    Networks are traced, not run, so that outputs of any kind of layer are counted: the decoders of `decoded`, and the
+    encoders if every z is encoded again, as in iterated sampling.
     """
     decoded = sorted(decoded)
     key = ("max_rows", *decoded, encodes)
@@ -126,7 +127,9 @@ def _max_rows(model: MultimodalVAE, decoded: Sequence[str], encodes: bool) -> in
             shapes = {name: modality.event_shape for name, modality in model.modalities.items()}
             model.posterior({name: tf.zeros((_TRACED_ROWS, *shape)) for name, shape in shapes.items()})
 
-    traced = tf.function(functools.partial(networks), autograph=False)  # apart: TensorFlow counts traces by code
+    traced = tf.function(
+        functools.partial(networks), autograph=False
+    )  # a partial, because TensorFlow counts traces per code object
     operations = traced.get_concrete_function().graph.get_operations()
     sizes = [output.shape.num_elements() or 0 for operation in operations for output in operation.outputs]
     largest = max(size for size in sizes if size % _TRACED_ROWS == 0) // _TRACED_ROWS
@@ -150,11 +153,11 @@ def _sampler(kind, model, proposal, scored, log_terms, **options) -> Sampler:
 
 
 def _log_likelihood(model: MultimodalVAE, names: Sequence[str], z: tf.Tensor, batch: Batch) -> tf.Tensor:
-    """Sum over `names` of log p(m | z), `[B, R]`, for z `[B, R, D]`, of what the rows hold."""
+    """Computes the sum over `names` of log p(m | z), `[B, R]`, for z `[B, R, D]`, ignoring missing values."""
     p = model.likelihoods(z, conditions=batch, names=names)
     return tf.add_n([log_prob(model.modalities[name], p[name], batch[name][:, None]) for name in names])
 
 
 def _by_example(values: tf.Tensor, batch: Batch, names: Sequence[str]) -> tf.Tensor:
-    """`[B * C, S', ...]` to `[B, C * S', ...]`."""
+    """Reshapes `[B * C, S', ...]` to `[B, C * S', ...]`."""
     return tf.reshape(values, (tf.shape(batch[names[0]])[0], -1, *values.shape[2:]))

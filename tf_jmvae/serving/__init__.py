@@ -1,4 +1,4 @@
-"""One interface to models, live, exported or behind TF Serving; export, and the files that serve exported models."""
+"""Inference: one interface to live, exported and served models, export, and deployment files for TF Serving."""
 
 from tf_jmvae.serving.client import (
     Client,

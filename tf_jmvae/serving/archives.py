@@ -1,4 +1,4 @@
-"""Safe unpacking of archives: plain files and folders only, inside of the target's folder, of a bounded size."""
+"""Safe unpacking of archives: only plain files and folders, inside the target folder, up to a size limit."""
 
 import errno
 import gzip
@@ -21,9 +21,9 @@ _DISK_PROBLEMS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)
 def unpack(archive: str | os.PathLike, folder: str | os.PathLike) -> None:
     """Unpacks a `.tar.gz`, `.tgz`, `.tar` or `.zip` into an existing folder.
 
-    Every entry is looked at before the first is written. Raises `ValueError` if the archive is damaged or another kind
-    of file; an entry's path is absolute or has `..` in it; an entry is a link, a device or the like; or there are more
-    than `MAX_ENTRIES`, or more than `MAX_BYTES` when unpacked.
+    All entries are checked before the first is written. Raises `ValueError` if the archive is damaged or of an unknown
+    kind; if an entry's path is absolute or contains `..`; if an entry is a link, device or other special file; or if
+    there are more than `MAX_ENTRIES` entries, or more than `MAX_BYTES` bytes when unpacked.
     """
     archive = Path(archive)
     opened = _unpack_zip if archive.name.lower().endswith(".zip") else _unpack_tar
@@ -34,7 +34,7 @@ def unpack(archive: str | os.PathLike, folder: str | os.PathLike) -> None:
             raise ValueError(f"{archive} is refused: {error}") from None
         except MemoryError:
             raise
-        except Exception as error:  # the libraries raise whatever the damage makes them stumble over
+        except Exception as error:  # damaged archives raise exceptions of many types
             if getattr(error, "errno", None) in _DISK_PROBLEMS:
                 raise
             raise ValueError(f"{archive} is damaged or no archive ({type(error).__name__}: {error}).") from error
@@ -51,7 +51,7 @@ def _unpack_tar(file: BinaryIO, folder: str | os.PathLike) -> None:
 
 def _unpack_zip(file: BinaryIO, folder: str | os.PathLike) -> None:
     with zipfile.ZipFile(file) as archive:
-        # Zip files made on Unix have the file's mode in their upper bits; others have none.
+        # Zip files made on Unix have the file's mode in the upper bits; others have 0.
         modes = ((info, stat.S_IFMT(info.external_attr >> 16)) for info in archive.infolist())
         _check(((i.filename, i.file_size, mode in (0, stat.S_IFREG, stat.S_IFDIR)) for i, mode in modes))
         archive.extractall(folder)
@@ -74,11 +74,11 @@ def _check(entries: Iterable[tuple[str, int, bool]]) -> None:
 
 
 class _RefusedError(ValueError):
-    """An archive that is not damaged, and will not be unpacked."""
+    """Raised for an intact archive that is unsafe to unpack."""
 
 
 class _Bounded(io.BufferedReader):
-    """What tarfile reads from: a header that claims to be huge is refused, not read into memory."""
+    """Reader for tarfile that refuses headers of an excessive size rather than read them into memory."""
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= _MAX_HEADER:

@@ -1,6 +1,7 @@
-"""Calls of a server: how they fail, and how those are made again that the caller did nothing wrong in.
+"""Errors of server calls, and retries of calls that failed for temporary reasons.
 
-Every signature is a pure function of its inputs, so a call may be made twice.
+
+Every signature is a pure function of its inputs, so a call may be repeated.
 """
 
 import random
@@ -14,22 +15,22 @@ import tensorflow as tf
 
 T = TypeVar("T")
 
-FOREIGN = "FOREIGN"  # the code of a CallError where something answered that is no TF Serving
+FOREIGN = "FOREIGN"  # code of a CallError if the server that answered is not TF Serving
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 1.0  # seconds
-_LAST_MOMENT = 1e-3  # a timeout must be more than 0
+_LAST_MOMENT = 1e-3  # smallest timeout in seconds, which must be positive
 _BUSY = re.compile("batch scheduling queue|HTTP 503")  # "The batch scheduling queue to which this task was .. is full"
-_OWN_SIZE = "larger than max"  # gRPC's own limits, which use the same code
-_OTHER_SHAPES = "from different tasks have different shapes"  # by batching_session.cc
+_OWN_SIZE = "larger than max"  # gRPC's message size limits, which use the same code
+_OTHER_SHAPES = "from different tasks have different shapes"  # message of batching_session.cc
 _DECODER = re.compile("Decode(Image|Jpeg)")  # the op that could not decode a file
-_IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM")  # how files start that every TensorFlow decodes
+_IMAGES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM")  # first bytes of the formats that every TensorFlow decodes
 
 
 class CallError(Exception):
-    """What a transport raises: gRPC's name of the code, and what the server or the network said."""
+    """Error of a transport: gRPC's name of the status code, and the message of the server or the network."""
 
     def __init__(self, code: str, details: str):
-        super().__init__(code, details)  # both, or it could not be unpickled
+        super().__init__(code, details)  # both, so that the error can be unpickled
         self.code, self.details = code, details
 
     def __str__(self) -> str:
@@ -37,10 +38,10 @@ class CallError(Exception):
 
 
 def answer(call: Callable[[float], T], timeout: float, is_passing: Callable[[CallError], bool]) -> T:
-    """What `call` returns, which gets the seconds that are left, and is called again while its errors are passing.
+    """Returns `call(seconds_left)`, and retries until the timeout while `is_passing(error)` holds.
 
-    Pauses double from some 20 ms to a second, each by chance up to a half shorter, so that callers who were refused
-    together do not come back together. When there is no time for another pause, the last refusal is raised.
+    Pauses double from about 20 ms to one second, each shortened at random by up to a half, so that callers that were
+    refused together do not retry together. If no time is left for another pause, the last refusal is raised.
     """
     end, longest, refusal = time.monotonic() + timeout, _FIRST_PAUSE, None
     while True:
@@ -48,7 +49,7 @@ def answer(call: Callable[[float], T], timeout: float, is_passing: Callable[[Cal
             return call(max(end - time.monotonic(), _LAST_MOMENT))
         except CallError as error:
             if refusal is not None and error.code == "DEADLINE_EXCEEDED":
-                raise refusal from None  # which says more
+                raise refusal from None  # the refusal is more informative
             pause = longest * random.uniform(0.5, 1.0)
             if not is_passing(error) or time.monotonic() + pause >= end:
                 raise
@@ -58,16 +59,16 @@ def answer(call: Callable[[float], T], timeout: float, is_passing: Callable[[Cal
 
 
 def is_busy(error: CallError) -> bool:
-    """Whether the server, or a proxy in front of it, took no more requests when this one came."""
-    if error.code == "UNAVAILABLE":  # of a server that is not there, too
+    """Returns whether the server, or a proxy in front of it, refused the request because it was overloaded."""
+    if error.code == "UNAVAILABLE":  # also the code of an unreachable server
         return bool(_BUSY.search(error.details))
     return error.code == "RESOURCE_EXHAUSTED" and _OWN_SIZE not in error.details
 
 
 def is_spoiled(error: CallError, inputs: Mapping[str, np.ndarray]) -> bool:
-    """Whether a request whose inputs fit its signature failed because of another one that the server joined it with.
+    """Returns whether a valid request failed because of another request in the same server batch.
 
-    That one had another shape, or held a file that is no image while all files of this one can be decoded.
+    The other request had another shape, or held a file that is not an image while all files of this one can be decoded.
     """
     if error.code not in ("INVALID_ARGUMENT", "FAILED_PRECONDITION"):
         return False

@@ -1,4 +1,4 @@
-"""Version folders of an exported model, and their cards: descriptions in JSON, with checksums of the files."""
+"""Version folders of exported models, and model cards: JSON descriptions with checksums of the files."""
 
 import dataclasses
 import datetime
@@ -30,8 +30,8 @@ def _is_shape(value: Any) -> bool:
     return isinstance(value, list) and all(size is None or (type(size) is int and size >= 0) for size in value)
 
 
-# The form of a card: in a dict the keys that must be there, in a list the form of all values of an object, and pairs of
-# what is expected and its test.
+# Schema of a card: a dict has the required keys, a list of one element the schema of all values of an object, and a
+# pair the expected value in words and its test.
 _COUNT = ("a whole number of 0 or more", lambda value: type(value) is int and value >= 0)
 _TEXT = ("a text", lambda value: isinstance(value, str))
 _OBJECT = ("an object", lambda value: isinstance(value, dict))
@@ -57,25 +57,25 @@ _FORM = {
 
 
 def version_of(name: str) -> int | None:
-    """Version number of a folder by its name, a number without leading zeros; None for any other name."""
+    """Returns the version number of a folder name, a number without leading zeros; None for any other name."""
     return int(name) if re.fullmatch("0|[1-9][0-9]{0,18}", name) and int(name) <= _LARGEST_VERSION else None
 
 
 def version_folder(path: Path) -> Path | None:
-    """Version folder that a path means: itself, or the newest version in it; None if it is neither."""
+    """Returns the version folder of a path: the path itself or the newest version in it; None if there is none."""
     if not path.is_dir():
         return None
     return path if (path / MODEL_FILE).is_file() else newest_version(path)
 
 
 def newest_version(folder: Path) -> Path | None:
-    """Newest version in a model's folder of those that hold a SavedModel, or None; `OSError` if it cannot be read."""
+    """Returns the newest version with a SavedModel in a model's folder, or None; `OSError` if it is unreadable."""
     found = (path for path in folder.iterdir() if version_of(path.name) is not None and (path / MODEL_FILE).is_file())
     return max(found, key=lambda path: int(path.name), default=None)
 
 
 def describe(spec: ModelSpec, num_samples: int, folder: Path) -> dict[str, Any]:
-    """Content of `model_card.json` but for training and metrics, for the files in a version's folder."""
+    """Returns the content of `model_card.json` for a version folder, except for training and metrics."""
     saved = saved_model_pb2.SavedModel.FromString((folder / MODEL_FILE).read_bytes())
     signatures = signatures_of(saved.meta_graphs[0].signature_def)
     return {
@@ -90,10 +90,11 @@ def describe(spec: ModelSpec, num_samples: int, folder: Path) -> dict[str, Any]:
 
 
 def file_checksums(folder: str | os.PathLike, *, links: bool = False) -> dict[str, dict[str, Any]]:
-    """Every file of a version folder but the card: `{"variables/variables.index": {"bytes": .., "sha256": ..}}`.
+    """Returns checksums of a version folder's files except the card: `{"variables/..": {"bytes": .., "sha256": ..}}`.
+
 
     With `links` files may be symbolic links to files anywhere, as in the cache of Hugging Face. Raises
-    `FileNotFoundError` if there is no such folder, `ValueError` for another link, or what is neither file nor folder.
+    `FileNotFoundError` if the folder does not exist, `ValueError` for other links and special files.
     """
     folder, checksums = Path(folder), {}
     if not folder.is_dir():
@@ -111,10 +112,10 @@ def file_checksums(folder: str | os.PathLike, *, links: bool = False) -> dict[st
 
 
 def read(folder: str | os.PathLike, *, links: bool = False) -> dict[str, Any]:
-    """The card of a version folder, with every key of the format there and of its type; `links` as `file_checksums`.
+    """Reads the card of a version folder, in which every key has its required type; `links` as for `file_checksums`.
 
-    Raises `FileNotFoundError` if the folder has no card, and `ValueError` for one that is damaged, too large, or of a
-    format that this version does not know.
+    Raises `FileNotFoundError` if the folder has no card, and `ValueError` if the card is damaged, too large, or of an
+    unknown format.
     """
     path = Path(folder) / CARD
     if path.is_symlink() and not (links and path.is_file()):
@@ -145,7 +146,7 @@ def read(folder: str | os.PathLike, *, links: bool = False) -> dict[str, Any]:
 
 
 def _problems(value: Any, form: Any, place: str = "") -> Iterator[str]:
-    """What in a card is not of its form, with the place of it."""
+    """Yields the violations of the schema in a card, each with its path."""
     expected, holds = form if isinstance(form, tuple) else _OBJECT
     if not holds(value):
         yield f"{place}: expected {expected}, got {type(value).__name__ if isinstance(value, dict | list) else value}"
@@ -159,10 +160,11 @@ def _problems(value: Any, form: Any, place: str = "") -> Iterator[str]:
 
 
 def verify(folder: str | os.PathLike, card: Mapping[str, Any], *, links: bool = False) -> None:
-    """Raises `ValueError` with the files of a version folder that are not as its card's checksums say.
+    """Raises `ValueError` with the files of a version folder that differ from the checksums of its card.
 
-    This finds damage, and files that somebody added or changed without a word in the card. It does not tell who
-    wrote the folder: whoever can change a file can change the card, too. `links` is as for `file_checksums`.
+    This detects damage, and files that were added or changed without an update of the card. It does not authenticate
+    the
+    author: whoever can change a file can also change the card. `links` is as for `file_checksums`.
     """
     expected, found = card["files"], file_checksums(folder, links=links)
     problems = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]

@@ -1,4 +1,4 @@
-"""What one can ask of a model of a table's columns in the table's own terms, wherever it runs."""
+"""`CellVerbs`: methods of `InferenceModel` that read and return the cells of a table."""
 
 import unicodedata
 from collections.abc import Mapping
@@ -15,28 +15,28 @@ _DECODE, _SPREAD = ("decode" + names.CELLS, "spread" + names.CELLS)
 
 
 class CellVerbs(SignatureLookup):
-    """Base of `InferenceModel`: z of cells, cells of z, and cells of cells, by signatures that end in `_as_cells`."""
+    """Base class of `InferenceModel` with methods on table cells, by signatures that end in `_as_cells`."""
 
     @property
     def has_cells(self) -> bool:
-        """Whether the model reads and gives a table's cells."""
+        """Whether the model reads and returns table cells."""
         return _DECODE in self.signatures
 
     def latents_of_cells(self, cells: Mapping[str, Any], noise: np.ndarray) -> np.ndarray:
-        """Samples z given what is known of the rows of a table.
+        """Samples z given the known cells of table rows.
 
         Args:
-          cells: By modality a value for each of B rows: names of classes and texts as strings, pictures as encoded
-            images in bytes, and anything else as arrays `[B, *event_shape]`, numbers in their unit and attributes as 1
-            and 0. Gaps are None, "", b"" and NaN, and so is a class that the model does not know; a modality that no
-            row holds may be left out.
-          noise: Array `[B, D]`, as for `latents`.
+          cells: Dict by modality of a value for each of B rows: strings for classes and texts, encoded images as bytes,
+            and arrays `[B, *event_shape]` for other modalities, numbers in their unit and attributes as 1 and 0.
+            Missing values are None, "", b"" or NaN, and unknown classes count as missing; modalities that no row holds
+            may be left out.
+          noise: Float array `[B, D]`, as for `latents`.
 
         Returns:
           `[B, D]`.
 
         Raises:
-          ValueError: the model does not start from what is known, or reads no cells.
+          ValueError: if the model has no posterior given these cells, or reads no cells.
         """
         inputs = self._cell_inputs(cells)
         given = [name for name in self.modalities if name in cells]
@@ -44,25 +44,25 @@ class CellVerbs(SignatureLookup):
         noise = np.asarray(noise, np.float32)
         name = "latents_from_prior" if not given else names.of_given("latents", given) + names.CELLS
         if name not in self.signatures and given:
-            name = "latents" + names.CELLS  # of rows that hold anything
+            name = "latents" + names.CELLS  # reads rows with any missing cells
             inputs = self._with_gaps(inputs, len(noise))
         takes = self._signature(name).inputs
         seeds = {"seed": request.row_seeds(0, len(noise))} if "seed" in takes else {}
         return self._call(name, {**inputs, "noise": noise, **seeds})["z"]
 
     def decode_to_cells(self, z: np.ndarray) -> dict[str, np.ndarray]:
-        """Gives the cells that the means of p(m | z) say.
+        """Decodes z to the cells of the means of p(m | z).
 
         Args:
-          z: Array `[B, D]`.
+          z: Float array `[B, D]`.
 
         Returns:
-          By modality probabilities of classes and attributes, numbers in their unit, or PNG of pictures; as
-          `"NAME_text"` the most probable class or text, string `[B]`; and as `"NAME_spread"` the standard deviation of
+          Dict by modality of probabilities of classes and attributes, numbers in their unit, or PNG images; by
+          `"NAME_text"` of the most probable class or text, strings `[B]`; and by `"NAME_spread"` of the stddev of
           numbers and counts under p(m | z), in their unit.
 
         Raises:
-          ValueError: the model gives no cells, or has conditions.
+          ValueError: if the model returns no cells, or is conditional.
         """
         z = np.asarray(z, np.float32)
         found = self._call(_DECODE, {"z": z})
@@ -73,19 +73,19 @@ class CellVerbs(SignatureLookup):
     def generate_cells(
         self, cells: Mapping[str, Any], *, num_samples: int = 1, latent: str = "sample", seed: int | None = None
     ) -> dict[str, np.ndarray]:
-        """Generates cells given others: those that the mean of p(m | z) says, z from q(z | cells).
+        """Generates the cells of the means of p(m | z), with z from q(z | cells).
 
         Args:
-          cells: What is known of B rows, as for `latents_of_cells`; of nothing, one row from the prior.
+          cells: Known cells of B rows, as for `latents_of_cells`; if empty, one row is generated from the prior.
           num_samples: Number of samples for each row, S; by default 1.
-          latent: `"sample"`, the default, samples z, `"mean"` takes its mean.
+          latent: `"sample"`, the default, samples z; `"mean"` takes the mean of q(z | cells).
           seed: Integer seed, as for `generate`.
 
         Returns:
-          Arrays `[B, S, ...]` as `decode_to_cells` names them.
+          Dict of arrays `[B, S, ...]`, named as by `decode_to_cells`.
 
         Raises:
-          ValueError: the model does not start from what is known, gives no cells, or an option is wrong.
+          ValueError: if the model has no posterior given these cells, returns no cells, or an option is invalid.
         """
         checks.check_option("latent", latent, ("sample", "mean"))
         num_samples = checks.positive_integer("num_samples", num_samples)
@@ -96,20 +96,20 @@ class CellVerbs(SignatureLookup):
         return {name: v.reshape(rows, num_samples, *v.shape[1:]) for name, v in self.decode_to_cells(z).items()}
 
     def fill_cells(self, cells: Mapping[str, Any], *, seed: int | np.ndarray = 0) -> dict[str, np.ndarray]:
-        """Gives what is expected in every cell of rows given what they hold, as `tables.fill` does.
+        """Computes the expected value of every cell given the known cells of its row, as `tables.fill` does.
 
         Args:
-          cells: What is known of B rows, as for `latents_of_cells`.
-          seed: Integer seed, by default 0, or seeds of the rows, int32 `[B, 2]`.
+          cells: Known cells of B rows, as for `latents_of_cells`.
+          seed: Integer seed, by default 0, or an int32 array `[B, 2]` of a seed for each row.
 
         Returns:
-          By modality probabilities of classes and attributes, numbers in their unit, or PNG of pictures; as
-          `"NAME_text"` classes and texts, as `"NAME_spread"` the standard deviation of numbers and counts, and as
-          `"NAME_probability"` that of texts.
+          Dict by modality of probabilities of classes and attributes, numbers in their unit, or PNG images; by
+          `"NAME_text"` of classes and texts, by `"NAME_spread"` of the stddev of numbers and counts, and by
+          `"NAME_probability"` of the probability of texts.
 
         Raises:
-          ValueError: the model fills in no cells: it has others than a table's columns, does not learn from rows that
-            lack modalities, or was exported before it could.
+          ValueError: if the model cannot fill cells: it has other modalities than table columns, does not learn from
+            incomplete rows, or was exported by an older version.
         """
         if names.FILL not in self.signatures:
             raise ValueError(
@@ -120,53 +120,53 @@ class CellVerbs(SignatureLookup):
         return self._call(names.FILL, self._with_gaps_and_seeds(inputs, seed))
 
     def encode_cells(self, cells: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Mean and stddev of q(z | row), of rows of a table.
+        """Computes the mean and stddev of q(z | row) for table rows.
 
         Args:
-          cells: What is known of B rows, as for `latents_of_cells`.
+          cells: Known cells of B rows, as for `latents_of_cells`.
 
         Returns:
-          `{"mean": [B, D], "standard_deviation": [B, D]}`; 0 and 1 of a row that holds nothing.
+          Dict `{"mean": [B, D], "standard_deviation": [B, D]}`; 0 and 1 for rows without a known cell.
 
         Raises:
-          ValueError: the model reads no cells, or a shape is wrong.
+          ValueError: if the model reads no cells, or a shape is wrong.
         """
         inputs = self._cell_inputs(cells)
         return self._call("encode" + names.CELLS, self._with_gaps(inputs, request.rows_of(inputs)))
 
     def log_likelihood_of_cells(self, cells: Mapping[str, Any], *, seed: int | np.ndarray = 0) -> np.ndarray:
-        """Log-likelihood of what each row of a table holds, as `log_likelihood` gives it.
+        """Estimates the log-likelihood of the known cells of each table row, as `log_likelihood` does.
 
         Args:
-          cells: What is known of B rows, as for `latents_of_cells`.
-          seed: Integer seed, by default 0, or seeds of the rows, int32 `[B, 2]`.
+          cells: Known cells of B rows, as for `latents_of_cells`.
+          seed: Integer seed, by default 0, or an int32 array `[B, 2]` of a seed for each row.
 
         Returns:
-          `[B]`, in nats; 0 of a row that holds nothing.
+          Float array `[B]`, in nats; 0 for rows without a known cell.
 
         Raises:
-          ValueError: the model reads no cells, or a shape is wrong.
+          ValueError: if the model reads no cells, or a shape is wrong.
         """
         inputs = self._with_gaps_and_seeds(self._cell_inputs(cells), seed)
         return self._call("log_likelihood" + names.CELLS, inputs)["log_likelihood"]
 
     def _noise(self, row_seeds: np.ndarray) -> np.ndarray:
-        """Standard normal noise `[B, D]` of seeds for each row."""
+        """Samples standard normal noise `[B, D]` from a seed for each row."""
         raise NotImplementedError(f"{type(self).__name__} must define _noise()")
 
     def _cell_inputs(self, cells: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Arrays by the names of inputs."""
+        """Converts cells to arrays by the names of inputs."""
         inputs = {}
         for name, values in cells.items():
             if isinstance(values, str | bytes):
                 raise TypeError(f"{name!r}: expected a list of cells, one for each row; got a single {values!r:.40}.")
             tensor = self._tensor(name)
-            told = tensor != name  # in texts or encoded pictures
+            told = tensor != name  # strings or encoded images
             inputs[tensor] = np.array([_encoded(value) for value in values], object) if told else np.asarray(values)
         return inputs
 
     def _with_gaps(self, inputs: Mapping[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
-        """Inputs of all modalities, of which those that are not known are gaps."""
+        """Returns inputs of all modalities, with missing values for those not in `inputs`."""
         return {self._tensor(name): self._gaps(name, rows) for name in self.modalities} | inputs
 
     def _with_gaps_and_seeds(self, inputs: Mapping[str, np.ndarray], seed: int | np.ndarray) -> dict[str, np.ndarray]:
@@ -175,7 +175,7 @@ class CellVerbs(SignatureLookup):
         return {**self._with_gaps(inputs, rows), "seed": row_seeds}
 
     def _tensor(self, name: str) -> str:
-        """What a modality is called in a signature of cells."""
+        """Returns the name of a modality's input in a signature of cells."""
         if name not in self.modalities:
             raise ValueError(f"The model has the modalities {listed(self.modalities)}; got {name!r}.")
         known = self._signature("latents" + names.CELLS).inputs
@@ -189,7 +189,7 @@ class CellVerbs(SignatureLookup):
 
 
 def _encoded(cell: Any) -> Any:
-    """A text or an encoded picture as bytes, b"" of what says nothing; anything else as it is, which is refused."""
+    """Encodes a text or image as bytes, b"" if missing; other values are returned, and refused later."""
     if cell is None or cell != cell:
         return b""
     return unicodedata.normalize("NFC", cell).encode() if isinstance(cell, str) else cell

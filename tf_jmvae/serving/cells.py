@@ -1,4 +1,4 @@
-"""Signatures that read and give what a table holds: classes by name, texts, numbers in their unit, encoded images."""
+"""Signatures on table cells: classes by name, texts, numbers in their unit and encoded images."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -16,13 +16,13 @@ Decoders = Mapping[str, Callable[[tf.Tensor], tf.Tensor]]
 
 
 def fills(model: MultimodalVAE) -> bool:
-    """Whether a model of a table's columns alone reads rows that hold any of them."""
+    """Returns whether all modalities are optional table columns and the model reads rows with any of them missing."""
     of_gaps = all(modality.columns and modality.optional for modality in model.modalities.values())
     return of_gaps and model.incomplete_rows and not model.conditions
 
 
 def decoded_with_gaps(decode: Callable[[tf.Tensor], tf.Tensor], encoded: tf.Tensor) -> tf.Tensor:
-    """Values of encoded images, string `[B]`, by what decodes them; NaN in the rows of empty ones."""
+    """Decodes encoded images, strings `[B]`, by `decode`, with NaN in the rows of empty strings."""
     gap, blank = encoded == "", tf.io.encode_png(tf.zeros((1, 1, 3), tf.uint8))
     return tf.where(gap[:, None, None, None], np.nan, decode(tf.where(gap, blank, encoded)))
 
@@ -30,11 +30,11 @@ def decoded_with_gaps(decode: Callable[[tf.Tensor], tf.Tensor], encoded: tf.Tens
 def of_cells(
     model: MultimodalVAE, plain: Mapping[str, Endpoint], decoders: Decoders, num_samples: int
 ) -> Iterator[tuple[str, Endpoint]]:
-    """Of a model of a table's columns each signature about modalities again, by the name with `_as_cells`.
+    """Yields, for a model of table columns, a variant of each signature on modalities, named with `_as_cells`.
 
-    An empty text, or empty bytes, is a gap. `spread_as_cells` tells of numbers and counts how sure the decoder is, and
-    `fill_as_cells` gives what is expected in every cell of a row, from `num_samples` samples. `decoders` make the
-    model's own values of encoded images.
+    Empty texts and bytes are missing values. `spread_as_cells` returns the decoder's stddev of numbers and counts, and
+    `fill_as_cells` the expected value of every cell of a row, from `num_samples` samples. `decoders` convert encoded
+    images to the model's own values.
     """
     columns = [modality.columns for modality in model.modalities.values()]
     if not any(columns):
@@ -52,7 +52,7 @@ def of_cells(
 
 
 def _spread(model: MultimodalVAE, decode: Endpoint, numbers: list[str]) -> Endpoint:
-    """The standard deviation under p(m | z) of numbers and counts, in their unit, from what `decode` takes."""
+    """Returns the endpoint of the stddev under p(m | z) of numbers and counts, in their unit."""
 
     def answer(values):
         conditions = {name: value for name, value in values.items() if name != "z"}
@@ -63,7 +63,7 @@ def _spread(model: MultimodalVAE, decode: Endpoint, numbers: list[str]) -> Endpo
 
 
 def _fill(model: MultimodalVAE, inputs: Specs, values: Specs, num_samples: int) -> Endpoint:
-    """What is expected of every modality, in the model's own values, and beside it how sure it is, in a table's."""
+    """Returns the endpoint of expectations, in the model's own values, and their uncertainties, in table units."""
     kinds = {name: modality.cells for name, modality in model.modalities.items()}
     spreads = {name: names.spread(name) for name, kind in kinds.items() if isinstance(kind, Numbers)}
     texts = {name: names.probability(name) for name, kind in kinds.items() if kind.is_text and not kind.averages}
@@ -82,7 +82,7 @@ def _fill(model: MultimodalVAE, inputs: Specs, values: Specs, num_samples: int) 
 
 
 def _scales(model: MultimodalVAE) -> dict[str, tf.Tensor]:
-    """What a modality's values are multiplied by to be in the table's unit, of those that are standardised."""
+    """Returns the factors from the model's units to table units, for standardised modalities."""
     return {name: layer.stddev for name, layer in model.standardizations.items()}
 
 
@@ -119,7 +119,7 @@ def _spec_of_cells(model: MultimodalVAE, name: str) -> tf.TensorSpec:
 def _read(model: MultimodalVAE, name: str, cells: tf.Tensor, decoders: Decoders) -> tf.Tensor:
     modality = model.modalities[name]
     if modality.spec.is_image:
-        # A row without a picture that the model needs is NaN, and harms no other row.
+        # A missing image that the model requires becomes NaN, and affects no other row.
         return decoders[name](cells) if modality.optional else decoded_with_gaps(decoders[name], cells)
     if modality.reads_texts:
         return tf.ensure_shape(modality.cells.from_strings(cells), (None, *modality.event_shape))

@@ -1,4 +1,4 @@
-"""A client of TF Serving with the verbs of every `InferenceModel`: the model may run here or there."""
+"""`Client`, an `InferenceModel` behind TF Serving, and its errors."""
 
 import functools
 import json
@@ -27,27 +27,27 @@ _UNKNOWN_SIGNATURE = re.compile(r"serving signature .*not found", re.IGNORECASE 
 
 
 class ServingError(OSError):
-    """A request that the server refused or did not answer."""
+    """Base error of requests that the server refused or did not answer."""
 
 
 class UnavailableError(ServingError):
-    """A server that is not there, cannot be reached, or has too much to do."""
+    """Error of a server that cannot be reached or is overloaded."""
 
 
 class DeadlineError(ServingError):
-    """An answer that did not come in time."""
+    """Error of an answer that did not arrive within the timeout."""
 
 
 class UnknownModelError(ServingError):
-    """A model, or a version of it, that the server does not have."""
+    """Error of a model, or version of a model, that the server does not have."""
 
 
 class UnknownSignatureError(ServingError):
-    """A signature that the model on the server does not have (any more)."""
+    """Error of a signature that the model on the server does not have, or no longer has."""
 
 
 def _with_fresh_signatures(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Calls a method once more if it refuses its arguments by signatures that are no longer the server's."""
+    """Decorates a method to retry once with the server's signatures if its cached ones were outdated."""
 
     @functools.wraps(method)
     def call(client: "Client", *args: Any, **options: Any) -> Any:
@@ -62,34 +62,34 @@ def _with_fresh_signatures(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Client(InferenceModel):
-    """An exported model behind TF Serving; see `InferenceModel` for what it does.
+    """Client of an exported model behind TF Serving, with the methods of `InferenceModel`.
 
-    The client may be shared by threads. Nothing is sent before the first call. The signatures are asked for once, and
-    again when a call does not fit them, or the server refuses it: another version may have been loaded.
+    The client may be shared by threads. Nothing is sent before the first call. Signatures are requested once, and again
+    if a call does not fit them or the server refuses it, because another version may have been loaded.
 
     Args:
-      address: Host and port, `"localhost:8500"` for gRPC, `"localhost:8501"` for REST. A name or an IP address without
-        a port gets TF Serving's usual one. `http://` or `https://` in front means REST, where no port means 80 or 443,
-        as in any URL.
+      address: Host and port, `"localhost:8500"` for gRPC, `"localhost:8501"` for REST. A host name or IP address
+        without a port gets TF Serving's default port. A prefix `http://` or `https://` selects REST, with default port
+        80 or 443, as in any URL.
       model: Name of the model on the server, as in `models.config`.
-      version: Version number; by default the one that the server takes, the newest unless it is told otherwise.
+      version: Version number; None, the default, for the server's default, usually the newest.
       protocol: `"grpc"`, the default, or `"rest"`.
-      timeout: Seconds to wait for each call, a finite number; by default 10. Within them a call is made again that the
-        server refused because it had too much to do, or because of another caller's request in the same batch.
-      credentials: gRPC credentials for TLS, such as `grpc.ssl_channel_credentials()`; by default no TLS. REST uses TLS
-        with `https://`.
+      timeout: Seconds to wait for each call, a finite positive number; by default 10. Within this time a call is
+        retried if the server was overloaded, or failed because of another caller's request in the same batch.
+      credentials: gRPC credentials for TLS, such as `grpc.ssl_channel_credentials()`; None, the default, for no TLS.
+        REST uses TLS with `https://`.
 
     Raises:
-      ImportError: grpc, requests or tensorflow_serving is missing, which come with the extra `serving`.
-      ValueError: an argument is missing or makes no sense.
+      ImportError: if grpc, requests or tensorflow_serving is missing, which come with the extra `serving`.
+      ValueError: if an argument is missing or invalid.
 
     Examples:
       >>> with Client("localhost:8500", model="mnist") as model:
       ...     images = model.generate({"w": labels}, targets=["x"], images="png")["x"]
 
-    No rows give no rows, and nothing is sent. All verbs raise ValueError before anything is sent if a name or shape is
-    wrong or the client is closed, and otherwise `UnavailableError`, `DeadlineError`, `UnknownModelError`,
-    `UnknownSignatureError` or their base `ServingError`.
+    For inputs without rows, outputs have no rows and nothing is sent. All methods raise `ValueError`, before anything
+    is sent, if a name or shape is wrong or the client is closed, and otherwise `UnavailableError`, `DeadlineError`,
+    `UnknownModelError`, `UnknownSignatureError` or their base class `ServingError`.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Client(InferenceModel):
 
     @property
     def spec(self) -> ModelSpec:
-        """What the model says of itself, asked for once; ValueError if it was exported by version 0.1.0."""
+        """`ModelSpec` of the model, requested once; `ValueError` if it was exported by version 0.1.0."""
         spec = self._spec
         if spec is None:
             if "describe" not in self.signatures:
@@ -139,17 +139,17 @@ class Client(InferenceModel):
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
-        signatures = self._signatures  # read once: another thread may forget them
+        signatures = self._signatures  # read once, because another thread may reset them
         if signatures is None:
             self._signatures = signatures = self._signatures_there()
         return signatures
 
     def status(self) -> dict[int, str]:
-        """States by version: START, LOADING, AVAILABLE, UNLOADING or END, with the error of one that failed."""
+        """Returns states by version: START, LOADING, AVAILABLE, UNLOADING or END, with the error if one failed."""
         return _states(self._ask(self._transport.status, self.version))
 
     def close(self) -> None:
-        """Ends the connection, and with it the use of this client."""
+        """Closes the connection; the client cannot be used afterwards."""
         self._closed = True
         self._transport.close()
 
@@ -170,7 +170,7 @@ class Client(InferenceModel):
     def _predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         self._require_open()
         known = self._signature(signature)
-        if not rows_of(inputs):  # which a server that joins requests never answers
+        if not rows_of(inputs):  # a server that batches requests never answers empty ones
             return {name: info.no_rows() for name, info in known.outputs.items()}
         try:
             return calls.answer(
@@ -180,7 +180,7 @@ class Client(InferenceModel):
             )
         except CallError as error:
             if error.code in ("INVALID_ARGUMENT", "FAILED_PRECONDITION"):
-                self._signatures = None  # what was true of another version
+                self._signatures = None  # may belong to another version
             if _UNKNOWN_SIGNATURE.search(error.details):
                 raise UnknownSignatureError(
                     f"{self.model!r} at {self.address} no longer has signature {signature!r}, so another version was "
@@ -199,10 +199,10 @@ class Client(InferenceModel):
     _call = _with_fresh_signatures(InferenceModel._call)
 
     def _signatures_changed(self) -> bool:
-        """Asks for the signatures again, and says whether they are others."""
+        """Requests the signatures again, and returns whether they changed."""
         try:
             before, self._signatures, self._spec = self._signatures, self._signatures_there(), None
-        except ServingError:  # what was wrong by the old ones says more
+        except ServingError:  # the original error is more informative
             return False
         return self._signatures != before
 
@@ -210,7 +210,7 @@ class Client(InferenceModel):
         return signatures_of(self._ask(self._transport.metadata).signature_def)
 
     def _ask(self, method: Callable[..., Any], *arguments: Any) -> Any:
-        """The answer to one of the transport's calls, unless it fails or the client is closed."""
+        """Returns the answer to a call of the transport; raises if it fails or the client is closed."""
         self._require_open()
         try:
             return calls.answer(lambda seconds: method(*arguments, seconds), self.timeout, calls.is_busy)
@@ -218,7 +218,7 @@ class Client(InferenceModel):
             raise self._explained(error) from error
 
     def _explained(self, error: CallError) -> ServingError:
-        """Why a call failed, in a user's words."""
+        """Converts an error of a call to one with advice for the user."""
         where = f"TF Serving at {self.address}"
         if error.code == calls.FOREIGN:
             return ServingError(
@@ -259,7 +259,7 @@ class Client(InferenceModel):
 
 
 def _resolved(address: str, protocol: str) -> tuple[str, str]:
-    """Protocol and address, with the usual port if there is none."""
+    """Returns the protocol, and the address with the default port if it has none."""
     if protocol not in _PORTS:
         raise ValueError(f"protocol must be 'grpc' or 'rest'; got {protocol!r}.")
     if not isinstance(address, str) or not address:

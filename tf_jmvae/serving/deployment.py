@@ -1,4 +1,4 @@
-"""Configuration files beside exported models that TF Serving and Docker Compose start from."""
+"""Configuration files of TF Serving and Docker Compose for a folder of exported models."""
 
 import copy
 import os
@@ -19,50 +19,50 @@ MODELS = "models.config"
 _FIXED = ("batching_parameters.txt", "monitoring.txt", "compose.yaml", "proxy.conf", "proxy.js")
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-# What is written, each file under its name. The health check in compose.yaml asks for every model that models.config
-# names by then; the image has bash, but neither curl nor wget.
+# Templates of the files. The health check in compose.yaml tests every model listed in models.config at that time; the
+# image has bash, but neither curl nor wget.
 _TEXTS = resources.files("tf_jmvae.serving") / "server_files"
 
 
 def write_deployment_files(base_folder: str | os.PathLike, *, seen_as: str = "/models") -> list[Path]:
-    """Writes what TF Serving needs to serve all models in a folder, and keeps what is there of it.
+    """Writes the files that TF Serving needs to serve all models in a folder, and keeps existing ones.
 
-    Of these files, those that exist stay as they are, except that `models.config` gets an entry for each model whose
-    name and folder it lacks; delete one to have it written anew. An entry whose folder is gone stays as well, with a
-    warning, since a server that starts may wait for it for ever. Exports at the same time wait for each other.
+    Existing files are not changed, except that `models.config` gets an entry for each model whose name and folder it
+    lacks; delete a file to have it written again. An entry whose folder is gone is kept with a warning, because a
+    starting server may wait for it forever. Concurrent exports wait for each other.
 
-    A running server reads `models.config` again and so takes up new models. It loads new versions without it.
+    A running server rereads `models.config` and so loads new models. New versions need no entry.
 
         base_folder/NAME/VERSION/            written by model.export(base_folder / NAME)
                     models.config            every NAME that has a version
-                    batching_parameters.txt  how requests are joined
-                    monitoring.txt           numbers for Prometheus
+                    batching_parameters.txt  batching of requests
+                    monitoring.txt           metrics for Prometheus
                     compose.yaml             docker compose --profile cpu up, or gpu
-                    proxy.conf, proxy.js     nginx for callers whom one does not know: --profile public
+                    proxy.conf, proxy.js     nginx for public access: --profile public
 
     Args:
-      base_folder: Folder that holds the models' folders.
-      seen_as: Path by which the server finds that folder; by default `/models`, as in the containers of `compose.yaml`.
-        A server without a container takes the folder's own path.
+      base_folder: Path of the folder with the models' folders.
+      seen_as: Path of that folder on the server; by default `/models`, as in the containers of `compose.yaml`. A server
+        without a container needs the folder's own path.
 
     Returns:
-      The files, written or kept.
+      List of paths of the files, written or kept.
 
     Warns:
-      UserWarning: a model is left out, because its name cannot be part of a URL or its folder cannot be read, or an
-        entry of `models.config` has no folder.
+      UserWarning: if a model is left out, because its name cannot be part of a URL or its folder cannot be read, or if
+        an entry of `models.config` has no folder.
 
     Raises:
-      FileNotFoundError: there is no such folder.
-      ImportError: tensorflow_serving is missing, which comes with the extra `serving`.
-      ValueError: it holds no exported model that a server can take, or a `models.config` that cannot be read.
+      FileNotFoundError: if the folder does not exist.
+      ImportError: if tensorflow_serving is missing, which comes with the extra `serving`.
+      ValueError: if no exported model in it can be served, or its `models.config` cannot be read.
     """
     with extra("serving", "The list of models for TF Serving"):
         from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
     folder, seen_as = Path(base_folder), seen_as.rstrip("/")
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder. Expected the folder that holds exported models.")
-    with locked(folder):  # from the look at what is there until it is written
+    with locked(folder):  # from reading the folder until the files are written
         _update_models(folder, _models(folder), seen_as, ModelServerConfig)
         for name in _FIXED:
             if not (folder / name).exists():
@@ -75,7 +75,7 @@ def _text(name: str) -> str:
 
 
 def _models(folder: Path) -> list[str]:
-    """Folders that hold a finished version and that a server can take, in order."""
+    """Returns the sorted names of folders with a finished version that a server can load."""
     names = []
     for path in sorted(folder.iterdir()):
         try:
@@ -100,7 +100,7 @@ def _models(folder: Path) -> list[str]:
 
 
 def _update_models(folder: Path, names: list[str], seen_as: str, message: type[Message]) -> None:
-    """Writes `models.config`, a `message` in protobuf's text format, or adds to it the models that it lacks."""
+    """Writes `models.config`, a `message` in protobuf text format, or adds missing models to it."""
     path = folder / MODELS
     if not path.exists():
         write_text(path, _text(MODELS) + text_format.MessageToString(_with_models(message(), names, seen_as)))
@@ -139,7 +139,7 @@ def _with_models(config: Message, names: Iterable[str], seen_as: str) -> Message
 
 
 def _extended(text: str, config: Message, more: Message) -> str:
-    """The file with more entries at the end of its list; its comments stay where the list ends with a brace."""
+    """Appends entries to the list in a file; comments are kept if the list ends with a brace."""
     wanted, entries = copy.deepcopy(config), text_format.MessageToString(more.model_config_list, indent=2)
     wanted.MergeFrom(more)
     for brace in reversed([match.start() for match in re.finditer("}", text)]):

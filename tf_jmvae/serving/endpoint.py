@@ -1,4 +1,4 @@
-"""A signature before it is exported: its function, and what goes in and comes out."""
+"""`Endpoint`, a signature before export: its function and the specs of inputs and outputs."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -13,10 +13,10 @@ Specs = Mapping[str, tf.TensorSpec]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A signature: its function, and the specs of its inputs and outputs by name.
+    """Signature before export: its function, and the specs of its inputs and outputs by name.
 
-    Endpoints that give the same in another form call the function, so that the graph holds everything once: for each
-    signature that a server runs for the first time, TensorFlow reads all functions of the graph.
+    Endpoints with the same outputs in another format call the same function, so that the graph holds it once:
+    TensorFlow reads all functions of the graph for each signature that a server runs for the first time.
     """
 
     function: Callable[[Tensors], Tensors]
@@ -25,8 +25,8 @@ class Endpoint:
 
     @classmethod
     def of(cls, function: Callable[[Tensors], Tensors], inputs: Specs, outputs: Specs) -> "Endpoint":
-        """The endpoint of a plain function, which is traced when it is first called or exported."""
-        # TensorFlow counts traces by code and warns of many; these are of different functions.
+        """Makes the endpoint of a Python function, which is traced when it is first called or exported."""
+        # TensorFlow counts traces per code object and warns of many; a partial for each function avoids that.
         apart = functools.partial(function)
         traced = tf.function(apart, input_signature=[dict(inputs)], autograph=False)
         return cls(traced, dict(inputs), dict(outputs))

@@ -1,8 +1,8 @@
-"""Export: a model as a SavedModel that TF Serving, TF Hub and Keras load without this package.
+"""Export of models as SavedModels, which TF Serving, TF Hub and Keras load without this package.
 
 NAME/VERSION/saved_model.pb, variables/     the graph and the weights
-             assets.extra/                  requests that a server warms up with, one for each function
-             model_card.json                what it is, and the checksums of all of it
+             assets.extra/                  warm-up requests for a server, one for each function
+             model_card.json                description, and checksums of all files
 """
 
 import contextlib
@@ -45,30 +45,30 @@ def export(
     metrics: Mapping[str, float] | None = None,
     notes: str = "",
 ) -> Path:
-    """Writes `NAME/VERSION/`, whole or not at all: a server that watches NAME never sees half a model.
+    """Exports a model to `NAME/VERSION/`, atomically: a server that watches NAME never sees an incomplete version.
 
     Args:
-      model: Any model of the package.
-      path: Folder `NAME`, which gets its next free version, or `NAME/VERSION` with a number.
-      iterated_sampling: Options of iterated sampling, or its number of steps, in every signature that completes missing
-        modalities; by default the model's own.
-      num_steps: Number of steps alone; by default the model's own.
-      num_samples: Number of importance samples behind each log-likelihood; by default 100.
-      observed: Subsets of modalities to make signatures for; by default all of them, or, of more than four modalities,
-        single ones and all but one; none of a model of more than four of a table's that learns from rows with gaps:
-        it answers by signatures of all modalities, with gaps for those that are not known.
+      model: `MultimodalVAE` to export.
+      path: Folder `NAME`, under which the next free version is made, or `NAME/VERSION` with a number.
+      iterated_sampling: An `IteratedSampling` or a number of steps, for every signature that completes missing
+        modalities; by default the model's own options.
+      num_steps: Number of steps, which overrides only that option; by default the model's own.
+      num_samples: Number of importance samples for each log-likelihood; by default 100.
+      observed: Subsets of modalities to make signatures for; by default all subsets, or for more than four modalities
+        the single ones and all but one. A model of more than four table columns that learns from incomplete rows needs
+        none: its signatures of all modalities take rows with missing values.
       training: JSON object for the card about the training and its data; by default empty.
-      metrics: Numbers for the card about the model's quality, by name; by default none.
-      notes: Text for the card on what else users should know, such as how images must look, the data's split, licences;
-        by default empty.
+      metrics: Dict of quality metrics for the card, by name; by default empty.
+      notes: Text for the card with further information for users, such as how images must look, the data's split and
+        licences; by default empty.
 
     Returns:
-      The version's folder.
+      Path of the version's folder.
 
     Raises:
-      FileExistsError: the version that was asked for exists.
-      OSError: the folder cannot be written; nothing is left of the attempt.
-      ValueError: options that make no sense.
+      FileExistsError: if the requested version exists.
+      OSError: if the folder cannot be written; no partial export is left.
+      ValueError: if an option is invalid.
     """
     path = Path(path).expanduser().resolve()
     version = card.version_of(path.name)
@@ -99,26 +99,27 @@ def export(
         spec = replace(model.spec, name=folder.name, num_steps=int(iteration.num_steps))
         content = card.describe(spec, settings.num_samples, temporary)
         write_json(temporary / card.CARD, {**content, **described})
-        temporary.chmod(0o755)  # mkdtemp's own mode would keep a server of another user out
+        temporary.chmod(0o755)  # mkdtemp's mode would deny access to a server of another user
         return _publish(temporary, folder, version)
     except tf.errors.OpError as error:
         raise OSError(f"The model could not be written to {folder}: {error.message}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         with contextlib.suppress(OSError):
-            folder.rmdir()  # if nothing is in it
+            folder.rmdir()  # only succeeds if it is empty
 
 
 class _Served(tf.Module):
-    """The reusable-SavedModel interface of TF Hub: `__call__`, its parts, and each endpoint by its name.
+    """Module with the reusable-SavedModel interface of TF Hub: `__call__`, its variables, and all endpoints by name.
 
     Attributes:
-      __call__: features of all modalities, the mean of z; `training` changes nothing.
-      variables: that `__call__` reads; `trainable_variables` among them, `regularization_losses` of those.
-      model_variables: all of the model.
+      __call__: function from all modalities to features, the mean of z; `training` has no effect.
+      variables: list of the variables that `__call__` reads; `trainable_variables` are among them, and
+        `regularization_losses` are theirs.
+      model_variables: list of all variables of the model.
     """
 
-    variables = trainable_variables = ()  # attributes here, where tf.Module has properties
+    variables = trainable_variables = ()  # attributes rather than the properties of tf.Module
 
     def __init__(self, model: MultimodalVAE, made: Mapping[str, Endpoint]):
         super().__init__()
@@ -140,15 +141,15 @@ class _Served(tf.Module):
 
 
 def write_warm_up(folder: Path, name: str, made: Mapping[str, Endpoint]) -> None:
-    """Writes requests of one row that a server warms up with into a version's folder, as TFRecords of `PredictionLog`.
+    """Writes warm-up requests of one row to a version's folder, as TFRecords of `PredictionLog`.
 
-    Each takes a server longer than a thousand ordinary ones, so there is one for each function: not for the signatures
-    that read or give its images in another form, and one for those that are the same by several names.
+    A warm-up request takes a server longer than a thousand ordinary ones, so there is one per function: none for
+    signatures that only read or return images in another format, and one for signatures with several names.
     """
     path = folder / WARM_UP
     path.parent.mkdir()
     chosen = {}
-    for signature in sorted(made, key=len):  # the shortest name is the one that `InferenceModel` asks for
+    for signature in sorted(made, key=len):  # `InferenceModel` calls the shortest name
         if names.plain(signature) == signature or names.plain(signature) not in made:
             chosen.setdefault(made[signature].function, signature)
     with tf.io.TFRecordWriter(str(path)) as writer:
@@ -157,7 +158,7 @@ def write_warm_up(folder: Path, name: str, made: Mapping[str, Endpoint]) -> None
 
 
 def _example(endpoint: Endpoint) -> dict[str, np.ndarray]:
-    """One row for each input: zeros, a small black image, or no text."""
+    """Returns one row for each input: zeros, a small black image, or an empty text."""
     image = tf.io.encode_png(np.zeros((8, 8, 1), np.uint8)).numpy()
     strings = {name: image if name.endswith(names.BYTES) else b"" for name in endpoint.inputs}
     return {
@@ -169,7 +170,7 @@ def _example(endpoint: Endpoint) -> dict[str, np.ndarray]:
 
 
 def _prediction_log(model: str, signature: str, inputs: Mapping[str, np.ndarray]) -> bytes:
-    """A `PredictionLog` as protocol buffers encode it, so that an export needs no package of TF Serving."""
+    """Encodes a `PredictionLog` as protocol buffer, so that an export does not need TF Serving's package."""
     model_spec = _field(1, model.encode()) + _field(3, signature.encode())
     request = _field(1, model_spec)
     for key, value in inputs.items():
@@ -178,7 +179,7 @@ def _prediction_log(model: str, signature: str, inputs: Mapping[str, np.ndarray]
 
 
 def _field(number: int, content: bytes) -> bytes:
-    """A field of text, bytes or a message: its number and wire type 2, the length in groups of 7 bits, the content."""
+    """Encodes a field of text, bytes or a message: number and wire type 2, length in groups of 7 bits, content."""
     length, size = b"", len(content)
     while size > 127:
         length += bytes([size & 127 | 128])
@@ -187,7 +188,7 @@ def _field(number: int, content: bytes) -> bytes:
 
 
 def _publish(temporary: Path, folder: Path, version: int | None) -> Path:
-    """Renames the finished folder to its version; two exports at once get two versions."""
+    """Renames the finished folder to its version; concurrent exports get different versions."""
     while True:
         target = folder / str(_next_version(folder) if version is None else version)
         try:

@@ -1,4 +1,4 @@
-"""Functions behind signatures: from one dict of named tensors, `[B, ...]`, to another."""
+"""Functions of signatures, from one dict of named tensors, `[B, ...]`, to another."""
 
 import functools
 import json
@@ -21,16 +21,16 @@ tfd = tfp.distributions
 
 Tensors = dict[str, tf.Tensor]
 
-_CHUNK = 25  # samples of the log-likelihood to decode at once
+_CHUNK = 25  # number of samples of the log-likelihood to decode at once
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings that are fixed at export, because a scalar input would keep a server from joining requests."""
+    """Settings that are fixed at export, because scalar inputs would prevent a server from batching requests."""
 
-    iterated_sampling: IteratedSampling | int | None = None  # how missing modalities are completed, if not as the model
-    num_samples: int = 100  # behind a log-likelihood, and behind what fills a gap
-    observed: Iterable[Iterable[str]] | None = None  # subsets that have signatures, read once; or the usual ones
+    iterated_sampling: IteratedSampling | int | None = None  # None for the model's own options
+    num_samples: int = 100  # for log-likelihoods and for filling cells
+    observed: Iterable[Iterable[str]] | None = None  # subsets with signatures, read once; None for the default
 
     def __post_init__(self):
         object.__setattr__(self, "num_samples", checks.positive_integer("num_samples", self.num_samples))
@@ -38,42 +38,42 @@ class Settings:
 
 @dataclass(frozen=True)
 class Functions:
-    """What signatures compute: functions of a dict of named tensors, to one."""
+    """Functions that signatures compute, from one dict of named tensors to another."""
 
     model: MultimodalVAE
     settings: Settings
 
     @functools.cached_property
     def latent_size(self) -> int:
-        """Entries of z, of all layers of a hierarchy together."""
+        """Number of entries of z, over all layers of a hierarchy."""
         shapes = {name: self.model.modalities[name].event_shape for name in self.model.conditions}
         return int(self.model.prior({name: tf.zeros((1, *shape)) for name, shape in shapes.items()}).event_shape[-1])
 
     def encode(self, inputs: Tensors) -> Tensors:
-        """Mean and stddev of q(z | observed)."""
+        """Computes the mean and stddev of q(z | observed)."""
         q = self._posterior(inputs)
         return {"mean": q.mean(), "standard_deviation": q.stddev()}
 
     def latents(self, inputs: Tensors) -> Tensors:
-        """Z as generation draws it, from noise of the caller's own."""
+        """Computes z as generation samples it, from given noise."""
         return {"z": self.model.draw_latents(self._posterior(inputs), inputs["noise"])}
 
     def latents_from_prior(self, inputs: Tensors) -> Tensors:
-        """Z from the prior, from noise of the caller's own."""
+        """Computes z from the prior, from given noise."""
         noise = inputs["noise"]
         return {"z": self.model.draw_latents(diagonal_gaussian(tf.zeros_like(noise), tf.ones_like(noise)), noise)}
 
     def latent_noise(self, inputs: Tensors) -> Tensors:
-        """The noise that the model's own `generate` draws from the same seeds."""
+        """Samples the noise that the model's own `generate` samples from the same seeds."""
         shape = (_rows(inputs), self.latent_size)
         return {"noise": self.model.latent_noise(diagonal_gaussian(tf.zeros(shape), tf.ones(shape)), inputs["seed"])}
 
     def generate(self, inputs: Tensors, targets: Iterable[str], latent: str = "mean") -> Tensors:
-        """Mean of p(target | z) for each target."""
+        """Computes the mean of p(target | z) for each target."""
         return self.model.generate(**self._observed(inputs), targets=targets, latent=latent)
 
     def edit(self, inputs: Tensors, image: str, attributes: str) -> Tensors:
-        """The image with attributes changed, and those that the model saw in it: see `tf_jmvae.editing`."""
+        """Edits the attributes of an image; also returns the attributes predicted from it: see `tf_jmvae.editing`."""
         w = self.generate({image: inputs[image]}, [attributes])[attributes]
         new, kept = (inputs[name] for name in names.edit_inputs(attributes))
         changed = tf.where(kept > 0, w, new)
@@ -81,25 +81,25 @@ class Functions:
         return {image: inputs[image] + (mean - old), attributes: w}
 
     def sample(self, inputs: Tensors) -> Tensors:
-        """All modalities from the prior."""
+        """Generates all modalities from the prior."""
         return self.model.sample(_rows(inputs), **inputs)
 
     def sample_from_fitted_prior(self, inputs: Tensors) -> Tensors:
-        """All modalities from the fitted prior."""
+        """Generates all modalities from the fitted prior."""
         return self.model.sample(_rows(inputs), prior="fitted", **inputs)
 
     def fitted_prior_log_density(self, inputs: Tensors) -> Tensors:
-        """The log-density of z under the fitted prior, in nats."""
+        """Computes the log-density of z under the fitted prior, in nats."""
         return {"log_density": self.model.fitted_prior.distribution().log_prob(inputs["z"])}
 
     def decode(self, inputs: Tensors) -> Tensors:
-        """Mean of p(m | z) for each target."""
+        """Computes the mean of p(m | z) for each target."""
         conditions = {name: value for name, value in inputs.items() if name != "z"}
         likelihoods = self.model.likelihoods(inputs["z"], conditions=conditions or None)
         return {name: p.mean() for name, p in likelihoods.items()}
 
     def log_likelihood(self, inputs: Tensors) -> Tensors:
-        """The log of the mean importance weight, a few samples at a time."""
+        """Computes the log of the mean importance weight, a few samples at a time."""
         sampler = importance_weights(self.model, self.model.targets, Proposal(list(self.model.modalities)))
         num_samples = self.settings.num_samples
         chunk = math.gcd(num_samples, _CHUNK)
@@ -115,13 +115,13 @@ class Functions:
         return {"log_likelihood": total - math.log(num_samples)}
 
     def describe(self, inputs: Tensors) -> Tensors:
-        """What the model is, in JSON, for each row: a client need not know more than its address."""
+        """Returns the model's spec as JSON, for each row, so that a client needs only the address."""
         spec = replace(self.model.spec, num_steps=int(self.settings.iterated_sampling.num_steps))
         return {names.encoded("description"): tf.repeat(json.dumps(spec.to_json()), _rows(inputs))}
 
     def _observed(self, inputs: Tensors) -> dict[str, Any]:
         observed = {name: value for name, value in inputs.items() if name in self.model.modalities}
-        # The same seed for every row: what is deterministic but for iterated sampling is deterministic.
+        # Without seeds, all rows use the same one, so that verbs without sampling are deterministic.
         seed = inputs.get("seed", tf.zeros((_rows(observed), 2), tf.int32))
         return {"observed": observed, "iterated_sampling": self.settings.iterated_sampling, "seed": seed}
 
@@ -130,5 +130,5 @@ class Functions:
 
 
 def _rows(tensors: Tensors) -> tf.Tensor:
-    """The number of rows, B."""
+    """Returns the number of rows, B."""
     return tf.shape(next(iter(tensors.values())))[0]

@@ -1,4 +1,4 @@
-"""Exported models in this process: from a folder, an archive or a URL, checked before anything of them runs."""
+"""Loading of exported models from a folder, an archive or a URL, with checks before anything runs."""
 
 import contextlib
 import importlib
@@ -31,17 +31,17 @@ _EXPECTED = (
 
 
 class HubModel(LocalModel):
-    """An exported model in this process; see `InferenceModel` for what it does.
+    """Exported model in this process, with the methods of `InferenceModel`.
 
-    It refuses values that the model could not have been trained on, as its card says.
+    Values outside the support of the likelihoods in its card are refused.
 
     Attributes:
-      card: what the model says of itself, the content of `model_card.json`.
-      path: the version's folder; of an archive, the archive.
+      card: dict of the content of `model_card.json`, the model's description.
+      path: path of the version's folder, or of the archive.
     """
 
     def __init__(self, loaded: Any, content: Mapping[str, Any], path: str):
-        self._loaded, self.card, self.path = loaded, content, path  # the object owns the functions' variables
+        self._loaded, self.card, self.path = loaded, content, path  # the loaded object owns the functions' variables
         signatures, functions = {}, {}
         for name, run in loaded.signatures.items():
             signatures[name] = Signature.of(run.structured_input_signature[1], run.structured_outputs)
@@ -54,26 +54,26 @@ class HubModel(LocalModel):
 
 
 def load(handle: str | bytes | os.PathLike, *, allow_unsafe: bool = False) -> HubModel:
-    """Loads an exported model; none of the classes that it was made of are needed.
+    """Loads an exported model, without the classes of which it was made.
 
     Args:
-      handle: Path of the model's folder `NAME`, of which the newest version is taken; the folder of a version,
-        `NAME/VERSION`; an archive of either; or an `http(s)://` or `gs://` URL of a `.tar.gz` of either, which
-        TensorFlow Hub downloads once and keeps in `$TFHUB_CACHE_DIR`. A leading `~` is the home folder. Versions
-        and files in a folder may be symbolic links, since their content is checked. A name that is no path here and
-        that of a pre-trained model, `"mnist_jmvae_kl"` or `"emoji"`, is found where the package is installed.
+      handle: Path of the model's folder `NAME`, whose newest version is loaded; of a version's folder, `NAME/VERSION`;
+        or of an archive of either; or an `http(s)://` or `gs://` URL of a `.tar.gz` of either, which TensorFlow Hub
+        downloads once and keeps in `$TFHUB_CACHE_DIR`. A leading `~` is the home folder. Versions and files in a folder
+        may be symbolic links, because their content is checked. If the path does not exist, it may be the name of a
+        pre-trained model, `"mnist_jmvae_kl"` or `"emoji"`.
       allow_unsafe: Whether to load a graph even if its ops read or write files, use the network or run Python; by
-        default False. Only for models that you trust like a program: such a graph may do whatever you may.
+        default False. Only for models that you trust like a program, because such a graph has all your permissions.
 
     Returns:
-      The model, with the verbs of `InferenceModel` and its `card`.
+      `HubModel` with the methods of `InferenceModel` and the model's `card`.
 
     Raises:
-      FileNotFoundError: there is no such file or folder, or no exported model in it.
-      ImportError: a URL, but tensorflow_hub is missing, which comes with the extra `serving`.
-      OSError: the URL cannot be downloaded.
-      ValueError: the model is damaged, was changed after its export, or is unsafe to load; an archive holds links or
-        paths that lead out of it, or is larger than `archives.MAX_BYTES`; or the handle is of another kind.
+      FileNotFoundError: if the file or folder does not exist, or holds no exported model.
+      ImportError: for a URL, if tensorflow_hub is missing, which comes with the extra `serving`.
+      OSError: if the URL cannot be downloaded.
+      ValueError: if the model is damaged, was changed after its export, or is unsafe to load; if an archive holds links
+        or paths that lead out of it, or exceeds `archives.MAX_BYTES`; or if the handle is of another kind.
     """
     handle = pretrained.located(os.fsdecode(handle))
     is_url = "://" in handle
@@ -109,10 +109,10 @@ def load(handle: str | bytes | os.PathLike, *, allow_unsafe: bool = False) -> Hu
 
 
 def import_tensorflow_hub() -> types.ModuleType:
-    """`tensorflow_hub`, which imports `pkg_resources` to compare versions; it gets a stand-in, as setuptools drops it.
+    """Imports `tensorflow_hub`, with a stand-in for `pkg_resources`, which it needs and setuptools no longer has.
 
     Raises:
-      ImportError: it is missing; it comes with the extra `serving`.
+      ImportError: if `tensorflow_hub` is missing, which comes with the extra `serving`.
     """
     stand_in = types.ModuleType("pkg_resources")
     used = sys.modules.setdefault("pkg_resources", stand_in)
@@ -126,7 +126,7 @@ def import_tensorflow_hub() -> types.ModuleType:
 
 
 def _on_disk(path: Path, stack: contextlib.ExitStack) -> Path:
-    """The folder with a path's content; that of an archive lasts as long as `stack`."""
+    """Returns the folder with a path's content; that of an archive is temporary, for the lifetime of `stack`."""
     if path.is_dir():
         return path
     if not path.exists():
@@ -153,7 +153,7 @@ def _download(url: str) -> Path:
 
 
 def _version_folder(root: Path, *, packed: bool) -> Path:
-    """The folder with the SavedModel: `root`, its newest version, or, in an archive, what its only folder holds."""
+    """Returns the folder with the SavedModel: `root` or its newest version, in archives also within single folders."""
     folder = root
     for _ in range(3):
         if version := card.version_folder(folder):

@@ -1,4 +1,4 @@
-"""`InferenceModel`: one interface to a model in this process, live or exported, or behind TF Serving."""
+"""`InferenceModel`, one interface to live and exported models in this process and to models behind TF Serving."""
 
 import itertools
 from collections.abc import Iterable, Mapping
@@ -18,45 +18,45 @@ from tf_jmvae.specs import ModalitySpec, ModelSpec
 
 
 class InferenceModel(CellVerbs):
-    """One interface to a model, wherever it runs; `tf_jmvae.open_model` gives one.
+    """Interface to a model, wherever it runs; `tf_jmvae.open_model` returns one.
 
     `observed` maps modalities to arrays `[B, *event_shape]` in the model's own values. Images may also be uint8 arrays
     of that shape, from black, 0, to white, 255, or lists of B encoded images (PNG or JPEG, as bytes) of any size, which
-    the model crops, resizes and scales as its training images were made. Of a model of a table's columns, lists of B
-    texts stand for texts and for classes by name. All methods return NumPy arrays; `words` says what texts and classes
-    among them are.
+    the model crops, resizes and scales like its training images. For a model of table columns, lists of B strings may
+    give texts and classes by name. All methods return NumPy arrays; `words` converts texts and classes among them to
+    strings.
 
-    Every verb is a signature that `export` writes; a live model runs the same functions. Names, shapes and types are
-    checked before anything runs; values where the model is in this process. A server computes with NaN.
+    Every method calls a signature that `export` writes; a live model runs the same functions. Names, shapes and types
+    are checked before anything runs; values only if the model is in this process. A server computes with NaN.
     """
 
     @property
     def spec(self) -> ModelSpec:
-        """What is known of the model: its kind, its modalities, how it was trained."""
+        """`ModelSpec` of the model: its class, its modalities and its training."""
         raise NotImplementedError(f"{type(self).__name__} must define spec")
 
     @property
     def signatures(self) -> Mapping[str, Signature]:
-        """Every signature of the model, by name."""
+        """Signatures of the model by name."""
         raise NotImplementedError(f"{type(self).__name__} must define signatures")
 
     @property
     def kind(self) -> str:
-        """The name of the model's class."""
+        """Name of the model's class."""
         return self.spec.kind
 
     @property
     def modalities(self) -> Mapping[str, ModalitySpec]:
-        """Every modality by name, in the model's order."""
+        """Specs of the modalities by name, in the model's order."""
         return self.spec.modalities
 
     @property
     def latent_size(self) -> int:
-        """Entries of z, of all layers of a hierarchy together."""
+        """Number of entries of z, over all layers of a hierarchy."""
         return self._signature("decode").inputs["z"].shape[-1]
 
     def starts_from(self, observed: Iterable[str]) -> bool:
-        """Whether there is q(z | just these modalities).
+        """Returns whether the model has a posterior q(z | observed) for exactly these modalities.
 
         Args:
           observed: Names of the modalities.
@@ -68,16 +68,16 @@ class InferenceModel(CellVerbs):
         return self._has_encoder(observed) or (self._reads_gaps and bool(observed) and observed <= set(self.modalities))
 
     def encode(self, observed: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Mean and stddev of q(z | observed).
+        """Computes the mean and stddev of q(z | observed).
 
         Args:
-          observed: Arrays or encoded images by name.
+          observed: Dict of arrays or encoded images by name.
 
         Returns:
-          `{"mean": [B, D], "standard_deviation": [B, D]}`.
+          Dict of float arrays `{"mean": [B, D], "standard_deviation": [B, D]}`.
 
         Raises:
-          ValueError: the model has no encoder for these modalities, or a shape is wrong.
+          ValueError: if the model has no encoder for these modalities, or a shape is wrong.
         """
         inputs = self._with_encoder(self._as_inputs(observed))
         return self._call(self._find("encode", inputs, f"encode {listed(observed)}"), inputs)
@@ -85,20 +85,20 @@ class InferenceModel(CellVerbs):
     def latents(
         self, observed: Mapping[str, Any], noise: np.ndarray | None = None, *, seed: int | None = 0
     ) -> np.ndarray:
-        """Samples z as the model does to generate from it: in a hierarchy down from the top layer.
+        """Samples z as for generation: in a hierarchy from the top layer downwards.
 
         Args:
-          observed: Arrays or encoded images by name; with none, z is sampled from the prior.
-          noise: Array `[B, D]`. Standard normal numbers give samples, zeros, the default, the mean, and other numbers
-            what lies as many stddevs away. Without anything observed it must be given.
-          seed: Integer seed of iterated sampling, for models that need it, by default 0: the chains are those of
-            `generate` with this seed. Without noise it is not used: z is what `generate(latent="mean")` decodes.
+          observed: Dict of arrays or encoded images by name; if empty, z is sampled from the prior.
+          noise: Float array `[B, D]` in units of the stddev: standard normal numbers give samples, zeros the mean.
+            None, the default, is zeros; it is required if nothing is observed.
+          seed: Integer seed of iterated sampling, for models that need it; by default 0. The chains are those of
+            `generate` with this seed. Without noise it is ignored: z is what `generate(latent="mean")` decodes.
 
         Returns:
           `[B, D]`.
 
         Raises:
-          ValueError: the model does not start from these modalities, or a shape is wrong.
+          ValueError: if the model has no posterior for these modalities, or a shape is wrong.
         """
         inputs = self._with_encoder(self._as_inputs(observed or {}))
         if not inputs and noise is None:
@@ -118,24 +118,24 @@ class InferenceModel(CellVerbs):
         images: str = "float",
         seed: int | None = None,
     ) -> dict[str, np.ndarray]:
-        """Generates modalities from other ones, or again: the mean of p(target | z), z from q(z | observed).
+        """Generates modalities: the mean of p(target | z), with z from q(z | observed).
 
         Args:
-          observed: Arrays or encoded images by name.
-          targets: Names of the modalities to generate; by default everything that is not observed, and
-            that of which rows or entries are missing.
-          num_samples: Number of samples for each example, S; by default one, without a sample axis.
-          latent: `"sample"`, the default, samples z, `"mean"` takes its mean, and needs no seed.
-          images: `"float"`, the default, gives the model's own values, `"uint8"` pixels, `"png"` encoded images, as
-            bytes. What is no image is always given as values.
-          seed: Integer seed, of which equal ones give equal results, row by row; by default None, which differs every
-            time.
+          observed: Dict of arrays or encoded images by name.
+          targets: Names of the modalities to generate; by default all that are not observed or have missing rows or
+            entries.
+          num_samples: Number of samples for each example, S; None, the default, for one without a sample axis.
+          latent: `"sample"`, the default, samples z; `"mean"` takes the mean of q(z | observed), and needs no seed.
+          images: Format of images: `"float"`, the default, for the model's own values, `"uint8"` for pixel values,
+            `"png"` for encoded images as bytes. Other modalities are always returned as values.
+          seed: Integer seed; equal seeds give equal results, row by row. None, the default, draws a new seed at every
+            call.
 
         Returns:
-          `{target: [B, *event_shape]}`, or `[B, S, *event_shape]`.
+          Dict of arrays by target, `[B, *event_shape]`, or `[B, S, *event_shape]`.
 
         Raises:
-          ValueError: the model has no such direction, or an option or a shape is wrong.
+          ValueError: if the model does not have this direction, or an option or a shape is wrong.
         """
         checks.check_option("latent", latent, ("sample", "mean"))
         checks.check_option("images", images, FORMATS)
@@ -169,17 +169,17 @@ class InferenceModel(CellVerbs):
         return outputs
 
     def reconstruct(self, observed: Mapping[str, Any], *, images: str = "float") -> dict[str, np.ndarray]:
-        """Reconstructs what is observed from the mean of q(z | observed).
+        """Reconstructs the observed modalities from the mean of q(z | observed).
 
         Args:
-          observed: Arrays or encoded images by name.
+          observed: Dict of arrays or encoded images by name.
           images: Format of images, as for `generate`.
 
         Returns:
-          `{target: [B, *event_shape]}` of the targets that are observed.
+          Dict of arrays `[B, *event_shape]` by observed target.
 
         Raises:
-          ValueError: the model does not start from these modalities, generates none of them, or a shape is wrong.
+          ValueError: if the model has no posterior for these modalities, generates none of them, or a shape is wrong.
         """
         inputs = self._as_inputs(observed)
         whole = self.signatures.get("reconstruct")
@@ -193,15 +193,15 @@ class InferenceModel(CellVerbs):
     def decode(
         self, z: np.ndarray, conditions: Mapping[str, Any] | None = None, *, images: str = "float"
     ) -> dict[str, np.ndarray]:
-        """The mean of p(m | z) for every modality that the model generates.
+        """Computes the mean of p(m | z) for every modality that the model generates.
 
         Args:
-          z: Array `[B, D]`.
-          conditions: Arrays or encoded images that one-way models are conditioned on, by name; by default none.
+          z: Float array `[B, D]`.
+          conditions: Dict of arrays or encoded images by name, for conditional models; by default none.
           images: Format of images, as for `generate`.
 
         Returns:
-          `{target: [B, *event_shape]}`.
+          Dict of arrays `[B, *event_shape]` by target.
         """
         inputs = {"z": np.asarray(z), **self._as_inputs(conditions or {})}
         name = self._find("decode", inputs, f"decode z given {listed(conditions or {})}")
@@ -209,25 +209,25 @@ class InferenceModel(CellVerbs):
 
     @property
     def has_fitted_prior(self) -> bool:
-        """Whether `sample` can draw from a prior that was fitted."""
+        """Whether `sample` can sample from a fitted prior."""
         return "sample_from_fitted_prior" in self.signatures
 
     def sample(
         self, num_samples: int, *, prior: str = "standard", images: str = "float", seed: int | None = None
     ) -> dict[str, np.ndarray]:
-        """Samples all modalities together from the prior.
+        """Samples all modalities jointly from the prior.
 
         Args:
           num_samples: Number of samples, N.
-          prior: `"standard"`, the default, is the model's own, `"fitted"` that of `fit_prior`, if it has one.
+          prior: `"standard"`, the default, for the model's own prior; `"fitted"` for the prior of `fit_prior`.
           images: Format of images, as for `generate`.
           seed: Integer seed, as for `generate`.
 
         Returns:
-          `{modality: [N, *event_shape]}`.
+          Dict of arrays `[N, *event_shape]` by modality.
 
         Raises:
-          ValueError: an unknown option, or the model was exported without a fitted prior.
+          ValueError: if an option is unknown, or the model was exported without a fitted prior.
         """
         num_samples = checks.positive_integer("num_samples", num_samples)
         checks.check_option("prior", prior, ("standard", "fitted"))
@@ -237,16 +237,16 @@ class InferenceModel(CellVerbs):
         return self._call(self._in_format(name, images), {"seed": request.row_seeds(seed, num_samples)})
 
     def log_likelihood(self, observed: Mapping[str, Any], *, seed: int | None = 0) -> np.ndarray:
-        """Log p(all modalities) of each example by importance sampling, with as many samples as were fixed at export.
+        """Estimates log p(all modalities) of each example by importance sampling.
 
-        One-way models give log p(targets | conditions).
+        Conditional models estimate log p(targets | conditions). The number of importance samples is fixed at export.
 
         Args:
-          observed: Arrays or encoded images by name, of all modalities.
-          seed: Integer seed, as for `generate`.
+          observed: Dict of arrays or encoded images by name, of all modalities.
+          seed: Integer seed, as for `generate`; by default 0.
 
         Returns:
-          `[B]`, in nats.
+          Float array `[B]`, in nats.
         """
         inputs = self._as_inputs(observed)
         inputs["seed"] = request.row_seeds(seed, request.rows_of(inputs))
@@ -254,14 +254,14 @@ class InferenceModel(CellVerbs):
         return self._call(name, inputs)["log_likelihood"]
 
     def words(self, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """What texts and classes of a table say that are given as values.
+        """Converts values of a table's texts and classes to strings.
 
         Args:
-          values: Arrays `[..., *event_shape]` by name, such as `generate` gives; of classes, their probabilities.
+          values: Dict of arrays `[..., *event_shape]` by name, as `generate` returns them; probabilities for classes.
 
         Returns:
-          `{modality: [...]}`, arrays of `str`, of the modalities that are made of a table's texts or classes; the class
-          is the most probable one.
+          Dict of arrays `[...]` of `str`, for the modalities that are made of a table's texts or classes; the most
+          probable class for classes.
         """
         found = {}
         for name, array in values.items():
@@ -282,20 +282,20 @@ class InferenceModel(CellVerbs):
         photograph: str | None = None,
         images: str = "uint8",
     ) -> tuple[np.ndarray, dict[str, float]]:
-        """A picture with attributes changed and the rest kept: see `tf_jmvae.edit`.
+        """Edits attributes of an image and keeps the rest: see `tf_jmvae.edit`.
 
         Args:
-          image: Encoded picture, as bytes, or image `[H, W, C]` as uint8 pixels or in the model's own values.
-          changes: New values by attribute; 2 or -2 exaggerates.
-          attributes: Name of the modality of the attributes; by default the only one that images can be edited by.
-          photograph: Name of the modality of the image; by default the only one.
+          image: Encoded image as bytes, or array `[H, W, C]` of uint8 pixel values or of the model's own values.
+          changes: Dict of new values by attribute; 2 or -2 exaggerates.
+          attributes: Name of the modality of the attributes; by default the only one with named attributes.
+          photograph: Name of the modality of the image; by default the only image modality.
           images: Format of images, as for `generate`.
 
         Returns:
-          The edited image, and the attributes that the model saw in it, by name.
+          The edited image, and a dict of the attributes predicted from the original, by name.
 
         Raises:
-          ValueError: an unknown attribute (the message says which may be meant), or a model that cannot edit.
+          ValueError: if an attribute is unknown (the message suggests similar names), or the model cannot edit.
         """
         photograph, attributes = self.editable(photograph, attributes)
         entries = self.modalities[attributes].entry_names
@@ -310,17 +310,17 @@ class InferenceModel(CellVerbs):
         return outputs[photograph][0], dict(zip(entries, map(float, outputs[attributes][0]), strict=True))
 
     def editable(self, photograph: str | None, attributes: str | None) -> tuple[str, str]:
-        """The image and the attributes to edit it by, found where they are not given.
+        """Returns the modalities of the image and the attributes for editing, finding those not given.
 
         Args:
           photograph: Name of the modality of the image, or None for the only one.
           attributes: Name of the modality of the attributes, or None for the only one.
 
         Returns:
-          Both names.
+          Tuple of both names.
 
         Raises:
-          ValueError: there is no such pair, or more than one.
+          ValueError: if there is no such pair, or more than one.
         """
         plain = set(map(names.plain, self.signatures))
         kinds = {name: spec.kind for name, spec in self.modalities.items()}
@@ -338,13 +338,13 @@ class InferenceModel(CellVerbs):
     def _latents(
         self, inputs: Mapping[str, np.ndarray], noise: np.ndarray | None = None, row_seeds: np.ndarray | None = None
     ) -> np.ndarray:
-        """Z by noise and seeds; without, the mean, by chains whose seeds come from zeros as the model's own do."""
+        """Computes z from noise and row seeds; without them the mean, with seeds of zeros, as in `generate`."""
         if noise is None:
             rows = request.rows_of(inputs)
             noise, row_seeds = np.zeros((rows, self.latent_size), np.float32), np.zeros((rows, 2), np.int32)
         wish = f"draw z from {listed(map(names.modality, inputs))}"
         if "latents" not in self.signatures:
-            # Exported before z could be asked for; q(z | observed) tells it, but in a hierarchy.
+            # Exported without signatures of z, which follows from q(z | observed), except in a hierarchy.
             if "Hierarchical" in self.kind:
                 raise ValueError(f"This model cannot {wish}, as it was exported by version 0.1.0. Export it anew.")
             encode = self._find("encode", inputs, wish) if inputs else None
@@ -355,16 +355,16 @@ class InferenceModel(CellVerbs):
         return self._call(name, {**inputs, "noise": noise, **seeded})["z"]
 
     def _noise(self, row_seeds: np.ndarray) -> np.ndarray:
-        """What the model's own `generate` draws z from."""
+        """Samples the noise from which the model's own `generate` computes z."""
         latent_seeds = _split_seeds(row_seeds)[1]
         if "latent_noise" in self.signatures:
             return self._call("latent_noise", {"seed": latent_seeds})["noise"]
-        return seeds.normal(tf.constant(latent_seeds), self.latent_size).numpy()  # of a model of version 0.1.0
+        return seeds.normal(tf.constant(latent_seeds), self.latent_size).numpy()  # exported by version 0.1.0
 
     def _by_way_of_z(
         self, inputs: dict[str, np.ndarray], targets: list[str], copies: int, row_seeds: np.ndarray | None, images: str
     ) -> dict[str, np.ndarray]:
-        """Targets of which some are observed, for which there are no signatures of their own."""
+        """Generates targets, some of them observed, by z, because there is no signature for them."""
         if wrong := [name for name in targets if name not in self.spec.targets]:
             raise ValueError(f"The model generates {listed(self.spec.targets)}; got {listed(wrong)}.")
         inputs = {key: np.repeat(value, copies, axis=0) for key, value in inputs.items()}
@@ -375,5 +375,5 @@ class InferenceModel(CellVerbs):
 
 
 def _split_seeds(row_seeds: np.ndarray) -> list[np.ndarray]:
-    """Seeds of iterated sampling and of z, as the model's own `generate` makes them of its own."""
+    """Derives the seeds of iterated sampling and of z, as the model's own `generate` does."""
     return [part.numpy() for part in seeds.split(tf.constant(row_seeds), 3)[:2]]

@@ -1,7 +1,8 @@
-"""Ops of a SavedModel's graph that reach outside of it, read from its file: nothing is loaded, run or imported.
+"""Static inspection of a SavedModel's graph for unsafe ops, without loading, running or importing anything.
 
-Functions that only TensorFlow's own saver calls read and write checkpoints, as those of every SavedModel do; they
-are left out, and what else they would do is not.
+
+Functions that only TensorFlow's saver calls may read and write checkpoints, as in every SavedModel; their other ops are
+still checked.
 """
 
 import os
@@ -27,14 +28,14 @@ _RANDOM = re.compile(
     r"Stateful(RandomBinomial|StandardNormal(V2)?|TruncatedNormal|Uniform(Full)?(Int)?)"
 )
 
-# Ops with state are refused, except for those that keep it in the process's memory and reach nothing else.
+# Stateful ops are refused, except for those whose state is only in the process's memory.
 _HARMLESS_STATEFUL = re.compile(
     r"VarHandleOp|VarIsInitializedOp|VariableShape|ReadVariableOp|Assign(Add|Sub)?VariableOp|DisableCopyOnRead|"
     r"ResourceGather(Nd)?|StatefulPartitionedCall|Case|If|While|Assert|CheckNumerics(V2)?|CudnnRNN(V2|V3)?|DeviceIndex|"
     r"Empty|GuaranteeConst|HashTableV2|LookupTable(Find|Import|Size)V2|StatelessRandomGetAlg|TensorArray(Close|Concat|Gather|Read|Scatter|Size|Split|Write)?V3"
 )
 
-# Ops without state that still touch files or the network, run code that is not TensorFlow's, or end the process.
+# Stateless ops that access files or the network, run code that is not TensorFlow's, or end the process.
 _HARMFUL_STATELESS = re.compile(
     r".*(Dataset|Debug|File|Print|PyFunc|Reader|Snapshot|Summary|VocabRemapping).*|_?Xla.*|"
     r"Abort|Copy|CopyHost|CustomAggregator|DecodeProtoV2|EncodeProto|ImmutableConst"
@@ -42,7 +43,7 @@ _HARMFUL_STATELESS = re.compile(
 
 
 class Finding(NamedTuple):
-    """An op that a check found: its type, the function that it stands in (`""`: in none), and the reason."""
+    """Unsafe op: its type, the function that contains it (`""` for none), and the reason."""
 
     op: str
     function: str
@@ -53,10 +54,10 @@ class Finding(NamedTuple):
 
 
 def unsafe_ops(folder: str | os.PathLike) -> list[Finding]:
-    """Ops that touch files or the network, run Python, or that this TensorFlow does not know.
+    """Returns ops that access files or the network, run Python, or are unknown to this TensorFlow.
 
-    That is every op with state that is not known to be harmless, and those without that are known not to be. Raises
-    `ValueError` if saved_model.pb is truncated or damaged, or the folder has its content in other forms, too.
+    These are all stateful ops that are not known to be harmless, and stateless ops that are known to be harmful. Raises
+    `ValueError` if saved_model.pb is truncated or damaged, or the folder also has its content in another format.
     """
     found = set()
     for graph in _graphs(folder):
@@ -77,7 +78,7 @@ def unsafe_ops(folder: str | os.PathLike) -> list[Finding]:
 
 
 def nodes(graph: meta_graph_pb2.MetaGraphDef) -> Iterator[tuple[node_def_pb2.NodeDef, str]]:
-    """Every node with the name of its function; `""` for those in none."""
+    """Yields every node with the name of its function; `""` for nodes outside functions."""
     for node in graph.graph_def.node:
         yield node, ""
     for function in graph.graph_def.library.function:
@@ -86,10 +87,10 @@ def nodes(graph: meta_graph_pb2.MetaGraphDef) -> Iterator[tuple[node_def_pb2.Nod
 
 
 def saver_functions(graph: meta_graph_pb2.MetaGraphDef) -> dict[str, frozenset[str]]:
-    """The functions that the saver's two nodes reach and nothing else does, with the ops that are theirs by right.
+    """Returns the functions that only the saver's two nodes reach, each with the ops that it may contain.
 
-    That is, saving may write a checkpoint and restoring may read one. A function that a signature, an object of
-    the model, any other node or any other function reaches is none of them.
+    Saving may write a checkpoint and restoring may read one. Functions that a signature, an object of the model,
+    another node or another function reaches are not included.
     """
     calls = _references(graph)
     saver = graph.saver_def
@@ -110,7 +111,7 @@ def saver_functions(graph: meta_graph_pb2.MetaGraphDef) -> dict[str, frozenset[s
 
 
 def _graphs(folder: str | os.PathLike) -> list:
-    """The meta graphs, of which there is at least one."""
+    """Reads the meta graphs, at least one."""
     path = Path(folder) / MODEL_FILE
     for name in ("saved_model.cpb", "saved_model.pbtxt"):
         if path.with_name(name).exists():
@@ -125,7 +126,7 @@ def _graphs(folder: str | os.PathLike) -> list:
 
 
 def _references(graph: meta_graph_pb2.MetaGraphDef) -> dict[str, set[str]]:
-    """The functions that each function names anywhere in its nodes or attributes."""
+    """Returns the functions that each function references in its nodes or attributes."""
     library = {function.signature.name: function for function in graph.graph_def.library.function}
     return {
         name: _names_of(function.attr, library).union(*(_named_in(node, library) for node in function.node_def))
@@ -138,7 +139,7 @@ def _named_in(node: node_def_pb2.NodeDef, functions: Iterable[str]) -> set[str]:
 
 
 def _names_of(attributes: Mapping[str, attr_value_pb2.AttrValue], functions: Iterable[str]) -> set[str]:
-    """Functions that attributes name: as a function, in a list, in a function's own attributes, or as a string."""
+    """Returns the functions that attributes reference: directly, in lists, in nested attributes, or as strings."""
     found, waiting = set(), list(attributes.values())
     while waiting:
         value = waiting.pop()
@@ -160,12 +161,12 @@ def _reached(names: Iterable[str], calls: Mapping[str, set[str]]) -> set[str]:
 
 
 def _used_nodes(graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
-    """Nodes that other nodes, signatures or collections use."""
+    """Returns the nodes that other nodes, signatures or collections use."""
     return {_node_name(tensor) for node in graph.graph_def.node for tensor in node.input}.union(_listed_nodes(graph))
 
 
 def _listed_nodes(graph: meta_graph_pb2.MetaGraphDef) -> Iterator[str]:
-    """Nodes that signatures or collections use."""
+    """Yields the nodes that signatures or collections use."""
     for signature in graph.signature_def.values():
         for tensor in (*signature.inputs.values(), *signature.outputs.values()):
             yield _node_name(tensor.name)
@@ -174,5 +175,5 @@ def _listed_nodes(graph: meta_graph_pb2.MetaGraphDef) -> Iterator[str]:
 
 
 def _node_name(tensor: str) -> str:
-    """`"node"` of `"node:0"`, `"^node"` or `"node"`."""
+    """Returns `"node"` for `"node:0"`, `"^node"` or `"node"`."""
     return tensor.removeprefix("^").split(":")[0]

@@ -1,4 +1,4 @@
-"""Models in this process: their base class, and live models, which run the functions that `export` would write."""
+"""`LocalModel`, the base class of models in this process, and `LiveModel`, for models that are not exported."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -18,12 +18,12 @@ from tf_jmvae.serving.request import Signature
 from tf_jmvae.serving.signatures import endpoints
 from tf_jmvae.specs import ModalitySpec, ModelSpec
 
-# Lines of an error that say where in the graph an op stands.
+# Lines of an error message that locate an op in the graph.
 _PLACE = re.compile(r"Graph execution error|Detected at node|<stack traces|\s*\[\[|\s+File |\s*$")
 
 
 class LocalModel(InferenceModel):
-    """Base of models in this process, which refuse values that no such model can have been trained on."""
+    """Base class of models in this process, which refuse values outside the support of their likelihoods."""
 
     def __init__(self, spec: ModelSpec, signatures: Mapping[str, Signature], functions: Mapping[str, Callable]):
         self._spec, self._signatures, self._functions = spec, signatures, functions
@@ -55,14 +55,14 @@ class LocalModel(InferenceModel):
 
 
 class LiveModel(LocalModel):
-    """A model of this package in memory, asked by the functions that `export` would write.
+    """Interface to a model in memory, which runs the functions that `export` would write.
 
     Args:
-      model: The model, with its weights as they are at each call.
-      name: Name to show; by default empty.
-      training: JSON object about its training, as a run has it; by default empty.
-      iterated_sampling: Options of iterated sampling, or its number of steps; by default the model's own.
-      num_samples: Number of importance samples behind a log-likelihood; by default 100.
+      model: `MultimodalVAE`, whose current weights are used at each call.
+      name: Name for display; by default empty.
+      training: JSON object about the training, as in a run folder; by default empty.
+      iterated_sampling: An `IteratedSampling` or a number of steps; by default the model's own options.
+      num_samples: Number of importance samples for each log-likelihood; by default 100.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class LiveModel(LocalModel):
         self._add(self._settings)
 
     def _prepare(self, observed: Iterable[str]) -> None:
-        """Of many modalities not every subset has its functions from the start."""
+        """Adds the functions of a subset, which models of many modalities lack at first."""
         names = set(observed)
         observed = tuple(name for name in self.model.modalities if name in names)
         if observed and self.model.has_posterior(observed):
@@ -93,7 +93,7 @@ class LiveModel(LocalModel):
     def _add(self, settings: Settings) -> None:
         made = endpoints(self.model, settings)
         signatures = {name: Signature.of(endpoint.inputs, endpoint.outputs) for name, endpoint in made.items()}
-        # New dicts, as other threads may be reading those that there are.
+        # New dicts, because other threads may be reading the current ones.
         self._functions = {name: endpoint.function for name, endpoint in made.items()} | self._functions
         self._signatures = {**signatures, **self._signatures}
 
@@ -102,9 +102,9 @@ class LiveModel(LocalModel):
 
 
 def _head(modality: ModalitySpec) -> heads.Head:
-    """The head that knows which values can be scored; of one of the user's own, numbers must only be finite.
+    """Returns the head whose support values are checked against; for a user's own head only finiteness is checked.
 
-    That is one that is not registered, or is made with settings that nobody wrote down.
+    A head counts as the user's own if it is not registered, or needs settings that the spec does not record.
     """
     settings = {"vocabulary_size": modality.vocabulary_size} if modality.vocabulary_size else {}
     try:

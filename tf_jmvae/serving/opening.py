@@ -1,4 +1,4 @@
-"""`open_model`: an `InferenceModel` for a run, a `.keras` file, an exported model, or a server's address."""
+"""`open_model`, which opens a run, a `.keras` file, an exported model or a served model as an `InferenceModel`."""
 
 import os
 import re
@@ -23,26 +23,25 @@ def open_model(
     iterated_sampling: IteratedSampling | int | None = None,
     **options: Any,
 ) -> InferenceModel:
-    """Opens a model, wherever it is.
+    """Opens a model from memory, disk, a URL or a server.
 
     Args:
-      handle: Folder of a run; a `.keras` file; a model of this package in memory; an exported model, as
+      handle: Path of a run folder or a `.keras` file; a `MultimodalVAE` in memory; an exported model, as
         `tf_jmvae.hub.load` takes it (a folder, an archive, the URL of an archive, the name of a pre-trained model); or
-        a model behind TF Serving,
-        `"grpc://HOST:8500/v1/models/NAME"` or, over REST, `"http://HOST:8501/v1/models/NAME"`, where `/versions/NUMBER`
-        may follow.
-      iterated_sampling: Options of iterated sampling, or its number of steps, for models that complete missing
-        modalities; by default the model's own. Those of exported models were fixed at export.
+        a model behind TF Serving, `"grpc://HOST:8500/v1/models/NAME"` or, over REST,
+        `"http://HOST:8501/v1/models/NAME"`, optionally followed by `/versions/NUMBER`.
+      iterated_sampling: An `IteratedSampling` or a number of steps, for models that complete missing modalities; by
+        default the model's own options. Those of exported models are fixed at export.
       **options: Options of `tf_jmvae.hub.load` for exported models, and of `tf_jmvae.serving.Client` for served ones.
 
     Returns:
-      A model with the verbs of `tf_jmvae.serving.InferenceModel`.
+      `tf_jmvae.serving.InferenceModel` of the model.
 
     Raises:
-      FileNotFoundError: there is no such model.
-      OSError: it cannot be downloaded or read.
-      RunError: a `.keras` file is not there or damaged, or holds another kind of model.
-      ValueError: an exported model is damaged or unsafe to load, or its iterated sampling cannot be chosen any more.
+      FileNotFoundError: if there is no model at the path.
+      OSError: if the model cannot be downloaded or read.
+      RunError: if a `.keras` file is missing or damaged, or holds another kind of model.
+      ValueError: if an exported model is damaged or unsafe to load, or its number of steps is not `iterated_sampling`.
 
     Examples:
       >>> model = open_model("runs/mnist-jmvae-kl")
@@ -74,14 +73,14 @@ def open_model(
 
 
 def keras_file(path: Path) -> Path | None:
-    """The `.keras` file that a path means: itself, or that of a run's folder. None if it means something else."""
+    """Returns the `.keras` file of a path: the path itself or `model.keras` in a run folder; None for other paths."""
     if path.is_dir():
         return path / "model.keras" if (path / "model.keras").exists() or (path / "config.json").exists() else None
     return path if path.suffix == ".keras" else None
 
 
 def no_model(path: Path) -> FileNotFoundError:
-    """The error to raise where a path leads to no model."""
+    """Returns the error to raise for a path without a model."""
     state = "holds none" if path.is_dir() else "is none" if path.exists() else "does not exist"
     return FileNotFoundError(
         "Expected the folder of a run, a model.keras, the folder of an exported SavedModel, or a pre-trained model "

@@ -1,4 +1,4 @@
-"""Signatures, their lookup by what goes in and comes out, and requests that fit, checked before anything runs."""
+"""Signatures, their lookup by inputs and outputs, and checks of requests before anything runs."""
 
 import secrets
 from collections.abc import Iterable, Mapping
@@ -18,41 +18,41 @@ from tf_jmvae.specs import Columns, ModalitySpec
 
 IMAGE_AXES = 4  # batch, height, width, channels
 FORMATS = {"float": "", "uint8": names.AS_UINT8, "png": names.AS_PNG}
-"""Endings of the signatures that give images in each format."""
+"""Suffixes of the signatures that return images in each format."""
 
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """An input or output of a signature: NumPy's name of its type, `"string"` for bytes, and its shape."""
+    """Input or output of a signature: NumPy's name of its dtype, or `"string"` for bytes, and its shape."""
 
     dtype: str
     shape: tuple[int | None, ...]  # with None for the batch axis
 
     def no_rows(self) -> np.ndarray:
-        """A tensor of no examples."""
+        """Returns an array without examples."""
         return np.empty((0, *(size or 0 for size in self.shape[1:])), object if self.dtype == "string" else self.dtype)
 
 
 @dataclass(frozen=True)
 class Signature:
-    """Inputs and outputs of a signature, by name."""
+    """Signature: its inputs and outputs by name."""
 
     inputs: Mapping[str, TensorInfo]
     outputs: Mapping[str, TensorInfo]
 
     @classmethod
     def of(cls, inputs: Mapping[str, tf.TensorSpec], outputs: Mapping[str, tf.TensorSpec]) -> "Signature":
-        """The signature of a function in this process."""
+        """Makes the signature of a function in this process."""
         infos = ({n: TensorInfo(s.dtype.name, tuple(s.shape)) for n, s in specs.items()} for specs in (inputs, outputs))
         return cls(*infos)
 
 
 def signatures_of(definitions: Mapping[str, Message]) -> dict[str, Signature]:
-    """The signatures of `SignatureDef` messages, as files and servers have them, in order."""
+    """Converts the `SignatureDef` messages of files and servers to signatures, sorted by name."""
     return {
         name: Signature(_infos(definition.inputs), _infos(definition.outputs))
         for name, definition in sorted(definitions.items())
-        if not name.startswith("__")  # TensorFlow's own initialisation
+        if not name.startswith("__")  # TensorFlow's initialisation op
     }
 
 
@@ -65,14 +65,14 @@ def _infos(tensors: Mapping[str, Message]) -> dict[str, TensorInfo]:
 
 
 class _Reader:
-    """A modality as `cells.encoded` asks it, of its spec."""
+    """Adapter of a modality's columns to the attributes that `cells.encoded` reads."""
 
     def __init__(self, columns: Columns | None):
         self.columns, self.cells = columns, columns and kind_of(columns)
 
 
 class SignatureLookup:
-    """Base of `InferenceModel`: what a backend defines, and how a verb finds its signature."""
+    """Base class of `InferenceModel`: methods that a backend defines, and the lookup of signatures."""
 
     signatures: Mapping[str, Signature]
     modalities: Mapping[str, ModalitySpec]
@@ -81,15 +81,15 @@ class SignatureLookup:
         raise NotImplementedError(f"{type(self).__name__} must define _predict()")
 
     def _check_value(self, name: str, value: np.ndarray) -> None:
-        """Raises ValueError if an input of floats, of the right shape, holds what the model cannot read."""
+        """Raises `ValueError` if a float input of the right shape holds values that the model cannot read."""
 
     def _prepare(self, observed: Iterable[str]) -> None:
-        """Called before what takes these modalities is looked up."""
+        """Called before signatures of these modalities are looked up."""
 
     def _as_inputs(self, observed: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Arrays by the names of inputs: encoded images go to `<name>_bytes`, pixels and texts become values.
+        """Converts observed values to arrays by input name: encoded images as `<name>_bytes`, others as values.
 
-        The modalities are asked for only where there may be pixels or texts, since not every server can tell them.
+        The specs of modalities are requested only if there may be pixels or texts, because not every server has them.
         """
         if not isinstance(observed, Mapping):
             raise TypeError(f"Expected a dict of modalities by name; got {type(observed).__name__}.")
@@ -105,12 +105,12 @@ class SignatureLookup:
             value = gaps.filled(value) if optional else checks.unmasked(f"Modality {name!r}", value)
             encoded = isinstance(value, list | tuple) and all(isinstance(item, bytes) for item in value)
             encoded = encoded or (isinstance(value, np.ndarray) and value.dtype.kind in "OS")
-            # None in a list of numbers is a gap, and makes no encoded images of it.
+            # None in a list of numbers is a missing value, and does not make it a list of encoded images.
             values[name] = np.asarray(value, object) if encoded else np.asarray(gaps.as_numbers(value))
         may_be = {name: v for name, v in values.items() if v.dtype == np.uint8 and v.ndim == IMAGE_AXES}
         specs = {name: self.modalities[name] for name in may_be if name in self.modalities}
         pixels = {n: spec for n, spec in specs.items() if spec.is_image and may_be[n].shape[1:] == spec.event_shape}
-        # Only the model knows the statistics of a standardised image; and signatures read all images as bytes, or none.
+        # Only the model can standardise images, and signatures read either all images as bytes or none.
         encode = any(s.standardized for s in pixels.values()) or any(v.dtype == object for v in values.values())
         for name, spec in pixels.items():
             if values[name].size and values[name].max() == 1:
@@ -126,14 +126,14 @@ class SignatureLookup:
         return {names.encoded(name) if value.dtype == object else name: value for name, value in values.items()}
 
     def _without_texts(self, observed: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The same with the values that texts stand for, of modalities that are made of a table's texts or classes."""
+        """Replaces strings by values, for modalities that are made of a table's texts or classes."""
         texts = {name: value for name, value in observed.items() if cells.holds_texts(value)}
         readers = {name: _Reader(self.modalities[name].columns) for name in texts if name in self.modalities}
         readable = {name: reader for name, reader in readers.items() if reader.columns and reader.cells.is_text}
         return {**observed, **cells.encoded(readable, texts)[0]}
 
     def _call(self, name: str, inputs: Mapping[str, np.ndarray], copies: int = 1) -> dict[str, np.ndarray]:
-        """The outputs of a signature, for `copies` of each row; seeds are for each of the copies already."""
+        """Calls a signature on `copies` of each row; seeds already have one row for each copy."""
         signature = self._signature(name)
         if inputs.keys() != signature.inputs.keys():
             raise ValueError(f"Signature {name!r} takes {listed(signature.inputs)}; got {listed(inputs)}.")
@@ -154,7 +154,7 @@ class SignatureLookup:
     def _find(
         self, verb: str, inputs: Iterable[str], wish: str, target: str | None = None, optional: Iterable[str] = ()
     ) -> str:
-        """The signature of a verb that takes just these inputs, with outputs in the model's own values."""
+        """Returns the signature of a verb with exactly these inputs, and outputs in the model's own values."""
         wanted, optional = set(inputs), set(optional)
         self._prepare(map(names.modality, wanted))
         there = self._all_of(verb)
@@ -169,17 +169,17 @@ class SignatureLookup:
 
     @property
     def _reads_gaps(self) -> bool:
-        """Whether the signatures of all modalities take rows that lack any of them."""
+        """Whether the signatures of all modalities read rows with any of them missing."""
         return names.FILL in self.signatures
 
     def _has_encoder(self, inputs: Iterable[str]) -> bool:
-        """Whether there are signatures of just these inputs."""
+        """Returns whether there are signatures of exactly these inputs."""
         inputs = set(inputs)
         self._prepare(map(names.modality, inputs))
         return any(set(signature.inputs) == inputs for signature in self._all_of("encode").values())
 
     def _with_encoder(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The inputs, with gaps for all other modalities where only all together have signatures."""
+        """Adds missing values of the other modalities if only all modalities together have signatures."""
         if not inputs or not self._reads_gaps or self._has_encoder(inputs):
             return inputs
         held, rows = set(map(names.modality, inputs)), rows_of(inputs)
@@ -190,7 +190,7 @@ class SignatureLookup:
             if self.modalities[name].is_image and any(key.endswith(names.BYTES) for key in inputs):
                 gaps_of[names.encoded(name)] = np.full(
                     rows, b"", object
-                )  # signatures read all images as bytes, or none
+                )  # signatures read either all images as bytes or none
             else:
                 gaps_of[name] = np.full((rows, *self.modalities[name].event_shape), np.nan, np.float32)
         return inputs | gaps_of
@@ -201,7 +201,7 @@ class SignatureLookup:
         return {name: s for name, s in there.items() if f"{names.plain(name)}_from_".startswith(start)}
 
     def _in_format(self, name: str, images: str) -> str:
-        """The signature whose images are in a format; what gives no image has one format only."""
+        """Returns the signature with images in a format; signatures without images have only one."""
         checks.check_option("images", images, FORMATS)
         if name + FORMATS[images] in self.signatures:
             return name + FORMATS[images]
@@ -229,7 +229,7 @@ class SignatureLookup:
 
 
 def _check_mixture(wanted: Iterable[str], signatures: Iterable[Signature]) -> None:
-    """Raises if there are signatures for just these modalities, but not as arrays and encoded images as given."""
+    """Raises if these modalities have signatures, but not with this mixture of arrays and encoded images."""
     modalities = set(map(names.modality, wanted))
     other_forms = (s.inputs for s in signatures if set(map(names.modality, s.inputs)) == modalities)
     if found := sorted({_read(inputs) for inputs in other_forms} - {_read(wanted)}):
@@ -244,7 +244,7 @@ def _read(inputs: Iterable[str]) -> str:
 
 
 def _as_tensor(name: str, value: np.ndarray, info: TensorInfo) -> np.ndarray:
-    """An input of the type that a signature takes; raises `ValueError` or `TypeError` if it does not fit."""
+    """Converts an input to the dtype of its signature; raises `ValueError` or `TypeError` if it does not fit."""
     if not tf.TensorShape(info.shape).is_compatible_with(value.shape):
         expected = ", ".join("batch" if size is None else str(size) for size in info.shape)
         raise ValueError(f"{name!r}: expected shape [{expected}]; got {list(value.shape)}.")
@@ -263,7 +263,7 @@ def _as_tensor(name: str, value: np.ndarray, info: TensorInfo) -> np.ndarray:
 
 
 def rows_of(inputs: Mapping[str, np.ndarray]) -> int:
-    """The number of examples; raises `ValueError` unless all inputs have as many."""
+    """Returns the number of examples; raises `ValueError` unless it is the same for all inputs."""
     sizes = {name: len(value) if value.ndim else None for name, value in inputs.items()}
     if len(set(sizes.values())) != 1 or None in sizes.values():
         raise ValueError(f"All inputs must have as many examples, along their first axis; got {sizes}.")
@@ -271,7 +271,7 @@ def rows_of(inputs: Mapping[str, np.ndarray]) -> int:
 
 
 def row_seeds(seed: int | None, rows: int) -> np.ndarray:
-    """A seed for each row, int32 `[rows, 2]`; row i of a call has the same seed whatever the number of rows."""
+    """Returns a seed for each row, int32 `[rows, 2]`; the seed of row i does not depend on the number of rows."""
     if seed is None:
         seed = secrets.randbits(62)
     if isinstance(seed, bool) or not hasattr(seed, "__index__") or seed.__index__() < 0:

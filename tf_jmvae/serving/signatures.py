@@ -1,7 +1,7 @@
-"""Signatures of an exported model: one for each thing that can be asked, batch-first and without state.
+"""Signatures of an exported model: one for each method and its inputs, batch-first and stateless.
 
-A signature is a function of one dict of named tensors, `[B, ...]`. What is random takes a seed for each row,
-so that a row's result does not depend on the batch that a server puts it in.
+A signature is a function of one dict of named tensors, `[B, ...]`. Random signatures take a seed for each row, so that
+a row's result does not depend on its batch on the server.
 """
 
 import functools
@@ -25,11 +25,11 @@ _SEED = tf.TensorSpec((None, 2), tf.int32, name="seed")
 
 
 def endpoints(model: MultimodalVAE, settings: Settings) -> dict[str, Endpoint]:
-    """Every signature of a model by its name; see docs/serving.md."""
+    """Makes all signatures of a model by name; see docs/serving.md."""
     settings = replace(settings, iterated_sampling=iteration_of(model, settings.iterated_sampling))
     made = dict(_plain(model, settings))
     whole = names.of_given("encode", model.modalities)
-    for form in ("", names.BYTES):  # one function, which is traced once
+    for form in ("", names.BYTES):  # the same function under both names, traced once
         if whole + form in made:
             made[whole + form] = made["encode" + form]
     plain = {name: endpoint for name, endpoint in made.items() if names.plain(name) == name}
@@ -39,7 +39,7 @@ def endpoints(model: MultimodalVAE, settings: Settings) -> dict[str, Endpoint]:
 
 
 def _plain(model: MultimodalVAE, settings: Settings) -> Iterator[tuple[str, Endpoint]]:
-    """Signatures whose images are in the model's own values, and those which read encoded images."""
+    """Yields signatures with images in the model's own values, and those that read encoded images."""
     everything, targets = tuple(model.modalities), _specs(model, model.targets)
     of, seed, decoders = Functions(model, settings), {"seed": _SEED}, _decoders(model)
     z, noise, mean, stddev = (
@@ -93,14 +93,14 @@ def _plain(model: MultimodalVAE, settings: Settings) -> Iterator[tuple[str, Endp
 
 
 def _editable(model: MultimodalVAE) -> list[tuple[str, str]]:
-    """Images and attributes that follow from each other."""
+    """Returns pairs of an image and an attribute modality, each with its own posterior."""
     kinds = {name: model.modalities[name].spec.kind for name in model.targets if model.has_posterior([name])}
     images_, attributes = ([name for name in kinds if kinds[name] == kind] for kind in ("image", "attributes"))
     return list(itertools.product(images_, attributes))
 
 
 def _in_formats(model: MultimodalVAE, plain: Mapping[str, Endpoint]) -> Iterator[tuple[str, Endpoint]]:
-    """Those signatures which give an image, again with pixels as uint8, and with PNG."""
+    """Yields variants of the signatures with image outputs: as uint8 pixel values, and as PNG."""
     encoders = {
         name: tf.function(
             images.to_png, input_signature=[tf.TensorSpec((None, *modality.event_shape), tf.uint8)], autograph=False
@@ -109,7 +109,9 @@ def _in_formats(model: MultimodalVAE, plain: Mapping[str, Endpoint]) -> Iterator
         if modality.spec.is_image
     }
     for name, endpoint in plain.items():
-        made = [key for key, spec in endpoint.outputs.items() if spec.shape.rank == IMAGE_AXES]  # z may share a name
+        made = [
+            key for key, spec in endpoint.outputs.items() if spec.shape.rank == IMAGE_AXES
+        ]  # z may have the name of a modality
         shown = [key for key in made if key in encoders]
         if shown:
             whole = {key: tf.TensorSpec(endpoint.outputs[key].shape, tf.uint8, name=key) for key in shown}
@@ -120,7 +122,7 @@ def _in_formats(model: MultimodalVAE, plain: Mapping[str, Endpoint]) -> Iterator
 
 
 def _converted(endpoint: Endpoint, specs: Specs, convert: Callable[[str, tf.Tensor], tf.Tensor]) -> Endpoint:
-    """The same with those outputs converted of which there are specs, and called as these are."""
+    """Returns the endpoint with the outputs in `specs` converted, and named after their specs."""
     specs = {**endpoint.outputs, **specs}
 
     def converted(inputs):
@@ -132,9 +134,9 @@ def _converted(endpoint: Endpoint, specs: Specs, convert: Callable[[str, tf.Tens
 
 
 def _decoders(model: MultimodalVAE) -> dict[str, Callable[[tf.Tensor], tf.Tensor]]:
-    """Functions from encoded images, string `[B]`, to the model's own values, for each modality of images.
+    """Returns functions from encoded images, strings `[B]`, to the model's own values, for each image modality.
 
-    What is empty is a gap of a modality that may have some.
+    Empty strings are missing values for an optional modality.
     """
 
     def decode(name: str, encoded: tf.Tensor) -> tf.Tensor:
@@ -153,7 +155,7 @@ def _decoders(model: MultimodalVAE) -> dict[str, Callable[[tf.Tensor], tf.Tensor
 
 
 def _reading_bytes(plain: Endpoint, decoders: Mapping[str, Callable[[tf.Tensor], tf.Tensor]]) -> Endpoint:
-    """The same with encoded images, each of which a client may send as it is."""
+    """Returns the endpoint with encoded images as inputs, so that a client can send image files unchanged."""
     read = [name for name in plain.inputs if name in decoders]
     encoded = {names.encoded(name): tf.TensorSpec((None,), tf.string, name=names.encoded(name)) for name in read}
     others = {name: spec for name, spec in plain.inputs.items() if name not in read}
@@ -171,7 +173,7 @@ def _specs(model: MultimodalVAE, given: Iterable[str]) -> Specs:
 
 
 def _subsets(model: MultimodalVAE, settings: Settings) -> list[tuple[str, ...]]:
-    """Subsets of modalities that have signatures, in the model's order; raises `ValueError` for unknown ones."""
+    """Returns the subsets of modalities with signatures, in the model's order; `ValueError` for unknown ones."""
     if settings.observed is None:
         return [] if cells.fills(model) and len(model.modalities) > ALL_SUBSETS else subsets(model)
     observed = list(settings.observed)

@@ -1,8 +1,8 @@
-"""Transports between the client and TF Serving, gRPC and REST: NumPy arrays and TF Serving's own messages both ways.
+"""gRPC and REST transports between the client and TF Serving, of NumPy arrays and TF Serving's messages.
 
-A transport is a model on a server: `predict` gives a signature's outputs, `metadata` the model's signatures, `status`
-the state of a version, or of all, and `close` ends the connection. What asks the server raises CallError, after
-`timeout` seconds at the latest.
+A transport belongs to one model on a server: `predict` returns a signature's outputs, `metadata` the model's
+signatures, `status` the state of one version or all, and `close` closes the connection. Calls raise `CallError`, at the
+latest after `timeout` seconds.
 """
 
 import base64
@@ -34,7 +34,7 @@ from tf_jmvae.serving.request import Signature
 
 SIGNATURE_DEF = "signature_def"
 
-# By TF Serving's http_server.cc. FAILED_PRECONDITION and OUT_OF_RANGE are 400 there, too.
+# Codes of TF Serving's http_server.cc, where FAILED_PRECONDITION and OUT_OF_RANGE are 400 too.
 _CODES = {
     400: "INVALID_ARGUMENT",
     403: "PERMISSION_DENIED",
@@ -44,12 +44,12 @@ _CODES = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-_LONGEST_WAIT_MS = 2000  # until a broken connection is tried again; gRPC's own is two minutes
+_LONGEST_WAIT_MS = 2000  # before reconnecting; gRPC's default is two minutes
 _CHUNK = 1 << 20
 
 
 class GrpcTransport:
-    """gRPC: tensors as they are, over HTTP/2; the faster transport."""
+    """gRPC transport: binary tensors over HTTP/2, faster than REST."""
 
     def __init__(self, address: str, model: str, version: int | None, credentials: Any):
         options = [
@@ -106,12 +106,12 @@ class GrpcTransport:
 
 
 class RestTransport:
-    """REST: JSON over HTTP, which passes through what only knows HTTP.
+    """REST transport: JSON over HTTP, which passes through proxies without gRPC.
 
-    Each call over http has a connection of its own. TF Serving writes an answer in parts and leaves Nagle's algorithm
-    on, so a later part waits until the client acknowledges the one before, which on a connection in use takes Linux 40
-    ms. On a new one it acknowledges at once, and that costs a fraction of a millisecond. https, whose handshake costs
-    more, has its end in a proxy, and connections are kept.
+    Each http call uses a new connection. TF Serving writes an answer in parts with Nagle's algorithm on, so that a
+    later part waits until the client acknowledges the previous one, which Linux delays by 40 ms on a connection in use.
+    On a new connection it acknowledges at once, which costs a fraction of a millisecond. https connections end in a
+    proxy, and are kept because their handshake costs more.
     """
 
     def __init__(self, address: str, model: str, version: int | None):
@@ -123,14 +123,14 @@ class RestTransport:
         self, name: str, signature: Signature, inputs: Mapping[str, np.ndarray], timeout: float
     ) -> dict[str, np.ndarray]:
         # TF Serving reads and writes NaN and Infinity as Python's json does.
-        columns = {key: value.tolist() for key, value in inputs.items()}  # decimals that give back the same float32
+        columns = {key: value.tolist() for key, value in inputs.items()}  # decimals that round-trip float32
         for key in (key for key, value in inputs.items() if value.dtype.kind in "OS"):
             columns[key] = [{"b64": base64.b64encode(item).decode()} for item in columns[key]]
         body = json.dumps({"signature_name": name, "inputs": columns}, separators=(",", ":")).encode()
         answer = self._call("POST", f"{self._of(self._version)}:predict", timeout, body)
         with _understood(answer):
             outputs = answer["outputs"]
-            if len(signature.outputs) == 1:  # TF Serving then leaves the name out
+            if len(signature.outputs) == 1:  # TF Serving then omits the name
                 outputs = dict.fromkeys(signature.outputs, outputs)
             return {key: _from_json(outputs[key], info.dtype, key) for key, info in signature.outputs.items()}
 
@@ -162,10 +162,12 @@ class RestTransport:
                 content = bytearray()
                 for chunk in response.iter_content(_CHUNK):
                     content += chunk
-                    if time.monotonic() > end:  # the timeout of requests starts anew with every packet
+                    if time.monotonic() > end:  # the timeout of requests restarts with every packet
                         raise requests.ReadTimeout("the answer took too long")
         except requests.RequestException as error:
-            late = isinstance(error, requests.ReadTimeout) or "Read timed out" in str(error)  # amid an answer
+            late = isinstance(error, requests.ReadTimeout) or "Read timed out" in str(
+                error
+            )  # in the middle of an answer
             raise CallError("DEADLINE_EXCEEDED" if late else "UNAVAILABLE", str(error)) from error
         return _answer(response, bytes(content))
 
@@ -176,7 +178,7 @@ def _answer(response: requests.Response, content: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(content)
     except ValueError as error:
-        if status in (429, 503, 504):  # a proxy says so in its own words
+        if status in (429, 503, 504):  # a proxy answers in its own format
             raise CallError(_CODES[status], f"HTTP {status} {response.reason}") from error
         raise foreign from error
     if response.ok and not isinstance(answer, dict):
@@ -194,7 +196,7 @@ def _start(content: bytes) -> str:
 
 @contextlib.contextmanager
 def _understood(answer: Any) -> Iterator[None]:
-    """Around what reads an answer: one that cannot be read is not TF Serving's."""
+    """Context for parsing an answer; an answer that cannot be parsed is not TF Serving's."""
     try:
         yield
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError, json_format.ParseError) as error:
@@ -204,7 +206,7 @@ def _understood(answer: Any) -> Iterator[None]:
 
 
 def _parsed(found: Any, required: str, message: Any) -> Any:
-    """A message from JSON that has at least the required field."""
+    """Parses a message from JSON, which must have the required field."""
     if not isinstance(found, dict) or not found.get(required):
         raise ValueError(f"no {required}")
     return json_format.ParseDict(found, message, ignore_unknown_fields=True)
@@ -214,10 +216,10 @@ def _from_json(value: Any, dtype: str, name: str) -> np.ndarray:
     if dtype == "string":
         if not isinstance(value, list):
             raise TypeError(f"a list was expected, not {type(value).__name__}")
-        if name.endswith(names.BYTES):  # TF Serving writes these in base64, and others as texts
+        if name.endswith(names.BYTES):  # TF Serving encodes these in base64, other strings as text
             return np.array([base64.b64decode(item["b64"], validate=True) for item in value], object)
         return np.array([item.encode() for item in value], object)
-    array = np.array(value)  # without the type, which would make NaN of null
+    array = np.array(value)  # without dtype, which would convert null to NaN
     if array.dtype.kind not in "biuf":
         raise TypeError("numbers were expected")
     return array.astype(dtype)

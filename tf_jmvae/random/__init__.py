@@ -1,1 +1,1 @@
-"""Stateless randomness: seeds, a generator for each row, and samples of distributions."""
+"""Stateless randomness: seeds, random numbers with a seed for each row, and sampling of distributions."""

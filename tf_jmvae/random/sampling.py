@@ -1,4 +1,4 @@
-"""Samples of a distribution over a batch, from one seed or from a seed for each row."""
+"""Sampling of distributions over a batch, with one seed or a seed for each row."""
 
 from collections.abc import Callable
 
@@ -9,18 +9,18 @@ from tf_jmvae.distribute import replicas
 from tf_jmvae.distributions import NoiseTransform, UniformTransform
 from tf_jmvae.random import seeds
 
-# Beyond, a rounded normal distribution's function is within 6.7e-4 of a Poisson one's, 0.067 / sqrt(rate).
+# Above this rate, a rounded normal distribution function is within 6.7e-4, 0.067 / sqrt(rate), of the Poisson one.
 _LARGE_RATE = 1e4
-_MOST_HALVINGS = 40  # of what lies between no count at all and the largest that a distribution makes likely
+_MOST_HALVINGS = 40  # bisection steps between 0 and the largest likely count
 
 
 def draw(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: int | None = None) -> tf.Tensor:
     """Samples a distribution with batch shape `[B, ...]`.
 
-    One sample for each row, `[B, ..., *event_shape]`, or S of them, `[B, S, ..., *event_shape]`. The seed is int32
-    `[2]`, or `[B, 2]`: a row's samples then depend on its own seed only, and distributions other than those of the
-    package's heads are sampled one row after another. Within a training step on several replicas, these are the rows
-    that one device would sample; of distributions that are not normal, rows with seeds of their own.
+    Returns one sample for each row, `[B, ..., *event_shape]`, or S samples, `[B, S, ..., *event_shape]`. The seed is
+    int32 `[2]`, or `[B, 2]`: then a row's samples depend on its own seed only, and distributions other than those of
+    the package's heads are sampled row by row. Within a training step on several replicas, the samples of a normal
+    distribution are the shard of those that one device would draw; other distributions use a seed for each row.
     """
     if isinstance(distribution, NoiseTransform):
         return distribution.from_noise(standard_normal(distribution, seed, num_samples))
@@ -39,12 +39,12 @@ def draw(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: int | Non
 
 
 def standard_normal(like: tfd.Distribution, seed: tf.Tensor, num_samples: int | None = None) -> tf.Tensor:
-    """Samples the noise from which `draw` makes samples of a normal distribution; only the shape of `like` counts."""
+    """Samples the noise from which `draw` computes samples of a normal distribution with the shape of `like`."""
     return draw(_standard(like, like.batch_shape_tensor()), seed, num_samples)
 
 
 def _standard(like: tfd.Distribution, batch_shape: tf.Tensor) -> tfd.Distribution:
-    """Independent standard normal numbers as large as the events of another distribution."""
+    """Returns a standard normal distribution with the event shape and dtype of `like`."""
     shape = tf.concat([batch_shape, like.event_shape_tensor()], 0)
     static = [*like.batch_shape, *like.event_shape]
     zeros, ones = (tf.ensure_shape(tf.fill(shape, tf.constant(x, like.dtype)), [None, *static[1:]]) for x in (0, 1))
@@ -58,7 +58,7 @@ def _innermost(distribution: tfd.Distribution) -> tfd.Distribution:
 
 
 def _normal_shard(distribution: tfd.Distribution, seed: tf.Tensor, shard: replicas.Shard) -> tf.Tensor:
-    """This replica's rows of the sample that one device would draw for the global batch."""
+    """Samples this replica's shard of the sample that one device would draw for the global batch."""
     base = _innermost(distribution)
     whole = _standard(distribution, tf.concat([[shard.total], distribution.batch_shape_tensor()[1:]], 0))
     return base.loc + base.scale * tf.ensure_shape(shard.of(whole.sample(seed=seed)), base.batch_shape)
@@ -73,7 +73,7 @@ def _draw_by_row(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: i
             numbers = tf.reshape(numbers, tf.concat([shape[:1], [num_samples], shape[1:]], 0))
 
             def parameter(value: tf.Tensor, shape: tf.Tensor = shape) -> tf.Tensor:
-                return tf.broadcast_to(value, shape)[:, None]  # the samples' axis comes second
+                return tf.broadcast_to(value, shape)[:, None]  # the sample axis comes second
 
             samples = tf.cast(transform(base, numbers, parameter), base.dtype)
             static = base.batch_shape.concatenate(base.event_shape)
@@ -95,21 +95,21 @@ def _bernoulli(distribution, noise, parameter):
 
 
 def _categorical(distribution, noise, parameter):
-    """The largest of logits with Gumbel noise."""
+    """Samples one-hot events by the Gumbel-max trick."""
     gumbel = -tf.math.log(-tf.math.log(tf.maximum(noise, 1e-30)))
     perturbed = parameter(distribution.logits_parameter()) + gumbel
     return tf.one_hot(tf.argmax(perturbed, axis=-1), perturbed.shape[-1])
 
 
 def _laplace(distribution, noise, parameter):
-    """The inverse of the distribution function, from noise in (-1/2, 1/2)."""
+    """Samples by the inverse distribution function of uniform noise."""
     centred = tf.clip_by_value(noise - 0.5, -0.5 + 1e-7, 0.5 - 1e-7)
     deviation = -tf.sign(centred) * tf.math.log1p(-2.0 * tf.abs(centred))
     return parameter(distribution.loc) + parameter(distribution.scale) * deviation
 
 
 def _poisson(distribution, noise, parameter):
-    """The least count k with P(count <= k) >= noise; for large rates a rounded normal number."""
+    """Samples the smallest count k with P(count <= k) >= noise; for large rates a rounded normal number."""
     rate = parameter(distribution.rate_parameter())
     small = tf.minimum(rate, _LARGE_RATE)
     most = tf.math.ceil(small + 8.0 * tf.sqrt(small) + 30.0)
@@ -120,7 +120,7 @@ def _poisson(distribution, noise, parameter):
 
 
 def least_count(cumulative: Callable[[tf.Tensor], tf.Tensor], noise: tf.Tensor, most: tf.Tensor) -> tf.Tensor:
-    """The least whole number up to `most` where a distribution function reaches the noise, by bisection."""
+    """Finds by bisection the smallest integer up to `most` where a distribution function reaches the noise."""
 
     def halve(step, below, above):
         middle = tf.floor((below + above) / 2.0)
@@ -133,8 +133,8 @@ def least_count(cumulative: Callable[[tf.Tensor], tf.Tensor], noise: tf.Tensor, 
     return tf.while_loop(wide, halve, (0, -tf.ones_like(most), most))[2]
 
 
-# The noise of a row, and what makes samples of a distribution, its noise `[B, S, ...]`, and a function that gives a
-# parameter's axes those of the noise.
+# Sampler of the noise of each row, and function of the distribution, its noise `[B, S, ...]`, and a function that
+# broadcasts a parameter to the noise.
 _BY_KIND: dict[type[tfd.Distribution], tuple[Callable, Callable]] = {
     tfd.Normal: (seeds.normal, _normal),
     tfd.Bernoulli: (seeds.uniform, _bernoulli),

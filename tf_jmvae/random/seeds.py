@@ -1,10 +1,10 @@
-"""Stateless seeds, one for a batch or one for each row, and random numbers of each row from its own seed.
+"""Stateless seeds, one for a batch or one for each row, and random numbers with a seed for each row.
 
 Equal seeds give equal samples, in a graph, under XLA and after reloading. TensorFlow's stateless operations take one
-seed for a whole tensor. `uniform`, `normal` and `bits` take a seed for each row, whose numbers are the same alone and
-in any batch, and give what `tf.random.stateless_uniform` and `tf.random.stateless_normal` give for that seed on a CPU,
-by operations that work on all rows at once and have GPU kernels: Philox-4x32-10 [1] on 32-bit words, and the
-Box-Muller transform.
+seed for a whole tensor. `uniform`, `normal` and `bits` take a seed for each row, whose numbers do not depend on the
+other rows and equal those of `tf.random.stateless_uniform` and `tf.random.stateless_normal` for that seed on a CPU.
+Their operations process all rows at once and have GPU kernels: Philox-4x32-10 [1] on 32-bit words, and the Box-Muller
+transform.
 
 References:
   [1] Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011.
@@ -23,15 +23,15 @@ _ROUNDS = 10
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUND_KEYS = [[number * step % 2**32 for step in _WEYL] for number in range(_ROUNDS)]
-# TensorFlow scrambles seeds under this key, so that a seed may have its entropy anywhere.
+# Key by which TensorFlow scrambles seeds, so that the entropy of a seed may be in any of its bits.
 _SCRAMBLING_KEY = (0x3EC8F720, 0x02461E29)
 
 
 def to_tensor(seed: Any) -> tf.Tensor:
-    """Makes a seed for stateless sampling, int32 `[2]`, or one for each row of a batch, `[B, 2]`.
+    """Converts a seed to one for stateless sampling, int32 `[2]`, or one for each row, `[B, 2]`.
 
-    From an integer from 0 to 2^62 - 1; a tensor, array or list `[2]` or `[B, 2]`; or None for one that differs every
-    time, which raises `ValueError` while TensorFlow traces a function. Raises `TypeError` for anything else.
+    Takes an integer from 0 to 2^62 - 1; a tensor, array or list `[2]` or `[B, 2]`; or None, which draws a new seed and
+    raises `ValueError` while TensorFlow traces a function. Raises `TypeError` for anything else.
     """
     if seed is None:
         if not tf.executing_eagerly():
@@ -61,7 +61,7 @@ def to_tensor(seed: Any) -> tf.Tensor:
 
 
 def of_rows(seed: Any, size: int | tf.Tensor | None) -> tf.Tensor:
-    """As `to_tensor`; raises `ValueError` if there is a seed for each row, but not of so many rows, as far as known."""
+    """Converts a seed as `to_tensor`; raises `ValueError` for a number of row seeds that is known not to be `size`."""
     seed = to_tensor(seed)
     known = seed.shape[0] if are_by_row(seed) else None
     if known is not None and isinstance(size, int) and size != known:
@@ -70,14 +70,14 @@ def of_rows(seed: Any, size: int | tf.Tensor | None) -> tf.Tensor:
 
 
 def are_by_row(seed: tf.Tensor) -> bool:
-    """Whether there is a seed for each row, `[B, 2]`: a row's numbers then depend on its own seed alone."""
+    """Returns whether there is a seed for each row, `[B, 2]`."""
     return len(seed.shape) == 2
 
 
 def for_rows(seed: Any) -> Callable[[int], tf.Tensor]:
-    """A function that gives the seeds of so many next rows, int32 `[rows, 2]`: row i has the same in any batches.
+    """Returns a function of a number of rows that returns the seeds of the next rows, int32 `[rows, 2]`.
 
-    From what `to_tensor` takes; seeds `[N, 2]` are those of N rows.
+    The seed of row i does not depend on the batches. `seed` is as for `to_tensor`; seeds `[N, 2]` are those of N rows.
     """
     seed = to_tensor(seed).numpy()
     if are_by_row(seed):
@@ -91,12 +91,12 @@ def for_rows(seed: Any) -> Callable[[int], tf.Tensor]:
 
         return given
     low, high = (int(word) % 2**32 for word in seed)
-    generator = np.random.default_rng(low + 2**31 * high)  # of an integer that integer
+    generator = np.random.default_rng(low + 2**31 * high)  # for an integer seed, that integer
     return lambda rows: tf.constant(drawn(generator, rows))
 
 
 def drawn(generator: np.random.Generator, rows: int) -> np.ndarray:
-    """Seeds of so many next rows, int32 `[rows, 2]`."""
+    """Draws the seeds of the next rows, int32 `[rows, 2]`."""
     return generator.integers(0, 2**31, size=(rows, 2), dtype=np.int32)
 
 
@@ -109,7 +109,7 @@ def split(seed: tf.Tensor, count: int) -> list[tf.Tensor]:
 
 
 def fold_in(seed: tf.Tensor, data: int | tf.Tensor) -> tf.Tensor:
-    """Makes a new seed of the same shape that depends on `data`, an int32 scalar, too."""
+    """Derives a new seed of the same shape from a seed and `data`, an int32 scalar."""
     if not are_by_row(seed):
         return tf.random.fold_in(seed, data)
     first = tf.bitcast(bits(seed, 1)[:, 0], tf.int32)
@@ -142,7 +142,7 @@ def bits(seeds: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
 
 
 def _of_one(seeds: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    """Bits of a single row: TensorFlow's own operation, in place of a hundred."""
+    """Samples the bits of a single row by TensorFlow's own operation, which replaces a hundred."""
     unbounded = {"minval": None, "maxval": None, "dtype": tf.uint32}
     return tf.random.stateless_uniform([1, count], seeds[0], **unbounded, alg="philox")
 
@@ -150,11 +150,11 @@ def _of_one(seeds: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
 @tf.function(
     input_signature=[tf.TensorSpec([None, 2], tf.int32), tf.TensorSpec([], tf.int32)],
     autograph=False,
-    # A call stays a call, so that a graph with many of them stays small and is quickly made ready to run.
+    # Calls are not inlined, so that graphs with many of them stay small and start quickly.
     experimental_attributes={"_noinline": True},
 )
 def _bits(seeds, count):
-    words = tf.cast(tf.cast(seeds, tf.int64), tf.uint64)  # a negative seed fills both of its words
+    words = tf.cast(tf.cast(seeds, tf.int64), tf.uint64)  # sign extension of negative seeds fills both words
     high = tf.bitwise.right_shift(words, tf.constant(32, tf.uint64))
     counter = tf.cast(tf.stack([words, high], axis=-1), tf.uint32)  # [B, 2, 2]
     key = tf.constant(_SCRAMBLING_KEY, tf.uint32)
@@ -169,7 +169,7 @@ def _bits(seeds, count):
 
 
 def _philox(counter: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """Four words `[2, 2, ...]` from four words of the counter, `[2, 2, ...]`, and two of the key, `[2, ...]`."""
+    """Computes four Philox words `[2, 2, ...]` from four counter words `[2, 2, ...]` and two key words `[2, ...]`."""
     ones = [1] * (counter.shape.rank - 2)
     multipliers = tf.constant(_MULTIPLIERS, tf.uint64, (2, *ones))
     round_keys = tf.constant(_ROUND_KEYS, tf.uint32, (_ROUNDS, 2, *ones)) + key
@@ -177,13 +177,13 @@ def _philox(counter: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     first, second = counter[:, 0], counter[:, 1]  # words 0 and 2, words 1 and 3
     for number in range(_ROUNDS):
         product = tf.cast(first, tf.uint64) * multipliers
-        high = tf.roll(tf.cast(tf.bitwise.right_shift(product, half), tf.uint32), one, axis)  # of two: swapped
+        high = tf.roll(tf.cast(tf.bitwise.right_shift(product, half), tf.uint32), one, axis)  # swaps the two words
         first = tf.bitwise.bitwise_xor(tf.bitwise.bitwise_xor(high, second), round_keys[number])
         second = tf.roll(tf.cast(product, tf.uint32), one, axis)  # the lower 32 bits
     return tf.stack([first, second], axis=1)
 
 
 def _to_unit_interval(words: tf.Tensor) -> tf.Tensor:
-    """The 23 lower bits as the mantissa of a number in [1, 2), less 1."""
+    """Converts words to [0, 1): the 23 lower bits are the mantissa of a number in [1, 2), minus 1."""
     mantissa = tf.bitwise.bitwise_and(words, tf.constant(0x7FFFFF, tf.uint32))
     return tf.bitcast(tf.bitwise.bitwise_or(mantissa, tf.constant(0x3F800000, tf.uint32)), tf.float32) - 1.0

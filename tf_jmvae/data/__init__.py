@@ -1,4 +1,4 @@
-"""Data as `tf.data` pipelines of `{modality: [B, *event_shape]}`."""
+"""Datasets and `tf.data` pipelines of dicts `{modality: [B, *event_shape]}`."""
 
 from tf_jmvae.columns import read_table
 from tf_jmvae.data.incomplete import Missing, without

@@ -1,4 +1,4 @@
-"""Handwritten digits: scikit-learn's and MNIST, downloaded or from files as people have them."""
+"""Handwritten digits: scikit-learn's `digits`, and MNIST, downloaded or from common file layouts."""
 
 import gzip
 import math
@@ -14,7 +14,7 @@ from tf_jmvae.data.prepared import downloaded
 from tf_jmvae.data.sources import Source
 from tf_jmvae.registry import DATASETS
 
-# The original files, and the shape of what each holds after its header: one byte per pixel or label.
+# The original files with the shapes of their content after the header: one byte per pixel or label.
 FILES = {
     "train-images-idx3-ubyte": (60_000, 28, 28),
     "train-labels-idx1-ubyte": (60_000,),
@@ -22,9 +22,9 @@ FILES = {
     "t10k-labels-idx1-ubyte": (10_000,),
 }
 
-_FOLDERS = ("", "raw", "MNIST/raw")  # the last two as torchvision unpacks them
+_FOLDERS = ("", "raw", "MNIST/raw")  # the last two are those of torchvision
 _ARCHIVE = "mnist.npz"
-_ARRAYS = ("x_train", "y_train", "x_test", "y_test")  # in Keras's archive, in the order of the files
+_ARRAYS = ("x_train", "y_train", "x_test", "y_test")  # arrays of Keras's archive, in the order of the files
 _BINARIZE_SEED = 0
 _SPLIT_SEED = 0
 _TRAIN = 1437  # four fifths of scikit-learn's 1,797 images
@@ -35,7 +35,7 @@ Split = tuple[np.ndarray, np.ndarray]
 
 @DATASETS.register("digits")
 def digits() -> Source:
-    """Grey images x `[N, 8, 8, 1]` throughout, as a digit of 8x8 is lost when binarised, and labels w."""
+    """Loads images x `[N, 8, 8, 1]`, not binarised because 8x8 digits would become illegible, and labels w."""
     with extra("data", "The dataset digits"):
         from sklearn.datasets import load_digits
 
@@ -48,7 +48,7 @@ def digits() -> Source:
 
 @DATASETS.register("mnist")
 def mnist(data_dir: str | os.PathLike | None = None) -> Source:
-    """Images x `[N, 28, 28, 1]`, which training binarises afresh, and labels w; arguments and errors as for `read`."""
+    """Loads images x `[N, 28, 28, 1]`, binarised anew in training, and labels w; arguments and errors as for `read`."""
     train, test = (_examples(*split) for split in read(data_dir))
     noise = np.random.default_rng(_BINARIZE_SEED).random(test["x"].shape, dtype=np.float32)
     test["x"] = (noise < test["x"]).astype(np.float32)
@@ -56,19 +56,18 @@ def mnist(data_dir: str | os.PathLike | None = None) -> Source:
 
 
 def read(data_dir: str | os.PathLike | None = None) -> tuple[Split, Split]:
-    """Train and test images `[N, 28, 28, 1]` in [0, 1], each with its labels `[N]`.
+    """Reads MNIST's train and test images `[N, 28, 28, 1]` in [0, 1], each with labels `[N]`.
 
     Args:
-      data_dir: a folder with the four original files, packed (`.gz`) or not, as downloaded, from Kaggle or as
-        torchvision keeps them; or with Keras's `mnist.npz`; or the path of such a file. It is read as it is, and
-        nothing is written. By default tensorflow-datasets downloads MNIST, once, and keeps it in
-        `~/tensorflow_datasets`, or where the environment variable TFDS_DATA_DIR says; the examples are the same in
-        another order.
+      data_dir: folder with the four original files, packed (`.gz`) or not, as downloaded, from Kaggle or as torchvision
+        keeps them; or with Keras's `mnist.npz`; or the path of such a file. Nothing is written to it. None, the
+        default, downloads MNIST once by tensorflow-datasets to `~/tensorflow_datasets`, or to the folder in the
+        environment variable TFDS_DATA_DIR; the examples are then in another order.
 
     Raises:
-      FileNotFoundError: `data_dir` lacks a file.
-      ImportError: nothing is given and tensorflow-datasets is missing, which comes with the extra `data`.
-      OSError: a file is damaged, or there is neither a folder nor a network.
+      FileNotFoundError: if `data_dir` lacks a file.
+      ImportError: without `data_dir`, if tensorflow-datasets is missing, which comes with the extra `data`.
+      OSError: if a file is damaged, or there is neither a folder nor a network.
     """
     x_train, w_train, x_test, w_test = _downloaded() if data_dir is None else _from_files(pathlib.Path(data_dir))
     x_train, x_test = (x.reshape(-1, 28, 28, 1).astype(np.float32) / 255.0 for x in (x_train, x_test))
@@ -76,12 +75,12 @@ def read(data_dir: str | os.PathLike | None = None) -> tuple[Split, Split]:
 
 
 def is_in(folder: pathlib.Path) -> bool:
-    """Whether a folder holds MNIST, or a part of it."""
+    """Returns whether a folder holds MNIST or a part of it."""
     return (folder / _ARCHIVE).is_file() or any(_find(folder, name) for name in FILES)
 
 
 def _examples(images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-    """Images `[N, H, W, 1]` in [0, 1] and class numbers `[N]` as modalities x and w."""
+    """Converts images `[N, H, W, 1]` in [0, 1] and class numbers `[N]` to modalities x and w."""
     return {"x": images.astype(np.float32), "w": np.eye(len(_NAMES), dtype=np.float32)[labels]}
 
 
@@ -93,7 +92,7 @@ def _downloaded() -> list[np.ndarray]:
 
 
 def _from_files(place: pathlib.Path) -> list[np.ndarray]:
-    """Images and labels of both splits, uint8, from the original files or from Keras's archive."""
+    """Reads images and labels of both splits, uint8, from the original files or from Keras's archive."""
     archive = place if place.suffix == ".npz" else place / _ARCHIVE
     found = {name: _find(place, name) for name in FILES}
     if missing := [name for name, path in found.items() if path is None]:
@@ -107,7 +106,7 @@ def _from_files(place: pathlib.Path) -> list[np.ndarray]:
 
 
 def _find(folder: pathlib.Path, name: str) -> pathlib.Path | None:
-    """Where a file is: under its name or Kaggle's, packed or not; a folder may have its name, too."""
+    """Finds a file under its name or Kaggle's, packed or not, also within a folder of that name."""
     names = [name, name.replace("-idx", ".idx")]
     places = (folder / sub / one for sub in _FOLDERS for one in (*names, *(f"{name}/{same}" for same in names)))
     candidates = (path.with_name(path.name + suffix) for path in places for suffix in ("", ".gz"))
@@ -115,7 +114,7 @@ def _find(folder: pathlib.Path, name: str) -> pathlib.Path | None:
 
 
 def _content(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
-    """What a file of the IDX format holds: after two zeros, a type and the rank, the sizes of the axes, big-endian."""
+    """Reads an IDX file: two zeros, dtype, rank, axis sizes (big-endian), then the content."""
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
             content = file.read()
@@ -131,7 +130,7 @@ def _content(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _from_archive(path: pathlib.Path) -> list[np.ndarray]:
-    """The arrays of Keras's `mnist.npz`."""
+    """Reads the arrays of Keras's `mnist.npz`."""
     try:
         with np.load(path) as arrays:
             found = [np.asarray(arrays[name], np.uint8) for name in _ARRAYS]

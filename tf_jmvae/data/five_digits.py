@@ -1,7 +1,7 @@
-"""Five views of a digit: five MNIST images of one class, each drawn on crops of another picture.
+"""Five views of a digit: five MNIST images of one class, each on random crops of a different picture.
 
-Like PolyMNIST [1], which cannot be made from packages alone; another dataset, whose numbers are not to be compared with
-PolyMNIST's. Nothing but the class is common to the views of a row.
+The dataset is like PolyMNIST [1], which cannot be made from packages alone, but results are not comparable. The views
+of a row have only the class in common.
 
 References:
   [1] Sutter, Daunhawer and Vogt, Generalized multimodal ELBO, 2021 (arXiv 2105.02470).
@@ -29,7 +29,7 @@ PICTURES = {
     "hubble": "hubble_deep_field.jpg",
     "tissue": "ihc.png",
 }
-"""The picture of each view, by the name of the modality: files in scikit-image's wheel."""
+"""File in scikit-image's wheel of the background picture of each view, by modality."""
 
 _SIDE = 28
 _CLASSES = 10
@@ -38,19 +38,19 @@ _BATCH = 4096
 
 @DATASETS.register("five-digits")
 def five_digits(data_dir: str | os.PathLike | None = None, seed: int = 0) -> Source:
-    """RGB images `[N, 28, 28, 3]`, uint8, by the name of their picture, and labels w; MNIST's 60,000 and 10,000 rows.
+    """Loads RGB images `[N, 28, 28, 3]`, uint8, by the name of their picture, and labels w; 60,000 and 10,000 rows.
 
-    In a crop at a random place of the picture, the pixels of the digit (above a half) are inverted. The five digits of
-    a row are five images of one class; each image of MNIST is used once in each view. Equal seeds give equal bytes. The
-    arrays are made once, 820 MB in all, kept in `prepared.cache_folder()`, and stay on the disk.
+    In a random crop of the picture, the pixels of the digit (above 0.5) are inverted. The five digits of a row are five
+    images of one class; each MNIST image is used once in each view. Equal seeds give equal bytes. The arrays, 820 MB in
+    all, are made once, cached in `prepared.cache_folder()`, and memory-mapped.
 
     Args:
-      data_dir: as for `digits.read`: where MNIST's files are.
-      seed: integer seed of which digits meet, and of the crops.
+      data_dir: folder of MNIST's files, as for `digits.read`; None by default.
+      seed: integer seed of the combinations of digits and of the crops; 0 by default.
 
     Raises:
-      ImportError: scikit-image is missing, which comes with the extra `data`.
-      OSError: as for `digits.read`, or the copy cannot be written.
+      ImportError: if scikit-image is missing, which comes with the extra `data`.
+      OSError: as for `digits.read`, or if the cached copy cannot be written.
     """
     pictures, splits = _pictures(), digits.read(data_dir)
     content = hashlib.blake2b(digest_size=8)
@@ -79,7 +79,7 @@ def five_digits(data_dir: str | os.PathLike | None = None, seed: int = 0) -> Sou
 
 
 def _pictures() -> Mapping[str, np.ndarray]:
-    """RGB pictures, uint8 `[H, W, 3]`, by view."""
+    """Loads the RGB pictures, uint8 `[H, W, 3]`, by view."""
     with extra("data", "The dataset five-digits"):
         import skimage
     folder = pathlib.Path(skimage.__file__).parent / "data"
@@ -87,7 +87,7 @@ def _pictures() -> Mapping[str, np.ndarray]:
 
 
 def _drawn(images: np.ndarray, labels: np.ndarray, picture: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Of each row another image of its class, drawn on a crop of the picture, uint8 `[N, 28, 28, 3]`."""
+    """Draws for each row another image of its class on a crop of the picture, uint8 `[N, 28, 28, 3]`."""
     order = np.empty(len(labels), int)
     for number in range(_CLASSES):
         rows = np.flatnonzero(labels == number)

@@ -1,4 +1,4 @@
-"""Complete data made incomplete, for experiments on what a model learns from rows that lack modalities."""
+"""Removal of modalities from complete data, for experiments on learning from incomplete rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,15 +11,16 @@ from tf_jmvae._utils.gaps import missing_rows
 
 @dataclass(frozen=True)
 class Missing:
-    """Which rows are to lack a modality.
+    """Selection of rows that are to lack a modality.
 
     Attributes:
-      fraction: how many of the rows, from 0 to 1: they are drawn at random.
-      of: names of entries of w, classes or attributes; only rows that have one of them are drawn from. By default all.
-      balanced: whether as many rows of each class keep the modality; False by default.
+      fraction: fraction of all rows, from 0 to 1, drawn at random.
+      of: names of entries of w, classes or attributes, to draw only rows with one of them; `()`, the default, for all
+        rows.
+      balanced: whether equally many rows of each class keep the modality; False by default.
 
     Raises:
-      ValueError: the fraction is none.
+      ValueError: if the fraction is not between 0 and 1.
     """
 
     fraction: float
@@ -40,22 +41,23 @@ def without(
     seed: int = 0,
     class_names: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
-    """Arrays `[N, ...]` in which rows lack modalities, at random and for each modality on its own.
+    """Removes modalities from random rows, independently for each modality.
 
-    No row loses the last that it holds. What is missing is NaN, so an array that lacks rows is float32, also of bytes.
+    No row loses its last modality. Missing values are NaN, so an array with missing rows is float32, even if it was
+    uint8.
 
     Args:
-      arrays: Arrays `[N, ...]` by modality.
-      missing: By modality the rows that are to lack it, a `Missing` or just the fraction.
-      entries: One-hot labels or attributes w, `[N, C]`, for what `missing` asks of them; by default `arrays["w"]`.
-      seed: Integer seed of what is drawn; by default 0.
-      class_names: Names of the entries of w.
+      arrays: Dict of arrays `[N, ...]` by modality.
+      missing: Dict by modality of a `Missing`, or just the fraction of rows that are to lack it.
+      entries: Array `[N, C]` of one-hot labels or attributes w, to which `missing` refers; by default `arrays["w"]`.
+      seed: Integer seed of the random rows; by default 0.
+      class_names: Names of the entries of w; by default none.
 
     Returns:
-      A new dict of arrays; those that lack nothing are the same, not copies.
+      New dict of arrays; arrays without missing rows are not copied.
 
     Raises:
-      ValueError: an unknown modality or name, or more rows than can lack it.
+      ValueError: if a modality or name is unknown, or too few rows can lack a modality.
     """
     if unknown := [name for name in missing if name not in arrays]:
         raise ValueError(f"missing names {listed(unknown)}, but the modalities are {listed(arrays)}.")
@@ -75,7 +77,7 @@ def without(
                 f"and have {listed(wanted.of) if wanted.of else 'any class'}."
             )
         order = np.random.default_rng([seed, number]).permutation(drawn_from)
-        if wanted.balanced:  # the rows of each class in turn, so that those at the end are as many of each
+        if wanted.balanced:  # classes alternate at the end, so that equally many rows of each are kept
             classes = entries[order].argmax(-1)
             turn = np.empty(len(order), int)
             for one in np.unique(classes):
@@ -90,7 +92,7 @@ def without(
 
 
 def _has_any(entries: np.ndarray | None, names: Sequence[str], class_names: Sequence[str]) -> np.ndarray | bool:
-    """Which rows have one of the entries of w, Boolean `[N]`; all without names."""
+    """Returns which rows have one of the named entries of w, Boolean `[N]`; all rows without names."""
     if not names:
         return True
     if wrong := [name for name in names if name not in class_names]:

@@ -1,8 +1,8 @@
-"""Batches of arrays in memory, shuffled, binarised, mirrored and redrawn afresh in every epoch.
+"""Batches of arrays, shuffled, binarised, mirrored and re-paired anew in every epoch.
 
-Whole batches are gathered at once, and each is a pure function of the seed, the epoch and
-its number, so any epoch can be had again: that is what makes a resumed run equal to one
-that was never interrupted, and what lets each of several workers gather its own rows only.
+Whole batches are gathered at once. Each batch is a pure function of the seed, the epoch and its number, so that any
+epoch can be reproduced: a resumed run equals an uninterrupted one, and each of several workers can gather only its own
+rows.
 """
 
 import itertools
@@ -17,7 +17,7 @@ from tf_jmvae._utils import checks, gaps
 from tf_jmvae.data.batching import Batching, Redrawing
 from tf_jmvae.distribute.replicas import Shards
 
-_MIRROR = 1 << 30  # folded into an epoch's seed: beyond every number of a batch
+_MIRROR = 1 << 30  # folded into an epoch's seed, above every batch number
 
 
 def from_arrays(
@@ -33,36 +33,33 @@ def from_arrays(
     shards: Shards | None = None,
     complete_rows: float = 0.5,
 ) -> tf.data.Dataset:
-    """Makes batches of arrays in memory, or of memory-mapped ones, of which each batch reads its own rows.
+    """Makes batches of arrays, in memory or memory-mapped, where each batch reads only its own rows.
 
     Args:
-      arrays: Arrays `[N, ...]` by modality, all of one length. What is masked in an array of `numpy.ma`, and what is
-        `None` or the `NA` of pandas, becomes NaN: models take that where a modality is `optional`.
+      arrays: Dict of arrays `[N, ...]` by modality, all of the same length. Masked values of `numpy.ma`, `None` and the
+        `NA` of pandas become NaN, which models accept if a modality is `optional`.
       batch_size: Number of examples in a batch, B, by default 128; the last batch of an epoch may be smaller.
-      shuffle: Whether every epoch has a new order; by default False.
-      binarize: Names of modalities in [0, 1] whose every value becomes 1 with itself as probability, sampled anew in
-        every epoch, else 0 (footnote 3 of the paper); by default none.
-      mirror: Names of images `[N, H, W, C]` of which a random half, sampled anew in every epoch, is mirrored left to
-        right; by default none.
-      redraw: Classes `[N]`, whole numbers, by the name of a modality that a row takes from another row of its class:
-        every epoch a new permutation of the rows of each class that hold the modality; by default none. It is for
-        modalities that were measured apart, of which nothing but the class says what belongs together.
-      seed: Integer seed of order, binarisation, mirroring and what is redrawn; by default 0.
-      epochs: Range of epochs, one after the other, e.g. `range(3, 10)`. By default the dataset is one epoch, and the
-        next one whenever it is iterated.
-      shards: Shards of every batch for one of several workers, one after the other, as elements; by default whole
-        batches.
-      complete_rows: Smallest fraction of a shuffled batch that are rows which lack no modality, from 0 to 1; by default
-        a half. Where they are fewer they are repeated, and an epoch has every other row once. With 0 rows come as they
-        are.
+      shuffle: Whether every epoch has a new random order; by default False.
+      binarize: Names of modalities in [0, 1] to binarise: each value becomes 1 with itself as probability, else 0,
+        sampled anew in every epoch (footnote 3 of the paper); by default none.
+      mirror: Names of image modalities `[N, H, W, C]`: a random half of the images, sampled anew in every epoch, is
+        flipped left to right; by default none.
+      redraw: Dict of class numbers `[N]` by the name of a modality whose values each row takes from another row of its
+        class: every epoch has a new permutation of the rows of each class that hold the modality; by default none. For
+        modalities that were recorded separately and have only the class in common.
+      seed: Integer seed of order, binarisation, mirroring and pairing; by default 0.
+      epochs: Range of epochs to concatenate, e.g. `range(3, 10)`. By default the dataset is one epoch, and a new one
+        whenever it is iterated.
+      shards: `Shards` of every batch for one of several workers, as consecutive elements; by default whole batches.
+      complete_rows: Smallest fraction of complete rows in a shuffled batch, from 0 to 1; by default 0.5. If the data
+        have fewer, complete rows are repeated, and an epoch has every incomplete row once. 0 repeats none.
 
     Returns:
-      A dataset of dicts of float32, `{modality: [B, ...]}`.
+      `tf.data.Dataset` of dicts of float32 tensors, `{modality: [B, ...]}`.
 
     Raises:
-      ValueError: no arrays, different lengths, a bad batch size, an unknown name
-        in `binarize`, `mirror` or `redraw`, a fraction that is none, values to binarise outside [0, 1], or classes
-        that are not `[N]` whole numbers.
+      ValueError: if there are no arrays, lengths differ, the batch size or a fraction is invalid, a name in `binarize`,
+        `mirror` or `redraw` is unknown, values to binarise are outside [0, 1], or classes are not `[N]` whole numbers.
     """
     arrays = {name: _checked_numbers(name, array) for name, array in arrays.items()}
     gather = {name: gatherer(array) for name, array in arrays.items()}
@@ -87,7 +84,7 @@ def from_arrays(
             shape = tf.concat([[in_batch], tf.shape(like, tf.int64)[1:]], 0)
             return tf.random.stateless_uniform(shape, seed)[first:end]
 
-        # Of the whole batch, since there is no shuffling of no rows.
+        # For the whole batch, because an empty shard cannot be shuffled.
         rows = batching.rows(index, epoch_seed if shuffle else None)
         others = {name: one.rows(rows, epoch_seed, number) for number, (name, one) in enumerate(redrawing.items())}
         examples = {name: rows_of(others.get(name, rows)[first:end]) for name, rows_of in gather.items()}
@@ -116,17 +113,17 @@ def from_arrays(
 
 
 def batching_of(arrays: Mapping[str, np.ndarray], batch_size: int, complete_rows: float = 0.5) -> Batching:
-    """How the rows of arrays are dealt to shuffled batches; see `from_arrays`."""
+    """Returns the assignment of rows to shuffled batches; see `from_arrays`."""
     if not isinstance(complete_rows, numbers.Real) or not 0 <= complete_rows <= 1:
         raise ValueError(f"complete_rows must be a fraction, from 0 to 1; got {complete_rows}.")
-    if complete_rows == 0:  # whatever they are
+    if complete_rows == 0:  # complete rows are not repeated
         return Batching(len(next(iter(arrays.values()))), batch_size)
     missing = [gaps.missing_rows(array) for array in arrays.values()]
     return Batching.of(~np.any(missing, axis=0), batch_size, complete_rows)
 
 
 def _checked_numbers(name: str, array: Any) -> np.ndarray:
-    """The array as float32, but for whole numbers of one byte and for what is on the disk, which stay as they are."""
+    """Converts an array to float32, except for one-byte integers and memory-mapped arrays, which are kept."""
     array = gaps.as_numbers(gaps.filled(array))
     array = array if isinstance(array, np.memmap) else np.asarray(array)
     if array.dtype.kind not in "fiub" or array.ndim == 0:
@@ -138,7 +135,7 @@ def _checked_numbers(name: str, array: Any) -> np.ndarray:
 
 
 def gatherer(array: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A function from row numbers `[B]` to rows `[B, ...]`; of a memory-mapped array it reads those rows only."""
+    """Returns a function from row numbers `[B]` to rows `[B, ...]`, which reads only these if memory-mapped."""
     if not isinstance(array, np.memmap):
         tensor = tf.convert_to_tensor(array)
         return lambda rows: tf.gather(tensor, rows)

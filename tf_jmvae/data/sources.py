@@ -1,4 +1,4 @@
-"""Datasets of several modalities, known by name."""
+"""Datasets of several modalities: `Source`, and `load`, which loads one by name."""
 
 import inspect
 from collections.abc import Iterable, Mapping
@@ -19,21 +19,21 @@ from tf_jmvae.specs import Columns, Preprocessing
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset, in memory or on the disk.
+    """Dataset with a training and a test split, in memory or memory-mapped.
 
     Attributes:
-      train: arrays `[N, ...]` by modality, of many pictures memory-mapped ones; grey images are in [0, 1], photographs
-        raw, uint8.
-      test: the same of the test split; what training binarises is binarised here once and for all.
-      binarize: modalities to binarise afresh in every training epoch.
-      mirror: images of which a random half is mirrored in every training epoch.
-      redraw: class numbers `[N]` of the training rows, by modality that a row takes from another row of its class, anew
-        in every training epoch.
-      preprocessing: crop, kernel and range of the images, by modality.
-      columns: of a table, by the modality that they form.
+      train: dict of arrays `[N, ...]` by modality, memory-mapped for large image datasets; greyscale images in [0, 1],
+        photographs raw uint8.
+      test: dict of arrays of the test split; modalities in `binarize` are already binarised.
+      binarize: names of the modalities to binarise anew in every training epoch.
+      mirror: names of the images of which a random half is mirrored in every training epoch.
+      redraw: dict of class numbers `[N]` of the training rows, by modality whose values each row takes from another row
+        of its class, anew in every training epoch.
+      preprocessing: dict of `Preprocessing` by image modality.
+      columns: dict of `Columns` by modality, for tables.
       class_names: names of the entries of w.
-      report: record of the data's preparation, such as what was left out.
-      complete_rows: smallest fraction of each training batch that are rows which lack nothing; see `from_arrays`.
+      report: dict that records the data's preparation, such as rows left out.
+      complete_rows: smallest fraction of complete rows in each training batch; see `from_arrays`.
     """
 
     train: Mapping[str, np.ndarray]
@@ -48,16 +48,16 @@ class Source:
     complete_rows: float = 0.5
 
     def only(self, names: Iterable[str]) -> "Source":
-        """The same with these modalities only, in this order.
+        """Returns the dataset with only these modalities, in this order.
 
         Args:
           names: Names of modalities that the dataset has.
 
         Returns:
-          A new `Source`; arrays are shared, not copied.
+          New `Source`, which shares the arrays.
 
         Raises:
-          ValueError: if the dataset lacks one; the message lists what it has.
+          ValueError: if the dataset lacks one; the message lists its modalities.
         """
         names = list(names)
         if missing := [name for name in names if name not in self.train]:
@@ -71,7 +71,7 @@ class Source:
         return replace(self, **parts, binarize=binarize, mirror=mirror)
 
     def num_batches(self, batch_size: int) -> int:
-        """Number of training batches in one epoch.
+        """Returns the number of training batches in one epoch.
 
         Args:
           batch_size: Number of examples in a batch, B.
@@ -84,30 +84,30 @@ class Source:
     def train_batches(
         self, batch_size: int = 128, seed: int = 0, epochs: range | None = None, shards: Shards | None = None
     ) -> tf.data.Dataset:
-        """Training batches, shuffled, binarised, mirrored and redrawn afresh in every epoch; see `from_arrays`.
+        """Makes training batches, shuffled, binarised, mirrored and re-paired in every epoch; see `from_arrays`.
 
         Args:
           batch_size: Number of examples in a batch, B; by default 128.
-          seed: Integer seed of order, binarisation, mirroring and what is redrawn; by default 0.
-          epochs: Range of epochs, e.g. `range(3, 10)`; by default one, and the next one whenever it is iterated.
-          shards: Shards of each batch for one of several workers; by default the whole of each batch.
+          seed: Integer seed of order, binarisation, mirroring and pairing; by default 0.
+          epochs: Range of epochs, e.g. `range(3, 10)`; by default one epoch, a new one whenever it is iterated.
+          shards: `Shards` of each batch for one of several workers; by default whole batches.
 
         Returns:
-          A dataset of dicts of float32, `{modality: [B, ...]}`.
+          `tf.data.Dataset` of dicts of float32 tensors, `{modality: [B, ...]}`.
         """
         afresh = {"shuffle": True, "binarize": self.binarize, "mirror": self.mirror, "seed": seed}
         afresh |= {"redraw": self.redraw, "complete_rows": self.complete_rows}
         return from_arrays(self.train, batch_size=batch_size, epochs=epochs, shards=shards, **afresh)
 
     def test_batches(self, batch_size: int = 1000, shards: Shards | None = None) -> tf.data.Dataset:
-        """Test batches, always the same.
+        """Makes test batches, which are the same in every epoch.
 
         Args:
           batch_size: Number of examples in a batch, B; by default 1000.
-          shards: Shards of each batch for one of several workers; by default the whole of each batch.
+          shards: `Shards` of each batch for one of several workers; by default whole batches.
 
         Returns:
-          A dataset of dicts of float32, `{modality: [B, ...]}`, of one epoch.
+          `tf.data.Dataset` of dicts of float32 tensors, `{modality: [B, ...]}`, of one epoch.
         """
         return from_arrays(self.test, batch_size=batch_size, epochs=range(1), shards=shards)
 
@@ -123,36 +123,35 @@ def load(
     complete_rows: float = 0.5,
     **options: Any,
 ) -> Source:
-    """Loads a dataset of images x with labels or attributes w.
+    """Loads a dataset of several modalities by name.
 
     Args:
-      name: Name of the dataset: `"digits"`, scikit-learn's 1,797 images of 8x8, which need no download; `"mnist"`,
-        70,000 of 28x28; `"celeba"`, 202,599 photographs of faces with 40 attributes in {-1, 1}; `"five-digits"`, five
-        MNIST images of one class for each row, on crops of five pictures; `"spoken-digits"`, MNIST images with 3,000
-        recordings of the Free Spoken Digit Dataset; or another that is registered.
+      name: Name of the dataset: `"digits"`, scikit-learn's 1,797 images of 8x8, without download; `"mnist"`, 70,000
+        images of 28x28; `"celeba"`, 202,599 photographs of faces with 40 attributes in {-1, 1}; `"five-digits"`, five
+        MNIST images of one class per row, on crops of five pictures; `"spoken-digits"`, MNIST images with 3,000
+        recordings of the Free Spoken Digit Dataset; or another registered name.
       modalities: Names of the modalities to use, in this order; by default all.
-      train_size: Number of training examples to use, the first ones, e.g. 50,000 of MNIST's 60,000; by default all.
-      missing: By modality which training rows are to lack it, a `data.Missing` or just the fraction of them; by default
-        none. What is missing is NaN.
-      missing_seed: Integer seed of the rows that lack something; by default 0.
-      incomplete: `"keep"`, the default, or `"drop"` to train on the complete rows alone.
-      complete_rows: Smallest fraction of each training batch that are complete rows, by default a half; see
-        `from_arrays`.
+      train_size: Number of training examples to use, from the first on, e.g. 50,000 of MNIST's 60,000; by default all.
+      missing: Dict by modality of a `data.Missing`, or just the fraction, of the training rows that are to lack it; by
+        default none. Missing values are NaN.
+      missing_seed: Integer seed of the rows with missing modalities; by default 0.
+      incomplete: `"keep"`, the default, keeps incomplete training rows; `"drop"` drops them.
+      complete_rows: Smallest fraction of complete rows in each training batch; by default 0.5; see `from_arrays`.
       **options: Options of the dataset's function in `tf_jmvae.data`, such as `data_dir`, a folder with the original
-        files of MNIST or CelebA, or with the recordings and MNIST's files, in it or in its folder `mnist`; or
-        `image_size` and `crop` of CelebA. None leaves an option as it is.
+        files of MNIST or CelebA, or with the recordings and with MNIST's files, in it or in its folder `mnist`; or
+        `image_size` and `crop` of CelebA. None keeps an option's default.
 
     Returns:
-      A `Source` of `"x"`, `[N, H, W, C]`, and `"w"`: one-hot labels `[N, 10]`, or attributes `[N, 40]`. Of
-      `"five-digits"` of five images by the names of the pictures, and `"w"`. Of `"spoken-digits"` of `"image"`,
-      `"sound"`, log-mel spectrograms `[N, 32, 32, 1]`, and `"w"`: as these are paired by their label, anew in every
-      training epoch, images and sounds are independent given the label.
+      `Source` of `"x"`, `[N, H, W, C]`, and `"w"`: one-hot labels `[N, 10]`, or attributes `[N, 40]`. `"five-digits"`
+      has five images by the names of the pictures, and `"w"`. `"spoken-digits"` has `"image"`, `"sound"`, log-mel
+      spectrograms `[N, 32, 32, 1]`, and `"w"`: images and sounds are paired by label, anew in every training epoch, and
+      so independent given the label.
 
     Raises:
-      ValueError: unknown name, an option or a modality that the dataset does not have, a `train_size` too large, or
-        rows that cannot be missing.
-      FileNotFoundError: `data_dir` lacks a file; the message lists which.
-      OSError: a file is damaged.
+      ValueError: if the name is unknown, the dataset does not have an option or a modality, `train_size` is too large,
+        or rows cannot be missing.
+      FileNotFoundError: if `data_dir` lacks files; the message lists them.
+      OSError: if a file is damaged.
     """
     function = DATASETS.get(name)
     known = inspect.signature(function).parameters

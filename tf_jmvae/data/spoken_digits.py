@@ -1,7 +1,7 @@
-"""Three modalities of a digit: an MNIST image, a recording of the Free Spoken Digit Dataset [1], and the label.
+"""Spoken digits: MNIST images, recordings of the Free Spoken Digit Dataset [1], and labels.
 
-Image and recording come from different people and were never made together: they are paired by their label. So given
-the label they are independent, and all that a model can learn of one from the other is the label.
+Images and recordings come from different people and are paired by their label. So they are independent given the label,
+which is all that a model can learn of one from the other.
 
 References:
   [1] Jackson and others, Free Spoken Digit Dataset, https://github.com/Jakobovski/free-spoken-digit-dataset.
@@ -23,7 +23,7 @@ from tf_jmvae.data.sources import Source
 from tf_jmvae.registry import DATASETS
 
 _NAME = re.compile(r"(\d)_([^_]+)_(\d+)")
-_TEST_TAKES = 5  # the first ones of each speaker and digit, by [1]
+_TEST_TAKES = 5  # the first takes of each speaker and digit, as in [1]
 _WANTED = (
     "a folder with the recordings of the Free Spoken Digit Dataset "
     "(https://github.com/Jakobovski/free-spoken-digit-dataset), called DIGIT_SPEAKER_TAKE.wav"
@@ -33,23 +33,24 @@ _LISTED = 5
 
 @DATASETS.register("spoken-digits")
 def spoken_digits(data_dir: str | os.PathLike | None = None, seed: int = 0) -> Source:
-    """Images `[N, 28, 28, 1]`, log-mel spectrograms sound `[N, 32, 32, 1]` in [0, 1], and labels w; rows are MNIST's.
+    """Loads images `[N, 28, 28, 1]`, log-mel spectrograms sound `[N, 32, 32, 1]` in [0, 1], and labels w.
 
-    Takes 0 to 4 of each speaker and digit are the test set's, as the recordings' authors have it. Of their 3,000
-    recordings 2,700 are spread over the 60,000 rows of training, paired anew with images of their digit in every epoch,
-    and 300 over the 10,000 test rows, once and for all: an error that takes these rows as independent is too small for
-    what depends on the sound. The spectrograms, see `log_mel`, are made once and kept in `prepared.cache_folder()`.
+    The rows are those of MNIST. Takes 0 to 4 of each speaker and digit are the test set, as defined by the recordings'
+    authors. 2,700 of the 3,000 recordings are assigned to the 60,000 training rows, paired anew with images of their
+    digit in every epoch, and 300 to the 10,000 test rows, in fixed pairs: standard errors that treat these rows as
+    independent are too small for quantities that depend on the sound. The spectrograms, see `log_mel`, are computed
+    once and cached in `prepared.cache_folder()`.
 
     Args:
-      data_dir: a folder that has the recordings in it, at any depth. MNIST's files are read from it, or from its
-        folder `mnist`, as by `digits.read`; if there is none of them, MNIST is downloaded.
-      seed: integer seed of the pairs in test, and of those in training that the first epoch begins from.
+      data_dir: folder with the recordings, at any depth, and MNIST's files, in it or in its folder `mnist`, as for
+        `digits.read`; MNIST is downloaded if there are none.
+      seed: integer seed of the test pairs and of the initial training pairs; 0 by default.
 
     Raises:
-      FileNotFoundError: there are no recordings, or none of a digit in one of the splits, or MNIST lacks a file.
-      OSError: a file is damaged, or as for `digits.read`, or the copy cannot be written.
-      ValueError: no `data_dir`; a recording is called otherwise, or twice there, or is silent; or it is not mono, of 16
-        bits and 8 kHz.
+      FileNotFoundError: if there are no recordings, or none of a digit in one of the splits, or MNIST lacks a file.
+      OSError: if a file is damaged, as for `digits.read`, or the cached copy cannot be written.
+      ValueError: if `data_dir` is None, or if a recording has an unexpected name, occurs twice, is silent, or is not
+        mono, 16 bits and 8 kHz.
     """
     if data_dir is None:
         raise ValueError(
@@ -84,7 +85,7 @@ def spoken_digits(data_dir: str | os.PathLike | None = None, seed: int = 0) -> S
 
 
 def _found(folder: pathlib.Path) -> Mapping[tuple[int, str, int], pathlib.Path]:
-    """The recordings by digit, speaker and take, in this order."""
+    """Finds the recordings, sorted by digit, speaker and take."""
     paths = sorted(folder.rglob("*.wav"))
     if not paths:
         raise FileNotFoundError(f"No recordings in {folder}. Expected {_WANTED}.")
@@ -110,7 +111,7 @@ def _found(folder: pathlib.Path) -> Mapping[tuple[int, str, int], pathlib.Path]:
 
 
 def _samples(path: pathlib.Path) -> np.ndarray:
-    """The samples of a recording, int16 `[T]`."""
+    """Reads the samples of a recording, int16 `[T]`."""
     try:
         with wave.open(str(path)) as file:
             form = (file.getframerate(), file.getsampwidth(), file.getnchannels())
@@ -137,7 +138,7 @@ def _spectrogram(key: tuple[int, str, int], samples: np.ndarray) -> np.ndarray:
 
 
 def _paired(labels: np.ndarray, spoken: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Of each image a recording of its digit, `[N]`: each equally often, as far as it goes."""
+    """Assigns each image a recording of its digit, `[N]`, each equally often up to rounding."""
     pairs = np.empty(len(labels), int)
     for digit in np.unique(labels):
         images, recordings = np.flatnonzero(labels == digit), np.flatnonzero(spoken == digit)

@@ -6,15 +6,15 @@ from typing import NamedTuple
 import numpy as np
 
 _CHUNK = 4096
-_SMALLEST = float(np.finfo(np.float32).eps)  # stddev, beside the mean
+_SMALLEST = float(np.finfo(np.float32).eps)  # smallest stddev relative to the mean
 
 
 class Statistics(NamedTuple):
-    """What standardises a modality: `(value - mean) / stddev`, entry by entry (section 4.1 of the paper).
+    """Statistics for the standardisation `(value - mean) / stddev`, elementwise (section 4.1 of the paper).
 
     Attributes:
-      mean: `[*event_shape]`, float32.
-      stddev: `[*event_shape]`, float32, positive.
+      mean: float32 array `[*event_shape]`.
+      stddev: float32 array `[*event_shape]`, positive.
     """
 
     mean: np.ndarray
@@ -22,18 +22,19 @@ class Statistics(NamedTuple):
 
     @classmethod
     def of(cls, values: np.ndarray) -> "Statistics":
-        """Statistics of `[N, *event_shape]`, in chunks, so that whole numbers need not fit in memory as floats.
+        """Computes the statistics of `[N, *event_shape]` in chunks, so that integers need not fit in memory as floats.
 
-        An entry that never varies has stddev 1, whatever its unit.
+
+        Entries that never vary have stddev 1.
         """
         chunks = ({"": values[start : start + _CHUNK]} for start in range(0, len(values), _CHUNK))
         return cls.of_batches(chunks)[""]
 
     @classmethod
     def of_batches(cls, batches: Iterable[Mapping[str, np.ndarray]]) -> dict[str, "Statistics"]:
-        """The same of several modalities that come in batches of dicts. What is NaN does not count."""
+        """Computes the statistics of several modalities from batches of dicts, ignoring NaN."""
         totals: dict[str, np.ndarray] = {}
-        shifts: dict[str, np.ndarray] = {}  # means of the first batches, so that no digits are lost to large means
+        shifts: dict[str, np.ndarray] = {}  # means of the first batch, against loss of precision for large means
         for batch in batches:
             for name, values in batch.items():
                 chunk = np.asarray(values, np.float64)
@@ -47,7 +48,7 @@ class Statistics(NamedTuple):
         for name, (count, *sums) in totals.items():
             shifted, mean_square = (total / np.maximum(count, 1) for total in sums)
             mean, variance = shifts[name] + shifted, mean_square - np.square(shifted)
-            # Numbers of 32 bits tell no smaller differences from none.
+            # float32 cannot distinguish smaller differences.
             stddev = np.sqrt(np.where(variance > np.square(_SMALLEST * mean), variance, 1.0))
             found[name] = cls(mean.astype(np.float32), stddev.astype(np.float32))
         return found

@@ -1,4 +1,4 @@
-"""People's own tables: a description drafted, a configuration read, and gaps, latents and likelihoods of their rows."""
+"""Models of users' tables: descriptions and configurations, filling, encoding and scoring of rows."""
 
 from tf_jmvae.tables.answers import encode, fill, score, to_table
 

@@ -1,4 +1,4 @@
-"""What a model says of a table's rows: what stands in the gaps, latents, and how likely a row is."""
+"""Applications of a model to a table's rows: filled cells, latents and log-likelihoods."""
 
 import os
 from collections.abc import Mapping
@@ -29,31 +29,31 @@ def fill(
     verbose: int = 1,
     **reading: str,
 ) -> "pd.DataFrame":
-    """Fills the gaps of a table with what the model says, and says how sure it is.
+    """Fills the missing cells of a table with the model's predictions, with their uncertainty.
 
-    Each gap gets what is expected there given all that its row holds: the mean of a number, the most probable class,
-    yes or no, and the text or picture of the mean of q(z | row). Of a row that holds nothing z is sampled from the
-    prior. Samples of z are weighted by importance, so that answers are those of the model where its encoder is not
-    exact, unless a modality is a picture, a text or an array.
+    Each missing cell gets its conditional expectation given the known cells of its row: the mean of a number, the most
+    probable class, yes or no, and the text or picture at the mean of q(z | row). For rows without known cells z is
+    sampled from the prior. Samples of z have importance weights, so that results are those of the model even if its
+    encoder is not exact, unless a modality is a picture, a text or an array.
 
     Args:
-      model: Model whose modalities have columns, and whose posterior starts from any of them, such as a `JMVAEKL`; or
-        what `open_model` gives of one that was exported or is served.
+      model: `MultimodalVAE` whose modalities have columns and that has a posterior given any of them, such as a
+        `JMVAEKL`; or an exported or served model, as `open_model` returns it.
       table: `pandas.DataFrame`, or path of a CSV or Parquet file, with the modalities' columns and any others.
-      folder: Folder of the files that cells name; by default that of the table, or the current one.
-      num_samples: Number of samples of z behind each mean, probability and spread; by default 100. Of a model that is
-        exported or served it was fixed at export, and must be left out.
-      seed: Integer seed of the samples; by default 0. A row's answer does not depend on the other rows.
-      batch_size: Number of rows at once; by default 256.
-      verbose: 1, the default, shows a progress bar, 0 does not.
+      folder: Folder of the files that cells name; by default the folder of the table's file, or the current one.
+      num_samples: Number of samples of z for each mean, probability and stddev; by default 100. For exported and served
+        models it is fixed at export and must be None.
+      seed: Integer seed of the samples; by default 0. The results of a row do not depend on other rows.
+      batch_size: Number of rows in a batch, a positive integer; by default 256.
+      verbose: 1, the default, shows a progress bar; 0 shows nothing.
       **reading: Options of `data.read_table`.
 
     Returns:
-      A new `DataFrame` with the table's columns and, beside each that had gaps, `"NAME probability"` of classes,
-      attributes and texts, or `"NAME spread"`, the standard deviation of numbers and counts, where there was a gap.
+      New `DataFrame` with the table's columns and, next to each that had missing cells, `"NAME probability"` of
+      classes, attributes and texts, or `"NAME spread"`, the stddev of numbers and counts, in the rows of missing cells.
 
     Raises:
-      ValueError: the model has no columns, or the table lacks some of them or holds what is not of their kind.
+      ValueError: if the model has no columns, or the table lacks some of them or has cells of another kind.
     """
     asked = table_model(model, num_samples)
     rows, folder = _opened(asked, table, folder, reading)
@@ -74,18 +74,18 @@ def encode(
     verbose: int = 1,
     **reading: str,
 ) -> np.ndarray:
-    """Gives the mean of q(z | row) of each row of a table.
+    """Computes the mean of q(z | row) for each row of a table.
 
     Args:
-      model: Model as for `fill`.
-      table: Table as for `fill`.
+      model: Model, as for `fill`.
+      table: Table, as for `fill`.
       folder: Folder of the files that cells name, as for `fill`.
-      batch_size: Number of rows at once; by default 256.
-      verbose: 1, the default, shows a progress bar, 0 does not.
+      batch_size: Number of rows in a batch, a positive integer; by default 256.
+      verbose: 1, the default, shows a progress bar; 0 shows nothing.
       **reading: Options of `data.read_table`.
 
     Returns:
-      Array `[N, D]`, float32; 0, the mean of the prior, in rows that hold nothing.
+      Float32 array `[N, D]`; 0, the mean of the prior, in rows without known cells.
 
     Raises:
       ValueError: as for `fill`.
@@ -106,23 +106,23 @@ def score(
     verbose: int = 1,
     **reading: str,
 ) -> np.ndarray:
-    """Gives the log-likelihood of what each row of a table holds, by importance sampling.
+    """Estimates the log-likelihood of the known cells of each row of a table, by importance sampling.
 
-    Log-densities are of the values that the model reads, standardised ones of numbers. A row that lacks something has
-    fewer terms, so compare rows that hold the same.
+    Log-densities are those of the model's own values, such as standardised numbers. Rows with missing cells have fewer
+    terms, so compare only rows with the same known cells.
 
     Args:
-      model: Model as for `fill`.
-      table: Table as for `fill`.
+      model: Model, as for `fill`.
+      table: Table, as for `fill`.
       folder: Folder of the files that cells name, as for `fill`.
       num_samples: Number of samples of z for each row, as for `fill`.
       seed: Integer seed of the samples; by default 0.
-      batch_size: Number of rows that an exported or served model is asked at once; by default 256.
-      verbose: 1, the default, shows a progress bar, 0 does not.
+      batch_size: Number of rows in a batch of an exported or served model; by default 256.
+      verbose: 1, the default, shows a progress bar; 0 shows nothing.
       **reading: Options of `data.read_table`.
 
     Returns:
-      Array `[N]`, in nats; NaN of rows that hold nothing.
+      Float array `[N]`, in nats; NaN for rows without known cells.
 
     Raises:
       ValueError: as for `fill`.
@@ -133,17 +133,17 @@ def score(
 
 
 def to_table(model: MultimodalVAE, values: Mapping[str, Any]) -> "pd.DataFrame":
-    """Writes what a model generates as a table: names of classes, numbers in their units, texts.
+    """Converts generated values to a table: class names, numbers in their units, texts.
 
     Args:
-      model: Model whose modalities have columns.
-      values: Arrays or tensors `[N, *event_shape]` by modality, such as `generate` gives.
+      model: `MultimodalVAE` whose modalities have columns.
+      values: Dict of arrays or tensors `[N, *event_shape]` by modality, as `generate` returns them.
 
     Returns:
-      A `pandas.DataFrame` of N rows with the columns of these modalities; pictures as uint8 arrays `[H, W, C]`.
+      `pandas.DataFrame` of N rows with the columns of these modalities; pictures are uint8 arrays `[H, W, C]`.
 
     Raises:
-      ValueError: a modality has no columns.
+      ValueError: if a modality has no columns.
     """
     import pandas as pd
 
@@ -156,7 +156,7 @@ def to_table(model: MultimodalVAE, values: Mapping[str, Any]) -> "pd.DataFrame":
 def _opened(
     asked: TableModel, table: Table, folder: str | os.PathLike | None, reading: Mapping[str, str]
 ) -> tuple["pd.DataFrame", Any]:
-    """The table, which has all columns of the model's, and the folder of files."""
+    """Returns the table, checked to have all the model's columns, and the folder of files."""
     rows, folder = opened(table, folder, reading)
     for name, kind in asked.kinds.items():
         check_columns(rows, kind.columns.names, name)

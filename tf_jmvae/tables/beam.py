@@ -2,9 +2,9 @@
 
     python -m tf_jmvae.tables.beam fill 'tables/*.csv' --model served/pets/1 --output filled --runner DirectRunner
 
-Each file becomes one of its name in the folder `--output`, just as `tf-jmvae fill` and `tf-jmvae score` write it; what
-the arguments do not know is for Beam. All workers must see the files and the model by the same paths, and have this
-package with the extras `beam` and `tables`.
+Each file is written under its name to the folder `--output`, as `tf-jmvae fill` and `tf-jmvae score` write it; unknown
+arguments are passed to Beam. All workers must see the files and the model at the same paths, and have this package with
+the extras `beam` and `tables`.
 """
 
 import argparse
@@ -40,14 +40,14 @@ VERBS = ("fill", "score")
 
 
 class Place(NamedTuple):
-    """Where a row stands: the file and its number in it."""
+    """Position of a row: its file and its number in the file."""
 
     file: str
     number: int
 
 
 class Row(NamedTuple):
-    """A row of a table: its cells by column, and the folder of the files that they name."""
+    """Row of a table: its position, its cells by column, and the folder of the files that they name."""
 
     place: Place
     cells: dict[str, Any]
@@ -55,20 +55,19 @@ class Row(NamedTuple):
 
 
 class TableHandler(ModelHandler[Row, Any, Exported]):
-    """Beam's handler of an exported model that fills or scores rows.
+    """Beam model handler that fills or scores rows with an exported model.
 
-    A row's answer depends on the seed and on the row alone, on the cells that the model reads: not on the batch or the
-    worker that it comes to.
+    The results of a row depend only on the seed and on the cells that the model reads, not on its batch or worker.
 
     Args:
-      verb: `"fill"`, of which the predictions are dicts of what stands in a row's gaps, or `"score"`, of which they are
+      verb: `"fill"`, whose predictions are dicts of a row's filled cells, or `"score"`, whose predictions are
         log-likelihoods in nats.
       model: Path or address of the model, as for `open_model`.
-      batch_size: Largest number of rows that are asked at once; by default 256.
+      batch_size: Largest number of rows in a batch; by default 256.
       seed: Integer seed; by default 0.
 
     Raises:
-      ValueError: `verb` is none of these; while it runs, a cell is not of its column's kind, with the file and the row.
+      ValueError: if `verb` is unknown; in a pipeline, if a cell is not of its column's kind, with the file and the row.
     """
 
     def __init__(self, verb: str, model: str, *, batch_size: int = 256, seed: int = 0):
@@ -88,7 +87,7 @@ class TableHandler(ModelHandler[Row, Any, Exported]):
             if len(batch) == 1:
                 file, number = batch[0].place
                 raise ValueError(f"{file}, row {number + 1:,}: {error}") from error
-            for row in batch:  # the wrong one says so
+            for row in batch:  # raises for the wrong row
                 self.run_inference([row], model)
             raise
 
@@ -109,14 +108,14 @@ class TableHandler(ModelHandler[Row, Any, Exported]):
 
 
 class WriteTables(beam.DoFn):
-    """Writes each file of answers `(file, [(number, answer), ...])`, and gives its path.
+    """Writes each file of results `(file, [(number, answer), ...])`, and yields its path.
 
     Args:
-      verb: As of the handler.
-      columns: The model's columns, by modality.
-      output: Folder.
-      folder: Folder of the files that cells name, or None for that of each table.
-      reading: Options of `data.read_table`.
+      verb: `"fill"` or `"score"`, as for the handler.
+      columns: Dict of the model's `Columns` by modality.
+      output: Folder of the written tables.
+      folder: Folder of the files that cells name, or None for the folder of each table.
+      reading: Dict of options of `data.read_table`.
     """
 
     def __init__(
@@ -153,16 +152,16 @@ def answer_tables(
     """Fills or scores tables in a pipeline.
 
     Args:
-      files: Paths of tables.
+      files: PCollection of paths of tables.
       verb: `"fill"` or `"score"`.
       model: Path or address of an exported model.
-      columns: The model's columns by modality, such as those of `open_model(model).modalities`.
-      output: Folder of the tables that are written.
-      **options: `folder` of files that cells name, by default that of each table; `seed` and `batch_size` of the
-        handler; any other is one of `data.read_table`.
+      columns: Dict of the model's `Columns` by modality, such as those of `open_model(model).modalities`.
+      output: Folder of the written tables.
+      **options: `folder` of the files that cells name, by default that of each table; `seed` and `batch_size` of the
+        handler; all others are options of `data.read_table`.
 
     Returns:
-      The paths of the tables that were written.
+      PCollection of the paths of the written tables.
     """
     folder, handler = options.pop("folder", None), {k: options.pop(k) for k in ("seed", "batch_size") if k in options}
     return (
@@ -178,7 +177,7 @@ def answer_tables(
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Runs the pipeline that the command's words describe, and prints which tables were written."""
+    """Runs the pipeline with command-line arguments, and prints the paths of the written tables."""
     parser = argparse.ArgumentParser(prog="python -m tf_jmvae.tables.beam", description=__doc__.split("\n")[0])
     parser.add_argument("verb", choices=VERBS)
     parser.add_argument("tables", nargs="+", help="CSV or Parquet files, or patterns of their names")
@@ -200,7 +199,7 @@ def main(words: Sequence[str] | None = None) -> int:
         parser.error("--output is the folder of the tables, which would be overwritten; name another")
     try:
         columns = {name: modality.columns for name, modality in open_model(options.model).modalities.items()}
-        kinds_of(columns)  # refuses a model that is made of no table
+        kinds_of(columns)  # raises for models without table columns
     except (OSError, ValueError) as error:
         parser.error(f"--model: {error}")
     more = {key: getattr(options, key) for key in ("folder", "seed", "delimiter", "decimal", "encoding")}
@@ -223,7 +222,7 @@ def _rows(
 
 
 def _table(batch: Sequence[Row], model: Exported) -> pd.DataFrame:
-    """The rows as a table whose cells name files by whole paths."""
+    """Makes a table of the rows, with full paths in cells that name files."""
     rows = pd.DataFrame([row.cells for row in batch], dtype=object)
     for column in naming_files(model.kinds):
         rows[column] = [
@@ -234,7 +233,7 @@ def _table(batch: Sequence[Row], model: Exported) -> pd.DataFrame:
 
 
 def _folder_of(file: str, folder: str | None) -> Path:
-    """The folder of the files that a table's cells name."""
+    """Returns the folder of the files that a table's cells name."""
     return Path(file).parent if folder is None else Path(folder)
 
 
@@ -243,7 +242,7 @@ def _number(numbered: tuple[int, Any]) -> int:
 
 
 def _column(answers: Sequence[Mapping[Any, Any]], key: Any) -> np.ndarray:
-    """What the rows of a table are answered for a column, `[N]`; NaN or None where there was no gap."""
+    """Collects the results of a column, `[N]`; NaN or None for cells that were not missing."""
     found = [answer.get(key) for answer in answers]
     if all(own is None or (np.ndim(own) == 0 and not isinstance(own, str)) for own in found):
         return np.array(found, np.float64)
@@ -253,6 +252,6 @@ def _column(answers: Sequence[Mapping[Any, Any]], key: Any) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    from tf_jmvae.tables.beam import main as run  # workers find the classes by the module's name
+    from tf_jmvae.tables.beam import main as run  # workers import the classes by the module's name
 
     sys.exit(run())

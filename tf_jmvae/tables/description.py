@@ -1,4 +1,4 @@
-"""A table's description, a TOML file, as the configuration of a run."""
+"""Descriptions of tables in TOML, as configurations of runs."""
 
 import tomllib
 from pathlib import Path
@@ -15,18 +15,18 @@ _SECTIONS = ("data", "modalities", "model", "training")
 
 
 def load(path: str | Path) -> Config:
-    """Reads a description, and learns from the table's training rows what it leaves open.
+    """Reads a description, and learns the columns' properties from the table's training rows.
 
     Args:
-      path: TOML file with `[data]`, which names the table; `[modalities.NAME]`, as for `data.from_table`; and `[model]`
-        and `[training]` as in a preset. Files and folders are named from where it lies.
+      path: Path of a TOML file with `[data]`, which names the table; `[modalities.NAME]`, as for `data.from_table`; and
+        `[model]` and `[training]` as in a preset. Paths in it are relative to its folder.
 
     Returns:
-      The configuration of a run, called as the file.
+      `Config` of a run, with the name of the file.
 
     Raises:
-      OSError: a file cannot be read.
-      ValueError: the description or the table is wrong; the message says what, and what to do.
+      OSError: if a file cannot be read.
+      ValueError: if the description or the table is invalid; the message says what to do.
     """
     from tf_jmvae.data.table import learn, opened
 
@@ -54,7 +54,7 @@ def load(path: str | Path) -> Config:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The sections of the file, of which each is a table."""
+    """Reads the sections of the file, each of which is a TOML table."""
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""A first description of a table, with the reason of each choice."""
+"""Drafts of descriptions of tables, with the reason for each choice."""
 
 import json
 import keyword
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 _PICTURE = re.compile(r".+\.(png|jpe?g|gif|bmp|tiff?|webp|ppm)", re.IGNORECASE)
 _ARRAY = re.compile(r".+\.np[yz]", re.IGNORECASE)
-_GROUPED = ("numbers", "counts", "attributes")  # kinds of which one modality has several columns
-_FEW, _FRACTION = 20, 0.05  # different values of a category: as many, or such a part of the rows
-_FAR = 50.0  # median deviations from the median
-_SAME = 0.9999  # correlation
-_STEPS, _STEPS_WITH_PICTURES = 3000, 2000  # of a training
+_GROUPED = ("numbers", "counts", "attributes")  # kinds whose columns form one modality
+_FEW, _FRACTION = 20, 0.05  # largest number of values of a category, or as a fraction of the rows
+_FAR = 50.0  # in median absolute deviations from the median
+_SAME = 0.9999  # correlation above which columns count as copies
+_STEPS, _STEPS_WITH_PICTURES = 3000, 2000  # training steps
 
 
 @dataclass
 class Guess:
-    """What a column seems to be: its kind, or None if it is better left out, the reason, and what to look at."""
+    """Inferred kind of a column, or None to leave it out, with the reason and remarks for the user."""
 
     column: str
     kind: str | None
@@ -38,14 +38,14 @@ class Guess:
 
 
 def guesses(table: "pd.DataFrame") -> list[Guess]:
-    """What each column of a table seems to be."""
+    """Infers the kind of each column of a table."""
     found = [_guess(table[name]) for name in table.columns]
     _tell_of_copies(table, found)
     return found
 
 
 def folder_of_files(table: "pd.DataFrame", found: Sequence[Guess], place: pathlib.Path) -> str | None:
-    """The folder within `place` that holds the file that the first cell of files names; None if it is `place`."""
+    """Returns the subfolder of `place` with the file that the first cell of files names; None if it is `place`."""
     for guess in found:
         if guess.kind in ("image", "array"):
             first = next(text for text in as_texts(table[guess.column]) if text)
@@ -62,15 +62,15 @@ def draft(table: "pd.DataFrame", file: str, found: Sequence[Guess], reading: dic
 
     Args:
       table: DataFrame of the table.
-      file: What the description calls the table's file.
-      found: What its columns seem to be, of `guesses`.
-      reading: Options of `read_table` that the table needs, and the `folder` of files that cells name.
+      file: Name of the table's file in the description.
+      found: Inferred kinds of the columns, from `guesses`.
+      reading: Dict of options of `read_table` that the table needs, and the `folder` of files that cells name.
 
     Returns:
-      The text.
+      The text of the TOML file.
 
     Raises:
-      ValueError: no column can be used; the message says why of each.
+      ValueError: if no column can be used; the message gives the reason for each.
     """
     modalities = _grouped(found)
     if not modalities:
@@ -135,7 +135,7 @@ def _of_numbers(numbers: np.ndarray, different: int, guess) -> Guess:
 
 
 def _tell_of_copies(table: "pd.DataFrame", found: Sequence[Guess]) -> None:
-    """Says of columns that tell another one: a gap that is filled from these is no achievement."""
+    """Adds a remark to columns that determine another one, which would make filling its missing cells trivial."""
     numbers = {guess.column: as_numbers(table[guess.column]) for guess in found if guess.kind == "numbers"}
     codes = {g.column: as_texts(table[g.column]) for g in found if g.kind == "category"}
     for position, guess in enumerate(found):
@@ -158,7 +158,7 @@ def _one_to_one(texts: np.ndarray, others: np.ndarray) -> bool:
 
 
 def _grouped(found: Sequence[Guess]) -> dict[str, list[Guess]]:
-    """Guesses by the name of the modality that they form, in the order of their first columns."""
+    """Groups guesses by the name of the modality that they form, in the order of their first columns."""
     grouped: dict[str, list[Guess]] = {}
     for guess in found:
         if guess.kind:
@@ -172,7 +172,7 @@ def _grouped(found: Sequence[Guess]) -> dict[str, list[Guess]]:
 
 
 def _name(column: str, taken: Iterable[str]) -> str:
-    """What a modality may be called of a column of that name."""
+    """Returns a valid name of a modality for a column's name."""
     words = [word for word in re.split(r"\W+|_+", column.lower(), flags=re.ASCII) if word not in ("", "and", "from")]
     name = "_".join(words) or "column"
     if name[0].isdigit():
@@ -253,7 +253,7 @@ def _comment(guess: Guess) -> str:
 
 
 def _one_line(text: str) -> str:
-    """A text as a comment may hold it: without line ends and control characters."""
+    """Removes line ends and control characters from a text, for comments."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 

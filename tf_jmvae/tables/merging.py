@@ -1,4 +1,4 @@
-"""Answers merged into the table that was asked about: gaps filled in the type of their column, and scores."""
+"""Merging of results into tables: missing cells filled in the dtype of their column, and scores."""
 
 import warnings
 from collections.abc import Mapping
@@ -15,29 +15,30 @@ from tf_jmvae.tables.predictive import PROBABILITY, SPREAD
 if TYPE_CHECKING:
     import pandas as pd
 
-SCORE = "log_likelihood"  # the column of it
-_DIGITS = 6  # that say something of a number of 32 bits
+SCORE = "log_likelihood"  # name of the column of scores
+_DIGITS = 6  # significant digits of float32
 
 
 def filled(rows: "pd.DataFrame", kinds: Mapping[str, Kind], answers: Mapping[Any, np.ndarray]) -> "pd.DataFrame":
-    """Puts answers into a table's gaps, and what is said of them beside each column that had some.
+    """Fills a table's missing cells, with their uncertainty next to each column that had some.
 
-    Known cells stay what they are. What is filled in has the type of its column: numbers are texts in a column of
-    texts, as of a CSV file, and attributes are numbers, or True and False, in one of these. Counts are whole numbers.
+    Known cells are unchanged. Filled cells have the dtype of their column: numbers are texts in a column of texts, as
+    of a CSV file, and attributes are numbers, or True and False, in a column of these. Counts are whole numbers.
 
     Args:
       rows: `DataFrame` of N rows.
-      kinds: The kinds of columns by modality.
-      answers: Arrays `[N]` by column, `(column, "probability")` and `(column, "spread")`, of which the gaps count.
+      kinds: Dict of the `Kind` of columns by modality.
+      answers: Dict of arrays `[N]` by column, `(column, "probability")` and `(column, "spread")`, used in missing
+        cells.
 
     Returns:
-      A new `DataFrame`; a gap stays, with a warning, where probability or spread is no finite number.
+      New `DataFrame`; a cell stays missing, with a warning, if its probability or spread is not finite.
     """
     found: dict[str, Any] = {}
     untold = np.zeros(len(rows), bool)
     of_column = {column: kind for kind in kinds.values() for column in kind.columns.names}
     for column in rows.columns:
-        if column in found:  # what was said of a column that is filled anew
+        if column in found:  # an earlier column of uncertainties, which was replaced
             continue
         cells = found[column] = rows[column]
         if column not in of_column or not (gap := is_gap(cells)).any():
@@ -48,7 +49,7 @@ def filled(rows: "pd.DataFrame", kinds: Mapping[str, Kind], answers: Mapping[Any
         found[column] = with_answers(cells, told, answers[column], of_column[column])
         for what, said in sure.items():
             name = f"{column} {what}"
-            if name in of_column:  # a column that the model reads keeps its cells
+            if name in of_column:  # a column that the model reads is not replaced
                 continue
             found[name] = np.where(told, said, as_numbers(rows[name]) if name in rows else np.nan)
     if untold.any():
@@ -61,9 +62,9 @@ def filled(rows: "pd.DataFrame", kinds: Mapping[str, Kind], answers: Mapping[Any
 
 
 def scored(table: "pd.DataFrame", scores: np.ndarray) -> "pd.DataFrame":
-    """Puts log-likelihoods, `[N]`, before a table's columns, and the least likely rows first; NaN comes last.
+    """Inserts log-likelihoods, `[N]`, as the first column, and sorts the least likely rows first, NaN last.
 
-    A column of log-likelihoods that is there already is replaced.
+    An existing column of log-likelihoods is replaced.
     """
     found = table.drop(columns=SCORE, errors="ignore")
     found.insert(0, SCORE, scores)
@@ -71,17 +72,17 @@ def scored(table: "pd.DataFrame", scores: np.ndarray) -> "pd.DataFrame":
 
 
 def with_answers(cells: "pd.Series", gap: np.ndarray, answers: np.ndarray, kind: Kind) -> "pd.Series":
-    """The cells of a column with answers in its gaps.
+    """Fills the missing cells of a column.
 
     Args:
-      cells: Column of N cells of any type.
-      gap: Which are gaps, Boolean `[N]`.
-      answers: What `kind` says, `[N]`, of which the gaps count: numbers, words, or arrays.
-      kind: The kind of the column.
+      cells: Series of N cells of any dtype.
+      gap: Boolean array `[N]`, which cells to fill.
+      answers: Array `[N]` of numbers, words, or arrays, used where `gap` is True.
+      kind: `Kind` of the column.
 
     Returns:
-      A column of numbers if `cells` holds some and all answers are numbers, of True and False likewise; else of
-      objects, of which numbers are texts where `cells` holds texts.
+      Numeric series if `cells` is numeric and all answers are numbers, Boolean series likewise; else a series of
+      objects, in which numbers are texts if `cells` holds texts.
     """
     import pandas as pd
 
@@ -102,12 +103,12 @@ def with_answers(cells: "pd.Series", gap: np.ndarray, answers: np.ndarray, kind:
 
 
 def rounded(numbers: np.ndarray) -> np.ndarray:
-    """Numbers of 32 bits, or None, as float64 `[N]` without digits that say nothing; NaN of None."""
+    """Rounds float32 numbers to their significant digits, as float64 `[N]`; None becomes NaN."""
     return np.array([float(f"{number:.{_DIGITS}g}") if number is not None else np.nan for number in numbers])
 
 
 def _as_numbers(column: str, answers: np.ndarray, kind: Kind) -> np.ndarray:
-    """Answers as float64 `[N]`; NaN of words that are no number."""
+    """Converts answers to float64 `[N]`; NaN for words that are not numbers."""
     import pandas as pd
 
     if isinstance(kind, Attributes):

@@ -1,4 +1,4 @@
-"""Cells of what a model expects in every column of a row, given what the row holds."""
+"""Predictive cells: conditional expectations of every column given the known cells of a row."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,15 +17,15 @@ Cells = dict[Any, np.ndarray]
 
 
 def of(model: MultimodalVAE, num_samples: int) -> Callable[[Arrays, np.ndarray], Cells]:
-    """Makes a function from values of rows and their seeds to cells of every column.
+    """Returns a function from values of rows and their seeds to cells of every column.
 
     Args:
-      model: Model whose modalities have columns.
-      num_samples: Number of samples of z behind each mean.
+      model: `MultimodalVAE` whose modalities have columns.
+      num_samples: Number of samples of z for each mean.
 
     Returns:
-      A function of arrays `[B, *event_shape]` by modality, NaN in the gaps, and seeds, int32 `[B, 2]`. It gives arrays
-      `[B]` by column, by `(column, "probability")` and by `(column, "spread")`.
+      Function of a dict of arrays `[B, *event_shape]` by modality, NaN if missing, and int32 seeds `[B, 2]`. It returns
+      a dict of arrays `[B]` by column, by `(column, "probability")` and by `(column, "spread")`.
     """
 
     def given(observed, row_seeds):

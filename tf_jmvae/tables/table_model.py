@@ -1,4 +1,4 @@
-"""Models as functions about a table ask them: a live one, and one that was exported or is behind a server."""
+"""`TableModel`, the interface of functions on tables to live, exported and served models."""
 
 import abc
 import io
@@ -30,11 +30,11 @@ Model = MultimodalVAE | InferenceModel
 
 
 class TableModel(abc.ABC):
-    """What functions about a table ask of a model: each of a few rows, but for the score.
+    """Base class of models of tables; methods take a batch of rows, except `score`, which takes any number.
 
     Attributes:
-      kinds: By modality the kind of its columns.
-      latent_size: Entries of z.
+      kinds: Dict of the `Kind` of columns by modality.
+      latent_size: Number of entries of z.
     """
 
     kinds: Mapping[str, Kind]
@@ -47,30 +47,30 @@ class TableModel(abc.ABC):
 
     @abc.abstractmethod
     def fill(self, rows: "pd.DataFrame", folder: str | os.PathLike, row_seeds: np.ndarray) -> Cells:
-        """What is expected in every column, and how sure it is, by column and `(column, "spread")` and the like."""
+        """Computes expected cells by column, and uncertainties by `(column, "probability")` or `(column, "spread")`."""
 
     @abc.abstractmethod
     def encode(self, rows: "pd.DataFrame", folder: str | os.PathLike) -> np.ndarray:
-        """The mean of q(z | row), `[B, D]`; 0 of rows that hold nothing."""
+        """Computes the mean of q(z | row), `[B, D]`; 0 for rows without known cells."""
 
     @abc.abstractmethod
     def score(
         self, rows: "pd.DataFrame", folder: str | os.PathLike, seed: int, batch_size: int, verbose: int
     ) -> np.ndarray:
-        """The log-likelihood of each row of any number, `[N]`; NaN of rows that hold nothing."""
+        """Estimates the log-likelihood of each row, `[N]`; NaN for rows without known cells."""
 
 
 def table_model(model: Model, num_samples: int | None = None) -> TableModel:
-    """A model as functions about a table ask it.
+    """Returns the `TableModel` of a model.
 
     Args:
-      model: Live, exported or served model whose modalities have columns.
-      num_samples: Number of samples of z behind each answer of a live model; by default 100. Of another model it was
-        fixed when that was exported.
+      model: `MultimodalVAE`, or exported or served model, whose modalities have columns.
+      num_samples: Number of samples of z for each result of a live model; by default 100. For other models it is fixed
+        at export and must be None.
 
     Raises:
-      ValueError: a modality has no columns, or `num_samples` is given where it is fixed.
-      TypeError: it is no model.
+      ValueError: if a modality has no columns, or `num_samples` is given although it is fixed.
+      TypeError: if `model` is not a model.
     """
     if isinstance(model, MultimodalVAE):
         return _Live(model, checks.positive_integer("num_samples", _SAMPLES if num_samples is None else num_samples))
@@ -82,7 +82,7 @@ def table_model(model: Model, num_samples: int | None = None) -> TableModel:
 
 
 def kinds_of(columns: Mapping[str, Columns | None]) -> dict[str, Kind]:
-    """The kinds of modalities' columns; raises `ValueError` if a modality has none."""
+    """Returns the kinds of modalities' columns; raises `ValueError` if a modality has none."""
     if without := [name for name, own in columns.items() if own is None]:
         raise ValueError(
             f"{checks.listed(without)}: made of no table's columns. Make the modalities by data.from_table, or give "
@@ -92,12 +92,12 @@ def kinds_of(columns: Mapping[str, Columns | None]) -> dict[str, Kind]:
 
 
 def naming_files(kinds: Mapping[str, Kind]) -> list[str]:
-    """The columns whose cells name files."""
+    """Returns the columns whose cells name files."""
     return [column for kind in kinds.values() if kind.names_files for column in kind.columns.names]
 
 
 def parts(rows: "pd.DataFrame", batch_size: int, verbose: int) -> Iterator[tuple[int, "pd.DataFrame"]]:
-    """The number of the first row, and a few rows, at a time."""
+    """Yields batches of rows, each with the number of its first row."""
     batch_size = checks.positive_integer("batch_size", batch_size)
     progress = keras.utils.Progbar(len(rows), verbose=verbose, unit_name="row")
     for start in range(0, len(rows), batch_size):
@@ -140,10 +140,10 @@ class _Live(TableModel):
 
 
 class Exported(TableModel):
-    """An exported or served model, asked by its signatures of cells.
+    """Exported or served model, called by its signatures of cells.
 
     Args:
-      model: What `open_model` gives.
+      model: `InferenceModel`, as `open_model` returns it.
     """
 
     def __init__(self, model: InferenceModel):
@@ -168,7 +168,7 @@ class Exported(TableModel):
         return np.concatenate(found)
 
     def scores(self, rows: "pd.DataFrame", folder: str | os.PathLike, row_seeds: np.ndarray) -> np.ndarray:
-        """The log-likelihoods of a few rows, `[B]`, by seeds of theirs, int32 `[B, 2]`."""
+        """Estimates the log-likelihoods of a batch of rows, `[B]`, with int32 seeds `[B, 2]`."""
         cells = self._cells(rows, folder)
         return np.where(_held(cells), _scores(self.model.log_likelihood_of_cells(cells, seed=row_seeds)), np.nan)
 
@@ -177,7 +177,7 @@ class Exported(TableModel):
 
     def _said(self, name: str, kind: Kind, found: Mapping[str, np.ndarray]) -> Cells:
         columns = kind.columns.names
-        if names.probability(name) in found:  # of texts
+        if names.probability(name) in found:  # a text
             texts = np.array([text.decode() for text in found[names.text(name)]], object)
             return {columns[0]: texts, (columns[0], PROBABILITY): found[names.probability(name)]}
         values = found[name]
@@ -191,7 +191,7 @@ class Exported(TableModel):
 
 
 def _scores(log_likelihoods: np.ndarray) -> np.ndarray:
-    """Those of rows that hold something: of numbers so far off that their density has none, minus infinity."""
+    """Replaces NaN by minus infinity, for numbers so extreme that their density cannot be computed."""
     return np.where(np.isnan(log_likelihoods), -np.inf, log_likelihoods)
 
 
@@ -200,6 +200,6 @@ def _pixels(png: bytes, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _held(cells: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Which rows hold anything, Boolean `[B]`."""
+    """Returns which rows have a known cell, Boolean `[B]`."""
     of_each = [values != b"" if values.dtype == object else ~gaps.missing_rows(values) for values in cells.values()]
     return np.any(of_each, axis=0)

@@ -1,4 +1,4 @@
-"""Tables, latents and pictures as files."""
+"""Writing of tables, latents and pictures to files."""
 
 import os
 import pathlib
@@ -18,7 +18,7 @@ _TABLES = (".csv", ".parquet", ".pq")
 
 
 def check_name(path: pathlib.Path, *others: str) -> None:
-    """Raises `ValueError` unless a table, or what else is named by its suffix, can be written to that file."""
+    """Raises `ValueError` unless the path is a file with a table's suffix, or one of `others`."""
     allowed = (*_TABLES, *others)
     if path.suffix.lower() not in allowed:
         raise ValueError(f"--output must end with one of {', '.join(allowed)}; got {path}.")
@@ -27,14 +27,15 @@ def check_name(path: pathlib.Path, *others: str) -> None:
 
 
 def folder_of_files(path: pathlib.Path) -> pathlib.Path:
-    """The folder beside a table that is written, which gets the files of its cells."""
+    """Returns the folder next to a written table for the files that its cells name."""
     return path.with_name(f"{path.stem}-files")
 
 
 def write(table: "pd.DataFrame", path: pathlib.Path) -> int:
-    """Writes a table, and its arrays into a folder beside it, `NAME-files`; gives the number of these files.
+    """Writes a table, and its arrays to a folder next to it, `NAME-files`; returns the number of these files.
 
-    Indices that have names become columns.
+
+    Named indices become columns.
     """
     number = 0
     if any(name is not None for name in table.index.names):
@@ -62,13 +63,13 @@ def write(table: "pd.DataFrame", path: pathlib.Path) -> int:
 
 
 def moved(table: "pd.DataFrame", columns: Iterable[str], folder: pathlib.Path, path: pathlib.Path) -> "pd.DataFrame":
-    """The table with names of files as they are seen from where it is written.
+    """Rewrites names of files relative to the folder that a table is written to.
 
     Args:
       table: `DataFrame` whose cells name files in `folder`.
-      columns: Names of the columns that do.
+      columns: Names of these columns.
       folder: Folder of the files.
-      path: File that the table is written to.
+      path: Path that the table is written to.
     """
     if folder.resolve() == path.parent.resolve():
         return table

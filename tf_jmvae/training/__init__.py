@@ -1,1 +1,1 @@
-"""Presets, their schema, and runs."""
+"""Training runs: presets, the schema of configurations, run folders and evaluation."""

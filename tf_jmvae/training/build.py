@@ -1,4 +1,4 @@
-"""Models and their optimizers from configurations and presets."""
+"""Building and compiling of models from configurations and presets."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 
 def from_preset(preset: str, **overrides: Any) -> MultimodalVAE:
-    """A new, untrained model with a preset's settings.
+    """Makes a new, untrained model with a preset's settings.
 
     Args:
-      preset: a preset's name, or the path of a `.toml` file.
+      preset: name of a preset, or path of a `.toml` file.
       **overrides: options of the model, e.g. `alpha=0.1` or `latent_dim=2`.
 
     Returns:
-      A model of the preset's kind; `fit` takes the statistics of standardised modalities from its data.
+      `MultimodalVAE` of the preset's kind; `fit` computes the statistics of standardised modalities.
 
     Raises:
-      ImportError: pydantic or tyro is missing, which come with the extra `cli`.
-      ValueError: unknown preset or option, or a value that does not fit.
+      ImportError: if pydantic or tyro is missing, which come with the extra `cli`.
+      ValueError: if the preset or an option is unknown, or a value is invalid.
 
     Examples:
       >>> model = from_preset("mnist-jmvae-kl", alpha=0.1)
@@ -52,10 +52,10 @@ def build_model(
     preprocessing: Mapping[str, Preprocessing] | None = None,
     columns: Mapping[str, Columns] | None = None,
 ) -> MultimodalVAE:
-    """A new model from its configuration, with so many steps of iterated sampling.
+    """Makes a new model from its configuration, with `num_steps` steps of iterated sampling.
 
-    `preprocessing` is how the data's images were made, and `columns` are those of a table, by modality, where they are
-    known.
+
+    `preprocessing` of the data's images and `columns` of a table are given by modality, as far as they are known.
     """
     made, columns = preprocessing or {}, columns or {}
     modalities = {
@@ -82,7 +82,7 @@ def compile_model(model: MultimodalVAE, config: "Config", steps_per_epoch: int) 
 
     rates = {own: getattr(training, name) for name, own in ADVERSARIAL_RATES.items()}
     adversarial = {own: optimizer(rate) for own, rate in rates.items() if rate is not None}
-    # Replicas meet after every step anyway.
+    # Replicas synchronise after every step anyway.
     one_call = steps_in_one_call(steps_per_epoch) if model.distribute_strategy.num_replicas_in_sync == 1 else 1
     model.compile(
         optimizer(training.learning_rate),
@@ -93,13 +93,13 @@ def compile_model(model: MultimodalVAE, config: "Config", steps_per_epoch: int) 
 
 
 def steps_in_one_call(steps_per_epoch: int) -> int:
-    """How many steps a call of the compiled function takes by default: a divisor of an epoch's.
+    """Returns the default number of steps per call of the compiled function: a divisor of an epoch's steps.
 
-    Between two calls Python works and the cores wait: a fifth of the time with MNIST's networks on two cores.
+    Cores idle while Python runs between two calls: a fifth of the time with MNIST's networks on two cores.
     """
     return max(steps for steps in range(1, 17) if steps_per_epoch % steps == 0)
 
 
 def _plain(modality: "ModalityConfig") -> dict[str, Any]:
-    """The settings, of which a picture's preprocessing stays an object."""
+    """Converts the settings to a dict, which keeps the preprocessing as an object."""
     return {**modality.model_dump(exclude={"preprocessing"}), "preprocessing": modality.preprocessing}

@@ -1,6 +1,7 @@
-"""The typed schema of a run's configuration; presets are values of it.
+"""Typed schema of a run's configuration, of which presets are values.
 
-It does not import TensorFlow, so that the command line can say at once which options there are.
+
+It does not import TensorFlow, so that the command line shows its options without delay.
 """
 
 import os
@@ -17,14 +18,14 @@ from tf_jmvae.specs import Columns, Preprocessing
 if TYPE_CHECKING:
     from tf_jmvae.data.sources import Source
 
-# Which options belong to which models; the constructors' own defaults apply where none is set.
+# Options by the kinds of models that have them; unset ones have the constructors' defaults.
 MODEL_OPTIONS = {
     ("jmvae-kl", "jmvae-kl-gan"): ("alpha", "subsets", "subset_learning", "flow", "flow_units"),
     ("jmvae-kl-gan",): ("likelihood_weight", "adversarial_weight", "reconstruction"),
     ("hierarchical-jmvae",): ("num_layers",),
     ("cvae", "cmma"): ("target",),
 }
-# Which optimizer of jmvae-kl-gan has which learning rate.
+# Optimizer of jmvae-kl-gan by the setting of its learning rate.
 ADVERSARIAL_RATES = {
     "decoder_learning_rate": "decoder_optimizer",
     "discriminator_learning_rate": "discriminator_optimizer",
@@ -32,13 +33,13 @@ ADVERSARIAL_RATES = {
 
 
 def _one_of(registry: Registry) -> Any:
-    """A name that is registered: on the command line a choice between those that are there when it is parsed."""
+    """Returns the type of a registered name, a choice on the command line between the names known at parsing."""
     choices = tyro.conf.arg(constructor_factory=lambda: Literal[tuple(registry.names())])
     return Annotated[str, AfterValidator(registry.checked), choices]
 
 
 class _Schema(BaseModel):
-    # allow_inf_nan: "--learning-rate nan" is a mistake wherever it stands.
+    # allow_inf_nan=False: NaN is a mistake in any setting, as in "--learning-rate nan".
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
@@ -138,7 +139,7 @@ class ModelConfig(_Schema):
         return self
 
     def arguments(self) -> dict[str, Any]:
-        """The options of this kind that are set, as arguments of the model's constructor."""
+        """Returns the options of this kind that are set, as arguments of the model's constructor."""
         values = {name: getattr(self, name) for names in MODEL_OPTIONS.values() for name in names}
         found = {name: value for name, value in values.items() if value is not None}
         if units := found.pop("flow_units", None):
@@ -203,7 +204,7 @@ class DataConfig(_Schema):
     """The probability of a label from which a model is sure of it."""
 
     def load(self, modalities: Iterable[str] | None = None, data_dir: str | os.PathLike | None = None) -> "Source":
-        """The dataset, of these modalities; its files are in `data_dir`, if they are no longer where they were."""
+        """Loads the dataset with these modalities; `data_dir` overrides the folder of its files if they were moved."""
         from tf_jmvae.data.sources import Missing, load
 
         options = self.model_dump(exclude={"dataset", "batch_size", "missing", "filled_by", "confidence", "columns"})
@@ -217,7 +218,7 @@ class TrainingConfig(_Schema):
     """How to train."""
 
     epochs: PositiveInt
-    """Passes over the training data."""
+    """Epochs of training."""
     learning_rate: PositiveFloat = 1e-3
     """Adam's, at the start."""
     decoder_learning_rate: PositiveFloat | None = None

@@ -1,4 +1,4 @@
-"""A run's log-likelihoods on its test set, by every estimator that its model has, kept in `evaluation.json`."""
+"""Evaluation of runs: log-likelihoods on the test set by all estimators of the model, in `evaluation.json`."""
 
 import contextlib
 import functools
@@ -30,26 +30,26 @@ def evaluate_run(
     verbose: bool = True,
     keep: bool = True,
 ) -> dict[str, Any]:
-    """Estimates log-likelihoods on the test set, and writes `evaluation.json` to the run's folder.
+    """Estimates log-likelihoods of a run on its test set, and writes `evaluation.json` to the run folder.
 
-    There is the bound of Eq. (11) for every direction, the "single" ones and those that are given everything
-    ("multiple"), and importance estimates: of a joint model's log p(all) and log p(m), of a one-way model's
-    log p(target | given); and whatever other estimators are registered.
+    The estimates are the bound of Eq. (11) for every direction, both "single" and given all modalities ("multiple");
+    importance estimates of log p(all) and log p(m) for a joint model, or of log p(target | given) for a conditional
+    model; and those of other registered estimators.
 
-    Each bound takes `num_samples` of z for each example (the paper: 10), each importance estimate `importance_samples`.
-    `num_steps` of iterated sampling are by default the run's, and `examples` of the test set all. `data_dir` has the
-    dataset's original files, if they are elsewhere than they were for the run. Progress, if `verbose`, is shown on
-    stderr. The file is written if it is to `keep`.
+    Each bound takes `num_samples` samples of z for each example (the paper: 10), each importance estimate
+    `importance_samples`. `num_steps` of iterated sampling are by default the run's, and `examples` all of the test set.
+    `data_dir` overrides the folder of the dataset's files if they were moved. With `verbose` progress is shown on
+    stderr; without `keep` the file is not written.
 
     Returns:
-      What `evaluation.json` holds: `seed`, `examples`, `settings`, `versions`, `commit`, `dirty` and `rows`, each a
-      dict with `estimator`, `target`, `given`, `mean` and `standard_error` in nats per example,
-      `effective_sample_size`, `num_samples`, `quantity`, and the `settings` that the number depends on.
+      Dict of the content of `evaluation.json`: `seed`, `examples`, `settings`, `versions`, `commit`, `dirty` and
+      `rows`, each a dict with `estimator`, `target`, `given`, `mean` and `standard_error` in nats per example,
+      `effective_sample_size`, `num_samples`, `quantity`, and `settings` on which the number depends.
 
     Raises:
-      RunError: no finished run is there, or its model is damaged.
-      ValueError: an option that makes no sense, or data that do not fit the model.
-      OSError: the dataset is not to be had, or the file cannot be written.
+      RunError: if there is no finished run in the folder, or its model is damaged.
+      ValueError: if an option is invalid, or the data do not fit the model.
+      OSError: if the dataset is not available, or the file cannot be written.
     """
     run_dir, say = Path(run_dir), functools.partial(print, file=sys.stderr, flush=True) if verbose else lambda _: None
     counts = {"num_samples": num_samples, "importance_samples": importance_samples}
@@ -77,7 +77,7 @@ def evaluate_run(
     estimates, rows = planned(model, **counts), []
     for number, (name, one) in enumerate(estimates, start=1):
         say(f"{number}/{len(estimates)}  {one.quantity}, {name}")
-        with contextlib.redirect_stdout(sys.stderr):  # where Keras's progress bar belongs
+        with contextlib.redirect_stdout(sys.stderr):  # for Keras's progress bar
             found = one.function(model, test, seed=seed, verbose=int(verbose), **one.options).as_dict()
         rows.append({"target": one.target, "given": one.given, **{name: found[name] for name in _RECORDED}})
     content = {

@@ -1,4 +1,4 @@
-"""Self-training: labels that rows lack are filled in where a trained model is sure of them, to be trained on again."""
+"""Self-training: missing labels are filled in with confident predictions of a trained model."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +15,10 @@ _BATCH = 1000
 
 
 def filled(source: Source, run_dir: Path, confidence: float) -> Source:
-    """The data with missing labels filled in by the model of a finished run.
+    """Fills in missing labels of the training data by the model of a finished run.
 
-    A label is the class whose probability under p(label | z), at the mean of q(z | what the row holds), exceeds
-    `confidence`; where none does it stays missing. Raises `RunError` if the folder has no model.
+    A label is filled in if a class has probability above `confidence` under p(label | z) at the mean of q(z | row), and
+    stays missing otherwise. Raises `RunError` if the folder has no model.
     """
     model, train = load_model(run_dir / "model.keras"), dict(source.train)
     for name in model.targets:
@@ -33,7 +33,7 @@ def filled(source: Source, run_dir: Path, confidence: float) -> Source:
 
 
 def _sure(model: MultimodalVAE, name: str, observed: dict[str, np.ndarray], confidence: float) -> np.ndarray:
-    """One-hot labels of rows, NaN where the model is not sure, `[B, C]`."""
+    """Predicts one-hot labels of rows, `[B, C]`, NaN where the model is not confident."""
     z = model.posterior(model.read(observed)).mean()
     found = model.likelihoods(z, names=[name])[name].mean()
     one_hot = tf.one_hot(tf.argmax(found, axis=-1), found.shape[-1]).numpy()

@@ -1,4 +1,4 @@
-"""Presets: data files with the paper's settings, each saying where they come from. TensorFlow is not needed here."""
+"""Presets: TOML files with the paper's settings and their sources, read without TensorFlow."""
 
 import tomllib
 from collections.abc import Mapping
@@ -11,21 +11,21 @@ import pydantic
 
 from tf_jmvae.training.config import Config, ConvolutionConfig
 
-_OF_ANOTHER_FORM = ("model_type", "tuple_type")  # pydantic's names of these errors
+_OF_ANOTHER_FORM = ("model_type", "tuple_type")  # pydantic's error types for another form of the setting
 _FOLDER = resources.files("tf_jmvae.training") / "presets"
 
 
 def names() -> list[str]:
-    """The names of all presets."""
+    """Returns the names of all presets."""
     files = (entry.name for entry in _FOLDER.iterdir())
     return sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml") and not name.startswith("_"))
 
 
 def load(preset: str) -> Config:
-    """The configuration of a preset by its name, or of a `.toml` file of the same form by its path.
+    """Loads the configuration of a preset by name, or of a `.toml` file by path.
 
-    Where a file says `extends = "name"`, its settings are laid over those of `name.toml` beside it. Raises `ValueError`
-    for no such preset (the message lists them), or a file that is no valid configuration.
+    If a file has `extends = "name"`, its settings override those of `name.toml` in the same folder. Raises `ValueError`
+    for an unknown preset (the message lists all) or an invalid configuration.
     """
     if preset.endswith(".toml"):
         path, name = Path(preset), Path(preset).stem
@@ -42,10 +42,10 @@ def load(preset: str) -> Config:
 
 
 def _read(path: Path | Traversable, below: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A TOML file's settings over those of the files that it extends."""
+    """Reads a TOML file's settings, merged over those of the files that it extends."""
     try:
         settings = tomllib.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets thousands deep
+    except (ValueError, RecursionError) as error:  # e.g. numbers of thousands of digits, or deeply nested brackets
         raise ValueError(f"{path} is not valid TOML: {error}.") from error
     base = settings.pop("extends", None)
     if base is None:
@@ -61,21 +61,21 @@ def _read(path: Path | Traversable, below: tuple[str, ...] = ()) -> dict[str, An
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings laid over others, table by table."""
+    """Merges settings over others, table by table."""
     nested = [key for key, value in changes.items() if isinstance(value, dict) and isinstance(base.get(key), dict)]
     return {**base, **changes, **{key: merge(base[key], changes[key]) for key in nested}}
 
 
 def describe(error: pydantic.ValidationError) -> str:
-    """A validation error as one line: which setting, what is wrong, what came."""
-    marks = (ConvolutionConfig.__name__, "tuple[")  # of pydantic: which form it took the setting for
+    """Describes a validation error in one line: the setting, the problem and the value."""
+    marks = (ConvolutionConfig.__name__, "tuple[")  # parts of pydantic's locations that name the form of the setting
     details = [(".".join(str(p) for p in one["loc"] if not str(p).startswith(marks)), one) for one in error.errors()]
     parts = []
     for where, detail in details:
         if detail["type"] in _OF_ANOTHER_FORM and any(
             other.startswith(where) and reason["type"] not in _OF_ANOTHER_FORM for other, reason in details
         ):
-            continue  # networks are widths or convolutional: what is wrong is said of the form that came
+            continue  # networks are widths or convolutional: only errors of the given form are described
         text = repr(detail["input"])
         text = text if len(text) <= 200 else f"{text[:200]} ..."
         came = "" if detail["type"] in ("missing", "value_error") else f" (got {text})"

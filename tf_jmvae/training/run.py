@@ -1,6 +1,6 @@
-"""One training run: a folder with the configuration, the history, the model and its pictures.
+"""Training runs, which write a folder with the configuration, the history, the model and its pictures.
 
-The folder is, at every moment, either resumable or finished: `metrics.json` is written last and marks the end.
+The folder is always either resumable or finished: `metrics.json` is written last and marks the end.
 """
 
 import contextlib
@@ -39,34 +39,33 @@ from tf_jmvae.training.run_folder import (
     prepare,
 )
 
-_OF_PRIOR = 10_000  # rows
+_OF_PRIOR = 10_000  # number of rows
 
 
 def train(
     config: Config, *, extra_callbacks: Sequence[keras.callbacks.Callback] = (), verbose: str | int = "auto"
 ) -> dict[str, float]:
-    """Trains as configured, or continues where an interrupted run of the same folder stood.
+    """Trains as configured, or continues an interrupted run of the same folder.
 
-    Where callbacks meet other habits than those of a plain `fit`: one call of the compiled function takes several steps
-    by default (`training.steps_per_execution`), so `on_train_batch_begin` and `on_train_batch_end` come once per call,
-    with the number of its first and of its last step; and the logs have `val_*` in every `training.validate_every`-th
-    epoch only.
+    For callbacks this differs from a plain `fit`: a call of the compiled function takes several steps by default
+    (`training.steps_per_execution`), so that `on_train_batch_begin` and `on_train_batch_end` are called once per call,
+    with the number of its first and its last step; and only every `training.validate_every`-th epoch has `val_*` logs.
 
     Args:
-      config: the settings, such as those of a preset.
-      extra_callbacks: Keras callbacks of the only process or the chief; they come after the run's own, so when an epoch
-        ends, its checkpoint is written.
-      verbose: Keras's: 0 prints nothing, 1 and "auto" draw a progress bar, 2 prints a line per epoch.
+      config: `Config` of the run, such as that of a preset.
+      extra_callbacks: sequence of Keras callbacks of the only process or the chief; `()` by default. They come after
+        the run's own, so that at the end of an epoch its checkpoint is already written.
+      verbose: as for Keras: 0 prints nothing, 1 and `"auto"`, the default, show a progress bar, 2 prints a line per
+        epoch.
 
     Returns:
-      The final metrics on the test set, also in `metrics.json`; nothing on workers other than the chief, which neither
-      write nor print.
+      Dict of the final metrics on the test set, as in `metrics.json`; empty on workers other than the chief, which
+      neither write nor print.
 
     Raises:
-      ImportError: what draws the run's pictures is missing; it comes with the extra `report`.
-      RunError: the folder holds another run, or files that are no run's; another process trains in it; or another
-        worker is lost.
-      ValueError: data and model, or they and the devices, do not fit together.
+      ImportError: if matplotlib is missing, which comes with the extra `report`.
+      RunError: if the folder holds another run or other files, another process trains in it, or another worker is lost.
+      ValueError: if data, model and devices do not fit together.
     """
     with extra("report", "A run with its pictures"):
         import matplotlib  # noqa: F401 - before the training, not after it
@@ -91,12 +90,14 @@ def train(
             model = build_model(config.model, config.num_steps, source.preprocessing, source.columns)
             model.adapt(source.train)
             compile_model(model, config, source.num_batches(config.data.batch_size))
-            model.optimizer.build(model.trainable_variables)  # by all workers: the chief alone restores its state
+            model.optimizer.build(
+                model.trainable_variables
+            )  # on all workers, because only the chief restores its state
         with devices.agreement(state_of=model) as agreed:
             if is_chief:
                 prepare(run_dir, config)
                 agreed.number = checkpoint.restore(model)
-                if not agreed.number:  # what a run that was killed in its first epoch logged, it logs again
+                if not agreed.number:  # a run killed in its first epoch starts its logs anew
                     shutil.rmtree(run_dir / TENSORBOARD, ignore_errors=True)
                 elif verbose:
                     print(f"Continuing {run_dir} after epoch {agreed.number} of {config.training.epochs}.")
@@ -113,7 +114,7 @@ def train(
 
 
 def _best_weights(config: Config, checkpoint: callbacks.Checkpoint) -> callbacks.BestWeights | None:
-    """What ends the training early, if it is to end."""
+    """Returns the callback of early stopping, or None without early stopping."""
     training = config.training
     if not training.early_stopping:
         return None
@@ -121,7 +122,7 @@ def _best_weights(config: Config, checkpoint: callbacks.Checkpoint) -> callbacks
 
 
 def _load(config: Config, num_replicas: int, verbose: str | int) -> data.Source:
-    """The data, and says what is missing; raises `ValueError` unless they can be trained on as configured."""
+    """Loads the data and prints what is missing; raises `ValueError` unless they fit the configuration."""
     source, batch_size = config.data.load(config.model.modalities), config.data.batch_size
     if config.data.filled_by:
         source = filled(source, config.data.filled_by, config.data.confidence)
@@ -144,9 +145,11 @@ def _load(config: Config, num_replicas: int, verbose: str | int) -> data.Source:
 
 
 def _rows_to_use(arrays: Mapping[str, np.ndarray], config: Config, said_of: str) -> Mapping[str, np.ndarray]:
-    """The arrays without rows that `fit` would leave out: here batches are made of the others alone.
+    """Removes the rows that `fit` would leave out, so that batches are made of the others alone.
 
-    Prints what is missing if it is told of which data it is `said_of`; raises `ValueError` if that may not be missing.
+
+    Prints what is missing unless `said_of`, the name of the data, is empty; raises `ValueError` if it must not be
+    missing.
     """
     model, target, kind = config.model, config.model.target, MODELS.get(config.model.kind)
     needed = [target] if target and model.modalities[target].optional is True else []
@@ -165,7 +168,7 @@ def _rows_to_use(arrays: Mapping[str, np.ndarray], config: Config, said_of: str)
 
 
 def _refuse_missing(name: str, array: np.ndarray, reader: str) -> None:
-    """Raises `ValueError` if rows are missing, which the kind of model `reader` reads, or which nothing says may be."""
+    """Raises `ValueError` if rows are missing that the kind of model `reader` needs, or that are not optional."""
     if lacking := int(missing_rows(array).sum()):
         why = (
             f"a {reader} reads it in every row: take kind = 'jmvae-kl' under [model]"
@@ -188,13 +191,13 @@ def _fit(
     extra_callbacks: Sequence[keras.callbacks.Callback],
     verbose: str | int,
 ) -> None:
-    """Trains on all workers; the chief's checkpoint has the history of the whole run."""
+    """Trains on all workers; the chief's checkpoint records the history of the whole run."""
     training, batch_size = config.training, config.data.batch_size
-    divergence = callbacks.StopAtDivergence(restore=False, warn=False)  # the folder has the last good weights
+    divergence = callbacks.StopAtDivergence(restore=False, warn=False)  # the checkpoint has the last good weights
     used = [callbacks.KLWarmUp(training.kl_warm_up), divergence, _Stopwatch()]
     if devices.is_chief:
         used.append(callbacks.DiscriminatorCollapse())
-        if training.tensorboard:  # before the checkpoint: an epoch that counts as done has then been logged
+        if training.tensorboard:  # before the checkpoint, so that finished epochs are always logged
             options = {"class_names": source.class_names, "seed": config.seed}
             used.append(callbacks.TensorBoard(checkpoint.directory.with_name(TENSORBOARD), source.test, **options))
         used += [checkpoint, *extra_callbacks]
@@ -218,16 +221,16 @@ def _fit(
 def _finish(
     model: MultimodalVAE, source: data.Source, checkpoint: callbacks.Checkpoint, config: Config
 ) -> dict[str, float]:
-    """Saves, evaluates and draws the trained model; the metrics come last."""
+    """Saves, evaluates and plots the trained model; the metrics are written last."""
     run_dir = checkpoint.directory.parent
     replace_atomically(run_dir / "model.keras", model.save)
     if model.distribute_strategy.num_replicas_in_sync > 1:
-        model = load_model(run_dir / "model.keras")  # on one device: what follows is the chief's alone
+        model = load_model(run_dir / "model.keras")  # on one device, because only the chief continues
     if components := config.training.fitted_prior:
         model.fit_prior(_some_rows(source, config.seed), components, seed=config.seed)
         replace_atomically(run_dir / "model.keras", model.save)
     metrics = _metrics(model, source)
-    if wrong := non_finite(metrics):  # the last update made weights that are finite, and of no use
+    if wrong := non_finite(metrics):  # the last update left finite but useless weights
         (run_dir / "model.keras").unlink()
         checkpoint.reject()
         raise RunError(_diverged(f"On the test set, {wrong}.", checkpoint))
@@ -239,17 +242,17 @@ def _finish(
 
 
 def _some_rows(source: data.Source, seed: int) -> dict[str, np.ndarray]:
-    """Enough training rows for a mixture, at random, binarised and mirrored as in training."""
+    """Returns random training rows for the fitted prior, binarised and mirrored as in training."""
     batches = source.train_batches(_OF_PRIOR // 10, seed, epochs=range(1)).take(10).as_numpy_iterator()
     found = list(batches)
     return {name: np.concatenate([batch[name] for batch in found]) for name in source.train}
 
 
 def _metrics(model: MultimodalVAE, source: data.Source) -> dict[str, float]:
-    """Bound terms on the test set, and how often labels and attributes are named from the other modalities.
+    """Computes the terms of the bound on the test set, and accuracies of predicted labels and attributes.
 
-    A label counts as named when it is the argmax of p(w | z) at the mean of q(z | the others), for models without an
-    encoder for them after iterated sampling; see `attribute_accuracy` for attributes. Rows without one do not count.
+    A label is predicted by the argmax of p(w | z) at the mean of q(z | others), after iterated sampling for models
+    without that encoder; see `attribute_accuracy` for attributes. Rows with missing values are left out.
     """
     metrics = model.evaluate(source.test_batches(), verbose=0, return_dict=True)
     metrics = {name: float(value) for name, value in metrics.items()}
@@ -276,7 +279,7 @@ def _diverged(problem: str, checkpoint: callbacks.Checkpoint) -> str:
 
 
 class _Stopwatch(keras.callbacks.Callback):
-    """Logs the `seconds` of each epoch with its evaluation, so that they add up across interruptions."""
+    """Callback that logs the `seconds` of each epoch with its evaluation, which add up across interruptions."""
 
     def on_epoch_begin(self, epoch, logs=None):
         self._start = time.monotonic()

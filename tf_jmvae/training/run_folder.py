@@ -1,6 +1,7 @@
-"""The folder of a run: whether it is finished, may be continued, or is another's; what it says, and its model.
+"""Run folders: their state, configuration, record and model.
 
-Keras imports whatever module a model's file names, and runs what it finds there. So a file is looked into first.
+
+Keras imports and runs any module that a model's file names, so files are inspected before they are loaded.
 """
 
 import contextlib
@@ -22,10 +23,10 @@ from tf_jmvae.models import IteratedSampling, MultimodalVAE
 if TYPE_CHECKING:
     from tf_jmvae.training.config import Config
 
-# The folder of TensorBoard's files in a run's.
+# Folder of TensorBoard's files in a run folder.
 TENSORBOARD = "tensorboard"
 
-# What may differ between the command that started a run and the one that continues it.
+# Settings that may differ between the command that starts a run and the one that continues it.
 _NOT_COMPARED = {
     "run_dir",
     "overwrite",
@@ -37,30 +38,31 @@ _NOT_COMPARED = {
     "training.tensorboard",
 }
 
-# What says where on a machine a run was, and nothing of the model.
+# Settings of the machine rather than of the model.
 _NOT_DESCRIBED = {"run_dir", "overwrite", "strategy"}
 
 
-# What a model's file may name besides what this process has registered, and what is code by its own name.
+# Packages that a model's file may name besides objects registered in this process, and names that stand for code.
 _KNOWN = ("builtins", "keras", "tf_jmvae")
 _CODE = ("Lambda", "__lambda__")
 
 
 def default_run_dir(config: "Config") -> Path:
-    """`runs/<preset>`, or the folder that the configuration names."""
+    """Returns `runs/<preset>`, or the folder in the configuration."""
     return config.run_dir or Path("runs") / config.preset
 
 
 def comparable(config: "Config") -> dict[str, Any]:
-    """The settings that make a run what it is, such as `training.epochs`."""
+    """Returns the settings that must agree to continue a run, such as `training.epochs`."""
     return {key: value for key, value in _flat(config.model_dump(mode="json")).items() if key not in _NOT_COMPARED}
 
 
 @contextlib.contextmanager
 def occupied(folder: Path) -> Iterator[None]:
-    """Keeps other processes out of a folder of a run or a study meanwhile; a `RunError` if one is at work there.
+    """Locks the folder of a run or a study against other processes; raises `RunError` if it is locked.
 
-    The lock lies beside the folder, which an --overwrite renames.
+
+    The lock file is next to the folder, which --overwrite renames.
     """
     path = folder.resolve()
     with lock_file(path.with_name(f".{path.name}.lock")) as alone:
@@ -73,9 +75,9 @@ def occupied(folder: Path) -> Iterator[None]:
 
 
 def finished_metrics(run_dir: Path, config: "Config", verbose: str | int) -> dict[str, float] | None:
-    """The metrics of this very run, if the folder holds it, finished; else None.
+    """Returns the metrics if the folder holds this run, finished; else None.
 
-    Raises `RunError` if the folder holds another run, finished, or its metrics are damaged.
+    Raises `RunError` if the folder holds another finished run, or damaged metrics.
     """
     path = run_dir / "metrics.json"
     if config.overwrite or not path.exists() or recorded(run_dir) is None:
@@ -87,9 +89,9 @@ def finished_metrics(run_dir: Path, config: "Config", verbose: str | int) -> dic
 
 
 def prepare(run_dir: Path, config: "Config") -> None:
-    """Makes the folder ready to train in, new or as an interrupted run left it; a `RunError` if it is another's."""
+    """Prepares the folder for a new or an interrupted run; raises `RunError` if it belongs to another run."""
     discarded = run_dir.with_name(f"{run_dir.name}~")
-    shutil.rmtree(discarded, ignore_errors=True)  # of an --overwrite that was cut off
+    shutil.rmtree(discarded, ignore_errors=True)  # left by an interrupted --overwrite
     if recorded(run_dir) is not None:
         if not config.overwrite:
             _require_same(run_dir, config)
@@ -97,14 +99,14 @@ def prepare(run_dir: Path, config: "Config") -> None:
         with explained(run_dir):
             run_dir.rename(discarded)
             shutil.rmtree(discarded)
-    # A first file whose writing was cut off is nothing.
+    # A temporary file of an interrupted start is ignored.
     elif run_dir.is_file() or (run_dir.is_dir() and any(path.name != "config~.json" for path in run_dir.iterdir())):
         raise RunError(f"{run_dir} holds files that are no run's; choose another folder with --run-dir.")
     write_json(run_dir / "config.json", {"config": config.model_dump(mode="json"), **environment()})
 
 
 def recorded(run_dir: Path) -> dict[str, Any] | None:
-    """What the folder's config.json says, if it is a run's."""
+    """Reads the folder's config.json; None if it is not a run's."""
     try:
         found = json.loads((run_dir / "config.json").read_text())
     except (OSError, ValueError, RecursionError):
@@ -121,7 +123,8 @@ def _require_same(run_dir: Path, config: "Config") -> None:
 
 
 def read_config(run_dir: Path, advice: str) -> "Config":
-    """The configuration that a run was started with; what was no option then has its default.
+    """Reads the configuration that a run was started with; options that it lacks have their defaults.
+
 
     Raises `RunError`, with the advice, if config.json is missing, damaged, or not of this version.
     """
@@ -135,9 +138,9 @@ def read_config(run_dir: Path, advice: str) -> "Config":
 
 
 def describe(run_dir: Path) -> dict[str, Any]:
-    """What a model card says of a run: `training`, its configuration and where it was made, and `metrics`.
+    """Returns the entries of a model card about a run: `training`, its configuration and environment, and `metrics`.
 
-    A folder that is no run's, such as that of a model saved by hand, gives empty ones.
+    Both are empty for other folders, such as that of a model saved by hand.
     """
     if not (run_dir / "metrics.json").is_file():
         return {"training": {}, "metrics": {}}
@@ -155,10 +158,11 @@ def describe(run_dir: Path) -> dict[str, Any]:
 
 
 def load_model(path: Path, *, maker: str = "tf-jmvae train", advice: str = "") -> MultimodalVAE:
-    """A model of this package, from its `.keras` file.
+    """Loads a model of this package from its `.keras` file.
 
-    Raises `RunError` if there is none, which names its `maker`, or if it is damaged, with the advice, or of another
-    kind.
+
+    Raises `RunError` if the file is missing (the message names the `maker`), damaged (it has the `advice`), or not a
+    model of this package.
     """
     if not path.is_file():
         raise RunError(f"There is no model {path}. A run leaves one in its folder: {maker}.")
@@ -173,18 +177,18 @@ def load_model(path: Path, *, maker: str = "tf-jmvae train", advice: str = "") -
         model = keras.saving.load_model(path)
     except RunError:
         raise
-    except Exception as error:  # Keras has no error of its own for a file that is damaged
+    except Exception as error:  # Keras has no specific error for damaged files
         raise RunError(f"The trained model {path} cannot be loaded ({error}). {advice}".rstrip()) from error
     if not isinstance(model, MultimodalVAE):
         raise RunError(f"{path} holds a {type(model).__name__}; expected a model of tf_jmvae.")
     record = recorded(path.parent)
-    if model.iterated_sampling == IteratedSampling() and record:  # a run of the first version: the folder knows it
+    if model.iterated_sampling == IteratedSampling() and record:  # runs of the first version: read from the folder
         model.iterated_sampling = IteratedSampling(record["config"].get("num_steps", 1))
     return model
 
 
 def _foreign(entry: dict[str, Any]) -> Iterator[str]:
-    """`module.name` of a class or function that is of neither, and that this process has not registered."""
+    """Yields `module.name` if an entry is code, or neither of a known package nor registered in this process."""
     module, name = entry.get("module") or "builtins", entry.get("class_name")
     registered = str(entry.get("registered_name") or name)
     if name in _CODE:
@@ -194,7 +198,7 @@ def _foreign(entry: dict[str, Any]) -> Iterator[str]:
 
 
 def _entries(value: Any) -> Iterator[dict[str, Any]]:
-    """Every dict that Keras would make an object of."""
+    """Yields every dict from which Keras would make an object."""
     if isinstance(value, dict) and "class_name" in value:
         yield value
     for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
@@ -202,7 +206,7 @@ def _entries(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def read_json(path: Path, advice: str) -> Any:
-    """What a JSON file holds; a `RunError` with its path and the advice if it cannot be read."""
+    """Reads a JSON file; raises `RunError` with its path and the advice if it cannot be read."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Keras callbacks: KL warm-up, checkpoints, early stopping, a stop at NaN, a watch on the GAN, TensorBoard."""
+"""Keras callbacks: KL warm-up, checkpoints, early stopping, stop at divergence, GAN monitoring, TensorBoard."""
 
 from tf_jmvae.callbacks.best_weights import BestWeights
 from tf_jmvae.callbacks.checkpoint import Checkpoint

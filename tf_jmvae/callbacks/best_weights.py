@@ -1,4 +1,4 @@
-"""Early stopping that survives a kill, with the best weights kept beside the checkpoint."""
+"""`BestWeights`: resumable early stopping, with the best weights saved next to the checkpoint."""
 
 import keras
 import numpy as np
@@ -11,15 +11,15 @@ _NAME = "best.weights.h5"
 
 
 class BestWeights(keras.callbacks.Callback):
-    """Ends training when the held-out ELBO has not risen for some epochs, and puts the best weights back in the end.
+    """Stops training when the validation ELBO no longer rises, and restores the best weights.
 
-    What it knows it reads from the checkpoint's history, so a training that was killed goes on as if it had not been.
-    (Keras's `EarlyStopping` begins anew.) It comes after the checkpoint in the list of callbacks.
+    Its state is read from the checkpoint's history, so that a killed training continues as if uninterrupted. (Keras's
+    `EarlyStopping` starts anew.) It must come after the checkpoint in the list of callbacks.
 
     Args:
-      checkpoint: the training's `Checkpoint`.
-      patience: positive number of epochs without a better `val_elbo` after which training ends.
-      warm_up: number of epochs at the start that do not count, such as those of a KL warm-up; 0 by default.
+      checkpoint: `Checkpoint` of the training.
+      patience: number of epochs without a better `val_elbo` after which training ends, a positive integer.
+      warm_up: number of initial epochs to ignore, such as those of a KL warm-up; 0 by default.
 
     Examples:
       >>> checkpoint = Checkpoint("run/checkpoint")
@@ -33,29 +33,29 @@ class BestWeights(keras.callbacks.Callback):
 
     @property
     def best_epoch(self) -> int | None:
-        """The number of epochs after which the held-out ELBO was largest; None before there is one."""
-        values = np.array(self.checkpoint.history.get("val_elbo", []), float)  # NaN where an epoch had none
+        """Number of epochs after which the validation ELBO was largest; None before the first evaluation."""
+        values = np.array(self.checkpoint.history.get("val_elbo", []), float)  # NaN for epochs without evaluation
         values[: min(self.warm_up, max(len(values) - 1, 0))] = np.nan
         return None if np.isnan(values).all() else int(np.nanargmax(values)) + 1
 
     @property
     def is_over(self) -> bool:
-        """Whether the best epoch lies as many epochs back as patience has."""
+        """Whether the best epoch is at least `patience` epochs ago."""
         best = self.best_epoch
         return best is not None and len(self.checkpoint.history["val_elbo"]) - best >= self.patience
 
     def on_train_begin(self, logs=None):
-        self._keep(self.checkpoint.epochs_done())  # if it was killed when the checkpoint stood, and they did not
+        self._keep(self.checkpoint.epochs_done())  # in case of a kill between the checkpoint and the best weights
 
     def on_epoch_end(self, epoch, logs=None):
         self._keep(epoch + 1)
         self.model.stop_training = self.model.stop_training or self.is_over
 
     def restore(self, model: keras.Model) -> None:
-        """Puts the best weights into a model that has the newest ones, if others were better.
+        """Restores the best weights of a model with the newest ones, if they differ.
 
         Args:
-          model: the model that was trained.
+          model: `keras.Model` that was trained.
         """
         path = self.checkpoint.directory / _NAME
         if path.exists() and self.best_epoch != self.checkpoint.epochs_done():

@@ -1,4 +1,4 @@
-"""Checkpoints that survive a kill at any moment."""
+"""`Checkpoint`: checkpoints that survive a kill at any moment."""
 
 import json
 import math
@@ -12,19 +12,19 @@ import keras
 from tf_jmvae._utils.files import explained, replace_atomically, require_room, write_json
 from tf_jmvae.callbacks.training import non_finite, weights_are_finite
 
-# What a write of this callback's that was cut off can have left.
+# Temporary files of interrupted writes of this callback.
 _LEFTOVER = re.compile(r"epoch-\d+~(\d+-[0-9a-f]{8}~)?\.(weights\.h5|history\.json)")
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Keeps the last epoch's weights, optimizer and history; a killed run continues from it.
+    """Saves the last epoch's weights, optimizer and history, from which a killed run continues.
 
-    Every file is written to a temporary name and renamed. (Keras's `BackupAndRestore` overwrites its files in place.)
-    The old checkpoint is removed only when the new one stands and is known to be good: when the loss that it gives,
-    in the validation or in the next step, is finite. If it is not, the new one goes and the old one stays.
+    Every file is written under a temporary name and renamed. (Keras's `BackupAndRestore` overwrites its files in
+    place.) The old checkpoint is removed only when the new one is written and its loss, in the validation or the next
+    step, is known to be finite. Otherwise the new one is removed and the old one kept.
 
     Args:
-      directory: where to keep it; made if absent.
+      directory: path of the folder, which is made if missing.
 
     Examples:
       >>> checkpoint = Checkpoint("run/checkpoint")
@@ -37,16 +37,16 @@ class Checkpoint(keras.callbacks.Callback):
         self.directory = pathlib.Path(directory)
         self.history: dict[str, list[float]] = {}
         self._restored = False
-        self._unproved: int | None = None  # the epoch whose weights have given no loss yet
+        self._unproved: int | None = None  # epoch whose weights have no known loss yet
 
     def restore(self, model: keras.Model) -> int:
         """Loads the newest checkpoint into a compiled model.
 
         Args:
-          model: built and compiled as the one that was trained.
+          model: `keras.Model`, built and compiled as the one that was trained.
 
         Returns:
-          How many epochs are done, 0 where there is no checkpoint: `initial_epoch` of `fit`.
+          Number of finished epochs, 0 without a checkpoint: `initial_epoch` of `fit`.
 
         Raises:
           ValueError: if the model is not compiled, so that its optimizer could not be restored.
@@ -56,7 +56,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._restored = True
         epochs = sorted(self._epochs())
         cut_off = {path for path in self.directory.glob("epoch-*~*") if _LEFTOVER.fullmatch(path.name)}
-        # Of weights that were not written, or are removed already.
+        # Histories without weights, which were not written or are already removed.
         alone = {*self.directory.glob("epoch-*.history.json")} - {*map(self._history_path, epochs)}
         for path in cut_off | alone:
             path.unlink()
@@ -71,11 +71,11 @@ class Checkpoint(keras.callbacks.Callback):
         return done
 
     def epochs_done(self) -> int:
-        """How many epochs the newest checkpoint has; 0 if there is none."""
+        """Returns the number of epochs of the newest checkpoint; 0 if there is none."""
         return max(self._epochs(), default=0)
 
     def reject(self) -> None:
-        """Removes the newest checkpoint if its loss is not known to be finite, unless that leaves later epochs none."""
+        """Removes the newest checkpoint if its loss is not known to be finite, and drops its epoch from the history."""
         if self._unproved is not None:
             rejected, self._unproved = self._unproved, None
             self._remove(rejected)
@@ -90,7 +90,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._restored = True
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if self._unproved is not None:  # in the first step of an epoch: its loss is that of the weights before it
+        if self._unproved is not None:  # the loss of an epoch's first step is that of the weights before it
             if non_finite(logs):
                 self.reject()
             else:
@@ -98,7 +98,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if non_finite(logs) or not weights_are_finite(self.model):
-            return  # the checkpoint before it holds the last good weights
+            return  # the previous checkpoint holds the last good weights
         for name, value in (logs or {}).items():
             values = self.history.setdefault(name, [])
             values.extend([None] * (epoch - len(values)))
@@ -107,10 +107,10 @@ class Checkpoint(keras.callbacks.Callback):
         with explained(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
             variables = [*self.model.weights, *self.model.optimizer.variables]
-            # HDF5 describes each in less than a page.
+            # HDF5's metadata of each takes less than a page.
             require_room(self.directory, sum(4096 + 4 * math.prod(variable.shape) for variable in variables))
         write_json(self._history_path(done), self.history)
-        # The weights come last: only where they stand does a checkpoint count.
+        # The weights are written last: only with them is a checkpoint valid.
         replace_atomically(self._weights_path(done), self.model.save_weights)
         self._unproved = done
         if math.isfinite((logs or {}).get("val_loss", math.nan)):

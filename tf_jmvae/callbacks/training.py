@@ -1,4 +1,4 @@
-"""Callbacks of a training: KL warm-up, a stop at divergence, and a warning of a discriminator that teaches nothing."""
+"""Training callbacks: KL warm-up, stop at divergence, and a warning of discriminator collapse."""
 
 import math
 import warnings
@@ -11,7 +11,7 @@ import numpy as np
 from tf_jmvae._utils import checks
 
 _SUMS = ("loss", "elbo", "objective")
-_ABSURD = 1e20  # nats per example: no data give so many, and sums and squares of them leave float32
+_ABSURD = 1e20  # nats per example: implausible, and their sums and squares overflow float32
 _ADVICE = (
     "A lower learning rate or gradients clipped by their norm (global_clipnorm of the optimizer) often help; so do "
     "data of a scale near 1."
@@ -21,12 +21,13 @@ _ADVICE = (
 class KLWarmUp(keras.callbacks.Callback):
     """Raises the weight of the KL to the prior linearly from 0 to 1 (section 4.3 of the paper).
 
-    In epoch e (from 0) the weight is min(1, e / epochs), and 1 again when `fit` ends, in whatever way. It is
-    a weight of the model, so it works in a compiled step and is saved with the model. Validation and `evaluate` score
-    the whole bound, which may get worse until the weight is 1: give `EarlyStopping` the `start_from_epoch=epochs`.
+    In epoch e (from 0) the weight is min(1, e / epochs), and 1 again whenever `fit` ends. It is a weight of the model,
+    so it works in a compiled step and is saved with the model. Validation and `evaluate` score the whole bound, which
+    may decrease until the weight is 1: pass `start_from_epoch=epochs` to `EarlyStopping`.
 
     Args:
-      epochs: N_t; the paper takes 200 of 2,000 on MNIST and 20 of 50 on CelebA. 0 is no warm-up.
+      epochs: N_t, the number of epochs of warm-up, 0 for none; in the paper 200 of 2,000 on MNIST and 20 of 50 on
+        CelebA.
     """
 
     def __init__(self, epochs: int):
@@ -38,21 +39,20 @@ class KLWarmUp(keras.callbacks.Callback):
 
 
 class StopAtDivergence(keras.callbacks.Callback):
-    """Stops training when the loss or a weight becomes NaN or infinite, or the loss absurd, and undoes the harm.
+    """Stops training when the loss or a weight becomes NaN, infinite or absurdly large, and restores good weights.
 
-    It says which term of the bound did. A loss is absurd from 1e20 nats per example on.
+    The message names the term of the bound. A loss of 1e20 nats per example or more is absurd.
 
-    The model gets back the weights of the last epoch after which everything was finite, or those that it had before
-    training. An epoch's weights are known to be good when the loss that they give is finite: that of the
-    validation, or of the next step. Training ends with a warning. The optimizer's state is not taken back: compile the
-    model anew to go on.
+    The restored weights are those of the last epoch after which everything was finite, or those before training. The
+    weights of an epoch are good if their loss, in the validation or the next step, is finite. Training ends with a
+    warning. The optimizer's state is not restored: compile the model again to continue.
 
     Args:
-      restore: give the model the last good weights. They are kept in memory meanwhile.
-      warn: warn when training ends; without it, `problem` alone tells.
+      restore: whether to restore the last good weights, which are kept in memory; True by default.
+      warn: whether to warn when training ends; True by default. Without it, only `problem` tells.
 
     Attributes:
-      problem: what went wrong, where, and what to do; None while all is well.
+      problem: text of what went wrong, where, and what to do; None otherwise.
 
     Examples:
       >>> model.fit(train, epochs=100, callbacks=[StopAtDivergence()])
@@ -73,7 +73,7 @@ class StopAtDivergence(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         wrong = non_finite(logs)
         if wrong:
-            several = getattr(self.model, "steps_per_execution", 1) > 1  # in one call, whose last is known
+            several = getattr(self.model, "steps_per_execution", 1) > 1  # only the last step of a call is known
             self._stop(f"In epoch {self._epoch}, {'by ' if several else ''}step {batch + 1}, {wrong}.")
         elif self._good is not self._unproved:
             self._good, self._good_epoch = self._unproved, self._epoch - 1
@@ -107,9 +107,9 @@ class StopAtDivergence(keras.callbacks.Callback):
 
 
 def non_finite(logs: Mapping[str, Any] | None) -> str | None:
-    """Which terms of the bound are NaN, infinite or absurd, as a clause; None if the loss is not, or not there."""
+    """Returns a clause with the terms that are NaN, infinite or absurd; None if the loss is fine or missing."""
     numbers = {name: float(value) for name, value in (logs or {}).items() if value is not None and np.ndim(value) == 0}
-    if abs(numbers.get("loss", 0.0)) < _ABSURD:  # which NaN is not
+    if abs(numbers.get("loss", 0.0)) < _ABSURD:  # False for NaN
         return None
     terms = {
         name: value
@@ -122,7 +122,7 @@ def non_finite(logs: Mapping[str, Any] | None) -> str | None:
 
 
 def weights_are_finite(model: keras.Model) -> bool:
-    """Whether every weight is; the last update of an epoch may ruin them after the loss was computed."""
+    """Returns whether all weights are finite; an epoch's last update comes after its loss was computed."""
     floats = (weight for weight in model.weights if keras.backend.is_float_dtype(weight.dtype))
     return all(bool(keras.ops.all(keras.ops.isfinite(weight))) for weight in floats)
 
@@ -134,17 +134,17 @@ def _number(value: float) -> str:
 
 
 class DiscriminatorCollapse(keras.callbacks.Callback):
-    """Warns when the discriminator of a `JMVAEKLGAN` has stopped teaching: it is always right, or at chance.
+    """Warns when the discriminator of a `JMVAEKLGAN` has collapsed: always right, or at chance level.
 
-    The accuracy that counts is the mean of those on real images and on made ones, in an epoch.
+    The accuracy is the mean of those on real and on generated images in an epoch.
 
     Args:
-      patience: epochs in a row before it warns.
-      right: an accuracy of so much or more is always right.
-      chance: an accuracy that is so far from one half, or less, is at chance.
+      patience: number of consecutive epochs before the warning, a positive integer; 3 by default.
+      right: smallest accuracy that counts as always right; 0.995 by default.
+      chance: largest distance of the accuracy from 0.5 that counts as chance level; 0.02 by default.
 
     Attributes:
-      collapsed: `"right"`, `"chance"`, or None while neither holds.
+      collapsed: `"right"`, `"chance"`, or None.
     """
 
     def __init__(self, patience: int = 3, *, right: float = 0.995, chance: float = 0.02):

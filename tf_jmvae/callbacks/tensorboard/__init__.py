@@ -1,1 +1,1 @@
-"""Training as TensorBoard shows it: curves, generated modalities, the latent space and the graph."""
+"""TensorBoard logs of training: curves, generated modalities, the latent space and the graph."""

@@ -1,4 +1,4 @@
-"""The callback: Keras's TensorBoard with what a joint model is about, in event files that a training continues."""
+"""`TensorBoard`: Keras's callback with logs of a joint model, and event files that a resumed training continues."""
 
 import contextlib
 import functools
@@ -21,7 +21,7 @@ from tf_jmvae.models.directions import directions
 
 
 def _harmless(hook: Callable[..., None]) -> Callable[..., None]:
-    """A hook whose failure ends the logging with a warning, and not the training."""
+    """Wraps a hook so that its failure ends the logging with a warning, but not the training."""
 
     @functools.wraps(hook)
     def wrapped(self, *args, **kwargs):
@@ -30,7 +30,7 @@ def _harmless(hook: Callable[..., None]) -> Callable[..., None]:
                 hook(self, *args, **kwargs)
         except Exception as error:
             self._failed = True
-            with contextlib.suppress(Exception):  # what Keras's class pushed must not stay the default writer
+            with contextlib.suppress(Exception):  # a writer pushed by Keras's class must not remain the default
                 while self._prev_summary_state:
                     self._pop_writer()
             with contextlib.suppress(Exception):
@@ -45,12 +45,12 @@ def _harmless(hook: Callable[..., None]) -> Callable[..., None]:
 
 
 def _if_wanted(hook: Callable[..., None]) -> Callable[..., None]:
-    """A hook on batches that does nothing where batches are not logged."""
+    """Wraps a hook on batches so that it does nothing if batches are not logged."""
     return lambda self, batch, logs=None: hook(self, batch, logs) if self._by_batch else None
 
 
 def _graph_of_the_bound(model: Any) -> tf.Graph:
-    """From a batch to the terms of the bound; Keras's own train function cannot be had as a graph."""
+    """Returns the graph from a batch to the terms of the bound; Keras's train function has no such graph."""
 
     @tf.function
     def bound(batch, seed):
@@ -61,32 +61,33 @@ def _graph_of_the_bound(model: Any) -> tf.Graph:
 
 
 class TensorBoard(keras.callbacks.TensorBoard):
-    """Logs every term of the bound, what the model generates in each direction, its latent space and its graph.
+    """Logs all terms of the bound, generated modalities in each direction, the latent space and the graph.
 
-    Of each term there is one chart, with a curve of the training (the run `train`) and one of the validation
-    (`validation`). With `data`, the run `validation` also has pictures and tables of what the model generates from the
-    first examples, each modality from each other, and the means of q(z | all modalities) in the projector.
+    Each term has one chart, with a curve of the training (run `train`) and one of the validation (run `validation`).
+    With `data`, the run `validation` also has pictures and tables of modalities generated from the first examples, each
+    from each other, and the means of q(z | all modalities) in the projector.
 
-    A training that goes on in the same folder, from a checkpoint of epoch e, drops what was logged after that epoch
-    in its runs `train` and `validation`, so each epoch is there once. One that begins at the first epoch deletes
-    nothing, as with Keras: give each training a folder of its own. Put the callback before `Checkpoint`: an epoch
-    that counts as done has then been logged. If a file cannot be written, it warns and the training goes on.
+    A training that continues in the same folder, from a checkpoint of epoch e, drops the logs after that epoch in its
+    runs `train` and `validation`, so that each epoch is logged once. A training that starts at the first epoch deletes
+    nothing, as with Keras: use a new folder for each training. Put the callback before `Checkpoint`, so that finished
+    epochs are always logged. If a file cannot be written, the callback warns and the training continues.
 
     Args:
-      log_dir: the folder; open it with `tensorboard --logdir LOG_DIR`.
-      data: held-out examples as `fit` takes them, arrays `[N, *event_shape]` by modality; without them there are the
-        curves and the graph.
-      class_names: what the entries of the labels are called.
-      pictures_every: epochs between pictures and latents; the first epoch and the last have some, too.
-      num_pictures: examples to generate from.
-      num_points: examples in the projector.
-      seed: of the samples.
-      write_graph: whether to write the graph from a batch to the terms of the bound.
-      **options: of `keras.callbacks.TensorBoard`.
+      log_dir: path of the folder, `"logs"` by default; open it with `tensorboard --logdir LOG_DIR`.
+      data: held-out examples as `fit` takes them, a dict of arrays `[N, *event_shape]` by modality; None, the default,
+        logs only curves and the graph.
+      class_names: sequence of names of the classes of labels; `()` by default.
+      pictures_every: number of epochs between pictures and latents, which are also logged in the first and the last
+        epoch; 5 by default.
+      num_pictures: number of examples to generate from; 10 by default.
+      num_points: number of examples in the projector; 1000 by default.
+      seed: integer seed of the samples; 0 by default.
+      write_graph: whether to write the graph from a batch to the terms of the bound; True by default.
+      **options: other arguments of `keras.callbacks.TensorBoard`.
 
     Raises:
-      ImportError: TensorBoard is missing, which comes with the extra `report`.
-      ValueError: a count that is not positive, or data that are not all modalities.
+      ImportError: if TensorBoard is missing, which comes with the extra `report`.
+      ValueError: if a number is not positive, or `data` lack a modality.
 
     Examples:
       >>> board = TensorBoard("logs", data.test, class_names=data.class_names)
@@ -115,12 +116,12 @@ class TensorBoard(keras.callbacks.TensorBoard):
         self.seed, self.class_names = seed, tuple(class_names)
         self._data, self._graph_wanted = data, write_graph
         self._projected = Path(self.log_dir) / "validation"
-        # Keras's class logs batches only if asked; without, its hooks on batches only cost time.
+        # Keras's class logs batches only on request; otherwise its hooks on batches only cost time.
         self._by_batch = self.update_freq != "epoch" or self._should_trace or self.write_steps_per_second
         self.async_safe = not self._by_batch
 
     def set_model(self, model: keras.Model) -> None:
-        """Takes the model that Keras is about to train: one of this package, with every modality of the examples."""
+        """Sets the model to train, a model of this package with every modality of the examples."""
         super().set_model(model)
         self._failed = self._begun = False
         self._directions: list[Direction] = []
@@ -160,14 +161,14 @@ class TensorBoard(keras.callbacks.TensorBoard):
                 tf.summary.graph(_graph_of_the_bound(self.model))
         last = epoch + 1 == self.params.get("epochs")
         if self._points and ((epoch + 1) % self.pictures_every == 0 or epoch == 0 or last):
-            with np.errstate(invalid="ignore"):  # of a model that diverged, NaN are black
+            with np.errstate(invalid="ignore"):  # NaN of a diverged model are drawn black
                 self._log_generated(epoch)
         for writer in self._writers.values():
             writer.flush()
 
     @_harmless
     def on_test_end(self, logs=None):
-        self._pop_writer()  # and no scalars of their own for evaluations: on_epoch_end has them as val_*
+        self._pop_writer()  # no scalars per evaluation: on_epoch_end logs them as val_*
 
     on_train_end = _harmless(keras.callbacks.TensorBoard.on_train_end)
     on_test_begin = _harmless(keras.callbacks.TensorBoard.on_test_begin)
@@ -179,7 +180,7 @@ class TensorBoard(keras.callbacks.TensorBoard):
         with self._val_writer.as_default():
             for direction in self._directions:
                 picture, text = direction.draw()
-                # A tag is of pictures or of texts: TensorBoard shows neither where both have the same.
+                # Pictures and texts need different tags, or TensorBoard shows neither.
                 if picture is not None:
                     tf.summary.image(f"pictures/{direction.title}", picture[None], step=epoch)
                 if text:
@@ -188,14 +189,15 @@ class TensorBoard(keras.callbacks.TensorBoard):
 
 
 def event_files(log_dir: Path) -> list[Path]:
-    """Those of the runs that the callback writes below a folder, oldest first; other folders are somebody else's."""
+    """Returns the event files of the callback's runs below a folder, oldest first; ignores other folders."""
     return [file for run in ("train", "validation") for file in sorted((log_dir / run).glob("events.out.tfevents.*"))]
 
 
 def _keep_before(step: int, files: list[Path]) -> None:
-    """Drops what was logged of this step and later ones, and graphs, which are written anew.
+    """Drops logs of this step and later ones, and graphs, which are written again.
 
-    A file that was cut off in the middle of a record, by a kill, ends before it.
+
+    Files end before a record that a kill truncated.
     """
     for file in files:
         kept = []
@@ -206,7 +208,7 @@ def _keep_before(step: int, files: list[Path]) -> None:
                     kept.append(record)
         except tf.errors.DataLossError:
             pass
-        if len(kept) > 1:  # besides the file's version
+        if len(kept) > 1:  # more than the file's version
             replace_atomically(file, functools.partial(_write, kept))
         else:
             file.unlink()

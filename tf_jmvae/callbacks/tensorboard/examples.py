@@ -1,4 +1,4 @@
-"""Examples as TensorBoard shows them: captioned pictures of what is generated from them, and latents to project."""
+"""Examples for TensorBoard: captioned pictures of generated modalities, and latents for the projector."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,17 +15,18 @@ from tf_jmvae.images.preprocessing import as_picture, grid
 from tf_jmvae.models.directions import in_words, pixels
 
 _LISTED = 3
-_TILE = 84  # pixels, at least: small digits are enlarged by a whole factor
+_TILE = 84  # smallest width in pixels: small digits are enlarged by an integer factor
 _GAP, _LINE, _TITLE = 6, 13, 15
 _INK = (30, 30, 30)
 _TENSOR, _METADATA, _SPRITE = "latents.tsv", "metadata.tsv", "sprite.png"
 
 
 class Direction:
-    """One direction, `target` from `given`: the examples that it is shown for, drawn anew whenever asked.
+    """Direction `target` from `given` with its examples, which `draw` renders.
 
-    `data` are real examples, arrays `[N, ...]` by modality, of which the first `count` that hold both sides are shown;
-    `names` are what the entries of each modality are called.
+
+    `data` is a dict of real examples, arrays `[N, ...]` by modality, of which the first `count` with both sides are
+    shown; `names` has the names of the entries of each modality.
     """
 
     def __init__(
@@ -44,18 +45,18 @@ class Direction:
         known = np.flatnonzero(~np.any([gaps.missing_rows(data[name]) for name in (*given, target)], axis=0))
         self._examples, label = {name: values[known[:count]] for name, values in data.items()}, given[0]
         self._from_labels = len(given) == 1 and model.modalities[label].spec.kind == "label"
-        if self._from_labels:  # classes once each, the first of many, in place of the classes of some examples
+        if self._from_labels:  # each class once, up to a limit, instead of the classes of examples
             size = model.modalities[label].event_shape[-1]
             self._examples = {label: np.eye(size, dtype=np.float32)[: max(count, 10)]}
         self._options = {"targets": [target], "seed": seed}
 
     @property
     def has_examples(self) -> bool:
-        """Whether there is anything to show."""
+        """Whether there are examples to show."""
         return len(self._examples[self._given[0]]) > 0
 
     def draw(self) -> tuple[np.ndarray | None, str]:
-        """A uint8 picture `[H, W, 3]`, where an image is on either side, and a Markdown table."""
+        """Draws a uint8 picture `[H, W, 3]`, or None without images, and a Markdown table."""
         target, observed = self._target, {name: self._examples[name] for name in self._given}
         mean = self._model.generate(observed, latent="mean", **self._options)[target].numpy()
         given = {f"{name} (given)": (name, values) for name, values in observed.items()}
@@ -80,7 +81,7 @@ class Direction:
         ]
         rows = [[str(number + 1), *(", ".join(c[number]) for c in words.values())] for number in range(len(mean))]
         picture = _sheet(images, captions) if images else None
-        said = self._from_labels and self._is_image(target)  # by the picture's captions
+        said = self._from_labels and self._is_image(target)  # already in the picture's captions
         return picture, markdown(["", *words], rows) if words and not said else ""
 
     def _words(self, name: str, values: np.ndarray) -> list[str]:
@@ -91,7 +92,7 @@ class Direction:
 
 
 def _sheet(rows: Mapping[str, np.ndarray], captions: Sequence[Sequence[str]]) -> np.ndarray:
-    """Rows of images `[N, H, W, C]` by their titles on white, uint8 `[H, W, 3]`, with lines of text below them."""
+    """Draws titled rows of images `[N, H, W, C]` with captions below, uint8 `[H, W, 3]`."""
     font = ImageFont.load_default(size=10)
     width = next(iter(rows.values())).shape[2]
     factor = max(1, -(-_TILE // width))
@@ -122,10 +123,11 @@ def _fitting(text: str, width: int, font: ImageFont.FreeTypeFont) -> str:
 def write_projected(
     folder: Path, model: Any, data: Mapping[str, np.ndarray], names: Mapping[str, tuple[str, ...]]
 ) -> None:
-    """What does not change while a model is trained: labels, pictures and the projector's configuration.
+    """Writes the projector's constant files: labels, pictures and its configuration.
 
-    The folder is that of the event files; the projector finds `projector_config.pbtxt` there. `data` are arrays
-    `[N, ...]` by modality, and `names` what the entries of each are called.
+
+    The folder is that of the event files, where the projector finds `projector_config.pbtxt`. `data` is a dict of
+    arrays `[N, ...]` by modality, and `names` has the names of the entries of each.
     """
     from google.protobuf import text_format
     from tensorboard.plugins import projector
@@ -139,7 +141,7 @@ def write_projected(
         replace_atomically(folder / _SPRITE, lambda path: _sprite(pictures).save(path, format="PNG"))
         embedding.sprite.image_path = _SPRITE
         embedding.sprite.single_image_dim.extend([pictures.shape[2], pictures.shape[1]])
-    columns = {}  # a label, or each attribute as yes and no: the points can be coloured by any
+    columns = {}  # a label, or yes or no for each attribute, by which points can be coloured
     for name, values in data.items():
         kind = model.modalities[name].spec.kind
         if kind == "label":
@@ -150,7 +152,7 @@ def write_projected(
             columns |= dict(zip(names[name], present, strict=True))
     if columns:
         lines = ["\t".join(row) for row in zip(*columns.values(), strict=True)]
-        # The projector takes a first line for names only where there are several columns.
+        # The projector reads the first line as names only if there are several columns.
         lines = lines if len(columns) == 1 else ["\t".join(columns), *lines]
         write_text(folder / _METADATA, "\n".join(lines) + "\n")
         embedding.metadata_path = _METADATA
@@ -158,13 +160,13 @@ def write_projected(
 
 
 def write_latents(folder: Path, model: Any, data: Mapping[str, np.ndarray]) -> None:
-    """The means of q(z | all modalities), a row of tab-separated numbers for each example."""
+    """Writes the means of q(z | all modalities), a row of tab-separated numbers for each example."""
     means = model.posterior(dict(data)).mean().numpy()
     write_text(folder / _TENSOR, "\n".join("\t".join(f"{value:.5g}" for value in row) for row in means) + "\n")
 
 
 def _sprite(images: np.ndarray) -> Image.Image:
-    """Small pictures, uint8 `[N, H, W, C]`, in a square grid, row by row, as the embedding projector cuts them out."""
+    """Arranges small pictures, uint8 `[N, H, W, C]`, in a square grid, as the embedding projector reads them."""
     side = math.isqrt(len(images) - 1) + 1
     white = np.full((side**2 - len(images), *images.shape[1:]), 255, np.uint8)
     return as_picture(grid(np.concatenate([images, white]).reshape(side, side, *images.shape[1:]))).convert("RGB")

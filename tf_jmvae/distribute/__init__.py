@@ -1,1 +1,1 @@
-"""Several devices and workers of `tf.distribute`, whose training equals that of one device."""
+"""Distributed training by `tf.distribute`, with the same results as on one device."""

@@ -1,8 +1,8 @@
-"""Which devices a run trains on: one, several of this machine, or those of several machines.
+"""Devices of a run: one, several of this machine, or those of several machines.
 
-Whichever they are, training gives the same numbers: see `tf_jmvae.distribute.replicas`. Workers need no common folder.
-The chief, the first of them, alone reads and writes the run folder and prints; the others get from it, through
-TensorFlow's own collective operations, where to start and with which weights.
+Training gives the same results on all of them: see `tf_jmvae.distribute.replicas`. Workers need no shared folder. Only
+the chief, the first worker, reads and writes the run folder and prints; the others get the starting point and weights
+from it through TensorFlow's collective operations.
 """
 
 import contextlib
@@ -24,21 +24,21 @@ from tf_jmvae.distribute.replicas import Shards
 
 _EXAMPLE = '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
 
-# What TensorFlow raises at the others when a worker is gone.
+# Errors that TensorFlow raises on other workers when one is lost.
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
 
 
 class Cluster(NamedTuple):
-    """All workers, the chief first, and which of them this process is."""
+    """Addresses of all workers, the chief first, and the index of this process."""
 
-    workers: tuple[str, ...]  # `host:port` of each
-    index: int  # of this process
+    workers: tuple[str, ...]  # `host:port` of each worker
+    index: int  # index of this process
 
     @classmethod
     def from_environment(cls) -> "Cluster | None":
-        """The workers that `TF_CONFIG`, TensorFlow's own description of a cluster, names; None if it is not set.
+        """Reads the workers from `TF_CONFIG`, TensorFlow's description of a cluster; None if it is not set.
 
-        Raises `ValueError` if it is set to something else than a cluster of workers and a place in it.
+        Raises `ValueError` unless it describes a cluster of workers and this process's index.
         """
         text = os.environ.get("TF_CONFIG", "").strip()
         if not text or text == "{}":
@@ -61,21 +61,23 @@ class Cluster(NamedTuple):
 
 @dataclass
 class Agreement:
-    """What a worker brings to a step of all workers."""
+    """Values of a worker that all workers agree on."""
 
-    settings: Any = None  # of JSON's types, the same for all; not compared where the chief has none
-    number: int = 0  # the chief's own, which all have after the step
+    settings: Any = None  # JSON types, equal on all workers; not compared if the chief has None
+    number: int = 0  # set by the chief, and equal on all workers afterwards
 
 
 class Devices:
-    """The devices that share a run's work, as this process sees them; without a cluster, it is alone.
+    """Devices of a run as seen by this process; without a cluster, it is the only one.
 
-    A context in which the loss of another worker becomes a `RunError`.
+
+    Used as a context, it turns the loss of another worker into a `RunError`.
 
     Attributes:
-      strategy: of `tf.distribute`; TensorFlow's default for one device. Models and optimizers are made in its scope.
-      num_replicas: into so many parts every global batch is divided.
-      is_chief: whether this process writes and prints; the only process always does.
+      strategy: `tf.distribute.Strategy`, TensorFlow's default for one device. Models and optimizers are made in its
+        scope.
+      num_replicas: number of shards of every global batch.
+      is_chief: whether this process writes and prints, as a single process always does.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy | None = None, cluster: Cluster | None = None):
@@ -88,7 +90,7 @@ class Devices:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> None:
-        """Turns the loss of another worker into a `RunError` that says what to do."""
+        """Converts the loss of another worker to a `RunError` that says what to do."""
         if isinstance(error, _LOST) and self._workers > 1:
             raise RunError(
                 f"The connection to another worker is lost, so this one (number {self._index} of {self._workers}) "
@@ -98,15 +100,15 @@ class Devices:
 
     @contextlib.contextmanager
     def agreement(self, state_of: keras.Model | None = None) -> Iterator[Agreement]:
-        """A step that all workers take, or none: at its end they wait for each other, and stop if it fails for one.
+        """Context of a step that all workers take or none: they wait for each other, and all stop if it fails for one.
 
-        Then all have the chief's `number`; if it is not 0, their models of `state_of`, too, have the chief's state.
-        Raises `RunError` if the step failed for another worker, or the workers' settings differ.
+        Afterwards all workers have the chief's `number`; if it is not 0, the models `state_of` also have the chief's
+        state. Raises `RunError` if the step failed for another worker, or the workers' settings differ.
         """
         agreed, failure = Agreement(), None
         try:
             yield agreed
-        except Exception as error:  # raised again as soon as the others know
+        except Exception as error:  # raised again once the others are told
             failure = error
         table = np.zeros((self._workers, 3), np.int64)
         digest = hashlib.sha256(json.dumps(agreed.settings, sort_keys=True, default=str).encode()).digest()
@@ -131,9 +133,10 @@ class Devices:
             self._share_state(state_of)
 
     def batches(self, *makers: Callable[..., tf.data.Dataset]) -> list[Any]:
-        """A dataset for `fit` from each maker: a replica gets its shard of every global batch, and makes no other.
+        """Makes a dataset for `fit` from each maker, in which replicas get and make only their shard of global batches.
 
-        Makers take the `shards` to make, or None for all of them; such as `Source.test_batches`.
+
+        Makers are functions of `shards`, a `Shards` or None for whole batches, such as `Source.test_batches`.
         """
         if self.num_replicas == 1:
             return [make(shards=None) for make in makers]
@@ -147,7 +150,7 @@ class Devices:
         return [distributed(functools.partial(of_this_worker, make=make)) for make in makers]
 
     def _share_state(self, model: keras.Model) -> None:
-        """Gives what a checkpoint holds the chief's values, bit by bit: variables but metrics', and optimizers'."""
+        """Copies the chief's variables of the model, except metrics, and of optimizers to all workers, bit by bit."""
         metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
         optimizers = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]
         unique = {id(variable): variable for owner in (model, *optimizers) for variable in owner.variables}
@@ -162,7 +165,7 @@ class Devices:
             contents = contents[array.nbytes :]
 
     def _sum(self, numbers: np.ndarray) -> np.ndarray:
-        """The sum of int64 numbers over workers."""
+        """Sums int64 numbers over workers."""
         if self._workers == 1:
             return numbers
         added = self._added(tf.constant(numbers))
@@ -179,16 +182,17 @@ class Devices:
 
 
 def connect(name: str) -> Devices:
-    """The devices to train on; with several workers it waits until all of them are there.
+    """Returns the devices to train on; waits for all workers if there are several.
 
-    TensorFlow must not have run anything yet in a process that is to be one of several workers.
+    With several workers, TensorFlow must not have run anything in the process yet.
 
     Args:
-      name: `"none"` is one device, `"mirrored"` all GPUs of this machine, `"multi-worker"` all GPUs, or else the CPU,
-        of all workers that `TF_CONFIG` names. `"auto"` is the last of these that the machine and `TF_CONFIG` allow.
+      name: `"none"` for one device, `"mirrored"` for all GPUs of this machine, `"multi-worker"` for all GPUs, or else
+        the CPU, of all workers in `TF_CONFIG`. `"auto"` is the last of these that the machine and `TF_CONFIG` allow.
 
     Raises:
-      ValueError: `"multi-worker"` without workers in `TF_CONFIG`, or too late in a process; or `TF_CONFIG` is damaged.
+      ValueError: for `"multi-worker"` without workers in `TF_CONFIG`, or too late in a process; or for an invalid
+        `TF_CONFIG`.
     """
     cluster = Cluster.from_environment() if name in ("auto", "multi-worker") else None
     if name == "multi-worker" and cluster is None:

@@ -1,9 +1,9 @@
-"""Training on several replicas of `tf.distribute` that equals that of one device: batches, steps and Keras's loops.
+"""Training on several replicas of `tf.distribute` with the results of one device: batches, steps and loops.
 
-R replicas hold B_1, .., B_R of the B rows of a global batch, in order. What one device computes is then a sum
-over replicas: the mean over the global batch is sum_r (1 / B) sum_{rows of r}, and so is its gradient. A replica
-draws the noise of the global batch and takes its own rows of it. So the results are those of one device, whatever
-R is and however the rows are spread; a replica may also have none. On one device nothing here costs anything.
+R replicas hold B_1, .., B_R of the B rows of a global batch, in order. A quantity of one device is then a sum over
+replicas: the mean over the global batch is sum_r (1 / B) sum_{rows of r}, and so is its gradient. A replica samples the
+noise of the global batch and takes its own shard of it. So the results are those of one device for any R and any
+sizes of shards, which may be empty. On one device this module costs nothing.
 """
 
 import contextlib
@@ -18,14 +18,15 @@ import tensorflow as tf
 
 from tf_jmvae._utils.keras_api import alone, sum_before_clipping
 
-_active = threading.local()  # a mirrored strategy traces each replica in a thread of its own
+_active = threading.local()  # a mirrored strategy traces each replica in its own thread
 
 
 @dataclass(frozen=True)
 class Shards:
-    """Which shards of every batch to make, where each is cut into `total` runs of rows that differ by one at most.
+    """Selection of shards to make of every batch, which is cut into `total` shards whose sizes differ by at most one.
 
-    Each of those in `which` is an element of the dataset of its own, `[B / total, ...]`, or empty.
+
+    Each shard in `which` is a separate element of the dataset, `[B / total, ...]`, possibly empty.
     """
 
     which: range = range(1)
@@ -39,41 +40,41 @@ class Shards:
         return len(self.which)
 
     def rows(self, size: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Where the `number`-th of these shards begins and ends in a batch of `size` rows."""
+        """Returns the start and end of the `number`-th of these shards in a batch of `size` rows."""
         shard = self.which.start + number * self.which.step
         return shard * size // self.total, (shard + 1) * size // self.total
 
 
 class Shard(NamedTuple):
-    """The rows `start` to `start + size` of a global batch of `total` rows, int32 scalars."""
+    """Shard of a global batch: rows `start` to `start + size` of `total` rows, int32 scalars."""
 
     start: tf.Tensor
     size: tf.Tensor
     total: tf.Tensor
 
     def of(self, values: tf.Tensor) -> tf.Tensor:
-        """This replica's rows of what has all rows."""
+        """Returns this replica's rows of values of the global batch."""
         return tf.gather(values, self.start + tf.range(self.size))
 
 
 def count() -> int:
-    """The number of replicas that share a step; 1 outside of `strategy.run`."""
+    """Returns the number of replicas of a step; 1 outside `strategy.run`."""
     context = tf.distribute.get_replica_context()
     return 1 if context is None else context.num_replicas_in_sync
 
 
 def current_shard() -> Shard | None:
-    """What this replica has of the global batch; None on one device."""
+    """Returns this replica's shard of the global batch; None on one device."""
     return getattr(_active, "shard", None)
 
 
 def on_shard(step: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Makes the functions of this module know, within a model's `train_step` or `test_step`, which rows it has."""
+    """Decorates a `train_step` or `test_step` so that the functions of this module know its shard."""
 
     @functools.wraps(step)
     def wrapped(model: Any, data: Any) -> Any:
         if count() == 1 or current_shard() is not None:
-            # Where data run out there is no batch, and a step must not have begun: seeds and optimizers count.
+            # When data run out, a step must not begin, because it would advance seeds and optimizers.
             with tf.control_dependencies([value for value in tf.nest.flatten(data) if value is not None]):
                 return step(model, data)
         _active.shard = _shard(tf.shape(tf.nest.flatten(data)[0])[0])
@@ -86,7 +87,7 @@ def on_shard(step: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 
 def mean(values: tf.Tensor) -> tf.Tensor:
-    """The mean over the batch; of several replicas, this one's summand of the mean over the global batch."""
+    """Computes the mean over the batch; on several replicas, this one's term of the mean over the global batch."""
     shard = current_shard()
     if shard is None:
         return tf.reduce_mean(values)
@@ -94,20 +95,20 @@ def mean(values: tf.Tensor) -> tf.Tensor:
 
 
 def fraction(value: tf.Tensor) -> tf.Tensor:
-    """What is the same on all replicas, such as a regulariser, as this one's summand."""
+    """Returns this replica's fraction of a value that is equal on all replicas, such as a regulariser."""
     return value if current_shard() is None else value / count()
 
 
 def total(value: tf.Tensor) -> tf.Tensor:
-    """The sum over replicas."""
+    """Sums over replicas."""
     if current_shard() is None:
         return value
-    # A copy is made on this replica's device, which the sum needs to know.
+    # The copy is placed on this replica's device, as the sum requires.
     return tf.distribute.get_replica_context().all_reduce("SUM", tf.identity(value))
 
 
 def track_mean(tracker: keras.metrics.Mean, value: tf.Tensor, batch_size: tf.Tensor) -> None:
-    """Adds a mean over the batch, or this replica's summand of it, to a mean over examples."""
+    """Updates a mean over examples with a mean over the batch, or with this replica's term of it."""
     shard = current_shard()
     if shard is None:
         tracker.update_state(value, sample_weight=batch_size)
@@ -119,12 +120,12 @@ def track_mean(tracker: keras.metrics.Mean, value: tf.Tensor, batch_size: tf.Ten
 def apply_gradients(
     optimizer: keras.optimizers.Optimizer, gradients: Sequence[tf.Tensor | None], variables: Sequence[keras.Variable]
 ) -> None:
-    """`optimizer.apply`, with gradients summed over replicas before they are looked at for infinities and clipped.
+    """Applies gradients after summing them over replicas, before checks for infinities and clipping.
 
-    Keras sums them last. With loss scaling they are summed twice: scaled, so that the wrapper sees any replica's
-    infinity, and unscaled by the optimizer that it wraps, which gets R-th parts of the sum.
+    Keras sums them last. With loss scaling they are summed twice: scaled, so that the wrapper detects any replica's
+    infinity, and unscaled by the inner optimizer, which gets the sum divided by R.
     """
-    wrapped = getattr(optimizer, "inner_optimizer", None)  # of a LossScaleOptimizer
+    wrapped = getattr(optimizer, "inner_optimizer", None)  # set for a LossScaleOptimizer
     if current_shard() is not None:
         sum_before_clipping(wrapped or optimizer, _added)
         if wrapped is not None:
@@ -146,10 +147,10 @@ def _shard(size: tf.Tensor) -> Shard:
 
 
 class DistributedFit:
-    """Mends what Keras does under a strategy of `tf.distribute`, and before the first step on any device."""
+    """Mixin that corrects Keras's loops under `tf.distribute`, and before the first step on any device."""
 
     def make_train_function(self, force: bool = False) -> None:
-        """As Keras's, after making the optimizer's state, which would cost a second trace of the step if made in it."""
+        """Builds the optimizer before Keras makes the function, to avoid a second trace of the step."""
         optimizer = getattr(self, "optimizer", None)
         if optimizer is not None and not optimizer.built:
             with self.distribute_strategy.scope():
@@ -157,13 +158,14 @@ class DistributedFit:
         super().make_train_function(force)
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Does nothing: a model has all its weights from its constructor. Keras would trace a mean of first batches."""
+        """Does nothing, because models make their weights in the constructor; Keras would trace a first batch."""
 
     def _make_function(self, step_function: Callable[[Any], dict[str, tf.Tensor]]) -> Callable[[Any], Any]:
-        """As Keras's, with logs that are right for replicas of unequal size.
+        """Makes Keras's function, with logs that are correct for shards of unequal size.
 
-        Keras averages each replica's logs, one by one, and between workers it cannot average scalars. So a replica
-        gives totals and counts, all in one tensor `[1, 2, K]`, and the means are taken when they are added up.
+
+        Keras averages the logs of replicas one by one, and cannot average scalars between workers. So a replica returns
+        totals and counts, all in one tensor `[1, 2, K]`, from whose sums the means are computed.
         """
         if self.distribute_strategy.num_replicas_in_sync == 1:
             return super()._make_function(step_function)

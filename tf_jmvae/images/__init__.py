@@ -1,4 +1,4 @@
-"""Reading of picture files, and the one way from pictures to a modality's images."""
+"""Reading of picture files, and preprocessing of pictures to a modality's images."""
 
 from tf_jmvae.images.preprocessing import MAX_PIXELS, open_rgb, prepared
 

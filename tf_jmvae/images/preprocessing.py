@@ -1,4 +1,4 @@
-"""Pictures with Pillow: files as upright RGB, crop and resizing to a modality's pixels, and many images as one."""
+"""Preprocessing of pictures with Pillow: reading as upright RGB, cropping, resizing, and grids of images."""
 
 import io
 import os
@@ -11,9 +11,9 @@ from PIL import Image, ImageOps
 from tf_jmvae.specs import Preprocessing
 
 MAX_PIXELS = 50_000_000
-"""More than any camera's photograph of a face needs; a small file may claim to hold far more (a decompression bomb)."""
+"""Largest number of pixels, more than a photograph of a face needs; a small file may claim far more (a bomb)."""
 
-# Pillow's other readers are rarely needed and more easily attacked; that of EPS runs a program.
+# Pillow's other readers are rarely needed and less secure; that of EPS runs a program.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 _ARRAY_SHAPES = "[H, W], [H, W, 1], [H, W, 3] or [H, W, 4]"
 _KERNELS = {"lanczos": Image.Resampling.LANCZOS, "triangle": Image.Resampling.BILINEAR}
@@ -21,21 +21,21 @@ _WHITE = 255
 
 
 def open_rgb(source: str | os.PathLike | bytes | np.ndarray) -> Image.Image:
-    """Opens a picture as RGB: turned upright as its EXIF data say, transparent parts over white.
+    """Opens a picture as RGB, upright according to its EXIF data, with transparent parts on white.
 
-    Grey, CMYK, palette and 16-bit pictures become 8-bit RGB; of an animation, the first frame.
+    Grey, CMYK, palette and 16-bit pictures become 8-bit RGB; of an animation the first frame is read.
 
     Args:
       source: Path or bytes of an encoded image (JPEG, PNG, GIF, BMP, TIFF, WebP, PPM), or a uint8 array `[H, W]` or
         `[H, W, 1]` (grey), `[H, W, 3]` (RGB), `[H, W, 4]` (RGBA).
 
     Returns:
-      A Pillow image of mode RGB.
+      Pillow image of mode RGB.
 
     Raises:
-      OSError: there is no such file, or it is empty, truncated or no image.
-      ValueError: more than 50 megapixels, refused before decoding; floating-point pixels; or an
-        array of another shape or type.
+      OSError: if the file is missing, empty, truncated or not an image.
+      ValueError: if the picture has more than 50 megapixels (checked before decoding) or floating-point pixels, or an
+        array has another shape or dtype.
     """
     if isinstance(source, np.ndarray):
         return _as_rgb(_from_array(source))
@@ -48,15 +48,15 @@ def open_rgb(source: str | os.PathLike | bytes | np.ndarray) -> Image.Image:
 
 
 def prepared(image: Image.Image, event_shape: tuple[int, int, int], preprocessing: Preprocessing) -> np.ndarray:
-    """Crops a picture to the part that a modality shows, and resizes it to its size with antialiasing.
+    """Crops and resizes a picture to an image of a modality, with antialiasing.
 
     Args:
-      image: Any Pillow image; one of exactly the modality's size is taken as it is.
+      image: Pillow image; not cropped if it has exactly the modality's size.
       event_shape: Shape of the modality's images, `(H, W, 1)` for grey or `(H, W, 3)` for RGB.
-      preprocessing: Crop and kernel of the modality's images.
+      preprocessing: `Preprocessing` of the modality, with the crop and the kernel.
 
     Returns:
-      uint8 `[H, W, C]`, from black, 0, to white, 255.
+      uint8 array `[H, W, C]`, from black, 0, to white, 255.
     """
     height, width, channels = event_shape
     image = image.convert("L" if channels == 1 else "RGB")
@@ -67,12 +67,12 @@ def prepared(image: Image.Image, event_shape: tuple[int, int, int], preprocessin
 
 
 def as_picture(pixels: np.ndarray) -> Image.Image:
-    """uint8 `[H, W, 1]` or `[H, W, 3]` as a Pillow image, grey or RGB."""
+    """Converts uint8 `[H, W, 1]` or `[H, W, 3]` to a Pillow image, grey or RGB."""
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
 def grid(images: np.ndarray, *, factor: int = 1, gap: int = 0) -> np.ndarray:
-    """uint8 `[rows, columns, H, W, C]` to one image, `[.., .., C]`, each pixel a square, with white gaps about each."""
+    """Tiles uint8 `[rows, columns, H, W, C]` to one image, with pixels enlarged by `factor` and white gaps."""
     rows, columns, height, width, channels = images.shape
     images = images.repeat(factor, axis=2).repeat(factor, axis=3)
     sides = [(0, 0), (0, 0), (gap, 0), (gap, 0), (0, 0)]
@@ -101,7 +101,7 @@ def _decoded(file: BinaryIO, name: str) -> Image.Image:
         return _as_rgb(ImageOps.exif_transpose(image))
     except MemoryError:
         raise
-    except Exception as error:  # decoders raise whatever the damage makes them stumble over
+    except Exception as error:  # decoders raise many types of errors for damaged files
         raise _damaged(name, error) from error
 
 
@@ -127,7 +127,7 @@ def _from_array(array: np.ndarray) -> Image.Image:
 
 def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
-        # 16 bits per pixel, which Pillow would cut off at 255: 65535 is white.
+        # 16 bits per pixel with white at 65535, which Pillow would clip at 255.
         grey = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
         return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
@@ -137,7 +137,7 @@ def _as_rgb(image: Image.Image) -> Image.Image:
 
 
 def _middle(size: tuple[int, int], width: int, height: int, crop: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the part about the middle: the largest of these proportions, and of it `crop`."""
+    """Returns the box (left, top, right, bottom) of the largest center crop with these proportions, cut by `crop`."""
     kept, of = crop
     largest = (min(size[0], size[1] * width // height), min(size[1], size[0] * height // width))
     part = [max((2 * side * kept + of) // (2 * of), 1) for side in largest]

@@ -1,8 +1,8 @@
-"""Images in the graph: encoded ones in, of any size, and pixels or PNG out.
+"""Preprocessing of images within a graph: decoding of images of any size, and conversion to pixels or PNG.
 
-Everything but the codecs themselves runs on any device. Encoded pictures become what `images.prepared` makes of them,
-to within a rounding: Pillow's resizing [1] with a kernel that grows with the reduction, first across, then down, each
-time to whole pixels.
+Everything but the codecs runs on any device. Up to rounding, encoded pictures become what `images.prepared` makes of
+them: Pillow's resizing [1], with a kernel that grows with the reduction, first horizontally, then vertically, each
+time rounded to whole pixel values.
 
 References:
   [1] Pillow, `src/libImaging/Resample.c`.
@@ -13,15 +13,16 @@ import tensorflow as tf
 from tf_jmvae.specs import ModalitySpec, Preprocessing
 
 _WHITE = 255.0
-_LUMINANCE = (19595, 38470, 7471)  # of red, green and blue, in 1 / 65536: Pillow's conversion to grey
-_LOBES = 3.0  # of Lanczos's kernel
+_LUMINANCE = (19595, 38470, 7471)  # weights of red, green and blue in 1 / 65536, as in Pillow's conversion to grey
+_LOBES = 3.0  # of the Lanczos kernel
 
 
 def from_bytes(encoded: tf.Tensor, spec: ModalitySpec) -> tf.Tensor:
-    """Raw values of a modality, `[B, H, W, C]`, from encoded images, string `[B]`.
+    """Decodes images, strings `[B]`, to raw values of a modality, `[B, H, W, C]`.
 
-    Those are PNG, JPEG, GIF (the first frame) or BMP. They are neither turned upright by their EXIF data nor laid over
-    white where they are transparent, as `images.open_rgb` does.
+
+    The formats are PNG, JPEG, GIF (the first frame) and BMP. Unlike in `images.open_rgb`, EXIF orientation is ignored
+    and transparent parts are not put on white.
     """
     height, width, channels = spec.event_shape
     black, white = spec.preprocessing.range
@@ -29,7 +30,7 @@ def from_bytes(encoded: tf.Tensor, spec: ModalitySpec) -> tf.Tensor:
     def decode(image: tf.Tensor) -> tf.Tensor:
         pixels = tf.cond(
             tf.io.is_jpeg(image),
-            lambda: tf.io.decode_jpeg(image, channels=3, dct_method="INTEGER_ACCURATE"),  # as Pillow's
+            lambda: tf.io.decode_jpeg(image, channels=3, dct_method="INTEGER_ACCURATE"),  # as in Pillow
             lambda: tf.io.decode_image(image, channels=3, expand_animations=False),
         )
         pixels = tf.cast(tf.ensure_shape(pixels, (None, None, 3)), tf.int32)
@@ -42,19 +43,19 @@ def from_bytes(encoded: tf.Tensor, spec: ModalitySpec) -> tf.Tensor:
 
 
 def to_pixels(raw: tf.Tensor, preprocessing: Preprocessing) -> tf.Tensor:
-    """Raw values of an image, `[..., H, W, C]`, as uint8; what is beyond black or white is cut off."""
+    """Converts raw values of an image, `[..., H, W, C]`, to uint8, clipped at black and white."""
     black, white = preprocessing.range
     pixels = (tf.cast(raw, tf.float32) - black) * (_WHITE / (white - black))
     return tf.cast(tf.clip_by_value(tf.round(pixels), 0.0, _WHITE), tf.uint8)
 
 
 def to_png(images: tf.Tensor) -> tf.Tensor:
-    """uint8 `[B, H, W, C]` to PNG, string `[B]`."""
+    """Encodes uint8 `[B, H, W, C]` as PNG, strings `[B]`."""
     return tf.map_fn(tf.io.encode_png, images, fn_output_signature=tf.TensorSpec((), tf.string))
 
 
 def _prepared(pixels: tf.Tensor, height: int, width: int, preprocessing: Preprocessing) -> tf.Tensor:
-    """`images.prepared`; weights of an axis that keeps its size are those of the identity."""
+    """Computes `images.prepared`; the weights of an axis that keeps its size are the identity."""
     size = tf.shape(pixels)
     as_it_is = tf.logical_and(tf.equal(size[0], height), tf.equal(size[1], width))
     kept, of = (tf.where(as_it_is, 1, number) for number in preprocessing.crop)
@@ -71,7 +72,7 @@ def _whole(pixels: tf.Tensor) -> tf.Tensor:
 
 
 def _resizing(size: tf.Tensor, new_size: int, kernel: str) -> tf.Tensor:
-    """Weights `[new_size, size]`: the kernel about each new pixel's place, over what it reaches."""
+    """Returns resizing weights `[new_size, size]`: the normalised kernel around each new pixel's center."""
     scale = tf.cast(size, tf.float32) / new_size
     stretch = tf.maximum(scale, 1.0)
     centre = (tf.range(new_size, dtype=tf.float32) + 0.5) * scale

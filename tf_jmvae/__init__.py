@@ -8,12 +8,12 @@ __version__ = "0.1.0"
 if _command.is_running():
 
     def __getattr__(name: str) -> object:
-        """What others get from the import, loaded when it is asked for."""
+        """Loads a public name on first use, so that the command line starts without TensorFlow."""
         import importlib
         import importlib.util
 
         if name.startswith("_") or importlib.util.find_spec(f"{__name__}.{name}"):
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")  # Python looks for modules itself
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")  # Python finds submodules itself
         _extras.require_tensorflow()
         return getattr(importlib.import_module(f"{__name__}._public"), name)
 

@@ -1,4 +1,4 @@
-"""Everything that `import tf_jmvae` offers. Importing it tells Keras of every class, so that it loads them."""
+"""Public names of `tf_jmvae`; importing them registers every class with Keras, so that it can load them."""
 
 from tf_jmvae import callbacks, data, distributions, evaluation, heads, images, networks, optimizers, serving, tables
 from tf_jmvae.editing import edit, infer_attributes

@@ -1,6 +1,6 @@
-"""Distributions over z: diagonal Gaussians, what else standard normal noise makes, KL divergence, product of experts.
+"""Distributions over z: diagonal Gaussians, transforms of noise, KL divergence and products of experts.
 
-Every Gaussian over z is built by `diagonal_gaussian`, so the KL divergence of two is exact wherever it is used.
+Every Gaussian over z is built by `diagonal_gaussian`, so that KL divergences between them are exact.
 
 References:
   [1] Suzuki and Matsuo, Eq. (2), (5), (9), (10): the Gaussians and their KL terms.
@@ -19,11 +19,11 @@ _VARIANCE_SAMPLES = 64
 
 
 def diagonal_gaussian(mean: tf.Tensor, variance: tf.Tensor, event_ndims: int = 1) -> tfd.Distribution:
-    """Makes the Gaussian N(mean, diag(variance)) over the last `event_ndims` axes, Eq. (2) of [1].
+    """Returns the Gaussian N(mean, diag(variance)) over the last `event_ndims` axes, Eq. (2) of [1].
 
     Args:
       mean: float tensor `[..., *event_shape]`.
-      variance: float tensor of the VARIANCE, not the stddev; broadcasts with `mean`.
+      variance: float tensor of the variance (not the stddev), which broadcasts with `mean`.
       event_ndims: number of trailing axes that form one event; 1 by default.
 
     Returns:
@@ -33,7 +33,7 @@ def diagonal_gaussian(mean: tf.Tensor, variance: tf.Tensor, event_ndims: int = 1
 
 
 def standard_gaussian(dim: int) -> tfd.Distribution:
-    """Makes the prior p(z) = N(0, I).
+    """Returns the prior p(z) = N(0, I).
 
     Args:
       dim: D, the number of entries of z, a positive integer.
@@ -45,11 +45,12 @@ def standard_gaussian(dim: int) -> tfd.Distribution:
 
 
 class NoiseTransform(tfd.Distribution):
-    """Base of the distributions over z, `[B, D]`, whose samples are a function of standard normal noise.
+    """Base class of distributions over z, `[B, D]`, whose samples are a function of standard normal noise.
 
-    A subclass defines `from_noise` and `_log_prob`. Its mean is z without noise, the value at the mean of the noise:
-    a point that the distribution itself makes, where the expectation may lie between two modes, where nothing is. Its
-    variance is a Monte Carlo estimate, always from the same noise.
+    A subclass defines `from_noise` and `_log_prob`. `mean` is not the expectation but z without noise, the value at
+    zero
+    noise: the expectation may lie between modes, where the density is low. `variance` is a Monte Carlo estimate, always
+    from the same noise.
     """
 
     def __init__(
@@ -103,10 +104,10 @@ class NoiseTransform(tfd.Distribution):
 
 
 class UniformTransform(tfd.Distribution):
-    """Base of distributions over events whose samples are a function of uniform numbers, one for each entry.
+    """Base class of distributions over events whose samples are a function of uniform numbers, one for each entry.
 
-    A subclass defines `from_uniform`, and `_log_prob` and shapes unless it is one of TFP's distributions as well:
-    `class Mine(UniformTransform, tfd.Beta)`. A seed for each row then gives samples of all rows at once, also under
+    A subclass defines `from_uniform`, and `_log_prob` and shapes unless it also inherits from a TFP distribution:
+    `class Mine(UniformTransform, tfd.Beta)`. With a seed for each row, all rows are then sampled at once, also under
     XLA, which lacks some of TFP's samplers.
     """
 
@@ -115,7 +116,7 @@ class UniformTransform(tfd.Distribution):
         raise NotImplementedError(f"{type(self).__name__} must define from_uniform()")
 
     def beside(self, noise: tf.Tensor, *parameters: tf.Tensor) -> list[tf.Tensor]:
-        """Parameters `[B, ...]` of scalar events as the noise `[B, S, ...]` is, in shape and dtype."""
+        """Broadcasts parameters `[B, ...]` of scalar events to the shape of noise `[B, S, ...]`, in its dtype."""
         axes = [parameter[:, None] if parameter.shape.rank else parameter for parameter in parameters]
         return [tf.broadcast_to(tf.cast(parameter, noise.dtype), tf.shape(noise)) for parameter in axes]
 
@@ -129,14 +130,14 @@ class UniformTransform(tfd.Distribution):
 
 
 def from_noise(q: tfd.Distribution, noise: tf.Tensor) -> tf.Tensor:
-    """Computes the samples of a distribution over z that standard normal noise makes.
+    """Computes samples of a distribution over z from standard normal noise.
 
     Args:
-      q: a distribution over z, `[B, D]`: a `diagonal_gaussian`, or what another model's `posterior` gives.
+      q: distribution over z, `[B, D]`: a `diagonal_gaussian` or the `posterior` of a model.
       noise: float tensor `[B, D]` or `[B, S, D]`; zeros give the mean.
 
     Returns:
-      z, a tensor of the noise's shape: of a Gaussian mean + stddev * noise.
+      z, a float tensor of the shape of `noise`: mean + stddev * noise for a Gaussian.
     """
     if isinstance(q, NoiseTransform):
         return q.from_noise(noise)
@@ -147,31 +148,31 @@ def from_noise(q: tfd.Distribution, noise: tf.Tensor) -> tf.Tensor:
 
 
 def without_noise(q: tfd.Distribution, num_samples: int | None = None) -> tf.Tensor:
-    """Zeros `[B, D]`, or `[B, S, D]`, for `from_noise`."""
+    """Returns noise of zeros for `from_noise`, `[B, D]`, or `[B, S, D]`."""
     samples = [] if num_samples is None else [num_samples]
     zeros = tf.zeros(tf.concat([q.batch_shape_tensor(), samples, q.event_shape_tensor()], axis=0))
     return tf.ensure_shape(zeros, [*q.batch_shape, *samples, *q.event_shape])
 
 
 def is_gaussian(q: tfd.Distribution) -> bool:
-    """Whether it is a diagonal Gaussian."""
+    """Returns whether q is a diagonal Gaussian."""
     return isinstance(getattr(q, "distribution", None), tfd.Normal)
 
 
 def kl_divergence(q: tfd.Distribution, p: tfd.Distribution, z: tf.Tensor | None = None) -> tf.Tensor:
-    """Computes KL(q || p), in nats per example: of two diagonal Gaussians in closed form.
+    """Computes KL(q || p), in nats per example; in closed form for two diagonal Gaussians.
 
     Args:
-      q: a `diagonal_gaussian` with batch shape `[...]`, or with `z` another distribution.
-      p: a `diagonal_gaussian` whose batch shape broadcasts with that of `q`, or with `z` another distribution.
-      z: a sample of q, `[..., D]`, by which the KL divergence of what is not Gaussian is estimated, without bias; it
-        is not used for Gaussians. None by default.
+      q: `diagonal_gaussian` with batch shape `[...]`; any distribution if `z` is given.
+      p: `diagonal_gaussian` whose batch shape broadcasts with that of `q`; any distribution if `z` is given.
+      z: sample of q, `[..., D]`, from which the KL divergence of other distributions than Gaussians is estimated
+        without bias; ignored for Gaussians. None by default.
 
     Returns:
-      Float tensor `[...]`, summed over the event axes; of Gaussians 0 or more but for rounding.
+      Float tensor `[...]`, summed over the event axes; non-negative for Gaussians, up to rounding.
 
     Raises:
-      TypeError: if either is no diagonal Gaussian and there is no `z`; its KL would not be exact.
+      TypeError: if either is not a diagonal Gaussian and `z` is None; its KL would not be exact.
     """
     if is_gaussian(q) and is_gaussian(p):
         (q_mean, q_stddev), (p_mean, p_stddev) = ((g.distribution.loc, g.distribution.scale) for g in (q, p))
@@ -188,14 +189,14 @@ def kl_divergence(q: tfd.Distribution, p: tfd.Distribution, z: tf.Tensor | None 
 
 
 def mapped(function: Callable[..., tf.Tensor], *gaussians: tfd.Distribution) -> tfd.Distribution:
-    """The diagonal Gaussian whose mean and stddev are a function of those of others, such as some of their rows."""
+    """Returns the diagonal Gaussian whose mean and stddev are a function of those of others, such as selected rows."""
     means, stddevs = ([getattr(gaussian.distribution, key) for gaussian in gaussians] for key in ("loc", "scale"))
     normal = tfd.Normal(function(*means), function(*stddevs))
     return tfd.Independent(normal, gaussians[0].reinterpreted_batch_ndims)
 
 
 def stacked(gaussians: Sequence[tfd.Distribution]) -> tfd.Distribution:
-    """Diagonal Gaussians `[B, D]` as one, `[S, B, D]`."""
+    """Stacks S diagonal Gaussians `[B, D]` to one, `[S, B, D]`."""
     return mapped(lambda *values: tf.stack(values), *gaussians)
 
 
@@ -208,16 +209,17 @@ def conditional_product(
 
       p(z|S)  \propto  p(z)^(1 - |S|)  prod_{m in S} p(z|m),
 
-    with p(z) = N(0, I): the precisions add and the prior's is taken out |S| - 1 times. A plain product of experts would
-    count the prior |S| times. Learned experts need not be posteriors of one model, so the precision is kept at 1, the
-    prior's, or more.
+    with p(z) = N(0, I): the precisions add, and the prior's is subtracted |S| - 1 times. A plain product of experts
+    would count the prior |S| times. Learned experts may not be posteriors of one model, so the precision is bounded
+    from below by 1, that of the prior.
 
     Args:
       experts: sequence of diagonal Gaussians of one shape, `[..., D]`.
-      present: for each expert 1 where it counts and 0 where it does not, `[..., 1]`; by default all count everywhere.
+      present: for each expert a float tensor `[..., 1]`, 1 where it is included and 0 where not; None, the default,
+        includes all.
 
     Returns:
-      A diagonal Gaussian, `[..., D]`; the prior where no expert counts.
+      Diagonal Gaussian, `[..., D]`; the prior where no expert is included.
     """
     means = [expert.mean() for expert in experts]
     precisions = [1.0 / expert.variance() for expert in experts]

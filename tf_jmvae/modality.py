@@ -1,4 +1,4 @@
-"""Modality: one form of the data, its likelihood, and the networks that encode and decode it."""
+"""`Modality`: one form of the data with its likelihood, encoder and decoder."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,37 +19,37 @@ class Modality:
     """One form of the data, such as an image, a label or a caption: event shape, likelihood and networks.
 
     Args:
-      event_shape: shape of one example, a tuple of positive sizes such as `(28, 28, 1)` or `(10,)`.
+      event_shape: shape of one example, a tuple of positive integers such as `(28, 28, 1)` or `(10,)`.
       likelihood: p(m | z), by name or as a head. Names: `"bernoulli"` (binary), `"categorical"` (one-hot), `"ordinal"`
-        (one-hot, classes in an order), `"gaussian"` (real, variance learned), `"laplace"` (real, fixed scale), `"beta"`
-        (between 0 and 1), `"counts"` (Poisson), `"negative_binomial"` (counts of a larger variance). A head has
-        settings, e.g. `heads.Gaussian(variance=1.0, mean_activation="tanh")`, and `heads.Tokens(vocabulary_size=V)`
-        needs them; `heads.register` adds another likelihood.
-      encoder: Keras model or layer from `[B, *event_shape]` to features, `networks.mlp()` by default. A prototype:
-        models copy it, each copy with weights of its own, which start from those of the prototype if it has any.
-      decoder: Keras model or layer from `[B, D]` to the features that the head reads, or to the head's parameters, such
-        as the logits of an image, in the event's shape; a prototype, too. `networks.mlp()` by default.
+        (one-hot, ordered classes), `"gaussian"` (real, learned variance), `"laplace"` (real, fixed scale), `"beta"`
+        (between 0 and 1), `"counts"` (Poisson), `"negative_binomial"` (overdispersed counts). A head may have settings,
+        e.g. `heads.Gaussian(variance=1.0, mean_activation="tanh")`, and `heads.Tokens(vocabulary_size=V)` requires
+        them; `heads.register` adds another likelihood.
+      encoder: prototype of a Keras model or layer from `[B, *event_shape]` to features; `networks.mlp()` by default.
+        Models copy it; copies do not share weights, but start from those of the prototype if it is built.
+      decoder: prototype of a Keras model or layer from `[B, D]` to the features that the head reads, or to the head's
+        parameters in the event's shape, such as the logits of an image; `networks.mlp()` by default.
       weight: factor of log p(m | z) in the training loss, 0 or more, to balance modalities of very different sizes; 1
-        by default. Metrics are not weighted; with another weight the loss is no longer the negative objective.
-      standardized: whether the model works on values of mean 0 and variance 1, entry by entry, and keeps the statistics
-        of the training data: those of what `fit` gets, if `set_statistics` has not set any. False by default. With
-        True, `fit`, `evaluate`, `predict` and estimators take raw values, and other methods what `preprocess` makes of
-        them. With `"before"` the data were standardised before, and are taken as they are everywhere.
-      optional: whether rows may lack the modality, which NaN throughout a row then says; False by default. With True a
-        row is there whole or not at all. With `"entries"` single entries may be NaN, too: log p(m | z) is the sum over
-        those that are there, and the encoder reads `[B, *axes, 2 * last]`, the values with 0 in the gaps and, beside
-        them along the last axis, 1 for each entry that is there, else 0. Which models learn from rows that lack a
-        modality altogether they say.
-      entry_names: names of the entries of the last axis, such as attributes; none by default.
-      preprocessing: `Preprocessing` by which pictures of any size become images of this modality, and images pixels. By
-        default the largest middle part, resized by Lanczos's kernel; white is 1, or 255 where it is standardised.
-      columns: `Columns` of a table that it is made of, as `data.from_table` gives them. Then methods take tables and
-        texts, too. None by default.
+        by default. Metrics are not weighted, so with other weights the loss is not the negative objective.
+      standardized: whether the model works on values with mean 0 and variance 1, elementwise, and stores the statistics
+        of the training data: those of the data of `fit`, unless `set_statistics` was called. False by default. With
+        True, `fit`, `evaluate`, `predict` and estimators take raw values, and other methods the values of `preprocess`.
+        With `"before"` the data are already standardised, and all methods take them unchanged.
+      optional: whether rows may lack the modality, whose values are then all NaN; False by default. With True a row has
+        all of its values or none. With `"entries"` single entries may also be NaN: log p(m | z) is the sum over the
+        others, and the encoder reads `[B, *axes, 2 * last]`, along the last axis first the values, with 0 for missing
+        entries, and then a mask that is 1 for present entries. Whether a model learns from incomplete rows is
+        documented there.
+      entry_names: sequence of names of the entries of the last axis, such as attributes; `()` by default.
+      preprocessing: `Preprocessing` by which pictures of any size become images of this modality, and images pixel
+        values. By default the largest center crop, resized with the Lanczos kernel; white is 1, or 255 if standardised.
+      columns: `Columns` of the table that the modality is made of, as made by `data.from_table`; methods then also take
+        tables and texts. None by default.
 
     Raises:
-      ValueError: if the shape, the likelihood, the weight or the names are not of this form; or `optional="entries"`
-        with a likelihood whose entries are not independent, such as `"categorical"`.
-      TypeError: if a network is no Keras layer.
+      ValueError: if the shape, the likelihood, the weight or the names are invalid; or for `optional="entries"` with a
+        likelihood whose entries are not independent, such as `"categorical"`.
+      TypeError: if a network is not a Keras layer.
 
     Examples:
       >>> image = Modality((28, 28, 1), "bernoulli", encoder=networks.mlp([512, 512]))
@@ -110,14 +110,14 @@ class Modality:
     def from_settings(
         cls, settings: Mapping[str, Any], preprocessing: Preprocessing | None = None, columns: Columns | None = None
     ) -> "Modality":
-        """Makes a modality from plain settings, as a run's configuration has them.
+        """Makes a modality from plain settings, as in a run's configuration.
 
         Args:
-          settings: `event_shape` and `likelihood`; `encoder` and `decoder`, each the widths of an `mlp` or the
+          settings: dict of `event_shape` and `likelihood`; `encoder` and `decoder`, each the widths of an `mlp` or the
             `filters` and `units` of a convolutional network, with `batch_norm` and `dropout`; `variance`,
             `mean_activation` and `vocabulary_size` of the head; and other arguments of the class.
-          preprocessing: `Preprocessing` of the data, if it is known; by default that of the settings.
-          columns: `Columns` of a table that it is made of, if it is.
+          preprocessing: `Preprocessing` of the data; None, the default, for that of the settings.
+          columns: `Columns` of the table that the modality is made of; None by default.
 
         Returns:
           A new `Modality`.
@@ -153,13 +153,13 @@ class Modality:
 
     @property
     def encoder_shape(self) -> tuple[int, ...]:
-        """Shape of what the encoder reads of one example."""
+        """Shape of the encoder's input for one example."""
         *axes, last = self.event_shape
         return (*axes, 2 * last) if self.optional == "entries" else self.event_shape
 
     @property
     def reads_texts(self) -> bool:
-        """Whether its values can be classes by name, or texts."""
+        """Whether values may be given as strings: texts or classes by name."""
         return self.cells is not None and self.cells.is_text
 
     @property
@@ -197,9 +197,9 @@ class Modality:
         config["columns"] = Columns(**config["columns"]) if config.get("columns") else None
         if "preprocessing" in config:
             config["preprocessing"] = Preprocessing(**config["preprocessing"])
-        elif config["standardized"]:  # a file of the first version, whose models take values that are standardised
+        elif config["standardized"]:  # files of the first version, whose models take standardised values
             config["standardized"] = "before"
-        if isinstance(config["likelihood"], str):  # of a file from when every head had a projection
+        if isinstance(config["likelihood"], str):  # files of versions in which every head had a projection
             config["likelihood"] = heads.make(config["likelihood"], projection=None)
         for key in ("likelihood", "encoder", "decoder"):
             if isinstance(config[key], dict):

@@ -1,4 +1,4 @@
-"""Keras's Adam as one fused kernel per variable."""
+"""`FusedAdam`: Keras's Adam with one fused kernel per variable."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,15 +11,15 @@ __all__ = ["FusedAdam"]
 
 @keras.saving.register_keras_serializable("tf_jmvae")
 class FusedAdam(keras.optimizers.Adam):
-    """Adam with the update of `keras.optimizers.Adam` as one fused kernel for each variable and its two moments.
+    """`keras.optimizers.Adam` whose update is one fused kernel for each variable and its two moments.
 
-    Keras writes the update as a dozen elementwise operations, each of which reads and writes memory;
-    TensorFlow has one kernel for all of them. Arguments, state and results are Keras's own for dense gradients.
-    Sparse gradients, as of an embedding, are made dense before they are clipped and squared, with the parts of a row
-    that occurs several times summed; Keras squares the parts.
+    Keras computes the update by a dozen elementwise operations, each of which reads and writes memory; TensorFlow has
+    one kernel for all of them. Arguments, state and results are those of Keras for dense gradients. Sparse gradients,
+    as of an embedding, are made dense before they are clipped and squared, so that parts of a row that occurs several
+    times are summed; Keras squares the parts.
 
     Raises:
-      ValueError: if `amsgrad` is set, for which there is no such kernel.
+      ValueError: if `amsgrad` is set, for which there is no fused kernel.
     """
 
     def __init__(self, *args, **kwargs):

@@ -1,4 +1,4 @@
-"""Registries: a model, a likelihood, a dataset and others are known by the names that their own files register."""
+"""Registries of models, likelihoods, datasets, estimators and kinds of columns by name."""
 
 import importlib
 import pkgutil
@@ -15,17 +15,17 @@ _REGISTERED = re.compile(r'^@(?:\w+\.)?register\(\s*"([^"]+)"', re.MULTILINE)
 
 
 class UnknownNameError(ValueError):
-    """Nothing is registered under a name."""
+    """Raised for a name under which nothing is registered."""
 
 
 class Registry:
-    """What one kind of thing is called, and what is meant by it.
+    """Registry of classes or functions by name.
 
-    Names are to be had without importing the files, which import TensorFlow: the command line lists them in its help.
+    Names can be listed without importing the modules, which import TensorFlow: the command line shows them in its help.
 
     Args:
-      what: one of its things, for messages, such as `"model"`.
-      package: the module or package whose files register by `@REGISTRY.register("name")` at the left margin.
+      what: singular name of an entry for messages, such as `"model"`.
+      package: name of the module or package whose files register by `@REGISTRY.register("name")` at the left margin.
     """
 
     def __init__(self, what: str, package: str):
@@ -33,26 +33,26 @@ class Registry:
         self._entries: dict[str, Any] = {}
 
     def register(self, name: str) -> Callable[[Entry], Entry]:
-        """Makes a decorator that registers a class or a function; a `ValueError` says if another has the name."""
+        """Returns a decorator that registers a class or function; raises `ValueError` if the name is taken."""
 
         def decorate(entry: Entry) -> Entry:
             there = self._entries.setdefault(name, entry)
             if (there.__module__, there.__qualname__) != (entry.__module__, entry.__qualname__):
                 raise ValueError(f"There is a {self.what} {name!r} already: {there.__module__}.{there.__qualname__}.")
-            self._entries[name] = entry  # of a module that was loaded anew
+            self._entries[name] = entry  # replaces the entry of a reloaded module
             return entry
 
         return decorate
 
     def names(self) -> list[str]:
-        """Every name, in alphabetical order: those registered so far, and those in the package's files."""
+        """Returns all names in alphabetical order: those registered so far, and those in the package's files."""
         place = Path(__file__).parent.joinpath(*self.package.split(".")[1:])
         files = place.rglob("*.py") if place.is_dir() else [place.with_suffix(".py")]
         in_files = (name for path in files for name in _REGISTERED.findall(path.read_text("utf-8")))
         return sorted({*self._entries, *in_files})
 
     def get(self, name: str) -> Any:
-        """What is registered under a name; raises `UnknownNameError`, which lists the names, if nothing is."""
+        """Returns the entry of a name; raises `UnknownNameError`, which lists the names, if there is none."""
         if not isinstance(name, str) or name not in self._entries:
             module = importlib.import_module(self.package)
             for file in pkgutil.iter_modules(getattr(module, "__path__", ())):
@@ -64,7 +64,7 @@ class Registry:
         return self._entries[name]
 
     def checked(self, name: str) -> str:
-        """The name, if it is known; raises `ValueError`, which lists the names, if it is not."""
+        """Returns the name if it is known; raises `ValueError`, which lists the names, otherwise."""
         if name not in self._entries and name not in self.names():
             raise ValueError(f"expected one of {', '.join(map(repr, self.names()))}; got {name!r}")
         return name

@@ -1,7 +1,8 @@
-"""What is known of a modality and of a model without its networks: without TensorFlow, and in JSON both ways.
+"""Specs of modalities and models without their networks, independent of TensorFlow and convertible to JSON.
 
-`Modality`, a run's configuration, a model card and a served model all give a `ModalitySpec`; whoever shows or reads
-values of a modality asks it, and nothing else, what they are.
+
+`Modality`, a run's configuration, a model card and a served model all have `ModalitySpec`s, the only description by
+which values of a modality are read and shown.
 """
 
 import math
@@ -19,19 +20,19 @@ _OF_COUNTS = ("counts", "Poisson", "negative_binomial")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a picture of any size becomes an image that a modality holds, and an image pixels again.
+    """Conversion of pictures of any size to images of a modality, and of images to pixel values.
 
-    The largest part about the middle with the image's proportions is cut out, and of it the middle again: `crop` says
-    how much. It is resized with antialiasing to the image's size. A picture of exactly that size is taken as it is.
+    The largest center crop with the image's proportions is taken, and `crop` of it again about its center, which is
+    resized with antialiasing to the image's size. A picture of exactly that size is not cropped.
 
     Args:
-      crop: how many pixels are kept of how many along each side, as whole numbers: `(148, 178)` for CelebA's aligned
-        pictures; `(1, 1)`, the default, keeps all.
-      kernel: of the resizing, `"lanczos"` or `"triangle"`.
-      range: the values of black and white, of the pixels 0 and 255.
+      crop: two integers, the number of pixels kept and the number that they are kept of along each side: `(148, 178)`
+        for CelebA's aligned photographs; `(1, 1)`, the default, keeps all.
+      kernel: resizing kernel, `"lanczos"`, the default, or `"triangle"`.
+      range: two floats, the values of black and white (pixel values 0 and 255); `(0.0, 1.0)` by default.
 
     Raises:
-      ValueError: a setting makes no sense.
+      ValueError: if a setting is invalid.
     """
 
     crop: tuple[int, int] = (1, 1)
@@ -49,20 +50,20 @@ class Preprocessing:
             raise ValueError(f"range must be two finite numbers, of black and white, as (0, 1); got {self.range}.")
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as plain lists, texts and numbers."""
+        """Converts the settings to JSON types."""
         return {"crop": list(self.crop), "kernel": self.kernel, "range": list(self.range)}
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a table that a modality is made of, and what was learned of them from training rows.
+    """Columns of a table that a modality is made of, and what was learned of them from training rows.
 
     Args:
-      kind: of the columns, by its name in `tf_jmvae.columns`, such as `"category"`.
-      names: of the columns, as the table has them.
-      shape: of the values of one row, `(H, W, C)` of images, `(T,)` of texts of at most T words.
-      words: what the cells say: the classes of a category, the words of a text from the most to the least frequent, and
-        of each attribute what says no and what says yes.
+      kind: name of the kind of column in `tf_jmvae.columns`, such as `"category"`.
+      names: names of the columns in the table.
+      shape: shape of the values of one row, e.g. `(H, W, C)` of images, `(T,)` of texts of at most T words.
+      words: the words in the cells: the classes of a category, the words of a text by decreasing frequency, and for
+        each attribute the word for no and the word for yes; `()` by default.
     """
 
     kind: str
@@ -79,26 +80,26 @@ class Columns:
             raise ValueError(f"columns need a kind, names, a shape of positive sizes and words; got {self}.")
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as plain lists and texts."""
+        """Converts the columns to JSON types."""
         lists = {name: list(getattr(self, name)) for name in ("names", "shape", "words")}
         return {"kind": self.kind, **lists}
 
 
 @dataclass(frozen=True)
 class ModalitySpec:
-    """A modality without its networks.
+    """Description of a modality without its networks.
 
     Attributes:
-      event_shape: of one example.
-      likelihood: by name; of a head that has none, the name of its class.
-      role: `"target"`, or `"given"` of one that a one-way model is conditioned on and does not generate.
-      entry_names: what the entries of the last axis mean, or nothing.
+      event_shape: shape of one example, a tuple of positive integers.
+      likelihood: name of the likelihood, or of the head's class if it is not registered.
+      role: `"target"`, the default, or `"given"` for a condition of a conditional model, which is not generated.
+      entry_names: names of the entries of the last axis; `()` if they have none.
       standardized: whether the model works on standardised values.
-      preprocessing: how a picture becomes an image of this modality.
-      optional: whether rows may lack it, True or False, or `"entries"` if rows may also lack single entries of it.
-      support: the values that the likelihood can score, in words.
-      vocabulary_size: how many tokens there are, of texts; None of all others.
-      columns: of a table that it is made of, or None.
+      preprocessing: `Preprocessing` of pictures to images of this modality.
+      optional: whether rows may lack the modality, True or False, or `"entries"` if they may lack single entries too.
+      support: description of the values that the likelihood can score.
+      vocabulary_size: number of tokens of texts; None for other modalities.
+      columns: `Columns` of the table that the modality is made of, or None.
     """
 
     event_shape: tuple[int, ...]
@@ -128,26 +129,27 @@ class ModalitySpec:
 
     @property
     def is_image(self) -> bool:
-        """Whether its values can be shown as a picture."""
+        """Whether values can be shown as pictures."""
         return self.kind == "image"
 
     @property
     def threshold(self) -> float:
-        """The value above which an attribute is there: 0.5 if it is 1 or 0, and 0 if it is 1 or -1."""
+        """Value above which an attribute is present: 0.5 for values 0 and 1, and 0 for values -1 and 1."""
         return 0.5 if self.likelihood == "bernoulli" else 0.0
 
     def names(self, class_names: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """What the entries of the last axis are called: by their names, by those of a dataset's classes, or by number.
+        """Returns names of the entries of the last axis: `entry_names`, else class names of a dataset, else numbers.
 
         Args:
-          class_names: of labels that have no names of their own, if there are as many.
+          class_names: tuple of class names for labels without `entry_names`, used if their number fits; `()` by
+            default.
         """
         size = self.event_shape[-1]
         fitting = tuple(class_names) if self.kind == "label" and len(class_names) == size else ()
         return self.entry_names or fitting or tuple(map(str, range(size)))
 
     def to_json(self) -> dict[str, Any]:
-        """What `from_json` reads, of plain lists, texts and numbers; with the kind, for other programs."""
+        """Converts the spec to JSON types for `from_json`, with the kind for other programs."""
         lists = {"event_shape": list(self.event_shape), "entry_names": list(self.entry_names)}
         columns = self.columns and self.columns.to_json()
         nested = {"preprocessing": self.preprocessing.to_json(), "columns": columns}
@@ -155,10 +157,10 @@ class ModalitySpec:
 
     @classmethod
     def from_json(cls, entry: Any) -> "ModalitySpec":
-        """The spec of a JSON object, also of the first model cards, which knew neither role nor preprocessing.
+        """Makes the spec of a JSON object, also of the first model cards, which had neither role nor preprocessing.
 
         Raises:
-          ValueError: keys are missing or of another type; the message says which.
+          ValueError: if keys are missing or of another type; the message says which.
         """
         if not isinstance(entry, Mapping):
             raise ValueError(f"expected an object, got {type(entry).__name__}")
@@ -193,15 +195,15 @@ class ModalitySpec:
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model without its networks.
+    """Description of a model without its networks.
 
     Attributes:
-      kind: the name of its class.
-      modalities: by name, in the model's order.
-      latent_dim: D, the entries of z, or of each layer of a hierarchy.
-      num_steps: of iterated sampling, where nothing else is asked for.
-      name: what it is called.
-      training: what is known of its training: the configuration, versions, the commit.
+      kind: name of the model's class.
+      modalities: dict of `ModalitySpec` objects by name, in the model's order.
+      latent_dim: D, the number of entries of z, or of each layer of a hierarchy.
+      num_steps: default number of steps of iterated sampling.
+      name: name of the model.
+      training: dict of the configuration, versions and commit of the training, as far as they are known.
     """
 
     kind: str
@@ -213,33 +215,33 @@ class ModelSpec:
 
     @property
     def conditions(self) -> list[str]:
-        """The modalities that a one-way model is conditioned on."""
+        """Names of the modalities that a conditional model is conditioned on."""
         return [name for name, spec in self.modalities.items() if spec.role == "given"]
 
     @property
     def targets(self) -> list[str]:
-        """The modalities that the model generates."""
+        """Names of the modalities that the model generates."""
         return [name for name, spec in self.modalities.items() if spec.role == "target"]
 
     @property
     def dataset(self) -> str:
-        """The dataset that it was trained on by its name, or nothing if nobody wrote it down."""
+        """Name of the training dataset; empty if it is not recorded."""
         config = self.training.get("config")
         data = config.get("data") if isinstance(config, Mapping) else None
         return str(data.get("dataset", "")) if isinstance(data, Mapping) else ""
 
     def first(self, kind: str) -> str | None:
-        """The first modality of a kind, by its name, or None."""
+        """Returns the name of the first modality of a kind, or None."""
         return next((name for name, spec in self.modalities.items() if spec.kind == kind), None)
 
     def to_json(self) -> dict[str, Any]:
-        """What `from_json` reads, of plain lists, texts and numbers."""
+        """Converts the spec to JSON types for `from_json`."""
         modalities = {name: spec.to_json() for name, spec in self.modalities.items()}
         return {**vars(self), "modalities": modalities, "training": dict(self.training)}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "ModelSpec":
-        """The spec of a JSON object, such as a model card; raises `ValueError`, which names what is wrong."""
+        """Makes the spec of a JSON object, such as a model card; raises `ValueError`, which names what is wrong."""
         modalities = {}
         for name, entry in content["modalities"].items():
             try:

@@ -1,4 +1,4 @@
-"""A table as a dataset: its columns become modalities, and a part of its rows is held out."""
+"""Tables as datasets: columns become modalities, and a fraction of the rows is held out."""
 
 import contextlib
 import hashlib
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 Description = str | Mapping[str, Any]
 
-_LAYOUT = 2  # of a copy's files; another number makes all copies anew
-_COPIED = 2048  # pictures from which a copy of their pixels is kept, and how many are read at once
+_LAYOUT = 2  # version of the cached files; a new number invalidates all copies
+_COPIED = 2048  # number of pictures from which their pixels are cached, and number read at once
 
 
 def from_table(
@@ -37,29 +37,29 @@ def from_table(
     seed: int = 0,
     **reading: str,
 ) -> tuple[dict[str, Modality], Source]:
-    """Makes modalities of a table's columns, and a dataset of its rows.
+    """Makes modalities from a table's columns, and a dataset from its rows.
 
-    What is learned of the columns, such as their words, is learned of the training rows alone. Empty cells, `NA`, and
-    files that are not there are gaps: the modalities are `optional`, numbers and attributes entry by entry.
+    Properties of the columns, such as their words, are learned from the training rows alone. Empty cells, `NA` and
+    missing files are missing values: the modalities are `optional`, numbers and attributes entry by entry.
 
     Args:
       table: `pandas.DataFrame`, or path of a CSV or Parquet file.
-      modalities: By the name of each modality the kind of its columns, `"numbers"`, `"category"`, `"attributes"`,
-        `"counts"`, `"text"`, `"image"` or `"array"`; or a dict with the `kind`, the `columns`, by default one of the
+      modalities: Dict by modality of the kind of its columns, `"numbers"`, `"category"`, `"attributes"`, `"counts"`,
+        `"text"`, `"image"` or `"array"`; or of a dict with the `kind`, the `columns`, by default the one with the
         modality's name, options of the kind (`size` and `channels` of images, `length`, `max_words` and `min_count` of
-        texts, `shape` of arrays), and any argument of `Modality.from_settings` that is to differ.
-      folder: Folder of the files that cells name; by default that of the table, or the current one.
-      validation: Fraction of the rows that are held out, from 0 to 1; by default 0.1.
-      seed: Integer seed of the rows that are held out; by default 0.
+        texts, `shape` of arrays), and any overriding argument of `Modality.from_settings`.
+      folder: Folder of the files that cells name; by default the folder of the table's file, or the current one.
+      validation: Fraction of the rows to hold out, between 0 and 1; by default 0.1.
+      seed: Integer seed of the held-out rows; by default 0.
       **reading: Options of `data.read_table`.
 
     Returns:
-      The modalities by name, and a `Source` whose `test` rows are those held out.
+      Tuple of a dict of `Modality` objects by name, and a `Source` whose `test` rows are the held-out rows.
 
     Raises:
-      ImportError: pandas is missing, which comes with the extra `tables`.
-      OSError: the table's file cannot be read.
-      ValueError: the table or a description is wrong; the message says what, and what to do.
+      ImportError: if pandas is missing, which comes with the extra `tables`.
+      OSError: if the table's file cannot be read.
+      ValueError: if the table or a description is invalid; the message says what to do.
 
     Examples:
       >>> modalities, data = from_table("pets.csv", {"photo": "image", "age": "numbers", "kind": "category"})
@@ -82,21 +82,21 @@ def table(
     decimal: str = ".",
     encoding: str = "utf-8",
 ) -> Source:
-    """The rows of a table by columns that are known; see `from_table`.
+    """Loads the rows of a table whose `Columns` are known; see `from_table`.
 
     Args:
-      data_dir: folder of the files that cells name; by default that of the table.
+      data_dir: folder of the files that cells name; by default the folder of the table's file.
       table: path of the CSV or Parquet file.
-      columns: `Columns` by modality.
-      validation: fraction of the rows that are held out.
-      seed: integer seed of these rows.
-      delimiter: of a CSV file, as for `read_table`.
-      decimal: decimal point of a CSV file.
-      encoding: of a CSV file.
+      columns: dict of `Columns` by modality.
+      validation: fraction of the rows to hold out, between 0 and 1; 0.1 by default.
+      seed: integer seed of the held-out rows; 0 by default.
+      delimiter: delimiter of a CSV file, as for `read_table`; None by default.
+      decimal: decimal point of a CSV file; `"."` by default.
+      encoding: encoding of a CSV file; `"utf-8"` by default.
 
     Raises:
-      OSError: the file cannot be read.
-      ValueError: no table or no columns, or as for `from_table`.
+      OSError: if the file cannot be read.
+      ValueError: if `table` or `columns` is missing, or as for `from_table`.
     """
     if table is None or not columns:
         raise ValueError("The dataset table needs a table and columns: tf-jmvae init writes a file that says both.")
@@ -107,7 +107,7 @@ def table(
 def opened(
     table: "pd.DataFrame | str | os.PathLike", folder: str | os.PathLike | None, reading: Mapping[str, Any]
 ) -> tuple["pd.DataFrame", pathlib.Path]:
-    """A table, read if it is a file, and the folder of what its cells name."""
+    """Returns a table, read if it is a file, and the folder of the files that its cells name."""
     if isinstance(table, str | os.PathLike):
         return read_table(table, **reading), pathlib.Path(table).parent if folder is None else pathlib.Path(folder)
     if not hasattr(table, "columns") or not hasattr(table, "iloc"):
@@ -130,7 +130,7 @@ def learn(
     validation: float = 0.1,
     seed: int = 0,
 ) -> dict[str, tuple[Columns, dict[str, Any]]]:
-    """What a table's training rows say of described columns: by modality `Columns`, and settings of the modality."""
+    """Learns `Columns` and the modality's settings from a table's training rows, by described modality."""
     if not isinstance(modalities, Mapping) or not modalities:
         raise ValueError("Say which modalities the columns form, such as {'age': 'numbers'}; got none.")
     train, found = table.iloc[_parts(len(table), validation, seed)[0]], {}
@@ -152,7 +152,7 @@ def learn(
 
 
 def check_columns(table: "pd.DataFrame", names: Sequence[str], of: str) -> None:
-    """Raises `ValueError` unless the table has these columns, some, and each once."""
+    """Raises `ValueError` unless the table has these columns, at least one and each once."""
     if missing := [name for name in names if name not in table.columns]:
         raise ValueError(f"{of}: the table has no column {listed(missing)}; it has {listed(table.columns)}.")
     if not names or len(set(names)) != len(names):
@@ -171,10 +171,10 @@ def _source(
     holds = rows_with_any(values.values())
     if not (holds[:size].any() and holds[size:].any()):
         raise ValueError(f"The table has {holds.sum()} rows that hold something: too few to hold some of them out.")
-    if not holds.all():  # files that cannot be read leave rows of nothing
+    if not holds.all():  # unreadable files may leave rows without any value
         order, size = order[holds], int(holds[:size].sum())
         values = {
-            # What is memory-mapped is read anew, since an array of some of its rows would be in memory.
+            # Memory-mapped values are read again, because indexing would load them into memory.
             name: _values(table, columns[name], folder, order) if isinstance(array, np.memmap) else array[holds]
             for name, array in values.items()
         }
@@ -184,14 +184,14 @@ def _source(
 
 
 def _values(table: "pd.DataFrame", own: Columns, folder: pathlib.Path, order: np.ndarray) -> np.ndarray:
-    """The values of some columns, of the table's rows in that order; of many pictures from a copy on the disk."""
+    """Returns the values of columns, with rows in the given order; many pictures come from a cached copy."""
     if own.kind == "image" and len(order) >= _COPIED:
         return _pictures(table, own, folder, order)
     return kind_of(own).encode(table, folder)[order]
 
 
 def _pictures(table: "pd.DataFrame", own: Columns, folder: pathlib.Path, order: np.ndarray) -> np.ndarray:
-    """A column's pixels, memory-mapped from a copy, which is made once: uint8, or float16 if some are missing."""
+    """Returns a column's pixels, memory-mapped from a cached copy: uint8, or float16 if some are missing."""
     content = hashlib.blake2b(f"{_LAYOUT} {own!r} {folder.resolve()}".encode(), digest_size=8)
     for cell in table[own.names[0]].to_numpy(object)[order]:
         _add(content, cell, folder)
@@ -230,7 +230,7 @@ def _pictures(table: "pd.DataFrame", own: Columns, folder: pathlib.Path, order: 
 
 
 def _add(content: "hashlib.blake2b", cell: Any, folder: pathlib.Path) -> None:
-    """Adds what a picture's pixels depend on: the file's name, size and time, or the bytes or array themselves."""
+    """Adds what a picture's pixels depend on to a hash: the file's name, size and time, or the bytes or array."""
     if isinstance(cell, np.ndarray):
         content.update(f"array {cell.shape} {cell.dtype} ".encode())
         content.update(np.ascontiguousarray(cell))
@@ -245,7 +245,7 @@ def _add(content: "hashlib.blake2b", cell: Any, folder: pathlib.Path) -> None:
 
 
 def _parts(size: int, validation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rows to train on and those held out, each in the table's order."""
+    """Returns the numbers of the training rows and of the held-out rows, each in the table's order."""
     if not isinstance(validation, int | float) or not 0 < validation < 1:
         raise ValueError(
             f"validation must be a fraction between 0 and 1, of rows that are held out; got {validation!r}."

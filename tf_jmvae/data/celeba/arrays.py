@@ -1,4 +1,4 @@
-"""CelebA's photographs as arrays on disk: cropped, by default or to the face that OpenCV finds, resized and written."""
+"""CelebA's photographs as arrays on disk: cropped to the center or to a detected face, resized and written."""
 
 import collections
 import concurrent.futures
@@ -22,22 +22,22 @@ PREPROCESSING = {
     "center": Preprocessing(crop=(148, 178), range=(0.0, 255.0)),
     "face": Preprocessing(range=(0.0, 255.0)),
 }
-"""How images are made of pictures, by crop. Of an aligned 178 x 218 picture a square of 148 pixels is kept: from the
-hair to the chin, without most of the background; the customary crop of generative models of CelebA at 64 x 64. Of a
-face that is found, all."""
+"""`Preprocessing` of photographs by crop. The center crop keeps a square of 148 pixels of an aligned photograph of
+178 x 218: from the hair to the chin, without most of the background; the usual crop of generative models of CelebA at
+64 x 64. The face crop keeps all of the detected square."""
 
 ENLARGE = 1.3
-"""The cascade's square ends at brows and chin; so much larger it holds hair and jaw as well."""
+"""Factor that enlarges the cascade's square, from brows to chin, to include hair and jaw."""
 MIN_HEIGHT = 0.4
-"""Of the image's height: in aligned pictures anything smaller is a false find, as the paper's authors took it to be."""
+"""Smallest face as a fraction of the image's height: smaller ones are false positives, as in the paper."""
 
 _CASCADE = "haarcascade_frontalface_default.xml"
 _threads = threading.local()  # a cascade must not be used by two threads at once
-_LOOK_AHEAD = 64  # images in memory at a time
+_LOOK_AHEAD = 64  # number of images in memory at a time
 
 
 class Picture(NamedTuple):
-    """Not yet decoded: `source` is a path or bytes."""
+    """Photograph that is not decoded: `source` is a path or bytes."""
 
     name: str
     source: pathlib.Path | bytes
@@ -46,15 +46,14 @@ class Picture(NamedTuple):
 
 
 Collection = tuple[Iterable[Picture], int, dict[str, Any]]
-"""The pictures one by one, their number, and what the report says of them."""
+"""Iterable of the pictures, their number, and the entries of the report about them."""
 
 
 def crop_face(image: Image.Image, *, enlarge: float = ENLARGE, shift: float = 0.0) -> Image.Image | None:
-    """A square around the largest frontal face of an RGB image; None if none is as high as `MIN_HEIGHT` of it.
+    """Crops a square around the largest frontal face of an RGB image; None if none is `MIN_HEIGHT` high.
 
-    The found square is moved down by `shift` of its height (negative is up) and enlarged about its centre; where it
-    would leave the picture it is moved inside, and made as small as the picture if it must be. Raises `ImportError`
-    without OpenCV 4.
+    The detected square is moved down by the fraction `shift` of its height (negative is up) and enlarged about its
+    center; then it is moved and, if necessary, shrunk to lie within the image. Raises `ImportError` without OpenCV 4.
     """
     smallest = math.ceil(MIN_HEIGHT * image.height)
     boxes = _cascade().detectMultiScale(
@@ -63,7 +62,7 @@ def crop_face(image: Image.Image, *, enlarge: float = ENLARGE, shift: float = 0.
     boxes = [tuple(map(int, box)) for box in boxes if box[3] >= smallest]
     if not boxes:
         return None
-    # OpenCV's own threads find them in any order, so of two equals the upper, then the left one.
+    # OpenCV's threads return faces in any order, so ties go to the upper, then the left one.
     left, top, width, height = min(boxes, key=lambda box: (-box[3], box[1], box[0]))
     side = min(round(enlarge * max(width, height)), *image.size)
     centre = left + width / 2, top + height / 2 + shift * height
@@ -77,7 +76,7 @@ def crop_face(image: Image.Image, *, enlarge: float = ENLARGE, shift: float = 0.
 def write(folder: pathlib.Path, collection: Collection, image_size: int, crop: str, strict: bool, verbose: int) -> None:
     """Writes `images.npy`, `attributes.npy`, `partition.npy` and the report, `info.json`, into the folder.
 
-    Raises `ValueError` if no image is left, or one is broken and `strict`.
+    Raises `ValueError` if no image is left, or if one is broken and `strict` is True.
     """
 
     def decode(picture: Picture) -> tuple[Picture, np.ndarray | None, Exception | None]:
@@ -92,7 +91,7 @@ def write(folder: pathlib.Path, collection: Collection, image_size: int, crop: s
     pictures, size, report = collection
     kept, broken, first_error = [], [], None
     progress = keras.utils.Progbar(size, verbose=verbose, unit_name="image")
-    # Written as a file and not through a memory map: on a full disk that would kill the process.
+    # Written as a file, because a memory map would kill the process on a full disk.
     with (folder / "images.npy").open("wb") as file:
         _write_header(file, (size, image_size, image_size, 3))
         for done, (picture, pixels, error) in enumerate(_parallel(decode, pictures), start=1):
@@ -122,7 +121,7 @@ def write(folder: pathlib.Path, collection: Collection, image_size: int, crop: s
 
 
 def _parallel(function: Callable[[Picture], Any], pictures: Iterable[Picture]) -> Iterator[Any]:
-    """`map` in threads, in order, at most `_LOOK_AHEAD` at a time; Pillow decodes without Python's lock."""
+    """Maps in threads, in order, at most `_LOOK_AHEAD` at a time; Pillow releases the GIL to decode."""
     with concurrent.futures.ThreadPoolExecutor() as pool:
         waiting = collections.deque()
         for picture in pictures:
@@ -134,13 +133,13 @@ def _parallel(function: Callable[[Picture], Any], pictures: Iterable[Picture]) -
 
 
 def _write_header(file: Any, shape: tuple[int, ...]) -> None:
-    """NumPy pads the header, so that one with another first length takes the same room."""
+    """Writes a .npy header, whose size does not depend on the first length because NumPy pads it."""
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
 
 
 def _cascade() -> Any:
-    """A cv2.CascadeClassifier of this thread's own."""
+    """Returns this thread's cv2.CascadeClassifier."""
     with extra("faces", "Finding faces, unlike crop='center',"):
         import cv2
 

@@ -1,6 +1,7 @@
-"""CelebA: aligned photographs of faces with 40 attributes, by tensorflow-datasets or from an unpacked folder.
+"""CelebA: aligned photographs of faces with 40 attributes, from tensorflow-datasets or an unpacked folder.
 
-The images are cropped and resized once and kept as one memory-mapped array.
+
+The images are cropped and resized once and cached as one memory-mapped array.
 
 Reference:
   Liu, Luo, Wang and Tang, "Deep Learning Face Attributes in the Wild", ICCV 2015.
@@ -24,17 +25,17 @@ from tf_jmvae.data.celeba.lists import ATTRIBUTES, Files, read_attributes, read_
 from tf_jmvae.data.sources import Source
 from tf_jmvae.registry import DATASETS
 
-_VERSION = 1  # of the preparation: another number prepares everything anew
-_NAMED = 5  # in messages
+_VERSION = 1  # version of the preparation; a new number invalidates all copies
+_NAMED = 5  # number of names in messages
 
 
 @dataclass(frozen=True)
 class CelebA:
-    """The prepared dataset, in the order of the list of attributes (with tensorflow-datasets, of its files).
+    """Prepared dataset, in the order of the list of attributes (of its files with tensorflow-datasets).
 
-    The report says how it came about: `listed` images, those `missing` (their number; `missing_names` has the first
-    few), those `broken` (all names), `faces_found` among the others (None for the center crop), `prepared` (N),
-    `unpaired` (images in one list only, which are ignored), `crop`, `image_size`.
+    The report records the preparation: the number of `listed` images, of `missing` ones (`missing_names` has the first
+    few), `broken` (all names), `faces_found` among the others (None for the center crop), `prepared` (N), `unpaired`
+    (images in only one list, which are ignored), `crop` and `image_size`.
     """
 
     images: np.ndarray  # uint8 [N, S, S, 3], memory-mapped, read-only
@@ -51,14 +52,14 @@ def celeba(
     mirror: bool = False,
     strict: bool = False,
 ) -> Source:
-    """Photographs x, which stay uint8, and attributes w; the test split is CelebA's own, or else its validation split.
+    """Loads photographs x, uint8, and attributes w; the test split is CelebA's, or else its validation split.
 
-    `mirror` shows a random half of the images mirrored, in every epoch; other arguments and errors are those of `read`.
+    With `mirror` a random half of the images is mirrored in every epoch; other arguments and errors as for `read`.
     """
     prepared = read(data_dir, image_size=image_size, crop=crop, strict=strict)
     held_out = 2 if (prepared.partition == 2).any() else 1
     parts = [np.flatnonzero(prepared.partition == part) for part in (0, held_out)]
-    # Rows that follow one another as a slice, which leaves a memory-mapped array on the disk.
+    # Consecutive rows become a slice, which keeps a memory-mapped array on disk.
     parts = [slice(rows[0], rows[-1] + 1) if len(rows) and np.ptp(rows) + 1 == len(rows) else rows for rows in parts]
     splits = [{"x": prepared.images[rows], "w": prepared.attributes[rows]} for rows in parts]
     sizes = [len(split["w"]) for split in splits]
@@ -85,23 +86,23 @@ def read(
     cache_dir: str | os.PathLike | None = None,
     verbose: int = 1,
 ) -> CelebA:
-    """Reads all images that are there, with their attributes.
+    """Reads all available images with their attributes.
 
     Args:
-      data_dir: Folder with `list_attr_celeba.txt`, `list_eval_partition.txt` and `img_align_celeba/`, of all
-        images or some of them; without it tensorflow-datasets downloads the dataset, once.
+      data_dir: Folder with `list_attr_celeba.txt`, `list_eval_partition.txt` and `img_align_celeba/`, with all images
+        or some of them; None, the default, downloads the dataset once by tensorflow-datasets.
       image_size: Height and width of the images, S; by default 64.
-      crop: `"center"`, the default, a square of 148 pixels; or `"face"`, the face that OpenCV finds (extra `faces`),
-        without the images in which it finds none.
-      strict: Whether a broken image is an error; by default it is named, counted and left out.
-      cache_dir: Folder of the prepared copy; see `prepared.cache_folder`.
-      verbose: 0 shows nothing, 1, the default, progress and what was left out.
+      crop: `"center"`, the default, for a square of 148 pixels; or `"face"` for the face that OpenCV detects (extra
+        `faces`), which leaves out images without a detected face.
+      strict: Whether a broken image is an error; False, the default, leaves it out and reports it.
+      cache_dir: Folder of the cached copy; by default that of `prepared.cache_folder`.
+      verbose: 1, the default, shows progress and what was left out; 0 shows nothing.
 
     Raises:
-      FileNotFoundError: `data_dir` lacks a list, or all images that are listed.
-      ImportError: `crop="face"` without OpenCV.
-      OSError: neither a folder nor a network, or the prepared copy cannot be written.
-      ValueError: an unknown crop, a bad size, a wrong line in a list, a broken image if `strict`, or no image left.
+      FileNotFoundError: if `data_dir` lacks a list or all listed images.
+      ImportError: for `crop="face"`, if OpenCV is missing.
+      OSError: if there is neither a folder nor a network, or the cached copy cannot be written.
+      ValueError: if an option or a line in a list is invalid, an image is broken and `strict`, or no image is left.
     """
     checks.check_option("crop", crop, PREPROCESSING)
     checks.positive_integer("image_size", image_size)
@@ -131,7 +132,7 @@ def read(
 
 
 def _from_folder(data_dir: str | os.PathLike) -> tuple[str, Callable[[], Collection]]:
-    """A fingerprint of the folder's content, and a function that reads its lists."""
+    """Returns a fingerprint of the folder's content, and a function that reads its lists."""
     files = Files.find(data_dir)
     fingerprint = _fingerprint(files.attribute_list.read_bytes(), files.partition_list.read_bytes(), files.sizes)
 
@@ -154,7 +155,7 @@ def _from_folder(data_dir: str | os.PathLike) -> tuple[str, Callable[[], Collect
 
 
 def _from_tfds() -> tuple[str, Callable[[], Collection]]:
-    """The same from tensorflow-datasets, which knows no names: an image is called by its file and place in it."""
+    """Returns the same from tensorflow-datasets, where an image is named by its file and position."""
     builder = prepared.downloaded(
         "celeb_a",
         "CelebA",
@@ -183,7 +184,7 @@ def _from_tfds() -> tuple[str, Callable[[], Collection]]:
 
 
 def _fingerprint(first: bytes, second: bytes, sizes: dict[str, int]) -> str:
-    """Changes with either content, with any file's name or size, and with the preparation's version."""
+    """Hashes both contents, the files' names and sizes, and the version of the preparation."""
     digest = hashlib.blake2b(digest_size=8)
     for part in (first, second, json.dumps([_VERSION, sorted(sizes.items())]).encode()):
         digest.update(hashlib.blake2b(part).digest())

@@ -1,4 +1,4 @@
-"""CelebA's files as people have them on disk: two lists, the authors' or Kaggle's, and a folder of images."""
+"""CelebA's files on disk: two lists, in the authors' or Kaggle's format, and a folder of images."""
 
 import os
 import pathlib
@@ -18,7 +18,7 @@ ATTRIBUTES = tuple(_NAMES.split())
 ATTRIBUTE_LIST = "list_attr_celeba.txt"
 PARTITION_LIST = "list_eval_partition.txt"
 
-_LIST_FOLDERS = ("", "Anno", "Eval")  # the last two as downloaded from the authors
+_LIST_FOLDERS = ("", "Anno", "Eval")  # the last two are those of the authors' download
 _IMAGE_FOLDERS = ("img_align_celeba", "Img/img_align_celeba", "img_align_celeba/img_align_celeba", "")
 _SUFFIXES = (".jpg", ".jpeg", ".png")
 _IMAGE_COLUMN = "image_id"  # in Kaggle's lists
@@ -26,16 +26,16 @@ _IMAGE_COLUMN = "image_id"  # in Kaggle's lists
 
 @dataclass(frozen=True)
 class Files:
-    """Paths of CelebA's lists and images."""
+    """Paths of CelebA's lists and image folder."""
 
     attribute_list: pathlib.Path
     partition_list: pathlib.Path
     image_folder: pathlib.Path
-    sizes: dict[str, int]  # bytes of every image there, by name
+    sizes: dict[str, int]  # size in bytes of every image, by name
 
     @classmethod
     def find(cls, data_dir: str | os.PathLike) -> "Files":
-        """Looks where people unpack the download; a `FileNotFoundError` names all that is missing."""
+        """Finds the files in common layouts; raises `FileNotFoundError` that names all missing ones."""
         folder = pathlib.Path(data_dir)
         candidates = {
             name: [folder / sub / one for sub in _LIST_FOLDERS for one in (name, name.replace(".txt", ".csv"))]
@@ -55,10 +55,10 @@ class Files:
 
 
 def read_attributes(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """int8 `[40]` in {-1, 1} by image, in the order of `ATTRIBUTES` whatever the order of the file's columns.
+    """Reads attributes, int8 `[40]` in {-1, 1} by image, in the order of `ATTRIBUTES` whatever the column order.
 
-    Of the authors' list the first line is the number of rows, and the second names the columns; Kaggle's, a `.csv`, has
-    the second alone. A `ValueError` names the line that is wrong.
+    In the authors' list the first line is the number of rows and the second the column names; Kaggle's, a `.csv`, has
+    only the latter. Raises `ValueError` that names an invalid line.
     """
     lines, count = _lines(path), []
     if path.suffix != ".csv":
@@ -94,10 +94,10 @@ def read_attributes(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def read_partition(path: pathlib.Path) -> dict[str, int]:
-    """0 (train), 1 (validation) or 2 (test) by image; a `ValueError` names the line that is wrong."""
+    """Reads 0 (train), 1 (validation) or 2 (test) by image; raises `ValueError` that names an invalid line."""
     rows: dict[str, int] = {}
     for number, fields in _lines(path):
-        if number == 1 and fields == [_IMAGE_COLUMN, "partition"]:  # Kaggle's names of the columns
+        if number == 1 and fields == [_IMAGE_COLUMN, "partition"]:  # column names of Kaggle's list
             continue
         if len(fields) != 2 or fields[1] not in ("0", "1", "2"):
             raise ValueError(
@@ -110,9 +110,9 @@ def read_partition(path: pathlib.Path) -> dict[str, int]:
 
 
 def _lines(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
-    """The line number and the fields of every line that is not blank."""
+    """Yields the line number and the fields of every line that is not blank."""
     try:
-        text = path.read_text(encoding="utf-8-sig")  # spreadsheets write a mark at the start
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets write a byte order mark
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no text file ({error}). Fetch it again.") from error
     for number, line in enumerate(text.split("\n"), start=1):
@@ -133,7 +133,7 @@ def _check_name(path: pathlib.Path, number: int, name: str, known: dict) -> None
 
 
 def _first_images(folder: pathlib.Path) -> tuple[pathlib.Path, dict[str, int]]:
-    """The first folder that has images, and their sizes in bytes by name."""
+    """Returns the first folder with images, and their sizes in bytes by name."""
     for place in (folder / sub for sub in _IMAGE_FOLDERS if (folder / sub).is_dir()):
         with os.scandir(place) as entries:
             files = [entry for entry in entries if entry.name.lower().endswith(_SUFFIXES) and entry.is_file()]

@@ -1,4 +1,4 @@
-"""A column of arrays: names of .npy and .npz files, such as features that another network made."""
+"""Columns of arrays: names of .npy and .npz files, such as features of another network."""
 
 import os
 import pathlib
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @COLUMNS.register("array")
 class Array(Kind):
-    """Arrays of real numbers of one shape, by their files' names, or as they are; of an .npz file the first one."""
+    """Column of arrays of real numbers of one shape, given as file names or arrays; the first array of an .npz file."""
 
     averages = False
     names_files = True
@@ -65,7 +65,7 @@ class Array(Kind):
 
 
 def _first_shape(cells: "pd.Series", folder: str | os.PathLike) -> tuple[int, ...] | None:
-    """The shape of the first array that can be read; None if there is no cell. `encode` tells of the others."""
+    """Returns the shape of the first readable array; None without cells. `encode` reports unreadable ones."""
     problem = None
     for cell in cells:
         try:
@@ -81,19 +81,19 @@ def _first_shape(cells: "pd.Series", folder: str | os.PathLike) -> tuple[int, ..
 
 
 def array_of(cell: Any, folder: str | os.PathLike = ".") -> np.ndarray:
-    """Gives the array that a cell is, or names the file of.
+    """Returns the array of a cell, which is an array or a file name.
 
     Args:
-      cell: Array, or the name of a .npy or .npz file, of whose arrays the first one is taken.
-      folder: Folder that the file is in; by default the current one.
+      cell: Array, or name of a .npy or .npz file; the first array of an .npz file is read.
+      folder: Folder of the file; by default the current one.
 
     Returns:
-      Array, float32.
+      Float32 array.
 
     Raises:
-      OSError: the file cannot be opened.
-      ValueError: it holds no array of numbers.
-      TypeError: the cell is no array.
+      OSError: if the file cannot be opened.
+      ValueError: if the file holds no array of numbers.
+      TypeError: if the cell is not an array.
     """
     if not isinstance(cell, str | os.PathLike):
         return np.asarray(cell, np.float32)
@@ -101,9 +101,9 @@ def array_of(cell: Any, folder: str | os.PathLike = ".") -> np.ndarray:
         try:
             found = np.load(file, allow_pickle=False)
             array = found if isinstance(found, np.ndarray) else found[found.files[0]]
-        except Exception as error:  # of a damaged file NumPy raises what its parsers do: a dozen classes were seen
+        except Exception as error:  # NumPy's parsers raise many classes of errors for damaged files
             raise ValueError(f"{cell} is no .npy or .npz file: {error}") from error
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{cell} holds values of type {array.dtype}; expected real numbers.")
-    with np.errstate(over="ignore"):  # becomes inf, which checks of data tell of
+    with np.errstate(over="ignore"):  # becomes inf, which the checks of data report
         return array.astype(np.float32)

@@ -1,4 +1,4 @@
-"""Columns of yes and no: one modality of binary attributes, each of which may be missing by itself."""
+"""Columns of binary attributes (yes or no), each of which may be missing separately."""
 
 from collections import Counter
 
@@ -15,7 +15,7 @@ WORDS = frozenset(_NO + _YES)
 
 @COLUMNS.register("attributes")
 class Attributes(Kind):
-    """Several yes or no columns, in the words that the table has for them: yes, true, 1, y, t, on, +, or no, ..."""
+    """Columns of yes or no, in the table's own words: yes, true, 1, y, t, on, +, or no, ..."""
 
     @classmethod
     def adapt(cls, table, names, folder="."):
@@ -54,7 +54,7 @@ class Attributes(Kind):
 
 
 def _numbers(cells, texts: np.ndarray) -> np.ndarray:
-    """1 for yes, 0 for no, NaN in the gaps, `[N]`; raises `ValueError` for any other word."""
+    """Converts cells to 1 for yes, 0 for no and NaN if missing, `[N]`; raises `ValueError` for other words."""
     said = {**dict.fromkeys(_NO, 0.0), **dict.fromkeys(_YES, 1.0), "": np.nan}
     numbers = np.array([said.get(text.lower(), 2.0) for text in texts])
     advice = "Say yes or no, true or false, 1 or 0; or take kind = 'category' for the column."

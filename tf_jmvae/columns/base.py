@@ -1,4 +1,4 @@
-"""What every kind of column can do: learn from training rows, give a modality's values, and write cells again."""
+"""`Kind`, the base class of kinds of columns, and helpers on cells."""
 
 import abc
 import inspect
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 Cells = dict[str, np.ndarray]
 
-FIRST_ROW = "first_row"  # an attribute of a table that is a part of another: the number of its first row there
-_SHOWN = 40  # characters of a cell in a message
+FIRST_ROW = "first_row"  # attribute of a part of a table: the number of its first row in the table
+_SHOWN = 40  # number of characters of a cell in a message
 
 
 class Kind(abc.ABC):
-    """One kind of column, of the columns of one modality.
+    """Base class of kinds of columns, of the columns of one modality.
 
     Args:
-      columns: their `Columns`.
+      columns: `Columns` of the modality.
     """
 
     names_files = False
     """Whether cells are names of files."""
 
     averages = True
-    """Whether a mean of several answers is one, as of numbers and probabilities, and not of texts and pictures."""
+    """Whether values can be averaged, as numbers and probabilities can, but not texts and pictures."""
 
     def __init__(self, columns: Columns):
         self.columns = columns
@@ -43,97 +43,98 @@ class Kind(abc.ABC):
     def adapt(
         cls, table: "pd.DataFrame", names: Sequence[str], folder: str | os.PathLike = ".", **options: Any
     ) -> Columns:
-        """Learns what the columns hold from training rows.
+        """Learns the columns' properties from training rows.
 
         Args:
           table: DataFrame of the training rows.
           names: Names of the columns.
           folder: Folder of the files that cells name; by default the current one.
-          **options: What a description of a table may set for this kind.
+          **options: Options of this kind in a description of a table.
 
         Returns:
-          Their `Columns`.
+          `Columns` of the modality.
 
         Raises:
-          ValueError: they are not of this kind, or there is nothing to learn of them.
+          ValueError: if the columns are not of this kind, or there is nothing to learn from them.
         """
 
     @classmethod
     def options(cls) -> list[str]:
-        """Names of what a description of a table may set for this kind."""
+        """Returns the names of the options of this kind in a description of a table."""
         parameters = inspect.signature(cls.adapt).parameters.values()
         return [one.name for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY]
 
     @property
     @abc.abstractmethod
     def settings(self) -> dict[str, Any]:
-        """Settings of a modality of these columns, as a configuration has them."""
+        """Settings of a modality of these columns, as in a configuration."""
 
     @abc.abstractmethod
     def encode(self, table: "pd.DataFrame", folder: str | os.PathLike = ".") -> np.ndarray:
-        """Gives the values of a table's rows.
+        """Converts the cells of a table's rows to values.
 
         Args:
           table: DataFrame with the columns.
-          folder: Folder that files are in of which the cells say the names; by default the current one.
+          folder: Folder of the files that cells name; by default the current one.
 
         Returns:
-          Array `[N, *shape]` with NaN in the gaps, float32; or uint8 of images without gaps.
+          Float32 array `[N, *shape]`, NaN for missing cells; or a uint8 array of images if none is missing.
 
         Raises:
-          ValueError: a cell is not of this kind; the message says which.
+          ValueError: if a cell is not of this kind; the message says which.
         """
 
     def requested(self, table: "pd.DataFrame", folder: str | os.PathLike = ".") -> np.ndarray:
-        """Gives the cells of a table's rows as signatures that end in `_as_cells` read them.
+        """Converts the cells of a table's rows to inputs of signatures that end in `_as_cells`.
 
         Args:
           table: DataFrame with the columns.
           folder: Folder of files, as for `encode`.
 
         Returns:
-          Array `[N, *shape]` with NaN in the gaps; or of texts and encoded pictures objects `[N]`, b"" in the gaps.
+          Array `[N, *shape]`, NaN for missing cells; or an object array `[N]` of texts or encoded pictures, b"" if
+          missing.
 
         Raises:
-          ValueError: as `encode`.
+          ValueError: as for `encode`.
         """
         return self.encode(table, folder)
 
     @abc.abstractmethod
     def decode(self, values: np.ndarray) -> Cells:
-        """Gives the cells that values say.
+        """Converts values to cells.
 
         Args:
-          values: Array `[N, *shape]`, in the units of `encode`; of likelihoods' means, too.
+          values: Array `[N, *shape]` in the units of `encode`, of values or of means of the likelihood.
 
         Returns:
-          Arrays `[N]` by column.
+          Dict of arrays `[N]` by column.
         """
 
     def sureness(self, values: np.ndarray) -> Cells:
-        """Gives how probable what `decode` says is, from means of the likelihood.
+        """Computes the probabilities of the cells of `decode` from means of the likelihood.
 
         Args:
           values: Array `[N, *shape]`.
 
         Returns:
-          Arrays `[N]` of probabilities by column; none of a kind that has no probability.
+          Dict of arrays `[N]` of probabilities by column; empty for kinds without probabilities.
         """
         return {}
 
     def from_strings(self, strings: "tf.Tensor") -> "tf.Tensor":
-        """Gives the values of one column's cells within a graph; of kinds whose cells are texts.
+        """Converts one column's cells to values within a graph, for kinds whose cells are texts.
 
         Args:
-          strings: string tensor `[B]`; "" for a gap.
+          strings: string tensor `[B]`; "" if missing.
 
         Returns:
-          float32 tensor `[B, *shape]`, NaN in the rows of gaps and of what is unknown.
+          float32 tensor `[B, *shape]`, NaN in rows with missing or unknown cells.
         """
         raise NotImplementedError
 
     def to_strings(self, values: "tf.Tensor") -> "tf.Tensor":
-        """Gives one column's cells within a graph; of kinds whose cells are texts.
+        """Converts values to one column's cells within a graph, for kinds whose cells are texts.
 
         Args:
           values: float32 tensor `[B, *shape]`.
@@ -145,24 +146,24 @@ class Kind(abc.ABC):
 
     @property
     def is_text(self) -> bool:
-        """Whether cells are texts in a graph, too: whether there are `from_strings` and `to_strings`."""
+        """Whether cells are texts within a graph too, so that `from_strings` and `to_strings` are defined."""
         return type(self).to_strings is not Kind.to_strings
 
 
 def kind_of(columns: Columns) -> Kind:
-    """The kind of some columns; raises `UnknownNameError`, which lists the kinds, if there is none of that name."""
+    """Returns the kind of `columns`; raises `UnknownNameError`, which lists the kinds, for unknown names."""
     return COLUMNS.get(columns.kind)(columns)
 
 
 def one_column(kind: str, names: Sequence[str]) -> str:
-    """The only name; raises `ValueError` if there are several."""
+    """Returns the only name; raises `ValueError` if there are several."""
     if len(names) != 1:
         raise ValueError(f"A {kind} is one column; got {len(names)}: {', '.join(names)}. Make a modality of each.")
     return names[0]
 
 
 def is_gap(cells: "pd.Series") -> np.ndarray:
-    """Which cells say nothing, Boolean `[N]`: missing by pandas, or a text of blanks."""
+    """Returns which cells are missing, Boolean `[N]`: according to pandas, or blank texts."""
     gaps = cells.isna().to_numpy(bool)
     if cells.dtype.kind in "OTU" or not isinstance(cells.dtype, np.dtype):
         texts = cells.to_numpy(object)
@@ -171,21 +172,22 @@ def is_gap(cells: "pd.Series") -> np.ndarray:
 
 
 def as_texts(cells: "pd.Series") -> np.ndarray:
-    """Cells as texts, objects `[N]`: without blanks about them, "" in the gaps, and whole numbers without a point.
+    """Converts cells to stripped texts, objects `[N]`: "" if missing, and whole numbers without a point.
 
-    Letters with accents are one character each (NFC), however they were typed.
+
+    Texts are normalised to NFC, in which letters with accents are one character.
     """
     gaps = is_gap(cells)
     return np.array([("" if gap else _text(cell)) for cell, gap in zip(cells, gaps, strict=True)], object)
 
 
 def encoded_texts(cells: "pd.Series") -> np.ndarray:
-    """Cells as `as_texts` gives them, in UTF-8."""
+    """Converts cells to texts as `as_texts`, encoded in UTF-8."""
     return np.array([text.encode() for text in as_texts(cells)], object)
 
 
 def refuse(cells: "pd.Series", wrong: np.ndarray, problem: str, advice: str) -> None:
-    """Raises `ValueError` if a cell is wrong, Boolean `[N]`, which names the first one."""
+    """Raises `ValueError`, which names the first wrong cell, if any in the mask `wrong`, `[N]`, is set."""
     if wrong.any():
         row = int(np.argmax(wrong))
         number = int(wrong.sum())

@@ -1,4 +1,4 @@
-"""A column of categories: one of a few names, which comes back with its probability."""
+"""Columns of categories: one of several class names."""
 
 import keras
 import numpy as np
@@ -8,15 +8,15 @@ from tf_jmvae.columns.base import Kind, as_texts, encoded_texts, one_column, ref
 from tf_jmvae.registry import COLUMNS
 from tf_jmvae.specs import Columns
 
-_MOST = 1000  # classes
+_MOST = 1000  # largest number of classes
 
 
 @COLUMNS.register("category")
 class Category(Kind):
-    """One of several classes by their names, such as a species.
+    """Column of one of several classes by name, such as a species.
 
     Args:
-      columns: their `Columns`; the words are the classes.
+      columns: `Columns` of the modality, whose words are the classes.
     """
 
     def __init__(self, columns: Columns):
@@ -62,7 +62,7 @@ class Category(Kind):
         return values
 
     def requested(self, table, folder="."):
-        self.encode(table, folder)  # a server would take an unknown class for a gap
+        self.encode(table, folder)  # raises for unknown classes, which a server would take as missing
         return encoded_texts(table[self.columns.names[0]])
 
     def decode(self, values):
@@ -74,7 +74,7 @@ class Category(Kind):
         return {name: np.asarray(values, np.float64).max(axis=-1)}
 
     def from_strings(self, strings):
-        index = self.layer(tf.strings.strip(strings))[..., None]  # 0 of what is unknown
+        index = self.layer(tf.strings.strip(strings))[..., None]  # 0 if unknown
         one_hot = tf.one_hot(index[..., 0] - 1, len(self.columns.words))
         return tf.where(index > 0, one_hot, np.nan)
 
@@ -83,7 +83,7 @@ class Category(Kind):
 
 
 def _number(text: str) -> float:
-    """What it says as a number, after which classes are sorted first; infinity if it is none."""
+    """Returns a text as a number, the first sort key of classes; infinity if it is not a number."""
     try:
         return float(text) if float(text) == float(text) else float("inf")
     except ValueError:

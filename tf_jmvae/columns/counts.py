@@ -1,4 +1,4 @@
-"""Columns of counts: one modality of whole numbers from 0 on, each of which may be missing by itself."""
+"""Columns of counts, whole numbers of 0 or more, each of which may be missing separately."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from tf_jmvae.specs import Columns
 
 @COLUMNS.register("counts")
 class Counts(Numbers):
-    """How often something was counted."""
+    """Columns of counts, whole numbers of 0 or more."""
 
     @classmethod
     def adapt(cls, table, names, folder="."):

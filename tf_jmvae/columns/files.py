@@ -1,4 +1,4 @@
-"""Files that cells name and that cannot be read: gaps, of which one warning tells."""
+"""Reports of files that cells name but that cannot be read, which count as missing."""
 
 import warnings
 from collections.abc import Mapping
@@ -15,19 +15,19 @@ _LISTED = 3
 
 
 def reported(cells: "pd.Series", what: str, problems: Mapping[int, str], wanted: np.ndarray) -> np.ndarray:
-    """Warns of files that could not be read, which count as missing.
+    """Warns once of all files that could not be read, which count as missing.
 
     Args:
       cells: Column of N cells.
-      what: What a file holds, in a word.
-      problems: What is wrong, by row.
-      wanted: Which rows name a file, Boolean `[N]`.
+      what: Content of the files, a singular noun such as `"picture"`.
+      problems: Dict of error messages by row.
+      wanted: Boolean array `[N]`, which rows name a file.
 
     Returns:
-      The rows with problems, Boolean `[N]`.
+      Boolean array `[N]`, which rows have problems.
 
     Raises:
-      ValueError: no file of several could be read, in a table or the first part of one.
+      ValueError: if none of several files could be read, in a table or its first part.
     """
     rows = np.zeros(len(wanted), bool)
     rows[list(problems)] = True
@@ -36,7 +36,7 @@ def reported(cells: "pd.Series", what: str, problems: Mapping[int, str], wanted:
     column, start = cells.name, 1 + cells.attrs.get(FIRST_ROW, 0)
     first = "; ".join(f"row {row + start:,}: {problems[row]}" for row in sorted(problems)[:_LISTED])
     more = f"; and {len(problems) - _LISTED:,} more" if len(problems) > _LISTED else ""
-    if len(problems) == wanted.sum() > 1 and start == 1:  # in a later part of a table there may be no other
+    if len(problems) == wanted.sum() > 1 and start == 1:  # a later part of a table may have only unreadable files
         raise ValueError(
             f"Column {column!r}: none of the {len(problems):,} {what}s can be read ({first}{more}). Say where the "
             "files are with folder = '...' under [data], or --folder."

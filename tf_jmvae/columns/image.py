@@ -1,4 +1,4 @@
-"""A column of pictures: names of files, which are read, cropped and resized."""
+"""Columns of pictures: names of files, which are read, cropped and resized."""
 
 import os
 import pathlib
@@ -16,12 +16,12 @@ from tf_jmvae.images.preprocessing import open_rgb, prepared
 from tf_jmvae.registry import COLUMNS
 from tf_jmvae.specs import Columns, Preprocessing
 
-_LARGE = 32  # pixels of the smaller side from which a network has a third convolution
+_LARGE = 32  # smallest side in pixels for a third convolution
 
 
 @COLUMNS.register("image")
 class Image(Kind):
-    """Pictures of any size and format, by their files' names, as bytes, or as arrays of pixels."""
+    """Column of pictures of any size and format, given as file names, bytes or arrays of pixel values."""
 
     averages = False
     names_files = True
@@ -68,7 +68,7 @@ class Image(Kind):
             except (OSError, ValueError, TypeError) as error:
                 problems[row] = str(error) or type(error).__name__
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow decodes outside of Python's lock
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow releases the GIL to decode
             list(pool.map(read, np.flatnonzero(~gaps)))
         gaps = gaps | reported(table[name], "picture", problems, ~gaps)
         if not gaps.any():

@@ -1,4 +1,4 @@
-"""Columns of numbers: one modality of real values, each of which may be missing by itself."""
+"""Columns of real numbers, each of which may be missing separately."""
 
 import re
 
@@ -10,13 +10,13 @@ from tf_jmvae.specs import Columns
 
 _DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?")
 _COMMA = re.compile(r"[-+]?\d+(\.\d{3})*,\d+")
-_TOLD = 16  # stddev of a column, in steps of its largest number as float32
+_TOLD = 16  # smallest stddev of a column, in float32 steps at its largest number
 _LARGEST = float(np.finfo(np.float32).max)
 
 
 @COLUMNS.register("numbers")
 class Numbers(Kind):
-    """Numbers in any unit: the model standardises them, and what it gives is in their unit again."""
+    """Columns of numbers in any unit, which the model standardises; outputs are in the original unit."""
 
     @classmethod
     def adapt(cls, table, names, folder="."):
@@ -55,7 +55,7 @@ class Numbers(Kind):
 
 
 def as_numbers(cells) -> np.ndarray:
-    """Cells as float64 `[N]`, NaN in the gaps; raises `ValueError` for what is no number."""
+    """Converts cells to float64 `[N]`, NaN if missing; raises `ValueError` for cells that are not numbers."""
     import pandas as pd
 
     gaps = is_gap(cells)
@@ -78,7 +78,7 @@ def as_numbers(cells) -> np.ndarray:
 
 
 def is_date(text: str) -> bool:
-    """Whether a cell looks like a date, such as 2024-05-17 or 17.5.2024."""
+    """Returns whether a cell looks like a date, such as 2024-05-17 or 17.5.2024."""
     return bool(_DATE.fullmatch(text.strip()))
 
 

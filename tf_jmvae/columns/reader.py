@@ -1,4 +1,4 @@
-"""Tables from files: CSV and Parquet, every cell of a CSV a text, with errors that say what to do."""
+"""Reader of tables from CSV and Parquet files, with errors that say what to do."""
 
 import csv
 import os
@@ -13,29 +13,30 @@ if TYPE_CHECKING:
 
 _DELIMITERS = ",;\t|"
 _PARQUET = (".parquet", ".pq")
-_HEAD = 2**16  # characters from which the delimiter is told
+_HEAD = 2**16  # number of characters from which the delimiter is inferred
 
 
 def read_table(
     path: str | os.PathLike, *, delimiter: str | None = None, decimal: str = ".", encoding: str = "utf-8"
 ) -> "pd.DataFrame":
-    """Reads a table.
+    """Reads a table from a CSV or Parquet file.
 
-    Empty cells and what pandas takes for a gap, such as `NA`, `nan` and `null`, are missing.
+    Empty cells, and those that pandas takes as missing, such as `NA`, `nan` and `null`, are missing.
 
     Args:
-      path: File in CSV, or in Parquet by its suffix `.parquet` or `.pq`.
-      delimiter: Character between the cells of a CSV file; by default the one of `,`, `;`, tab and `|` that fits.
-      decimal: Decimal point of a CSV file, `"."` by default; with `","` numbers such as 3,5 are read.
-      encoding: Encoding of a CSV file, UTF-8 by default.
+      path: Path of the file: Parquet if its suffix is `.parquet` or `.pq`, else CSV.
+      delimiter: Delimiter of a CSV file; by default the one of `,`, `;`, tab and `|` that is most frequent in the
+        header.
+      decimal: Decimal point of a CSV file, `"."` by default; `","` reads numbers such as 3,5.
+      encoding: Encoding of a CSV file; `"utf-8"` by default.
 
     Returns:
-      A `pandas.DataFrame`; columns of a CSV file are texts.
+      `pandas.DataFrame`; all cells of a CSV file are texts.
 
     Raises:
-      ImportError: pandas is missing, which comes with the extra `tables`.
-      OSError: there is no such file.
-      ValueError: the file is no table; the message says why, and what to do.
+      ImportError: if pandas is missing, which comes with the extra `tables`.
+      OSError: if the file does not exist.
+      ValueError: if the file is not a table; the message says why, and what to do.
     """
     with extra("tables", "A table"):
         import pandas as pd
@@ -97,7 +98,7 @@ def _read_csv(path: pathlib.Path, delimiter: str | None, decimal: str, encoding:
 
 
 def _checked_rows(path: pathlib.Path, file: TextIO, delimiter: str) -> list[str]:
-    """The names in the header; raises `ValueError` for a row that is not as long, which pandas would cut or fill."""
+    """Returns the names in the header; raises `ValueError` for rows of another length, which pandas would adapt."""
     rows = csv.reader(file, delimiter=delimiter, strict=True, skipinitialspace=True)
     names = next(rows)
     names[0] = names[0].lstrip("\ufeff")
@@ -111,7 +112,7 @@ def _checked_rows(path: pathlib.Path, file: TextIO, delimiter: str) -> list[str]
 
 
 def _with_point(text: str, decimal: str) -> str:
-    """A number with a decimal point; any other text as it is."""
+    """Replaces the decimal character of a number by a point; other texts are unchanged."""
     number = text.strip().replace(".", "").replace(decimal, ".", 1)
     try:
         float(number)

@@ -1,4 +1,4 @@
-"""A column of short texts: sequences of words that were seen in training."""
+"""Columns of short texts, as sequences of words of the training rows."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ from tf_jmvae.registry import COLUMNS
 from tf_jmvae.specs import Columns
 
 UNKNOWN = "[UNK]"
-_PAD_AND_UNKNOWN = 2  # tokens that are no words
+_PAD_AND_UNKNOWN = 2  # number of tokens that are not words
 
 
 @COLUMNS.register("text")
 class Text(Kind):
-    """Texts of a few words, in lower case and without punctuation; a word that is rare or unknown is `[UNK]`.
+    """Column of short texts, in lower case and without punctuation; rare and unknown words are `[UNK]`.
 
     Args:
-      columns: their `Columns`; the words are from the most to the least frequent.
+      columns: `Columns` of the modality, whose words are sorted by decreasing frequency.
     """
 
     averages = False

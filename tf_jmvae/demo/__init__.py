@@ -1,4 +1,4 @@
-"""A web page on this machine to try a model: generate, recognise, edit, walk and interpolate."""
+"""Local web page to try a model: generate, recognise, edit, fill, walk and interpolate."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ __all__ = ["launch"]
 def launch(
     model: str | os.PathLike | None = None, *, host: str = "127.0.0.1", port: int = 7860, open_browser: bool = True
 ) -> None:
-    """Shows a model on a web page, until Ctrl-C.
+    """Serves a web page of a model until Ctrl-C.
 
     The page and its server use this machine only. Uploads are kept in a temporary folder until the server ends.
 
@@ -22,15 +22,15 @@ def launch(
       model: Path or address that `tf_jmvae.open_model` opens: the folder or archive of an exported model, a run's
         folder, a `.keras` file or the address of a served model; by default the pre-trained model of MNIST,
         `"mnist_jmvae_kl"`.
-      host: Address to listen at; any other than this machine's own, 127.0.0.1, the default, lets others see the page.
-      port: Port to listen at, by default 7860; if it is taken, the next free one. 0 takes any.
-      open_browser: Whether to show the page in the web browser; by default True.
+      host: Address to listen at; `"127.0.0.1"`, the default, restricts the page to this machine.
+      port: Port to listen at, or the next free one if it is taken; by default 7860. 0 takes any free port.
+      open_browser: Whether to open the page in the web browser; by default True.
 
     Raises:
-      FileNotFoundError: there is no such model.
-      ImportError: Gradio is not installed: it comes with the extra `demo`.
-      RunError: the `.keras` file is damaged.
-      ValueError: the model is damaged or has no pictures, or the host or port cannot be used.
+      FileNotFoundError: if there is no model at the path.
+      ImportError: if Gradio is missing, which comes with the extra `demo`.
+      RunError: if the `.keras` file is damaged.
+      ValueError: if the model is damaged or has no pictures, or the host or port cannot be used.
     """
     from tf_jmvae.demo.interface import DemoModel
     from tf_jmvae.serving.opening import open_model
@@ -39,13 +39,13 @@ def launch(
         import gradio  # noqa: F401
     from tf_jmvae.demo import page as pages
 
-    host = host.strip("[]")  # of an IPv6 address as in a URL
+    host = host.strip("[]")  # brackets of an IPv6 address in a URL
     path = default_model() if model is None else model
     taken, port = port, pages.free_port(host, port)
     if taken not in (port, 0):
         print(f"Port {taken} is taken, so the page is at {port}.")
     print(f"Loading {path} ...")
-    # SIGTERM ends it as Ctrl-C does, or the temporary folder would stay.
+    # SIGTERM is handled like Ctrl-C, or the temporary folder would remain.
     with terminable(lambda *_: sys.exit(128 + signal.SIGTERM)), pages.environment(host):
         opened = DemoModel(open_model(path))
         page = pages.page(opened)

@@ -1,4 +1,4 @@
-"""What a model says of the cells of a table's row that are not known."""
+"""Predictions of the unknown cells of a table row, for the tab "Fill in"."""
 
 import io
 import math
@@ -23,24 +23,24 @@ from tf_jmvae.specs import Columns, ModalitySpec
 
 OPEN, NO, YES = "", "no", "yes"
 _KINDS = ("numbers", "counts", "attributes", "category", "text", "image", "array")
-_SAMPLES = 100  # of z behind each probability and spread
-_PICTURES, _TEXTS = 8, 5  # shown
+_SAMPLES = 100  # number of samples of z for each probability and stddev
+_PICTURES, _TEXTS = 8, 5  # largest numbers shown
 _LARGEST = float(np.finfo(np.float32).max)
-_BEGUN = (OPEN, "+", "-", ".")  # of a number
-_ENTRY, _HEADER = 16, 2**16  # bytes of an array's file, at most
+_BEGUN = (OPEN, "+", "-", ".")  # texts that are not yet a number
+_ENTRY, _HEADER = 16, 2**16  # largest size in bytes of an array's entry and of a file's header
 
-Known = Mapping[tuple[str, str], Any]  # by modality and column; what is not known is None or ""
+Known = Mapping[tuple[str, str], Any]  # by modality and column; unknown cells are None or ""
 
 
 class Number(NamedTuple):
-    """What a number or count is expected to be, and its standard deviation."""
+    """Mean and stddev (`spread`) of a number or count."""
 
     mean: float
     spread: float
 
 
 class Text(NamedTuple):
-    """The most probable text at the mean of z, and those of samples with the fraction that says them."""
+    """Most probable text at the mean of z, and the texts of samples with their fractions."""
 
     best: str
     samples: dict[str, float]
@@ -50,18 +50,18 @@ Answer = Number | Text | dict[str, float] | list[np.ndarray] | np.ndarray
 
 
 def modalities(model: DemoModel) -> Iterator[tuple[str, ModalitySpec, Columns]]:
-    """The modalities whose cells the page can read and show."""
+    """Yields the modalities whose cells the page can read and show."""
     for name, spec in model.fields.items():
         if spec.columns and spec.columns.kind in _KINDS:
             yield name, spec, spec.columns
 
 
 def filled(model: DemoModel, known: Known, seed: int = 0) -> dict[tuple[str, str], Answer]:
-    """What the model says of every column that is not known, from 100 samples of z given those that are.
+    """Predicts every unknown column from 100 samples of z given the known cells.
 
-    Numbers come with the standard deviation that they have given what is known, classes and attributes with their
-    probabilities, arrays as their mean, pictures as pixels, uint8 `[H, W, C]`, of single samples. Raises `InputError`
-    if the model cannot start from what is known.
+    Numbers have a conditional stddev, classes and attributes probabilities; arrays are given by their mean, and
+    pictures by the pixel values, uint8 `[H, W, C]`, of single samples. Raises `InputError` if the model has no
+    posterior given the known cells.
     """
     known = said(model, known)
     rows = {name: [cell] * (1 + _SAMPLES) for name, cell in _cells(model, known)}
@@ -79,14 +79,14 @@ def filled(model: DemoModel, known: Known, seed: int = 0) -> dict[tuple[str, str
 
 
 def said(model: DemoModel, known: Known) -> Known:
-    """What is known: not nothing, nor blanks, nor the sign of a number that is still to be typed."""
+    """Returns the known cells, without empty or blank ones and the beginnings of numbers."""
     numbers = {name for name, _, columns in modalities(model) if columns.kind in ("numbers", "counts")}
     nothing = {key: _BEGUN if key[0] in numbers else (OPEN,) for key in known}
     return {key: value for key, value in known.items() if value is not None and str(value).strip() not in nothing[key]}
 
 
 def _cells(model: DemoModel, known: Known) -> Iterator[tuple[str, Any]]:
-    """Of each modality of which something is known its cell, as `latents_of_cells` takes it."""
+    """Yields each modality with a known cell, and the cell as `latents_of_cells` takes it."""
     for name, spec, columns in modalities(model):
         own = [known.get((name, column)) for column in columns.names]
         if all(value is None for value in own):
@@ -105,7 +105,7 @@ def _cells(model: DemoModel, known: Known) -> Iterator[tuple[str, Any]]:
 
 
 def _number(column: str, value: Any, *, whole: bool) -> float:
-    """What a box says, NaN if it is open; raises `InputError` unless it is a number, or a count where one is due."""
+    """Parses a text box, NaN if empty; raises `InputError` unless it is a number, or a count if `whole`."""
     try:
         number = np.nan if value is None else float(str(value))
     except ValueError as error:
@@ -118,7 +118,7 @@ def _number(column: str, value: Any, *, whole: bool) -> float:
 
 
 def _encoded(path: str, spec: ModalitySpec) -> bytes:
-    """A picture as PNG of the model's size, prepared as those of the table were."""
+    """Encodes a picture as PNG of the model's size, preprocessed as those of the table."""
     try:
         pixels = images.prepared(images.open_rgb(path), spec.event_shape, spec.preprocessing)
     except (OSError, ValueError, ImportError) as error:
@@ -129,14 +129,14 @@ def _encoded(path: str, spec: ModalitySpec) -> bytes:
 
 
 def _array(path: str, spec: ModalitySpec) -> np.ndarray:
-    """What a file of NumPy holds; raises `InputError` unless that is an array of the model's shape."""
+    """Reads a NumPy file; raises `InputError` unless it holds an array of the model's shape."""
     name, expected = pathlib.Path(path).name, " x ".join(map(str, spec.event_shape))
     try:
         size = _size(path)
         array = array_of(path) if size <= _HEADER + _ENTRY * math.prod(spec.event_shape) else None
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"{name} is no .npy or .npz file of numbers; expected {expected} of them.") from error
-    if array is None:  # which is not unpacked
+    if array is None:  # too large to be unpacked
         raise InputError(f"{name} holds more than {expected} values.")
     if array.shape != spec.event_shape or not np.all(np.isfinite(array)):
         found = " x ".join(map(str, array.shape)) or "1"
@@ -145,7 +145,7 @@ def _array(path: str, spec: ModalitySpec) -> np.ndarray:
 
 
 def _size(path: str) -> int:
-    """The bytes of a file, or of the largest one in an archive."""
+    """Returns the size in bytes of a file, or of the largest file in an archive."""
     if not zipfile.is_zipfile(path):
         return pathlib.Path(path).stat().st_size
     with zipfile.ZipFile(path) as archive:
@@ -153,7 +153,7 @@ def _size(path: str) -> int:
 
 
 def _answer(found: Mapping[str, np.ndarray], name: str, spec: ModalitySpec, number: int) -> Answer:
-    """Of one column; the first row is at the mean of z, the others are samples."""
+    """Returns the answer for one column, from values at the mean of z (first row) and at samples of z."""
     values, columns = found.get(name), spec.columns
     if columns.kind == "image":
         return [np.asarray(Image.open(io.BytesIO(png))) for png in values[: 1 + _PICTURES]]
@@ -173,7 +173,7 @@ def _answer(found: Mapping[str, np.ndarray], name: str, spec: ModalitySpec, numb
 
 
 def unknown_words(model: DemoModel, known: Known) -> list[str]:
-    """The words of texts that the model did not learn."""
+    """Returns the words of texts that are not in the model's vocabulary."""
     found = []
     for name, _, columns in modalities(model):
         if columns.kind == "text" and (text := known.get((name, columns.names[0]))):

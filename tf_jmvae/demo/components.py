@@ -1,4 +1,4 @@
-"""Gradio components that several tabs share, and the handlers of their events."""
+"""Gradio components shared by several tabs, and handlers of their events."""
 
 import html
 import time
@@ -13,19 +13,19 @@ from tf_jmvae import editing
 from tf_jmvae.demo.interface import DemoModel, InputError
 from tf_jmvae.images.preprocessing import as_picture
 
-# One model and two cores: more at once would only wait for each other. Pictures take memory, so they come one by one.
+# More concurrent answers than cores would only wait for each other. Pictures are limited to one for their memory.
 QUICK = {"show_progress": "hidden", "api_visibility": "private", "concurrency_id": "answers", "concurrency_limit": 2}
-_BUTTONS = 20  # classes, of which more make a menu
+_BUTTONS = 20  # largest number of classes for buttons rather than a menu
 PICTURES = {**QUICK, "concurrency_id": "pictures", "concurrency_limit": 1}
 
 
 def static(name: str) -> str:
-    """The text of one of the page's own files: markup, styles and scripts."""
+    """Reads one of the page's static files: markup, styles or scripts."""
     return (resources.files("tf_jmvae.demo") / "static" / name).read_text(encoding="utf-8")
 
 
 def status(text: str, *, render: bool = True) -> gr.HTML:
-    """The line of a tab that says what is happening, or has happened; screen readers speak it."""
+    """Makes the status line of a tab, which screen readers announce."""
     return gr.HTML(_status(text), elem_classes="status", padding=False, render=render)
 
 
@@ -42,10 +42,11 @@ def answers(
     newest: Iterable[Callable[..., Any]] = (),
     queue: Mapping[str, Any] = PICTURES,
 ) -> Callable[..., Iterator[tuple]]:
-    """Has a function answer every event of `triggers`, such as `button.click`, and the latest of `newest`.
+    """Makes a function answer every event of `triggers`, such as `button.click`, and the latest of `newest`.
 
-    The first output is a `status`: of `doing`, with `{}` for the inputs, then of the text that the function gives
-    before the values of the other outputs, which an input that cannot be used empties. Returns the handler.
+    The first output is a `status`: first the text `doing`, formatted with the inputs, then the text that the function
+    returns before the values of the other outputs. An `InputError` becomes the status and empties the other outputs.
+    Returns the handler.
     """
     others = len(outputs) - 1
 
@@ -67,7 +68,7 @@ def answers(
 
 
 def gallery(pictures: list, label: str, columns: int, **options: Any) -> gr.Gallery:
-    """A gallery of pictures, with captions or without; `options` are those of Gradio's `Gallery`."""
+    """Makes a gallery of pictures with optional captions; `options` are those of Gradio's `Gallery`."""
     options = {"elem_classes": "pixels", "buttons": ["download", "fullscreen"]} | options
     return gr.Gallery(
         pictures, label=label, columns=columns, height="auto", format="png", object_fit="contain", interactive=False,
@@ -76,25 +77,27 @@ def gallery(pictures: list, label: str, columns: int, **options: Any) -> gr.Gall
 
 
 def bars(values: dict[str, float] | None, *, most: int = 12, render: bool = True) -> gr.Label:
-    """The largest probabilities as bars."""
+    """Makes bars of the largest probabilities."""
     return gr.Label(values, label="What it shows", num_top_classes=most, show_heading=False, render=render)
 
 
 def choice(model: DemoModel, label: str, value: str | list[str]) -> gr.Radio | gr.CheckboxGroup:
-    """What a picture is to show: one label, or any attributes."""
+    """Makes the choice of what a picture shows: one label, or any attributes."""
     if model.label:
         return (gr.Radio if len(model.names) <= _BUTTONS else gr.Dropdown)(model.names, value=value, label=label)
-    names = sorted(model.names, key=lambda name: name not in value)  # what is chosen is seen without scrolling
+    names = sorted(
+        model.names, key=lambda name: name not in value
+    )  # chosen attributes first, visible without scrolling
     return gr.CheckboxGroup(in_pairs(names), value=value, label=label, elem_classes="choices")
 
 
 def in_pairs(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Attributes as they are shown, each with its name."""
+    """Returns pairs of an attribute's displayed and actual name."""
     return [(name.replace("_", " "), name) for name in names]
 
 
 def crop() -> gr.Radio:
-    """Which part of a photograph the model sees."""
+    """Makes the choice of the part of a photograph that the model sees."""
     words = {
         "training": "As in training",
         "none": "The whole middle",
@@ -105,13 +108,13 @@ def crop() -> gr.Radio:
 
 
 def upload(label: str, value: Any = None) -> gr.Image:
-    """An upload of a picture, from a file or the clipboard; handlers get the file's path."""
+    """Makes an upload of a picture, from a file or the clipboard; handlers get the file's path."""
     value = as_picture(value) if isinstance(value, np.ndarray) else value
     place = gr.Image(
         value, label=label, height=220, sources=["upload", "clipboard"], type="filepath", format="png",
         elem_classes="pixels", buttons=[],
     )  # fmt: skip
-    # Gradio would decode the file here, whatever its size; images.open_rgb reads its header first. No subclass, since
-    # Gradio writes a .pyi file beside the module of each.
+    # Gradio would decode the file here, whatever its size; images.open_rgb reads its header first. Not a subclass,
+    # because Gradio writes a .pyi file next to a subclass's module.
     place.preprocess = lambda payload: payload.path if payload else None
     return place

@@ -1,4 +1,4 @@
-"""Preparation of drawings and photographs as the model's training images were made, and nothing more favourable."""
+"""Preprocessing of drawings and photographs like the model's training images."""
 
 import os
 from pathlib import Path
@@ -10,36 +10,36 @@ from PIL import Image
 from tf_jmvae import editing, images
 from tf_jmvae.demo.interface import DemoModel, InputError
 
-_PAPER = 0.25  # of the darkest ink: shadows and the grain of paper are fainter
-_FAINTEST = 32  # difference of pixel values between ink and paper, below which there is nothing to see
+_PAPER = 0.25  # fraction of the darkest ink below which it is shadow or the grain of paper
+_FAINTEST = 32  # smallest difference of pixel values between ink and paper
 _PARTS = {
     "training": "The part of the picture that was taken of the training pictures",
     "none": "The middle of the picture",
     "center": "The middle of the picture, as of CelebA",
     "face": "The picture about the face",
 }
-_BOX = 20 / 28  # of the image's side: the box that MNIST's digits were scaled into
+_BOX = 20 / 28  # fraction of the image's side: the box of MNIST's digits
 
 
 class PictureError(InputError):
-    """A picture that cannot be read; the message is for the person who gave it."""
+    """Error of a picture that cannot be read, with a message for the user."""
 
 
 class Prepared(NamedTuple):
-    """What the model sees."""
+    """Preprocessed picture, as the model sees it."""
 
     pixels: np.ndarray  # uint8 [H, W, C], the model's event shape
-    note: str  # what was done to get there
+    note: str  # description of the preprocessing
 
 
 def prepare(
     source: str | bytes | os.PathLike | np.ndarray | None, model: DemoModel, crop: str = "training"
 ) -> Prepared:
-    """A picture as the model's training images were prepared.
+    """Preprocesses a picture like the model's training images.
 
-    It comes as a file or its content, where transparent parts are paper, or as uint8 pixels `[H, W, C]` of the model's
-    size. The crop of photographs is one of `tf_jmvae.editing.CROPS`. Raises `PictureError` if there is no picture, or
-    it is empty, damaged or too large.
+    `source` is a file or its content, where transparent parts are paper, or uint8 pixel values `[H, W, C]` of the
+    model's size. `crop` of photographs is one of `tf_jmvae.editing.CROPS`. Raises `PictureError` if there is no
+    picture, or it is empty, damaged or too large.
     """
     if source is None:
         raise PictureError("There is no picture yet: draw one, upload one, or take an example.")
@@ -54,7 +54,7 @@ def prepare(
             return Prepared(shown, f"{_PARTS[crop]}, {width} x {height} pixels.")
     except (OSError, ValueError, ImportError) as error:
         message = str(error)
-        if isinstance(source, str | os.PathLike):  # in a temporary folder, whose name tells nobody anything
+        if isinstance(source, str | os.PathLike):  # the name of the temporary folder is of no use to the user
             message = message.replace(str(source), Path(source).name)
         raise PictureError(message) from error
     grey = picture.convert("L")
@@ -70,18 +70,18 @@ def prepare(
 
 
 def _binarised(pixels: np.ndarray, model: DemoModel, note: str) -> Prepared:
-    """MNIST's models are trained on pixels that are black or white; other greys are probabilities."""
+    """Binarises pixel values for models of MNIST, which are trained on black and white."""
     if model.handwriting != "mnist":
         return Prepared(pixels, f"{note}.")
     return Prepared(np.where(pixels >= 128, 255, 0).astype(np.uint8), f"{note}, then each pixel black or white.")
 
 
 def as_mnist(grey: Image.Image, size: int, box: float = _BOX) -> np.ndarray:
-    """Ink on paper of any shades to white on black, uint8 `[size, size]`, as LeCun made MNIST.
+    """Converts ink on paper of any shades to white on black, uint8 `[size, size]`, like MNIST.
 
-    The ink is cut out, scaled with antialiasing to fit a box of `box * size` pixels, its proportions kept, and moved
-    so that its centre of mass is the image's centre, or as close as it can be without leaving the image. Raises
-    `PictureError` if nothing stands out from the paper.
+    The ink is cut out, scaled with antialiasing to fit a box of `box * size` pixels with its proportions kept, and
+    moved so that its center of mass is as close to the image's center as possible. Raises `PictureError` if nothing
+    stands out from the paper.
     """
     ink = np.asarray(grey, np.float32)
     paper = _paper(grey)
@@ -95,7 +95,7 @@ def as_mnist(grey: Image.Image, size: int, box: float = _BOX) -> np.ndarray:
     scale = round(box * size) / max(cut.size)
     small = cut.resize([max(1, round(side * scale)) for side in cut.size], Image.Resampling.LANCZOS)
     values = np.clip(np.asarray(small), 0, None)
-    values = values / values.max()  # a thin line is faint when it is made small
+    values = values / values.max()  # shrinking makes thin lines faint
     canvas = np.zeros((size, size), np.float32)
     centre = np.array([(values * (at + 0.5)).sum() for at in np.indices(values.shape)]) / values.sum()
     top, left = np.clip(np.round(size / 2 - centre), 0, np.subtract(size, values.shape)).astype(int)
@@ -104,6 +104,6 @@ def as_mnist(grey: Image.Image, size: int, box: float = _BOX) -> np.ndarray:
 
 
 def _paper(grey: Image.Image) -> float:
-    """Pixel value of the background: the median along the border."""
+    """Computes the pixel value of the background, the median along the border."""
     pixels = np.asarray(grey)
     return float(np.median(np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])))

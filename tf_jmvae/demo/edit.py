@@ -1,4 +1,4 @@
-"""The tab "Edit": attributes of a portrait changed, the rest kept."""
+"""The tab "Edit", which changes attributes of a portrait and keeps the rest."""
 
 import gradio as gr
 import numpy as np
@@ -12,7 +12,7 @@ TITLE = "Edit"
 
 
 def can(model: DemoModel) -> bool:
-    """Whether the model goes from pictures to attributes and back, as `tf_jmvae.edit` needs it."""
+    """Returns whether the model generates attributes from pictures and back, as `tf_jmvae.edit` requires."""
     try:
         return bool(model.model.editable(model.picture, model.attributes))
     except ValueError:
@@ -20,10 +20,11 @@ def can(model: DemoModel) -> bool:
 
 
 def edited(model: DemoModel, source, crop: str, more: list[str], less: list[str], strength: float) -> tuple:
-    """What the model sees of a portrait, a file, its content or pixels, and that edited, both uint8 `[H, W, 3]`.
+    """Returns a portrait as the model sees it, and the edited one, both uint8 `[H, W, 3]`.
 
-    Attributes that it shall have are `more`, those that it shall not `less`: strength 1 sets them to 1 and -1, 2
-    exaggerates. Raises `PictureError` if the picture cannot be read, or an attribute is both wanted and not.
+    `source` is a file, its content or pixel values; `more` are the attributes to add, and `less` those to remove:
+    strength 1 sets them to 1 and -1, 2 exaggerates. Raises `PictureError` if the picture cannot be read, or an
+    attribute is in both.
     """
     if both := sorted(set(more) & set(less)):
         raise PictureError(f"{interface.in_words(both)} cannot be both added and taken away.")
@@ -46,7 +47,7 @@ def _answer(model: DemoModel, source, crop, more, less, strength) -> tuple:
 
 
 def build(model: DemoModel) -> None:
-    """Lays the tab out, within Gradio's context, and fills it with its first answer."""
+    """Builds the tab within a Gradio context, with a first answer."""
     attributes = model.fields[model.attributes].entry_names
     names, portrait = components.in_pairs(attributes), model.own_picture()
     wanted = [name for name in ("Male", "Eyeglasses") if name in attributes] or [attributes[0]]

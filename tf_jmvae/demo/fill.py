@@ -1,4 +1,4 @@
-"""The tab "Fill in": what is known of a row of a table, and what the model says of the rest."""
+"""The tab "Fill in", which predicts the unknown cells of a table row from the known ones."""
 
 import base64
 import html
@@ -17,18 +17,18 @@ from tf_jmvae.demo.interface import DemoModel
 from tf_jmvae.specs import ModalitySpec
 
 TITLE = "Fill in"
-_CLASSES = 6  # shown
-_STEPS = 100  # of a slider, at least
-_REACH = 3.0  # standard deviations each way that a number's line shows
+_CLASSES = 6  # number of classes shown
+_STEPS = 100  # smallest number of steps of a slider
+_REACH = 3.0  # half the range of a number's line, in stddevs
 
 
 def can(model: DemoModel) -> bool:
-    """Whether the model was made of a table's columns, and starts from any of them."""
+    """Returns whether the model is made of table columns, and has a posterior given any of them."""
     return not model.conditions and model.model.has_cells and any(cells.modalities(model))
 
 
 def _shown(model: DemoModel, usual: Mapping[tuple[str, str], Answer], keys: list, *values: Any) -> tuple:
-    """The status, the answers in HTML, and a gallery for each picture's column."""
+    """Returns the status, the answers in HTML, and a gallery for each column of pictures."""
     known = cells.said(model, dict(zip(keys, values, strict=True)))
     answers = cells.filled(model, known)
     text = f"{len(known)} of {len(keys)} columns known; what the model expects of the others."
@@ -69,7 +69,7 @@ def _markup(answers: Mapping[tuple[str, str], Answer], usual: Mapping[tuple[str,
 
 
 def _of_number(answer: Number, usual: Number) -> str:
-    """The number with its spread, and a line of what is usual with both on it."""
+    """Formats a number with its stddev, and draws both on a line of the usual range."""
     low = usual.mean - _REACH * usual.spread
     scale = 100 / (2 * _REACH * usual.spread) if usual.spread else 0.0
     start, middle, end = (
@@ -82,7 +82,7 @@ def _of_number(answer: Number, usual: Number) -> str:
 
 
 def _of_array(answer: np.ndarray, column: str) -> str:
-    """How large the array is and its values are, and a link that saves it."""
+    """Formats the shape and range of an array, with a download link."""
     buffer = io.BytesIO()
     np.save(buffer, answer)
     size = " x ".join(map(str, answer.shape))
@@ -102,7 +102,7 @@ def _bars(values: Mapping[str, float]) -> str:
 
 
 def _field(spec: ModalitySpec, number: int, usual: Answer) -> gr.Component:
-    """The component to say what is known of a column; open at first."""
+    """Makes the input component of a column's cell; empty at first."""
     columns = spec.columns
     label = columns.names[number]
     match columns.kind:
@@ -118,12 +118,12 @@ def _field(spec: ModalitySpec, number: int, usual: Answer) -> gr.Component:
             return components.upload(label)
         case "array":
             return gr.File(label=f"{label} (.npy or .npz)", file_types=[".npy", ".npz"], type="filepath", height=120)
-    # Gradio's own box of numbers cannot be left open: it says 0.
+    # Gradio's number box cannot be empty: it shows 0.
     return gr.Textbox(label=label, placeholder=with_spread(*usual), max_lines=1, max_length=40)
 
 
 def _slider(label: str, usual: Number, *, whole: bool) -> gr.Slider:
-    """A slider that writes into a number's box, over the range that its line shows."""
+    """Makes a slider for a number's box, over the range of its line."""
     low, high = (usual.mean + side * _REACH * usual.spread for side in (-1, 1))
     if whole:
         low, high, step = 0, max(math.ceil(high), 1), 1
@@ -136,12 +136,12 @@ def _slider(label: str, usual: Number, *, whole: bool) -> gr.Slider:
 
 
 def _typed(number: float) -> str:
-    """What a slider says, as one would type it."""
+    """Formats a slider's value as text."""
     return f"{number:.6g}"
 
 
 def build(model: DemoModel) -> None:
-    """Lays the tab out, within Gradio's context, and fills it with its first answer."""
+    """Builds the tab within a Gradio context, with a first answer."""
     usual = cells.filled(model, {})
     keys, fields, sliders = list(usual), [], []
     first = _shown(model, usual, keys, *[None] * len(keys))
@@ -176,7 +176,7 @@ def build(model: DemoModel) -> None:
         if isinstance(field, gr.Image | gr.File):
             newest += [field.upload, field.clear]
         elif isinstance(field, gr.Textbox):
-            newest.append(field.change)  # Gradio has no event of input when a character is deleted
+            newest.append(field.change)  # Gradio has no input event for deleted characters
         else:
             newest.append(field.input)
     outputs = [status, said, *galleries]

@@ -1,4 +1,4 @@
-"""The tab "Generate": pictures of a label or of attributes, and what is heard with each."""
+"""The tab "Generate": pictures of a label or of attributes, with the sound generated from the same z."""
 
 import gradio as gr
 import numpy as np
@@ -11,23 +11,24 @@ _MOST = 36
 
 
 def can(model: DemoModel) -> bool:
-    """Whether the model makes pictures from labels, from attributes, or, without either, from its prior."""
+    """Returns whether the model generates pictures from labels or attributes, or without either from its prior."""
     if model.meaning is None:
         return model.picture is not None and not model.conditions
     return model.goes(model.meaning, model.picture)
 
 
 def pictures(model: DemoModel, choice, seed: int, spread: float, count: int) -> np.ndarray:
-    """Pixels `[count, H, W, C]` of the mean of p(x | z), z as the model draws it from `spread` times standard noise.
+    """Returns pixel values `[count, H, W, C]` of the means of p(x | z), with z from `spread` times standard noise.
 
-    A choice is a label, or names of attributes; without either z is around the prior's mean. Spread 0 gives the
-    picture at the posterior's mean, 1 what the model says. Picture i does not depend on how many there are.
+
+    `choice` is a label, or names of attributes; without either z is around the prior's mean. Spread 0 gives the picture
+    at the posterior's mean, 1 samples the posterior. Picture i does not depend on `count`.
     """
     return _drawn(model, choice, seed, spread, count)[model.picture]
 
 
 def _drawn(model: DemoModel, choice, seed: int, spread: float, count: int) -> dict[str, np.ndarray]:
-    """The same of every target, by name."""
+    """Computes the means of p(m | z) of every target, by name."""
     one = {} if model.meaning is None else model.observed(choice)
     given = {name: np.repeat(value, count, axis=0) for name, value in one.items()}
     z = model.model.latents(given, spread * model.noise(seed, count), seed=seed)
@@ -49,7 +50,7 @@ def _answer(model: DemoModel, choice, seed, spread, count) -> tuple:
 
 
 def build(model: DemoModel) -> None:
-    """Lays the tab out, within Gradio's context, and fills it with its first answer."""
+    """Builds the tab within a Gradio context, with a first answer."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             chosen = []
@@ -68,7 +69,7 @@ def build(model: DemoModel) -> None:
             first = _answer(model, chosen[0].value if chosen else None, 0, 1, 16)
             status = components.status(first[0])
             gallery = components.gallery(first[1], "Generated pictures", 4)
-            sounds = gr.State(first[2])  # of the same z as the pictures
+            sounds = gr.State(first[2])  # from the same z as the pictures
             if model.sound:
                 label = "Click a picture to hear what was generated with it"
                 heard = gr.Audio(label=label, format="wav", interactive=False, autoplay=True)

@@ -1,4 +1,4 @@
-"""A model as the page asks it: its modalities of each kind, inputs for a choice, noise from a seed, readings."""
+"""`DemoModel`, the page's interface to a model, and helpers on names, attributes and pictures."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -12,28 +12,29 @@ from tf_jmvae.images.preprocessing import as_picture, grid
 from tf_jmvae.serving import InferenceModel
 from tf_jmvae.specs import ModalitySpec
 
-# Datasets of handwritten digits, and whose digits they are: these are cut out and scaled in their own ways.
+# Source of the digits of each dataset of handwritten digits, which determines their preprocessing.
 _HANDWRITING = {"digits": "digits", "mnist": "mnist", "spoken-digits": "mnist"}
-_SAMPLES = 100  # of z behind each probability
-_SMALLEST = 112  # pixels, of the side of a picture on the page
+_SAMPLES = 100  # number of samples of z for each probability
+_SMALLEST = 112  # smallest side of a picture on the page, in pixels
 
 
 class InputError(ValueError):
-    """Something that a person gave and that cannot be used; the message is for that person."""
+    """Error of an invalid input, with a message for the user."""
 
 
 class DemoModel:
-    """A model, entries of its `ModelSpec`, and its first modality of each kind; pictures are uint8 pixels both ways.
+    """Model with entries of its `ModelSpec` and its first modality of each kind; pictures are uint8 pixel values.
+
 
     Attributes:
-      model: the model itself, wherever it runs.
-      fields: every modality by name.
-      picture: the name of the picture's modality, or None; `label` and `attributes` likewise.
-      sound: the name of a modality of log-mel spectrograms, as of the dataset spoken-digits, or None.
-      handwriting: `"mnist"` or `"digits"` if the picture is one of these digits, or None.
-      text: the name of a modality of texts of a table, or None.
-      meaning: the modality that says what is in the picture: the label, or else the attributes.
-      names: what the classes of the label are called, or else the attributes.
+      model: `InferenceModel`.
+      fields: dict of `ModalitySpec` by name.
+      picture: name of the first image modality, or None; `label` and `attributes` likewise.
+      sound: name of a modality of log-mel spectrograms, as of the dataset spoken-digits, or None.
+      handwriting: `"mnist"` or `"digits"` if the pictures are such digits, or None.
+      text: name of a modality of texts of a table, or None.
+      meaning: name of the modality that describes the picture: the label, or else the attributes.
+      names: list of the names of the label's classes, or else of the attributes.
     """
 
     def __init__(self, model: InferenceModel):
@@ -49,32 +50,34 @@ class DemoModel:
         self.names = list(self.fields[self.meaning].names()) if self.meaning else []
 
     def goes(self, source: str | None, target: str | None) -> bool:
-        """Whether the model goes from one modality to another."""
+        """Returns whether the model generates `target` from `source`."""
         return None not in (source, target) and target not in self.conditions and self.model.starts_from([source])
 
     def decode(self, z: np.ndarray, conditions: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
-        """The mean of p(m | z) for every target, `[B, *event_shape]`, of z `[B, D]`; pictures as pixels.
+        """Computes the mean of p(m | z) for every target, `[B, *event_shape]`, from z, `[B, D]`; pictures as uint8.
 
-        Of what is given a one-way model reads what it is conditioned on, and a joint model nothing.
+
+
+        A conditional model reads its conditions from `conditions`, which a joint model ignores.
         """
         own = {name: (conditions or {})[name] for name in self.conditions}
         shown = "uint8" if self.picture in self.model.spec.targets else "float"
         return self.model.decode(np.asarray(z, np.float32), own, images=shown)
 
     def heard(self, pixels: np.ndarray) -> tuple[int, np.ndarray]:
-        """Samples a second and samples, int16, that sound as a log-mel spectrogram, uint8 `[32, 32, 1]`, says."""
+        """Returns the sampling rate and int16 samples of a sound with a log-mel spectrogram, uint8 `[32, 32, 1]`."""
         return log_mel.RATE, np.int16(32767 * log_mel.waveform(pixels / 255))
 
     def noise(self, seed: int, rows: int) -> np.ndarray:
-        """Standard normal `[rows, D]`; the first rows stay what they are when there are more."""
+        """Samples standard normal noise `[rows, D]`, whose first rows do not depend on the number of rows."""
         return np.random.default_rng(seed).standard_normal((rows, self.model.latent_size)).astype(np.float32)
 
     def own_picture(self) -> np.ndarray:
-        """A picture to begin with that the model makes itself, at z = 0: uint8 `[H, W, C]`."""
+        """Generates an initial picture at z = 0, uint8 `[H, W, C]`."""
         return self.decode(np.zeros((1, self.model.latent_size)))[self.picture][0]
 
     def first_choices(self) -> tuple[Any, Any]:
-        """Two choices to begin with."""
+        """Returns two initial choices of labels or attributes."""
         if self.label:
             return self.names[:4][-1], self.names[:9][-1]
         of_portraits = ("Smiling", "Young"), ("Male", "Eyeglasses")
@@ -82,11 +85,11 @@ class DemoModel:
         return (first, second) if first or second else ([], self.names[:1])
 
     def named(self, choice: str | Iterable[str]) -> str:
-        """A choice in words."""
+        """Returns a choice in words."""
         return str(choice) if self.label else in_words(choice) or "no attribute"
 
     def observed(self, choice: str | Iterable[str]) -> dict[str, np.ndarray]:
-        """The label of that name, or the attributes of those names and no others, as one row."""
+        """Returns one row of the label of that name, or of exactly the attributes of those names."""
         if self.label:
             return {self.label: np.eye(len(self.names), dtype=np.float32)[[self.names.index(choice)]]}
         field, chosen = self.fields[self.attributes], set(choice)
@@ -94,10 +97,11 @@ class DemoModel:
         return {self.attributes: np.array([row], np.float32)}
 
     def probabilities(self, means: np.ndarray) -> dict[str, float]:
-        """Probability of each class or attribute, by name, given the means of their likelihood.
+        """Returns the probability of each class or attribute, by name, given the means of their likelihood.
 
-        A categorical or Bernoulli mean is that probability. Of an attribute that is 1 or -1 and has the mean m it is
-        (1 + m) / 2.
+
+        A categorical or Bernoulli mean is a probability. The mean m of an attribute with values 1 and -1 gives (1 + m)
+        / 2.
         """
         if not self.label:
             probable = means if self.fields[self.attributes].likelihood == "bernoulli" else (1 + means) / 2
@@ -105,10 +109,11 @@ class DemoModel:
         return dict(zip(self.names, map(float, means), strict=True))
 
     def read(self, pixels: np.ndarray, seed: int = 0) -> tuple[dict[str, float], str]:
-        """What the model says of a picture, uint8 `[H, W, C]`: probabilities by name, and how sure it is in a sentence.
+        """Predicts probabilities by name for a picture, uint8 `[H, W, C]`, and describes their certainty in a sentence.
 
-        The probability of a class is p(w | x) = E[p(w | z)] over z ~ q(z | x), a mean over 100 samples: where the model
-        is unsure what z is, it is unsure what it sees. Attributes are those at the mean of q(z | x).
+
+        The probability of a class is p(w | x) = E[p(w | z)] over z ~ q(z | x), a mean over 100 samples, which includes
+        the uncertainty of z. Attributes are predicted at the mean of q(z | x).
         """
         given = {self.picture: pixels[None]}
         if not self.label:
@@ -123,15 +128,15 @@ class DemoModel:
 
 
 def attribute_value(field: ModalitySpec, strength: float) -> float:
-    """The value of an attribute that is there (strength 1), is not there (-1) or is in between.
+    """Returns the value of an attribute that is present (strength 1), absent (-1) or in between.
 
-    Of Bernoulli attributes these are 1 and 0, and nothing lies beyond; CelebA's, as reals, are 1 and -1.
+    The values of Bernoulli attributes are 1 and 0, and clipped; those of CelebA, as real numbers, are 1 and -1.
     """
     return float(np.clip((1 + strength) / 2, 0, 1)) if field.likelihood == "bernoulli" else float(strength)
 
 
 def in_words(attributes: Iterable[str]) -> str:
-    """Names of attributes, listed."""
+    """Lists names of attributes as text."""
     return ", ".join(name.replace("_", " ").lower() for name in attributes)
 
 
@@ -149,10 +154,10 @@ def _how_sure(values: dict[str, float]) -> str:
 
 
 def shown(values: dict[str, float]) -> dict[str, float]:
-    """Probabilities by names as people read them."""
+    """Returns probabilities by readable names."""
     return {name.replace("_", " "): value for name, value in values.items()}
 
 
 def enlarged(pixels: np.ndarray) -> Image.Image:
-    """A picture, uint8 `[H, W, C]`, with pixels large enough to see."""
+    """Enlarges a picture, uint8 `[H, W, C]`, by an integer factor for display."""
     return as_picture(grid(pixels[None, None], factor=-(-_SMALLEST // min(pixels.shape[:2]))))

@@ -1,4 +1,4 @@
-"""The tab "Interpolate": from one picture to another through z."""
+"""The tab "Interpolate", which interpolates between two pictures in z."""
 
 import gradio as gr
 import numpy as np
@@ -13,7 +13,7 @@ _CHOICES, _PICTURES = "choices", "pictures"
 
 
 def can(model: DemoModel) -> bool:
-    """Whether the model decodes z alone, and encodes labels, attributes or pictures."""
+    """Returns whether the model decodes z alone, and encodes labels, attributes or pictures."""
     return not model.conditions and bool(_modes(model))
 
 
@@ -27,18 +27,18 @@ def _modes(model: DemoModel) -> list[tuple[str, str]]:
 
 
 def ends_of_choices(model: DemoModel, first, second) -> np.ndarray:
-    """Z at the means of q(z | w) of two labels, or of two sets of attributes, `[2, D]`."""
+    """Computes the means of q(z | w) of two labels, or of two sets of attributes, `[2, D]`."""
     return np.concatenate([model.model.latents(model.observed(w)) for w in (first, second)])
 
 
 def ends_of_pictures(model: DemoModel, first, second, crop: str = "training") -> np.ndarray:
-    """Z at the means of q(z | x) of two pictures, `[2, D]`; raises `PictureError` if one of them cannot be read."""
+    """Computes the means of q(z | x) of two pictures, `[2, D]`; raises `PictureError` if one cannot be read."""
     seen = np.stack([prepare(source, model, crop).pixels for source in (first, second)])
     return model.model.latents({model.picture: seen})
 
 
 def between(model: DemoModel, ends: np.ndarray, steps: int) -> dict[str, np.ndarray]:
-    """What the model makes of z on the straight line from one end to the other, both included: `[steps, ...]`."""
+    """Decodes z on the straight line between two ends, both included, `[steps, ...]`."""
     return model.decode(np.linspace(*ends, steps).astype(np.float32))
 
 
@@ -59,7 +59,7 @@ def _answer(model: DemoModel, mode, first, second, x_first, x_second, steps) -> 
 
 
 def build(model: DemoModel, examples: list[str]) -> None:
-    """Lays the tab out, within Gradio's context, and fills it with its first answer, from files of examples if any."""
+    """Builds the tab within a Gradio context, with a first answer, from example files if any."""
     modes = _modes(model)
     by_choice = modes[0][1] == _CHOICES
     choices = model.first_choices() if by_choice else ("", "")

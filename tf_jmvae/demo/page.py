@@ -1,4 +1,4 @@
-"""The page: the tabs that the model can fill, and their server, without a word to other machines or traces later."""
+"""The demo's page, with the tabs that apply to the model, and its local server."""
 
 import contextlib
 import errno
@@ -24,16 +24,16 @@ _MISSING = {
     interpolate: "pictures from z alone, and an encoder of what lies at the ends",
 }
 _TOGGLE = "() => { document.body.classList.toggle('dark'); }"
-_TRIES = 20  # ports after the one that was asked for
+_TRIES = 20  # number of ports to try
 _DIRECT = ("NO_PROXY", "no_proxy")
 _MAX_UPLOAD = "20mb"
-_MAX_WAITING = 32  # requests; more are told that the page is busy
+_MAX_WAITING = 32  # largest number of queued requests; further ones are refused as busy
 
 
 def page(model: DemoModel) -> gr.Blocks:
-    """The page of a model, with first answers on it; raises `ValueError` if no tab fits the model."""
+    """Builds the page of a model, with first answers; raises `ValueError` if no tab applies to the model."""
     shown = [tab for tab in _MISSING if (model.picture or tab is fill) and tab.can(model)]
-    covered = (generate, recognise) if fill in shown else (fill,)  # which need not be told of where they are not
+    covered = (generate, recognise) if fill in shown else (fill,)  # tabs that are not listed as missing
     shown = [tab for tab in shown if fill not in shown or tab not in covered]
     if not shown:
         raise ValueError(
@@ -50,7 +50,7 @@ def page(model: DemoModel) -> gr.Blocks:
             for tab in shown:
                 with gr.Tab(tab.TITLE, id=tab.TITLE.lower()) as place:
                     tab.build(model, *([recognise.examples(model)] if tab is interpolate else []))
-                # Gradio gives the pictures of examples no text, which a screen reader needs.
+                # Gradio sets no alternative text for pictures of examples, which screen readers need.
                 place.select(None, js=components.static("name_examples.js"), api_visibility="private")
         if notes := [f"<b>{t.TITLE}</b> needs {_MISSING[t]}." for t in _MISSING if t not in (*shown, *covered)]:
             gr.HTML(f"<p class='note'>Not shown for this model: {' '.join(notes)}</p>")
@@ -78,10 +78,11 @@ def _heading(model: DemoModel) -> str:
 
 @contextlib.contextmanager
 def environment(host: str) -> Iterator[None]:
-    """What Gradio reads from the environment while it builds and serves a page; put back afterwards.
+    """Context that sets Gradio's environment variables while it builds and serves a page.
 
-    Uploads and generated pictures go to a folder that is deleted at the end, and Gradio's requests to its own page are
-    kept from a proxy.
+
+    Uploads and generated pictures go to a folder that is deleted at the end, and Gradio's requests to its own page
+    bypass proxies.
     """
     with tempfile.TemporaryDirectory(prefix="tf_jmvae-demo-") as folder:
         direct = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1", "localhost", host]))
@@ -97,7 +98,7 @@ def environment(host: str) -> Iterator[None]:
 
 
 def free_port(host: str, port: int) -> int:
-    """`port`, or the next one that is free; 0 takes any. Raises `ValueError` if there is no such port or host."""
+    """Returns `port` or the next free one; 0 takes any. Raises `ValueError` for an unusable port or host."""
     if not 0 <= port < 2**16:
         raise ValueError(f"port must be a number from 0 to 65535; got {port}.")
     try:
@@ -122,7 +123,7 @@ def free_port(host: str, port: int) -> int:
 
 
 def serve(page: gr.Blocks, host: str, port: int, *, open_browser: bool) -> str:
-    """Starts the server in a thread of its own and returns the page's address; `page.close()` ends it."""
+    """Starts the server in a separate thread and returns the page's address; `page.close()` stops it."""
     page.queue(max_size=_MAX_WAITING, api_open=False, default_concurrency_limit=2)
     off = ("inline", "share", "run_history", "enable_monitoring", "ssr_mode", "pwa", "mcp_server")
     _, address, _ = page.launch(
@@ -143,7 +144,7 @@ def serve(page: gr.Blocks, host: str, port: int, *, open_browser: bool) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the host."""
+    """Returns whether the host can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -151,7 +152,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _theme() -> gr.themes.Base:
-    """Gradio's default theme without fonts from elsewhere."""
+    """Returns Gradio's default theme with local fonts only."""
     return gr.themes.Default(
         primary_hue=gr.themes.colors.blue,
         font=["ui-sans-serif", "system-ui", "sans-serif"],

@@ -1,4 +1,4 @@
-"""The tab "Recognise": what the model says of a drawing or a photograph."""
+"""The tab "Recognise", which predicts the label or attributes of a drawing or a photograph."""
 
 import base64
 import contextlib
@@ -13,20 +13,22 @@ from tf_jmvae.demo.interface import DemoModel
 
 TITLE = "Recognise"
 _DOING = "Looking at the picture ..."
-_LARGEST = 500_000  # characters; the board's own drawings have a few thousand
+_LARGEST = 500_000  # largest number of characters; drawings of the board have a few thousand
 _PREFIX = "data:image/png;base64,"
 EXAMPLES = sorted((Path(__file__).parent / "examples").glob("*.png"))
 
 
 def can(model: DemoModel) -> bool:
-    """Whether the model goes from pictures to labels or attributes."""
+    """Returns whether the model generates labels or attributes from pictures."""
     return model.goes(model.picture, model.meaning)
 
 
 def answer(model: DemoModel, source, crop: str = "training") -> tuple[str, np.ndarray, np.ndarray, dict[str, float]]:
-    """What the model says of a picture, as text; what it sees and its reconstruction, both uint8; and probabilities.
+    """Returns the prediction as text, the picture as the model sees it, its reconstruction, and probabilities.
 
-    The reconstruction is None if the model makes no pictures. Raises `PictureError` if the picture cannot be read.
+
+    Pictures are uint8; the reconstruction is None if the model generates no pictures. Raises `PictureError` if the
+    picture cannot be read.
     """
     seen = prepare(source, model, crop)
     said, words = model.read(seen.pixels)
@@ -44,14 +46,14 @@ def _shown(model: DemoModel, source, crop: str = "training") -> tuple:
 
 
 def examples(model: DemoModel) -> list[str]:
-    """Files to try: MNIST's digits for models of digits."""
+    """Returns example files: MNIST's digits for models of digits."""
     return [str(path) for path in EXAMPLES] if model.handwriting else []
 
 
 def _board(label: str) -> gr.HTML:
-    """A board to draw on with mouse, pen, finger or keys; handlers get its drawing as text, for `drawing` to decode.
+    """Makes a drawing board for mouse, pen, finger or keys; handlers get a text that `drawing` decodes.
 
-    Gradio's own editor does not draw until a tool is chosen.
+    Gradio's own editor requires the choice of a tool first.
     """
     parts = {"html_template": "board.html", "css_template": "board.css", "js_on_load": "board.js"}
     files = {part: components.static(name) for part, name in parts.items()}
@@ -60,7 +62,7 @@ def _board(label: str) -> gr.HTML:
 
 
 def drawing(text: str | None) -> bytes | None:
-    """The drawing as an encoded image, transparent where there is no ink; None if the board was not touched."""
+    """Decodes a drawing to an encoded image, transparent without ink; None if the board is empty."""
     if not text:
         return None
     with contextlib.suppress(ValueError):
@@ -70,7 +72,7 @@ def drawing(text: str | None) -> bytes | None:
 
 
 def build(model: DemoModel) -> None:
-    """Lays the tab out, within Gradio's context, and fills it with its first answer."""
+    """Builds the tab within a Gradio context, with a first answer."""
     grey = model.fields[model.picture].event_shape[-1] == 1
     if given := examples(model):
         first = _shown(model, given[0])
@@ -84,7 +86,7 @@ def build(model: DemoModel) -> None:
     label = "What the model sees, and its reconstruction"
     seen = components.gallery(first[2], label, 2, buttons=[], allow_preview=False, render=False)
     outputs = [status, bars, seen]
-    if grey:  # on a telephone the answer stands right below the board
+    if grey:  # on a phone the answer is right below the board
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=290):
                 place = _board("Draw a digit" if given else "Draw")

@@ -1,4 +1,4 @@
-"""The tab "Sample": pictures with nothing given, each with what the model makes beside it."""
+"""The tab "Sample": joint samples of pictures and the other modalities from the prior."""
 
 import gradio as gr
 import numpy as np
@@ -13,12 +13,12 @@ _PRIORS = {"standard": "N(0, I), the model's own", "fitted": "A mixture fitted t
 
 
 def can(model: DemoModel) -> bool:
-    """Whether the model makes a picture and its label, attributes or text from one z, with nothing given."""
+    """Returns whether the model generates a picture and its label, attributes or text jointly from the prior."""
     return model.picture is not None and bool(model.meaning or model.text) and not model.conditions
 
 
 def samples(model: DemoModel, prior: str, seed: int, count: int) -> dict[str, np.ndarray]:
-    """All modalities from `count` samples of z, pictures as pixels; sample i does not depend on how many there are."""
+    """Generates all modalities from `count` samples of z, pictures as uint8; sample i does not depend on `count`."""
     return model.model.sample(count, prior=prior, images="uint8", seed=seed)
 
 
@@ -42,7 +42,7 @@ def _answer(model: DemoModel, prior, seed, count) -> tuple:
 
 
 def build(model: DemoModel) -> None:
-    """Lays the tab out, within Gradio's context, and fills it with its first answer."""
+    """Builds the tab within a Gradio context, with a first answer."""
     priors = [(title, name) for name, title in _PRIORS.items() if name == "standard" or model.model.has_fitted_prior]
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):

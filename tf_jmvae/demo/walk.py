@@ -1,4 +1,4 @@
-"""The tab "Walk": a plane of z as a grid of pictures, and any place on it."""
+"""The tab "Walk": a grid of pictures over a plane in z, and the picture at any point of it."""
 
 import gradio as gr
 import numpy as np
@@ -9,27 +9,27 @@ from tf_jmvae.demo.interface import DemoModel
 from tf_jmvae.images.preprocessing import as_picture, grid
 
 TITLE = "Walk"
-_REACH = 2.5  # standard deviations of the prior, where nothing says how far the data go
-_MARGIN = 1.15  # beyond the outermost label
+_REACH = 2.5  # default extent in stddevs of the prior
+_MARGIN = 1.15  # factor of the extent beyond the outermost label
 _STEP = 0.05
 _MARK = (234, 88, 12)
 
 
 def can(model: DemoModel) -> bool:
-    """Whether the model makes pictures from z alone."""
+    """Returns whether the model generates pictures from z alone."""
     return model.picture is not None and not model.conditions
 
 
 class Plane:
-    """A plane of z: `centre + a * across + b * up` for a and b from -1 to 1.
+    """Plane in z: `centre + a * across + b * up` for a and b from -1 to 1.
 
-    z itself if it has two entries. Else the first two principal directions of the means of q(z | w), for every label w,
-    or for every attribute alone, so that the plane passes by what the model knows the names of; without such
-    means, two directions at random.
+    The plane is z itself if it has two entries. Otherwise it spans the first two principal directions of the means of
+    q(z | w) of every label or single attribute w, so that it passes near the named points; without such means it spans
+    two random directions.
 
     Attributes:
-      words: which of these it is.
-      cells: of the grid along each side.
+      words: text that says which of these it is.
+      cells: number of cells along each side of the grid.
     """
 
     def __init__(self, model: DemoModel):
@@ -48,23 +48,23 @@ class Plane:
             self.across, self.up = _REACH * np.sqrt(size / 2) * directions
             self.words = "Across and up: two directions drawn at random"
         self.cells = 9 if max(model.fields[model.picture].event_shape[:2]) <= 32 else 7
-        self.coordinates = np.linspace(-1, 1, self.cells)  # of columns from left to right, of rows from the bottom up
+        self.coordinates = np.linspace(-1, 1, self.cells)  # columns from left to right, rows from bottom to top
         z = np.stack([self.z(a, b) for b in self.coordinates[::-1] for a in self.coordinates])
         pixels = model.decode(z)[model.picture]
         cells = pixels.reshape(self.cells, self.cells, *pixels.shape[1:])
         self._grid = as_picture(grid(cells, factor=max(1, round(540 / (self.cells * pixels.shape[2]))))).convert("RGB")
 
     def z(self, a: float, b: float) -> np.ndarray:
-        """The place `[D]`; a counts from left to right, b upwards."""
+        """Returns the point `[D]` with coordinate a from left to right and b upwards."""
         return (self.centre + a * self.across + b * self.up).astype(np.float32)
 
     def place(self, x: int, y: int) -> tuple[float, float]:
-        """The coordinates of the cell at a pixel of the grid."""
+        """Returns the coordinates of the cell at a pixel of the grid."""
         column, row = np.clip(np.multiply([x, y], self.cells) // self._grid.size, 0, self.cells - 1)
         return float(self.coordinates[column]), float(self.coordinates[::-1][row])
 
     def grid(self, a: float, b: float) -> Image.Image:
-        """All cells, with the place marked."""
+        """Draws all cells, with the point marked."""
         image = self._grid.copy()
         step, draw = np.array(image.size) / self.cells, ImageDraw.Draw(image)
         middle = (np.array([a, -b]) + 1) / 2 * (self.cells - 1) * step
@@ -73,7 +73,7 @@ class Plane:
 
 
 def _principal(model: DemoModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The mean of z given each choice, over choices, and the first two principal directions, as long as they reach."""
+    """Returns the center of the means of z given each choice, and two principal directions scaled to their extent."""
     choices = model.names if model.label else [[], *([name] for name in model.names)]
     rows = [model.observed(choice)[model.meaning] for choice in choices]
     points = model.model.latents({model.meaning: np.concatenate(rows)}).astype(np.float64)
@@ -99,7 +99,7 @@ def _answer(plane: Plane, a: float, b: float) -> tuple:
 
 
 def build(model: DemoModel) -> None:
-    """Lays the tab out, within Gradio's context, and fills it with its first answer."""
+    """Builds the tab within a Gradio context, with a first answer."""
     plane = Plane(model)
     first = _answer(plane, 0.0, 0.0)
     options = {"format": "png", "interactive": False, "elem_classes": ["pixels", "plane"]}

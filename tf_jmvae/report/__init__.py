@@ -1,4 +1,4 @@
-"""Pictures of what models do, and a run's page."""
+"""Reports: plots of models, and the HTML page of a run."""
 
 from tf_jmvae._utils.extras import extra
 

@@ -1,4 +1,4 @@
-"""How well a model of a table fills cells in: every known cell of held-out rows hidden by itself, and filled."""
+"""Evaluation of filling cells: each known cell of held-out rows is hidden in turn, and predicted."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -19,27 +19,27 @@ _OF_ENTRIES = ("numbers", "counts", "attributes")
 
 
 class Column(NamedTuple):
-    """A column: its kind, its gaps, how well it is filled in, and how well by what is most usual, as texts."""
+    """Column of a table with texts of its kind, its missing cells, and the accuracy of the model and of a baseline."""
 
     name: str
     kind: str
     gaps: str
     model: str
     usual: str
-    better: bool | None  # than the usual; None where nothing is measured
+    better: bool | None  # than the baseline; None if not measured
 
 
 class Filled(NamedTuple):
-    """What the page shows: columns, examples of hidden cells by column, and charts of numbers."""
+    """Results for the page: columns, examples of hidden cells by column, and charts of numbers."""
 
     columns: list[Column]
-    examples: dict[str, list[tuple[str, str]]]  # what is said, and what it is
+    examples: dict[str, list[tuple[str, str]]]  # prediction and true value
     charts: list[drawings.Chart]
     rows: int
 
 
 def filled(model: Any, source: Source, *, seed: int) -> Filled | None:
-    """Hides known cells of the first held-out rows; None if the model was made of no table, or needs whole rows."""
+    """Predicts hidden cells of the first held-out rows; None if the model is not of a table or needs complete rows."""
     modalities = model.modalities
     if not all(modality.columns for modality in modalities.values()) or not model.incomplete_rows or model.conditions:
         return None
@@ -88,7 +88,7 @@ def _gaps(values: np.ndarray) -> str:
 
 
 def _usual(modality: Any, train: np.ndarray, number: int, column: str) -> Any:
-    """The mean of a column of numbers in the training rows, or what most of them say."""
+    """Returns the baseline of a column: the mean of numbers, or the most frequent value, in the training rows."""
     kind = modality.columns.kind
     if kind in ("numbers", "counts"):
         return np.nanmean(train[:, number], dtype=np.float64)

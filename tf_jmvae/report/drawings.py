@@ -1,4 +1,4 @@
-"""Drawings inside the page: a small chart for each term of the bound, and a map of the latent space."""
+"""SVG drawings of the page: a small chart for each term of the bound, and a map of the latent space."""
 
 import html
 import io
@@ -20,13 +20,13 @@ from tf_jmvae.data import Source
 from tf_jmvae.random import sampling, seeds
 from tf_jmvae.report.facts import meaning, number, percent
 
-_PIXELS = 72  # an inch of an SVG
+_PIXELS = 72  # pixels per inch of an SVG
 _MAP_SIZE, _EXAMPLES, _BATCH = 340, 1000, 250
-_COLORS = 10  # of the style sheet
+_COLORS = 10  # number of colours of the style sheet
 
 
 class Chart(NamedTuple):
-    """A term over the epochs: its name, a sentence of what it says, its drawing, and its last values as text."""
+    """Chart of a term over the epochs: its name, its meaning in a sentence, its drawing, and its last values."""
 
     name: str
     meaning: str
@@ -35,7 +35,7 @@ class Chart(NamedTuple):
 
 
 def charts(history: Mapping[str, Sequence[float | None]]) -> list[Chart]:
-    """One for each term: the bound first, then in the equation's order."""
+    """Draws a chart for each term: the bound first, then in the equation's order."""
     names = [name for name in history if name != "seconds" and not name.startswith("val_")]
     order = sorted(names, key=lambda name: (name != "elbo", name == "loss"))
     made = (_chart(name, history[name], history.get(f"val_{name}", ())) for name in order)
@@ -69,12 +69,12 @@ def _chart(name: str, train: Sequence[float | None], validation: Sequence[float 
 
 
 def _significant(value: float) -> str:
-    """Four digits or so, for values of any size."""
+    """Formats a value of any size with about four significant digits."""
     return number(value, min(4, max(0, 3 - math.floor(math.log10(abs(value))))) if value else 0)
 
 
 def scatter(name: str, truth: np.ndarray, said: np.ndarray) -> Chart:
-    """What a model says of a column's cells that it does not see over what they are, `[N]`, with the line of equals."""
+    """Draws predictions of a column's hidden cells over the true values, `[N]`, with the diagonal."""
     axis = _axes(320, 240)
     low, high = (float(side(np.concatenate([truth, said]))) for side in (np.min, np.max))
     axis.plot([low, high], [low, high], gid="training")
@@ -89,19 +89,19 @@ def scatter(name: str, truth: np.ndarray, said: np.ndarray) -> Chart:
 
 
 class LatentMap(NamedTuple):
-    """Drawings of z by what it is inferred from, the classes with their colours' numbers, and what the page says."""
+    """Maps of z by the observed modalities, classes with the numbers of their colours, and texts of the page."""
 
     panels: dict[tuple[str, ...], str]
     classes: list[tuple[str, int]]
     coloring: str  # a sentence
     latent_dim: int
-    explained: str  # by two directions; empty where z has just two numbers
+    explained: str  # variance explained by two directions; empty if z has two entries
 
 
 def latent_map(model: Any, source: Source, *, seed: int) -> LatentMap | None:
-    """Where test examples lie in z, seen through each modality alone as far as the model answers.
+    """Draws test examples in z, given each modality alone if the model has a posterior for it.
 
-    In the first panel the means of the posterior, in the second one sample of z for each example.
+    The first panel shows the means of the posterior, the second one sample of z for each example.
     """
     observed = _observed(model)
     held = [rows_with_any([source.test[name] for name in names]) for names in observed]
@@ -114,13 +114,13 @@ def latent_map(model: Any, source: Source, *, seed: int) -> LatentMap | None:
     points = [_latents(model, test, names, seed, mean=i == 0) for i, names in enumerate(observed)]
     latent_dim, explained = points[0].shape[1], ""
     if latent_dim != 2:
-        with np.errstate(invalid="ignore"):  # all means are one where the posterior collapsed: 0 of 0
+        with np.errstate(invalid="ignore"):  # a collapsed posterior has equal means, and 0 / 0 explained variance
             pca = PCA(2, random_state=seed).fit(points[0])
         explained = percent(float(np.nan_to_num(pca.explained_variance_ratio_).sum()))
         points = [pca.transform(z) for z in points]
     classes, coloring = _classes(model, source, test, points[0])
-    reach = 1.06 * max(float(np.abs(z).max()) for z in points) or 1.0  # all at 0: a posterior that collapsed
-    # Two classes have colours of the style sheet that differ much.
+    reach = 1.06 * max(float(np.abs(z).max()) for z in points) or 1.0  # all means are 0 if the posterior collapsed
+    # Two classes get clearly different colours of the style sheet.
     colors = [0, 5] if len(classes) == 2 else [number % _COLORS for number in range(len(classes))]
     panels = {names: _panel(names, z, reach, classes, colors) for names, z in zip(observed, points, strict=True)}
     shown = [(name, color) for (name, _), color in zip(classes, colors, strict=True)]
@@ -130,7 +130,7 @@ def latent_map(model: Any, source: Source, *, seed: int) -> LatentMap | None:
 def _observed(model: Any) -> list[tuple[str, ...]]:
     everything = tuple(model.modalities)
     if model.conditions:
-        # Where p(z | conditions) is a network's it is worth a look; N(0, I) is not.
+        # p(z | conditions) is shown if it is learned, but not N(0, I).
         conditions = {name: tf.zeros((1, *model.modalities[name].event_shape)) for name in model.conditions}
         learned = model.prior(conditions).batch_shape.rank > 0
         return [everything, tuple(model.conditions)] if learned else [everything]
@@ -146,19 +146,19 @@ def _latents(model: Any, test, names, seed: int, *, mean: bool) -> np.ndarray:
         posterior = model.posterior(model.read(batch), seed=first)
         z = posterior.mean() if mean else sampling.draw(posterior, second)
         if model.num_layers > 1:
-            z = model.layers_of(z)[-1]  # the top layer, from which generation walks down
+            z = model.layers_of(z)[-1]  # the top layer, from which generation starts
         parts.append(z.numpy())
     return np.concatenate(parts)
 
 
 def _classes(model: Any, source: Source, test, points: np.ndarray) -> tuple[list[tuple[str, np.ndarray]], str]:
-    """The points of each class, of the label or else of the attribute that is best told apart, and words for it."""
+    """Returns masks of the classes, of the label or else of the best separated attribute, and a text about them."""
     label, attributes = map(model.spec.first, ("label", "attributes"))
     if label:
         names, labels = model.modalities[label].spec.names(source.class_names), test[label].argmax(-1)
         known = ~missing_rows(test[label])
         classes = [(name, known & (labels == number)) for number, name in enumerate(names)]
-        if len(names) > _COLORS:  # the most frequent ones
+        if len(names) > _COLORS:  # only the most frequent classes
             classes = sorted(classes, key=lambda one: -one[1].sum())[: _COLORS - 1]
         others = ~np.any([own for _, own in classes], axis=0)
         classes += [("any other" if len(names) > _COLORS else "not known", others)] if others.any() else []
@@ -166,7 +166,7 @@ def _classes(model: Any, source: Source, test, points: np.ndarray) -> tuple[list
     if not attributes:
         return [("test examples", np.ones(len(points), bool))], ""
     present = test[attributes] > model.modalities[attributes].spec.threshold
-    # How much of an attribute the two directions explain; one that nearly all or none have shows little.
+    # Variance of an attribute explained by the two directions; rare and very frequent ones are ranked last.
     fraction = present.mean(axis=0)
     explained = np.square(np.nan_to_num(_correlations(points, present))).sum(axis=0)
     entry = int(np.where((fraction > 0.2) & (fraction < 0.8), explained, explained - 2).argmax())
@@ -176,7 +176,7 @@ def _classes(model: Any, source: Source, test, points: np.ndarray) -> tuple[list
 
 
 def _correlations(points: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Of two directions with attributes, `[2, A]`; NaN where all have an attribute or none, or all points are one."""
+    """Computes correlations of two directions with attributes, `[2, A]`; NaN if either is constant."""
     with np.errstate(invalid="ignore", divide="ignore"):
         standardized = (points - points.mean(axis=0)) / points.std(axis=0)
         attributes = (present - present.mean(axis=0)) / present.std(axis=0)
@@ -196,7 +196,7 @@ def _panel(names, z: np.ndarray, reach: float, classes: list[tuple[str, np.ndarr
 
 
 def _axes(width: int, height: int) -> Axes:
-    """The axes of a new drawing of so many pixels, with numbers on the left and below, and without a frame."""
+    """Makes axes of a new drawing of this size in pixels, with tick labels on the left and below, without a frame."""
     axis = Figure(figsize=(width / _PIXELS, height / _PIXELS), layout="constrained", facecolor="none").subplots()
     axis.figure.patch.set_visible(False)
     axis.set_frame_on(False)
@@ -205,23 +205,23 @@ def _axes(width: int, height: int) -> Axes:
 
 
 def _svg(axis: Axes, alt: str) -> str:
-    """The drawing as an element of the page, whose groups have the `gid` of what they show as their class.
+    """Converts a drawing to an SVG element of the page, whose groups have the artists' `gid` as their class.
 
-    `alt` says what it shows, and tells its markers from those of the page's other drawings.
+    `alt` is the alternative text, and makes the ids of its markers unique on the page.
     """
     for artist in axis.findobj():
-        artist.set_clip_on(False)  # a clip would be one more thing with an id
+        artist.set_clip_on(False)  # a clip path would need an id
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": alt, "path.simplify": False}):
         axis.figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     before, _, body = buffer.getvalue().partition('version="1.1">')
     for pattern, text in (
         (r"<(metadata|style).*?</\1>", ""),
-        (r'<g id="[\w.]+_\d+"', "<g"),  # matplotlib's own names
+        (r'<g id="[\w.]+_\d+"', "<g"),  # ids of matplotlib
         (r'<g id="(\w+)"', r'<g class="\1"'),
         (r' style="[^"]*(text-anchor): (\w+)[^"]*"', r' \1="\2"'),
         (r' (style|transform)="[^"]*"', ""),
-        (r"(?<=\.\d\d)\d+(?=[^<>]*>)", ""),  # hundredths of a pixel, and not of a number on an axis
+        (r"(?<=\.\d\d)\d+(?=[^<>]*>)", ""),  # round to hundredths of a pixel, but not the numbers on an axis
         (r"\s*<g/>|(?<=[>\d])\s+(?=[<LCz\"])", ""),
     ):
         body = re.sub(pattern, text, body, flags=re.DOTALL)

@@ -1,4 +1,4 @@
-"""What a run was, in words: its headline, its settings, and its numbers, rounded to their errors and aligned."""
+"""Texts of a run: its headline, its settings, and its numbers, rounded to their errors and aligned."""
 
 import math
 import re
@@ -25,7 +25,7 @@ _DATASETS = {
 }
 _LEFT_OUT = {"modalities", "run_dir", "overwrite", "source", "discriminator", "data_dir"}
 
-# Without the words that say of what it is the estimator, which its row says.
+# Names without the prefix "conditional", "joint" or "marginal", which the row shows.
 _ESTIMATORS = {
     "bound": "lower bound, Eq. (11)",
     "monte carlo": "Monte Carlo",
@@ -45,7 +45,7 @@ _FIGURE_SPACE, _POINT_SPACE = "\u2007", "\u2008"
 
 
 def headline(record: Record) -> str:
-    """One sentence: which model, of what, trained on what, for how long."""
+    """Returns a sentence with the model, its modalities, its training data and its duration."""
     config = record.config
     kind = _KINDS.get(config.model.kind, f"model {config.model.kind!r}")
     dataset = _DATASETS.get(config.data.dataset, config.data.dataset)
@@ -66,7 +66,7 @@ def _joined(parts: Sequence[str]) -> str:
 
 
 def key_numbers(record: Record) -> list[tuple[str, str]]:
-    """Up to four numbers that say most, with what they are."""
+    """Returns up to four key numbers with their descriptions."""
     found = []
     if "elbo" in record.metrics:
         found.append((number(record.metrics["elbo"], 1), "nats: the bound on the test set"))
@@ -82,9 +82,9 @@ def key_numbers(record: Record) -> list[tuple[str, str]]:
 
 
 def likelihoods(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Rows of an evaluation as texts: quantity, estimator, mean, error, ess and samples.
+    """Formats rows of an evaluation as texts: quantity, estimator, mean, error, ess and samples.
 
-    The mean is rounded to the place of the second digit of its standard error.
+    The mean is rounded to the second significant digit of its standard error.
     """
     shown = []
     for row in rows:
@@ -103,7 +103,7 @@ def likelihoods(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 
 def metrics(values: Mapping[str, float]) -> list[dict[str, str]]:
-    """Rows of name, value and meaning: the bound first, fractions in per cent."""
+    """Formats metrics as rows of name, value and meaning: the bound first, fractions in per cent."""
     shown = []
     for name in sorted(values, key=lambda name: (name != "elbo", not name.startswith("accuracy"), name == "loss")):
         text = percent(values[name]) if name.startswith("accuracy") else number(values[name], 2)
@@ -112,7 +112,7 @@ def metrics(values: Mapping[str, float]) -> list[dict[str, str]]:
 
 
 def meaning(name: str) -> str:
-    """What a term or a metric says, for people who see it for the first time."""
+    """Explains a term or a metric to readers who are new to it."""
     if name in _MEANINGS:
         return _MEANINGS[name]
     if name.startswith("kl_prior"):
@@ -127,13 +127,13 @@ def meaning(name: str) -> str:
 
 
 def _named(metric: str) -> str:
-    """What an accuracy such as `accuracy_w_from_x` is of; empty for other metrics."""
+    """Describes an accuracy such as `accuracy_w_from_x`; empty for other metrics."""
     match = re.fullmatch("accuracy_(.+?)_from_(.+)", metric)
     return f"{match[1]} named right from {match[2].replace('_and_', ' and ')}" if match else ""
 
 
 def settings(record: Record) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Groups of names and values: what was set, and where it ran."""
+    """Returns groups of names and values of the settings and the environment."""
     config = record.config.model_dump(mode="json")
     run = {name: config[name] for name in ("preset", "seed", "num_steps")}
     groups = {
@@ -163,7 +163,7 @@ def _text(value: Any) -> str:
 
 
 def number(value: float | None, places: int) -> str:
-    """Rounded to so many places; a dash where there is no number."""
+    """Formats a number with this many decimal places; a dash if it is missing."""
     if value is None or not math.isfinite(value):
         return "–"
     text = f"{value:,.{places}f}"
@@ -173,19 +173,19 @@ def number(value: float | None, places: int) -> str:
 
 
 def _decimals(standard_error: float | None) -> int:
-    """Places such that the standard error has two digits, 0 to 4; 2 where it is not known."""
+    """Returns the decimal places, 0 to 4, that give a standard error two digits; 2 if it is unknown."""
     if standard_error is None or not math.isfinite(standard_error) or standard_error <= 0:
         return 2
     return min(4, max(0, 1 - math.floor(math.log10(standard_error))))
 
 
 def percent(fraction: float) -> str:
-    """A fraction in per cent, with a place."""
+    """Formats a fraction in per cent, with one decimal place."""
     return f"{fraction:.1%}"
 
 
 def _duration(seconds: float) -> str:
-    """In the two largest units."""
+    """Formats a duration in its two largest units."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -195,7 +195,7 @@ def _duration(seconds: float) -> str:
 
 
 def _aligned(rows: list[dict[str, str]], *columns: str) -> list[dict[str, str]]:
-    """Pads the numbers in some columns so that their points stand below one another."""
+    """Pads the numbers in columns so that their decimal points are aligned."""
     for column in columns:
         places = [len(row[column].partition(".")[2]) for row in rows]
         most = max(places, default=0)

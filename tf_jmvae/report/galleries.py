@@ -1,4 +1,4 @@
-"""What the model makes, in both directions, as captioned pictures."""
+"""Galleries of generated modalities as captioned pictures, in all directions."""
 
 import base64
 import functools
@@ -20,20 +20,20 @@ _CLASSES, _TEXTS = 20, 20
 
 
 class Picture(NamedTuple):
-    """An image inside the page."""
+    """Image embedded in the page."""
 
     pixels: np.ndarray  # uint8 `[H, W, 1]` or `[H, W, 3]`
-    alt: str  # what it shows, in words
-    rows: int = 1  # images in it, one below the other
+    alt: str  # alternative text
+    rows: int = 1  # number of images in it, stacked vertically
 
     @property
     def style(self) -> str:
-        """`"ink"`, which is dark on white and may be shown as light on dark, or `"photograph"`."""
+        """Style: `"ink"`, dark on white, which may be inverted, or `"photograph"`."""
         return "ink" if self.pixels.shape[-1] == 1 else "photograph"
 
     @property
     def uri(self) -> str:
-        """All its bytes: a PNG, or a JPEG of colours."""
+        """Data URI of the image: a PNG, or a JPEG of colours."""
         buffer = io.BytesIO()
         if self.style == "ink":
             Image.fromarray(self.pixels[..., 0]).save(buffer, format="PNG", optimize=True)
@@ -44,19 +44,19 @@ class Picture(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """A class or attribute that the model names, with its value as text and as the length of a bar, 0 to 1."""
+    """Predicted class or attribute, with its value as text and as the length of a bar, 0 to 1."""
 
     name: str
     value: str
     length: float
-    right: bool | None  # None where nothing is claimed
+    right: bool | None  # None if it is not a prediction
 
 
 _ROWS = ("mean\nof z", "samples\nof z")
 
 
 class Card(NamedTuple):
-    """A picture with what is written below it."""
+    """Picture with the texts below it."""
 
     picture: Picture
     caption: str = ""
@@ -65,10 +65,10 @@ class Card(NamedTuple):
 
 
 class Gallery(NamedTuple):
-    """Cards under the title of a section, with a text for people who see it for the first time.
+    """Section of cards with a title and an explanatory text.
 
-    The layout is `"columns"` for narrow strips, `"cards"` for pictures with bars, `"tiles"` for small ones. `rows` says
-    what the first pictures of each strip are.
+    The layout is `"columns"` for narrow strips, `"cards"` for pictures with bars, `"tiles"` for small pictures. `rows`
+    are the labels of the first pictures of each strip.
     """
 
     title: str
@@ -79,14 +79,14 @@ class Gallery(NamedTuple):
 
     @property
     def heading(self) -> str:
-        """The title without the names of modalities."""
+        """Title without the names of modalities."""
         return self.title.split(":")[0]
 
 
 def galleries(model: Any, source: Source | None, *, seed: int, directions_only: bool = False) -> list[Gallery]:
-    """Every gallery that the model and the data allow; without data, what needs real examples is left out.
+    """Makes all galleries that the model and the data allow; without data, those of real examples are left out.
 
-    Those of `directions_only` are the first: of each direction between an image and a label, attributes or a text.
+    `directions_only` makes only the first ones, of the directions between an image and a label, attributes or a text.
     """
     maker = _Maker(model, source, seed)
     made = [maker.direction(target, given) for target, given in directions(model)]
@@ -96,7 +96,7 @@ def galleries(model: Any, source: Source | None, *, seed: int, directions_only: 
 
 
 def _strip(images: np.ndarray, alt: str) -> Picture:
-    """Images one below the other, uint8 `[N, H, W, C]`."""
+    """Stacks images, uint8 `[N, H, W, C]`, vertically."""
     return Picture(images.reshape(-1, *images.shape[2:]), alt, len(images))
 
 
@@ -124,7 +124,7 @@ class _Maker:
         return None
 
     def known(self, names: Sequence[str], count: int) -> dict[str, np.ndarray]:
-        """The first test examples that hold all of these, raw; empty if there are none."""
+        """Returns the first raw test examples that hold all of these modalities; empty if there are none."""
         if not set(names) <= set(self.test):
             return {}
         rows = np.flatnonzero(~gaps.rows_without(names, self.test))[:count]
@@ -151,7 +151,7 @@ class _Maker:
         return Gallery(f"Images from labels: {target} given {given}", text, cards, "columns")
 
     def images_from_attributes(self, target: str, given: str) -> Gallery | None:
-        """The typical list of attributes, and the same with each one turned over."""
+        """Makes images of the typical attributes, and of these with each attribute inverted in turn."""
         if given not in self.test:
             return None
         names, threshold = self.names[given], self.model.modalities[given].spec.threshold
@@ -159,7 +159,7 @@ class _Maker:
         usual = np.where(np.nanmean(self.test[given], axis=0) > threshold, 1.0, absent).astype(np.float32)
         changed = np.tile(usual, (len(names) + 1, 1))
         changed[np.arange(1, len(names) + 1), np.arange(len(names))] = 1 + absent - usual
-        # One seed for each row, and the same one: the faces differ by their attributes alone.
+        # The same seed for each row, so that the faces differ by their attributes only.
         seeds = np.tile(np.int32([[0, self.seed]]), (len(changed), 1))
         images = pixels(self.model, target, self.generate({given: changed}, target, latent="mean", seed=seeds))
         cards = [Card(Picture(images[0], "The image made for the usual attributes."), "usual")]
@@ -223,7 +223,7 @@ class _Maker:
         return Gallery(f"{kind} from images: {target} given {given}", text, cards, "cards")
 
     def texts_from_images(self, target: str, given: str, images: np.ndarray, truth: Any) -> Gallery:
-        """The text at the mean of z and the most frequent ones of samples, by how many samples say them."""
+        """Makes the text at the mean of z and the most frequent texts of samples, with their fractions."""
         best = self.generate({given: images}, target, latent="mean")
         drawn = self.generate({given: images}, target, num_samples=_TEXTS)
         cards = []
@@ -280,7 +280,7 @@ class _Maker:
         if self.kinds[name] == "label":
             return named(values, self.names[name], 1)[0][0]
         if self.kinds[name] == "attributes":
-            # What is most unlike other people says more than what all have.
+            # The least usual attributes are the most informative.
             usual = np.nanmean(self.test[name], axis=0) if name in self.test else 0.0
             threshold = self.model.modalities[name].spec.threshold
             order = [entry for entry in np.argsort(usual - values, kind="stable")[:2] if values[entry] > threshold]
@@ -293,7 +293,7 @@ class _Maker:
 def _name_label(names: list[str], values: np.ndarray, real: np.ndarray) -> tuple[list[Bar], str]:
     truth = names[int(real.argmax())]
     best = named(values, names, _LISTED)
-    # A claim is what comes first; another is marked only if the model should have named it.
+    # Only the first is a prediction; another is marked only if it is the true label.
     right = [text == truth or (None if rank else False) for rank, (text, _) in enumerate(best)]
     bars = [Bar(text, percent(p), p, own) for (text, p), own in zip(best, right, strict=True)]
     return bars, "" if values.argmax() == real.argmax() else f"It is {truth}."

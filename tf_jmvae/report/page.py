@@ -1,4 +1,4 @@
-"""A run as one HTML page to show to others: `write(run_dir)`."""
+"""`write`, which writes a run as one self-contained HTML page."""
 
 from pathlib import Path
 
@@ -10,21 +10,21 @@ from tf_jmvae.report.record import Record
 
 
 def write(run_dir: Path, output: Path | None = None, *, data_dir: Path | None = None) -> Path:
-    """Writes one HTML page about a run, which needs no other file: curves, numbers, pictures and the latent space.
+    """Writes a self-contained HTML page of a run: curves, numbers, pictures and the latent space.
 
-    A run that has not come to its end has a page of what there is. Where `evaluation.json` is absent, a finished
-    run's likelihoods are estimated on a few hundred test examples, for the page alone.
+    The page of an unfinished run shows what is available. If `evaluation.json` is missing, the likelihoods of a
+    finished run are estimated on a few hundred test examples, for the page only.
 
     Args:
-      run_dir: the folder of a run.
-      output: where to write the page; `run_dir/report.html` by default.
-      data_dir: folder with the dataset's original files, if they are no longer where the run had them.
+      run_dir: path of the run folder.
+      output: path of the page; `run_dir/report.html` by default.
+      data_dir: folder with the dataset's original files if they were moved; None by default.
 
     Returns:
-      The page's path.
+      `pathlib.Path` of the page.
 
     Raises:
-      RunError: the folder is no run.
+      RunError: if the folder is not a run.
     """
     run_dir = Path(run_dir)
     output = Path(output) if output else run_dir / "report.html"

@@ -1,4 +1,4 @@
-"""Pictures of a run: what it generates in each direction, and the terms of the bound over training."""
+"""Plots of a run: generated modalities in each direction, and the terms of the bound over the epochs."""
 
 import math
 import os
@@ -17,21 +17,21 @@ from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.report import galleries
 
 RIGHT, WRONG = "#1a7f5a", "#c0392b"
-_PANELS = 4  # in a row
-_LETTERS, _LETTERS_OF_COLUMN = 18, 10  # in a line of a name beside an image, and of one above a column of them
+_PANELS = 4  # number of panels in a row
+_LETTERS, _LETTERS_OF_COLUMN = 18, 10  # letters per line of a name beside an image, and above a column of images
 _COLORS = {True: RIGHT, False: WRONG, None: "#7f8c8d"}
 
 
 def both_directions(model: MultimodalVAE, source: Source, path: str | os.PathLike, *, seed: int = 0) -> None:
-    """Draws what the model makes in each direction between an image and a label, attributes or a text, side by side.
+    """Plots generation in each direction between an image and a label, attributes or a text, side by side.
 
-    Without such a direction it writes nothing.
+    Nothing is written if there is no such direction.
 
     Args:
-      model: any model; its modalities' specs say what is an image, a label or attributes.
-      source: its data.
-      path: where to write the PNG, whole or not at all.
-      seed: of the samples; equal seeds draw equal pictures.
+      model: `MultimodalVAE`, whose modalities' specs say what is an image, a label or attributes.
+      source: `Source` of the model's data.
+      path: path of the PNG, which is written atomically.
+      seed: integer seed of the samples, 0 by default; equal seeds give equal plots.
     """
     shown = galleries.galleries(model, source, seed=seed, directions_only=True)
     if not shown:
@@ -47,7 +47,7 @@ def both_directions(model: MultimodalVAE, source: Source, path: str | os.PathLik
 
 
 def _captioned(panel: Any, gallery: galleries.Gallery) -> None:
-    """Columns of images, such as the mean and samples; or single images in as many rows as columns."""
+    """Plots captioned columns of images, such as the mean and samples, or single images in a square grid."""
     cards = gallery.cards
     images = np.stack([np.split(card.picture.pixels, card.picture.rows) for card in cards], axis=1)
     letters = _LETTERS_OF_COLUMN if len(images) > 1 else _LETTERS
@@ -65,7 +65,7 @@ def _captioned(panel: Any, gallery: galleries.Gallery) -> None:
 
 
 def _named(panel: Any, gallery: galleries.Gallery) -> None:
-    """Images with what the model names beside them: right in green, wrong in red."""
+    """Plots images with the model's predictions beside them: right in green, wrong in red."""
     cards = gallery.cards
     pairs = panel.subplots(-(-len(cards) // 3), 6, width_ratios=(1, 1.7) * 3, squeeze=False).reshape(-1, 2)
     for axis in pairs.ravel():
@@ -83,14 +83,14 @@ def _named(panel: Any, gallery: galleries.Gallery) -> None:
 
 
 def _lines(text: str, letters: int, number: int) -> str:
-    """Text in so many lines at most: of longer ones matplotlib would shrink the image beside them to nothing."""
+    """Wraps text to at most `number` lines, because matplotlib would shrink the image next to longer ones."""
     return "\n".join(textwrap.wrap(text, letters, max_lines=number, placeholder="…"))
 
 
 def history(recorded: Mapping[str, Sequence[float | None]], path: str) -> None:
-    """Draws each term of the bound over the epochs, in nats per example, training and test, as a PNG.
+    """Plots each term of the bound over the epochs, in nats per example, training and test, as a PNG.
 
-    What is recorded are values per epoch by name, as `callbacks.Checkpoint` keeps them; `val_` marks the test set.
+    `recorded` has values per epoch by name, as in `callbacks.Checkpoint`; `val_` marks the test set.
     """
     names = [name for name in recorded if name != "seconds" and not name.startswith("val_")]
     columns = min(4, len(names))
@@ -115,12 +115,12 @@ def history(recorded: Mapping[str, Sequence[float | None]], path: str) -> None:
 
 
 def image_grid(panel: Any, rows: Sequence[np.ndarray], labels: Sequence[str], titles: Sequence[str] = ()) -> Axes:
-    """Shows rows of images `[columns, H, W, C]` close together in a figure or a part of one, and gives the axes.
+    """Plots rows of images `[columns, H, W, C]` close together in a figure or subfigure, and returns the axes.
 
-    `labels` stand to the left of each row, `titles` above the first columns.
+    `labels` are to the left of each row, `titles` above the first columns.
     """
     height, width = rows[0].shape[1:3]
-    factor = -(-64 // width)  # small images are enlarged, so that the gaps between them are narrow
+    factor = -(-64 // width)  # enlarges small images, so that the gaps between them are narrow
     gap = factor * width // 25
     axis = show_image(panel.subplots(), grid(np.stack(rows), factor=factor, gap=gap))
     axis.xaxis.tick_top()
@@ -132,14 +132,14 @@ def image_grid(panel: Any, rows: Sequence[np.ndarray], labels: Sequence[str], ti
 
 
 def plain(axis: Axes) -> Axes:
-    """Takes the frame's upper and right line away, and makes the ticks' labels small."""
+    """Removes the upper and right spines, and makes the tick labels small."""
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(labelsize=8)
     return axis
 
 
 def show_image(axis: Axes, image: np.ndarray) -> Axes:
-    """Shows an image as `directions.pixels` gives it, uint8 `[H, W, 1]` or `[H, W, 3]`, without a frame."""
+    """Plots an image of `directions.pixels`, uint8 `[H, W, 1]` or `[H, W, 3]`, without a frame."""
     grey = {"cmap": "gray", "vmin": 0, "vmax": 255} if image.shape[-1] == 1 else {}
     axis.imshow(image, **grey)
     axis.set(xticks=[], yticks=[])

@@ -1,4 +1,4 @@
-"""What a run folder holds, finished or not, in the form that the page shows."""
+"""`Record`, the content of a finished or unfinished run folder for the page."""
 
 import json
 from pathlib import Path
@@ -12,23 +12,23 @@ from tf_jmvae.training.build import build_model
 from tf_jmvae.training.evaluate import EVALUATION, evaluate_run
 from tf_jmvae.training.run_folder import load_model, read_config
 
-_EXAMPLES = 200  # of the test set, to estimate likelihoods with
+_EXAMPLES = 200  # number of test examples to estimate likelihoods with
 
 
 class Record:
-    """A run, as far as its folder can be read.
+    """Content of a run folder, as far as it can be read.
 
     Attributes:
-      config: what it was started with.
-      versions: of Python and the packages.
-      commit: of the package, with a `+` if files differed from it; None without a checkout.
-      history: values per epoch by name, `val_` marks the test set; empty before the first epoch.
-      metrics: on the test set; empty before the end.
-      finished: whether it came to its end.
-      notes: what is missing and why, sentences.
+      config: `Config` of the run.
+      versions: dict of the versions of Python and the packages.
+      commit: commit of the package, with a `+` if files differed from it; None without a checkout.
+      history: dict of values per epoch, where `val_` marks the test set; empty before the first epoch.
+      metrics: dict of metrics on the test set; empty before the end.
+      finished: whether the run is finished.
+      notes: list of sentences about what is missing and why.
 
     Raises:
-      RunError: the folder is no run, or its configuration is not one of this version.
+      RunError: if the folder is not a run, or its configuration is not of this version.
     """
 
     def __init__(self, folder: Path):
@@ -53,16 +53,16 @@ class Record:
 
     @property
     def epochs(self) -> int:
-        """How many are done."""
+        """Number of finished epochs."""
         return max(map(len, self.history.values()), default=0)
 
     @property
     def seconds(self) -> float | None:
-        """Of all epochs with their evaluations, if that is known."""
+        """Duration in seconds of all epochs with their evaluations, or None if unknown."""
         return sum(value or 0.0 for value in self.history["seconds"]) if self.history.get("seconds") else None
 
     def model(self) -> MultimodalVAE | None:
-        """The trained model, or that of the last checkpoint; None, with a note, where there is neither."""
+        """Loads the trained model, or that of the last checkpoint; None, with a note, if there is neither."""
         path = self.folder / "model.keras"
         try:
             if path.is_file():
@@ -79,7 +79,7 @@ class Record:
         return None
 
     def source(self, data_dir: Path | None) -> Source | None:
-        """The run's data; None, with a note, if they are not there any more."""
+        """Loads the run's data; None, with a note, if they cannot be read."""
         try:
             return self.config.data.load(self.config.model.modalities, data_dir)
         except (OSError, ValueError) as error:
@@ -87,7 +87,7 @@ class Record:
             return None
 
     def evaluation(self, source: Source | None, data_dir: Path | None) -> dict[str, Any]:
-        """What `evaluation.json` holds, or estimates of a finished run on few examples, which are not kept."""
+        """Reads `evaluation.json`, or for a finished run computes estimates on few examples, which are not saved."""
         if (self.folder / EVALUATION).is_file():
             return self._read(EVALUATION)
         if not self.finished or source is None:
@@ -108,7 +108,7 @@ class Record:
             return {}
 
     def _history(self) -> dict[str, list[float | None]]:
-        """The run's history, or what the last checkpoint keeps of it."""
+        """Reads the run's history, or that of the last checkpoint."""
         if (self.folder / "history.json").is_file():
             return self._read("history.json")
         done = Checkpoint(self.folder / "checkpoint").epochs_done()
@@ -116,7 +116,7 @@ class Record:
         return {name: values[:done] for name, values in history.items()}
 
     def _read(self, name: str) -> dict[str, Any]:
-        """What a JSON file of the run holds; nothing, with a note, if it cannot be read."""
+        """Reads a JSON file of the run; returns an empty dict, with a note, if it cannot be read."""
         path = self.folder / name
         try:
             found = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""The paper's experiments, run anew: a folder for each study, and what they have in common."""
+"""Studies: reproductions of the paper's experiments and others, one folder each, and their common code."""
 
 from tf_jmvae._utils.extras import extra
 

@@ -1,4 +1,4 @@
-"""What all studies measure with: trained models and classifiers from their files, and estimates by name."""
+"""Measurements of all studies: loading of models and classifiers, and collection of estimates by name."""
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
@@ -22,7 +22,7 @@ COLUMNS = {"x-given-w": ("x", "w"), "w-given-x": ("w", "x"), "x-given-xw": ("x",
 COMPARED = ("jmvae", "hierarchical-jmvae", "jmvae-kl")
 
 Models = Callable[[str], MultimodalVAE]
-# The training that answers for each target, and what a missing target starts from.
+# The training used for each target, and the initial value of a missing target.
 Row = tuple[Mapping[str, str], str | None]
 ROWS: dict[str, Row] = {
     "cvae": ({"x": "cvae-x", "w": "cvae-w"}, "zeros"),
@@ -35,7 +35,7 @@ ROWS: dict[str, Row] = {
 def scores(
     quantity: str, estimator: str, values: np.ndarray, examples: Mapping[str, np.ndarray], seed: int
 ) -> dict[str, Any]:
-    """An estimate as a measurement, of values `[N]` that come from no estimator of `evaluation`."""
+    """Makes a measurement from values `[N]` that do not come from an estimator of `evaluation`."""
     examples = Fingerprint(examples).hexdigests()
     return Estimate(quantity, estimator, values, 1, seed, examples=examples).as_dict(values=True)
 
@@ -43,18 +43,18 @@ def scores(
 def load_or_train(
     path: Path, train: Callable[[], keras.Model], *, seed: int, precision: str = "float32"
 ) -> keras.Model:
-    """Loads a classifier from its file or, where that fails, trains it anew.
+    """Loads a classifier from its file, or trains and saves it if that fails.
 
     Args:
-      path: its `.keras` file.
-      train: makes it and trains it, on real images as the dataset has them, and nothing of the models.
-      seed: of weights, order and dropout.
-      precision: the policy of its layers; that of the process stays what it is.
+      path: path of the `.keras` file.
+      train: function that makes and trains the classifier, on real images only.
+      seed: integer seed of weights, order and dropout.
+      precision: dtype policy of its layers, `"float32"` by default; the policy of the process is unchanged.
     """
     if path.exists():
         try:
             return keras.saving.load_model(path)
-        except Exception as error:  # Keras has no error of its own for a file that is damaged
+        except Exception as error:  # Keras has no specific error for damaged files
             print(f"{path} cannot be loaded ({error}); the classifier is trained anew.", flush=True)
     keras.utils.set_random_seed(seed)
     with default_policy(keras.DTypePolicy(precision)):
@@ -64,7 +64,7 @@ def load_or_train(
 
 
 def trained_models(folder: Path) -> Models:
-    """Loads trained models by name, and keeps the last one; a `RunError` names a file that is damaged."""
+    """Returns a function that loads models by name and caches the last one; raises `RunError` for damaged files."""
 
     @functools.lru_cache(maxsize=1)
     def load(name: str) -> MultimodalVAE:
@@ -75,7 +75,7 @@ def trained_models(folder: Path) -> Models:
 
 
 class Collector:
-    """Collects measurements of a study's models, each with the same seed, in an order that loads each model once."""
+    """Collector of measurements of a study's models, with one seed, sorted so that each model is loaded once."""
 
     def __init__(self, models: Models, seed: int):
         self._models, self._seed = models, seed
@@ -84,7 +84,7 @@ class Collector:
     def add(
         self, name: str, model: str, estimate: Callable[..., Estimate], examples: Mapping[str, Any], **options: Any
     ) -> None:
-        """One estimate of a model."""
+        """Adds an estimate of a model."""
 
         def compute() -> dict[str, Any]:
             return estimate(self._models(model), examples, seed=self._seed, verbose=0, **options).as_dict(values=True)
@@ -94,20 +94,20 @@ class Collector:
         self.add_measurement(name, model, compute, len(examples["x"]) * passes)
 
     def add_measurement(self, name: str, model: str, compute: Callable[[], dict[str, Any]], cost: float) -> None:
-        """Anything else; `model` is the one that it loads."""
+        """Adds any other measurement; `model` is the one that it loads."""
         self._found.append((model, name, Measurement(compute, cost)))
 
     def add_table(self, table: str, rows: Mapping[str, Row], test: Mapping[str, Any], scale: Any) -> None:
-        """The conditional bounds of every row in every column, Eq. (11)."""
+        """Adds the conditional bounds of every row in every column, Eq. (11)."""
         for row, (trained, initial) in rows.items():
             sampling = IteratedSampling(scale.num_steps, initial, num_chains=1)
             for column, (target, given) in COLUMNS.items():
                 if row == "cvae-prior" and target in given:
-                    continue  # with the target given, both rows of CVAE are one
+                    continue  # with the target given, both rows of CVAE are equal
                 self._add_bound(f"{table}/{row}/{column}", trained[target], column, test, scale, sampling)
 
     def add_steps(self, figure: str, columns: Iterable[str], test: Mapping[str, Any], scale: Any) -> None:
-        """The bounds over the steps of iterated sampling; of JMVAE-kl, which needs none, one."""
+        """Adds the bounds for each number of steps of iterated sampling; only one for JMVAE-kl, which needs none."""
         for model in COMPARED:
             for steps in scale.steps if model != "jmvae-kl" else scale.steps[:1]:
                 sampling = IteratedSampling(steps, num_chains=1)
@@ -120,5 +120,5 @@ class Collector:
         self.add(name, model, conditional_log_likelihood, test, iterated_sampling=sampling, **options)
 
     def measurements(self) -> dict[str, Measurement]:
-        """All of them by name."""
+        """Returns all measurements by name."""
         return {name: measurement for _, name, measurement in sorted(self._found, key=lambda entry: entry[0])}

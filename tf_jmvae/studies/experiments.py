@@ -1,6 +1,6 @@
-"""The paper's experiments on MNIST, section 4.5, and CelebA, section 4.6, and those beyond it: up to the page.
+"""Running of studies: the paper's experiments on MNIST (section 4.5) and CelebA (section 4.6), and others.
 
-`python -m tf_jmvae.studies.experiments docs` makes the pages in `docs` anew from `docs/results/*.json` alone.
+`python -m tf_jmvae.studies.experiments docs` rewrites the pages in `docs` from `docs/results/*.json` alone.
 
 References:
   [1] Suzuki and Matsuo.
@@ -25,7 +25,7 @@ from tf_jmvae.studies.many.peers import Peers
 from tf_jmvae.studies.study import Study, configs
 from tf_jmvae.training.run_folder import occupied
 
-# The page of each study; what it trains, measures, draws and says is in the folder of its name.
+# The page of each study; its plan, measurements and figures are in the folder of its name.
 PAGES = {
     "mnist": "results.md",
     "celeba": "results-celeba.md",
@@ -46,24 +46,24 @@ def reproduce(
     seed: int = 0,
     peer_python: Path | None = None,
 ) -> Path:
-    """Trains, measures, draws and writes the report; what is finished in `folder` is not done again.
+    """Trains, measures and plots a study and writes its report; skips what is finished in `folder`.
 
     Args:
-      name: `"mnist"`, `"celeba"`, `"incomplete"`, `"many"`, `"spoken"` or `"tables"`.
-      folder: where the trainings and measurements go.
-      output: where the page, `results/NAME.json` and `images/NAME-*.png` go.
-      data_dir: folder with the dataset's original files; without it they are downloaded.
-      scale: `"full"`, the paper's networks; `"quick"`, everything in miniature, of MNIST on scikit-learn's digits; of
-        CelebA also `"small"`, the presets for two cores.
-      seed: of everything.
-      peer_python: a Python that has MultiVae, whose models `"many"` then trains and measures beside ours.
+      name: name of the study, `"mnist"`, `"celeba"`, `"incomplete"`, `"many"`, `"spoken"` or `"tables"`.
+      folder: folder of the trainings and measurements.
+      output: folder of the page, `results/NAME.json` and `images/NAME-*.png`.
+      data_dir: folder with the dataset's original files; None, the default, downloads them.
+      scale: `"full"`, the default, for the paper's networks; `"quick"` for everything in miniature, with scikit-learn's
+        digits instead of MNIST; for CelebA also `"small"`, the presets for two cores.
+      seed: integer seed of everything; 0 by default.
+      peer_python: path of a Python with MultiVae, whose models `"many"` then also trains and measures; None by default.
 
     Returns:
-      The path of the page.
+      `pathlib.Path` of the page.
 
     Raises:
-      RunError: `folder` holds something else, or another process is at work in it.
-      OSError: the data cannot be had.
+      RunError: if `folder` holds something else, or another process is using it.
+      OSError: if the data are not available.
     """
     with occupied(folder):
         size = _part(name, "plan").SCALES[scale]
@@ -88,7 +88,7 @@ def reproduce(
 
 
 def _reproduce_tables(folder: Path, output: Path, size: Any, scale: str, settings: dict[str, Any]) -> Path:
-    """The study whose data are the files that it writes, each with a draft from which its training follows."""
+    """Runs the study of tables, which writes its tables and drafts, from which the trainings follow."""
     plan, measurements = _part("tables", "plan"), _part("tables", "measurements").measurements
     study, seed = Study(folder, settings), settings["seed"]
     trainings = plan.configs(size, folder, seed)
@@ -100,7 +100,7 @@ def _reproduce_tables(folder: Path, output: Path, size: Any, scale: str, setting
 def _record(
     study: Study, size: Any, scale: str, seed: int, trainings: Iterable[str], measured: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a study's page is made from, but for what it says of the data."""
+    """Returns the record from which a study's page is made, without the entry about the data."""
     return {
         "scale": {"name": scale}
         | {key: value for key, value in asdict(size).items() if key not in ("trainings", "peers")},
@@ -111,9 +111,9 @@ def _record(
 
 
 def publish(output: Path, study: str, record: Mapping[str, Any], figures: Mapping[str, Figure]) -> Path:
-    """Writes the figures, the record and its page; returns the page's path.
+    """Writes the figures, the record and the page of a study; returns the page's path.
 
-    Into `output` go `results/STUDY.json`, `images/STUDY-*.png` and the page.
+    They are written to `results/STUDY.json`, `images/STUDY-*.png` and the page in `output`.
     """
     for name, figure in figures.items():
         path = output / "images" / f"{study}-{name}.png"
@@ -123,7 +123,7 @@ def publish(output: Path, study: str, record: Mapping[str, Any], figures: Mappin
 
 
 def write_page(output: Path, study: str) -> Path:
-    """Makes a study's page from its record, with a link to `findings-STUDY.md` if that is there; returns its path."""
+    """Writes a study's page from its record, with a link to `findings-STUDY.md` if it exists; returns its path."""
     record = json.loads((output / "results" / f"{study}.json").read_text())
     findings = f"findings-{study}.md"
     path = output / PAGES[study]
@@ -132,9 +132,9 @@ def write_page(output: Path, study: str) -> Path:
 
 
 def recorded(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Measurements as the record has them, by name in order: without what is large.
+    """Converts measurements to entries of the record, sorted by name, without large values.
 
-    In place of single values, those of `TABLE/ROW/COLUMN` have `paired_errors`: by another row of the column, the
+    Instead of single values, measurements `TABLE/ROW/COLUMN` have `paired_errors`: by another row of the column, the
     standard error of the difference from it over the same examples.
     """
     record = {
@@ -155,7 +155,7 @@ def recorded(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, A
 
 
 def _part(study: str, name: str) -> Any:
-    """A module of a study's folder."""
+    """Imports a module of a study's folder."""
     return importlib.import_module(f"tf_jmvae.studies.{study}.{name}")
 
 

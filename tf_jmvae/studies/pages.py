@@ -1,4 +1,4 @@
-"""What the pages of both studies show: Tables 1 and 2 beside the paper's, and figures over the steps of a chain."""
+"""Common parts of studies' pages: Tables 1 and 2 with the paper's values, and figures over the steps of a chain."""
 
 import itertools
 import math
@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 from tf_jmvae.report.plots import image_grid, plain
 from tf_jmvae.studies.collector import COMPARED
 
-# What pages and figures call the models and the columns.
+# Titles of the models and the columns in pages and figures.
 TITLES = {
     "cvae": "CVAE, x completed by iterated sampling",
     "cvae-prior": "CVAE, z ~ p(z)",
@@ -35,15 +35,15 @@ COLORS = ("#c0392b", "#1f5f99", "#1a7f5a")
 
 @dataclass(frozen=True)
 class Table:
-    """A table of Suzuki and Matsuo, which `table.md` shows."""
+    """Table of Suzuki and Matsuo, which `table.md` shows."""
 
-    name: str  # of its measurements
-    paper: Mapping[str, Sequence[float]]  # its values by row, in the order of the columns
-    digits: tuple[int, int]  # of ours, for images and for labels or attributes
-    channels: int = 1  # over how many the paper's values of images are averaged
+    name: str  # prefix of its measurements
+    paper: Mapping[str, Sequence[float]]  # the paper's values by row, in the order of the columns
+    digits: tuple[int, int]  # decimal places of our values, for images and for labels or attributes
+    channels: int = 1  # number of channels over which the paper's values of images are averaged
 
     def cells(self, measured: Mapping[str, Any], row: str) -> list[str]:
-        """Our values, and in brackets, for each channel where the paper's is, and the paper's."""
+        """Formats our values of a row, with the value per channel, if the paper's is, and the paper's in brackets."""
         return [self._cell(measured.get(f"{self.name}/{row}/{column}"), row, column) for column in _COLUMN_TITLES]
 
     def _cell(self, ours: Mapping[str, Any] | None, row: str, column: str) -> str:
@@ -57,12 +57,12 @@ class Table:
         return f"{text} ({'; '.join(beside)})" if beside else text
 
     def paired(self, measured: Mapping[str, Any]) -> set[bool]:
-        """Whether the errors of paired differences are known of all cells, of none or of some."""
+        """Returns whether the errors of paired differences are known, as a set over all cells."""
         cells = itertools.product(self.paper, _COLUMN_TITLES)
         return {"paired_errors" in measured[f"{self.name}/{row}/{column}"] for row, column in cells}
 
     def below(self, measured: Mapping[str, Any], column: str) -> str:
-        """The models of a column that are below the paper's value, and by how much."""
+        """Lists the models of a column that are below the paper's value, with the difference."""
         found, divisor = [], self._divisor(column)
         for row, theirs in self._paper(column).items():
             ours = measured[f"{self.name}/{row}/{column}"]
@@ -74,7 +74,7 @@ class Table:
         return ", ".join(found)
 
     def order(self, measured: Mapping[str, Any], column: str, *, cvae: str = "cvae") -> str:
-        """The models from best to worst, with what is known of neighbours' difference; `cvae` is the row of CVAE."""
+        """Orders the models from best to worst, with signs of significance; `cvae` is the row of CVAE."""
         rows = (cvae if row == "cvae" else row for row in self.paper)
         found = {row: measured[f"{self.name}/{row}/{column}"] for row in rows}
 
@@ -87,7 +87,7 @@ class Table:
         return _chain({row: one["mean"] for row, one in found.items()}, sign)
 
     def order_of_paper(self, column: str) -> str:
-        """The same in the paper, which has no errors."""
+        """Orders the models as in the paper, which has no errors."""
         paper = self._paper(column)
         return _chain(paper, lambda better, worse: "=" if paper[better] == paper[worse] else ">")
 
@@ -99,9 +99,9 @@ class Table:
 
 
 def render(study: str, record: Mapping[str, Any], findings: str | None = None, **values: Any) -> str:
-    """A study's page: `STUDY/page.md`, filled with its record and `values`, whatever else it names.
+    """Renders a study's page, the template `STUDY/page.md`, with its record and `values`.
 
-    `findings` is the page that says what the numbers mean, to link to.
+    `findings` is the page that interprets the numbers, to link to.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tf_jmvae.studies", ""),
@@ -131,10 +131,10 @@ def images_over_steps(
     above: Mapping[str, np.ndarray] | None = None,
     titles: Sequence[str] = (),
 ) -> Figure:
-    """Draws images from labels or attributes: a panel per model, a row per number of steps of iterated sampling.
+    """Plots images from labels or attributes: a panel per model, a row per number of steps of iterated sampling.
 
     `images` has the rows of each of `COMPARED`, `[columns, H, W, C]`; those of JMVAE-kl are samples without steps.
-    `above` are first rows by what stands to their left, the same in each panel, and `titles` those of the columns.
+    `above` are first rows by their labels, the same in each panel, and `titles` are the titles of the columns.
     """
     above = above or {}
     figure = Figure(figsize=(4.8 * len(images), 0.5 * (len(above) + len(steps)) + 0.9), layout="constrained", dpi=150)
@@ -149,9 +149,9 @@ def images_over_steps(
 
 
 def bounds_over_steps(measured: Mapping[str, Any], figure_name: str, titles: Mapping[str, str]) -> Figure:
-    """Draws the single conditional log-likelihood over the number of steps; one measurement makes a flat dashed line.
+    """Plots the single conditional log-likelihood over the number of steps, or a dashed line for one measurement.
 
-    A panel for each direction of `titles`, with the measurements `FIGURE/MODEL/DIRECTION/STEPS` of `COMPARED`.
+    Each direction of `titles` has a panel with the measurements `FIGURE/MODEL/DIRECTION/STEPS` of `COMPARED`.
     """
     figure = Figure(figsize=(5.6 * len(titles), 3.8), layout="constrained", dpi=150)
     for axis, (direction, title) in zip(figure.subplots(1, len(titles), squeeze=False)[0], titles.items(), strict=True):
@@ -177,13 +177,13 @@ def bounds_over_steps(measured: Mapping[str, Any], figure_name: str, titles: Map
 
 
 def _by_steps(measured: Mapping[str, Any], prefix: str) -> dict[int, Mapping[str, Any]]:
-    """The measurements `PREFIX/STEPS`, by the number of steps from the fewest on."""
+    """Returns the measurements `PREFIX/STEPS` by the number of steps, in increasing order."""
     found = {int(name.rpartition("/")[2]): one for name, one in measured.items() if name.startswith(f"{prefix}/")}
     return dict(sorted(found.items()))
 
 
 def _value(measured: Mapping[str, Any] | None, digits: int) -> str:
-    """`mean ± standard error`; nothing where nothing was measured."""
+    """Formats `mean ± standard error`; empty without a measurement."""
     return "" if measured is None else f"{measured['mean']:.{digits}f} ± {measured['standard_error']:.{digits}f}"
 
 

@@ -1,7 +1,7 @@
-"""A study: its plan, and the folder of its many trainings and measurements, any of which may be interrupted.
+"""`Study`: the plan and the folder of trainings and measurements, any of which may be interrupted.
 
-Trainings are run folders, and measurements JSON files that are written whole or not at all. So
-the folder always holds just what is finished, and the same command goes on from there.
+Trainings are run folders, and measurements are JSON files that are written atomically. So the folder always holds only
+finished results, and the same command continues from there.
 """
 
 import functools
@@ -22,38 +22,38 @@ from tf_jmvae.training.config import Config
 
 @dataclass(frozen=True)
 class Training:
-    """One model of a study."""
+    """Training of a model of a study."""
 
-    kind: str  # its preset, without the dataset and the size
-    epochs: int | None = None  # in place of the preset's; a tenth of them are KL warm-up
-    options: Mapping[str, Any] = field(default_factory=dict)  # of the model, laid over the preset's
-    data: Mapping[str, Any] = field(default_factory=dict)  # options of the data, likewise
-    filled_by: str | None = None  # a training before this one, whose model fills in missing labels
-    seed: int = 0  # added to the study's, also of the rows that lack something
+    kind: str  # name of its preset, without the dataset and the size
+    epochs: int | None = None  # instead of the preset's; a tenth of them are KL warm-up
+    options: Mapping[str, Any] = field(default_factory=dict)  # options of the model, merged over the preset's
+    data: Mapping[str, Any] = field(default_factory=dict)  # options of the data, merged over the preset's
+    filled_by: str | None = None  # an earlier training, whose model fills in missing labels
+    seed: int = 0  # added to the study's seed, also for the rows with missing modalities
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """How large everything of a study is."""
+    """Size of a study: its trainings, data and measurements."""
 
-    trainings: Mapping[str, Training]  # the models, by name
-    dataset: str  # at the beginning of the presets' names
-    suffix: str = ""  # at their end
-    epochs: int | None = None  # of every training, in place of its own
-    settings: Mapping[str, Any] = field(default_factory=dict)  # of every training, laid over the preset's
-    train_size: int | None = None  # the first so many training examples
-    test_size: int | None = None  # the first so many test examples
+    trainings: Mapping[str, Training]  # trainings by name
+    dataset: str  # prefix of the presets' names
+    suffix: str = ""  # suffix of the presets' names
+    epochs: int | None = None  # for every training, instead of its own
+    settings: Mapping[str, Any] = field(default_factory=dict)  # for every training, merged over the preset's
+    train_size: int | None = None  # number of training examples, from the first on
+    test_size: int | None = None  # number of test examples, from the first on
     num_samples: int = 10  # N of the conditional bound
-    num_steps: int  # of iterated sampling, but in the figures of several numbers
-    steps: tuple[int, ...]  # these numbers
-    figure_size: int  # test examples behind the figure of the bound over the steps
-    importance_samples: int | None = None  # of the importance estimates, where a study has some
-    classifier: Mapping[str, Any]  # options of the classifier that measures what is generated, such as its epochs
-    validate_every: int  # epochs between evaluations
+    num_steps: int  # of iterated sampling, except in figures over `steps`
+    steps: tuple[int, ...]  # numbers of steps in figures
+    figure_size: int  # number of test examples in the figure of the bound over the steps
+    importance_samples: int | None = None  # samples of importance estimates, if a study has some
+    classifier: Mapping[str, Any]  # options of the classifier of generated images, such as its epochs
+    validate_every: int  # number of epochs between evaluations
 
 
 def configs(scale: Scale, folder: Path, data_dir: Path | None, seed: int) -> dict[str, Config]:
-    """The configuration of every training, by name."""
+    """Makes the configuration of every training, by name."""
     made = {}
     for name, one in scale.trainings.items():
         config = presets.load(f"{scale.dataset}-{one.kind}{scale.suffix}")
@@ -78,21 +78,21 @@ def configs(scale: Scale, folder: Path, data_dir: Path | None, seed: int) -> dic
 
 
 class Measurement(NamedTuple):
-    """A number to compute."""
+    """Measurement to compute."""
 
-    compute: Callable[[], dict[str, Any]]  # gives what JSON can hold
-    cost: float  # how long it takes, in any unit that is common to all of a study
+    compute: Callable[[], dict[str, Any]]  # returns JSON types
+    cost: float  # relative duration, in a unit common to the study
 
 
 class Study:
-    """Keeps what is finished, and says how far it is.
+    """Runs and stores trainings and measurements, and prints the progress.
 
     Args:
-      folder: where everything goes; made if it is not there.
-      settings: what the study depends on; a folder with other settings is refused.
+      folder: folder of the study, which is made if missing.
+      settings: dict of the settings of the study; a folder with other settings is refused.
 
     Raises:
-      RunError: the folder belongs to something else.
+      RunError: if the folder belongs to something else.
     """
 
     def __init__(self, folder: Path, settings: dict[str, Any]):
@@ -113,20 +113,20 @@ class Study:
         write_json(path, settings)
 
     def train(self, configs: dict[str, Config]) -> None:
-        """Trains every model that is not trained yet, each in `folder/<name>`."""
+        """Trains every model that is not yet trained, each in `folder/<name>`."""
         pace = _Pace(self.folder, configs)
         for number, (name, config) in enumerate(configs.items(), start=1):
             title = f"training {number} of {len(configs)}, {name}"
             if (self.folder / name / "metrics.json").exists():
                 print(f"{title}: finished", flush=True)
-            config = config.model_copy(update={"strategy": "none"})  # a study is the work of one process
+            config = config.model_copy(update={"strategy": "none"})  # a study runs in one process
             report = functools.partial(pace.report, title, name, config.training.epochs)
             run.train(config, extra_callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=report)], verbose=0)
 
     def measure(self, measurements: dict[str, Measurement]) -> dict[str, dict[str, Any]]:
-        """What every measurement gave, by name, with the versions and the commit that it was computed with.
+        """Returns all measurements by name, with the versions and the commit that they were computed with.
 
-        Those that are not finished yet, or whose files are damaged, are computed.
+        Missing and damaged measurements are computed.
         """
         results = {name: self._measured(name) for name in measurements}
         pending = sum(one.cost for name, one in measurements.items() if results[name] is None)
@@ -144,10 +144,10 @@ class Study:
         return results
 
     def provenance(self, name: str) -> dict[str, Any]:
-        """Where a training's numbers come from: its configuration, its time, and its final metrics.
+        """Returns the provenance of a training: its configuration, its duration, and its final metrics.
 
         Raises:
-          RunError: a file of the training is damaged.
+          RunError: if a file of the training is damaged.
         """
         recorded = _read(self.folder / name / "config.json")
         config = recorded["config"]
@@ -164,7 +164,7 @@ class Study:
         return self.folder / "measurements" / f"{name}.json"
 
     def _measured(self, name: str) -> dict[str, Any] | None:
-        """A finished measurement; None if there is none, or only what a full disk has left of it."""
+        """Reads a finished measurement; None if it is missing or incomplete."""
         try:
             measured = json.loads(self._path(name).read_text())
         except (OSError, ValueError):
@@ -177,7 +177,7 @@ def _read(path: Path) -> Any:
 
 
 class _Pace:
-    """Predicts the time left from the seconds of the epochs so far, and before any from nothing."""
+    """Estimator of the time left, from the seconds of the epochs so far."""
 
     def __init__(self, folder: Path, configs: dict[str, Config]):
         self._folder = folder
@@ -190,14 +190,14 @@ class _Pace:
                 self._seconds += [value for value in _read(history).get("seconds", []) if value]
 
     def add(self, name: str, epochs_left: int, seconds: float) -> str:
-        """The time left in all trainings, now that an epoch took so many seconds."""
+        """Records the seconds of an epoch, and returns the time left in all trainings."""
         self._epochs[name] = epochs_left
         self._seconds.append(seconds)
         recent = self._seconds[-50:]
         return _duration(sum(recent) / len(recent) * sum(self._epochs.values()))
 
     def report(self, title: str, name: str, epochs: int, epoch: int, logs: dict[str, float]) -> None:
-        """Prints a line about an epoch: which training, how far, how good, and the time left in all."""
+        """Prints a line about an epoch: the training, its progress, its ELBO, and the time left in total."""
         left = self.add(name, epochs - epoch - 1, logs["seconds"])
         print(f"{title}: epoch {epoch + 1} of {epochs}, elbo {logs['elbo']:.2f}; {left} left", flush=True)
 

@@ -1,1 +1,1 @@
-"""The CelebA study: what it trains, measures, draws and says."""
+"""The CelebA study: its plan, measurements and page."""

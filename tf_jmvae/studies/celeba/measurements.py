@@ -1,4 +1,4 @@
-"""Every number of the CelebA study, by name; of generated faces by a classifier of attributes, and their sharpness."""
+"""Measurements of the CelebA study, with a classifier of attributes and the sharpness of generated faces."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from tf_jmvae.studies.celeba.plan import UNWEIGHTED
 from tf_jmvae.studies.collector import ROWS, Collector, Models, load_or_train, scores
 from tf_jmvae.studies.study import Measurement, Scale
 
-# The models whose images the classifier sees, each with whether it iterates.
+# Models whose images are classified, and whether each iterates.
 CLASSIFIED = dict.fromkeys(("jmvae-kl", "jmvae-kl-gan", "cmma-x", "cvae-x"), False)
 CLASSIFIED |= dict.fromkeys(("jmvae", "hierarchical-jmvae", UNWEIGHTED), True)
 _BATCH, _TRAIN_BATCH = 200, 64
@@ -26,7 +26,7 @@ _FEATURES = "features"
 
 
 def measurements(scale: Scale, models: Models, source: data.Source, folder: Path, seed: int) -> dict[str, Measurement]:
-    """All measurements, in an order that loads each model once."""
+    """Returns all measurements, in an order that loads each model once."""
     collector = Collector(models, seed)
     test, names, size = source.test, source.class_names, len(source.test["x"])
     first = {name: values[: scale.figure_size] for name, values in test.items()}
@@ -80,7 +80,7 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
 def generate(
     model: MultimodalVAE, attributes: np.ndarray, *, num_steps: int = 1, latent: str = "mean", seed: int = 0
 ) -> np.ndarray:
-    """Images from attributes `[N, A]` as pixels, uint8 `[N, H, W, 3]`, a batch at a time."""
+    """Generates images from attributes `[N, A]` as pixel values, uint8 `[N, H, W, 3]`, batch by batch."""
     images = []
     for start in range(0, len(attributes), _BATCH):
         options = {"latent": latent, "num_steps": num_steps, "seed": tf.constant([seed, start])}
@@ -90,9 +90,9 @@ def generate(
 
 
 def train_classifier(source: data.Source, *, epochs: int, seed: int, channels: Sequence[int]) -> keras.Model:
-    """A classifier of images x, RGB from 0 to 255, to a logit for each attribute w in {-1, 1}.
+    """Trains a classifier from images x, RGB from 0 to 255, to a logit for each attribute w in {-1, 1}.
 
-    `seed` is of the order of the images; `channels` are of the convolutions, each followed by pooling.
+    `seed` is the seed of the order of the images; `channels` are those of the convolutions, each followed by pooling.
     """
     layers = keras.layers
     stack: list[keras.layers.Layer] = [
@@ -123,7 +123,7 @@ def train_classifier(source: data.Source, *, epochs: int, seed: int, channels: S
 
 
 def _aucs(model: keras.Model, images: np.ndarray, attributes: np.ndarray, names: Sequence[str]) -> dict[str, float]:
-    """The area under the ROC curve of each attribute that varies, by name."""
+    """Computes the area under the ROC curve of each attribute that varies, by name."""
     logits = model.predict(images, batch_size=_BATCH, verbose=0)
     truth = attributes > 0
     return {
@@ -134,27 +134,27 @@ def _aucs(model: keras.Model, images: np.ndarray, attributes: np.ndarray, names:
 
 
 def _features(classifier: keras.Model, images: np.ndarray) -> np.ndarray:
-    """The activations of the classifier's last hidden layer for images, `[N, 256]`."""
+    """Computes the activations of the classifier's last hidden layer for images, `[N, 256]`."""
     inner = keras.Model(classifier.inputs, classifier.get_layer(_FEATURES).output)
     return inner.predict(images, batch_size=_BATCH, verbose=0).astype(np.float64)
 
 
 def _gradient_magnitude(images: np.ndarray) -> np.ndarray:
-    """The mean length of the brightness gradient of each image, uint8 RGB `[N, H, W, 3]`, in pixel values per pixel."""
+    """Computes the mean magnitude of each image's brightness gradient, in pixel values per pixel, `[N]`."""
     grey = images.astype(np.float64).mean(axis=-1)
     down, right = np.diff(grey, axis=1)[:, :, :-1], np.diff(grey, axis=2)[:, :-1]
     return np.hypot(down, right).mean(axis=(1, 2))
 
 
 def _mean_image(model: MultimodalVAE, images: np.ndarray, seed: int) -> dict[str, Any]:
-    """How likely images are if nothing is known of them: under the mean image, 0, with the models' variance of 1."""
+    """Computes the log-likelihood of images under a baseline, the mean image, 0, with the models' variance of 1."""
     images = model.read({"x": images})["x"].numpy()
     values = -0.5 * (np.square(images) + np.log(2 * np.pi)).reshape(len(images), -1).sum(axis=1, dtype=np.float64)
     return scores("log p(x) under the mean image", "exact", values, {"x": images}, seed)
 
 
 def _majority(source: data.Source, seed: int) -> dict[str, Any]:
-    """How often each attribute has the value that most training images have."""
+    """Computes the accuracy of a baseline, the most frequent value of each attribute in the training images."""
     guess = np.where(source.train["w"].mean(axis=0) > 0, 1, -1)
     right = (source.test["w"] == guess).mean(axis=1)
     return scores("w is what most training images have", "attribute accuracy", right, source.test, seed)

@@ -1,4 +1,4 @@
-"""What the page of the CelebA study shows: Figures 6 to 9, faces with and without a GAN, and the paper's numbers."""
+"""Page of the CelebA study: Figures 6 to 9, faces with and without a GAN, and the paper's numbers."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,13 @@ from tf_jmvae.studies.collector import COMPARED, Models
 from tf_jmvae.studies.pages import COLORS, TITLES, Table, bounds_over_steps, images_over_steps, render
 from tf_jmvae.studies.study import Scale
 
-# One example of each, in this order: what a reader recognises at a glance.
+# Easily recognised attributes, with one example of each in this order.
 _EXAMPLES = ("Eyeglasses", "Blond_Hair", "Bald", "Wearing_Hat", "Bangs", "Goatee", "Gray_Hair", "Smiling")
 # Figure 8: the rows of the paper, and what they change.
 _VARIATIONS = {"Base": {}, "Not Male": {"Male": -2}, "Bald": {"Bald": 2}, "Smiling": {"Smiling": 2}}
-_ZETA = 0.6  # variance of epsilon there
+_ZETA = 0.6  # variance of epsilon in Figure 8
 _FACES, _POINTS = 7, 150
-# Figure 9: portraits by what they are, and the edits.
+# Figure 9: portraits by their attributes, and the edits.
 _PORTRAITS = (
     {"Male": 1, "Smiling": -1, "Eyeglasses": -1, "Wearing_Hat": -1, "Blurry": -1},
     {"Male": -1, "Smiling": 1, "Eyeglasses": -1, "Wearing_Hat": -1, "Blurry": -1},
@@ -33,7 +33,7 @@ _PORTRAITS = (
 _EDITED = ("Smiling", "Eyeglasses", "Male", "Blond_Hair", "Bald", "Young")
 _TITLES = TITLES | {"jmvae-kl-gan": "JMVAE-kl + GAN", UNWEIGHTED: "JMVAE, attributes not weighted"}
 
-# The page of a record as `results/celeba.json` has it.
+# Renders the page of a record such as `results/celeba.json`.
 page = functools.partial(
     render,
     "celeba",
@@ -47,10 +47,10 @@ page = functools.partial(
             "hierarchical-jmvae": (-7355, -47.61, -4901, -47.32),
         },
         digits=(1, 3),
-        channels=3,  # the authors' code averaged the image's log-likelihood over them
+        channels=3,  # the authors' code averaged the image's log-likelihood over channels
     ),
     titles=_TITLES | {"majority": "majority of the training images"},
-    # The same where the classifier looks at images of the models and at real ones.
+    # Titles of the rows of classified images, from models and real.
     classified=_TITLES | {"real": "real images", "cmma-x": "CMMA", "cvae-x": "CVAE, z at the mean of p(z)"},
     iterated=[name for name, iterates in CLASSIFIED.items() if iterates],
     named=("Male", "Smiling", "Eyeglasses", "Bald", "Blond_Hair"),
@@ -58,7 +58,7 @@ page = functools.partial(
 
 
 def figures(scale: Scale, models: Models, source: Source, measured: Mapping[str, Any], seed: int) -> dict[str, Figure]:
-    """Every figure by its name."""
+    """Makes all figures by name."""
     names, test = source.class_names, source.test
     rows: list[int] = []
     for name in _EXAMPLES:
@@ -89,7 +89,7 @@ def figures(scale: Scale, models: Models, source: Source, measured: Mapping[str,
 
 
 def _first(attributes: np.ndarray, names: tuple[str, ...], wanted: dict[str, int], without: Sequence[int] = ()) -> int:
-    """The index of the first example with these attributes, but for some; of any other if there is none."""
+    """Returns the index of the first example with these attributes, or else of any, that is not in `without`."""
     columns = [names.index(name) for name in wanted]
     fitting = np.flatnonzero((attributes[:, columns] == list(wanted.values())).all(axis=1))
     others = [*fitting, *range(len(attributes))]
@@ -104,7 +104,7 @@ def _reconstructed(model: MultimodalVAE, images: np.ndarray) -> np.ndarray:
 def _variations(
     model: MultimodalVAE, base: np.ndarray, names: tuple[str, ...], seed: int
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """`z = z_mean + sigma * epsilon`, epsilon ~ N(0, 0.6): equal in every row, so that columns vary alike."""
+    """Decodes `z = z_mean + sigma * epsilon`, with the same epsilon ~ N(0, 0.6) in every row."""
     images, latents = {}, {}
     epsilon = np.random.default_rng(seed).normal(0.0, np.sqrt(_ZETA), (_POINTS, model.latent_dim))
     for title, changes in _VARIATIONS.items():
@@ -120,7 +120,7 @@ def _variations(
 
 
 def _edits(model: MultimodalVAE, portrait: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """The portrait, its reconstruction, and the portrait with one attribute turned round at a time."""
+    """Returns the portrait, its reconstruction, and the portrait with one attribute inverted at a time."""
     inferred = infer_attributes(model, portrait)
     cells = [("portrait", portrait), ("reconstruction", _reconstructed(model, portrait[None])[0])]
     for name in _EDITED:
@@ -131,7 +131,7 @@ def _edits(model: MultimodalVAE, portrait: np.ndarray) -> list[tuple[str, np.nda
 
 
 def _varied_faces(variations: Mapping[str, np.ndarray], latents: Mapping[str, np.ndarray]) -> Figure:
-    """Mean and random faces for each change of attributes, and their z by the first two principal components."""
+    """Plots mean and random faces for each change of attributes, and the two first principal components of z."""
     columns = len(next(iter(variations.values())))
     figure = Figure(figsize=(0.95 * columns + 5.2, 4.4), layout="constrained", dpi=100)
     left, right = figure.subfigures(1, 2, width_ratios=(0.95 * columns + 1.2, 4.0))
@@ -150,7 +150,7 @@ def _varied_faces(variations: Mapping[str, np.ndarray], latents: Mapping[str, np
 
 
 def _edited_portraits(portraits: Sequence[Sequence[tuple[str, np.ndarray]]]) -> Figure:
-    """Unseen portraits, their reconstructions, and edits of single attributes."""
+    """Plots unseen portraits, their reconstructions, and edits of single attributes."""
     columns = len(portraits[0])
     figure = Figure(figsize=(1.35 * columns, 1.6 * len(portraits)), layout="constrained", dpi=100)
     grid = figure.subplots(len(portraits), columns, squeeze=False)
@@ -162,7 +162,7 @@ def _edited_portraits(portraits: Sequence[Sequence[tuple[str, np.ndarray]]]) -> 
 
 
 def _with_and_without_a_gan(rows: Mapping[str, np.ndarray]) -> Figure:
-    """The same faces and attributes with and without a GAN."""
+    """Plots the same faces and attributes with and without a GAN."""
     columns = len(next(iter(rows.values())))
     figure = Figure(figsize=(1.1 * columns + 1.5, 1.1 * len(rows)), layout="constrained", dpi=100)
     image_grid(figure, list(rows.values()), list(rows))

@@ -1,4 +1,4 @@
-"""What the CelebA study trains and at what size: the models of Table 2, and JMVAE-kl with a GAN."""
+"""Plan of the CelebA study and its scales: the models of Table 2, and JMVAE-kl with a GAN."""
 
 from dataclasses import replace
 
@@ -15,11 +15,11 @@ TRAININGS = {
     "cmma-w": Training("cmma", options={"target": "w"}),
     "jmvae-kl-gan": Training("jmvae-kl-gan"),
 }
-# Plain JMVAE once more where the presets weigh the attributes, without that weight.
+# JMVAE without the weight of attributes that the small presets have.
 UNWEIGHTED = "jmvae-unweighted"
 _SMALL = {**TRAININGS, UNWEIGHTED: Training("jmvae", options={"modalities": {"w": {"weight": 1.0}}})}
 
-# What is left of a model in miniature: as few layers as there can be, for what takes time is to trace them.
+# Models in miniature: as few layers as possible, because tracing them takes the time.
 _MINIATURE = {
     "latent_dim": 8,
     "trunk": (16,),

@@ -1,1 +1,1 @@
-"""JMVAE-kl on rows that lack modalities, beside what it learns from the complete ones alone."""
+"""The study of incomplete rows: JMVAE-kl on incomplete rows, compared with complete rows alone."""

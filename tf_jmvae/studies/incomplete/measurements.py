@@ -1,4 +1,4 @@
-"""Every number of the study of incomplete rows, by name."""
+"""Measurements of the study of incomplete rows."""
 
 import functools
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ from tf_jmvae.studies.study import Measurement, Scale
 
 
 def measurements(scale: Scale, models: Models, source: data.Source, folder: Path, seed: int) -> dict[str, Measurement]:
-    """All measurements, in an order that loads each model once.
+    """Returns all measurements, in an order that loads each model once.
 
-    Of each training the digits that are named from test images, log p(x), and the fraction of images from labels that
-    a classifier recognises.
+    Each training has the accuracy of digits predicted from test images, log p(x), and the fraction of images from
+    labels that a classifier recognises.
     """
     collector, test, labels = Collector(models, seed), source.test, source.test["w"].argmax(-1)
 

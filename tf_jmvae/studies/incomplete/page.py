@@ -1,4 +1,4 @@
-"""What the page of the study of incomplete rows shows: digits named, by how many labels are kept, and images."""
+"""Page of the study of incomplete rows: accuracy of predicted digits by the number of labels, and images."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,16 +20,16 @@ from tf_jmvae.studies.study import Scale
 PUBLISHED = {"their M1+M2": 0.0259, "their M2": 0.0494, "a plain network": 0.1144}
 _TITLES = {"keep": "all rows", "again": "again, labels filled in", "twice": "once more", "drop": "complete rows alone"}
 _APART = ("keep", "drop")
-_COLUMNS = {  # of measurements, with their titles and names
+_COLUMNS = {  # titles and names of measurements
     "named": ("Digits named from test images", "table-named/{}/w-from-x"),
     "recognised": ("Images from labels recognised", "table-recognised/{}/x-from-w"),
     "scored": ("log p(x), nats per test image", "table-scored/{}/x"),
 }
-_SAMPLES = 4  # rows of images from each label
+_SAMPLES = 4  # number of images from each label
 
 
 def page(record: Mapping[str, Any], findings: str | None = None) -> str:
-    """The page of a record as `results/incomplete.json` has it."""
+    """Renders the page of a record such as `results/incomplete.json`."""
     seeds = _seeds(record["trainings"])
     rows = {fraction: _row(record, fraction, numbers) for fraction, numbers in seeds.items()}
     shown = {"rows": rows, "published": PUBLISHED, "apart": APART, "titles": _TITLES}
@@ -38,7 +38,7 @@ def page(record: Mapping[str, Any], findings: str | None = None) -> str:
 
 
 def figures(scale: Scale, models: Models, source: Source, measured: Mapping[str, Any], seed: int) -> dict[str, Figure]:
-    """Every figure by its name."""
+    """Makes all figures by name."""
     seeds = _seeds(scale.trainings)
     named = {
         way: {
@@ -58,7 +58,7 @@ def figures(scale: Scale, models: Models, source: Source, measured: Mapping[str,
 
 
 def _seeds(trainings: Mapping[str, Any]) -> dict[float, list[int]]:
-    """The seeds of each fraction, from few labels to many."""
+    """Returns the seeds of each fraction of labels, in increasing order."""
     found: dict[float, list[int]] = {}
     for name in trainings:
         if name.startswith("labels-") and "-keep-" in name:
@@ -68,7 +68,7 @@ def _seeds(trainings: Mapping[str, Any]) -> dict[float, list[int]]:
 
 
 def _row(record: Mapping[str, Any], fraction: float, seeds: Sequence[int]) -> dict[str, Any]:
-    """Means over the seeds, with their standard errors, of what was measured with that fraction of labels."""
+    """Returns means over the seeds, with standard errors, of the measurements with this fraction of labels."""
     measured, row = record["measurements"], {"seeds": len(seeds), "labels": round(fraction * record["data"]["train"])}
     for way in _TITLES:
         names = [name for seed in seeds if (name := labelled(fraction, way, seed)) in record["trainings"]]
@@ -80,7 +80,7 @@ def _row(record: Mapping[str, Any], fraction: float, seeds: Sequence[int]) -> di
 
 
 def _mean(estimates: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The mean over seeds and its standard error, as `value` and `percent` of pages show it; of one the estimate."""
+    """Computes the mean over seeds and its standard error; for one seed returns the estimate itself."""
     if len(estimates) == 1:
         return estimates[0]
     means = [one["mean"] for one in estimates]

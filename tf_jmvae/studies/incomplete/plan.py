@@ -1,8 +1,8 @@
-"""What the study of incomplete rows trains: MNIST with few labels, and with images and labels that are apart.
+"""Plan of the study of incomplete rows: MNIST with few labels, and with separate images and labels.
 
-The fraction of images that keep their label falls from all to 0.1%, as many of each digit, for several seeds, of which
-each draws rows of its own. Beside each training on all rows stands one on the complete rows alone, with the same
-networks. Settings, and the epochs with 1% of the labels, were chosen on 5,000 training images that were held out.
+The fraction of images with a label falls from all to 0.1%, equally many of each digit, for several seeds with different
+rows. Each training on all rows is compared with one on the complete rows alone, with the same networks. Settings, and
+the epochs with 1% of the labels, were chosen on 5,000 held-out training images.
 """
 
 from collections.abc import Mapping
@@ -12,15 +12,15 @@ from tf_jmvae.studies.mnist.plan import MINIATURE
 from tf_jmvae.studies.study import Scale, Training
 from tf_jmvae.training import presets
 
-# Of the images that keep their label, with the number of seeds.
+# Fractions of images that keep their label, with the number of seeds.
 FRACTIONS = {0.01: 5, 1.0: 1, 0.001: 1, 0.05: 1, 0.1: 1}
-APART = 0.475  # of the rows lack x, and as many others w
-# What is trained on: all rows; all rows again, with the labels filled in of which the first training is sure; once
-# more, with those of which the second is; and the complete rows alone.
+APART = 0.475  # fraction of rows that lack x, and of others that lack w
+# Training data: all rows; all rows again with the confident labels of the first training filled in; once more with
+# those of the second; and the complete rows alone.
 WAYS = ("keep", "again", "twice", "drop")
 _FILLED_BY = {"again": "keep", "twice": "again"}
-_WEIGHT = 10.0  # of w
-# By the fraction of labels: of all rows 7,500 steps or so; of 600 complete rows more epochs name no more digits.
+_WEIGHT = 10.0  # weight of w
+# By the fraction of labels: about 7,500 steps on all rows; more epochs on 600 complete rows do not improve accuracy.
 _EPOCHS = {
     "keep": {0.001: 8, 0.01: 8, 0.05: 8, 0.1: 8, 1.0: 16},
     "again": {0.001: 16, 0.01: 16, 0.05: 16, 0.1: 16},
@@ -30,7 +30,7 @@ _EPOCHS = {
 
 
 def labelled(fraction: float, way: str, seed: int) -> str:
-    """The name of a training."""
+    """Returns the name of a training."""
     return f"labels-{fraction:g}-{way}-{seed}"
 
 
@@ -42,7 +42,7 @@ def _training(missing: dict[str, dict], way: str, seed: int, epochs: int, filled
 
 
 def trainings(fractions: Mapping[float, int]) -> dict[str, Training]:
-    """All of them, those that say most first."""
+    """Returns all trainings, the most informative first."""
     found = {}
     missing = {name: {"fraction": APART} for name in "xw"}
     for way in ("keep", "drop"):

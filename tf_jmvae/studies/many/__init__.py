@@ -1,1 +1,1 @@
-"""JMVAE-kl of five modalities in each of its forms, beside MultiVae's models on the same files."""
+"""The study of many modalities: JMVAE-kl of five modalities in each form, and MultiVae's models on the same files."""

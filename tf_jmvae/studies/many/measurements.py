@@ -1,4 +1,4 @@
-"""Every number of the study of many modalities, by name: what a classifier says of the images that models make."""
+"""Measurements of the study of many modalities: classification of the generated images."""
 
 import base64
 import functools
@@ -23,18 +23,18 @@ from tf_jmvae.studies.mnist.measurements import train_classifier
 from tf_jmvae.studies.study import Measurement
 
 PRIORS = ("standard", "fitted")
-PLAIN = "single-plain"  # the products of single-pull with the prior left in
-SHOWN = (VIEWS[0],)  # given in pictures
-_FITTED = 10_000  # training rows that a prior is fitted to
+PLAIN = "single-plain"  # single-pull with products of experts that do not remove the prior
+SHOWN = (VIEWS[0],)  # views that are given in figures
+_FITTED = 10_000  # number of training rows for the fitted prior
 _BATCH = 500
 
 Subset = tuple[str, ...]
-# What one training makes: images of the views that are not given, by the names of those that are or of the prior.
+# Images of one training: of the views that are not given, by the names of the given views or of the prior.
 Made = dict[str, Images]
 
 
 class Read(NamedTuple):
-    """What a classifier sees in N images: their classes `[N]`, and its features `[N, F]`."""
+    """Output of a classifier for N images: their classes `[N]`, and its features `[N, F]`."""
 
     classes: np.ndarray
     features: np.ndarray
@@ -43,9 +43,9 @@ class Read(NamedTuple):
 def measurements(
     scale: ManyScale, models: Models, source: data.Source, folder: Path, seed: int, peers: Peers | None = None
 ) -> dict[str, Measurement]:
-    """All measurements, in an order in which each training makes its images once.
+    """Returns all measurements, in an order in which each training generates its images once.
 
-    Of each training the coherence and the Frechet distance of what it makes given 1 to 4 views, and joint coherence.
+    Each training has the coherence and the Frechet distance of images given 1 to 4 views, and joint coherence.
     """
     rows, labels = len(source.test["w"]), source.test["w"].argmax(-1)
     subsets = [given for count in scale.counts for given in itertools.combinations(VIEWS, count)]
@@ -62,7 +62,7 @@ def measurements(
 
     @functools.cache
     def reader() -> keras.Model:
-        """Of images scores and the features that these are made of."""
+        """Returns a model from images to scores and to the features before them."""
         return keras.Model(classifier().inputs, [layer.output for layer in reversed(classifier().layers[-2:])])
 
     def read(images: Mapping[Any, np.ndarray]) -> dict[Any, Read]:
@@ -87,7 +87,7 @@ def measurements(
 
     @functools.lru_cache(maxsize=1)
     def seen(training: str) -> dict[tuple[str, str], Read]:
-        """What the classifier says of each view, given some views or from a prior."""
+        """Classifies each generated view, given some views or from a prior."""
         return read(
             {(given, view): values for given, views in made(training).items() for view, values in views.items()}
         )
@@ -156,7 +156,7 @@ def measurements(
 
 
 def images_of(measured: Mapping[str, Any], training: str) -> np.ndarray:
-    """The pictures of a training, uint8 `[views, N, 28, 28, 3]`."""
+    """Returns the pictures of a training, uint8 `[views, N, 28, 28, 3]`."""
     found = measured[f"pictures/{training}"]
     return np.frombuffer(base64.b64decode(found["values"]), np.uint8).reshape(found["shape"])
 
@@ -166,7 +166,7 @@ def _add(collector: Collector, model: str, cost: float, name: str, compute: Call
 
 
 def _all_of(model: MultimodalVAE, source: data.Source, subsets: Sequence[Subset], seed: int) -> Made:
-    """Images given each subset and from both priors, the fitted one of complete training rows."""
+    """Generates images given each subset and from both priors, of which one is fitted to complete training rows."""
     model.fit_prior({view: source.train[view][:_FITTED] for view in VIEWS}, seed=seed)
     found = _given(model, source.test, subsets, seed)
     for number, prior in enumerate(PRIORS):
@@ -182,7 +182,7 @@ def _all_of(model: MultimodalVAE, source: data.Source, subsets: Sequence[Subset]
 
 
 def _given(model: MultimodalVAE, test: Images, subsets: Sequence[Subset], seed: int, *, plain: bool = False) -> Made:
-    """Images given each subset, from a sample of z; `plain` leaves the prior in the products of experts."""
+    """Generates images given each subset, from one sample of z; `plain` uses plain products of experts."""
     return {"+".join(given): _joined(_batches(model, test, given, seed, plain)) for given in subsets}
 
 
@@ -202,7 +202,7 @@ def _batches(
 
 
 def _plain_product(model: MultimodalVAE, observed: Images) -> Any:
-    """The product of q(z | m) in which the prior, which is in each, counts as often; of one modality q(z | m)."""
+    """Returns the plain product of all q(z | m), which counts the prior once per modality."""
     experts = [model.posterior({view: values}) for view, values in observed.items()]
     precisions = [1.0 / expert.variance() for expert in experts]
     precision = tf.add_n(precisions)

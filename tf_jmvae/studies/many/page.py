@@ -1,4 +1,4 @@
-"""What the page of the study of many modalities shows: coherence by how many views are given, distances, pictures."""
+"""Page of the study of many modalities: coherence by the number of given views, distances and pictures."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,7 +38,7 @@ _PICTURED = ("single-pull", "shared-flow", *_PEERS)
 
 
 def page(record: Mapping[str, Any], findings: str | None = None) -> str:
-    """The page of a record as `results/many.json` has it."""
+    """Renders the page of a record such as `results/many.json`."""
     measured, counts = record["measurements"], record["scale"]["counts"]
 
     def there(names: Sequence[str]) -> list[str]:
@@ -58,14 +58,14 @@ def page(record: Mapping[str, Any], findings: str | None = None) -> str:
 
 
 def measured_peers(measured: Mapping[str, Any]) -> list[str]:
-    """The names of MultiVae's trainings that were measured."""
+    """Returns the names of MultiVae's measured trainings."""
     return [name.removeprefix("peer/") for name in measured if name.startswith("peer/")]
 
 
 def figures(
     scale: ManyScale, models: Models, source: Source, measured: Mapping[str, Any], seed: int
 ) -> dict[str, Figure]:
-    """Every figure by its name."""
+    """Makes all figures by name."""
     names = [name for name in TITLES if f"table-coherence/{name}/{scale.counts[0]}" in measured]
     pictured = {TITLES[name]: images_of(measured, name) for name in _PICTURED if name in names}
     given = source.test[SHOWN[0]][: scale.figure_size]
@@ -98,7 +98,7 @@ def _coherence(found: Mapping[str, Mapping[int, float]]) -> Figure:
 
 
 def _images(made: Mapping[str, np.ndarray], given: np.ndarray) -> Figure:
-    """A panel for each model: the view that is given above, and below it what is made of the others."""
+    """Plots a panel for each model, with the given view above the generated ones."""
     columns = 2
     lines = -(-len(made) // columns)
     figure = Figure(figsize=(4.6 * columns, 3.6 * lines), layout="constrained", dpi=150)

@@ -1,6 +1,6 @@
-"""MultiVae's models, each trained and asked in a process of a Python that has MultiVae.
+"""MultiVae's models, each trained and run in a process of a Python with MultiVae.
 
-What they learn from are the very files of ours, and which rows lack what is as in the training of ours beside it.
+They are trained on the same files as our models, with the same missing rows as the corresponding training of ours.
 """
 
 import json
@@ -19,27 +19,28 @@ from tf_jmvae.studies.many.plan import VIEWS, PeerTraining
 from tf_jmvae.training.config import Config
 
 Images = Mapping[str, np.ndarray]
-_SCRIPT = Path(__file__).with_name("peer") / "multivae_models.py"  # in no package of ours
+_SCRIPT = Path(__file__).with_name("peer") / "multivae_models.py"  # not part of a package
 
 
 class Peers:
-    """Trains MultiVae's models in folders of their own, and has them make images.
+    """Trains MultiVae's models, each in its own folder, and generates images with them.
 
     Args:
-      python: a Python that has MultiVae.
-      source: five digits, whole files on the disk.
-      like: the configuration of a training of ours, by name: the peers have its epochs, batches, rate and size of z.
-      folder: of the study.
+      python: path of a Python with MultiVae.
+      source: `Source` of the dataset five-digits, memory-mapped.
+      like: dict of the configurations of our trainings by name, of which the peers have the epochs, batch size,
+        learning rate and number of latents.
+      folder: folder of the study.
     """
 
     def __init__(self, python: Path, source: data.Source, like: Mapping[str, Config], folder: Path):
         self._python, self._source, self._like, self._folder = python, source, like, folder
 
     def train(self, name: str, training: PeerTraining) -> dict[str, Any]:
-        """Trains a model, unless that is done; returns how: versions, seconds and parameters.
+        """Trains a model unless it is trained; returns a dict of versions, seconds and parameters.
 
         Raises:
-          RunError: MultiVae's process failed; it says why.
+          RunError: if MultiVae's process failed; its output says why.
         """
         done = self._folder / name / "trained.json"
         if not done.is_file():
@@ -50,7 +51,7 @@ class Peers:
     def images(
         self, name: str, training: PeerTraining, rows: int, given: Sequence[Sequence[str]], seed: int
     ) -> Iterator[tuple[str, Images]]:
-        """Images of the first test rows given each of these subsets, and from both priors: `+`-joined names, images."""
+        """Yields images of the first test rows given each subset (named by `+`-joined views), and from both priors."""
         self.train(name, training)
         with tempfile.TemporaryDirectory(dir=self._folder) as output:
             asked = {"verb": "generate", "rows": rows, "given": given, "seed": seed, "output": output}
@@ -86,7 +87,7 @@ class Peers:
         return {view: str(part[view].filename) for view in VIEWS}
 
     def _held(self, name: str, like: Config) -> Path:
-        """The file of the rows that hold each view, as in a training of ours."""
+        """Writes the masks of the rows that hold each view in one of our trainings, and returns the file."""
         path = self._folder / f"{name}-held.npz"
         if not path.is_file():
             train = like.data.load(VIEWS).train

@@ -1,7 +1,7 @@
-"""What the study of many modalities trains: five digits by JMVAE-kl in each of its forms, and by MultiVae's models.
+"""Plan of the study of many modalities: five digits by JMVAE-kl in each form, and by MultiVae's models.
 
-All have the networks of the small preset, as many entries of z, the same rows and as many epochs of the same batches.
-Settings of ours were chosen on training rows that were held out; those of MultiVae are its authors' for PolyMNIST.
+All models have the networks of the small preset, the same number of latents, and the same rows, epochs and batches. Our
+settings were chosen on held-out training rows; those of MultiVae are its authors' settings for PolyMNIST.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from tf_jmvae.data.five_digits import PICTURES
 from tf_jmvae.studies.study import Scale, Training
 
 VIEWS = tuple(PICTURES)
-# Forms of JMVAE-kl, by what they are called. What pulls has 5 or 30 terms, so a smaller alpha where they are more;
-# what follows needs none. (An encoder per subset with towers of its own costs eight times as much.)
+# Forms of JMVAE-kl by name. Pull has 5 or 30 KL terms, so alpha is smaller if they are more; follow does not need that.
+# (An encoder per subset with separate towers costs eight times as much.)
 FORMS = {
     "single-pull": {"subsets": "single", "subset_learning": "pull", "alpha": 0.1},
     "single-follow": {"subsets": "single", "subset_learning": "follow", "alpha": 1.0},
@@ -21,20 +21,20 @@ FORMS = {
     "shared-follow": {"subsets": "shared", "subset_learning": "follow", "alpha": 1.0},
     "shared-flow": {"subsets": "shared", "subset_learning": "follow", "alpha": 1.0, "flow": 4, "flow_units": 128},
 }
-MISSING = (0.2, 0.5)  # fractions of all views that rows lack
-BEST = "single-pull"  # the form that learns from rows that lack views
+MISSING = (0.2, 0.5)  # fractions of missing views
+BEST = "single-pull"  # the form that is trained on incomplete rows
 
 
 @dataclass(frozen=True)
 class PeerTraining:
-    """A model of MultiVae."""
+    """Training of a model of MultiVae."""
 
     kind: str  # jmvae, jnf, mvtcae or mmvae
-    missing: str | None = None  # the training of ours whose rows it learns from
+    missing: str | None = None  # our training with the same missing rows
 
 
 def incomplete(way: str, fraction: float) -> str:
-    """The name of a training on rows that lack views: `way` is `keep`, `drop`, or one of MultiVae's models."""
+    """Returns the name of a training on incomplete rows: `way` is `keep`, `drop`, or one of MultiVae's models."""
     return f"missing-{fraction:g}-{way}"
 
 
@@ -61,11 +61,11 @@ def _peers() -> dict[str, PeerTraining]:
 
 @dataclass(frozen=True, kw_only=True)
 class ManyScale(Scale):
-    """A scale with the peers' trainings, by name."""
+    """Size of the study, with the peers' trainings."""
 
     peers: Mapping[str, PeerTraining]
-    counts: tuple[int, ...] = (1, 2, 3, 4)  # how many views are given
-    resamples: int = 10  # behind the standard error of each Frechet distance
+    counts: tuple[int, ...] = (1, 2, 3, 4)  # numbers of given views
+    resamples: int = 10  # bootstrap resamples for the standard error of each Frechet distance
 
 
 _FULL = ManyScale(

@@ -1,1 +1,1 @@
-"""The MNIST study: what it trains, measures, draws and says."""
+"""The MNIST study: its plan, measurements and page."""

@@ -1,4 +1,4 @@
-"""Every number of the MNIST study, by name."""
+"""Measurements of the MNIST study."""
 
 import functools
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _POINTS = 2000
 
 
 def measurements(scale: Scale, models: Models, source: data.Source, folder: Path, seed: int) -> dict[str, Measurement]:
-    """All measurements, in an order that loads each model once."""
+    """Returns all measurements, in an order that loads each model once."""
     collector = Collector(models, seed)
     add = collector.add
 
@@ -72,7 +72,7 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
 
 
 def train_classifier(source: data.Source, *, epochs: int) -> keras.Model:
-    """A classifier of images x, `[n, *event_shape]` to `[n, C]`, by their one-hot labels w."""
+    """Trains a classifier from images x, `[n, *event_shape]`, to `[n, C]`, on their one-hot labels w."""
     layers = keras.layers
     conv = {"kernel_size": 3, "activation": "relu", "padding": "same"}
     classifier = keras.Sequential(
@@ -94,7 +94,7 @@ def train_classifier(source: data.Source, *, epochs: int) -> keras.Model:
 
 
 def _latents(models: Models, name: str, test: Mapping[str, np.ndarray], scale: Scale, seed: int) -> dict[str, Any]:
-    """Figure 5: z from all modalities and from w alone; of a hierarchy the top layer."""
+    """Computes Figure 5: z from all modalities and from w alone; in a hierarchy the top layer."""
     model = models(name)
     batch = {modality: values[:_POINTS] for modality, values in test.items()}
     points, area = {}, {}

@@ -1,4 +1,4 @@
-"""What the page of the MNIST study shows: Figures 3 to 5, and the paper's numbers beside ours."""
+"""Page of the MNIST study: Figures 3 to 5, and the paper's numbers compared with ours."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -40,12 +40,12 @@ _TABLE_1 = Table(
     digits=(2, 4),
 )
 
-# The page of a record as `results/mnist.json` has it.
+# Renders the page of a record such as `results/mnist.json`.
 page = functools.partial(render, "mnist", table=_TABLE_1, importance=IMPORTANCE, titles=TITLES)
 
 
 def figures(scale: Scale, models: Models, source: Source, measured: Mapping[str, Any], seed: int) -> dict[str, Figure]:
-    """Every figure by its name."""
+    """Makes all figures by name."""
     labels = np.eye(len(source.class_names), dtype=np.float32)
     images = {}
     for model in COMPARED:
@@ -63,9 +63,9 @@ def figures(scale: Scale, models: Models, source: Source, measured: Mapping[str,
 
 
 def _latent_spaces(latents: Mapping[str, Mapping[str, Any]], class_names: Sequence[str]) -> Figure:
-    """A two-dimensional z coloured by label: from all modalities (left) and from w alone (right).
+    """Plots a two-dimensional z coloured by label: from all modalities (left) and from w alone (right).
 
-    `latents` has, by the model's title, points `all` and `w`, each `[N, 2]`, and their `labels` `[N]`.
+    `latents` has, by the model's title, the points `all` and `w`, each `[N, 2]`, and their `labels` `[N]`.
     """
     figure = Figure(figsize=(8.6, 4.0 * len(latents)), layout="constrained", dpi=130)
     colors = colormaps["tab10"](np.arange(len(class_names)) % 10)

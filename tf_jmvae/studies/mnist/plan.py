@@ -1,4 +1,4 @@
-"""What the MNIST study trains and at what size: the models of Table 1, Figure 5 and arXiv 1611.01891."""
+"""Plan of the MNIST study and its scales: the models of Table 1, Figure 5 and arXiv 1611.01891."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ TRAININGS = {
     "jmvae-kl-2d": Training("jmvae-kl", 15, {"latent_dim": 2}),
 }
 
-# What is left of a model in miniature: a layer a network, for what takes time is to make, save and load layers.
+# Models in miniature: one layer per network, because making, saving and loading layers takes the time.
 MINIATURE = {"modalities": {name: {"encoder": (16,), "decoder": (16,)} for name in "xw"}}
 
 _FULL = Scale(

@@ -1,1 +1,1 @@
-"""The study of tables of which a fifth of the cells is removed, and filled by a model and by scikit-learn."""
+"""The study of tables: a fifth of the cells is removed, and filled by a model and by scikit-learn."""

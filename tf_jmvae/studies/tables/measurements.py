@@ -1,7 +1,7 @@
-"""Every number of the study of tables: how far what is filled in is from what was removed.
+"""Measurements of the study of tables: errors of filled cells.
 
-A table has one measurement. Its errors are by the bootstrap over rows, whose cells depend on each other; a resample
-takes the same rows in all removals and of all methods, so that differences are paired.
+Each table has one measurement. Its standard errors are by the bootstrap over rows, because cells of a row are
+dependent; a resample takes the same rows for all removals and methods, so that differences are paired.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ MEASURES = ("rmse", "accuracy")
 
 
 def measurements(scale: Scale, models: Models, folder: "Path", seed: int) -> dict[str, Measurement]:
-    """One of each table."""
+    """Returns one measurement of each table."""
 
     def measurement(name: str) -> Measurement:
         return Measurement(lambda: _measured(scale, models, folder, seed, name), whole(name)[0].size)
@@ -36,9 +36,9 @@ def measurements(scale: Scale, models: Models, folder: "Path", seed: int) -> dic
 
 
 def sums(table: "pd.DataFrame", category: str, filled: "pd.DataFrame", cells: np.ndarray) -> dict[str, np.ndarray]:
-    """By measure sums over the cells of each row that count, Boolean `[N, columns]`, and their numbers, `[2, N]`.
+    """Computes by measure the sums over the selected cells of each row and their number, `[2, N]`.
 
-    Of numbers the squared errors in units of the column's variance; of the category whether it is right.
+    `cells` is a Boolean mask `[N, columns]`. Sums are squared errors in units of a column's variance, or right classes.
     """
     numbers = table.drop(columns=category)
     errors = (filled[numbers.columns].astype(float) - numbers) / numbers.std(ddof=0)
@@ -52,17 +52,17 @@ def sums(table: "pd.DataFrame", category: str, filled: "pd.DataFrame", cells: np
 
 
 def compared(found: Mapping[str, np.ndarray], measure: str, resamples: int, seed: int) -> dict[str, dict[str, Any]]:
-    """Means over removals of one measure, with standard errors, and differences from ours.
+    """Compares methods: means over removals of a measure, with standard errors, and differences from ours.
 
     Args:
-      found: By method sums and numbers of cells, `[removals, 2, N]`, of `sums`.
-      measure: Which of `MEASURES`.
-      resamples: How many times the rows are resampled.
-      seed: Integer seed of that.
+      found: Dict by method of sums and numbers of cells, `[removals, 2, N]`, from `sums`.
+      measure: One of `MEASURES`.
+      resamples: Number of bootstrap resamples of the rows.
+      seed: Integer seed of the resampling.
 
     Returns:
-      By method `mean`, `standard_error`, `by_removal`; and of the others `difference`, ours minus theirs, and
-      `difference_error`.
+      Dict by method of `mean`, `standard_error` and `by_removal`; for other methods also of `difference`, ours minus
+      theirs, and `difference_error`.
     """
     random = np.random.default_rng(seed)
     rows = next(iter(found.values())).shape[-1]
@@ -85,7 +85,7 @@ def compared(found: Mapping[str, np.ndarray], measure: str, resamples: int, seed
 
 
 def _means(found: np.ndarray, measure: str) -> np.ndarray:
-    """A measure of each removal and resample, `[removals, resamples]`, of sums `[removals, 2, resamples]`."""
+    """Computes a measure, `[removals, resamples]`, from sums `[removals, 2, resamples]`."""
     means = found[:, 0] / np.maximum(found[:, 1], 1)
     return np.sqrt(means) if measure == "rmse" else means
 

@@ -1,4 +1,4 @@
-"""What the page of the study of tables shows: errors of every method on each table, and on average."""
+"""Page of the study of tables: errors of every method on each table, and on average."""
 
 import math
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _BETTER = {"rmse": min, "accuracy": max}
 
 
 def page(record: Mapping[str, Any], findings: str | None = None) -> str:
-    """The page of a record as `results/tables.json` has it."""
+    """Renders the page of a record such as `results/tables.json`."""
     found = {name.removeprefix("filled/"): one for name, one in record["measurements"].items()}
     order = [name for name in record["scale"]["tables"] if name in found]
     rows = {measure: {name: found[name][measure] for name in order} for measure in MEASURES}
@@ -32,7 +32,7 @@ def page(record: Mapping[str, Any], findings: str | None = None) -> str:
 
 
 def average(tables: list[Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, float]]:
-    """The mean over tables, which are independent, by method, with its errors."""
+    """Computes the mean over tables, which are independent, by method, with standard errors."""
     told: dict[str, dict[str, float]] = {}
     for method in METHODS:
         own = [table[method] for table in tables]
@@ -46,6 +46,6 @@ def average(tables: list[Mapping[str, Mapping[str, float]]]) -> dict[str, dict[s
 
 
 def best_other(means: Mapping[str, Mapping[str, float]], measure: str) -> str:
-    """Which of scikit-learn's ways is the best one by a measure."""
+    """Returns the best of scikit-learn's methods by a measure."""
     others = {method: one["mean"] for method, one in means.items() if method != OURS}
     return _BETTER[measure](others, key=others.__getitem__)

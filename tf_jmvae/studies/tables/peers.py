@@ -1,4 +1,4 @@
-"""scikit-learn's imputers on the tables of the study: numbers standardised, and the category as numbers."""
+"""scikit-learn's imputers for the study of tables, with standardised numbers and encoded categories."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -12,8 +12,8 @@ from sklearn.impute import IterativeImputer, KNNImputer
 if TYPE_CHECKING:
     import pandas as pd
 
-# By name: the imputer from a seed, and whether the category is one column, of the number of the class, or one for each
-# class but the first; with one for each class the columns that IterativeImputer reads of a class always say it.
+# By name: the imputer from a seed, and whether the category is one column of class numbers, or one column for each
+# class but the first; with a column for every class, the others would always determine it in IterativeImputer.
 PEERS: Mapping[str, tuple[Callable[[int], IterativeImputer | KNNImputer], bool]] = {
     "iterative": (lambda seed: IterativeImputer(random_state=seed), False),
     "iterative-one": (lambda seed: IterativeImputer(random_state=seed), True),
@@ -23,16 +23,16 @@ PEERS: Mapping[str, tuple[Callable[[int], IterativeImputer | KNNImputer], bool]]
 
 
 def filled(table: "pd.DataFrame", category: str, peer: str, seed: int) -> "pd.DataFrame":
-    """A table without gaps.
+    """Fills the missing cells of a table.
 
     Args:
-      table: Table with gaps: one column of classes by their names, and numbers.
-      category: The name of that column.
-      peer: A name of `PEERS`.
+      table: `DataFrame` with missing cells: one column of class names, and numbers.
+      category: Name of the column of class names.
+      peer: One of the names in `PEERS`.
       seed: Integer seed of the imputer.
 
     Returns:
-      A new `DataFrame` of the same columns.
+      New `DataFrame` with the same columns.
     """
     make, one_column = PEERS[peer]
     numbers = table.drop(columns=category).astype(float)

@@ -1,7 +1,7 @@
-"""What the study of tables trains: the draft of `tf-jmvae init`, as it is, on tables that lack a fifth of their cells.
+"""Plan of the study of tables: drafts of `tf-jmvae init`, unchanged, on tables without a fifth of their cells.
 
-The tables ship with scikit-learn. Nothing of a draft is edited: these are the answers of someone who types `init`,
-`train` and `fill`. What drafts say was chosen on other cells, hidden from those that removal 0 leaves.
+The tables ship with scikit-learn. The drafts are not edited, so the results are those of a user who runs `init`,
+`train` and `fill`. The defaults of drafts were chosen on other cells, hidden from those that removal 0 leaves.
 """
 
 from collections.abc import Mapping
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLES = ("wine", "breast_cancer", "diabetes", "iris")
-FRACTION = 0.2  # of the cells that are removed
+FRACTION = 0.2  # fraction of cells to remove
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """How large everything of the study is."""
+    """Size of the study."""
 
     tables: tuple[str, ...] = TABLES
-    removals: int = 3  # of each table, each with its own training
-    training: Mapping[str, int] | None = None  # laid over the drafts'
-    num_samples: int = 100  # of z, behind each cell that is filled
-    resamples: int = 1000  # behind each standard error
+    removals: int = 3  # per table, each with its own training
+    training: Mapping[str, int] | None = None  # merged over the drafts' settings
+    num_samples: int = 100  # samples of z for each filled cell
+    resamples: int = 1000  # bootstrap resamples for each standard error
 
 
 SCALES = {
@@ -44,24 +44,27 @@ SCALES = {
 
 
 def name_of(table: str, removal: int) -> str:
-    """The name of a training."""
+    """Returns the name of a training."""
     return f"{table}-{removal}"
 
 
 def whole(name: str) -> tuple["pd.DataFrame", str]:
-    """A table of scikit-learn, with names of classes as its cells, and the column that is a category."""
+    """Loads a table of scikit-learn, with class names as cells, and the name of the column of classes."""
     options = {"scaled": False} if name == "diabetes" else {}
     loaded = getattr(datasets, f"load_{name}")(as_frame=True, **options)
     table = loaded.frame.copy()
     if name == "diabetes":
-        category, table["sex"] = "sex", np.where(table["sex"] == 1, "first", "second")  # it does not say which is which
+        category, table["sex"] = (
+            "sex",
+            np.where(table["sex"] == 1, "first", "second"),
+        )  # the dataset does not document which is which
     else:
         category, table["target"] = "target", np.asarray(loaded.target_names, object)[table["target"]]
     return table, category
 
 
 def removed(shape: tuple[int, int], removal: int, seed: int) -> np.ndarray:
-    """Which cells are removed, Boolean `[N, columns]`: a fifth of them."""
+    """Returns which cells to remove, Boolean `[N, columns]`: a fifth of them."""
     cells = np.zeros(shape[0] * shape[1], bool)
     order = np.random.default_rng((seed, removal)).permutation(cells.size)
     cells[order[: round(FRACTION * cells.size)]] = True
@@ -69,7 +72,7 @@ def removed(shape: tuple[int, int], removal: int, seed: int) -> np.ndarray:
 
 
 def configs(scale: Scale, folder: Path, seed: int) -> dict[str, Config]:
-    """The configuration of every training, by name; writes its table and its draft into `folder/tables`."""
+    """Makes the configuration of every training, by name; writes its table and its draft to `folder/tables`."""
     made = {}
     for name in scale.tables:
         table, _ = whole(name)

@@ -1,10 +1,10 @@
-"""MultiVae's models on five digits, run by a Python that has MultiVae: trained, and asked for images.
+"""Training of MultiVae's models on five digits, and generation of images, run by a Python with MultiVae.
 
     python multivae_models.py REQUEST.json
 
-The request names what is to be done, `train` or `generate`, and the files; `peers.py` writes it. Networks are those of
-the preset `five-digits-jmvae-kl-small`, pixels lie in [0, 1], and likelihoods and settings are those of MultiVae's
-authors for PolyMNIST [1], with warm-up in proportion to the epochs. This file imports nothing of tf_jmvae, which that
+The request, which `peers.py` writes, names the verb, `train` or `generate`, and the files. Networks are those of the
+preset `five-digits-jmvae-kl-small`, pixel values are in [0, 1], and likelihoods and settings are those of MultiVae's
+authors for PolyMNIST [1], with warm-up in proportion to the epochs. This file does not import tf_jmvae, which that
 Python does not have.
 
 References:
@@ -29,11 +29,11 @@ from multivae.models.nn import BaseJointEncoder
 from sklearn.mixture import GaussianMixture
 from torch import nn
 
-_BATCH_NORM = {"eps": 1e-3, "momentum": 0.01}  # Keras's
+_BATCH_NORM = {"eps": 1e-3, "momentum": 0.01}  # Keras's defaults
 _STRIDES = {"kernel_size": 4, "stride": 2, "padding": 1}
 _CHANNELS, _UNITS, _SIDE = (16, 32), 256, 7
 _COMPONENTS = 10
-_IN_ONE = 500  # rows that are generated at once
+_IN_ONE = 500  # number of rows to generate at once
 
 
 def _tower() -> nn.Sequential:
@@ -55,7 +55,7 @@ def _output(mean: torch.Tensor, log_variance: torch.Tensor) -> ModelOutput:
 
 
 class Encoder(BaseEncoder):
-    """q(z | one view)."""
+    """Encoder q(z | view) of one view."""
 
     def __init__(self, latent_dim: int):
         super().__init__()
@@ -68,7 +68,7 @@ class Encoder(BaseEncoder):
 
 
 class Remembered(BaseEncoder):
-    """An encoder that answers once when it is asked about the same tensor again and again."""
+    """Encoder that caches its output for the last input tensor."""
 
     def __init__(self, encoder: Encoder):
         super().__init__()
@@ -81,7 +81,7 @@ class Remembered(BaseEncoder):
 
 
 class JointEncoder(BaseJointEncoder):
-    """q(z | all views), with towers of its own."""
+    """Joint encoder q(z | all views), with separate towers."""
 
     def __init__(self, names: Sequence[str], latent_dim: int):
         super().__init__()
@@ -95,7 +95,7 @@ class JointEncoder(BaseJointEncoder):
 
 
 class Decoder(BaseDecoder):
-    """The location of p(view | z)."""
+    """Decoder to the location of p(view | z)."""
 
     def __init__(self, latent_dim: int):
         super().__init__()
@@ -115,7 +115,7 @@ class Decoder(BaseDecoder):
 
 
 def build(kind: str, names: Sequence[str], latent_dim: int, epochs: int) -> nn.Module:
-    """A new model of the authors' settings."""
+    """Makes a new model with the authors' settings."""
     common = {
         "n_modalities": len(names),
         "latent_dim": latent_dim,
@@ -139,12 +139,12 @@ def build(kind: str, names: Sequence[str], latent_dim: int, epochs: int) -> nn.M
 
 
 class Views:
-    """Rows of `[N, 28, 28, 3]` files of bytes, as MultiVae takes them; some may be hidden.
+    """Dataset of rows of `[N, 28, 28, 3]` uint8 files in MultiVae's form; views may be missing.
 
     Args:
-      files: of each view.
-      size: number of rows, the first ones.
-      held: file of Boolean `[N]` by view, which rows hold it; None if all do.
+      files: dict of the file of each view.
+      size: number of rows, from the first on.
+      held: file of Boolean masks `[N]` by view, which rows hold it; None, the default, if all do.
     """
 
     def __init__(self, files: dict[str, str], size: int, held: str | None = None):
@@ -169,18 +169,18 @@ class Views:
 
 
 def epoch_of(views: Views, batch_size: int, random: np.random.Generator) -> Iterator[MultimodalBaseDataset]:
-    """Batches of all rows in a new order."""
+    """Yields batches of all rows in a new random order."""
     order = random.permutation(len(views))
     for start in range(0, len(order), batch_size):
         yield views[order[start : start + batch_size]]
 
 
 def train(kind: str, views: Views, options: dict[str, Any], folder: pathlib.Path) -> None:
-    """Trains by Adam, its rate falling as a half cosine; each epoch leaves what is needed to go on from there."""
+    """Trains with Adam and cosine decay of the learning rate; saves the state after each epoch, to resume from."""
     epochs, batch_size, rate = options["epochs"], options["batch_size"], options["learning_rate"]
     torch.manual_seed(options["seed"])
     model = build(kind, views.names, options["latent_dim"], epochs)
-    stage = epochs // 2 if kind == "jnf" else epochs  # JNF's flows and encoders begin when the joint model is done
+    stage = epochs // 2 if kind == "jnf" else epochs  # JNF's flows and encoders are trained after the joint model
     optimizer, path, done, steps, seconds = None, folder / "state.pt", 0, -(-len(views) // batch_size), 0.0
     if path.exists():
         state = torch.load(path, weights_only=False)
@@ -198,9 +198,9 @@ def train(kind: str, views: Views, options: dict[str, Any], folder: pathlib.Path
             past = (epoch % stage + number / steps) / stage
             for group in optimizer.param_groups:
                 group["lr"] = rate * 0.5 * (1 + math.cos(math.pi * past))
-            rows = len(batch.data[views.names[0]])  # before MultiVae takes out views that no row holds
+            rows = len(batch.data[views.names[0]])  # before MultiVae removes views that no row holds
             loss = model(batch, epoch=epoch + 1).loss
-            loss = loss / rows if kind == "mmvae" else loss  # of which it gives the sum
+            loss = loss / rows if kind == "mmvae" else loss  # MMVAE returns the sum
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -220,12 +220,12 @@ def train(kind: str, views: Views, options: dict[str, Any], folder: pathlib.Path
 
 @torch.no_grad()
 def generate(model: nn.Module, views: Views, given: Sequence[str]) -> dict[str, np.ndarray]:
-    """Images of the views that are not given, `[N, 28, 28, 3]` bytes, each from a sample of z."""
+    """Generates images of the views that are not given, uint8 `[N, 28, 28, 3]`, each from a sample of z."""
     found = {name: [] for name in views.names if name not in given}
     encoders = dict(model.encoders.items())
     for start in range(0, len(views), _IN_ONE):
         batch = views[np.arange(start, min(start + _IN_ONE, len(views)))]
-        if isinstance(model, JNF):  # whose Hamiltonian sampling asks them a thousand times
+        if isinstance(model, JNF):  # whose Hamiltonian sampling calls the encoders a thousand times
             for name in given:
                 model.encoders[name] = Remembered(encoders[name])
         _decode(model, model.encode(batch, cond_mod=list(given)).z, found)
@@ -236,7 +236,7 @@ def generate(model: nn.Module, views: Views, given: Sequence[str]) -> dict[str, 
 
 @torch.no_grad()
 def sample(model: nn.Module, count: int, mixture: GaussianMixture | None) -> dict[str, np.ndarray]:
-    """Images of all views, from the model's prior or from a mixture that was fitted."""
+    """Generates images of all views, from the model's prior or from a fitted mixture."""
     found = {name: [] for name in model.decoders}
     z = model.generate_from_prior(count).z if mixture is None else torch.from_numpy(mixture.sample(count)[0]).float()
     _decode(model, z, found)
@@ -245,7 +245,7 @@ def sample(model: nn.Module, count: int, mixture: GaussianMixture | None) -> dic
 
 @torch.no_grad()
 def fitted_mixture(model: nn.Module, views: Views, seed: int) -> GaussianMixture:
-    """The mixture of their sampler, fitted to samples of z given all views, of the first 10,000 rows."""
+    """Fits the mixture of MultiVae's sampler to samples of z given all views, for the first 10,000 rows."""
     rows = np.arange(min(len(views), 10_000))
     z = [model.encode(views[rows[start : start + _IN_ONE]]).z for start in range(0, len(rows), _IN_ONE)]
     mixture = GaussianMixture(min(_COMPONENTS, len(rows)), covariance_type="full", reg_covar=1e-4, random_state=seed)
@@ -259,14 +259,14 @@ def _decode(model: nn.Module, z: torch.Tensor, found: dict[str, list[np.ndarray]
 
 
 def _replace(path: pathlib.Path, write) -> None:
-    """Puts a file in place when it is whole."""
+    """Writes a file atomically."""
     temporary = path.with_name(f"{path.name}~")
     write(temporary)
     temporary.replace(path)
 
 
 def main(request: dict[str, Any]) -> None:
-    """Does what a request asks for."""
+    """Executes a request."""
     folder, kind, options = pathlib.Path(request["folder"]), request["kind"], request["options"]
     views = Views(request["train"], options["train_size"], request["held"])
     if request["verb"] == "train":

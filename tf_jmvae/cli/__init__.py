@@ -1,4 +1,4 @@
-"""The command line, `tf-jmvae`: a module per verb. Nothing here imports TensorFlow before a verb runs."""
+"""The command line `tf-jmvae`, with a module for each verb; TensorFlow is not imported before a verb runs."""
 
 from tf_jmvae.cli.program import main
 

@@ -1,4 +1,4 @@
-"""What verbs have in common: options, their parser, and a quiet start of TensorFlow."""
+"""Common parts of verbs: options, their parser, and a quiet start of TensorFlow."""
 
 import contextlib
 import inspect
@@ -20,23 +20,23 @@ CONFIG = (tyro.conf.FlagCreatePairsOff,)
 
 @dataclass(frozen=True, kw_only=True)
 class Common:
-    """What every verb takes."""
+    """Options of every verb."""
 
     debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Show the traceback of an error, and all that TensorFlow says."""
 
 
 def default(what: str) -> object:
-    """Says what an option is if it is not given, where that is no value."""
+    """Returns the annotation of an option's default that help shows, for defaults that are not values."""
     return tyro.conf.arg(help_behavior_hint=f"(default: {what})")
 
 
 def metavar(name: str) -> object:
-    """Marks a positional argument, and says what it is called in the usage line."""
+    """Returns the annotation of a positional argument's name in the usage line."""
     return tyro.conf.arg(metavar=name)
 
 
-# A model of any kind, for verbs that have one to begin with; and the folder of a run.
+# A model of any kind, for verbs with a default model; and the folder of a run.
 AnyModel = Annotated[str | None, tyro.conf.Positional, metavar("[MODEL]"), default("the pre-trained MNIST model")]
 RunFolder = Annotated[Path, tyro.conf.Positional, metavar("RUN")]
 
@@ -44,42 +44,42 @@ AnyOptions = TypeVar("AnyOptions", bound=Common)
 
 
 def parse(options: type[AnyOptions], argv: Sequence[str], prog: str) -> AnyOptions:
-    """A verb's options from the command line; `SystemExit` after help or an error, which has been printed."""
+    """Parses a verb's options; raises `SystemExit` after printing help or an error."""
     return tyro.cli(options, args=list(argv), prog=prog, description=inspect.getdoc(options), config=CONFIG)
 
 
 def require_at_least(lowest: int, **values: int | None) -> None:
-    """Raises `ValueError` if one of these options is given and is less."""
+    """Raises `ValueError` if one of these options is given and smaller than `lowest`."""
     for name, value in values.items():
         if value is not None and value < lowest:
             raise ValueError(f"--{name.replace('_', '-')} must be {lowest} or more; got {value}.")
 
 
 def watched() -> bool:
-    """Whether progress has somebody to see it: only then is it shown, on stderr."""
+    """Returns whether stderr is a terminal, where progress is shown."""
     return sys.stderr.isatty()
 
 
 def note(text: str) -> None:
-    """One line about what takes a while, such as `Loading the model ...`."""
+    """Prints a line of progress, such as `Loading the model ...`, if stderr is a terminal."""
     if watched():
         print(text, file=sys.stderr, flush=True)
 
 
 def load_tensorflow(*, debug: bool) -> None:
-    """Imports TensorFlow and finds the devices; what they print, unless asked for, goes nowhere if all is well.
+    """Imports TensorFlow and finds the devices, without their output unless it fails or `debug` is set.
 
-    Raises `ImportError` if Keras runs on another backend, or TensorFlow does not load.
+    Raises `ImportError` if Keras uses another backend, or TensorFlow cannot be loaded.
     """
     require_tensorflow()
     if "tensorflow" in sys.modules:
         return
     note("Loading TensorFlow ...")
     if not debug:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what is an error for Python comes as an exception
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors are raised as Python exceptions anyway
         if not watched():
             os.environ.setdefault("TQDM_DISABLE", "1")  # the bars of tensorflow-datasets
-    # Its libraries write to the file descriptor before any level is read.
+    # TensorFlow's libraries write to the file descriptor before the log level is read.
     with contextlib.nullcontext() if debug else _native_stderr_held_back():
         import tensorflow as tf
 
@@ -91,7 +91,7 @@ def load_tensorflow(*, debug: bool) -> None:
 
 @contextlib.contextmanager
 def _native_stderr_held_back() -> Iterator[None]:
-    """Keeps what is written to file descriptor 2, from C++ too; it appears if the body fails."""
+    """Holds back output to file descriptor 2, also from C++, and prints it if the body fails."""
     sys.stderr.flush()
     try:
         original = os.dup(2)

@@ -1,4 +1,4 @@
-"""`tf-jmvae completion`: a script by which a shell completes verbs and options."""
+"""`tf-jmvae completion`: prints a shell's completion script."""
 
 import contextlib
 import importlib
@@ -23,16 +23,16 @@ class Options(Common):
     """
 
     shell: Annotated[Literal["bash", "zsh", "fish"], tyro.conf.Positional]
-    """For which shell."""
+    """Name of the shell."""
 
 
 def run(options: Options) -> None:
-    """Prints the script."""
+    """Prints the completion script."""
     print(script(options.shell), end="")
 
 
 def script(shell: str) -> str:
-    """The completion script of all verbs."""
+    """Returns the completion script of all verbs."""
     from tf_jmvae.cli.program import VERBS
 
     verbs = []

@@ -1,4 +1,4 @@
-"""`tf-jmvae demo`: a model in the browser."""
+"""`tf-jmvae demo`: serves a web page of a model."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +20,15 @@ class Options(Common):
     model: AnyModel = None
     """The folder of a run, a model.keras, an exported SavedModel, or the address of a served one."""
     port: int = 7860
-    """Where the page is."""
+    """Port of the page."""
     host: str = "127.0.0.1"
-    """Who can reach it: 127.0.0.1 this machine only, 0.0.0.0 everybody."""
+    """Address to listen at: 127.0.0.1 for this machine only, 0.0.0.0 for everybody."""
     no_browser: bool = False
-    """Leave it to you to open the page."""
+    """Do not open the page in the browser."""
 
 
 def run(options: Options) -> None:
-    """Serves the page until it is interrupted."""
+    """Serves the page until interrupted."""
     if not 0 <= options.port < 2**16:
         raise ValueError(f"--port must lie between 0 and {2**16 - 1}; got {options.port}.")
     if options.model is not None and "://" not in options.model and not Path(located(options.model)).exists():

@@ -1,4 +1,4 @@
-"""`tf-jmvae edit`: attributes of a portrait changed, the rest kept."""
+"""`tf-jmvae edit`: changes attributes of a portrait and keeps the rest."""
 
 import math
 from dataclasses import dataclass
@@ -31,14 +31,14 @@ class Options(Common):
     set: tuple[str, ...] = ()
     """Changes, NAME=VALUE with 1 or -1; 2 or -2 exaggerates. Without any, the attributes are listed."""
     output: Path = Path("edited.png")
-    """Where the edited portrait goes, a PNG of the model's size."""
+    """File of the edited portrait, a PNG of the model's size."""
     crop: Literal["training", "none", "center", "face"] = "training"
     """The part that was taken of the training pictures, the whole middle, the middle as of CelebA's aligned pictures,
     or that part about the face that OpenCV finds."""
 
 
 def run(options: Options) -> None:
-    """Edits the portrait, and prints its attributes."""
+    """Edits the portrait and prints its attributes."""
     changes: dict[str, float] = {}
     for text in options.set:
         name, _, value = text.partition("=")

@@ -1,4 +1,4 @@
-"""`tf-jmvae encode`: latents of a table's rows."""
+"""`tf-jmvae encode`: writes the latents of a table's rows."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ class Options(OfTable):
 
 
 def run(options: Options) -> None:
-    """Encodes the rows, and says where the latents are."""
+    """Encodes the rows and prints the path of the latents."""
     model, reading = opened(options, options.output, ".npy")
     from tf_jmvae import tables
     from tf_jmvae.tables import writing

@@ -1,4 +1,4 @@
-"""`tf-jmvae evaluate`: a run's log-likelihoods."""
+"""`tf-jmvae evaluate`: estimates a run's log-likelihoods."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,21 +25,21 @@ class Options(Common):
     run: RunFolder
     """The folder of a finished run."""
     num_samples: int = 10
-    """Samples of z for each example, behind each bound (the paper: 10)."""
+    """Samples of z for each example in each bound (the paper: 10)."""
     importance_samples: int = 100
-    """Samples of z for each example, behind each importance estimate."""
+    """Samples of z for each example in each importance estimate."""
     num_steps: Annotated[int | None, default("the run's")] = None
-    """Of iterated sampling, for models that need it."""
+    """Steps of iterated sampling, for models that need it."""
     examples: Annotated[int | None, default("all")] = None
-    """Take the first so many of the test set."""
+    """Number of test examples, from the first on."""
     seed: int = 0
-    """Of all samples."""
+    """Seed of all samples."""
     data_dir: Annotated[Path | None, default("the run's")] = None
     """Folder with the dataset's original files."""
 
 
 def run(options: Options) -> None:
-    """Evaluates, and prints the table."""
+    """Evaluates the run and prints the table."""
     require_at_least(1, examples=options.examples)
     load_tensorflow(debug=options.debug)
     from tf_jmvae.training.evaluate import EVALUATION, evaluate_run

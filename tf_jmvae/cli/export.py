@@ -1,4 +1,4 @@
-"""`tf-jmvae export`: a SavedModel, and the files to serve it."""
+"""`tf-jmvae export`: writes a SavedModel and the files to serve it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,21 +26,21 @@ class Options(Common):
     model: Annotated[Path, tyro.conf.Positional, metavar("MODEL")]
     """The folder of a run, or a model.keras."""
     output: Path = Path("saved_models")
-    """The folder of all models to serve."""
+    """Folder of all models to serve."""
     name: Annotated[str | None, default("the run folder's name, with _ for -")] = None
-    """What the server calls it."""
+    """Name of the model on the server."""
     version: Annotated[int | None, default("the next free one")] = None
-    """Its number."""
+    """Version number."""
     num_steps: Annotated[int | None, default("the run's")] = None
-    """Of iterated sampling, for models that need it."""
+    """Steps of iterated sampling, for models that need it."""
     num_samples: int = 100
-    """Behind each log-likelihood."""
+    """Samples of z for each log-likelihood."""
     notes: str = ""
-    """What the model card should say besides: how images must look, licences."""
+    """Further text for the model card: how images must look, licences."""
 
 
 def run(options: Options) -> None:
-    """Exports, and says how to serve it."""
+    """Exports the model and prints how to serve it."""
     path = options.model / "model.keras" if options.model.is_dir() else options.model
     name = options.name or path.resolve().parent.name.replace("-", "_")
     if not (name.isidentifier() and name.isascii()):

@@ -1,4 +1,4 @@
-"""`tf-jmvae fill`: a table without gaps."""
+"""`tf-jmvae fill`: fills the missing cells of a table."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +24,11 @@ class Options(OfTable):
     num_samples: Annotated[int | None, default("100; of an exported model as it was exported")] = None
     """Samples of z for each row."""
     seed: int = 0
-    """Of the samples."""
+    """Seed of the samples."""
 
 
 def run(options: Options) -> None:
-    """Fills the gaps, writes the table and says how many there were."""
+    """Fills the missing cells, writes the table and prints their number."""
     require_at_least(1, num_samples=options.num_samples)
     model, reading = opened(options, options.output)
     from tf_jmvae import tables

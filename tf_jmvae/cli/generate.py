@@ -1,4 +1,4 @@
-"""`tf-jmvae generate`: any modalities into any others."""
+"""`tf-jmvae generate`: generates modalities from any others."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from tf_jmvae.cli.common import AnyModel, Common, default, load_tensorflow, note
 from tf_jmvae.specs import ModalitySpec
 
 _FORMATS = {".png": "png", ".npz": "npz"}
-_LISTED = 10  # classes
-_SHOWN = 112  # pixels: small images are enlarged to about that, so that a viewer need not blur them
+_LISTED = 10  # number of classes in a list
+_SHOWN = 112  # size in pixels to which small images are enlarged, so that viewers do not blur them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,25 +47,25 @@ class Options(Common):
     given: Annotated[tuple[str, ...], default("nothing")] = ()
     """What is observed: a class, w=3 or by name; an image, x=a.jpg; a text; attributes, Smiling=1; numbers, v=1,2."""
     target: Annotated[tuple[str, ...], default("whatever is not given")] = ()
-    """What to generate."""
+    """Modalities to generate."""
     num_samples: int = 8
-    """Of each example."""
+    """Samples for each example."""
     num_steps: Annotated[int | None, default("the run's")] = None
-    """Of iterated sampling, for models that need it."""
+    """Steps of iterated sampling, for models that need it."""
     latent: Literal["sample", "mean"] = "sample"
     """Draw z for each sample, or take its mean."""
     prior: Literal["standard", "fitted"] = "standard"
     """Where nothing is given: the model's own prior, or the mixture that was fitted after its training."""
     seed: int = 0
-    """Of the samples."""
+    """Seed of the samples."""
     output: Annotated[Path | None, default("generated.png or generated.npz")] = None
-    """The file of the images or arrays."""
+    """File of the images or arrays."""
     format: Annotated[Literal["png", "npz"] | None, default("as it is called")] = None
-    """Of that file."""
+    """Format of that file."""
 
 
 def run(options: Options) -> None:
-    """Generates, writes the images or arrays, and prints the rest."""
+    """Generates modalities, writes the images or arrays, and prints the rest."""
     kind, output = _output(options)
     require_at_least(1, num_samples=options.num_samples, num_steps=options.num_steps)
     handle = str(default_model()) if options.model is None else options.model
@@ -97,7 +97,7 @@ def run(options: Options) -> None:
 
 
 def _output(options: Options) -> tuple[str, Path]:
-    """The format and the file."""
+    """Returns the format and the path of the output."""
     kind = options.format or _FORMATS.get(options.output.suffix.lower() if options.output else ".png")
     if kind is None:
         raise ValueError(f"--output must be called .png or .npz, or --format say which; got {options.output}.")
@@ -124,7 +124,7 @@ def _targets(options: Options, model: Any, observed: list[str]) -> list[str]:
 def _generated(
     model: Any, observed: Mapping[str, object], targets: list[str], options: Options, *, pixels: bool
 ) -> dict[str, np.ndarray]:
-    """`[examples, samples, *event_shape]` by target; of a table's texts `[examples, samples]`."""
+    """Generates arrays `[examples, samples, *event_shape]` by target; `[examples, samples]` for texts of a table."""
     if observed and options.prior != "standard":
         raise ValueError("--prior fitted is for samples with nothing --given: what is given has its own z.")
     if not observed and options.latent == "mean":
@@ -144,7 +144,7 @@ def _generated(
 def _of_cells(
     model: Any, observed: Mapping[str, object], targets: list[str], options: Options
 ) -> dict[str, np.ndarray]:
-    """The same in a table's terms: numbers in their units, pixels and texts."""
+    """Generates the same for a table: numbers in their units, pixel values and texts."""
     import tensorflow as tf
 
     labels = {name: value for name, value in observed.items() if model.modalities[name].kind == "label"}
@@ -163,7 +163,7 @@ def _of_cells(
 
 
 def _write_images(output: Path, found: Mapping[str, np.ndarray], model: Any) -> list[str]:
-    """Writes one PNG for each modality of images; of several, each with its modality's name. Says what they hold."""
+    """Writes a PNG for each image modality, named after it if there are several; returns their descriptions."""
     from tf_jmvae.images.preprocessing import as_picture
 
     images = {name: values for name, values in found.items() if model.modalities[name].is_image}
@@ -179,7 +179,7 @@ def _write_images(output: Path, found: Mapping[str, np.ndarray], model: Any) -> 
 
 
 def sheet(images: np.ndarray) -> np.ndarray:
-    """uint8 `[rows, columns, H, W, C]` to one image, `[.., .., C]`, with gaps; small images are enlarged."""
+    """Tiles uint8 `[rows, columns, H, W, C]` to one image, `[.., .., C]`, with gaps; enlarges small images."""
     from tf_jmvae.images.preprocessing import grid
 
     return grid(images, factor=max(_SHOWN // max(images.shape[2:4]), 1), gap=2)
@@ -187,7 +187,7 @@ def sheet(images: np.ndarray) -> np.ndarray:
 
 def _write_arrays(output: Path, found: Mapping[str, np.ndarray]) -> list[str]:
     def write(path: str) -> None:
-        with Path(path).open("wb") as file:  # NumPy would add .npz to another name
+        with Path(path).open("wb") as file:  # NumPy would append .npz to other names
             np.savez_compressed(file, **found)
 
     replace_atomically(output, write)
@@ -195,33 +195,33 @@ def _write_arrays(output: Path, found: Mapping[str, np.ndarray]) -> list[str]:
 
 
 def _heading(texts: given.Texts, number: int) -> str:
-    """What an example is given, in a few words."""
+    """Describes what is given for an example."""
     found = [(entry or modality, found) for modality, values in texts.items() for entry, found in values.items()]
     return " ".join(f"{name}={Path(of_examples[number % len(of_examples)]).name}" for name, of_examples in found)
 
 
 def _counted(name: str, texts: np.ndarray, headings: list[str]) -> str:
-    """A table of texts `[examples, samples]`: those of each example, and how many of its samples say so."""
+    """Formats a table of the texts of each example, `[examples, samples]`, with their number of samples."""
     counts = [Counter(own).most_common() for own in texts]
     rows = [[h, text, str(n)] for h, own in zip(headings, counts, strict=True) for text, n in own]
     return f"{name}: texts of {texts.shape[1]} samples\n{lines(['', 'text', 'samples'], rows, left=range(2))}\n"
 
 
 def _described(name: str, values: np.ndarray, described: ModalitySpec, headings: list[str]) -> str:
-    """A table of labels, attributes or numbers: a row for each entry, a column for each example."""
-    if headings == [""]:  # from the prior, each sample is an example of its own
+    """Formats a table of labels, attributes or numbers: a row for each entry, a column for each example."""
+    if headings == [""]:  # from the prior, each sample is a separate example
         values, headings = values[0][:, None], [f"sample {number}" for number in range(1, values.shape[1] + 1)]
     means = values.mean(axis=1).reshape(len(values), -1)
     names = described.names() if len(described.event_shape) == 1 else tuple(map(str, range(means.shape[1])))
     is_label, probable = described.kind == "label", described.kind == "label" or described.likelihood == "bernoulli"
-    if is_label and len(means) > 4:  # of many examples, the likeliest class
+    if is_label and len(means) > 4:  # for many examples, only the likeliest class
         best = zip(headings, means, means.argmax(axis=1), strict=True)
         rows = [[heading, names[entry], f"{row[entry]:.3f}"] for heading, row, entry in best]
         return f"{name}: likeliest class\n{lines(['', 'class', 'probability'], rows, left=range(2))}\n"
     order = np.arange(means.shape[1])
-    in_units = described.columns is not None and not probable  # several units do not compare
+    in_units = described.columns is not None and not probable  # values in different units are not sorted
     if (len(means) == 1) if is_label else described.entry_names and not in_units:
-        # What the first example has most of comes first.
+        # Sorted by the values of the first example, largest first.
         order = np.argsort(-means[0], kind="stable")[: _LISTED if is_label else None]
     what = "probability of each class" if is_label else "probability of 1" if probable else "mean"
     form = ".3f" if probable else ".6g" if in_units else "+.3f"

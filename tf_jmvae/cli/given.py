@@ -1,4 +1,4 @@
-"""Observed modalities as people write them, `w=3`, `x=photo.jpg`, `Smiling=1`, to arrays."""
+"""Parsing of observed modalities on the command line, such as `w=3`, `x=photo.jpg` or `Smiling=1`, to arrays."""
 
 import difflib
 import math
@@ -13,14 +13,16 @@ from tf_jmvae.specs import Columns, ModalitySpec
 
 Texts = dict[str, dict[str, list[str]]]
 
-_LISTED = 20  # classes in a message
+_LISTED = 20  # number of classes in a message
 
 
 def parse(words: Sequence[str], modalities: Mapping[str, ModalitySpec]) -> tuple[Texts, int]:
-    """Values by modality and, of attributes, by their name (`""` for a whole modality); and the number of examples.
+    """Parses values by modality and, for attributes, by name (`""` for others); also returns the number of examples.
 
-    A name that comes again belongs to the next example; one that comes once, to all of them. Raises `ValueError` for
-    a word of another form, an unknown name, or names that come different numbers of times.
+
+
+    A repeated name belongs to the next example; a name that occurs once, to all examples. Raises `ValueError` for
+    invalid words, unknown names, or names that are repeated different numbers of times.
     """
     found: Texts = {}
     for word in words:
@@ -42,7 +44,7 @@ def parse(words: Sequence[str], modalities: Mapping[str, ModalitySpec]) -> tuple
 
 
 def read(texts: Texts, size: int, modalities: Mapping[str, ModalitySpec]) -> dict[str, Any]:
-    """The observed modalities as a model takes them, `size` examples of each; raises `ValueError` or `OSError`."""
+    """Reads the observed modalities for a model, `size` examples of each; raises `ValueError` or `OSError`."""
     import tensorflow as tf
 
     from tf_jmvae import images
@@ -65,7 +67,7 @@ def read(texts: Texts, size: int, modalities: Mapping[str, ModalitySpec]) -> dic
 
 
 def _resolve(name: str, modalities: Mapping[str, ModalitySpec]) -> tuple[str, str]:
-    """The modality that a name means, and the attribute if it is one's, `Smiling` or `w.Smiling`."""
+    """Returns the modality of a name, and the attribute if it is one, such as `Smiling` or `w.Smiling`."""
     if name in modalities:
         return name, ""
     modality, dot, entry = name.partition(".")
@@ -84,7 +86,7 @@ def _resolve(name: str, modalities: Mapping[str, ModalitySpec]) -> tuple[str, st
 
 
 def _vector(name: str, text: str, described: ModalitySpec) -> np.ndarray:
-    """A class, by number or by name, or numbers with commas."""
+    """Parses a class, by number or by name, or numbers separated by commas."""
     shape = described.event_shape
     if described.kind == "label":
         if text in described.entry_names:
@@ -100,7 +102,7 @@ def _vector(name: str, text: str, described: ModalitySpec) -> np.ndarray:
 
 
 def _text(name: str, text: str, columns: Columns) -> str:
-    """The text; raises `ValueError` if the model knows no word of it."""
+    """Returns the text; raises `ValueError` if none of its words is in the model's vocabulary."""
     from tf_jmvae.columns import kind_of
     from tf_jmvae.columns.text import UNKNOWN
 
@@ -114,9 +116,9 @@ def _text(name: str, text: str, columns: Columns) -> str:
 
 
 def _attributes(values: Mapping[str, Sequence[str]], size: int, described: ModalitySpec) -> np.ndarray:
-    """`[size, A]` of numbers, or of what a table's columns say for yes and no.
+    """Parses attributes `[size, A]` from numbers, or from a table's words for yes and no.
 
-    Attributes that are not named are missing where they may be, else absent: 0 where they are binary, else -1.
+    Attributes that are not named are missing if optional, else absent: 0 if binary, else -1.
     """
     absent = math.nan if described.optional == "entries" else 0.0 if described.likelihood == "bernoulli" else -1.0
     words = described.columns.words if described.columns and described.columns.kind == "attributes" else ()
@@ -133,7 +135,7 @@ def _attributes(values: Mapping[str, Sequence[str]], size: int, described: Modal
 
 
 def number(text: str) -> float:
-    """What a text says; NaN if it is no number."""
+    """Parses a number; NaN if the text is not a number."""
     try:
         return float(text)
     except ValueError:

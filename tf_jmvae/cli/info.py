@@ -1,4 +1,4 @@
-"""`tf-jmvae info`: what a model or a run is, or what is installed, as JSON and as text."""
+"""`tf-jmvae info`: describes a model, a run or the installation, as text or JSON."""
 
 import json
 import math
@@ -30,11 +30,11 @@ class Options(Common):
     model: Annotated[str | None, tyro.conf.Positional, metavar("[MODEL]"), default("the installation")] = None
     """The folder of a run, a model.keras, an exported SavedModel, or the name of a pre-trained one."""
     json: bool = False
-    """For programs."""
+    """Print JSON, for programs."""
 
 
 def run(options: Options) -> None:
-    """Prints what there is to know."""
+    """Prints the description."""
     load_tensorflow(debug=options.debug)
     if options.model is None:
         found, text = _installation(), _installation_text
@@ -44,7 +44,7 @@ def run(options: Options) -> None:
 
 
 def _installation() -> dict[str, Any]:
-    """Versions, devices, presets, and where files are kept."""
+    """Returns versions, devices, presets and folders of files."""
     import tensorflow as tf
 
     from tf_jmvae._utils.provenance import environment
@@ -66,7 +66,7 @@ def _installation() -> dict[str, Any]:
 
 
 def _of_model(handle: str) -> dict[str, Any]:
-    """Facts of a model or a run; raises `RunError`, `ValueError` or `OSError` if it is not there or damaged."""
+    """Describes a model or a run; raises `RunError`, `ValueError` or `OSError` if it is missing or damaged."""
     if "://" in handle:
         raise ValueError(f"info reads models on this machine; got the URL {handle}. Download and unpack it first.")
     from tf_jmvae.serving import card, opening
@@ -106,7 +106,7 @@ def _exported(folder: Path) -> dict[str, Any]:
     content = card.read(folder, links=True)
     card.verify(folder, content, links=True)
     shapes = tf.train.load_checkpoint(str(folder / "variables" / "variables")).get_variable_to_shape_map()
-    weights = [shape for name, shape in shapes.items() if name.startswith("model_variables/")]  # each of them once
+    weights = [shape for name, shape in shapes.items() if name.startswith("model_variables/")]  # each variable once
     signatures = content["signatures"]
     plain = [of for name, of in signatures.items() if name.startswith("generate_") and names.plain(name) == name]
     generated = [f"{next(iter(of['outputs']))} from {', '.join(of['inputs'])}" for of in plain]

@@ -1,4 +1,4 @@
-"""`tf-jmvae init`: a first description of a table."""
+"""`tf-jmvae init`: drafts a description of a table."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,19 +23,19 @@ class Options(Common):
     table: Annotated[Path, tyro.conf.Positional, metavar("TABLE")]
     """A CSV or Parquet file."""
     output: Annotated[Path | None, default("the table's name, with .toml")] = None
-    """The file of the draft."""
+    """File of the draft."""
     delimiter: Annotated[str | None, default("what fits the header")] = None
-    """Between the cells of a CSV file."""
+    """Character between the cells of a CSV file."""
     decimal: str = "."
     """Decimal point of a CSV file."""
     encoding: str = "utf-8"
-    """Of a CSV file."""
+    """Encoding of a CSV file."""
     overwrite: bool = False
-    """Replace a draft that is there."""
+    """Replace an existing draft."""
 
 
 def run(options: Options) -> None:
-    """Writes the draft, and says what the columns seem to be."""
+    """Writes the draft and prints the inferred kinds of columns."""
     output = options.output or options.table.with_suffix(".toml")
     if output.exists() and not options.overwrite:
         raise ValueError(f"{output} is there already: name another with --output, or say --overwrite.")

@@ -1,4 +1,4 @@
-"""What verbs about a table have in common: the table, the model that answers, and how both are opened."""
+"""Common parts of verbs on tables: the options of the table and the model, and their opening."""
 
 import os
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class OfTable(Common):
-    """The table and the model."""
+    """Options of the table and the model."""
 
     table: Annotated[Path, tyro.conf.Positional, metavar("TABLE")]
     """A CSV or Parquet file with the columns that the run was trained on."""
@@ -32,9 +32,10 @@ class OfTable(Common):
 
 
 def opened(options: OfTable, output: Path, *suffixes: str) -> tuple["Model", dict[str, Any]]:
-    """The model, and options of functions about a table.
+    """Opens the model, and returns it with the options of functions on tables.
 
-    Raises `ValueError` unless the output is a table by its suffix, or has one of the others.
+
+    Raises `ValueError` unless the suffix of the output is that of a table or in `suffixes`.
     """
     load_tensorflow(debug=options.debug)
     from tf_jmvae.serving.opening import keras_file, open_model
@@ -58,8 +59,8 @@ def opened(options: OfTable, output: Path, *suffixes: str) -> tuple["Model", dic
 
 
 def folder_of_files(table: Path, *, trained_on: Path | None, files: Path | None) -> Path:
-    """The folder that lies to a table as in training the `files` did to theirs; if there is none, that of the table."""
-    if trained_on is None or files is None:  # of a run on another dataset, whose model says that it has no columns
+    """Returns the folder at the same relative path to a table as `files` in training, or else that of the table."""
+    if trained_on is None or files is None:  # a run on another dataset, whose model raises that it has no columns
         return table.parent
     found = table.resolve().parent / os.path.relpath(files, trained_on.parent)
     return found if found.is_dir() else table.parent

@@ -1,7 +1,7 @@
-"""The `tf-jmvae` command: its list of verbs, parsing, exit codes, and errors as messages.
+"""The `tf-jmvae` command: its verbs, parsing, exit codes and error messages.
 
-Exit codes: 0 fine, 1 failure, 2 a command line that the parser refuses, 128 + the signal's number if one ended the
-command (130 for Ctrl-C).
+Exit codes: 0 success, 1 failure, 2 an invalid command line, 128 + the signal's number if a signal ended the command
+(130 for Ctrl-C).
 """
 
 import contextlib
@@ -22,10 +22,10 @@ from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.files import RunError
 from tf_jmvae._utils.tables import aligned
 
-# Validation errors name the option and what is wrong; a link to pydantic's site adds nothing.
+# Validation errors name the option and the problem, without a link to pydantic's site.
 os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "0")
 
-# Each is a module beside this one, with a class `Options` and a function `run(options)`.
+# Each verb is a module of this package, with a class `Options` and a function `run(options)`.
 VERBS = {
     "init": "Look at a table, and draft what to learn from it.",
     "train": "Train a model, or continue a run that was interrupted.",
@@ -64,14 +64,14 @@ def main(argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
     """Entry point of the `tf-jmvae` command.
 
     Args:
-      argv: the verb and its options; by default those of this process.
-      prog: what the verb is called in messages, if not `tf-jmvae VERB`.
+      argv: sequence of the verb and its options; by default those of this process.
+      prog: name of the program in messages; `tf-jmvae VERB` by default.
 
     Returns:
-      The exit code.
+      The exit code, an integer.
 
     Raises:
-      SystemExit: from the parser, which has then printed help or what is wrong.
+      SystemExit: if the parser printed help or an error.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     verb, *rest = argv or [""]
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
 
 
 def _run(verb: str, argv: list[str], prog: str) -> int:
-    """Runs a verb; mistakes and interruptions end in a message, and in a traceback only if that was asked for."""
+    """Runs a verb; errors and interruptions end in a message, with a traceback only for --debug."""
     debug, module = "--debug" in argv, None
     try:
         with terminable(_terminate), contextlib.nullcontext() if debug else _quiet_warnings():
@@ -102,7 +102,7 @@ def _run(verb: str, argv: list[str], prog: str) -> int:
             parse = getattr(module, "parse", functools.partial(common.parse, module.Options))
             module.run(parse(argv, prog))
             sys.stdout.flush()
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except BrokenPipeError:  # the reader of the output closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (ValueError, OSError, ImportError, RunError) as error:
@@ -118,17 +118,17 @@ def _run(verb: str, argv: list[str], prog: str) -> int:
 
 
 def _one_message(error: Exception) -> str:
-    """The error's text; for errors of the system with the file's name."""
+    """Returns the error's message, with the file's name for system errors."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror}."
-    if isinstance(error, ImportError) and error.name:  # Python's own, and no advice of ours
+    if isinstance(error, ImportError) and error.name:  # raised by Python, without our advice
         return f"{error} (--debug shows where)"
     return str(error) or type(error).__name__
 
 
 @contextlib.contextmanager
 def _quiet_warnings() -> Iterator[None]:
-    """Warnings of libraries about libraries stay away; others are one line each."""
+    """Hides deprecation warnings of libraries, and prints other warnings in one line each."""
     with warnings.catch_warnings(), contextlib.ExitStack() as stack:
         stack.callback(setattr, warnings, "formatwarning", warnings.formatwarning)
         warnings.formatwarning = lambda message, *_: f"{Path(sys.argv[0]).name}: warning: {message}\n"
@@ -138,5 +138,5 @@ def _quiet_warnings() -> Iterator[None]:
 
 
 def _terminate(number: int, frame: Any) -> None:
-    """Has SIGTERM end a command as Ctrl-C does, so that no half-written file stays; it alone brings its number."""
+    """Handles SIGTERM like Ctrl-C, so that no partial file remains; the signal's number tells them apart."""
     raise KeyboardInterrupt(number)

@@ -1,4 +1,4 @@
-"""`tf-jmvae report`: a web page about a run."""
+"""`tf-jmvae report`: writes a web page of a run."""
 
 import webbrowser
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Options(Common):
     run: RunFolder
     """The folder of a run, finished or not."""
     output: Annotated[Path | None, default("in the run's folder")] = None
-    """The file of the page."""
+    """File of the page."""
     data_dir: Annotated[Path | None, default("the run's")] = None
     """Folder with the dataset's original files."""
     open: bool = False
@@ -28,7 +28,7 @@ class Options(Common):
 
 
 def run(options: Options) -> None:
-    """Writes the page, and says where it is."""
+    """Writes the page and prints its path."""
     if not options.run.is_dir():
         raise FileNotFoundError(f"There is no run {options.run}. Expected the folder that tf-jmvae train leaves.")
     load_tensorflow(debug=options.debug)

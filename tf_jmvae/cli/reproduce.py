@@ -1,4 +1,4 @@
-"""`tf-jmvae reproduce`: the paper's experiments, and those beyond it."""
+"""`tf-jmvae reproduce`: runs the paper's experiments and others."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,11 +42,11 @@ class Options(Common):
     peer_python: Annotated[Path | None, default("without MultiVae")] = None
     """many: a Python that has MultiVae, to train and measure its models on the same files."""
     seed: int = 0
-    """Of everything."""
+    """Seed of everything."""
 
 
 def run(options: Options) -> None:
-    """Runs the experiments, and says where the report is."""
+    """Runs the experiments and prints the path of the report."""
     if options.small and (options.experiment != "celeba" or options.quick):
         raise ValueError("--small is an option of celeba, and not to be had together with --quick.")
     if options.data_dir and options.experiment == "tables":

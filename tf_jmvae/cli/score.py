@@ -1,4 +1,4 @@
-"""`tf-jmvae score`: how likely each row of a table is."""
+"""`tf-jmvae score`: estimates the log-likelihood of each row of a table."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +26,11 @@ class Options(OfTable):
     num_samples: Annotated[int | None, default("100; of an exported model as it was exported")] = None
     """Samples of z for each row, by importance sampling."""
     seed: int = 0
-    """Of the samples."""
+    """Seed of the samples."""
 
 
 def run(options: Options) -> None:
-    """Scores the rows, writes the table, and prints the least likely rows."""
+    """Scores the rows, writes the table and prints the least likely rows."""
     require_at_least(1, num_samples=options.num_samples)
     model, reading = opened(options, options.output)
     from tf_jmvae import tables

@@ -1,4 +1,4 @@
-"""`tf-jmvae train`: a preset's configuration with the command line's changes, trained."""
+"""`tf-jmvae train`: trains a preset's configuration with the command line's changes."""
 
 import argparse
 import inspect
@@ -29,13 +29,13 @@ Examples:
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Common):
-    """The options of `train`: a configuration, without a prefix, and what every verb takes."""
+    """Options of `train`: a configuration, without a prefix, and the options of every verb."""
 
     config: Annotated[Config, tyro.conf.OmitArgPrefixes, tyro.conf.arg(name="")]
 
 
 def parse(argv: Sequence[str], prog: str) -> Options:
-    """A preset's configuration with the command line's changes; errors as in `options.parse`, or an unknown preset."""
+    """Parses a preset's configuration with the command line's changes; errors as `common.parse`, or unknown preset."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--preset")
     first.add_argument("--data")
@@ -57,12 +57,12 @@ def parse(argv: Sequence[str], prog: str) -> Options:
 
 
 def of_preset(preset: str = DEFAULT_PRESET) -> Options:
-    """The options of a preset."""
+    """Returns the options of a preset."""
     return Options(config=presets.load(preset))
 
 
 def run(options: Options) -> None:
-    """Trains, and prints the metrics."""
+    """Trains the model and prints the metrics."""
     load_tensorflow(debug=options.debug)
     from tf_jmvae.training import run as runs
 

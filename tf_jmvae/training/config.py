@@ -51,9 +51,11 @@ class ConvolutionConfig(_Schema):
 
 
 class ModalityConfig(_Schema):
-    """One modality; its networks are `mlp`s of the widths given, or convolutional. Dropout is of the encoder alone.
+    """Settings of a modality; its networks are `mlp`s of these widths, or convolutional. Dropout is for encoders.
 
-    Of a text the encoder reads it by a GRU of the first width.
+
+
+    The encoder of a text is a GRU of the first width.
     """
 
     event_shape: tuple[PositiveInt, ...]
@@ -92,12 +94,12 @@ class ModalityConfig(_Schema):
 
 
 class ModelConfig(_Schema):
-    """Which model."""
+    """Settings of the model."""
 
     kind: _one_of(MODELS)
     """Objective to maximise."""
     latent_dim: PositiveInt
-    """Size of z."""
+    """Number of entries of z."""
     modalities: Annotated[dict[str, ModalityConfig], tyro.conf.Suppress]
     trunk: Annotated[tuple[PositiveInt, ...], tyro.conf.Suppress] = ()
     alpha: Annotated[float | None, Field(ge=0)] = None
@@ -122,7 +124,7 @@ class ModelConfig(_Schema):
     target: str | None = None
     """cvae, cmma: the modality to generate from all others."""
     options: Annotated[dict[str, Any], tyro.conf.Suppress] = Field(default_factory=dict)
-    """Of other models: arguments of their constructors."""
+    """Other models: arguments of their constructors."""
 
     @model_validator(mode="after")
     def _options_fit_kind(self):
@@ -150,7 +152,7 @@ class ModelConfig(_Schema):
 
 
 class MissingConfig(_Schema):
-    """Which training rows are to lack a modality: see `data.Missing`."""
+    """Selection of training rows that are to lack a modality: see `data.Missing`."""
 
     fraction: Annotated[float, Field(ge=0, le=1)]
     of: tuple[str, ...] = ()
@@ -158,7 +160,7 @@ class MissingConfig(_Schema):
 
 
 class DataConfig(_Schema):
-    """Which data."""
+    """Settings of the data."""
 
     dataset: _one_of(DATASETS)
     """Dataset by name."""
@@ -179,20 +181,20 @@ class DataConfig(_Schema):
     missing: Annotated[dict[str, MissingConfig], tyro.conf.Suppress] = Field(default_factory=dict)
     """Training rows that are to lack a modality, for experiments."""
     missing_seed: Annotated[int, Field(ge=0)] = 0
-    """Of the rows that lack something."""
+    """Seed of the rows with missing modalities."""
     incomplete: Literal["keep", "drop"] = "keep"
-    """Train on rows that lack something, or leave them out."""
+    """Train on incomplete rows, or leave them out."""
     complete_rows: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Smallest fraction of a training batch that are complete rows, which are repeated where they are fewer."""
 
     table: Annotated[Path | None, tyro.conf.Suppress] = None
     """table: The CSV or Parquet file."""
     columns: Annotated[dict[str, Columns], tyro.conf.Suppress] = Field(default_factory=dict)
-    """table: What forms each modality."""
+    """table: Columns of each modality."""
     validation: Annotated[float | None, Field(gt=0, lt=1), tyro.conf.Suppress] = None
     """table: Fraction of the rows that are held out."""
     delimiter: Annotated[str | None, tyro.conf.Suppress] = None
-    """table: Between the cells of a CSV file."""
+    """table: Delimiter of a CSV file."""
     decimal: Annotated[str | None, tyro.conf.Suppress] = None
     """table: Decimal point of a CSV file."""
     encoding: Annotated[str | None, tyro.conf.Suppress] = None
@@ -215,20 +217,20 @@ class DataConfig(_Schema):
 
 
 class TrainingConfig(_Schema):
-    """How to train."""
+    """Settings of the training."""
 
     epochs: PositiveInt
     """Epochs of training."""
     learning_rate: PositiveFloat = 1e-3
-    """Adam's, at the start."""
+    """Initial learning rate of Adam."""
     decoder_learning_rate: PositiveFloat | None = None
-    """jmvae-kl-gan: Adam's for the image decoder; by default the same."""
+    """jmvae-kl-gan: learning rate of the image decoder; by default the same."""
     discriminator_learning_rate: PositiveFloat | None = None
-    """jmvae-kl-gan: Adam's for the discriminator; by default the same."""
+    """jmvae-kl-gan: learning rate of the discriminator; by default the same."""
     beta_1: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Adam's decay of the mean gradient; 0.5 is usual with a GAN."""
     decay: Literal["constant", "cosine"] = "cosine"
-    """Learning rate over the run."""
+    """Decay of the learning rate over the run."""
     kl_warm_up: Annotated[int, Field(ge=0)] = 0
     """Epochs over which the weight of the KL to the prior rises from 0 to 1."""
     clip_norm: PositiveFloat | None = None
@@ -240,7 +242,7 @@ class TrainingConfig(_Schema):
     fitted_prior: PositiveInt | None = None
     """Gaussians in a mixture that is fitted to z of training data in the end, to sample from; none by default."""
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
-    """Of the networks; heads and variables are float32."""
+    """Precision of the networks; heads and variables are float32."""
     jit_compile: bool = False
     """Compile the step with XLA."""
     steps_per_execution: PositiveInt | None = None
@@ -264,7 +266,7 @@ class Config(_Schema):
     overwrite: bool = False
     """Delete what the run folder holds, and train anew."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    """Repeats a run: weights, order of the data, noise."""
+    """Seed of a run: weights, order of the data, noise."""
     strategy: Literal["auto", "none", "mirrored", "multi-worker"] = "auto"
     """Train on one device, all GPUs of this machine, or the workers of TF_CONFIG (auto: whichever there are)."""
     num_steps: PositiveInt = 1

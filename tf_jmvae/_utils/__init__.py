@@ -1,1 +1,1 @@
-"""What every package uses and no user sees: files, checks, provenance."""
+"""Internal utilities of all packages: files, checks, missing data, provenance and private APIs."""

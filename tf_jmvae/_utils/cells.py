@@ -1,4 +1,4 @@
-"""Cells of a table, and texts, that stand where a modality's values are expected."""
+"""Conversion of tables and texts to a modality's values."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def encoded(modalities: Mapping[str, "Modality"], batch: Any) -> tuple[Any, frozenset[str]]:
-    """A batch whose tables and texts are values, and the names of the modalities whose values these were.
+    """Converts tables and texts in a batch to values, and returns the names of the converted modalities.
 
     A `pandas.DataFrame` gives the modalities all of whose columns it has. In a dict, texts of a modality of one column,
-    a list, an array or a string tensor, and a table of its columns are read. Raises `ValueError` if a table has the
-    columns of no modality, or a cell is not of its kind. Anything else stays as it is.
+    as a list, an array or a string tensor, and a table of the modality's columns are converted. Raises `ValueError` if
+    a table has the columns of no modality, or a cell is not of its kind. Other values are unchanged.
     """
     if _is_table(batch):
         found = {name: modality for name, modality in modalities.items() if _has(batch, modality)}
@@ -51,7 +51,7 @@ def _has(table: Any, modality: "Modality") -> bool:
 
 
 def holds_texts(value: Any) -> bool:
-    """Whether a value is texts, in a list, an array or a string tensor; one text alone, and bytes, are none."""
+    """Returns whether a value is a list, array or string tensor of texts, but not a single text or bytes."""
     if tf.is_tensor(value):
         return value.dtype == tf.string
     if isinstance(value, str | bytes):
@@ -59,7 +59,7 @@ def holds_texts(value: Any) -> bool:
     if not isinstance(value, list | tuple | np.ndarray) and not hasattr(value, "to_numpy"):
         return False
     if isinstance(value, np.ndarray) and value.dtype.kind not in "OSUT":
-        return False  # however large it is
+        return False  # decided by dtype, for arrays of any size
     first = value[:1000] if np.ndim(value) else value
     return any(isinstance(cell, str) for cell in np.asarray(first, object).ravel())
 

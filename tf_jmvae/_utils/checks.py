@@ -1,7 +1,7 @@
-"""Checks of users' arguments and data, with errors where the mistake was made.
+"""Checks of users' arguments and data, with errors that name the mistake.
 
-Names, shapes and dtypes of data are checked always, also while TensorFlow traces, where they are static and cost
-nothing at run time. Values are checked wherever they are known: NumPy arrays and eager tensors, a few MiB at a time.
+Names, shapes and dtypes of data are always checked, also while TensorFlow traces, where they are static and cost
+nothing at run time. Values are checked whenever they are known: NumPy arrays and eager tensors, a few MiB at a time.
 """
 
 import difflib
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from tf_jmvae.modality import Modality
     from tf_jmvae.models import MultimodalVAE
 
-_CHUNK = 2**20  # entries whose values are checked at once
+_CHUNK = 2**20  # number of entries to check at once
 _MAY_LACK = " If rows may lack the modality, say Modality(..., optional=True)."
-_LARGE = 30.0  # the root mean square from which real values are called unscaled
+_LARGE = 30.0  # root mean square above which real values count as unscaled
 
 
 def to_tensors(modalities: Mapping[str, "Modality"], batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:
-    """A checked batch as float32 tensors `[B, *event_shape]`, in the model's order of modalities.
+    """Checks a batch and converts it to float32 tensors `[B, *event_shape]`, in the model's order of modalities.
 
-    The batch maps any non-empty subset of the modalities to arrays or tensors. Raises `ValueError` for an unknown or no
-    modality, a wrong shape, NaN or infinity, values outside the likelihood's support, or modalities that differ in
-    length; `TypeError` for what is no dict or no number.
+    The batch maps any non-empty subset of the modalities to arrays or tensors. Raises `ValueError` for unknown or no
+    modalities, a wrong shape, NaN or infinity, values outside the likelihood's support, or modalities of different
+    lengths; `TypeError` if the batch is not a dict or its values are not numbers.
     """
     return {
         name: tf.cast(tf.ensure_shape(array, (None, *modalities[name].event_shape)), tf.float32)
@@ -47,10 +47,10 @@ def to_arrays(
     required: Iterable[str] | None = None,
     first_row: int | None = None,
 ) -> dict[str, np.ndarray | tf.Tensor]:
-    """A checked batch as it is: nothing is copied but what is neither a NumPy array nor a tensor.
+    """Checks a batch and returns it; only values that are neither NumPy arrays nor tensors are converted.
 
-    Errors are those of `to_tensors`, and that one of `required` is missing. Messages say where in the data a batch of a
-    pipeline stands by `first_row`, the number of its first row there.
+    Errors are those of `to_tensors`, and `ValueError` if one of `required` is missing. `first_row`, the number of a
+    batch's first row in a pipeline, locates errors in messages.
     """
     batch, _ = cells.encoded(modalities, batch)
     check_names(modalities, batch, required)
@@ -66,7 +66,7 @@ def to_arrays(
 
 
 def check_names(modalities: Mapping[str, "Modality"], names: Any, required: Iterable[str] | None = None) -> None:
-    """Raises unless `names`, a dict, holds only known modalities, at least one, and all `required` ones."""
+    """Raises an error unless the dict `names` has only known modalities, at least one, and all `required` ones."""
     if not isinstance(names, Mapping):
         raise TypeError(
             f"Expected a dict of modalities such as {{{listed(modalities)}: ...}}; got {type(names).__name__}."
@@ -81,7 +81,7 @@ def check_names(modalities: Mapping[str, "Modality"], names: Any, required: Iter
 
 
 def check_ends(data: Any, steps: str = "") -> None:
-    """Raises `ValueError` if data are known never to end; `steps` is the option that would end them."""
+    """Raises `ValueError` if data are known to be infinite; `steps` is the option that limits them."""
     if isinstance(data, tf.data.Dataset):
         endless = data.cardinality() == tf.data.INFINITE_CARDINALITY
     else:
@@ -102,7 +102,7 @@ def check_no_targets(targets: Any) -> None:
 
 
 def check_conditions(model: "MultimodalVAE", observed: Iterable[str]) -> None:
-    """Raises `ValueError` unless everything that the model is conditioned on is observed."""
+    """Raises `ValueError` unless all conditions of the model are observed."""
     if missing := [name for name in model.conditions if name not in observed]:
         kind, conditions, targets = type(model).__name__, listed(model.conditions), listed(model.targets)
         raise ValueError(
@@ -121,18 +121,18 @@ def check_targets(model: "MultimodalVAE", targets: Iterable[str]) -> None:
 
 
 def listed(names: Iterable[Any]) -> str:
-    """Names, or other values, as messages list them."""
+    """Formats names or other values as a list for messages."""
     return ", ".join(map(repr, names)) or "nothing"
 
 
 def check_option(name: str, value: Any, allowed: Iterable[Any]) -> None:
-    """Raises `ValueError` unless the value is one of those allowed."""
+    """Raises `ValueError` unless the value is in `allowed`."""
     if value not in allowed:
         raise ValueError(f"{name} must be one of {listed(allowed)}; got {value!r}.")
 
 
 def entry_index(name: str, entry_names: Sequence[str]) -> int:
-    """Which entry has that name; raises `ValueError`, with names that may be meant, if none has."""
+    """Returns the index of the entry with a name; raises `ValueError`, with similar names, if there is none."""
     if name in entry_names:
         return entry_names.index(name)
     by_lower = {known.lower(): known for known in entry_names}
@@ -142,21 +142,21 @@ def entry_index(name: str, entry_names: Sequence[str]) -> int:
 
 
 def positive_integer(name: str, value: Any) -> int:
-    """The value as an int; raises `ValueError` unless it is a whole number of 1 or more."""
+    """Returns the value as an int; raises `ValueError` unless it is a whole number of 1 or more."""
     if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
         raise ValueError(f"{name} must be a whole number of 1 or more; got {value!r}.")
     return value.__index__()
 
 
 def non_negative_number(name: str, value: Any) -> float:
-    """The value as a float; raises `ValueError` unless it is a finite number of 0 or more."""
+    """Returns the value as a float; raises `ValueError` unless it is a finite number of 0 or more."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < float("inf"):
         raise ValueError(f"{name} must be a finite number of 0 or more; got {value!r}.")
     return float(value)
 
 
 def unmasked(what: str, value: Any, advice: str = "") -> Any:
-    """The value, as a plain array if it is of `numpy.ma`; raises `ValueError` if any of its entries is masked."""
+    """Converts an array of `numpy.ma` to a plain array; raises `ValueError` if an entry is masked."""
     if not isinstance(value, np.ma.MaskedArray):
         return value
     if masked := int(np.ma.count_masked(value)):
@@ -168,7 +168,7 @@ def unmasked(what: str, value: Any, advice: str = "") -> Any:
 
 
 def sample_weights(value: Any, size: int, *, first_row: int = 0) -> np.ndarray:
-    """Weights of `size` examples, `[N]`; raises `ValueError` unless they are finite numbers of 0 or more."""
+    """Returns weights of `size` examples, `[N]`; raises `ValueError` unless they are finite and non-negative."""
     value = unmasked("sample_weight", value)
     try:
         weights = np.asarray(value)
@@ -179,7 +179,7 @@ def sample_weights(value: Any, size: int, *, first_row: int = 0) -> np.ndarray:
             f"sample_weight must be one number for each of the {size} examples, of shape [{size}]; got "
             f"{type(value).__name__} of shape {list(weights.shape)} and type {weights.dtype}."
         )
-    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and said to be
+    with np.errstate(over="ignore"):  # values that overflow float32 become infinite, and are reported
         weights = weights.reshape(size).astype(np.float32, copy=False)
     wrong = ~(np.isfinite(weights) & (weights >= 0))
     if wrong.any():
@@ -192,7 +192,7 @@ def sample_weights(value: Any, size: int, *, first_row: int = 0) -> np.ndarray:
 
 
 def warn_of_scale(name: str, modality: "Modality", values: np.ndarray) -> None:
-    """Warns of real values that a network would have to grow by orders of magnitude to reach."""
+    """Warns of unscaled real values, which a network could reach only with very large weights."""
     from tf_jmvae import heads
 
     if not isinstance(modality.head, heads.Gaussian | heads.Laplace) or modality.standardized or not len(values):
@@ -214,25 +214,28 @@ def check_values(
 ) -> None:
     """Raises `ValueError` for NaN, infinity, or values `[B, *event_shape]` outside the likelihood's support.
 
-    NaN is allowed where the modality is `optional`. A memory-mapped array is read a chunk at a time. `first_row` is as
-    for `to_arrays`.
+    NaN is allowed if the modality is `optional`. A memory-mapped array is read chunk by chunk. `first_row` is as for
+    `to_arrays`.
     """
-    wrong: dict[bool, list[tuple[Any, tuple[int, ...], int]]] = {True: [], False: []}  # by whether they are not finite
+    wrong: dict[bool, list[tuple[Any, tuple[int, ...], int]]] = {
+        True: [],
+        False: [],
+    }  # keyed by whether they are not finite
     rows = max(_CHUNK // max(math.prod(values.shape[1:]), 1), 1)
     for start in range(0, len(values), rows):
-        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and said to be
+        with np.errstate(over="ignore"):  # values that overflow float32 become infinite, and are reported
             chunk = np.asarray(values[start : start + rows], np.float32)
         finite, there = np.isfinite(chunk), np.ones((), bool)
         if optional and not finite.all():
             there = ~np.isnan(chunk)
-            if optional is True:  # where part of a row is there, all of it must be
+            if optional is True:  # rows must be complete or missing as a whole
                 there |= there.any(axis=tuple(range(1, chunk.ndim)), keepdims=True)
             finite |= ~there
             chunk = np.where(there, chunk, np.float32(0))
         not_finite = not finite.all()
         good = finite if not_finite else head.in_support(chunk) | ~there
         if not good.all():
-            # A mask of size 1 along the last axis is of whole rows.
+            # A mask of size 1 along the last axis refers to whole rows.
             row, *rest = map(int, np.argwhere(~good)[0][: None if good.shape == chunk.shape else -1])
             place = (int(start + row + (first_row or 0)), *rest)
             wrong[not_finite].append((chunk[row, *rest], place, int((~good).sum())))
@@ -256,7 +259,7 @@ def check_values(
 
 
 def _checked(name: str, modality: "Modality", value: Any) -> np.ndarray | tf.Tensor:
-    """The value as a NumPy array or tensor whose dtype and shape, as far as it is known, fit the modality."""
+    """Converts a value to a NumPy array or tensor, and checks its dtype and static shape."""
     expected = f"numbers of shape [batch, {', '.join(map(str, modality.event_shape))}]"
     value = gaps.stacked(value)
     value = gaps.filled(value) if modality.optional else unmasked(f"Modality {name!r}", value, _MAY_LACK)

@@ -1,8 +1,8 @@
-"""Whether the running program is this package's own command, and how a command is ended.
+"""Detection of this package's own command, and handling of its termination.
 
-`import tf_jmvae` loads TensorFlow, because models can be loaded only when their classes are known to Keras. The
-command has to pass through the same import, but its help, its completion and its complaints about a mistyped option
-need nothing of it and would come seconds late. So the package loads its parts eagerly for everybody but the command.
+`import tf_jmvae` loads TensorFlow, because models can be loaded only if their classes are registered with Keras. The
+command passes through the same import, but its help, completion and usage errors do not need TensorFlow and would be
+delayed by seconds. So the package loads its parts eagerly, except in the command.
 """
 
 import contextlib
@@ -17,9 +17,9 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def is_running() -> bool:
-    """Whether this process was started as `tf-jmvae`, `python -m tf_jmvae` or the checkout's `train.py`."""
+    """Returns whether this process was started as `tf-jmvae`, `python -m tf_jmvae` or the checkout's `train.py`."""
     program = sys.argv[0] if getattr(sys, "argv", None) else ""
-    if program == "-m":  # a module that Python still looks for; its name stands before the arguments
+    if program == "-m":  # while Python locates the module, whose name precedes the arguments
         return sys.orig_argv[-len(sys.argv)] in ("tf_jmvae", "-mtf_jmvae")
     path = Path(program)
     if path.name in ("tf-jmvae", "tf-jmvae.exe", "tf-jmvae-script.py"):
@@ -32,7 +32,7 @@ def is_running() -> bool:
 
 @contextlib.contextmanager
 def terminable(end: Callable[[int, Any], Any]) -> Iterator[None]:
-    """Has `end` answer SIGTERM, which Kubernetes and batch systems send before they kill, as far as signals arrive."""
+    """Context in which `end` handles SIGTERM, which Kubernetes and batch systems send before a kill."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

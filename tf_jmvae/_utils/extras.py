@@ -1,4 +1,4 @@
-"""Requirements, with errors that say what to do: packages that an extra brings, and Keras on TensorFlow."""
+"""Checks of requirements, with errors that say what to do: packages of extras, and Keras on TensorFlow."""
 
 import contextlib
 import json
@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def extra(name: str, user: str) -> Iterator[None]:
-    """Turns a failing import within its block into an `ImportError` that says what to install.
+    """Converts a failing import within its block to an `ImportError` that says what to install.
 
-    The extra's name is that of setup.py, such as `"report"`; the message begins with its user.
+    `name` is that of the extra in setup.py, such as `"report"`; the message begins with `user`.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Atomic replacement of files, locks, and errors of damaged files, full and read-only disks."""
+"""Atomic writing of files, locks, and errors of run folders and of full and read-only disks."""
 
 import contextlib
 import errno
@@ -18,15 +18,15 @@ _PROTECTED = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class RunError(Exception):
-    """The run folder cannot be used as asked; the message says what to do."""
+    """Error of a run folder that cannot be used as requested; the message says what to do."""
 
 
 def replace_atomically(path: str | os.PathLike, write: Callable[[str], Any]) -> None:
     """Calls `write` with a temporary path (`name~.suffixes`), then renames it to `path`; makes its folder.
 
-    A reader sees the old file or the new one, never half of it; if `write` raises, the old file stays and the temporary
-    one is removed. While somebody else writes to the folder, or if it cannot be locked, the temporary name is one of
-    its own: `name~PROCESS-RANDOM~.suffixes`. Of a full or read-only disk an `OSError` says what to do; see `explained`.
+    A reader sees the old file or the new one, never a partial one; if `write` raises, the old file is kept and the
+    temporary one removed. While another writer has locked the folder, or if it cannot be locked, the temporary name is
+    unique: `name~PROCESS-RANDOM~.suffixes`. On a full or read-only disk an `OSError` says what to do; see `explained`.
     """
     path = pathlib.Path(path)
     name, *suffixes = path.name.split(".")
@@ -37,7 +37,7 @@ def replace_atomically(path: str | os.PathLike, write: Callable[[str], Any]) -> 
         temporary = path.with_name(".".join([f"{name}~{own}", *suffixes]))
         try:
             write(str(temporary))
-            with temporary.open("r+b") as file:  # Windows flushes only what may be written
+            with temporary.open("r+b") as file:  # Windows flushes only files open for writing
                 os.fsync(file.fileno())
             temporary.replace(path)
             flush_folder(path.parent)
@@ -48,7 +48,7 @@ def replace_atomically(path: str | os.PathLike, write: Callable[[str], Any]) -> 
 
 
 def flush_folder(folder: str | os.PathLike) -> None:
-    """Has the disk keep the names in a folder, such as that of what was renamed; where that cannot be had, nothing."""
+    """Flushes a folder's entries, such as renamed files, to disk; does nothing if that is not supported."""
     with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
         descriptor = os.open(folder, os.O_RDONLY)
         stack.callback(os.close, descriptor)
@@ -57,10 +57,10 @@ def flush_folder(folder: str | os.PathLike) -> None:
 
 @contextlib.contextmanager
 def explained(path: str | os.PathLike) -> Iterator[None]:
-    """Turns errors of a full or read-only disk into an `OSError` that says what to do; `path` is being written."""
+    """Converts errors of a full or read-only disk while writing `path` to an `OSError` that says what to do."""
     try:
         yield
-    except Exception as error:  # HDF5 raises RuntimeError, TensorFlow errors of its own
+    except Exception as error:  # HDF5 raises RuntimeError, and TensorFlow its own errors
         code = _error_number(error)
         if code in _FULL:
             advice = "Make room there, or choose another folder, and repeat."
@@ -76,39 +76,40 @@ def explained(path: str | os.PathLike) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked(folder: str | os.PathLike, *, wait: bool = True) -> Iterator[bool]:
-    """Keeps other threads and processes that ask for it out of a folder; gives whether it could.
+    """Locks a folder against other threads and processes that lock it; yields whether it is locked.
 
-    With `wait` it could not only where there are no locks for folders, as on Windows and some network file systems.
+
+    With `wait` this fails only if folders cannot be locked, as on Windows and some network file systems.
     """
     with contextlib.ExitStack() as stack:
         alone = False
         with contextlib.suppress(ImportError, OSError):
-            import fcntl  # which Windows lacks
+            import fcntl  # missing on Windows
 
             descriptor = os.open(folder, os.O_RDONLY)
             stack.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-            stack.callback(fcntl.flock, descriptor, fcntl.LOCK_UN)  # a forked process may have the descriptor, too
+            stack.callback(fcntl.flock, descriptor, fcntl.LOCK_UN)  # a forked process may also have the descriptor
             alone = True
         yield alone
 
 
 @contextlib.contextmanager
 def lock_file(path: pathlib.Path) -> Iterator[bool]:
-    """Holds a file that is there only meanwhile; gives False if another process, or another thread, holds it.
+    """Locks a temporary lock file; yields False if another process or thread has locked it.
 
-    The system lets it go when a process ends, however it ends; what a killed one left is taken over. Where nothing can
-    be locked or written, as on Windows and some network file systems, nobody is kept out.
+    The system releases the lock when a process ends in any way; a file left by a killed process is reused. If files
+    cannot be locked or written, as on Windows and some network file systems, nothing is locked and True is yielded.
     """
     with contextlib.ExitStack() as stack:
         alone, held = True, False
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
             while alone and not held:
-                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # NFS locks only what may be written
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # NFS locks only files open for writing
                 stack.callback(os.close, descriptor)
                 if alone := _flock(descriptor):
-                    with contextlib.suppress(FileNotFoundError):  # whoever held it has just removed it: once more
+                    with contextlib.suppress(FileNotFoundError):  # the previous holder has just removed it: retry
                         held = os.path.samestat(os.fstat(descriptor), path.stat())
         try:
             yield alone
@@ -124,22 +125,22 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes a text, atomically."""
+    """Writes a text file, atomically."""
     replace_atomically(path, lambda temporary: pathlib.Path(temporary).write_text(text, encoding="utf-8"))
 
 
 def require_room(folder: str | os.PathLike, size: int) -> None:
-    """Raises `OSError` if a folder's disk has less than `size` bytes left.
+    """Raises `OSError` if a folder's disk has less than `size` bytes free.
 
-    Where HDF5 runs out of room it raises an error, and prints more when its objects are deleted: better not begin.
+    This check comes first because HDF5 on a full disk raises an error, and prints more when its objects are deleted.
     """
     usage = shutil.disk_usage(folder)
-    if usage.total and usage.free < size:  # some network file systems say nothing
+    if usage.total and usage.free < size:  # some network file systems report 0
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def remove_abandoned(folder: pathlib.Path, pattern: str) -> None:
-    """Removes what killed processes left behind: files and folders whose names match, not written to for a day."""
+    """Removes files and folders of killed processes: those with matching names and not written to for a day."""
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
             if not re.fullmatch(pattern, path.name):
@@ -149,9 +150,9 @@ def remove_abandoned(folder: pathlib.Path, pattern: str) -> None:
 
 
 def _flock(descriptor: int) -> bool:
-    """Locks an open file; False if somebody else has, and True also where there are no locks."""
+    """Locks an open file; returns False if it is already locked, and True also if locks are not supported."""
     try:
-        import fcntl  # which Windows lacks
+        import fcntl  # missing on Windows
 
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -162,11 +163,11 @@ def _flock(descriptor: int) -> bool:
 
 
 def _error_number(error: BaseException | None) -> int | None:
-    """The operating system's number of an error, of those that it was raised from, or in their text."""
+    """Returns the system's error number of an error, from its attributes, its message or its causes."""
     while error is not None:
         if getattr(error, "errno", None):
             return error.errno
-        if number := re.search(r"errno = (\d+)", str(error)):  # as HDF5 writes
+        if number := re.search(r"errno = (\d+)", str(error)):  # in HDF5's messages
             return int(number[1])
         if named := [code for code in (*_FULL, *_PROTECTED) if str(error).endswith(os.strerror(code))]:  # TensorFlow
             return named[0]

@@ -1,6 +1,6 @@
-"""Gaps in data as people have them: what says that something is missing, how much is, and whether a model takes it.
+"""Missing data: conversion of markers to NaN, counts, and checks of what a model accepts.
 
-Inside the package NaN says it. `None`, the `NA` of pandas and the masks of `numpy.ma` become NaN on the way in.
+Within the package missing values are NaN. `None`, the `NA` of pandas and masked values of `numpy.ma` become NaN.
 """
 
 import math
@@ -15,15 +15,15 @@ import tensorflow as tf
 if TYPE_CHECKING:
     from tf_jmvae.models import MultimodalVAE
 
-_CHUNK = 2**20  # entries that are looked at at once
+_CHUNK = 2**20  # number of entries to process at once
 
 
 def as_numbers(value: Any) -> Any:
-    """Values of pandas, and arrays of objects, as float32 with NaN in their gaps; others, and texts, as they are."""
+    """Converts pandas values and object arrays to float32, NaN if missing; texts and others are unchanged."""
     if hasattr(value, "to_numpy") and not tf.is_tensor(value):
         try:
             if any(getattr(dtype, "kind", "O") in "mM" for dtype in np.ravel(getattr(value, "dtypes", ()))):
-                return value  # dates are no numbers, and NaT would be one
+                return value  # dates are not numbers, but NaT would be converted
             return value.to_numpy(dtype=np.float32, na_value=np.nan)
         except (TypeError, ValueError):
             return value
@@ -31,7 +31,7 @@ def as_numbers(value: Any) -> Any:
         try:
             found = np.asarray(value, object if isinstance(value, np.ndarray) else None)
             if found.dtype == object:
-                pandas = sys.modules.get("pandas")  # without it nothing can be its NA
+                pandas = sys.modules.get("pandas")  # without pandas there is no NA
                 return np.where(pandas.isna(found), np.nan, found).astype(np.float32) if pandas else found.astype("f4")
         except (TypeError, ValueError):
             return value
@@ -39,24 +39,24 @@ def as_numbers(value: Any) -> Any:
 
 
 def filled(value: Any) -> Any:
-    """A masked array of `numpy.ma` as float32, with NaN for what is masked; anything else as it is."""
+    """Converts a masked array of `numpy.ma` to float32 with NaN for masked values; others are unchanged."""
     if not isinstance(value, np.ma.MaskedArray):
         return value
     return value.astype(np.float32).filled(np.nan) if np.ma.count_masked(value) else value.data
 
 
 def stacked(value: Any) -> Any:
-    """A list of which a row is masked as one masked array: NumPy would forget the mask. Anything else as it is."""
+    """Stacks a list with masked rows to one masked array, as NumPy would drop the mask; others are unchanged."""
     if isinstance(value, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in value):
         return np.ma.stack(value)
     return value
 
 
 def filled_batch(batch: Any) -> Any:
-    """What Keras takes as a batch of a generator or `PyDataset`: dicts of arrays, also of other mappings and lists.
+    """Converts a batch of a generator or `PyDataset` to what Keras accepts: dicts of arrays, also from other mappings.
 
-    Masked arrays and values of pandas become float32, with NaN in their gaps, also where there are none, so that all
-    batches are of one type. Empty containers, which stand for no targets, stay.
+    Masked arrays and pandas values become float32, NaN if missing, even if nothing is missing, so that all batches have
+    the same dtypes. Empty containers, which represent no targets, are unchanged.
     """
     if isinstance(batch, tuple):
         return tuple(map(filled_batch, batch))
@@ -70,7 +70,7 @@ def filled_batch(batch: Any) -> Any:
 
 
 def missing_rows(values: np.ndarray) -> np.ndarray:
-    """Which rows of `[N, *event_shape]` are NaN throughout, Boolean `[N]`."""
+    """Returns which rows of `[N, *event_shape]` are all NaN, Boolean `[N]`."""
     missing = np.zeros(len(values), bool)
     if values.dtype.kind == "f" and values.size:
         flat = values.reshape(len(values), -1)
@@ -83,19 +83,19 @@ def missing_rows(values: np.ndarray) -> np.ndarray:
 
 
 def has_any(values: np.ndarray | tf.Tensor) -> bool:
-    """Whether something is missing, as far as values are known."""
+    """Returns whether any value is missing; False if values are not known."""
     if not (isinstance(values, np.ndarray) or tf.executing_eagerly()):
         return False
     return any(np.isnan(chunk).any() for chunk in _chunks(np.asarray(values)))
 
 
 def rows_with_any(values: Iterable[np.ndarray]) -> np.ndarray:
-    """Which rows hold something of one array or more, Boolean `[N]`."""
+    """Returns which rows are not missing in at least one of the arrays, Boolean `[N]`."""
     return ~np.all([missing_rows(np.asarray(one)) for one in values], axis=0)
 
 
 def rows_without(names: Iterable[str], batch: Mapping[str, Any]) -> np.ndarray:
-    """Which rows of a batch lack one of these modalities or more, Boolean `[N]`."""
+    """Returns which rows of a batch lack at least one of these modalities, Boolean `[N]`."""
     nothing = np.zeros(len(next(iter(batch.values()))), bool)
     return np.any([nothing, *(missing_rows(np.asarray(batch[name])) for name in names)], axis=0)
 
@@ -105,7 +105,7 @@ def _num_gaps(values: np.ndarray) -> int:
 
 
 def _chunks(values: np.ndarray) -> Iterator[np.ndarray]:
-    """A few MiB at a time of what may hold NaN: an array that is on the disk stays there."""
+    """Yields chunks of a few MiB of a float array, so that a memory-mapped array is not loaded whole."""
     step = max(_CHUNK // max(math.prod(values.shape[1:]), 1), 1)
     for start in range(0, len(values), step) if values.dtype.kind == "f" else ():
         yield values[start : start + step]
@@ -113,9 +113,9 @@ def _chunks(values: np.ndarray) -> Iterator[np.ndarray]:
 
 @dataclass
 class Counts:
-    """How much is missing of what has been seen so far, by modality: rows altogether, and single entries.
+    """Counts of missing rows and single entries of all data so far, by modality.
 
-    A model that leaves out rows is named, with the modalities that it needs.
+    `model` and `needed` name a model that leaves out rows, and the modalities that it needs.
     """
 
     model: str = ""
@@ -124,10 +124,10 @@ class Counts:
     entries: dict[str, int] = field(default_factory=dict)
     num_rows: int = 0
     num_used: int = 0
-    sizes: dict[str, int] = field(default_factory=dict)  # entries of a row
+    sizes: dict[str, int] = field(default_factory=dict)  # number of entries of a row
 
     def add(self, modalities: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
-        """The next rows, of modalities with an event shape of which some are `optional`."""
+        """Adds the counts of the next rows."""
         optional = [name for name in arrays if modalities[name].optional]
         self.num_rows += len(next(iter(arrays.values())))
         self.num_used += int((~rows_without(self.needed, arrays)).sum())
@@ -142,13 +142,13 @@ class Counts:
         return self
 
     def check_used(self) -> None:
-        """Raises `ValueError` if there are rows, and the model leaves all of them out."""
+        """Raises `ValueError` if the model leaves out all rows."""
         if self.num_rows and not self.num_used:
             needed = " and ".join(map(repr, self.needed))
             raise ValueError(f"No row holds {needed}, and a {self.model} leaves out rows without.")
 
     def __str__(self) -> str:
-        """Such as `"w: 59,400 of 60,000 rows missing; CVAE uses the 600 rows with w"`; empty if nothing is."""
+        """Formats counts, e.g. `"w: 59,400 of 60,000 rows missing; CVAE uses the 600 rows with w"`; empty if none."""
         said = []
         for name, rows in self.rows.items():
             if rows:
@@ -164,10 +164,10 @@ class Counts:
 def check_rows(
     model: "MultimodalVAE", batch: Mapping[str, Any], first_row: int | None = None, *, may_lack: Iterable[str] = ()
 ) -> None:
-    """Raises `ValueError` if a row holds nothing, or lacks what the model cannot do without, where values are known.
+    """Raises `ValueError` if a row has no known value or lacks a modality that the model needs, if values are known.
 
-    Rows that lack modalities in `may_lack` are for the caller to leave out. Messages say where in the data a batch of a
-    pipeline stands by `first_row`, the number of its first row there.
+    Rows that lack modalities in `may_lack` are left to the caller. `first_row`, the number of a batch's first row in a
+    pipeline, locates errors in messages.
     """
     optional = [name for name in batch if model.modalities[name].optional]
     if not optional or not all(isinstance(batch[name], np.ndarray) or tf.executing_eagerly() for name in optional):

@@ -1,8 +1,8 @@
-"""All private API of Keras and TensorFlow that the package calls, each with the reason why.
+"""All private APIs of Keras and TensorFlow that the package calls, each with the reason.
 
-`tests/test_keras_api.py` fails, with the name of the entry, when one is gone or no longer needed; setup.py pins Keras
-below its next minor version. Methods of Keras that are not public, and that the package overrides or reads where they
-belong, are in `OVERRIDDEN`.
+`tests/test_keras_api.py` fails, with the name of the entry, if one is gone or no longer needed; setup.py pins Keras
+below its next minor version. Private methods of Keras that the package overrides or reads elsewhere are in
+`OVERRIDDEN`.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from tensorflow.core.framework import op_def_pb2
 from tensorflow.python.eager import context, record
 from tensorflow.python.framework import op_def_registry
 
-# Class: the names that are not public, and why they are overridden or read.
+# By class the private names, and why they are overridden or read.
 OVERRIDDEN: dict[type, dict[str, str]] = {
     keras.Model: {
         "_maybe_symbolic_build": "traces the model on the mean of replicas' batches, which several workers cannot "
@@ -40,29 +40,29 @@ OVERRIDDEN: dict[type, dict[str, str]] = {
 
 
 def flatten_layers(layer: keras.layers.Layer, *, recursive: bool = True, include_self: bool = True) -> list[Any]:
-    """The layers in a layer; Keras tells them publicly of models alone."""
+    """Returns the layers in a layer; Keras's public API has this for models only."""
     return layer._flatten_layers(include_self=include_self, recursive=recursive)
 
 
 def data_adapter(x: Any, **options: Any) -> Any:
-    """What Keras's loops read data by, to put checks in its way; the public API only takes the data themselves."""
+    """Returns the adapter by which Keras's loops read data, to insert checks; the public API takes only the data."""
     return get_data_adapter(x, **options)
 
 
 def op_definition(name: str) -> op_def_pb2.OpDef | None:
-    """How TensorFlow defines an op; None if it has none of that name. The public API tells it of ops in a graph."""
+    """Returns TensorFlow's definition of an op, or None; the public API has this only for ops in a graph."""
     return op_def_registry.get(name)
 
 
 def records_gradients() -> bool:
-    """Whether a `GradientTape` or `ForwardAccumulator` watches; the public API does not tell."""
+    """Returns whether a `GradientTape` or `ForwardAccumulator` records; the public API does not tell."""
     return record.could_possibly_record()
 
 
 def sum_before_clipping(optimizer: keras.optimizers.Optimizer, add: Callable[[list], list]) -> None:
-    """Makes an optimizer `add` gradients over replicas before it clips them.
+    """Makes an optimizer sum gradients over replicas by `add` before it clips them.
 
-    Keras clips what each replica has, and sums that (tensorflow/tensorflow#33929).
+    Keras clips the gradients of each replica, and then sums them (tensorflow/tensorflow#33929).
     """
     if "_clip_gradients" in vars(optimizer):
         return
@@ -73,10 +73,10 @@ def sum_before_clipping(optimizer: keras.optimizers.Optimizer, add: Callable[[li
 
 @contextlib.contextmanager
 def alone(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
-    """Within it an optimizer sums no gradients over replicas: there is one.
+    """Context in which an optimizer does not sum gradients over replicas, for a single replica.
 
-    Of one replica the sum is the identity, with a gradient of its own, which TensorFlow keeps in a register of the
-    process with the graph around it: of each function in which Keras's optimizers are called, for ever.
+    For one replica the sum is an identity with a custom gradient, which TensorFlow registers for the life of the
+    process together with its graph, for each function in which Keras's optimizers are called.
     """
     before = vars(optimizer).get("_all_reduce_sum_gradients")
     optimizer._all_reduce_sum_gradients = list
@@ -90,18 +90,18 @@ def alone(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
 
 
 def saves_as_hdf5() -> bool:
-    """Whether Keras asks for a config to put into an HDF5 file.
+    """Returns whether Keras requests a config for an HDF5 file.
 
-    `keras.saving.save_model` writes one without a call of `model.save`, and has no other way to be told no.
+    `keras.saving.save_model` writes HDF5 without calling `model.save`, and cannot be refused in another way.
     """
     return bool(global_state.get_global_attribute("use_legacy_config"))
 
 
 @contextlib.contextmanager
 def global_state_kept() -> Iterator[None]:
-    """Gives the process back its dtype policy, and the random state of Python, NumPy, TensorFlow and Keras.
+    """Context that restores the dtype policy and the random states of Python, NumPy, TensorFlow and Keras.
 
-    Keras and TensorFlow let one set their random state, and not read it.
+    The public APIs of Keras and TensorFlow set their random state, but do not read it.
     """
     policy, python = keras.config.dtype_policy(), random.getstate()
     numpy = np.random.get_state()  # noqa: NPY002 - Keras seeds the legacy generator

@@ -1,4 +1,4 @@
-"""Where a result comes from: versions and the commit."""
+"""Provenance of results: versions and the commit."""
 
 import contextlib
 import platform
@@ -11,10 +11,10 @@ _PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "tensorflow-datase
 
 
 def environment(results: str | None = None) -> dict[str, Any]:
-    """What a result depends on besides its configuration: versions and, in a checkout, the commit.
+    """Returns what a result depends on besides its configuration: versions and, in a checkout, the commit.
 
-    `dirty` says whether tracked files differed from the commit, those in the folder `results` of the checkout aside,
-    which change nothing; it is None, as the commit, without a checkout.
+    `dirty` is whether tracked files differ from the commit, except for those in the folder `results` of the checkout,
+    which have no effect; it is None, like the commit, without a checkout.
     """
     here = Path(__file__).resolve().parents[2]
     commit = dirty = None
@@ -25,12 +25,12 @@ def environment(results: str | None = None) -> dict[str, Any]:
         dirty = None if changes is None else bool(changes)
     versions = {"python": platform.python_version()}
     for name in _PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):  # an extra that is not installed
+        with contextlib.suppress(metadata.PackageNotFoundError):  # an extra may not be installed
             versions[name] = metadata.version(name)
     return {"versions": versions, "commit": commit, "dirty": dirty}
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git prints; None if it fails."""
+    """Returns the output of git; None if it fails."""
     result = subprocess.run(["git", "-C", folder, *arguments], capture_output=True, text=True, check=False)
     return result.stdout.strip() if result.returncode == 0 else None

@@ -1,4 +1,4 @@
-"""Tables of texts as lines for a terminal and in Markdown, and long lists cut short."""
+"""Formatting of text tables for the terminal and in Markdown, of truncated lists and of numbers."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def aligned(rows: Mapping[str, Any], *, indent: str = "") -> str:
-    """Lines of names and values, the values below one another."""
+    """Formats lines of names and values, with the values aligned."""
     width = max(map(len, rows))
     return "\n".join(f"{indent}{name:<{width}}  {value}" for name, value in rows.items())
 
@@ -14,7 +14,7 @@ def aligned(rows: Mapping[str, Any], *, indent: str = "") -> str:
 def lines(
     header: Iterable[str], rows: Iterable[Iterable[str]], *, left: Collection[int] = (0,), indent: str = "  "
 ) -> str:
-    """Columns under a header and a rule; those with the numbers `left` are aligned to the left, others to the right."""
+    """Formats columns under a header and a rule; those in `left` are left-aligned, others right-aligned."""
     cells = [[*header], *([*row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     template = "  ".join(f"{{:{'<' if column in left else '>'}{width}}}" for column, width in enumerate(widths))
@@ -23,13 +23,13 @@ def lines(
 
 
 def first_of(items: Sequence[Any], *, most: int, separator: str = ", ") -> str:
-    """The first of many items in a row, and how many more there are."""
+    """Lists the first items, and the number of further ones."""
     more = [f"and {len(items) - most} more"] if len(items) > most else []
     return separator.join([*map(str, items[:most]), *more])
 
 
 def with_spread(value: float, spread: float) -> str:
-    """A number rounded to the second digit of its standard deviation, and that, as `"13.02 ± 0.81"`."""
+    """Formats a number and its stddev, rounded to the stddev's second digit, such as `"13.02 ± 0.81"`."""
     if not math.isfinite(spread) or spread <= 0:
         return f"{value:.6g} ± {spread:g}"
     places = 1 - math.floor(math.log10(spread))
@@ -40,6 +40,6 @@ def with_spread(value: float, spread: float) -> str:
 
 
 def markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """The same in Markdown."""
+    """Formats columns under a header as a Markdown table."""
     header = [*header]
     return "\n".join("| " + " | ".join(line) + " |" for line in (header, ["---"] * len(header), *rows))

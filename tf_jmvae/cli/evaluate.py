@@ -13,7 +13,7 @@ class Options(Common):
     """Estimate a run's log-likelihoods on its test set, in nats per example: more is better.
 
     Every direction that the model has gets the paper's bound, Eq. (11): "single" if the target is not given, "multiple"
-    if it is. Joint models get importance estimates of log p(all) and of each log p(m), one-way models of
+    if it is. Joint models get importance estimates of log p(all) and of each log p(m), conditional models of
     log p(target | given). RUN/evaluation.json keeps all of it.
 
     Examples:

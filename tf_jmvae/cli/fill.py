@@ -10,10 +10,10 @@ from tf_jmvae.cli.of_table import OfTable, opened
 
 @dataclass(frozen=True, kw_only=True)
 class Options(OfTable):
-    """Fill every gap of a table with what the run's model expects there, and say how sure it is.
+    """Fill every missing cell of a table with what the run's model expects there, and say how sure it is.
 
-    Beside each column that has gaps comes one with the probability of what was filled in, or the spread of a number.
-    Pictures are written into a folder beside the output, NAME-files.
+    Next to each column with missing cells comes one with the probability of the filled values, or the spread of
+    numbers. Pictures are written into a folder next to the output, NAME-files.
 
     Examples:
       tf-jmvae fill pets.csv --run runs/pets --output filled.csv

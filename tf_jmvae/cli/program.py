@@ -61,7 +61,7 @@ tf-jmvae VERB --help says more; tf-jmvae --version says which it is."""
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
-    """Entry point of the `tf-jmvae` command.
+    """Runs the `tf-jmvae` command.
 
     Args:
       argv: sequence of the verb and its options; by default those of this process.

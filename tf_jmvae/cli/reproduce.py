@@ -28,7 +28,7 @@ class Options(Common):
     """
 
     experiment: Annotated[Literal["mnist", "celeba", "incomplete", "many", "spoken", "tables"], tyro.conf.Positional]
-    """Which experiments: the paper's; or rows with gaps, five views of a digit, spoken digits, or tables."""
+    """Experiments: the paper's; or incomplete rows of MNIST, five views of a digit, spoken digits, or tables."""
     data_dir: Annotated[Path | None, default("a download")] = None
     """Folder with the dataset's original files."""
     run_dir: Annotated[Path | None, default("runs/reproduce-mnist, or ...-quick")] = None

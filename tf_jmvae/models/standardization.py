@@ -46,7 +46,7 @@ class StandardizedModalities:
         Args:
           name: name of the modality.
           mean: array `[*event_shape]` of the mean of each entry, in the raw values' unit.
-          stddev: array `[*event_shape]` of the standard deviation of each entry, in the same unit; positive.
+          stddev: array `[*event_shape]` of the stddev of each entry, in the same unit; positive.
 
         Raises:
           ValueError: if the modality is not `standardized`, a shape or a stddev does not fit, or an image's mean is

@@ -84,7 +84,7 @@ class SignatureLookup:
         """Raises `ValueError` if a float input of the right shape holds values that the model cannot read."""
 
     def _prepare(self, observed: Iterable[str]) -> None:
-        """Called before signatures of these modalities are looked up."""
+        """Prepares the lookup of signatures of these modalities; does nothing by default."""
 
     def _as_inputs(self, observed: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Converts observed values to arrays by input name: encoded images as `<name>_bytes`, others as values.

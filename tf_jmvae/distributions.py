@@ -47,10 +47,9 @@ def standard_gaussian(dim: int) -> tfd.Distribution:
 class NoiseTransform(tfd.Distribution):
     """Base class of distributions over z, `[B, D]`, whose samples are a function of standard normal noise.
 
-    A subclass defines `from_noise` and `_log_prob`. `mean` is not the expectation but z without noise, the value at
-    zero
-    noise: the expectation may lie between modes, where the density is low. `variance` is a Monte Carlo estimate, always
-    from the same noise.
+    A subclass defines `from_noise` and `_log_prob`. `mean` is not the expectation but the value of z at zero noise,
+    because the expectation may lie between modes, where the density is low. `variance` is a Monte Carlo estimate,
+    always from the same noise.
     """
 
     def __init__(

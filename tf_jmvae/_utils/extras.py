@@ -26,8 +26,8 @@ def extra(name: str, user: str) -> Iterator[None]:
 def require_tensorflow() -> None:
     """Raises `ImportError` unless Keras uses, or will use, TensorFlow.
 
-    The setting is read before Keras is imported, because importing Keras with
-    a backend that is not installed fails with an error about that backend.
+    The setting is read before Keras is imported, because importing Keras with a backend that is not installed fails
+    with an error about that backend.
     """
     keras, settings = sys.modules.get("keras"), {}
     with contextlib.suppress(OSError, ValueError):

@@ -163,8 +163,7 @@ def verify(folder: str | os.PathLike, card: Mapping[str, Any], *, links: bool = 
     """Raises `ValueError` with the files of a version folder that differ from the checksums of its card.
 
     This detects damage, and files that were added or changed without an update of the card. It does not authenticate
-    the
-    author: whoever can change a file can also change the card. `links` is as for `file_checksums`.
+    the author: whoever can change a file can also change the card. `links` is as for `file_checksums`.
     """
     expected, found = card["files"], file_checksums(folder, links=links)
     problems = [f"{name} is missing" for name in sorted(expected.keys() - found.keys())]

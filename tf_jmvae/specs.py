@@ -1,6 +1,5 @@
 """Specs of modalities and models without their networks, independent of TensorFlow and convertible to JSON.
 
-
 `Modality`, a run's configuration, a model card and a served model all have `ModalitySpec`s, the only description by
 which values of a modality are read and shown.
 """

@@ -1,6 +1,5 @@
 """Averages of log terms over the samples of each example, in chunks that fit in memory.
 
-
 The samples of an example are grouped by chain of iterated sampling, and each may have inner samples of a hierarchy's
 lower layers. Every level is streamed, so that memory does not grow with any of the three numbers.
 """

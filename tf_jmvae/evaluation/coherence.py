@@ -1,6 +1,5 @@
 """Coherence of generated modalities: the fraction with the right class or attributes.
 
-
     conditional   target ~ p(target | given): the fraction whose class is the example's own
     joint         all modalities from the prior: the fraction on whose class all classifiers agree
     attributes    mean of p(target | z) at the mean of q(z | given): the fraction of right attributes

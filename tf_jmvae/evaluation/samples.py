@@ -1,6 +1,5 @@
 """Samplers of z and of the log terms that estimators average.
 
-
 Each function returns a `Sampler`, which works within a graph and in two steps, so that many samples can be drawn from
 one chain of iterated sampling without holding them all: the distribution of z, and log terms `[B, R]` in nats under
 samples of it, of which an estimator takes the mean or the log of the mean exponential. `max_rows` limits how many z

@@ -1,6 +1,5 @@
 """Missing data: rows that lack a modality, or entries of one, as NaN in the data and masks in the models.
 
-
 Values at missing positions never reach a network, a log-density or batch statistics. Rows that lack a network's inputs
 are left out before the network, and its outputs are scattered back into their rows afterwards. So the cost of a batch
 follows from the modalities that its rows hold, and one graph runs every pattern of missing data. If no modality is

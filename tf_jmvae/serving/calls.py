@@ -1,6 +1,5 @@
 """Errors of server calls, and retries of calls that failed for temporary reasons.
 
-
 Every signature is a pure function of its inputs, so a call may be repeated.
 """
 

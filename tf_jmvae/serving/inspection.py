@@ -1,6 +1,5 @@
 """Static inspection of a SavedModel's graph for unsafe ops, without loading, running or importing anything.
 
-
 Functions that only TensorFlow's saver calls may read and write checkpoints, as in every SavedModel; their other ops are
 still checked.
 """

@@ -1,6 +1,5 @@
 """Typed schema of a run's configuration, of which presets are values.
 
-
 It does not import TensorFlow, so that the command line shows its options without delay.
 """
 

@@ -1,6 +1,5 @@
 """Run folders: their state, configuration, record and model.
 
-
 Keras imports and runs any module that a model's file names, so files are inspected before they are loaded.
 """
 

@@ -1,6 +1,5 @@
 """CelebA: aligned photographs of faces with 40 attributes, from tensorflow-datasets or an unpacked folder.
 
-
 The images are cropped and resized once and cached as one memory-mapped array.
 
 Reference:

@@ -43,13 +43,13 @@ def read_by_rows(data: Data, **options: Any) -> Data:
     return adapter, None, None
 
 
-def split(data: Data, share: float) -> tuple[Data, Data]:
-    """Splits off the last rows, the fraction `share`, as `validation_split` of Keras's `fit` does."""
+def split(data: Data, fraction: float) -> tuple[Data, Data]:
+    """Splits off the last rows, `fraction` of them, as `validation_split` of Keras's `fit` does."""
     size = len(next(iter(data[0].values())))
-    start = math.floor(size * (1.0 - share))
+    start = math.floor(size * (1.0 - fraction))
     if not 0 < start < size:
         raise ValueError(
-            f"validation_split must leave rows to train on and rows to validate with; got {share} of {size}."
+            f"validation_split must leave rows to train on and rows to validate with; got {fraction} of {size}."
         )
 
     def part(rows: slice) -> Data:

@@ -186,7 +186,7 @@ def test_each_model_has_its_own_share_of_attributes():
 def test_where_every_cell_reaches_the_papers_only_the_orders_are_told(table):
     lines = [line for line in _page(table).splitlines() if line.startswith("- ")]
     assert len(lines) == 5
-    assert all("none is below the paper. Order" in line for line in lines[:4])
+    assert all("no model is below the paper. Order:" in line for line in lines[:4])
     assert "below the paper:" not in _page(table)
 
 
@@ -198,12 +198,12 @@ def test_where_every_cell_reaches_the_papers_only_the_orders_are_told(table):
     ],
 )
 def test_the_papers_order_is_recognised(table, order):
-    assert _lines(_page(table)) == [f"none is below the paper. Order {order}; as in the paper."]
+    assert _lines(_page(table)) == [f"no model is below the paper. Order: {order}; as in the paper."]
 
 
 def test_equal_values_of_the_paper_have_no_order():
     (line,) = _lines(_page("table-2"), "log p(x \\| w, x): ")
-    assert "in the paper CMMA = JMVAE > CVAE > JMVAE-kl > hierarchical JMVAE." in line
+    assert "in the paper: CMMA = JMVAE > CVAE > JMVAE-kl > hierarchical JMVAE." in line
 
 
 @pytest.mark.parametrize(
@@ -226,21 +226,21 @@ def test_equal_values_of_the_paper_have_no_order():
 )
 def test_a_cell_below_the_papers_is_told_with_the_distance(table, change, below):
     (line,) = _lines(_page(table, change))
-    assert line.startswith(f"below the paper: {below}. Order ")
+    assert line.startswith(f"below the paper: {below}. Order: ")
 
 
 @pytest.mark.parametrize("table", PAPER)
 def test_another_order_is_told_beside_the_papers(table):
     (line,) = _lines(_page(table, {"jmvae/x-given-w": {"mean": -100.0}}))
-    assert re.search(r"Order JMVAE > .*; in the paper .* > JMVAE\.$", line)
+    assert re.search(r"Order: JMVAE > .*; in the paper: .* > JMVAE\.$", line)
 
 
 def test_the_order_is_told_also_with_the_usual_answer_of_the_cvae():
     change = {"cvae/x-given-w": {"mean": -600.0}, "cvae-prior/x-given-w": {"mean": -430.0}}
     page = _page("table-1", change)
-    assert "Order JMVAE-kl > CMMA > hierarchical JMVAE > CVAE > JMVAE; in the paper" in _lines(page)[0]
-    assert _lines(page, "log p(x \\| w), with z ~ p(z) in the CVAE: ") == [
-        "order JMVAE-kl > CVAE > CMMA > hierarchical JMVAE > JMVAE."
+    assert "Order: JMVAE-kl > CMMA > hierarchical JMVAE > CVAE > JMVAE; in the paper" in _lines(page)[0]
+    assert _lines(page, "Order of log p(x \\| w) with z ~ p(z) in the CVAE: ") == [
+        "JMVAE-kl > CVAE > CMMA > hierarchical JMVAE > JMVAE."
     ]
 
 
@@ -293,7 +293,7 @@ def test_no_reasons_are_given_and_their_page_is_linked(table):
 def test_an_importance_estimate_below_the_papers_is_told():
     record = _mnist()
     record["measurements"]["importance/jmvae-kl/joint"]["mean"] = -90.0
-    line = "- JMVAE-kl, alpha 1, log p(x, w) with q(z \\| x, w): 0.72 nats below -89.28."
+    line = "- JMVAE-kl, alpha 1, log p(x, w) with q(z \\| x, w): 0.72 nats below the paper's -89.28."
     assert mnist_page(record).count(line) == 1
     assert "nats below" not in mnist_page(_mnist())
 
@@ -303,9 +303,9 @@ def test_the_page_of_mnist_says_what_it_is_of():
     assert "MNIST: 60,000 training images" in report
     assert "10,000 test images" in report
     assert "mean nothing" not in report
-    assert "in one chain, whose end all 10 samples share" in report
+    assert "run one chain of 100 steps, whose final state all 10 samples share" in report
     assert "| cvae-x | 25 | 2 | 0.001 | 1.5 min | 3 | 0123456789 |" in report
-    assert "trained on grey images and is right on 99.00% ± 0.20% of the real test images" in report
+    assert "trained on grey-scale images and classifies 99.00% ± 0.20% of the real, binarised test images" in report
     assert "covers 30.0% of the area that z from all modalities covers for JMVAE, 90.0% for the hierarchical" in report
     assert "and 110.0% for JMVAE-kl." in report
 
@@ -315,8 +315,8 @@ def test_the_page_of_mnist_says_what_it_is_of():
 )
 def test_the_ends_of_iterated_sampling_are_told(table, first, last, error):
     page = _page(table)
-    assert f"log p(x | w) goes from -{first} ± {error} after 1 step to -{last} ± {error} after 64 for JMVAE" in page
-    assert f"JMVAE-kl has -{first} ± {error} at once." in page
+    assert f"log p(x | w) changes from -{first} ± {error} after 1 step to -{last} ± {error} after 64 for JMVAE" in page
+    assert f"JMVAE-kl has -{first} ± {error} without iterated sampling." in page
 
 
 @pytest.mark.parametrize("table", PAPER)
@@ -324,8 +324,8 @@ def test_the_commits_are_named_and_whether_files_differed_from_them(table):
     record, page = PAGES[table][0](), PAGES[table][1]
     assert page(record).endswith("\n\nMeasured at commit fedcba9876.\n")
     record["trainings"]["jmvae"]["dirty"] = True
-    end = "fedcba9876. Some of this was made from a working tree that differed from its commit; the record says what.\n"
-    assert page(record).endswith(end)
+    end = " Some of these results come from a working tree with uncommitted changes; they are marked in the record.\n"
+    assert page(record).endswith(f"fedcba9876.{end}")
 
 
 # From single values to the record, and from the record to the page.

@@ -18,11 +18,16 @@ from tf_jmvae.studies.study import Scale
 
 # Kingma et al., Semi-supervised learning with deep generative models, 2014, Table 1: errors with 600 labels.
 PUBLISHED = {"their M1+M2": 0.0259, "their M2": 0.0494, "a plain network": 0.1144}
-_TITLES = {"keep": "all rows", "again": "again, labels filled in", "twice": "once more", "drop": "complete rows alone"}
+_TITLES = {
+    "keep": "all rows",
+    "again": "self-training, round 1",
+    "twice": "self-training, round 2",
+    "drop": "complete rows only",
+}
 _APART = ("keep", "drop")
 _COLUMNS = {  # titles and names of measurements
-    "named": ("Digits named from test images", "table-named/{}/w-from-x"),
-    "recognised": ("Images from labels recognised", "table-recognised/{}/x-from-w"),
+    "named": ("Digits classified correctly from test images", "table-named/{}/w-from-x"),
+    "recognised": ("Images from labels recognised as their digit", "table-recognised/{}/x-from-w"),
     "scored": ("log p(x), nats per test image", "table-scored/{}/x"),
 }
 _SAMPLES = 4  # number of images from each label
@@ -102,8 +107,8 @@ def _named(named: Mapping[str, Mapping[float, Sequence[float]]], size: int) -> F
     ticks = sorted({round(fraction * size) for found in named.values() for fraction in found})
     axis.set_xticks(ticks, [f"{count:,}" for count in ticks])
     axis.xaxis.set_minor_locator(NullLocator())
-    axis.set_xlabel("images that keep their label", fontsize=9)
-    axis.set_ylabel("digits named from test images, %", fontsize=9)
+    axis.set_xlabel("labelled images", fontsize=9)
+    axis.set_ylabel("digits classified correctly from test images, %", fontsize=9)
     axis.grid(axis="y", alpha=0.3)
     axis.legend(fontsize=8, frameon=False)
     return figure

@@ -30,10 +30,14 @@ _SETTINGS = {
     "multivae-jmvae": "JMVAE with alpha 0.1 and a quarter of the epochs as warm-up",
     "multivae-jnf": "JNF with half of the epochs for the joint model",
     "multivae-mvtcae": "MVTCAE with beta 2.5 and alpha 5/6",
-    "multivae-mmvae": "MMVAE with Laplace posteriors, but one importance sample for ten, which takes a tenth",
+    "multivae-mmvae": "MMVAE with Laplace posteriors, but 1 importance sample instead of 10, for a tenth of the time",
 }
-_WAYS = {"keep": f"{TITLES[BEST]}: all rows", "drop": "the same: complete rows alone"}
-_WAYS |= {"mvtcae": "MultiVae's MVTCAE: all rows", "mmvae": "MultiVae's MMVAE: all rows"}
+_WAYS = {
+    "keep": "{form}: all rows",
+    "drop": "{form}: complete rows only",
+    "mvtcae": "MultiVae's MVTCAE: all rows",
+    "mmvae": "MultiVae's MMVAE: all rows",
+}
 _PICTURED = ("single-pull", "shared-flow", *_PEERS)
 
 
@@ -46,7 +50,11 @@ def page(record: Mapping[str, Any], findings: str | None = None) -> str:
 
     rows = {name: TITLES[name] for name in there([*FORMS, *_PEERS])}
     missing = {
-        fraction: {name: title for way, title in _WAYS.items() for name in there([incomplete(way, fraction)])}
+        fraction: {
+            name: title.format(form=TITLES[_form(record["trainings"], fraction)])
+            for way, title in _WAYS.items()
+            for name in there([incomplete(way, fraction)])
+        }
         for fraction in MISSING
     }
     missing = {fraction: names for fraction, names in missing.items() if names}
@@ -55,6 +63,13 @@ def page(record: Mapping[str, Any], findings: str | None = None) -> str:
     shown["settings"] = [text for name, text in _SETTINGS.items() if f"peer/{name}" in measured]
     shown["peers"] = {name: measured[f"peer/{name}"] for name in measured_peers(measured)}
     return render("many", record, findings, **shown)
+
+
+def _form(trainings: Mapping[str, Any], fraction: float) -> str:
+    """The form that learned from rows that lack views, by the record: the plan may have another one by now."""
+    found = trainings.get(incomplete("keep", fraction), {}).get("model", {})
+    fitting = [form for form, options in FORMS.items() if all(found.get(key) == options[key] for key in options)]
+    return max(fitting, key=lambda form: len(FORMS[form]), default=BEST)
 
 
 def measured_peers(measured: Mapping[str, Any]) -> list[str]:
@@ -90,8 +105,8 @@ def _coherence(found: Mapping[str, Mapping[int, float]]) -> Figure:
         percent = [100 * mean for mean in means.values()]
         axis.plot(list(means), percent, color=color, markersize=4, label=TITLES[name], **style)
     axis.set_xticks(list(next(iter(found.values()))))
-    axis.set_xlabel("views that are given", fontsize=9)
-    axis.set_ylabel("generated views of the digit, %", fontsize=9)
+    axis.set_xlabel("number of given views", fontsize=9)
+    axis.set_ylabel("coherence, %", fontsize=9)
     axis.grid(axis="y", alpha=0.3)
     figure.legend(loc="outside right upper", fontsize=8, frameon=False)
     return figure

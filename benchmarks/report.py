@@ -41,11 +41,11 @@ Results = dict[str, dict[str, Any]]  # of one processor, by benchmark
 PROFILE = harness.HERE / "profile.md"
 APPENDIX = "performance-appendix.md"
 _CAPTIONS = {
-    "performance-batch-size.png": "Training, MNIST's JMVAE-kl: examples per second by the size of the batch.",
-    "performance-latent-dim.png": "Training, MNIST's JMVAE-kl, batch 128: examples per second by the size of z.",
-    "performance-samples.png": "The joint importance bound: seconds for an image by the number of samples.",
+    "performance-batch-size.png": "Training MNIST's JMVAE-kl: examples per second by batch size.",
+    "performance-latent-dim.png": "Training MNIST's JMVAE-kl, batch 128: examples per second by the size of z.",
+    "performance-samples.png": "The joint importance bound: seconds per image by the number of samples.",
     "performance-modalities.png": "Training JMVAE-kl with K modalities of 14x14 binary pixels (D256R-D256R, batch "
-    "128), by their number and the kind of encoders of subsets.",
+    "128), by the number of modalities and the kind of subset encoders.",
 }
 
 
@@ -95,8 +95,8 @@ def page(results: Sequence[Results], pictures: Mapping[str, list[str]], profile:
         "Everyday calls": found.calls(first),
         "Generation": found.generation(first),
         "Peak memory": found.memory(first),
-        "From the start": report_scale.start(first),
-        "Many rows, and large images": report_scale.scale(first),
+        "Startup time": report_scale.start(first),
+        "Many rows and large images": report_scale.scale(first),
         "Time to quality": _with_picture(
             report_quality.quality(first), pictures.get("quality"), "The joint bound on the test set."
         ),
@@ -110,7 +110,7 @@ def page(results: Sequence[Results], pictures: Mapping[str, list[str]], profile:
 def appendix(results: Sequence[Results]) -> str:
     """The appendix's text: what arithmetic allows on the first processor, and the tables of all others."""
     found = report_sections
-    parts = ["# Performance: more tables", "What [Performance](performance.md) leaves out."]
+    parts = ["# Performance: more tables", "The tables that [Performance](performance.md) leaves out."]
     parts += _titled({f"What arithmetic allows: {processor_name(results[0])}": found.limits(results[0])}, "##")
     for other in results[1:]:
         sections = {
@@ -142,24 +142,24 @@ def _introduction(results: Sequence[Results]) -> str:
     peers = {name: version for result in every for name, version in result.get("peers", {}).items()}
     beside = ", ".join(f"{side(name)} {version}" for name, version in sorted(peers.items()))
     quick = (
-        "**These are the numbers of a quick run, which shows that everything works and measures nothing.**\n\n"
+        "**These numbers are from a quick run, which checks that everything works and measures nothing.**\n\n"
         if any(result["quick"] for result in every)
         else ""
     )
     cores = next(iter(results[0].values()))["processor"]["cores"]
     processors = "; ".join(map(processor_name, results))
     of_several = (
-        f"{cores} cores of each of these processors: {processors}. The summary is of all of them, the tables are of "
-        f"the first, and those of the others are in [the appendix]({APPENDIX})"
+        f"{cores} cores of each of these processors: {processors}. The summary covers all of them, the tables below "
+        f"the first one; the tables of the others are in [the appendix]({APPENDIX})"
         if len(results) > 1
         else f"{cores} cores of this processor: {processors}. Long tables are in [an appendix]({APPENDIX})"
     )
     return (
-        f"{quick}What tf_jmvae costs, beside libraries that do the same and a careful PyTorch loop by hand, with "
-        f"TensorFlow {versions['tensorflow']}, Keras {versions['keras']}"
+        f"{quick}The speed and memory use of tf_jmvae, compared with libraries for the same task and with careful "
+        f"hand-written PyTorch. Versions: TensorFlow {versions['tensorflow']}, Keras {versions['keras']}"
         + (f", {beside}" if beside else "")
-        + f". It was measured, with nothing else to do, on {of_several}. `make bench` measures it again and writes "
-        "this page; no test asserts a time."
+        + f". All measurements were taken on an otherwise idle machine, on {of_several}. `make bench` repeats the "
+        "measurements and writes this page; no test asserts a time."
     )
 
 
@@ -168,11 +168,11 @@ def _growth(results: Mapping[str, Any], pictures: Mapping[str, list[str]]) -> st
     if "curves" in results:
         parts.append(_modalities(results["curves"]))
     if "workers" in pictures:
-        caption = "Training with several worker processes: examples per second of all together."
+        caption = "Training with several worker processes: examples per second of all workers together."
         parts.append(f"{caption}\n\n![{caption}](images/{pictures['workers'][0]})")
     if not parts:
         return None
-    return "\n\n".join(["Bars reach from the smallest to the largest of the rounds.", *parts])
+    return "\n\n".join(["Error bars span the smallest to the largest round.", *parts])
 
 
 def _modalities(curves: Mapping[str, Any]) -> str:
@@ -188,16 +188,16 @@ def _modalities(curves: Mapping[str, Any]) -> str:
         for mode, points in curves["modalities"].items()
         for k, at in points.items()
     ]
-    return table(["modalities", "subsets", "parameters", "MFLOP for each example", "examples / s", "GFLOP / s"], rows)
+    return table(["modalities", "subsets", "parameters", "MFLOP per example", "examples / s", "GFLOP / s"], rows)
 
 
 def _provenance(results: Mapping[str, Any]) -> str:
     text = (
-        "The sides take turns in one run, ours in one process and the peer in another, which sleeps while the other "
-        "works: each measurement once in every round, and each round begins with another one. Tables give the median "
-        "of the rounds and, in brackets, the smallest and the largest. Peers live in an environment of their own "
-        "(`benchmarks/peers/requirements.txt`); their code is in `benchmarks/peers`, the results with every round "
-        "are in `benchmarks/results`, a folder for each processor."
+        "tf_jmvae and the peer run in separate processes and take turns, one sleeping while the other works. Every "
+        "round takes each measurement once, starting with a different one. Tables give the median of the rounds and, "
+        "in parentheses, the smallest and the largest. Peers are installed in a separate environment "
+        "(`benchmarks/peers/requirements.txt`) and their code is in `benchmarks/peers`; the results, with every "
+        "round, are in `benchmarks/results`, in one folder per processor."
     )
     rows = [
         [
@@ -212,9 +212,9 @@ def _provenance(results: Mapping[str, Any]) -> str:
         rates = celeba["images_per_second"]
         parts.insert(
             1,
-            "Data are random and in memory, so that the input does not count. It keeps ahead also of real "
-            f"photographs: `{celeba['preset']}` reads {rates['input']['median']:,.0f} images a second from a prepared "
-            f"copy and trains on {rates['training']['median']:,.0f}.",
+            "The data are random and in memory, so input is not measured. The input pipeline also keeps up with real "
+            f"photographs: `{celeba['preset']}` reads {rates['input']['median']:,.0f} images per second from a "
+            f"prepared copy and trains on {rates['training']['median']:,.0f}.",
         )
     if of_table := results.get("table_input"):
         parts.insert(2 if "celeba_input" in results else 1, _of_table(of_table))
@@ -224,15 +224,15 @@ def _provenance(results: Mapping[str, Any]) -> str:
 def _of_table(found: Mapping[str, Any]) -> str:
     rates, seconds = found["images_per_second"], found["seconds_to_read"]
     read = (
-        f"they are read in {seconds['first']:.0f} s, and again in {seconds['again']:.0f} s from the copy that is kept"
+        f"reading them takes {seconds['first']:.0f} s the first time and {seconds['again']:.0f} s from the cached copy"
     )
     same = rates["training on one batch"]["median"]
     return (
-        f"A table of one's own may have {found['pictures']:,} pictures of {found['side']}x{found['side']} as files on "
-        f"the disk: {read}; batches come at {rates['input']['median']:,.0f} pictures a second, and a model of them "
-        f"trains on {rates['training']['median']:,.0f} a second, on one batch that is in memory already on "
-        f"{same:,.0f}. The process takes {found['peak_memory_mebibytes']:,.0f} MiB at most, the pages of the copy that "
-        "the system keeps in memory among them."
+        f"A user's table with {found['pictures']:,} pictures of {found['side']}x{found['side']} as files on disk: "
+        f"{read}. The pipeline delivers {rates['input']['median']:,.0f} pictures per second; a model trains on "
+        f"{rates['training']['median']:,.0f} per second, and on {same:,.0f} with a single batch that is already in "
+        f"memory. The process takes at most {found['peak_memory_mebibytes']:,.0f} MiB, including the pages of the copy "
+        "that the operating system keeps in memory."
     )
 
 

@@ -30,13 +30,14 @@ def quality(results: Mapping[str, Found]) -> str | None:
         for name, run in found["runs"].items()
         if run["epoch_seconds"]
     ]
-    header = ["", *(f"{goal} nats" for goal in goals), "an epoch", "share of the limit", "last bound"]
+    header = ["", *(f"{goal} nats" for goal in goals), "time per epoch", "share of the limit", "last bound"]
     parts = [
         f"MNIST's JMVAE-kl with alpha {settings['alpha']}, Adam at {settings['rate']:g} with cosine decay over "
-        f"{settings['epochs']} epochs, {settings['warm_up']} of KL warm-up, batches of {settings['batch']}; equal "
-        f"first weights. Our estimator scores all {'test images' if not settings['quick'] else 'images'} with "
-        f"{settings['samples']} importance samples, whoever trained; that time is not counted, compilation is. "
-        "A training ends when the last goal is passed.",
+        f"{settings['epochs']} epochs, {settings['warm_up']} epochs of KL warm-up, batches of {settings['batch']}, and "
+        "the same initial weights for all. The estimator of tf_jmvae scores all "
+        f"{'test images' if not settings['quick'] else 'images'} with {settings['samples']} importance samples, "
+        "whichever library trained the model; the times include compilation but not this scoring. Training ends when "
+        "the last goal is reached.",
         table(header, rows),
     ]
     if found.get("variants"):
@@ -51,9 +52,9 @@ def quality(results: Mapping[str, Found]) -> str | None:
             for name, at in found["variants"].items()
         ]
         parts += [
-            "What makes a training faster must not make it worse. The joint bound on the test set after "
-            f"{settings['variant_epochs']} epochs of the same schedule, and how far it is from that of {first}, with "
-            "the standard error of the difference; another seed shows what chance does.",
+            "Faster training must not give worse models. The table shows the joint bound on the test set after "
+            f"{settings['variant_epochs']} epochs of the same schedule, and its difference from that of {first} with "
+            "the standard error of the difference; another seed shows the variation by chance.",
             table(["", "bound, nats", f"difference from {first}", "minutes"], rows),
         ]
         parts.append(_verdict(found))

@@ -26,9 +26,8 @@ def training(results: Mapping[str, Found]) -> str | None:
         return None
     limits = results.get("products", {}).get("examples_per_second", {})
     parts = [
-        "Examples per second, median of the rounds; random data in memory, so that no disk is measured. The share is "
-        "of the rate at which the matrix products of a step alone would run (in the appendix), in the contestant's "
-        "precision."
+        "Examples per second on random data in memory, so that no disk is measured. The limit is the rate that the "
+        "matrix products of a step alone would allow in the same precision (see the appendix)."
     ]
     for key, measured in found["examples_per_second"].items():
         limit = limits.get(f"training/{key}")
@@ -43,12 +42,12 @@ def training(results: Mapping[str, Found]) -> str | None:
         ]
         parts += [
             f"### {batch_name(key)}",
-            table(["", "examples / s", "share of the limit", "ours: times as fast"], rows),
+            table(["", "examples / s", "share of the limit", "speed-up of tf_jmvae"], rows),
         ]
     checks = found["checks"]
     parts.append(
-        "Before they are timed, all sides must have as many parameters and, with the same weights, the same bound at "
-        "the mean of q(z | x, w): "
+        "Before timing, all implementations are checked to have the same number of parameters and, with the same "
+        "weights, the same bound at the mean of q(z | x, w): "
         + "; ".join(
             f"{NETWORKS[work]} {check['tf_jmvae']['parameters']:,} parameters, "
             + ", ".join(f"{check[name]['bound']:.3f} ({side(name)})" for name in check if name != "flops_per_example")
@@ -67,9 +66,9 @@ def incomplete(results: Mapping[str, Found]) -> str | None:
     measured, cost = found["examples_per_second"], found["cost_of_an_epoch"]
     rows = [[name, spread(at, "{:,.0f}"), f"{cost[name]:.2f}"] for name, at in measured.items()]
     return (
-        f"Training MNIST's JMVAE-kl in float32, batch {found['batch']}, where labels w or images x may be missing, "
-        "beside complete data of a model in which nothing may be. A batch costs what its rows hold.\n\n"
-        + table(["", "examples / s", "an epoch: times the first"], rows)
+        f"Training MNIST's JMVAE-kl in float32, batch {found['batch']}, with labels w or images x that may be missing, "
+        "compared with a model in which nothing may be missing. The cost of a batch follows from what its rows "
+        "contain.\n\n" + table(["", "examples / s", "epoch time relative to the first row"], rows)
     )
 
 
@@ -90,9 +89,9 @@ def evaluation(results: Mapping[str, Found]) -> str | None:
         ]
         means = ", ".join(f"{side(name)} {mean:.2f}" for name, mean in found["mean_log_likelihood"].items())
         parts += [
-            f"The joint importance bound of {samples} samples, MNIST's networks, {found['examples']} images "
-            f"(MultiVae's `compute_joint_nll`). With the same weights and images both estimate the same: {means} nats.",
-            table(["", "for each image", "share of the limit", "ours: times as fast"], rows),
+            f"The joint importance bound with {samples} samples for {found['examples']} images, with MNIST's networks "
+            f"(in MultiVae, `compute_joint_nll`). With the same weights and images the estimates agree: {means} nats.",
+            table(["", "time per image", "share of the limit", "speed-up of tf_jmvae"], rows),
         ]
     if found := results.get("iterated_sampling"):
         steps, rows = found["steps"], []
@@ -109,9 +108,9 @@ def evaluation(results: Mapping[str, Found]) -> str | None:
                 for name, at in measured.items()
             ]
         parts += [
-            f"Iterated sampling, Eq. (6): {steps} steps of a JMVAE from labels to images, `model.generate` beside a "
-            "loop by hand that encodes the label once.",
-            table(["chains", "", "time", "share of the limit", "ours: times as fast"], rows),
+            f"Iterated sampling, Eq. (6): {steps} steps of a JMVAE from labels to images, comparing `model.generate` "
+            "with a hand-written loop that encodes the label once.",
+            table(["chains", "", "time", "share of the limit", "speed-up of tf_jmvae"], rows),
         ]
     return "\n\n".join(parts) or None
 
@@ -127,11 +126,11 @@ def calls(results: Mapping[str, Found]) -> str | None:
         compiled, plain = measured["compiled"], measured["op by op"]
         times = str(speed(compiled, plain, rates=False))
         rows.append([name, number, spread(compiled, "{:.2f}"), spread(plain, "{:.2f}"), times, f"{first[name]:.1f}"])
-    header = ["", "rows", "compiled, ms", "op by op, ms", "compiled: times as fast", "first call, s"]
+    header = ["", "rows", "compiled, ms", "eager, ms", "speed-up by compilation", "first call, s"]
     return (
-        "Processor time of a call of the Keras model, in this process's own code: MNIST's JMVAE-kl asked with NumPy "
-        "arrays. It is compiled once for each question, for any number of rows, which is in the time of the first "
-        "call; op by op is the same code with `model.run_eagerly`.\n\n" + table(header, rows)
+        "User CPU time per call of a Keras model, MNIST's JMVAE-kl, with NumPy arrays as inputs. Each method is "
+        "compiled once, for any number of rows; the first call includes the compilation. Eager is the same code "
+        "with `model.run_eagerly`.\n\n" + table(header, rows)
     )
 
 
@@ -161,17 +160,17 @@ def generation(results: Mapping[str, Found]) -> str | None:
         "",
         "rows",
         *(f"{title}, ms" for title in _CALLERS.values()),
-        "exported: times as fast",
-        "its share of the limit",
-        "PyTorch's",
+        "exported: speed-up over PyTorch",
+        "exported: share of the limit",
+        "PyTorch: share of the limit",
     ]
     return "\n\n".join(
         [
-            "Milliseconds of a call in one process, without a server's transport: the exported model's signatures, "
-            "the method of the Keras model, a PyTorch module under `torch.inference_mode`, and ONNX Runtime, with the "
-            "same networks and weights. An empty function is a SavedModel's, too, with the same inputs, and gives one "
-            f"of them back: what a call of TensorFlow costs at least. An export takes {found['export_seconds']:.1f} s, "
-            f"loading it {found['load_seconds']:.1f} s.",
+            "Milliseconds per call within one process, without the transport of a server: the signatures of the "
+            "exported model, the method of the Keras model, a PyTorch module under `torch.inference_mode`, and ONNX "
+            "Runtime, all with the same networks and weights. The empty function is a SavedModel signature with the "
+            "same inputs that returns one of them, which shows the minimum cost of a TensorFlow call. Exporting takes "
+            f"{found['export_seconds']:.1f} s, loading {found['load_seconds']:.1f} s.",
             table(header, rows),
         ]
     )
@@ -190,8 +189,8 @@ def memory(results: Mapping[str, Found]) -> str | None:
     scored = found["scored"]
     return "\n\n".join(
         [
-            "The most memory that a process held which did nothing else, interpreter and libraries included; the "
-            f"joint importance bound is of {scored['samples']} samples for each of {scored['examples']} images.",
+            "The peak memory of a process that does nothing else, including the interpreter and libraries. The joint "
+            f"importance bound uses {scored['samples']} samples for each of {scored['examples']} images.",
             table(["", "", "MiB"], rows),
         ]
     )
@@ -225,10 +224,10 @@ def limits(results: Mapping[str, Found]) -> str | None:
     return "\n\n".join(
         [
             "The operations of a workload are counted from the shapes of its layers. Each matrix product of these "
-            "shapes (of a convolution, that of its patches) is timed alone, in both libraries, and the faster "
-            "counts; if nothing else took time, so many examples per second would be possible. Products that run "
-            "side by side may pass it.",
-            table(["", "MFLOP for each", "float32: each second", "bfloat16: each second"], rows),
+            "shapes (for a convolution, that of its patches) is timed on its own in both libraries, and the faster "
+            "one counts. The limit is the number of examples per second that would be possible if nothing else took "
+            "time. Products that run in parallel may exceed it.",
+            table(["", "MFLOP per example", "float32: examples / s", "bfloat16: examples / s"], rows),
             "### Rates of the products, GFLOP/s",
             table(
                 ["product", "TensorFlow, float32", "PyTorch, float32", "TensorFlow, bfloat16", "PyTorch, bfloat16"],

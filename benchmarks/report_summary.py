@@ -14,8 +14,8 @@ _HEADER = [
     "",
     "MultiVae",
     "Pixyz",
-    "PyTorch by hand, float32",
-    "PyTorch by hand, best precision of both",
+    "hand-written PyTorch, float32",
+    "hand-written PyTorch, best precision of each",
     "ONNX Runtime",
 ]
 
@@ -50,14 +50,14 @@ def summary(results: Sequence[Mapping[str, Found]]) -> str:
     tasks = dict.fromkeys(task for found in of_each for task in found)
     rows = [[task, *(_over([found.get(task, {}).get(peer) for found in of_each]) for peer in PEERS)] for task in tasks]
     text = (
-        "How many times faster tf_jmvae is than each peer: 2.00 is half the time, and what is below 1 is slower. "
+        "The speed-up of tf_jmvae over each peer: 2.00 means half the time, and values below 1 mean slower. "
         + (
-            "The smallest and the largest over the processors; a single number was measured on one alone. "
+            "Ranges are over the processors; single values were measured on one processor only. "
             if len(results) > 1
-            else "In brackets, the smallest and the largest of the rounds. "
+            else "Parentheses give the smallest and the largest round. "
         )
-        + "Beside MultiVae, Pixyz and ONNX Runtime, and in the third column, ours is float32. PyTorch by "
-        "hand counts as the faster of eager and compiled."
+        + "tf_jmvae runs in float32 except in the column of the best precision. For hand-written PyTorch, the faster "
+        "of eager and compiled counts."
     )
     parts = [text, table(_HEADER, rows)]
     slower = {processor_name(found): _slower(own) for found, own in zip(results, of_each, strict=True)}
@@ -115,7 +115,7 @@ def _quality_summary(results: Mapping[str, Found]) -> list[str]:
             ours, theirs = min(ours, key=minutes.get), min(theirs, key=minutes.get)
             ratio = minutes[theirs] / minutes[ours]
             lines.append(
-                f"{goal:g} nats after {minutes[ours]:.1f} minutes ({ours}), PyTorch after {minutes[theirs]:.1f} "
-                f"({side(theirs)}): {ratio:.2f} times as fast"
+                f"{goal:g} nats after {minutes[ours]:.1f} minutes ({ours}) against {minutes[theirs]:.1f} minutes "
+                f"({side(theirs)}), {ratio:.2f} times as fast"
             )
     return ["Time to quality, MNIST with alpha 0.1: " + "; ".join(lines) + "."] if lines else []

@@ -267,9 +267,9 @@ def test_the_first_numbers_say_what_they_are(finished):
     metrics = json.loads((folder / "metrics.json").read_text())
     seconds = sum(json.loads((folder / "history.json").read_text())["seconds"])
     assert re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", text.partition("<nav")[0]) == [
-        ("nats: the bound on the test set", f"{metrics['elbo']:.1f}".replace("-", "−")),
-        ("of w named right from x", f"{100 * metrics['accuracy_w_from_x']:.1f}%"),
-        ("numbers in z", "2"),
+        ("nats, lower bound on the test set", f"{metrics['elbo']:.1f}".replace("-", "−")),
+        ("of w predicted correctly from x", f"{100 * metrics['accuracy_w_from_x']:.1f}%"),
+        ("dimensions of z", "2"),
         (f"for {EPOCHS} epochs", f"{seconds:.0f} s"),
     ]
 
@@ -330,7 +330,7 @@ def test_a_posterior_that_collapsed_has_a_map_with_all_points_in_the_middle(monk
 
 
 def test_the_modalities_of_a_divergence_are_told_apart():
-    assert facts.meaning("kl_left_eye_and_w").startswith("How far z from left_eye and w alone is")
+    assert facts.meaning("kl_left_eye_and_w").startswith("How far z inferred from left_eye and w alone is")
 
 
 def test_equal_runs_give_equal_pages(finished, tmp_path):
@@ -357,7 +357,7 @@ def test_an_unfinished_run_says_so_and_shows_its_checkpoint(finished, tmp_path):
     shutil.rmtree(unfinished / "checkpoint")
     _, parsed = _write(unfinished)
     text = "".join(parsed.text)
-    assert f"Not one of {EPOCHS} epochs is done." in text
+    assert f"None of {EPOCHS} epochs is finished." in text
     assert "holds no model" in text
     assert not parsed.all("img")
     assert not [one for one in parsed.all("svg") if "aria-label" in one]

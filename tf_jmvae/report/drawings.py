@@ -84,7 +84,7 @@ def scatter(name: str, truth: np.ndarray, said: np.ndarray) -> Chart:
     axis.grid(gid="grid")
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = float(np.corrcoef(truth, said)[0, 1]) if len(truth) > 1 else math.nan
-    alt = f"{name}: what the model says of {len(truth)} hidden cells over what they are."
+    alt = f"{name}: the model's predictions for {len(truth)} hidden cells over their true values."
     return Chart(name, "", _svg(axis, alt), {"correlation": number(correlation, 2)})
 
 
@@ -162,7 +162,7 @@ def _classes(model: Any, source: Source, test, points: np.ndarray) -> tuple[list
             classes = sorted(classes, key=lambda one: -one[1].sum())[: _COLORS - 1]
         others = ~np.any([own for _, own in classes], axis=0)
         classes += [("any other" if len(names) > _COLORS else "not known", others)] if others.any() else []
-        return classes, f"The colour is its {label}."
+        return classes, f"Colours show the {label} of the example."
     if not attributes:
         return [("test examples", np.ones(len(points), bool))], ""
     present = test[attributes] > model.modalities[attributes].spec.threshold
@@ -171,7 +171,7 @@ def _classes(model: Any, source: Source, test, points: np.ndarray) -> tuple[list
     explained = np.square(np.nan_to_num(_correlations(points, present))).sum(axis=0)
     entry = int(np.where((fraction > 0.2) & (fraction < 0.8), explained, explained - 2).argmax())
     words = model.modalities[attributes].spec.names(source.class_names)[entry].replace("_", " ")
-    text = f"The colour is the attribute {words}, which differs most along them of those that many have."
+    text = f"Colours show the attribute {words}, the one of medium frequency that the axes explain best."
     return [(words, present[:, entry]), (f"not {words}", ~present[:, entry])], text
 
 

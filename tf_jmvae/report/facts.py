@@ -33,13 +33,13 @@ _ESTIMATORS = {
 }
 _MEANINGS = {
     "elbo": "The lower bound on the log-likelihood; higher is better.",
-    "objective": "What training maximises: for JMVAE-kl, the bound less alpha times its divergences; higher is better.",
-    "loss": "What the optimizer minimises: the negative objective, with the warm-up and the weights of the modalities.",
+    "objective": "What training maximises: for JMVAE-kl, the bound minus alpha times its KL terms; higher is better.",
+    "loss": "What the optimizer minimises: the negative objective, with KL warm-up and modality weights.",
     "discriminator_loss": "The discriminator's loss.",
     "generator_loss": "How far the image decoder is from deceiving the discriminator.",
-    "accuracy_real": "Fraction of real images that the discriminator calls real.",
-    "accuracy_reconstructed": "Fraction of reconstructions that the discriminator calls made.",
-    "accuracy_sampled": "Fraction of images from the prior that the discriminator calls made.",
+    "accuracy_real": "Fraction of real images that the discriminator classifies as real.",
+    "accuracy_reconstructed": "Fraction of reconstructions that the discriminator classifies as generated.",
+    "accuracy_sampled": "Fraction of images from the prior that the discriminator classifies as generated.",
 }
 _FIGURE_SPACE, _POINT_SPACE = "\u2007", "\u2008"
 
@@ -55,7 +55,7 @@ def headline(record: Record) -> str:
     ]
     text = f"A {kind} of {_joined(parts)}, trained on {dataset}"
     if config.model.target:
-        text += f" to make {config.model.target} from the rest"
+        text += f" to generate {config.model.target} from the rest"
     if record.epochs:
         text += f" for {record.epochs} epoch{'s' if record.epochs > 1 else ''}"
     return text + (f" in {_duration(record.seconds)}." if record.seconds else ".")
@@ -69,13 +69,13 @@ def key_numbers(record: Record) -> list[tuple[str, str]]:
     """Returns up to four key numbers with their descriptions."""
     found = []
     if "elbo" in record.metrics:
-        found.append((number(record.metrics["elbo"], 1), "nats: the bound on the test set"))
+        found.append((number(record.metrics["elbo"], 1), "nats, lower bound on the test set"))
     elif record.history.get("elbo"):
-        found.append((number(record.history["elbo"][-1], 1), "nats: the bound in the last epoch of training"))
+        found.append((number(record.history["elbo"][-1], 1), "nats, lower bound in the last training epoch"))
     for name, value in record.metrics.items():
         if named := _named(name):
             found.append((percent(value), f"of {named}"))
-    found.append((str(record.config.model.latent_dim), "numbers in z"))
+    found.append((str(record.config.model.latent_dim), "dimensions of z"))
     if record.seconds:
         found.append((_duration(record.seconds), f"for {record.epochs} epochs"))
     return found[:4]
@@ -117,11 +117,13 @@ def meaning(name: str) -> str:
         return _MEANINGS[name]
     if name.startswith("kl_prior"):
         layer = name.removeprefix("kl_prior").strip("_")
-        return f"How much z{f' of layer {layer}' if layer else ''} carries: its divergence from the prior."
+        of_layer = f" of layer {layer}" if layer else ""
+        return f"How much information z{of_layer} carries: its KL divergence from the prior."
     if name.startswith("kl_"):
-        return f"How far z from {name[3:].replace('_and_', ' and ')} alone is from z of all modalities; 0 is perfect."
+        subset = name[3:].replace("_and_", " and ")
+        return f"How far z inferred from {subset} alone is from z of all modalities; 0 is perfect."
     if name.startswith("log_p_"):
-        return f"How well {name[6:]} is rebuilt from z; higher is better."
+        return f"How well {name[6:]} is reconstructed from z; higher is better."
     named = _named(name)
     return f"Fraction of {named}." if named else ""
 
@@ -129,7 +131,7 @@ def meaning(name: str) -> str:
 def _named(metric: str) -> str:
     """Describes an accuracy such as `accuracy_w_from_x`; empty for other metrics."""
     match = re.fullmatch("accuracy_(.+?)_from_(.+)", metric)
-    return f"{match[1]} named right from {match[2].replace('_and_', ' and ')}" if match else ""
+    return f"{match[1]} predicted correctly from {match[2].replace('_and_', ' and ')}" if match else ""
 
 
 def settings(record: Record) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -139,15 +139,15 @@ class _Maker:
         mean = self.generate(labels, target, latent="mean")
         images = pixels(self.model, target, np.concatenate([mean[:, None], drawn], axis=1))
         cards = [
-            Card(_strip(column, f"Images made for the label {name}: the mean, then {_SAMPLES} samples."), name)
+            Card(_strip(column, f"Images generated for the label {name}: the mean, then {_SAMPLES} samples."), name)
             for name, column in zip(self.names[given], images, strict=False)
         ]
         text = (
-            f"The model is given a label {given} and nothing else, and makes an image {target}. In the first row z is "
-            f"the mean of what it expects for the label; below, {_SAMPLES} samples of z: more images of that label."
+            f"Given only a label {given}, the model generates an image {target}. The first row uses the mean of z for "
+            f"the label, the rows below {_SAMPLES} samples of z."
         )
         if len(self.names[given]) > _CLASSES:
-            text += f" These are the first {_CLASSES} of {len(self.names[given])} labels."
+            text += f" The first {_CLASSES} of {len(self.names[given])} labels are shown."
         return Gallery(f"Images from labels: {target} given {given}", text, cards, "columns")
 
     def images_from_attributes(self, target: str, given: str) -> Gallery | None:
@@ -162,15 +162,14 @@ class _Maker:
         # The same seed for each row, so that the faces differ by their attributes only.
         seeds = np.tile(np.int32([[0, self.seed]]), (len(changed), 1))
         images = pixels(self.model, target, self.generate({given: changed}, target, latent="mean", seed=seeds))
-        cards = [Card(Picture(images[0], "The image made for the usual attributes."), "usual")]
+        cards = [Card(Picture(images[0], "The image generated for the usual attributes."), "usual")]
         for image, name, value in zip(images[1:], names, usual, strict=True):
             words = f"not {name}" if value > threshold else name
             cards.append(Card(Picture(image, f"The same with one attribute changed: {words}."), words))
         has = ", ".join(name for name, value in zip(names, usual, strict=True) if value > threshold)
         text = (
-            f"The model is given a list of {len(names)} attributes {given} and nothing else, and makes an image "
-            f"{target}. The first has the attributes that most people here have ({has}); in each of the others just "
-            "one is changed."
+            f"Given only a list of {len(names)} attributes {given}, the model generates an image {target}. The first "
+            f"has the attributes that most test images have ({has}); in each of the others exactly one is changed."
         )
         return Gallery(f"Images from attributes: {target} given {given}", text, cards, "tiles")
 
@@ -186,12 +185,12 @@ class _Maker:
         cards = []
         for column, values in zip(pixels(self.model, target, made), read[given].numpy(), strict=True):
             words = self._words(given, values)
-            alt = f"A test image; then images made for its text {words}: the mean, and {_LISTED} samples."
+            alt = f"A test image; then images generated for its text {words}: the mean, and {_LISTED} samples."
             cards.append(Card(_strip(column, alt), words))
         text = (
-            f"The model is given a text {given} and nothing else. In the first row, test images that it never saw, "
-            f"with their texts below; in the second, the image {target} that it makes where z is the mean of what it "
-            f"expects for the text; below, {_LISTED} samples of z."
+            f"Given only a text {given}, the model generates an image {target}. The first row shows test images, which "
+            f"the model never saw, with their texts below. The second row uses the mean of z for the text, the rows "
+            f"below {_LISTED} samples of z."
         )
         rows = ("test\nimages", *_ROWS)
         return Gallery(f"Images from texts: {target} given {given}", text, cards, "columns", rows)
@@ -205,20 +204,20 @@ class _Maker:
             return self.texts_from_images(target, given, images, self.model.read({target: test[target]})[target])
         if self.kinds[target] == "label":
             kind, name = "Labels", _name_label
-            what = "how likely it finds each label"
+            what = "with the most probable labels"
         else:
             threshold = self.model.modalities[target].spec.threshold
             kind, name = "Attributes", functools.partial(_name_attributes, threshold=threshold)
-            what = f"which attributes it sees, from {threshold:g}, undecided, to 1"
+            what = f"with the attributes that it predicts, from {threshold:g} (undecided) to 1"
         made, truth = self.generate({given: images}, target, latent="mean"), test[target]
         cards = []
         for image, values, real in zip(pixels(self.model, given, images), made, truth, strict=True):
             bars, note = name(self.names[target], values, real)
             words = ", ".join(f"{bar.name} {bar.value}" for bar in bars)
-            cards.append(Card(Picture(image, f"A test image; the model names {words}."), bars=bars, note=note))
+            cards.append(Card(Picture(image, f"A test image; the model predicts {words}."), bars=bars, note=note))
         text = (
-            f"Images {given} that the model never saw in training, the first of the test set, and {what}. "
-            "✓ marks what is right, ✗ what is not."
+            f"The first images {given} of the test set, which the model never saw in training, {what}. "
+            "✓ marks correct answers, ✗ wrong ones."
         )
         return Gallery(f"{kind} from images: {target} given {given}", text, cards, "cards")
 
@@ -237,11 +236,11 @@ class _Maker:
             ]
             words = ", ".join(f"{bar.name} {bar.value}" for bar in bars)
             note = "" if first == real else f"It is {real}."
-            cards.append(Card(Picture(image, f"A test image; the model says {words}."), bars=bars, note=note))
+            cards.append(Card(Picture(image, f"A test image; the model predicts {words}."), bars=bars, note=note))
         text = (
-            f"Images {given} that the model never saw in training, the first of the test set: the text {target} at the "
-            f"mean of z, and those that {_TEXTS} samples of z say most often, with the fraction that do. ✓ marks what "
-            "is right, ✗ what is not."
+            f"The first images {given} of the test set, which the model never saw in training, with the text {target} "
+            f"at the mean of z and the most frequent texts of {_TEXTS} samples of z with their fractions. ✓ marks "
+            "correct answers, ✗ wrong ones."
         )
         return Gallery(f"Texts from images: {target} given {given}", text, cards, "cards")
 
@@ -256,8 +255,8 @@ class _Maker:
         shown = (pixels(self.model, target, v) for v in (real[target], self.generate(real, target, latent="mean")))
         alt = "A test image, and below it the model's reconstruction."
         cards = [Card(_strip(np.stack(pair), alt)) for pair in zip(*shown, strict=True)]
-        size = f"{self.model.latent_dim} numbers{' a layer' if getattr(self.model, 'num_layers', 1) > 1 else ''}"
-        text = f"Above, test images; below, what is left of them after they went through z, {size}."
+        size = f"{self.model.latent_dim} dimensions{' per layer' if getattr(self.model, 'num_layers', 1) > 1 else ''}"
+        text = f"Test images above, and below their reconstructions from z, which has {size}."
         return Gallery(f"Reconstruction of {target}", text, cards, "columns")
 
     def prior(self) -> Gallery | None:
@@ -272,8 +271,8 @@ class _Maker:
             caption = ", ".join(filter(None, words))
             cards.append(Card(Picture(image, f"A sample from the prior{caption and f', named {caption}'}."), caption))
         others = " and ".join(name for name in self.model.targets if self.kinds[name] in ("label", "attributes"))
-        text = "z is sampled from the prior, with nothing given, and all modalities are made from it."
-        text += f" Below each image is the {others} made from the same z: the two should agree." if others else ""
+        text = "z is sampled from the prior, without any input, and all modalities are generated from it."
+        text += f" Below each image is the {others} generated from the same z; the two should agree." if others else ""
         return Gallery(f"From nothing: joint samples of {', '.join(self.model.targets)}", text, cards, "tiles")
 
     def _words(self, name: str, values: np.ndarray) -> str:
@@ -309,4 +308,4 @@ def _name_attributes(
     ]
     missed = [names[entry] for entry in np.argsort(values) if real[entry] > threshold and values[entry] <= threshold]
     listed = f"{', '.join(missed[:3])}{f' and {len(missed) - 3} more' if len(missed) > 3 else ''}"
-    return bars, f"Not seen: {listed}." if missed else ""
+    return bars, f"Missed: {listed}." if missed else ""

@@ -83,7 +83,7 @@ class Record:
         try:
             return self.config.data.load(self.config.model.modalities, data_dir)
         except (OSError, ValueError) as error:
-            self.notes.append(f"The data cannot be read, so what needs test examples is left out: {error}")
+            self.notes.append(f"The data cannot be read, so everything that needs test examples is left out: {error}")
             return None
 
     def evaluation(self, source: Source | None, data_dir: Path | None) -> dict[str, Any]:

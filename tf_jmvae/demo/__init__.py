@@ -53,7 +53,7 @@ def launch(
             address = pages.serve(page, host, port, open_browser=open_browser)
             print(f"The page of {opened.name} is {address} - Ctrl-C ends it.", flush=True)
             if not pages.is_loopback(host):
-                print(f"Everyone who reaches {host} can use it: there is no password.", flush=True)
+                print(f"Anyone who can reach {host} can use the page: there is no password.", flush=True)
             page.block_thread()
         finally:
             page.close(verbose=False)

@@ -100,9 +100,9 @@ def crop() -> gr.Radio:
     """Makes the choice of the part of a photograph that the model sees."""
     words = {
         "training": "As in training",
-        "none": "The whole middle",
-        "center": "Its middle, as of CelebA",
-        "face": "About the face (OpenCV)",
+        "none": "The largest centred part",
+        "center": "Its centre, as for CelebA",
+        "face": "Around the face (OpenCV)",
     }
     return gr.Radio([(words[name], name) for name in editing.CROPS], value="training", label="Part of the photograph")
 

@@ -13,10 +13,10 @@ from tf_jmvae.demo.interface import DemoModel, InputError
 _PAPER = 0.25  # fraction of the darkest ink below which it is shadow or the grain of paper
 _FAINTEST = 32  # smallest difference of pixel values between ink and paper
 _PARTS = {
-    "training": "The part of the picture that was taken of the training pictures",
-    "none": "The middle of the picture",
-    "center": "The middle of the picture, as of CelebA",
-    "face": "The picture about the face",
+    "training": "Cropped as the training pictures were",
+    "none": "The largest centred part of the picture",
+    "center": "The centre of the picture, cropped as for CelebA",
+    "face": "Cropped around the face",
 }
 _BOX = 20 / 28  # fraction of the image's side: the box of MNIST's digits
 
@@ -46,7 +46,7 @@ def prepare(
     field = model.fields[model.picture]
     height, width, channels = field.event_shape
     if isinstance(source, np.ndarray) and source.shape == field.event_shape:
-        return _binarised(source, model, "A picture of the model's own size, taken as it is")
+        return _binarised(source, model, "A picture of the model's own size, used as it is")
     try:
         picture = images.open_rgb(source)
         if channels == 3:
@@ -60,12 +60,12 @@ def prepare(
     grey = picture.convert("L")
     if model.handwriting is None or height != width:
         pixels = images.prepared(grey, field.event_shape, field.preprocessing)[..., 0]
-        note = f"The middle of the picture, grey, {width} x {height} pixels"
+        note = f"The centre of the picture, in grey-scale, {width} x {height} pixels"
     elif grey.size == (width, height) and _paper(grey) < 128:
-        pixels, note = np.asarray(grey), f"Already {width} x {height} and white on black: taken as it is"
+        pixels, note = np.asarray(grey), f"Already {width} x {height} and white on black: used as it is"
     else:
         pixels = as_mnist(grey, width, box=1.0 if model.handwriting == "digits" else _BOX)
-        note = "Grey, white on black, cut out, scaled as MNIST's digits were, centred by its mass"
+        note = "Made white on black, cut out, scaled like MNIST's digits and centred by mass"
     return _binarised(pixels[..., None], model, note)
 
 
@@ -73,7 +73,7 @@ def _binarised(pixels: np.ndarray, model: DemoModel, note: str) -> Prepared:
     """Binarises pixel values for models of MNIST, which are trained on black and white."""
     if model.handwriting != "mnist":
         return Prepared(pixels, f"{note}.")
-    return Prepared(np.where(pixels >= 128, 255, 0).astype(np.uint8), f"{note}, then each pixel black or white.")
+    return Prepared(np.where(pixels >= 128, 255, 0).astype(np.uint8), f"{note}, then binarised.")
 
 
 def as_mnist(grey: Image.Image, size: int, box: float = _BOX) -> np.ndarray:

@@ -31,9 +31,9 @@ def _shown(model: DemoModel, usual: Mapping[tuple[str, str], Answer], keys: list
     """Returns the status, the answers in HTML, and a gallery for each column of pictures."""
     known = cells.said(model, dict(zip(keys, values, strict=True)))
     answers = cells.filled(model, known)
-    text = f"{len(known)} of {len(keys)} columns known; what the model expects of the others."
+    text = f"{len(known)} of {len(keys)} columns known; the model fills in the others."
     if not known:
-        text = "Nothing is known yet: what the model expects of any row."
+        text = "Nothing is known yet: this is what the model expects of any row."
     elif not answers:
         text = "Everything is known, so there is nothing to fill in."
     if words := cells.unknown_words(model, known):
@@ -147,7 +147,7 @@ def build(model: DemoModel) -> None:
     first = _shown(model, usual, keys, *[None] * len(keys))
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=290):
-            gr.Markdown("Say what is known of a row, and leave the rest open.")
+            gr.Markdown("Enter what is known of a row and leave the rest open.")
             for name, spec, columns in cells.modalities(model):
                 with gr.Row(elem_classes="fields"):
                     for number, column in enumerate(columns.names):
@@ -169,8 +169,8 @@ def build(model: DemoModel) -> None:
             shown = zip(first[2:], names, strict=True)
             galleries = [components.gallery(update["value"], name, 3) for update, name in shown]
             if any(isinstance(answer, Number) for answer in usual.values()):
-                line = f"its mean where nothing is known, and {_REACH:g} standard deviations each way"
-                gr.HTML(f"<p class='note'>A number's line is {line}.</p>")
+                line = f"its mean when nothing is known, with {_REACH:g} standard deviations on each side"
+                gr.HTML(f"<p class='note'>The line of a number shows {line}.</p>")
     newest = []
     for field in fields:
         if isinstance(field, gr.Image | gr.File):

@@ -58,7 +58,7 @@ def build(model: DemoModel) -> None:
                 label = "Digit" if model.handwriting else "What to show"
                 chosen = [components.choice(model, label, model.first_choices()[0])]
             spread = gr.Slider(
-                0, 2, 1, step=0.05, label="Spread", info="0: the mean picture; 1: as the model says; 2: exaggerated"
+                0, 2, 1, step=0.05, label="Spread", info="0: mean picture; 1: the model's own spread; 2: exaggerated"
             )
             count = gr.Slider(1, _MOST, 16, step=1, label="Number of pictures")
             seed = gr.Number(
@@ -71,7 +71,7 @@ def build(model: DemoModel) -> None:
             gallery = components.gallery(first[1], "Generated pictures", 4)
             sounds = gr.State(first[2])  # from the same z as the pictures
             if model.sound:
-                label = "Click a picture to hear what was generated with it"
+                label = "Click a picture to hear the sound generated with it"
                 heard = gr.Audio(label=label, format="wav", interactive=False, autoplay=True)
 
                 def play(event: gr.SelectData, spectrograms: np.ndarray):

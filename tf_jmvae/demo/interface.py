@@ -119,7 +119,7 @@ class DemoModel:
         if not self.label:
             said = self.probabilities(self.decode(self.model.latents(given), given)[self.attributes][0])
             found = sorted((name for name, p in said.items() if p > 0.5), key=said.get, reverse=True)
-            return said, f"The model names: {in_words(found) or 'none of the attributes'}."
+            return said, f"The model predicts: {in_words(found) or 'none of the attributes'}."
         repeated = {self.picture: np.repeat(given[self.picture], _SAMPLES, axis=0)}
         z = self.model.latents(repeated, self.noise(seed, _SAMPLES), seed=seed)
         means = self.decode(z, repeated)[self.label].astype(np.float64).mean(axis=0)
@@ -150,7 +150,7 @@ def _how_sure(values: dict[str, float]) -> str:
         return f"It is a {first}: the model is quite sure ({nats})."
     if p >= 0.6:
         return f"Probably a {first}, perhaps a {others[0][0]} ({nats})."
-    return f"The model cannot decide; {first} or {others[0][0]} come first ({nats})."
+    return f"The model cannot decide: {first} and {others[0][0]} are the most probable ({nats})."
 
 
 def shown(values: dict[str, float]) -> dict[str, float]:

@@ -80,7 +80,7 @@ def build(model: DemoModel, examples: list[str]) -> None:
         with gr.Column(scale=3, min_width=290):
             status = components.status(first[0])
             strip = components.gallery(first[1], "From one to the other", 5, elem_classes=["pixels", "strip"])
-    doing, inputs = "Walking from one to the other ...", [mode, *ends, *uploads, steps]
+    doing, inputs = "Interpolating from one to the other ...", [mode, *ends, *uploads, steps]
     triggers = (button.click, *(upload.upload for upload in uploads))
     newest = (steps.release, *(control.input for control in ((mode, *ends) if by_choice else ())))
     components.answers(doing, lambda *a: _answer(model, *a), inputs, [status, strip], triggers, newest)

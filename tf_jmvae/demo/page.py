@@ -37,9 +37,9 @@ def page(model: DemoModel) -> gr.Blocks:
     shown = [tab for tab in shown if fill not in shown or tab not in covered]
     if not shown:
         raise ValueError(
-            f"{model.name} has the modalities {', '.join(map(repr, model.fields))}: the page shows pictures, that is "
-            "modalities of shape [H, W, 1] or [H, W, 3], how they and labels or attributes follow from each other, "
-            "and models of a table's columns."
+            f"{model.name} has the modalities {', '.join(map(repr, model.fields))}: the page shows pictures "
+            "(modalities of shape [H, W, 1] or [H, W, 3]), the directions between them and labels or attributes, and "
+            "models of a table's columns."
         )
     with gr.Blocks(analytics_enabled=False, title=f"{model.name} - tf_jmvae", delete_cache=(600, 3600)) as blocks:
         with gr.Row(elem_id="top"):
@@ -72,7 +72,7 @@ def _heading(model: DemoModel) -> str:
     modalities = " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
     return (
         f"<h1>{html.escape(model.name)}</h1><p>{html.escape(model.kind)} of {modalities}{trained}; z has "
-        f"{model.model.latent_size} entries. Everything is computed on this machine, and nothing leaves it.</p>"
+        f"{model.model.latent_size} dimensions. Everything is computed on this machine, and no data leave it.</p>"
     )
 
 
@@ -105,7 +105,7 @@ def free_port(host: str, port: int) -> int:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
         raise ValueError(
-            f"host {host!r} is no address of this machine ({error}). For this machine alone: 127.0.0.1."
+            f"host {host!r} is no address of this machine ({error}). For this machine only, use 127.0.0.1."
         ) from error
     for tried in range(port, min(port + _TRIES, 2**16)):
         with socket.socket(family) as probe:
@@ -113,7 +113,7 @@ def free_port(host: str, port: int) -> int:
             try:
                 probe.bind((address[0], tried))
             except PermissionError as error:
-                raise ValueError(f"Port {tried} needs rights that you do not have; take one from 1024 on.") from error
+                raise ValueError(f"Port {tried} needs rights that you do not have; use one from 1024 on.") from error
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise ValueError(f"host {host!r} is no address of this machine ({error}).") from error

@@ -9,7 +9,7 @@ from tf_jmvae.demo.interface import DemoModel
 
 TITLE = "Sample"
 _MOST = 36
-_PRIORS = {"standard": "N(0, I), the model's own", "fitted": "A mixture fitted to z of data"}
+_PRIORS = {"standard": "N(0, I), the model's own", "fitted": "A mixture fitted to z of the data"}
 
 
 def can(model: DemoModel) -> bool:
@@ -46,7 +46,7 @@ def build(model: DemoModel) -> None:
     priors = [(title, name) for name, title in _PRIORS.items() if name == "standard" or model.model.has_fitted_prior]
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
-            gr.Markdown("Nothing is given: z comes from the prior, and the picture and what is said of it from z.")
+            gr.Markdown("Nothing is given: z is sampled from the prior, and the picture with its caption from z.")
             prior = gr.Radio(priors, value=priors[-1][1], label="Prior", visible=len(priors) > 1)
             count = gr.Slider(1, _MOST, 16, step=1, label="Number of samples")
             seed = gr.Number(

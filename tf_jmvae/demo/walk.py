@@ -88,13 +88,13 @@ def _principal(model: DemoModel) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _answer(plane: Plane, a: float, b: float) -> tuple:
     model = plane.model
     outputs = model.decode(plane.z(a, b)[None])
-    text, bars = f"The place {a:+.2f} across, {b:+.2f} up.", None
+    text, bars = f"Position {a:+.2f} across, {b:+.2f} up.", None
     if model.meaning:
         said = model.probabilities(outputs[model.meaning][0])
         bars = interface.shown(said)
     if model.label:
         best = max(said, key=said.get)
-        text = f"{text} There the label is {best}, with probability {said[best]:.1%}."
+        text = f"{text} Here the label is {best}, with probability {said[best]:.1%}."
     return text, plane.grid(a, b), interface.enlarged(outputs[model.picture][0]), bars
 
 
@@ -106,7 +106,7 @@ def build(model: DemoModel) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=290):
             grid = gr.Image(
-                first[1], label="The plane: click a place, or use the sliders",
+                first[1], label="The plane: click a position or use the sliders",
                 buttons=["download", "fullscreen"], alt_text="A grid of pictures over the plane", **options,
             )  # fmt: skip
         with gr.Column(scale=2, min_width=290):
@@ -114,8 +114,8 @@ def build(model: DemoModel) -> None:
             a = gr.Slider(-1, 1, 0, step=_STEP, label="Across")
             b = gr.Slider(-1, 1, 0, step=_STEP, label="Up")
             picture = gr.Image(
-                first[2], label="The picture there", height=200, buttons=["download"],
-                alt_text="The picture at the chosen place", **options,
+                first[2], label="The picture at this position", height=200, buttons=["download"],
+                alt_text="The picture at the chosen position", **options,
             )  # fmt: skip
             bars = components.bars(first[3], most=5)
             gr.HTML(f"<p class='note'>{plane.words}.</p>")
@@ -124,6 +124,6 @@ def build(model: DemoModel) -> None:
         return plane.place(*event.index)
 
     grid.select(place, outputs=[a, b], **components.QUICK)
-    doing, newest = "Decoding the place {0:+.2f}, {1:+.2f} ...", (a.change, b.change)
+    doing, newest = "Decoding position {0:+.2f}, {1:+.2f} ...", (a.change, b.change)
     outputs = [status, grid, picture, bars]
     components.answers(doing, lambda *at: _answer(plane, *at), [a, b], outputs, (), newest, components.QUICK)

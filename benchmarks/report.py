@@ -114,7 +114,7 @@ def appendix(results: Sequence[Results]) -> str:
     parts += _titled({f"What arithmetic allows: {processor_name(results[0])}": found.limits(results[0])}, "##")
     for other in results[1:]:
         sections = {
-            "How many times faster": report_summary.ratios(other),
+            "Speed-up": report_summary.ratios(other),
             "Training": found.training(other),
             "Rows that lack modalities, on this processor": found.incomplete(other),
             "Importance and iterated sampling": found.evaluation(other),

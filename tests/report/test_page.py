@@ -266,11 +266,12 @@ def test_the_first_numbers_say_what_they_are(finished):
     folder, text, _ = finished
     metrics = json.loads((folder / "metrics.json").read_text())
     seconds = sum(json.loads((folder / "history.json").read_text())["seconds"])
+    minutes, rest = divmod(round(seconds), 60)
     assert re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", text.partition("<nav")[0]) == [
         ("nats, lower bound on the test set", f"{metrics['elbo']:.1f}".replace("-", "−")),
         ("of w predicted correctly from x", f"{100 * metrics['accuracy_w_from_x']:.1f}%"),
         ("dimensions of z", "2"),
-        (f"for {EPOCHS} epochs", f"{seconds:.0f} s"),
+        (f"for {EPOCHS} epochs", f"{minutes} min {rest} s" if minutes else f"{rest} s"),
     ]
 
 

@@ -171,7 +171,7 @@ def test_a_run_fits_one_in_the_end_and_the_command_samples_from_it(tmp_path, mon
     drawn = tj.open_model("run").sample(4, prior="fitted", seed=0)
     np.testing.assert_allclose(np.load("some.npz")["w"][0], drawn["w"], atol=1e-6)
     assert cli.main(["generate", "run", "--given", "w=3", "--prior", "fitted"]) != 0
-    assert "--prior fitted is for samples with nothing --given" in capsys.readouterr().err
+    assert "--prior fitted cannot be combined with --given" in capsys.readouterr().err
 
 
 def test_a_run_of_a_one_way_model_cannot_have_one(capsys, tmp_path):

@@ -49,7 +49,10 @@ def test_a_model_by_itself_is_exported_under_a_name_and_a_version(run_dir, tmp_p
     ("arguments", "message"),
     [
         (["nothing"], "There is no model nothing"),
-        (["{run}", "--name", "a/b"], "--name must be a name of ASCII letters, digits and underscores; got 'a/b'"),
+        (
+            ["{run}", "--name", "a/b"],
+            "--name must consist of ASCII letters, digits and underscores, and not begin with a digit; got 'a/b'",
+        ),
         (["{run}", "--num-steps", "0"], "num_steps must be a whole number of 1 or more; got 0"),
         (["{run}", "--version", "-1"], "--version must be 0 or more; got -1"),
         (["{run}", "--num-samples", "0"], "num_samples must be a whole number of 1 or more; got 0"),

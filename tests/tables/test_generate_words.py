@@ -136,7 +136,7 @@ def test_attributes_are_said_in_the_tables_words_and_those_not_named_are_missing
     ("word", "message"),
     [
         ("said=dgo ct", "the model knows no word of 'dgo ct'. Did you mean dog or cat?"),
-        ("said=xyzzy", "the model knows no word of 'xyzzy'. It knows such as a, "),
+        ("said=xyzzy", "the model knows no word of 'xyzzy'. It knows words such as a, "),
         ("said=!!", "the model knows no word of '!!'"),
         ("kind=cow", "takes a class from 0 to 1, or one of cat, dog; got 'cow'"),
         ("tame=maybe", "takes a number, such as 1 or -1, or no or yes; got maybe"),

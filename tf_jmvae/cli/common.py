@@ -23,7 +23,7 @@ class Common:
     """Options of every verb."""
 
     debug: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Show the traceback of an error, and all that TensorFlow says."""
+    """Show the traceback of an error, and TensorFlow's own messages."""
 
 
 def default(what: str) -> object:

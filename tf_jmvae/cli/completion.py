@@ -14,7 +14,7 @@ from tf_jmvae.cli.common import CONFIG, Common
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Common):
-    """Print a script by which a shell completes verbs, options, their choices and files.
+    """Print a script with which a shell completes verbs, options, their choices and files.
 
     Examples:
       tf-jmvae completion bash > ~/.local/share/bash-completion/completions/tf-jmvae
@@ -23,7 +23,7 @@ class Options(Common):
     """
 
     shell: Annotated[Literal["bash", "zsh", "fish"], tyro.conf.Positional]
-    """Name of the shell."""
+    """The shell that the script is for."""
 
 
 def run(options: Options) -> None:

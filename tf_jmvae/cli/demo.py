@@ -9,7 +9,7 @@ from tf_jmvae.cli.common import AnyModel, Common, load_tensorflow
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Common):
-    """Try a model in the browser, until Ctrl-C. It needs pip install 'tf-jmvae[demo]'.
+    """Try a model in the browser; Ctrl-C ends it. It needs pip install 'tf-jmvae[demo]'.
 
     Examples:
       tf-jmvae demo
@@ -22,7 +22,7 @@ class Options(Common):
     port: int = 7860
     """Port of the page."""
     host: str = "127.0.0.1"
-    """Address to listen at: 127.0.0.1 for this machine only, 0.0.0.0 for everybody."""
+    """Address to listen on: 127.0.0.1 for this machine only, 0.0.0.0 for everyone."""
     no_browser: bool = False
     """Do not open the page in the browser."""
 

@@ -14,10 +14,10 @@ from tf_jmvae.cli.common import Common, load_tensorflow, metavar, note
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Common):
-    """Change attributes of a portrait, and keep the person.
+    """Change attributes of a portrait, but keep the person.
 
-    The model names the attributes that it sees; the difference that the changes make to its mean face is added to
-    the portrait.
+    The model infers the attributes of the portrait; the difference that the changes make to the model's mean face is
+    added to the portrait.
 
     Examples:
       tf-jmvae edit runs/celeba-jmvae-kl-gan me.jpg
@@ -27,14 +27,14 @@ class Options(Common):
     model: Annotated[str, tyro.conf.Positional, metavar("MODEL")]
     """The folder of a run with CelebA, its model.keras, or an exported SavedModel."""
     portrait: Annotated[Path, tyro.conf.Positional, metavar("PORTRAIT")]
-    """Any photograph; the face should fill it as in the training images, or use --crop face."""
+    """Any photograph; if the face does not fill it as in the training images, use --crop face."""
     set: tuple[str, ...] = ()
-    """Changes, NAME=VALUE with 1 or -1; 2 or -2 exaggerates. Without any, the attributes are listed."""
+    """Changes, as NAME=VALUE with 1 or -1; 2 or -2 exaggerate. Without changes, the attributes are only listed."""
     output: Path = Path("edited.png")
-    """File of the edited portrait, a PNG of the model's size."""
+    """File for the edited portrait, a PNG of the model's image size."""
     crop: Literal["training", "none", "center", "face"] = "training"
-    """The part that was taken of the training pictures, the whole middle, the middle as of CelebA's aligned pictures,
-    or that part about the face that OpenCV finds."""
+    """Part of the photograph to use: the same as of the training pictures, the whole middle, the middle as in CelebA's
+    aligned pictures, or that part around the face that OpenCV finds."""
 
 
 def run(options: Options) -> None:

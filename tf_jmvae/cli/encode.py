@@ -8,7 +8,7 @@ from tf_jmvae.cli.of_table import OfTable, opened
 
 @dataclass(frozen=True, kw_only=True)
 class Options(OfTable):
-    """Write the mean of q(z | row) of each row of a table, from whatever the row holds.
+    """Write the mean of q(z | row) for each row of a table, from whatever the row holds.
 
     Examples:
       tf-jmvae encode pets.csv --run runs/pets --output latents.npy
@@ -16,7 +16,7 @@ class Options(OfTable):
     """
 
     output: Path
-    """The latents, as .npy, or as columns z0, z1, ... of a .csv or .parquet file."""
+    """File for the latents: a .npy, or a .csv or .parquet with columns z0, z1 and so on."""
 
 
 def run(options: Options) -> None:

@@ -10,11 +10,11 @@ from tf_jmvae.cli.common import Common, RunFolder, default, load_tensorflow, req
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Common):
-    """Estimate a run's log-likelihoods on its test set, in nats per example: more is better.
+    """Estimate a run's log-likelihoods on its test set, in nats per example: higher is better.
 
-    Every direction that the model has gets the paper's bound, Eq. (11): "single" if the target is not given, "multiple"
-    if it is. Joint models get importance estimates of log p(all) and of each log p(m), conditional models of
-    log p(target | given). RUN/evaluation.json keeps all of it.
+    Every direction of the model gets the paper's bound, Eq. (11): "single" if the target is not given, "multiple" if it
+    is. Joint models also get importance estimates of log p(all) and of each log p(m), one-way models of
+    log p(target | given). All of it is saved in RUN/evaluation.json.
 
     Examples:
       tf-jmvae evaluate runs/mnist-jmvae-kl
@@ -25,13 +25,13 @@ class Options(Common):
     run: RunFolder
     """The folder of a finished run."""
     num_samples: int = 10
-    """Samples of z for each example in each bound (the paper: 10)."""
+    """Samples of z per example for each bound (the paper: 10)."""
     importance_samples: int = 100
-    """Samples of z for each example in each importance estimate."""
+    """Samples of z per example for each importance estimate."""
     num_steps: Annotated[int | None, default("the run's")] = None
     """Steps of iterated sampling, for models that need it."""
     examples: Annotated[int | None, default("all")] = None
-    """Number of test examples, from the first on."""
+    """Use only this many examples, the first ones of the test set."""
     seed: int = 0
     """Seed of all samples."""
     data_dir: Annotated[Path | None, default("the run's")] = None
@@ -49,8 +49,8 @@ def run(options: Options) -> None:
     print(f"{options.run}: {found['examples']} test examples, nats per example\n")
     header = ("quantity", "estimator", "mean", "std. error", "ESS", "samples")
     print(lines(header, [_cells(row) for row in found["rows"]], left=range(2)))
-    print("\nESS is the effective sample size; where it is small, more --importance-samples raise the estimate.")
-    print(f"{options.run / EVALUATION} has these numbers.")
+    print("\nESS is the effective sample size; where it is small, more --importance-samples would raise the estimate.")
+    print(f"These numbers are in {options.run / EVALUATION}.")
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

@@ -15,8 +15,8 @@ WHEN_STOPPED = "; nothing is left of the attempt"
 class Options(Common):
     """Write a SavedModel that TF Serving, TF Hub and Keras load, and the files to serve it.
 
-    OUTPUT/NAME/VERSION is the model; OUTPUT also gets models.config, batching_parameters.txt, monitoring.txt and
-    compose.yaml.
+    The model is written to OUTPUT/NAME/VERSION; OUTPUT also gets models.config, batching_parameters.txt, monitoring.txt
+    and compose.yaml.
 
     Examples:
       tf-jmvae export runs/mnist-jmvae-kl
@@ -26,17 +26,17 @@ class Options(Common):
     model: Annotated[Path, tyro.conf.Positional, metavar("MODEL")]
     """The folder of a run, or a model.keras."""
     output: Path = Path("saved_models")
-    """Folder of all models to serve."""
+    """Folder for all models to serve."""
     name: Annotated[str | None, default("the run folder's name, with _ for -")] = None
     """Name of the model on the server."""
     version: Annotated[int | None, default("the next free one")] = None
-    """Version number."""
+    """Version number of the model."""
     num_steps: Annotated[int | None, default("the run's")] = None
     """Steps of iterated sampling, for models that need it."""
     num_samples: int = 100
     """Samples of z for each log-likelihood."""
     notes: str = ""
-    """Further text for the model card: how images must look, licences."""
+    """Notes for the model card, such as what images must look like, or licences."""
 
 
 def run(options: Options) -> None:
@@ -44,7 +44,9 @@ def run(options: Options) -> None:
     path = options.model / "model.keras" if options.model.is_dir() else options.model
     name = options.name or path.resolve().parent.name.replace("-", "_")
     if not (name.isidentifier() and name.isascii()):
-        raise ValueError(f"--name must be a name of ASCII letters, digits and underscores; got {name!r}.")
+        raise ValueError(
+            f"--name must consist of ASCII letters, digits and underscores, and not begin with a digit; got {name!r}."
+        )
     require_at_least(0, version=options.version)
     load_tensorflow(debug=options.debug)
     from tf_jmvae.serving.deployment import write_deployment_files

@@ -10,10 +10,10 @@ from tf_jmvae.cli.of_table import OfTable, opened
 
 @dataclass(frozen=True, kw_only=True)
 class Options(OfTable):
-    """Fill every missing cell of a table with what the run's model expects there, and say how sure it is.
+    """Fill every gap in a table with what the run's model expects there, and say how certain it is.
 
-    Next to each column with missing cells comes one with the probability of the filled values, or the spread of
-    numbers. Pictures are written into a folder next to the output, NAME-files.
+    Each column with gaps gets another, with the probability of what was filled in, or the spread of a number.
+    Pictures are written to a folder NAME-files beside the output.
 
     Examples:
       tf-jmvae fill pets.csv --run runs/pets --output filled.csv
@@ -21,7 +21,7 @@ class Options(OfTable):
 
     output: Path
     """The filled table, as .csv or .parquet."""
-    num_samples: Annotated[int | None, default("100; of an exported model as it was exported")] = None
+    num_samples: Annotated[int | None, default("100; for an exported model, as it was exported")] = None
     """Samples of z for each row."""
     seed: int = 0
     """Seed of the samples."""
@@ -48,4 +48,4 @@ def run(options: Options) -> None:
     said = ", ".join(f"{number:,} of {column}" for column, number in filled_in.items() if number)
     print(f"{options.output}: {len(filled):,} rows; filled {said or 'no number, class or text'}.")
     if pictures:
-        print(f"{writing.folder_of_files(options.output)}: {pictures:,} files of what cells name.")
+        print(f"{writing.folder_of_files(options.output)}: {pictures:,} files that cells name.")

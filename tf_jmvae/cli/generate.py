@@ -24,11 +24,12 @@ _SHOWN = 112  # size in pixels to which small images are enlarged, so that viewe
 class Options(Common):
     """Turn any modalities into any others; with nothing given, sample all of them from the prior.
 
-    Images become a PNG, a row for each example and a column for each sample; labels and attributes a table, with the
-    mean over the samples, and texts one, with how often each came. An npz file has everything as arrays [examples,
-    samples, ...]. Of a model of a table numbers are in the table's units, given and generated.
+    Images are written to a PNG, with a row for each example and a column for each sample. Labels and attributes are
+    printed as a table of their means over the samples, texts as a table of how often each was generated. An npz file
+    holds everything as arrays [examples, samples, ...]. For a model of a table, numbers are in the table's units, both
+    those given and those generated.
 
-    Of what is given, a name that comes again belongs to the next example. Attributes that are not named are absent.
+    If --given repeats a name, the repetition belongs to the next example. Attributes that are not named are absent.
     Images are cropped, resized and scaled as in the training data.
 
     Examples:
@@ -45,7 +46,7 @@ class Options(Common):
     model: AnyModel = None
     """The folder of a run, a model.keras, an exported SavedModel, or the address of a served one."""
     given: Annotated[tuple[str, ...], default("nothing")] = ()
-    """What is observed: a class, w=3 or by name; an image, x=a.jpg; a text; attributes, Smiling=1; numbers, v=1,2."""
+    """What is observed: a class, w=3 or its name; an image, x=a.jpg; a text; attributes, Smiling=1; numbers, v=1,2."""
     target: Annotated[tuple[str, ...], default("whatever is not given")] = ()
     """Modalities to generate."""
     num_samples: int = 8
@@ -53,14 +54,14 @@ class Options(Common):
     num_steps: Annotated[int | None, default("the run's")] = None
     """Steps of iterated sampling, for models that need it."""
     latent: Literal["sample", "mean"] = "sample"
-    """Draw z for each sample, or take its mean."""
+    """Draw z for each sample, or use its mean."""
     prior: Literal["standard", "fitted"] = "standard"
-    """Where nothing is given: the model's own prior, or the mixture that was fitted after its training."""
+    """With nothing given: the model's own prior, or the mixture that was fitted after training."""
     seed: int = 0
     """Seed of the samples."""
     output: Annotated[Path | None, default("generated.png or generated.npz")] = None
-    """File of the images or arrays."""
-    format: Annotated[Literal["png", "npz"] | None, default("as it is called")] = None
+    """File for the images or arrays."""
+    format: Annotated[Literal["png", "npz"] | None, default("by its suffix")] = None
     """Format of that file."""
 
 
@@ -78,8 +79,8 @@ def run(options: Options) -> None:
     targets = _targets(options, model, list(texts))
     if kind == "png" and options.output and not any(model.modalities[name].is_image for name in targets):
         raise ValueError(
-            f"--output: {', '.join(targets)} is printed as a table, and makes no image for {output}. Leave --output "
-            "out, or name an .npz file for the arrays."
+            f"--output: {', '.join(targets)} is printed as a table, so {output} would hold no image. Leave out "
+            "--output, or name an .npz file for the arrays."
         )
     note("Generating ...")
     found = _generated(model, given.read(texts, size, model.modalities), targets, options, pixels=kind == "png")
@@ -100,7 +101,7 @@ def _output(options: Options) -> tuple[str, Path]:
     """Returns the format and the path of the output."""
     kind = options.format or _FORMATS.get(options.output.suffix.lower() if options.output else ".png")
     if kind is None:
-        raise ValueError(f"--output must be called .png or .npz, or --format say which; got {options.output}.")
+        raise ValueError(f"--output must end in .png or .npz, or --format must say which it is; got {options.output}.")
     output = options.output or Path(f"generated.{kind}")
     if output.is_dir():
         raise ValueError(f"--output must be a file; {output} is a folder.")
@@ -117,7 +118,7 @@ def _targets(options: Options, model: Any, observed: list[str]) -> list[str]:
         )
     targets = list(options.target) or [name for name in made if name not in observed]
     if not targets:
-        raise ValueError("Everything is given. To reconstruct, say what: --target " + " ".join(made) + ".")
+        raise ValueError("Every modality is given. To reconstruct some, name them: --target " + " ".join(made) + ".")
     return targets
 
 
@@ -126,9 +127,9 @@ def _generated(
 ) -> dict[str, np.ndarray]:
     """Generates arrays `[examples, samples, *event_shape]` by target; `[examples, samples]` for texts of a table."""
     if observed and options.prior != "standard":
-        raise ValueError("--prior fitted is for samples with nothing --given: what is given has its own z.")
+        raise ValueError("--prior fitted cannot be combined with --given: z then follows from what is given.")
     if not observed and options.latent == "mean":
-        raise ValueError("--latent mean needs something --given; the prior's mean is one point.")
+        raise ValueError("--latent mean needs --given: the mean of the prior is a single point.")
     if model.has_cells and not model.spec.conditions and options.prior == "standard":
         return _of_cells(model, observed, targets, options)
     drawn_images = [name for name in targets if pixels and model.modalities[name].is_image]
@@ -174,7 +175,7 @@ def _write_images(output: Path, found: Mapping[str, np.ndarray], model: Any) -> 
         replace_atomically(path, lambda temporary, image=image: image.save(temporary, format="PNG"))
         rows, columns = values.shape[:2]
         shape = f"{rows} row{'s' * (rows > 1)} of {columns} image{'s' * (columns > 1)}"
-        written.append(f"{path}: {shape} {name} of {values.shape[2]} x {values.shape[3]} pixels.")
+        written.append(f"{path}: {shape} {name}, of {values.shape[2]} x {values.shape[3]} pixels each.")
     return written
 
 

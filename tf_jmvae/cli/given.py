@@ -37,8 +37,8 @@ def parse(words: Sequence[str], modalities: Mapping[str, ModalitySpec]) -> tuple
     counts = {len(texts) for values in found.values() for texts in values.values()} - {1}
     if len(counts) > 1:
         raise ValueError(
-            "--given: each name must come once, for all examples, or once for each example; "
-            f"got names that come {' and '.join(map(str, sorted(counts)))} times."
+            "--given: each name must appear once, for all examples, or once for each example; "
+            f"got names that appear {' and '.join(map(str, sorted(counts)))} times."
         )
     return found, next(iter(counts), 1)
 
@@ -97,7 +97,7 @@ def _vector(name: str, text: str, described: ModalitySpec) -> np.ndarray:
         raise ValueError(f"--given {name}=... takes a class from 0 to {shape[0] - 1}{names}; got {text!r}.")
     numbers = [number(part) for part in text.split(",")]
     if math.prod(shape) != len(numbers) or not all(map(math.isfinite, numbers)):
-        raise ValueError(f"--given {name}=... takes {math.prod(shape)} numbers with commas; got {text!r}.")
+        raise ValueError(f"--given {name}=... takes {math.prod(shape)} numbers separated by commas; got {text!r}.")
     return np.array(numbers, np.float32).reshape(shape)
 
 
@@ -110,7 +110,11 @@ def _text(name: str, text: str, columns: Columns) -> str:
     read = kind.to_strings(kind.from_strings([text])).numpy()[0].decode().split()
     if not set(read) - {UNKNOWN}:
         close = [near for word in text.lower().split() for near in difflib.get_close_matches(word, columns.words, n=2)]
-        hint = f"Did you mean {' or '.join(close)}?" if close else f"It knows such as {', '.join(columns.words[:10])}."
+        hint = (
+            f"Did you mean {' or '.join(close)}?"
+            if close
+            else f"It knows words such as {', '.join(columns.words[:10])}."
+        )
         raise ValueError(f"--given {name}=...: the model knows no word of {text!r}. {hint}")
     return text
 

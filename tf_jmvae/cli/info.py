@@ -19,7 +19,7 @@ from tf_jmvae.training import presets
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Common):
-    """Say what a model or a run is; without one, what is installed and where files are kept.
+    """Describe a model or a run; without one, say what is installed and where files are kept.
 
     Examples:
       tf-jmvae info
@@ -68,7 +68,7 @@ def _installation() -> dict[str, Any]:
 def _of_model(handle: str) -> dict[str, Any]:
     """Describes a model or a run; raises `RunError`, `ValueError` or `OSError` if it is missing or damaged."""
     if "://" in handle:
-        raise ValueError(f"info reads models on this machine; got the URL {handle}. Download and unpack it first.")
+        raise ValueError(f"info reads models on this machine only; got the URL {handle}. Download and unpack it first.")
     from tf_jmvae.serving import card, opening
 
     path = Path(located(handle)).expanduser()

@@ -13,7 +13,7 @@ from tf_jmvae.cli.common import Common, default, load_tensorflow, metavar
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Common):
-    """Look at a table and write a commented draft of what to learn from it, which tf-jmvae train --data takes.
+    """Inspect a table and write a commented draft of what to learn from it, for tf-jmvae train --data.
 
     Examples:
       tf-jmvae init pets.csv
@@ -23,8 +23,8 @@ class Options(Common):
     table: Annotated[Path, tyro.conf.Positional, metavar("TABLE")]
     """A CSV or Parquet file."""
     output: Annotated[Path | None, default("the table's name, with .toml")] = None
-    """File of the draft."""
-    delimiter: Annotated[str | None, default("what fits the header")] = None
+    """File to write the draft to."""
+    delimiter: Annotated[str | None, default("the one that fits the header")] = None
     """Character between the cells of a CSV file."""
     decimal: str = "."
     """Decimal point of a CSV file."""
@@ -38,7 +38,7 @@ def run(options: Options) -> None:
     """Writes the draft and prints the inferred kinds of columns."""
     output = options.output or options.table.with_suffix(".toml")
     if output.exists() and not options.overwrite:
-        raise ValueError(f"{output} is there already: name another with --output, or say --overwrite.")
+        raise ValueError(f"{output} already exists: name another file with --output, or pass --overwrite.")
     load_tensorflow(debug=options.debug)
     from tf_jmvae.columns import read_table
     from tf_jmvae.tables import draft
@@ -54,4 +54,4 @@ def run(options: Options) -> None:
     write_text(output, draft.draft(table, beside, found, changed))
     said = {g.column: f"{g.kind or 'left out'}: {'; '.join([g.reason, *g.remarks])}" for g in found}
     print(f"{options.table}: {len(table):,} rows.\n{aligned(said, indent='  ')}\n")
-    print(f"{output} says so. Look it through, then: tf-jmvae train --data {output}")
+    print(f"The draft is in {output}. Review it, then run: tf-jmvae train --data {output}")

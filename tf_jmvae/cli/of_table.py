@@ -21,8 +21,8 @@ class OfTable(Common):
     """A CSV or Parquet file with the columns that the run was trained on."""
     run: str
     """The folder of a finished run of tf-jmvae train --data, an exported SavedModel, or the address of a served one."""
-    folder: Annotated[Path | None, default("as in training, seen from the table")] = None
-    """Folder of the files that cells name."""
+    folder: Annotated[Path | None, default("as in training, relative to the table")] = None
+    """Folder with the files that cells name."""
     delimiter: Annotated[str | None, default("as in training, or the one that fits")] = None
     """Character between the cells of a CSV file."""
     decimal: Annotated[str | None, default("as in training, or a point")] = None

@@ -27,19 +27,19 @@ os.environ.setdefault("PYDANTIC_ERRORS_INCLUDE_URL", "0")
 
 # Each verb is a module of this package, with a class `Options` and a function `run(options)`.
 VERBS = {
-    "init": "Look at a table, and draft what to learn from it.",
+    "init": "Inspect a table, and draft what to learn from it.",
     "train": "Train a model, or continue a run that was interrupted.",
     "evaluate": "Estimate a run's log-likelihoods in every direction.",
     "generate": "Turn any modalities into any others: images, labels, attributes.",
-    "fill": "Fill the gaps of a table.",
+    "fill": "Fill the gaps in a table.",
     "encode": "Write the latents of a table's rows.",
-    "score": "Give a table's rows their log-likelihoods.",
-    "edit": "Change attributes of a portrait, and keep the person.",
+    "score": "Compute the log-likelihoods of a table's rows.",
+    "edit": "Change attributes of a portrait, but keep the person.",
     "export": "Write a SavedModel for TF Serving and TF Hub, and the files to serve it.",
     "reproduce": "Run the paper's experiments and write the report.",
     "report": "Write a web page about a run.",
     "demo": "Try a model in the browser.",
-    "info": "Say what a model or a run is, or what is installed.",
+    "info": "Describe a model, a run or the installation.",
     "completion": "Print a shell's completion script.",
 }
 
@@ -54,10 +54,10 @@ Verbs:
 Examples:
   tf-jmvae train --preset digits-jmvae-kl             a small run, without a download
   tf-jmvae evaluate runs/digits-jmvae-kl
-  tf-jmvae generate --given w=3 --output three.png    by the pre-trained model
+  tf-jmvae generate --given w=3 --output three.png    with the pre-trained model
   tf-jmvae info runs/digits-jmvae-kl
 
-tf-jmvae VERB --help says more; tf-jmvae --version says which it is."""
+tf-jmvae VERB --help describes a verb; tf-jmvae --version prints the version."""
 
 
 def main(argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None, *, prog: str | None = None) -> int:
     close = difflib.get_close_matches(verb, VERBS, n=1)
     hint = f"Did you mean {close[0]}?" if close else f"Expected one of {', '.join(VERBS)}."
     refusal = f"there is no verb {verb!r}. {hint} See tf-jmvae --help."
-    print(f"tf-jmvae: {refusal}" if verb else f"{_HELP}\n\ntf-jmvae: name a VERB.", file=sys.stderr)
+    print(f"tf-jmvae: {refusal}" if verb else f"{_HELP}\n\ntf-jmvae: a VERB is missing.", file=sys.stderr)
     return 2
 
 

@@ -20,11 +20,11 @@ class Options(Common):
     run: RunFolder
     """The folder of a run, finished or not."""
     output: Annotated[Path | None, default("in the run's folder")] = None
-    """File of the page."""
+    """File for the page."""
     data_dir: Annotated[Path | None, default("the run's")] = None
     """Folder with the dataset's original files."""
     open: bool = False
-    """Show it in the browser."""
+    """Open the page in the browser."""
 
 
 def run(options: Options) -> None:

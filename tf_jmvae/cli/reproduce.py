@@ -15,7 +15,7 @@ WHEN_STOPPED = "; the same command continues with what is not finished"
 class Options(Common):
     """Run the paper's experiments: train every model, measure, draw the figures and write the report.
 
-    It may be stopped at any moment: the same command goes on with what is not finished.
+    It can be stopped at any time: the same command continues with what is not finished.
 
     Examples:
       tf-jmvae reproduce mnist --quick
@@ -28,33 +28,35 @@ class Options(Common):
     """
 
     experiment: Annotated[Literal["mnist", "celeba", "incomplete", "many", "spoken", "tables"], tyro.conf.Positional]
-    """Experiments: the paper's; or incomplete rows of MNIST, five views of a digit, spoken digits, or tables."""
-    data_dir: Annotated[Path | None, default("a download")] = None
+    """Which experiments: the paper's (mnist, celeba); or rows with gaps, five views of a digit, speech, tables."""
+    data_dir: Annotated[Path | None, default("downloaded")] = None
     """Folder with the dataset's original files."""
     run_dir: Annotated[Path | None, default("runs/reproduce-mnist, or ...-quick")] = None
-    """Folder of the trainings and measurements."""
+    """Folder for the training runs and measurements."""
     output: Annotated[Path | None, default("docs; with --quick, docs in the run folder")] = None
-    """Folder of the report."""
+    """Folder for the report."""
     quick: bool = False
-    """All of it in miniature, in minutes; mnist and incomplete on scikit-learn's digits."""
+    """Run all of it in miniature, in minutes; mnist and incomplete then use scikit-learn's digits."""
     small: bool = False
-    """celeba: smaller networks, for two cores and a part of the images."""
+    """celeba: smaller networks on some of the images, for a machine with two cores."""
     peer_python: Annotated[Path | None, default("without MultiVae")] = None
-    """many: a Python that has MultiVae, to train and measure its models on the same files."""
+    """many: a Python with MultiVae installed, whose models are trained and measured on the same files."""
     seed: int = 0
-    """Seed of everything."""
+    """Seed of all data, training runs and measurements."""
 
 
 def run(options: Options) -> None:
     """Runs the experiments and prints the path of the report."""
     if options.small and (options.experiment != "celeba" or options.quick):
-        raise ValueError("--small is an option of celeba, and not to be had together with --quick.")
+        raise ValueError("--small is an option of celeba, and cannot be combined with --quick.")
     if options.data_dir and options.experiment == "tables":
-        raise ValueError("--data-dir: the tables of this study come with scikit-learn.")
+        raise ValueError("--data-dir is not an option of tables: the tables of this study come with scikit-learn.")
     if options.peer_python and options.experiment != "many":
-        raise ValueError("--peer-python is an option of many.")
+        raise ValueError("--peer-python is an option of many only.")
     if options.peer_python and not options.peer_python.is_file():
-        raise ValueError(f"--peer-python: there is no {options.peer_python}; name a Python that has MultiVae.")
+        raise ValueError(
+            f"--peer-python: there is no file {options.peer_python}; name a Python with MultiVae installed."
+        )
     scale = "quick" if options.quick else "small" if options.small else "full"
     suffix = "" if scale == "full" else f"-{scale}"
     folder = options.run_dir or Path("runs") / f"reproduce-{options.experiment}{suffix}"

@@ -13,17 +13,18 @@ _SHOWN, _COLUMNS = 10, 8
 
 @dataclass(frozen=True, kw_only=True)
 class Options(OfTable):
-    """Give each row of a table its log-likelihood, in nats: the table again, the least likely rows first.
+    """Compute the log-likelihood of each row of a table, in nats, and sort the table by it, least likely rows first.
 
-    A row counts with what it holds, so compare rows that hold the same; numbers count as standardised ones.
+    Only the cells that a row holds are scored, so compare rows with the same gaps; numbers are scored in standardised
+    units.
 
     Examples:
       tf-jmvae score pets.csv --run runs/pets --output scored.csv
     """
 
     output: Path
-    """The table with a column log_likelihood, as .csv or .parquet."""
-    num_samples: Annotated[int | None, default("100; of an exported model as it was exported")] = None
+    """File for the table with its new column log_likelihood, .csv or .parquet."""
+    num_samples: Annotated[int | None, default("100; for an exported model, as it was exported")] = None
     """Samples of z for each row, by importance sampling."""
     seed: int = 0
     """Seed of the samples."""

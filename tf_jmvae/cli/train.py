@@ -42,7 +42,7 @@ def parse(argv: Sequence[str], prog: str) -> Options:
     named, others = first.parse_known_args(argv)
     if named.data:
         if named.preset:
-            raise ValueError("--data describes a run of its own, and takes no --preset.")
+            raise ValueError("--data describes a whole run, so it cannot be combined with --preset.")
         load_tensorflow(debug="--debug" in argv)
         from tf_jmvae.tables.description import load
 
@@ -50,7 +50,7 @@ def parse(argv: Sequence[str], prog: str) -> Options:
     else:
         chosen = of_preset(named.preset or DEFAULT_PRESET)
     listed = "\n".join(f"  {name}" for name in presets.names())
-    description = f"{inspect.getdoc(Config)}\n\nDefaults are the preset's.\n\nPresets:\n{listed}\n\n{_EXAMPLES}"
+    description = f"{inspect.getdoc(Config)}\n\nDefaults are those of the preset.\n\nPresets:\n{listed}\n\n{_EXAMPLES}"
     options = tyro.cli(Options, args=list(argv), default=chosen, prog=prog, description=description)
     config = options.config.model_copy(update={"preset": chosen.config.preset})
     return Options(config=config, debug=options.debug)

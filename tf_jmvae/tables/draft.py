@@ -195,7 +195,7 @@ def _lines(
     batch_size = 32 if size < 2000 else 64 if size < 20_000 else 128
     steps = _STEPS_WITH_PICTURES if has_images else _STEPS
     epochs = int(np.clip(steps // max(size // batch_size, 1), 30, 600))
-    yield f"# What tf-jmvae learns from {file}: look it through, then: tf-jmvae train --data THIS_FILE"
+    yield f"# What tf-jmvae learns from {file}: review it, then run: tf-jmvae train --data THIS_FILE"
     yield ""
     yield "[data]"
     yield f"table = {_quoted(file)}"

@@ -93,10 +93,10 @@ class ModalityConfig(_Schema):
 
 
 class ModelConfig(_Schema):
-    """Settings of the model."""
+    """The model to train."""
 
     kind: _one_of(MODELS)
-    """Objective to maximise."""
+    """Kind of model, and with it the objective to maximise."""
     latent_dim: PositiveInt
     """Number of entries of z."""
     modalities: Annotated[dict[str, ModalityConfig], tyro.conf.Suppress]
@@ -104,11 +104,11 @@ class ModelConfig(_Schema):
     alpha: Annotated[float | None, Field(ge=0)] = None
     """jmvae-kl: weight of the KL towards the subset encoders (the paper: 1)."""
     subsets: Literal["all", "single", "shared"] | None = None
-    """jmvae-kl: an encoder per subset, or per modality, or per subset on towers that all share."""
+    """jmvae-kl: an encoder per subset, per modality, or per subset on towers that all share."""
     subset_learning: Literal["pull", "follow"] | None = None
     """jmvae-kl: subset encoders pull the joint encoder towards them (the paper), or only follow it."""
     flow: PositiveInt | None = None
-    """jmvae-kl: number of couplings of flows in the subset encoders, which are Gaussian without."""
+    """jmvae-kl: number of couplings in the subset encoders' flows; without flows, they are Gaussian."""
     flow_units: PositiveInt | None = None
     """jmvae-kl: width of the flows' hidden layers (256 by default)."""
     likelihood_weight: Annotated[float | None, Field(ge=0)] = None
@@ -116,7 +116,7 @@ class ModelConfig(_Schema):
     adversarial_weight: Annotated[float | None, Field(ge=0)] = None
     """jmvae-kl-gan: weight of the adversarial term for the image decoder."""
     reconstruction: Literal["pixels", "features"] | None = None
-    """jmvae-kl-gan: what images are compared by, the discriminator's features or themselves."""
+    """jmvae-kl-gan: compare images by their pixels, or by the discriminator's features."""
     discriminator: Annotated[ConvolutionConfig | None, tyro.conf.Suppress] = None
     num_layers: PositiveInt | None = None
     """hierarchical-jmvae: number of stochastic layers (the paper: 2)."""
@@ -159,32 +159,32 @@ class MissingConfig(_Schema):
 
 
 class DataConfig(_Schema):
-    """Settings of the data."""
+    """The data to train on."""
 
     dataset: _one_of(DATASETS)
-    """Dataset by name."""
+    """Name of the dataset."""
     data_dir: Path | None = None
-    """Folder with the dataset's original files; without it, it is downloaded."""
+    """Folder with the dataset's original files; without it, the dataset is downloaded."""
     train_size: PositiveInt | None = None
-    """Train on the first so many examples (MNIST: 60000 by default, 50000 in the paper)."""
+    """Train on only this many examples, the first ones (MNIST: 60000 by default, 50000 in the paper)."""
     batch_size: PositiveInt = 128
-    """Examples per step, of all devices together."""
+    """Examples per step, over all devices together."""
     image_size: PositiveInt | None = None
     """CelebA: height and width of the images (the paper: 64)."""
     crop: Literal["center", "face"] | None = None
     """CelebA: the middle of the picture, or the face that OpenCV finds (as in the paper)."""
     mirror: bool = False
-    """CelebA: show a random half of the images mirrored."""
+    """CelebA: mirror a random half of the images."""
     strict: bool = False
-    """CelebA: stop at a broken image in place of leaving it out."""
+    """CelebA: stop at a broken image instead of leaving it out."""
     missing: Annotated[dict[str, MissingConfig], tyro.conf.Suppress] = Field(default_factory=dict)
     """Training rows that are to lack a modality, for experiments."""
     missing_seed: Annotated[int, Field(ge=0)] = 0
-    """Seed of the rows with missing modalities."""
+    """Seed that chooses the rows that are to lack a modality."""
     incomplete: Literal["keep", "drop"] = "keep"
     """Train on incomplete rows, or leave them out."""
     complete_rows: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Smallest fraction of a training batch that are complete rows, which are repeated where they are fewer."""
+    """Smallest fraction of complete rows in a training batch; where there are fewer, they are repeated."""
 
     table: Annotated[Path | None, tyro.conf.Suppress] = None
     """table: The CSV or Parquet file."""
@@ -221,27 +221,27 @@ class TrainingConfig(_Schema):
     epochs: PositiveInt
     """Epochs of training."""
     learning_rate: PositiveFloat = 1e-3
-    """Initial learning rate of Adam."""
+    """Adam's learning rate at the start."""
     decoder_learning_rate: PositiveFloat | None = None
-    """jmvae-kl-gan: learning rate of the image decoder; by default the same."""
+    """jmvae-kl-gan: Adam's learning rate for the image decoder; by default the same."""
     discriminator_learning_rate: PositiveFloat | None = None
-    """jmvae-kl-gan: learning rate of the discriminator; by default the same."""
+    """jmvae-kl-gan: Adam's learning rate for the discriminator; by default the same."""
     beta_1: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Adam's decay of the mean gradient; 0.5 is usual with a GAN."""
     decay: Literal["constant", "cosine"] = "cosine"
-    """Decay of the learning rate over the run."""
+    """How the learning rate changes over the run."""
     kl_warm_up: Annotated[int, Field(ge=0)] = 0
     """Epochs over which the weight of the KL to the prior rises from 0 to 1."""
     clip_norm: PositiveFloat | None = None
     """Largest global norm of the gradient."""
     early_stopping: PositiveInt | None = None
-    """Epochs without a better ELBO of the test set after which training ends, with the best weights; never without."""
+    """Stop after this many epochs without a better ELBO on the test set, with the best weights; by default never."""
     validate_every: PositiveInt = 1
-    """Epochs between evaluations on the test set; callbacks and history have `val_*` of these epochs alone."""
+    """Epochs between evaluations on the test set; callbacks and the history have `val_*` for these only."""
     fitted_prior: PositiveInt | None = None
-    """Gaussians in a mixture that is fitted to z of training data in the end, to sample from; none by default."""
+    """Number of Gaussians in a mixture to sample from, fitted to z of training data at the end; by default none."""
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
-    """Precision of the networks; heads and variables are float32."""
+    """Precision of the networks; heads and variables are always float32."""
     jit_compile: bool = False
     """Compile the step with XLA."""
     steps_per_execution: PositiveInt | None = None
@@ -258,18 +258,18 @@ class Config(_Schema):
     """
 
     preset: str
-    """Preset by name, or a TOML file of the same form."""
+    """Name of a preset, or a TOML file of the same form."""
     source: Annotated[str, tyro.conf.Suppress]
     run_dir: Path | None = None
     """Run folder [default: runs/<preset>]."""
     overwrite: bool = False
     """Delete what the run folder holds, and train anew."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    """Seed of a run: weights, order of the data, noise."""
+    """Seed of the weights, the order of the data and the noise."""
     strategy: Literal["auto", "none", "mirrored", "multi-worker"] = "auto"
     """Train on one device, all GPUs of this machine, or the workers of TF_CONFIG (auto: whichever there are)."""
     num_steps: PositiveInt = 1
-    """Steps of iterated sampling behind the run's accuracies and pictures (the paper: 100)."""
+    """Steps of iterated sampling for the run's accuracies and pictures (the paper: 100)."""
     data: DataConfig
     model: ModelConfig
     training: TrainingConfig

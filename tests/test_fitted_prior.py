@@ -177,7 +177,7 @@ def test_a_run_fits_one_in_the_end_and_the_command_samples_from_it(tmp_path, mon
 def test_a_run_of_a_one_way_model_cannot_have_one(capsys, tmp_path):
     options = ["--run-dir", str(tmp_path / "run"), "--fitted-prior", "3"]
     assert cli.main(["train", "--preset", "digits-cvae", *options]) != 0
-    assert "of models of all modalities, but a cvae has a target only" in capsys.readouterr().err
+    assert "of models that generate all modalities, but a cvae generates its target only" in capsys.readouterr().err
 
 
 def test_what_cannot_be_is_refused():

@@ -249,7 +249,7 @@ def test_strict_admits_no_broken_image_prepared_or_not(read, cache):
         read(strict=True)
     assert list(cache.iterdir()) == []
     read()
-    with pytest.raises(ValueError, match=r"3 broken \(000002\.jpg, 000005\.jpg, 000009\.jpg\); strict admits none"):
+    with pytest.raises(ValueError, match=r"3 broken \(000002\.jpg, 000005\.jpg, 000009\.jpg\); strict allows none"):
         read(strict=True)
 
 
@@ -262,7 +262,7 @@ def test_it_is_an_error_if_no_image_is_there_or_whole(folder, read, cache):
     for number in range(2, COUNT + 1):
         _image(folder, number).unlink()
     _image(folder, 1).write_bytes(b"no image")
-    with pytest.raises(ValueError, match="none of 1 images is left: 1 are broken, 0 without a face"):
+    with pytest.raises(ValueError, match="none of 1 images is left: 1 are broken, 0 have no face"):
         read()
     _image(folder, 1).rename(_image(folder, 999))
     with pytest.raises(FileNotFoundError, match=r"None of the 40 images in both lists of .*, which has 1 others"):
@@ -329,7 +329,7 @@ def test_a_wrong_line_is_named(folder, read, cache, name, line, change, message)
 
 def test_a_list_that_is_no_text_is_named(folder, read):
     (folder / "list_eval_partition.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match=r"list_eval_partition\.txt is no text file .*Fetch it again"):
+    with pytest.raises(ValueError, match=r"list_eval_partition\.txt is not a text file .*Fetch it again"):
         read()
 
 

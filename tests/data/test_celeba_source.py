@@ -98,7 +98,7 @@ def test_only_attributes_leaves_nothing_of_the_images(folder):
 
 @pytest.mark.parametrize("option", [{"image_size": 8}, {"crop": "center"}, {"mirror": True}, {"strict": True}], ids=str)
 def test_options_of_celeba_are_refused_for_other_datasets(option):
-    with pytest.raises(ValueError, match=rf"{next(iter(option))}: no option of 'digits', which has none"):
+    with pytest.raises(ValueError, match=rf"{next(iter(option))}: not an option of 'digits', which has none"):
         data.load("digits", **option)
 
 

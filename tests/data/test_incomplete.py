@@ -50,7 +50,7 @@ def test_no_row_loses_all(arrays):
     lacking = [_lacking(found, name)[:, 0] for name in "xw"]
     assert not (lacking[0] & lacking[1]).any()
     assert (~lacking[0] & ~lacking[1]).sum() == 0.05 * SIZE
-    with pytest.raises(ValueError, match=r"120 rows cannot lack 'x': 80 hold it, hold something else too"):
+    with pytest.raises(ValueError, match=r"120 rows cannot lack 'x': 80 hold it, hold something else as well"):
         data.without(pair, {"w": 0.6, "x": 0.6})
 
 
@@ -76,7 +76,7 @@ def test_mistakes_are_named(arrays):
         data.without(arrays, {"y": 0.5})
     with pytest.raises(ValueError, match=r"between 0 and 1; got 2"):
         data.Missing(2)
-    with pytest.raises(ValueError, match=r"balanced=True is of the classes of w, which the data lack"):
+    with pytest.raises(ValueError, match=r"balanced=True balances the classes of w, which the data lack"):
         data.without({"x": arrays["x"], "v": arrays["v"]}, {"x": data.Missing(0.5, balanced=True)})
 
 

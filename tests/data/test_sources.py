@@ -302,5 +302,5 @@ def test_a_file_of_another_dataset_of_the_same_size_is_named(damaged_folder):
     folder = damaged_folder(without=f"{name}.gz")
     content = gzip.decompress((MNIST_FOLDER / f"{name}.gz").read_bytes())
     (folder / name).write_bytes(b"\0\0\x0d" + content[3:])
-    with pytest.raises(OSError, match=f"{name} does not begin as MNIST's file of 10000 bytes"):
+    with pytest.raises(OSError, match=f"{name} does not begin like MNIST's file of 10000 bytes"):
         data.load("mnist", data_dir=folder)

@@ -200,7 +200,7 @@ def test_recordings_that_are_not_there_are_named(tmp_path, folder):
 @pytest.mark.parametrize("name", ["seven_jackson_5.wav", "7_5.wav", "7_jackson_x.wav", "._7_ann_5.wav", "77_ann_5.wav"])
 def test_a_name_that_is_none_is_refused(folder, name):
     spoken_folder.write(folder / name, spoken_folder.tone(7, "ann", 5))
-    with pytest.raises(ValueError, match=rf"must be called DIGIT_SPEAKER_TAKE\.wav, .* got {name}\. Rename them"):
+    with pytest.raises(ValueError, match=rf"must be named DIGIT_SPEAKER_TAKE\.wav, .* got {name}\. Rename them"):
         _load(folder)
 
 
@@ -213,7 +213,7 @@ def test_many_wrong_names_are_counted(folder):
 
 def test_a_recording_that_is_there_twice_is_refused(folder):
     spoken_folder.write(folder / "copy/7_ann_5.wav", spoken_folder.tone(7, "ann", 5))
-    with pytest.raises(ValueError, match=r"there twice: .*ann.7_ann_5\.wav and .*copy.7_ann_5\.wav\. Move one"):
+    with pytest.raises(ValueError, match=r"present twice: .*ann.7_ann_5\.wav and .*copy.7_ann_5\.wav\. Move one"):
         _load(folder)
 
 
@@ -228,7 +228,7 @@ def test_a_recording_that_is_there_twice_is_refused(folder):
 def test_a_recording_of_another_form_is_refused(folder, options, message):
     spoken_folder.write(folder / "ann/7_ann_5.wav", np.ones(1600), **options)
     with pytest.raises(
-        ValueError, match=rf"7_ann_5\.wav: expected 8000 samples of 16 bits a second, mono; {message}\."
+        ValueError, match=rf"7_ann_5\.wav: expected 8000 samples per second of 16 bits, mono; {message}\."
     ):
         _load(folder)
 
@@ -236,7 +236,7 @@ def test_a_recording_of_another_form_is_refused(folder, options, message):
 @pytest.mark.parametrize(
     ("damage", "error", "message"),
     [
-        (lambda content: b"", OSError, r"7_ann_5\.wav is damaged, or no WAV file of PCM \(it ends too early\)"),
+        (lambda content: b"", OSError, r"7_ann_5\.wav is damaged, or not a PCM WAV file \(it ends too early\)"),
         (lambda content: content[:20], OSError, r"7_ann_5\.wav is damaged"),
         (lambda content: b"\x89PNG" + content, OSError, r"7_ann_5\.wav is damaged.* RIFF"),
         (lambda content: content[:20] + b"\x03" + content[21:], OSError, r"7_ann_5\.wav is damaged.*unknown format: 3"),

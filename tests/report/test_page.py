@@ -410,7 +410,9 @@ def test_an_unfinished_run_is_shown_after_its_own_number_of_steps(tmp_path):
 def test_a_folder_that_is_no_run_is_an_error(tmp_path, content):
     if content is not None:
         (tmp_path / "config.json").write_text(content)
-    with pytest.raises(run.RunError, match=r"is no run: it holds no config\.json|is no configuration of this version"):
+    with pytest.raises(
+        run.RunError, match=r"is no run: it holds no config\.json|is not a configuration for this version"
+    ):
         page.write(tmp_path)
     assert not (tmp_path / "report.html").exists()
 

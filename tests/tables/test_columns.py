@@ -120,8 +120,8 @@ def test_arrays_are_read_from_files(tmp_path):
     ("kind", "cells", "message"),
     [
         ("numbers", ["1", "two", "3"], r"Column 'a', row 2: 'two' is no number.*another kind"),
-        ("numbers", ["1", "2024-05-17", "3"], "row 2.*Make numbers of dates"),
-        ("numbers", pd.to_datetime(["2024-05-17", "2024-05-18"]), "is a date.*Make numbers of dates"),
+        ("numbers", ["1", "2024-05-17", "3"], "row 2.*Turn dates into numbers"),
+        ("numbers", pd.to_datetime(["2024-05-17", "2024-05-18"]), "is a date.*Turn dates into numbers"),
         ("numbers", ["1,5", "2,5"], r"row 1: '1,5' is no number \(2 such cells\).*decimal = ','"),
         ("numbers", ["1", "1e300"], "row 2.*too large"),
         ("numbers", ["4", "4", None], "one value in all training rows.*Leave it out"),
@@ -131,7 +131,7 @@ def test_arrays_are_read_from_files(tmp_path):
         ("category", [f"name {number}" for number in range(1001)], "1,001 different values.*1,000.*1,001 come once"),
         ("attributes", ["yes", "perhaps"], "row 2: 'perhaps' is neither yes nor no.*category"),
         ("text", [None, "  "], "no text in any training row"),
-        ("text", ["each", "once"], "no word that comes 2 times.*min_count = 1"),
+        ("text", ["each", "once"], "no word that occurs 2 times.*min_count = 1"),
     ],
 )
 def test_what_is_not_of_the_kind_is_refused(kind, cells, message):

@@ -167,9 +167,9 @@ def test_every_draft_is_a_description_that_loads(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("[data]", "[date]", r"'date' is no part of a description, which has 'data'"),
-        ("table = ", "tabel = ", "'tabel' is no setting of"),
-        ('table = "pets.csv"', "table = 3", "say table = 'FILE.csv' under"),
+        ("[data]", "[date]", r"'date' is not a part of a description, which has 'data'"),
+        ("table = ", "tabel = ", "'tabel' is not a setting of"),
+        ('table = "pets.csv"', "table = 3", "name the table with table = 'FILE.csv' under"),
         ('table = "pets.csv"', 'table = "dogs.csv"', "dogs.csv"),
         ('kind = "category"', 'kind = "cathegory"', "Unknown kind of column 'cathegory'"),
         ('columns = "kind"', 'columns = "king"', "kind: the table has no column 'king'"),

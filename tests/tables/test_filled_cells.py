@@ -171,7 +171,7 @@ def test_rows_are_named_by_their_number_in_the_whole_table(of_numbers):
 def test_a_gap_of_which_nothing_is_expected_stays_with_a_warning(kinds):
     said = {**SAID, ("kind", "probability"): np.array([np.nan, 0.75])}
     table = pd.DataFrame([dict.fromkeys(PLAIN), dict.fromkeys(PLAIN)], dtype=object)
-    with pytest.warns(UserWarning, match=r"1 row\(s\) keep gaps, first row 1: a number in them is so far"):
+    with pytest.warns(UserWarning, match=r"1 row\(s\) keep gaps, first row 1: each of them has a number so far"):
         found = merging.filled(table, kinds, said)
     assert found["kind"].tolist() == [None, "dog"]
     assert found["size"].notna().all()

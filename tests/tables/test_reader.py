@@ -53,11 +53,11 @@ def test_parquet(tmp_path):
         ("a,b\n1,2,3\n", {}, "line 2: 3 cells, but the header names 2 columns. Quote cells"),
         ("a,b,c\n1,2,3\n1,2\n", {}, "line 3: 2 cells"),
         ("a,b\n1,2\n", {"delimiter": "ab"}, "cannot be read as CSV with 'ab'"),
-        ("a,a\n1,2\n", {}, "columns of one name: 'a'. Rename"),
+        ("a,a\n1,2\n", {}, "several columns with the same name: 'a'. Rename"),
         ("a,,c\n1,2,3\n", {}, "column 2 has no name"),
         ("n\nJosé\n".encode("latin-1"), {}, "not in the encoding utf-8.*encoding = '...'"),
         ("a\n1\n", {"encoding": "klingon"}, "no encoding 'klingon'"),
-        (b"PK\x03\x04\0\0\0\0", {}, "no CSV file: it holds zero bytes"),
+        (b"PK\x03\x04\0\0\0\0", {}, "not a CSV file: it holds zero bytes"),
         ('a,b\n"1,2\n', {}, "cannot be read as CSV.*unexpected end of data"),
     ],
 )
@@ -71,5 +71,5 @@ def test_files_that_are_not_there_folders_and_damaged_parquet(written, tmp_path)
         read_table(tmp_path / "no.csv")
     with pytest.raises(ValueError, match="is a folder"):
         read_table(tmp_path)
-    with pytest.raises(ValueError, match="no Parquet file, or damaged"):
+    with pytest.raises(ValueError, match="not a Parquet file, or is damaged"):
         read_table(written(b"PAR1 no", "t.parquet"))

@@ -118,7 +118,7 @@ def test_what_an_export_has_fixed_is_refused(of_numbers):
         tables.fill(opened, table.assign(kind="cow"), verbose=0)
     with pytest.raises(ValueError, match="no column 'size'"):
         tables.fill(opened, table.drop(columns="size"), verbose=0)
-    with pytest.raises(TypeError, match="Expected a model, or what open_model gives; got str"):
+    with pytest.raises(TypeError, match="Expected a model, or what open_model returns; got str"):
         tables.fill("pets", table, verbose=0)
 
 

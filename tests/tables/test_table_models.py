@@ -196,9 +196,12 @@ def test_a_saved_model_still_reads_tables(trained, tmp_path):
         ({"x": "nubmers"}, "Unknown kind of column 'nubmers'. Expected one of 'array', 'attributes'"),
         ({"x": {"columns": "size"}}, "x: kind is missing"),
         ({"x": "numbers"}, "x: the table has no column 'x'; it has 'number', 'size'"),
-        ({"x": {"kind": "numbers", "columns": []}}, "x: columns must be names of columns, each once; got nothing"),
+        ({"x": {"kind": "numbers", "columns": []}}, "x: columns must name columns, each once; got nothing"),
         ({"x": {"kind": "numbers", "columns": ["size", "size"]}}, "each once"),
-        ({"x": {"kind": "category", "columns": ["kind", "tame"]}}, "A category is one column; got 2"),
+        (
+            {"x": {"kind": "category", "columns": ["kind", "tame"]}},
+            "A modality of kind 'category' has one column; got 2",
+        ),
         ({"size": {"kind": "numbers", "wieght": 2}}, "wieght"),
     ],
 )
@@ -220,7 +223,7 @@ def test_a_table_without_the_models_columns_is_refused(trained):
     with pytest.raises(ValueError, match="the table has no column 'said'"):
         tables.fill(model, made_table().drop(columns="said"), verbose=0)
     plain = tj.VAE({"x": tj.Modality((2,), "gaussian")}, latent_dim=2)
-    with pytest.raises(ValueError, match="'x': made of no table's columns"):
+    with pytest.raises(ValueError, match="'x': not made of a table's columns"):
         tables.fill(plain, made_table(), verbose=0)
 
 

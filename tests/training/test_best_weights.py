@@ -107,5 +107,5 @@ def test_best_weights_that_a_kill_kept_from_being_written_are_written_when_it_go
 def test_workers_would_not_agree(monkeypatch, tmp_path):
     monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["localhost:1"]}, "task": {"type": "worker", "index": 0}}')
     config = configuration(tmp_path / "run")
-    with pytest.raises(ValueError, match="early_stopping is of one machine"):
+    with pytest.raises(ValueError, match="early_stopping works on one machine only"):
         run._load(config, 1, 0)

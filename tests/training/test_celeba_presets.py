@@ -124,7 +124,7 @@ def test_a_chain_of_files_ends_with_the_last_word(folder):
 @pytest.mark.parametrize(("first", "second"), [("own", "own"), ("other", "own"), ("other", "other")])
 def test_a_circle_is_refused(folder, first, second):
     (folder / "other.toml").write_text(f'extends = "{second}"')
-    with pytest.raises(ValueError, match=r"\.toml: extends must name another file, without a circle; got"):
+    with pytest.raises(ValueError, match=r"\.toml: extends must name another file, and not lead back to this one; got"):
         _load(folder, f'extends = "{first}"')
 
 
@@ -161,10 +161,10 @@ def test_a_file_makes_convolutional_networks_of_its_sizes(folder):
     [
         ({"event_shape": (12, 12, 3)}, r"height and width are multiples of 8; event_shape is \(12, 12, 3\)"),
         ({"event_shape": (64,)}, r"multiples of 8; event_shape is \(64,\)"),
-        ({"decoder": {"filters": (4, 4), "units": (9,)}}, "dense layer of a convolutional decoder follows from the"),
+        ({"decoder": {"filters": (4, 4), "units": (9,)}}, "takes no units: its dense layer follows from the filters"),
         (
             {"likelihood": "laplace", "variance": 1.0},
-            "variance, mean_activation: of gaussian, but the likelihood is lap",
+            "variance, mean_activation: options of gaussian only, but the likelihood is lap",
         ),
     ],
     ids=lambda value: str(next(iter(value))) if isinstance(value, dict) else "",
@@ -213,5 +213,5 @@ def test_options_of_the_gan_are_refused_for_other_models(option, value, message)
 def test_learning_rates_of_a_gan_are_refused_for_other_models(rate):
     settings = presets.load("celeba-jmvae-kl").model_dump()
     settings["training"][rate] = 1e-3
-    with pytest.raises(ValueError, match=f"{rate}: of jmvae-kl-gan, but the model is jmvae-kl"):
+    with pytest.raises(ValueError, match=f"{rate}: an option of jmvae-kl-gan, but the model is jmvae-kl"):
         Config.model_validate(settings)

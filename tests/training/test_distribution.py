@@ -213,7 +213,7 @@ def test_one_device_by_default(monkeypatch):
 
 def test_a_batch_must_reach_all_devices(tmp_path):
     (tmp_path / "tiny.toml").write_text(PRESET)
-    with pytest.raises(ValueError, match="50 examples cannot be shared by the 51 devices"):
+    with pytest.raises(ValueError, match="all devices together: 50 cannot be shared by the 51 devices"):
         run._load(_config(tmp_path, "run"), 51, 0)
 
 

@@ -151,13 +151,13 @@ def test_options_that_make_no_sense_are_refused(made, options, message):
 
 
 def test_a_folder_that_is_no_finished_run_is_refused(tmp_path):
-    with pytest.raises(RunError, match=r"is no finished run. Expected the folder that tf-jmvae train leaves"):
+    with pytest.raises(RunError, match=r"is not a finished run. Expected the folder that tf-jmvae train leaves"):
         evaluate.evaluate_run(tmp_path)
     with pytest.raises(RunError, match=r"absent does not exist"):
         evaluate.evaluate_run(tmp_path / "absent")
     (tmp_path / "metrics.json").write_text("{}")
     (tmp_path / "config.json").write_text('{"config": {}}')
-    with pytest.raises(RunError, match=r"config.json is no configuration of this version"):
+    with pytest.raises(RunError, match=r"config.json is not a configuration for this version"):
         evaluate.evaluate_run(tmp_path)
 
 

@@ -181,7 +181,7 @@ def test_a_finished_run_is_not_trained_again(preset, finished, capsys):
     before = _contents(run_dir)
     assert _main(preset, run_dir) == 0
     output = capsys.readouterr().out
-    assert f"{run_dir} holds this run, finished" in output
+    assert f"{run_dir} already holds this run, finished" in output
     assert f"{_read(run_dir, 'metrics.json')['elbo']:.4f}" in output
     assert "Epoch" not in output
     assert _contents(run_dir) == before
@@ -219,7 +219,7 @@ def test_an_option_that_is_newer_than_a_run_has_its_default_there(preset, tmp_pa
 
 def test_a_recorded_configuration_that_is_none_is_refused_with_its_path(preset, tmp_path):
     run_dir = _changed_config(preset, tmp_path / "run", lambda config: config["training"].update(momentum=0.9))
-    message = rf"{run_dir}/config\.json is no configuration of this version(.|\n)*momentum(.|\n)*another folder"
+    message = rf"{run_dir}/config\.json is not a configuration for this version(.|\n)*momentum(.|\n)*another folder"
     with pytest.raises(run.RunError, match=message):
         run_folder.prepare(run_dir, presets.load(str(preset)))
 
@@ -254,7 +254,7 @@ def test_a_folder_with_other_files_is_refused_and_left_as_it_is(preset, tmp_path
     (tmp_path / "thesis" / "chapter.tex").write_text("precious")
     assert _main(preset, tmp_path, *options) == 1
     error = capsys.readouterr().err
-    assert f"{tmp_path} holds files that are no run's; choose another folder with --run-dir" in error
+    assert f"{tmp_path} holds files that belong to no run; choose another folder with --run-dir" in error
     assert _contents(tmp_path) == {"thesis/chapter.tex": b"precious"}
 
 
@@ -309,7 +309,7 @@ def test_a_folder_of_somebody_else_survives_overwrite(preset, tmp_path, capsys):
     (tmp_path / "config.json").write_text('{"model_type": "other"}')
     (tmp_path / "thesis.txt").write_text("years of work")
     assert _main(preset, tmp_path, "--overwrite") == 1
-    assert "holds files that are no run's" in capsys.readouterr().err
+    assert "holds files that belong to no run" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "thesis.txt"]
 
 
@@ -531,13 +531,13 @@ def test_batches_for_a_one_way_model_are_made_of_the_rows_that_have_its_target(k
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        ("jmvae-kl", {"optional": False}, r"nothing says that they may be: add optional = true under \[model\..*w\]"),
-        ("jmvae", {}, r"a jmvae reads it in every row: take kind = 'jmvae-kl' under \[model\]"),
-        ("cvae", {"lacks": "x"}, r"a cvae reads it in every row"),
+        ("jmvae-kl", {"optional": False}, r"the modality is not optional: add optional = true under \[model\..*w\]"),
+        ("jmvae", {}, r"a jmvae needs it in every row: take kind = 'jmvae-kl' under \[model\]"),
+        ("cvae", {"lacks": "x"}, r"a cvae needs it in every row"),
     ],
 )
 def test_rows_that_may_not_be_missing_are_refused_before_training_with_the_settings_to_change(
     kind, options, message, tmp_path
 ):
-    with pytest.raises(ValueError, match=rf"^[wx]: 900 of 1,200 rows missing, but {message}.*incomplete = 'drop'"):
+    with pytest.raises(ValueError, match=rf"^[wx]: 900 of 1,200 rows are missing, but {message}.*incomplete = 'drop'"):
         run._load(_configured(tmp_path, kind, **options), 1, verbose=0)

@@ -28,7 +28,9 @@ class Array(Kind):
         if shape is None:
             shape = _first_shape(table[name][~is_gap(table[name])], folder)
         if not shape:
-            raise ValueError(f"Column {name!r} has no array, or single numbers: leave it out, or say 'numbers'.")
+            raise ValueError(
+                f"Column {name!r} has no array, or only single numbers: leave it out, or take kind = 'numbers'."
+            )
         return Columns("array", (name,), tuple(shape))
 
     @property
@@ -101,8 +103,8 @@ def array_of(cell: Any, folder: str | os.PathLike = ".") -> np.ndarray:
         try:
             found = np.load(file, allow_pickle=False)
             array = found if isinstance(found, np.ndarray) else found[found.files[0]]
-        except Exception as error:  # NumPy's parsers raise many classes of errors for damaged files
-            raise ValueError(f"{cell} is no .npy or .npz file: {error}") from error
+        except Exception as error:  # of a damaged file NumPy raises what its parsers do: a dozen classes were seen
+            raise ValueError(f"{cell} is not a .npy or .npz file: {error}") from error
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{cell} holds values of type {array.dtype}; expected real numbers.")
     with np.errstate(over="ignore"):  # becomes inf, which the checks of data report

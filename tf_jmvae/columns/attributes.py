@@ -57,6 +57,6 @@ def _numbers(cells, texts: np.ndarray) -> np.ndarray:
     """Converts cells to 1 for yes, 0 for no and NaN if missing, `[N]`; raises `ValueError` for other words."""
     said = {**dict.fromkeys(_NO, 0.0), **dict.fromkeys(_YES, 1.0), "": np.nan}
     numbers = np.array([said.get(text.lower(), 2.0) for text in texts])
-    advice = "Say yes or no, true or false, 1 or 0; or take kind = 'category' for the column."
+    advice = "Use yes or no, true or false, 1 or 0; or take kind = 'category' for the column."
     refuse(cells, numbers == 2, "is neither yes nor no", advice)
     return numbers

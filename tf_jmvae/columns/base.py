@@ -158,7 +158,10 @@ def kind_of(columns: Columns) -> Kind:
 def one_column(kind: str, names: Sequence[str]) -> str:
     """Returns the only name; raises `ValueError` if there are several."""
     if len(names) != 1:
-        raise ValueError(f"A {kind} is one column; got {len(names)}: {', '.join(names)}. Make a modality of each.")
+        raise ValueError(
+            f"A modality of kind {kind!r} has one column; got {len(names)}: {', '.join(names)}. Make one modality for "
+            "each."
+        )
     return names[0]
 
 

@@ -29,7 +29,7 @@ class Category(Kind):
         texts, counts = np.unique([text for text in as_texts(table[name]) if text], return_counts=True)
         if len(texts) < 2:
             raise ValueError(
-                f"Column {name!r} has one value in all training rows, or none: there is nothing to learn of it. "
+                f"Column {name!r} has one value in all training rows, or none: there is nothing to learn from it. "
                 "Leave it out."
             )
         if len(texts) > _MOST:

@@ -35,8 +35,8 @@ class Image(Kind):
         height, width = (checks.positive_integer(f"size of column {name!r}", side) for side in sides)
         if height % 4 or width % 4 or channels not in (1, 3):
             raise ValueError(
-                f"Column {name!r}: images need a size that 4 divides, and 1 channel of grey or 3 of RGB; got {height} "
-                f"x {width}, {channels} channels."
+                f"Column {name!r}: images need a height and a width that are multiples of 4, and 1 channel (grey) or 3 "
+                f"(RGB); got {height} x {width}, {channels} channels."
             )
         return Columns("image", (name,), (height, width, channels))
 

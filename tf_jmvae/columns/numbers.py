@@ -24,14 +24,14 @@ class Numbers(Kind):
         for name, column in zip(names, numbers.T, strict=True):
             if len(np.unique(column[~np.isnan(column)])) < 2:
                 raise ValueError(
-                    f"Column {name!r} has one value in all training rows, or none: there is nothing to learn of it. "
+                    f"Column {name!r} has one value in all training rows, or none: there is nothing to learn from it. "
                     "Leave it out."
                 )
             known = column[~np.isnan(column)]
             if np.std(known) < _TOLD * np.spacing(np.float32(np.abs(known).max())):
                 raise ValueError(
-                    f"Column {name!r}: its numbers differ by less than 32 bits tell of numbers as large. Subtract one "
-                    f"such as {np.median(known):.6g} from all of them."
+                    f"Column {name!r}: its numbers differ by less than 32 bits can resolve for numbers this large. "
+                    f"Subtract one such as {np.median(known):.6g} from all of them."
                 )
         return Columns("numbers", tuple(names), (len(names),))
 
@@ -62,18 +62,18 @@ def as_numbers(cells) -> np.ndarray:
     if cells.dtype.kind in "mM":
         refuse(cells, ~gaps, "is a date", _OF_DATES)
     if cells.dtype.kind == "c":
-        refuse(cells, ~gaps, "is a complex number", "Make a column of each part.")
+        refuse(cells, ~gaps, "is a complex number", "Make a column for each part.")
     numbers = pd.to_numeric(cells.where(~gaps), errors="coerce").to_numpy(np.float64, na_value=np.nan)
     wrong = np.isnan(numbers) & ~gaps
     if wrong.any():
         first = str(cells.iloc[int(np.argmax(wrong))]).strip()
-        advice = "Mend the cell, empty it, or take another kind for the column, such as 'category' or 'text'."
+        advice = "Correct the cell, empty it, or take another kind for the column, such as 'category' or 'text'."
         if is_date(first):
             advice = _OF_DATES
         elif _COMMA.fullmatch(first):
             advice = "If the table has commas as decimal points, say decimal = ',' under [data], or --decimal ','."
         refuse(cells, wrong, "is no number", advice)
-    refuse(cells, np.abs(np.nan_to_num(numbers)) > _LARGEST, "is too large a number", "Mend the cell, or empty it.")
+    refuse(cells, np.abs(np.nan_to_num(numbers)) > _LARGEST, "is too large a number", "Correct the cell, or empty it.")
     return numbers
 
 
@@ -82,4 +82,4 @@ def is_date(text: str) -> bool:
     return bool(_DATE.fullmatch(text.strip()))
 
 
-_OF_DATES = "Make numbers of dates, such as the days since the first one, or leave the column out."
+_OF_DATES = "Turn dates into numbers, such as the days since the first one, or leave the column out."

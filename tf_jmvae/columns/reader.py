@@ -49,13 +49,15 @@ def read_table(
         try:
             table = pd.read_parquet(path)
         except (pyarrow.ArrowException, ValueError) as error:
-            raise ValueError(f"{path} is no Parquet file, or damaged: {error}") from error
+            raise ValueError(f"{path} is not a Parquet file, or is damaged: {error}") from error
         names = list(map(str, table.columns))
         table.columns = names
     else:
         table, names = _read_csv(path, delimiter, decimal, encoding)
     if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"{path} has columns of one name: {listed(repeated)}. Rename all but one of each.")
+        raise ValueError(
+            f"{path} has several columns with the same name: {listed(repeated)}. Rename all but one of each."
+        )
     if not len(table):
         raise ValueError(f"{path} has no rows under its header. Expected at least one.")
     return table
@@ -68,7 +70,7 @@ def _read_csv(path: pathlib.Path, delimiter: str | None, decimal: str, encoding:
         with path.open(encoding=encoding, newline="") as file:
             head = file.read(_HEAD)
             if "\0" in head:
-                raise ValueError(f"{path} is no CSV file: it holds zero bytes. Save the table as CSV or Parquet.")
+                raise ValueError(f"{path} is not a CSV file: it holds zero bytes. Save the table as CSV or Parquet.")
             if not head.strip():
                 raise ValueError(f"{path} is empty. Expected a header with the columns' names, and rows under it.")
             header = head.lstrip("\ufeff").splitlines()[0]
@@ -86,8 +88,8 @@ def _read_csv(path: pathlib.Path, delimiter: str | None, decimal: str, encoding:
         raise ValueError(f"There is no encoding {encoding!r}. Expected one such as 'utf-8' or 'latin-1'.") from error
     except UnicodeError as error:
         raise ValueError(
-            f"{path} is not in the encoding {encoding} ({error}). Say which it is with encoding = '...' under [data], "
-            "or --encoding, such as 'latin-1' or 'utf-16'; Excel writes UTF-8 as 'CSV UTF-8'."
+            f"{path} is not in the encoding {encoding} ({error}). Name the encoding with encoding = '...' under "
+            "[data], or with --encoding, such as 'latin-1' or 'utf-16'; Excel writes UTF-8 as 'CSV UTF-8'."
         ) from error
     except (csv.Error, pd.errors.ParserError, TypeError) as error:
         raise ValueError(f"{path} cannot be read as CSV with {delimiter!r} between the cells: {error}.") from error
@@ -106,7 +108,8 @@ def _checked_rows(path: pathlib.Path, file: TextIO, delimiter: str) -> list[str]
         if row and len(row) != len(names):
             raise ValueError(
                 f"{path}, line {rows.line_num}: {len(row)} cells, but the header names {len(names)} columns. Quote "
-                f"cells that hold {delimiter!r}, or say delimiter = '...' under [data], or --delimiter."
+                f"cells that hold {delimiter!r}, or name the delimiter with delimiter = '...' under [data], or "
+                "with --delimiter."
             )
     return names
 

@@ -48,8 +48,8 @@ class Text(Kind):
         ]
         if not words:
             raise ValueError(
-                f"Column {name!r} has no word that comes {min_count} times in the training rows: say min_count = 1, or "
-                "leave the column out."
+                f"Column {name!r} has no word that occurs {min_count} times in the training rows: set min_count = 1, "
+                "or leave the column out."
             )
         length = length or max(int(np.quantile((tokens > 0).sum(axis=1), 0.99, method="higher")), 1)
         return Columns("text", (name,), (length,), tuple(words[:max_words]))

@@ -125,7 +125,7 @@ def _content(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
     if len(content) != expected:
         raise OSError(f"{path} should unpack to {expected} bytes, but has {len(content)}. Fetch it again.")
     if not content.startswith(header):
-        raise OSError(f"{path} does not begin as MNIST's file of {'x'.join(map(str, shape))} bytes. Fetch it again.")
+        raise OSError(f"{path} does not begin like MNIST's file of {'x'.join(map(str, shape))} bytes. Fetch it again.")
     return np.frombuffer(content, np.uint8, offset=len(header)).reshape(shape)
 
 

@@ -66,15 +66,15 @@ def without(
     for number, (name, wanted) in enumerate(missing.items()):
         wanted = wanted if isinstance(wanted, Missing) else Missing(wanted)
         if wanted.balanced and entries is None:
-            raise ValueError("missing: balanced=True is of the classes of w, which the data lack.")
+            raise ValueError("missing: balanced=True balances the classes of w, which the data lack.")
         alone = np.ones(len(lacking[name]), bool)
         others = ~np.all([alone, *(rows for other, rows in lacking.items() if other != name)], axis=0)
         drawn_from = np.flatnonzero(others & ~lacking[name] & _has_any(entries, wanted.of, class_names))
         count = round(wanted.fraction * len(others))
         if count > len(drawn_from):
             raise ValueError(
-                f"missing: {count:,} rows cannot lack {name!r}: {len(drawn_from):,} hold it, hold something else too, "
-                f"and have {listed(wanted.of) if wanted.of else 'any class'}."
+                f"missing: {count:,} rows cannot lack {name!r}: {len(drawn_from):,} hold it, hold something else as "
+                f"well, and have {listed(wanted.of) if wanted.of else 'any class'}."
             )
         order = np.random.default_rng([seed, number]).permutation(drawn_from)
         if wanted.balanced:  # classes alternate at the end, so that equally many rows of each are kept

@@ -53,7 +53,9 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
     sound[: len(samples)] = samples[:_LENGTH]
     bands = np.abs(_stft(sound)) ** 2 @ _filters()
     if not bands.any():
-        raise ValueError(f"Silence in the first {_LENGTH / RATE} s: a log-mel spectrogram needs a loudest entry.")
+        raise ValueError(
+            f"Silence in the first {_LENGTH / RATE} s: a log-mel spectrogram is scaled by its loudest entry."
+        )
     decibels = 10 * np.log10(np.maximum(bands / bands.max(), 1e-30))
     return np.clip(1 + decibels / _RANGE, 0, 1).T[::-1, :, None].astype(np.float32)
 

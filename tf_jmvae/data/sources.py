@@ -157,7 +157,7 @@ def load(
     known = inspect.signature(function).parameters
     options = {key: value for key, value in options.items() if value is not None and (value or key in known)}
     if wrong := [key for key in options if key not in known]:
-        raise ValueError(f"{', '.join(wrong)}: no option of {name!r}, which has {', '.join(known) or 'none'}.")
+        raise ValueError(f"{', '.join(wrong)}: not an option of {name!r}, which has {', '.join(known) or 'none'}.")
     source = function(**options)
     train, available = source.train, len(next(iter(source.train.values())))
     if train_size is not None and checks.positive_integer("train_size", train_size) > available:

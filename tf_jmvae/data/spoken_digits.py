@@ -92,14 +92,14 @@ def _found(folder: pathlib.Path) -> Mapping[tuple[int, str, int], pathlib.Path]:
     if wrong := [path.name for path in paths if not _NAME.fullmatch(path.stem)]:
         more = f" and {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else ""
         raise ValueError(
-            f"Recordings in {folder} must be called DIGIT_SPEAKER_TAKE.wav, as 7_jackson_32.wav; got "
+            f"Recordings in {folder} must be named DIGIT_SPEAKER_TAKE.wav, such as 7_jackson_32.wav; got "
             f"{', '.join(wrong[:_LISTED])}{more}. Rename them, or move them elsewhere."
         )
     found: dict[tuple[int, str, int], pathlib.Path] = {}
     for path in paths:
         digit, speaker, take = _NAME.fullmatch(path.stem).groups()
         if (other := found.setdefault((int(digit), speaker, int(take)), path)) != path:
-            raise ValueError(f"The same recording is there twice: {other} and {path}. Move one of them elsewhere.")
+            raise ValueError(f"The same recording is present twice: {other} and {path}. Move one of them elsewhere.")
     for split, takes in (("test", f"0 to {_TEST_TAKES - 1}"), ("training", f"{_TEST_TAKES} and above")):
         there = {digit for digit, _, take in found if (take < _TEST_TAKES) == (split == "test")}
         if lacking := sorted(set(range(10)) - there):
@@ -117,10 +117,10 @@ def _samples(path: pathlib.Path) -> np.ndarray:
             form = (file.getframerate(), file.getsampwidth(), file.getnchannels())
             size, content = file.getnframes(), file.readframes(file.getnframes())
     except (EOFError, wave.Error) as error:
-        raise OSError(f"{path} is damaged, or no WAV file of PCM ({str(error) or 'it ends too early'}).") from error
+        raise OSError(f"{path} is damaged, or not a PCM WAV file ({str(error) or 'it ends too early'}).") from error
     if form != (RATE, 2, 1):
         raise ValueError(
-            f"{path}: expected {RATE} samples of 16 bits a second, mono; got {form[0]} of {8 * form[1]} bits, "
+            f"{path}: expected {RATE} samples per second of 16 bits, mono; got {form[0]} of {8 * form[1]} bits, "
             f"{form[2]} channel{'s' if form[2] > 1 else ''}."
         )
     if not size:

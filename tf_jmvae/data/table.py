@@ -99,7 +99,7 @@ def table(
       ValueError: if `table` or `columns` is missing, or as for `from_table`.
     """
     if table is None or not columns:
-        raise ValueError("The dataset table needs a table and columns: tf-jmvae init writes a file that says both.")
+        raise ValueError("The dataset table needs a table and columns: tf-jmvae init writes a file that names both.")
     rows, folder = opened(table, data_dir, {"delimiter": delimiter, "decimal": decimal, "encoding": encoding})
     return _source(rows, columns, folder, validation, seed)
 
@@ -116,9 +116,11 @@ def opened(
         raise ValueError("The table has no rows. Expected at least one.")
     names = list(table.columns)
     if wrong := [name for name in names if not isinstance(name, str)]:
-        raise ValueError(f"Columns must be called by texts; got {listed(wrong[:3])}. Say table.columns = [...].")
+        raise ValueError(f"Columns must have strings as names; got {listed(wrong[:3])}. Set table.columns = [...].")
     if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"The table has columns of one name: {listed(repeated)}. Rename all but one of each.")
+        raise ValueError(
+            f"The table has several columns with the same name: {listed(repeated)}. Rename all but one of each."
+        )
     return table, pathlib.Path("." if folder is None else folder)
 
 
@@ -156,7 +158,7 @@ def check_columns(table: "pd.DataFrame", names: Sequence[str], of: str) -> None:
     if missing := [name for name in names if name not in table.columns]:
         raise ValueError(f"{of}: the table has no column {listed(missing)}; it has {listed(table.columns)}.")
     if not names or len(set(names)) != len(names):
-        raise ValueError(f"{of}: columns must be names of columns, each once; got {listed(names)}.")
+        raise ValueError(f"{of}: columns must name columns, each once; got {listed(names)}.")
 
 
 def _source(
@@ -248,7 +250,7 @@ def _parts(size: int, validation: float, seed: int) -> tuple[np.ndarray, np.ndar
     """Returns the numbers of the training rows and of the held-out rows, each in the table's order."""
     if not isinstance(validation, int | float) or not 0 < validation < 1:
         raise ValueError(
-            f"validation must be a fraction between 0 and 1, of rows that are held out; got {validation!r}."
+            f"validation must be a fraction between 0 and 1, that of the rows held out; got {validation!r}."
         )
     if size < 2:
         raise ValueError(f"The table has {size} row; expected at least 2, of which one is held out.")

@@ -128,7 +128,9 @@ class WriteTables(beam.DoFn):
         file, answers = element
         table, answers = read_table(file, **self._reading), [answer for _, answer in sorted(answers, key=_number)]
         if len(table) != len(answers):
-            raise ValueError(f"{file} had {len(answers):,} rows and has {len(table):,}: it was changed meanwhile.")
+            raise ValueError(
+                f"{file} had {len(answers):,} rows and has {len(table):,}: it was changed in the meantime."
+            )
         kinds = kinds_of(self._columns)
         if self._verb == "score":
             table = scored(table, np.array(answers))

@@ -60,18 +60,18 @@ def _read(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not valid TOML: {error}.") from error
     if unknown := [key for key in content if key not in _SECTIONS]:
-        raise ValueError(f"{path}: {listed(unknown)} is no part of a description, which has {listed(_SECTIONS)}.")
+        raise ValueError(f"{path}: {listed(unknown)} is not a part of a description, which has {listed(_SECTIONS)}.")
     wrong = [key for key in _SECTIONS if not isinstance(content.get(key), dict)]
     if wrong:
         raise ValueError(f"{path}: [{wrong[0]}] is missing. `tf-jmvae init TABLE` writes a description with all parts.")
     data = content["data"]
     if unknown := [key for key in data if key not in _OF_DATA]:
-        raise ValueError(f"{path}: {listed(unknown)} is no setting of [data], which has {listed(_OF_DATA)}.")
+        raise ValueError(f"{path}: {listed(unknown)} is not a setting of [data], which has {listed(_OF_DATA)}.")
     if not isinstance(data.get("table"), str):
-        raise ValueError(f"{path}: say table = 'FILE.csv' under [data].")
+        raise ValueError(f"{path}: name the table with table = 'FILE.csv' under [data].")
     texts = [key for key in ("folder", "delimiter", "decimal", "encoding") if not isinstance(data.get(key, ""), str)]
     if texts:
-        raise ValueError(f"{path}: {texts[0]} under [data] must be a text; got {data[texts[0]]!r}.")
+        raise ValueError(f"{path}: {texts[0]} under [data] must be a string; got {data[texts[0]]!r}.")
     if wrong := [name for name, one in content["modalities"].items() if not isinstance(one, dict | str)]:
         raise ValueError(f"{path}: [modalities.{wrong[0]}] must say the kind of its columns, such as kind = 'numbers'.")
     return content

@@ -75,7 +75,7 @@ def draft(table: "pd.DataFrame", file: str, found: Sequence[Guess], reading: dic
     modalities = _grouped(found)
     if not modalities:
         reasons = "; ".join(f"{guess.column!r}: {guess.reason}" for guess in found)
-        raise ValueError(f"No column can be learned of: {reasons}.")
+        raise ValueError(f"There is no column to learn from: {reasons}.")
     return "\n".join(_lines(table, file, found, modalities, reading)) + "\n"
 
 

@@ -54,8 +54,8 @@ def filled(rows: "pd.DataFrame", kinds: Mapping[str, Kind], answers: Mapping[Any
             found[name] = np.where(told, said, as_numbers(rows[name]) if name in rows else np.nan)
     if untold.any():
         warnings.warn(
-            f"{int(untold.sum())} row(s) keep gaps, first row {int(np.argmax(untold)) + 1:,}: a number in them is so "
-            "far from those of the training rows that the model expects nothing. Mend or empty it.",
+            f"{int(untold.sum())} row(s) keep gaps, first row {int(np.argmax(untold)) + 1:,}: each of them has a "
+            "number so far from those of the training rows that the model predicts nothing. Correct or empty the cell.",
             stacklevel=3,
         )
     return type(rows)(found, index=rows.index)

@@ -75,7 +75,7 @@ def table_model(model: Model, num_samples: int | None = None) -> TableModel:
     if isinstance(model, MultimodalVAE):
         return _Live(model, checks.positive_integer("num_samples", _SAMPLES if num_samples is None else num_samples))
     if not isinstance(model, InferenceModel):
-        raise TypeError(f"Expected a model, or what open_model gives; got {type(model).__name__}.")
+        raise TypeError(f"Expected a model, or what open_model returns; got {type(model).__name__}.")
     if num_samples is not None:
         raise ValueError("num_samples was fixed when the model was exported: leave it out, or export it anew.")
     return Exported(model)
@@ -85,8 +85,8 @@ def kinds_of(columns: Mapping[str, Columns | None]) -> dict[str, Kind]:
     """Returns the kinds of modalities' columns; raises `ValueError` if a modality has none."""
     if without := [name for name, own in columns.items() if own is None]:
         raise ValueError(
-            f"{checks.listed(without)}: made of no table's columns. Make the modalities by data.from_table, or give "
-            "Modality(..., columns=...)."
+            f"{checks.listed(without)}: not made of a table's columns. Make the modalities with data.from_table, or "
+            "give Modality(..., columns=...)."
         )
     return {name: kind_of(own) for name, own in columns.items()}
 

@@ -75,20 +75,26 @@ class ModalityConfig(_Schema):
     @model_validator(mode="after")
     def _settings_fit_each_other(self):
         if self.likelihood != "gaussian" and (self.variance or self.mean_activation):
-            raise ValueError(f"variance, mean_activation: of gaussian, but the likelihood is {self.likelihood}")
+            raise ValueError(
+                f"variance, mean_activation: options of gaussian only, but the likelihood is {self.likelihood}"
+            )
         if (self.vocabulary_size is not None) != self.likelihood.endswith("tokens"):
-            raise ValueError(f"vocabulary_size: of texts and needed there; the likelihood is {self.likelihood}")
+            raise ValueError(
+                f"vocabulary_size: needed by likelihoods of texts, and only by them; got {self.likelihood}"
+            )
         if self.dropout and isinstance(self.encoder, ConvolutionConfig):
-            raise ValueError("dropout: of an encoder of widths, and this one is convolutional")
+            raise ValueError("dropout: an option of encoders given by widths, but this one is convolutional")
         if isinstance(self.decoder, ConvolutionConfig):
             factor = 2 ** (len(self.decoder.filters) + 1)
             if len(self.event_shape) != 3 or any(size % factor for size in self.event_shape[:2]):
                 raise ValueError(
-                    f"decoder: {len(self.decoder.filters)} transposed convolutions and the head's make images whose "
-                    f"height and width are multiples of {factor}; event_shape is {self.event_shape}"
+                    f"decoder: {len(self.decoder.filters)} transposed convolutions and that of the head make images "
+                    f"whose height and width are multiples of {factor}; event_shape is {self.event_shape}"
                 )
             if self.decoder.units:
-                raise ValueError("decoder: the dense layer of a convolutional decoder follows from the filters")
+                raise ValueError(
+                    "decoder: a convolutional decoder takes no units: its dense layer follows from the filters"
+                )
         return self
 
 
@@ -132,7 +138,7 @@ class ModelConfig(_Schema):
                 of, wrong = " and ".join(kinds), ", ".join(wrong)
                 raise ValueError(f"{wrong}: an option of {of}, but the model is {self.kind}")
         if self.flow_units and not self.flow:
-            raise ValueError("flow_units: of flows, but there are none without flow, their number of couplings")
+            raise ValueError("flow_units: an option of flows, so it needs flow, their number of couplings")
         if self.discriminator is not None and self.kind != "jmvae-kl-gan":
             raise ValueError(f"discriminator: a network of jmvae-kl-gan, but the model is {self.kind}")
         if self.kind in ("cvae", "cmma") and self.target not in self.modalities:
@@ -278,7 +284,10 @@ class Config(_Schema):
     def _training_fits_model(self):
         wrong = [name for name in ADVERSARIAL_RATES if getattr(self.training, name) is not None]
         if wrong and self.model.kind != "jmvae-kl-gan":
-            raise ValueError(f"{', '.join(wrong)}: of jmvae-kl-gan, but the model is {self.model.kind}")
+            raise ValueError(f"{', '.join(wrong)}: an option of jmvae-kl-gan, but the model is {self.model.kind}")
         if self.training.fitted_prior and self.model.kind in ("cvae", "cmma"):
-            raise ValueError(f"fitted_prior: of models of all modalities, but a {self.model.kind} has a target only")
+            raise ValueError(
+                f"fitted_prior: an option of models that generate all modalities, but a {self.model.kind} generates "
+                "its target only"
+            )
         return self

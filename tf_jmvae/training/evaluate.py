@@ -57,7 +57,7 @@ def evaluate_run(
     if examples is not None:
         checks.positive_integer("examples", examples)
     if not (run_dir / "metrics.json").is_file():
-        state = "is no finished run" if run_dir.is_dir() else "does not exist"
+        state = "is not a finished run" if run_dir.is_dir() else "does not exist"
         raise RunError(
             f"{run_dir} {state}. Expected the folder that tf-jmvae train leaves, such as runs/mnist-jmvae-kl."
         )

@@ -51,7 +51,7 @@ def _read(path: Path | Traversable, below: tuple[str, ...] = ()) -> dict[str, An
     if base is None:
         return settings
     if not isinstance(base, str) or base in below:
-        raise ValueError(f"{path.name}: extends must name another file, without a circle; got {base!r}.")
+        raise ValueError(f"{path.name}: extends must name another file, and not lead back to this one; got {base!r}.")
     if "/" in base or "\0" in base:
         raise ValueError(f"{path.name}: extends must name a file beside it; got {base!r}.")
     beside = (path.parent if isinstance(path, Path) else _FOLDER) / f"{base}.toml"

@@ -135,11 +135,13 @@ def _load(config: Config, num_replicas: int, verbose: str | int) -> data.Source:
     if steps % (in_one_call or 1):
         raise ValueError(f"steps_per_execution must divide the {steps} steps of an epoch; got {in_one_call}.")
     if config.training.early_stopping and "TF_CONFIG" in os.environ and config.strategy in ("auto", "multi-worker"):
-        raise ValueError("early_stopping is of one machine: the workers of TF_CONFIG would not all know when to stop.")
+        raise ValueError(
+            "early_stopping works on one machine only: the workers of TF_CONFIG would not all know when to stop."
+        )
     if batch_size < num_replicas:
         raise ValueError(
-            f"batch_size is of all devices together: {batch_size} examples cannot be shared by the {num_replicas} "
-            "devices in use."
+            f"batch_size counts the examples of all devices together: {batch_size} cannot be shared by the "
+            f"{num_replicas} devices in use."
         )
     return source
 
@@ -171,13 +173,13 @@ def _refuse_missing(name: str, array: np.ndarray, reader: str) -> None:
     """Raises `ValueError` if rows are missing that the kind of model `reader` needs, or that are not optional."""
     if lacking := int(missing_rows(array).sum()):
         why = (
-            f"a {reader} reads it in every row: take kind = 'jmvae-kl' under [model]"
+            f"a {reader} needs it in every row: take kind = 'jmvae-kl' under [model]"
             if reader
-            else f"nothing says that they may be: add optional = true under [model.modalities.{name}]"
+            else f"the modality is not optional: add optional = true under [model.modalities.{name}]"
         )
         raise ValueError(
-            f"{name}: {lacking:,} of {len(array):,} rows missing, but {why}, or train on the complete rows alone with "
-            "incomplete = 'drop' under [data]."
+            f"{name}: {lacking:,} of {len(array):,} rows are missing, but {why}, or train on the complete rows alone "
+            "with incomplete = 'drop' under [data]."
         )
 
 

@@ -83,7 +83,10 @@ def finished_metrics(run_dir: Path, config: "Config", verbose: str | int) -> dic
         return None
     _require_same(run_dir, config)
     if verbose:
-        print(f"{run_dir} holds this run, finished. Train anew with --overwrite, or elsewhere with --run-dir.")
+        print(
+            f"{run_dir} already holds this run, finished. To train it again, use --overwrite, or --run-dir for "
+            "another folder."
+        )
     return read_json(path, f"Delete the folder {run_dir} to train this run anew.")
 
 
@@ -100,7 +103,7 @@ def prepare(run_dir: Path, config: "Config") -> None:
             shutil.rmtree(discarded)
     # A temporary file of an interrupted start is ignored.
     elif run_dir.is_file() or (run_dir.is_dir() and any(path.name != "config~.json" for path in run_dir.iterdir())):
-        raise RunError(f"{run_dir} holds files that are no run's; choose another folder with --run-dir.")
+        raise RunError(f"{run_dir} holds files that belong to no run; choose another folder with --run-dir.")
     write_json(run_dir / "config.json", {"config": config.model_dump(mode="json"), **environment()})
 
 
@@ -133,7 +136,7 @@ def read_config(run_dir: Path, advice: str) -> "Config":
     try:
         return Config.model_validate(read_json(path, advice)["config"])
     except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path} is no configuration of this version of tf_jmvae: {error}. {advice}") from error
+        raise RunError(f"{path} is not a configuration for this version of tf_jmvae: {error}. {advice}") from error
 
 
 def describe(run_dir: Path) -> dict[str, Any]:
@@ -147,9 +150,9 @@ def describe(run_dir: Path) -> dict[str, Any]:
     path = run_dir / "config.json"
     record = read_json(path, advice)
     if recorded(run_dir) is None or not isinstance(config := record["config"], dict):
-        raise RunError(f"{path} is no run's: it has no config, or no versions. {advice}")
+        raise RunError(f"{path} does not belong to a run: it has no config, or no versions. {advice}")
     if not isinstance(config.get("data"), dict):
-        raise RunError(f"{path} is no run's: its config has no data. {advice}")
+        raise RunError(f"{path} does not belong to a run: its config has no data. {advice}")
     for place in ("data_dir", "filled_by", "table"):
         config["data"].pop(place, None)
     record["config"] = {key: value for key, value in config.items() if key not in _NOT_DESCRIBED}
@@ -170,8 +173,8 @@ def load_model(path: Path, *, maker: str = "tf-jmvae train", advice: str = "") -
             entries = _entries(json.loads(archive.read("config.json")))
         if foreign := sorted({name for entry in entries for name in _foreign(entry)}):
             raise RunError(
-                f"{path} is not loaded: it holds code or classes of somebody else ({', '.join(foreign[:10])}). If you "
-                "trust whoever made it, import and register those classes and load it in Python."
+                f"{path} is not loaded: it holds code or classes from elsewhere ({', '.join(foreign[:10])}). If you "
+                "trust whoever made it, import and register those classes, and load it in Python."
             )
         model = keras.saving.load_model(path)
     except RunError:

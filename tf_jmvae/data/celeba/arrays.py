@@ -107,7 +107,7 @@ def write(folder: pathlib.Path, collection: Collection, image_size: int, crop: s
                 progress.update(done)
         if not kept:
             raise ValueError(
-                f"CelebA: none of {size} images is left: {len(broken)} are broken, {size - len(broken)} without a face."
+                f"CelebA: none of {size} images is left: {len(broken)} are broken, {size - len(broken)} have no face."
             ) from first_error
         file.seek(0)
         _write_header(file, (len(kept), image_size, image_size, 3))

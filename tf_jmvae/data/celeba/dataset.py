@@ -116,7 +116,7 @@ def read(
     result = prepared.load_or_prepare(folder, prepare, lambda path: _load(path, image_size))
     broken = result.report["broken"]
     if strict and broken:
-        raise ValueError(f"CelebA: {_counted(len(broken), 'broken', broken)}; strict admits none.")
+        raise ValueError(f"CelebA: {_counted(len(broken), 'broken', broken)}; strict allows none.")
     missing, found = result.report["missing"], result.report["faces_found"]
     left_out = (
         (missing, "missing", result.report["missing_names"]),

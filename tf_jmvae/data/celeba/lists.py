@@ -114,7 +114,7 @@ def _lines(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
     try:
         text = path.read_text(encoding="utf-8-sig")  # spreadsheets write a byte order mark
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no text file ({error}). Fetch it again.") from error
+        raise ValueError(f"{path} is not a text file ({error}). Fetch it again.") from error
     for number, line in enumerate(text.split("\n"), start=1):
         if fields := (line.replace(",", " ") if path.suffix == ".csv" else line).split():
             yield number, fields

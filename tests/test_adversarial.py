@@ -377,7 +377,7 @@ def test_a_schedule_cannot_follow_a_callback_and_says_so(scheduled):
     own = {name: keras.optimizers.SGD(schedule) for name in scheduled}
     model.compile(keras.optimizers.SGD(0.1), **own, run_eagerly=True)
     model.fit(WIDE, verbose=0)
-    with pytest.raises(ValueError, match=r"set to 0\.05, and an optimizer with a LearningRateSchedule cannot follow"):
+    with pytest.raises(ValueError, match=r"set to 0\.05, which an optimizer with a LearningRateSchedule cannot follow"):
         model.fit(WIDE, verbose=0, callbacks=[keras.callbacks.LearningRateScheduler(lambda epoch: 0.05)])
 
 
@@ -480,5 +480,5 @@ def test_a_discriminator_that_is_no_layer_is_refused():
 
 def test_one_optimizer_for_two_networks_is_refused():
     optimizer = keras.optimizers.Adam()
-    with pytest.raises(ValueError, match="Encoder, generator and discriminator need an optimizer each"):
+    with pytest.raises(ValueError, match="Encoder, generator and discriminator each need their own optimizer"):
         _model().compile(optimizer, decoder_optimizer=optimizer)

@@ -163,7 +163,7 @@ def test_reconstruct_reads_datasets():
         (lambda batch: batch, {"batch_size": 0}, "batch_size must be a whole number of 1 or more; got 0"),
         (lambda batch: {name: value[:0] for name, value in batch.items()}, {"batch_size": 2}, "hold no example"),
         (lambda batch: _dataset(batch).repeat(), {}, "The dataset never ends"),
-        (lambda batch: tf.data.Dataset.from_tensor_slices(batch), {}, r"must give batches.*single examples"),
+        (lambda batch: tf.data.Dataset.from_tensor_slices(batch), {}, r"must yield batches.*single examples"),
         (lambda batch: _dataset({"v": batch["x"]}), {}, "Unknown modality 'v'"),
     ],
 )
@@ -175,5 +175,5 @@ def test_data_that_cannot_be_read_are_refused(data, options, message):
 
 def test_in_a_graph_there_are_no_batches():
     model, batch = _make()
-    with pytest.raises(ValueError, match=r"Within a tf\.function there is one batch"):
+    with pytest.raises(ValueError, match=r"Inside a tf\.function there is only one batch"):
         tf.function(lambda: model.elbo(batch, 1, batch_size=2), autograph=False)()

@@ -133,7 +133,7 @@ def test_what_is_no_array_of_numbers_is_refused(model, use, value):
 
 @entries(ARRAYS_ONLY)
 def test_lengths_that_differ_are_refused(model, use):
-    with pytest.raises(ValueError, match=r"as many examples; got \{'x': 12, 'w': 5, 'c': 12, 'v': 12\}"):
+    with pytest.raises(ValueError, match=r"the same number of examples; got \{'x': 12, 'w': 5, 'c': 12, 'v': 12\}"):
         use(model, _with(w=small_batch("w", size=5)["w"]))
 
 
@@ -301,7 +301,7 @@ def test_a_modality_has_a_name_that_metrics_can_carry(name):
     modalities = small_modalities("xw")
     with pytest.raises(
         ValueError,
-        match=r"must be a Python identifier of ASCII, begin with a letter, be other than 'as_png', .*; got ",
+        match=r"must be an ASCII Python identifier, begin with a letter, be none of 'as_png', .*; got ",
     ) as error:
         tj.JMVAE({name: modalities["x"], "w": modalities["w"]}, 2)
     assert repr(name) in str(error.value)

@@ -186,7 +186,7 @@ def test_what_cannot_be_is_refused():
         model.sample(2, prior="fitted")
     with pytest.raises(ValueError, match="prior"):
         model.sample(2, prior="mixture")
-    with pytest.raises(ValueError, match="10 components needs as many rows or more; got 5"):
+    with pytest.raises(ValueError, match="10 components needs at least as many rows; got 5"):
         model.fit_prior(batch)
     with pytest.raises(ValueError, match="components"):
         model.fit_prior(batch, 0)

@@ -310,7 +310,7 @@ def test_options_that_make_no_sense_are_refused():
         tj.Flow(0)
     with pytest.raises(ValueError, match="latent_dim must be 2 or more; got 1"):
         tj.JMVAEKL(small_modalities(), 1, flow=2)
-    with pytest.raises(ValueError, match="take subsets='all'"):
+    with pytest.raises(ValueError, match="use subsets='all'"):
         _model("xwv", subsets="single", flow=2)
     with pytest.raises(ValueError, match="subset_learning"):
         _model(subset_learning="push")

@@ -161,9 +161,11 @@ def test_ordered_classes_start_equally_likely_and_a_larger_location_is_a_higher_
 def test_an_ordinal_head_has_one_number_for_each_event_and_cut_points_for_all():
     assert [w.shape for w in _built(heads.Ordinal(), (5,)).weights] == [(4,), (7, 1), (1,)]
     assert [w.shape for w in _built(heads.Ordinal(), (3, 5)).weights] == [(3, 4), (7, 3), (3,)]
-    with pytest.raises(ValueError, match=r"Ordered classes are two or more, along the last axis; got shape \(1,\)"):
+    with pytest.raises(
+        ValueError, match=r"There must be two or more ordered classes along the last axis; got shape \(1,\)"
+    ):
         tj.Modality((1,), "ordinal")
-    with pytest.raises(ValueError, match="optional='entries' is of likelihoods that score each entry by itself"):
+    with pytest.raises(ValueError, match="optional='entries' needs a likelihood that scores each entry by itself"):
         tj.Modality((5,), "ordinal", optional="entries")
 
 

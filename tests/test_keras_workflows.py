@@ -298,7 +298,7 @@ def test_seeds_that_cannot_be_used_are_refused():
         model.sample(3, seed=[[1, 2], [3, 4]])
     with pytest.raises(ValueError, match="a seed for each of the 12 rows, or one for all; got 2 seeds"):
         model.generate({"w": small_batch()["w"]}, seed=[[1, 2], [3, 4]])
-    with pytest.raises(ValueError, match=r"a seed is of all examples.*\[1, 2\]"):
+    with pytest.raises(ValueError, match=r"a seed must serve all examples.*\[1, 2\]"):
         tj.evaluation.joint_log_likelihood(model, small_batch(), num_samples=2, seed=[[1, 2]], verbose=0)
 
 

@@ -125,7 +125,7 @@ def test_data_without_any_target_are_an_error(way):
     data["w"][:] = np.nan
     data = data if way == "arrays" else tf.data.Dataset.from_tensor_slices(data).batch(6)
     for verb in ("fit", "evaluate"):
-        with pytest.raises(ValueError, match="No row holds 'w', and a CVAE leaves out rows without"):
+        with pytest.raises(ValueError, match="No row holds 'w', and a CVAE leaves out rows that lack it"):
             getattr(_model(), verb)(data, verbose=0)
 
 

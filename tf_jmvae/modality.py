@@ -88,7 +88,7 @@ class Modality:
         self.preprocessing = Preprocessing(range=(0.0, white)) if preprocessing is None else preprocessing
         self.entry_names, size = tuple(entry_names), self.event_shape[-1]
         if not all(isinstance(name, str) for name in self.entry_names):
-            raise ValueError(f"entry_names must be texts; got {list(self.entry_names)}.")
+            raise ValueError(f"entry_names must be strings; got {list(self.entry_names)}.")
         if self.entry_names and not len(self.entry_names) == len(set(self.entry_names)) == size:
             raise ValueError(
                 f"entry_names must name each of the {size} entries of the last axis once; got {list(self.entry_names)}."
@@ -102,8 +102,8 @@ class Modality:
         self.likelihood = self.head.likelihood or type(self.head).__name__
         if optional == "entries" and not self.head.scores_entries:
             raise ValueError(
-                f"optional='entries' is of likelihoods that score each entry by itself, and {self.likelihood!r} does "
-                "not: say optional=True, of whole rows."
+                f"optional='entries' needs a likelihood that scores each entry by itself, which {self.likelihood!r} "
+                "does not: use optional=True, for whole rows."
             )
 
     @classmethod

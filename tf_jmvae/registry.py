@@ -38,8 +38,8 @@ class Registry:
         def decorate(entry: Entry) -> Entry:
             there = self._entries.setdefault(name, entry)
             if (there.__module__, there.__qualname__) != (entry.__module__, entry.__qualname__):
-                raise ValueError(f"There is a {self.what} {name!r} already: {there.__module__}.{there.__qualname__}.")
-            self._entries[name] = entry  # replaces the entry of a reloaded module
+                raise ValueError(f"There is already a {self.what} {name!r}: {there.__module__}.{there.__qualname__}.")
+            self._entries[name] = entry  # of a module that was loaded anew
             return entry
 
         return decorate

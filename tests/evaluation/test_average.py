@@ -157,7 +157,9 @@ def test_a_dataset_of_any_batch_size_gives_what_arrays_give(name):
 def test_a_dataset_of_single_examples_is_refused(name):
     exact, model = exact_jmvae_kl()
     dataset = tf.data.Dataset.from_tensor_slices(exact.sample(5))
-    with pytest.raises(ValueError, match=r"must give batches, with '[xw]' of shape \[batch, \d\].*Pass dataset\.batch"):
+    with pytest.raises(
+        ValueError, match=r"must yield batches, with '[xw]' of shape \[batch, \d\].*Pass dataset\.batch"
+    ):
         ESTIMATES[name](model, dataset)
 
 

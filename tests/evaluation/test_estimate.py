@@ -270,7 +270,7 @@ def _marginal(**options):
         ),
         (_conditional(max_rows=0), r"max_rows must be a whole number of 1 or more"),
         (_conditional(seed=-1), r"seed must lie between 0"),
-        (_joint(seed=tf.constant([1, -1])), r"must have entries of 0 or more; got \[1, -1\]"),
+        (_joint(seed=tf.constant([1, -1])), r"The entries of a seed tensor must be 0 or more; got \[1, -1\]"),
         (_joint(num_samples=0), r"num_samples must be a whole number"),
         (_marginal(modality="v"), r"Unknown modality 'v'"),
         (_marginal(proposal="prior"), r"proposal must be one of 'joint', 'own'; got 'prior'"),
@@ -333,5 +333,5 @@ def test_bad_data_are_refused(estimate, dataset, change, message):
 @pytest.mark.parametrize("estimate", [_conditional(), _joint(), _marginal()], ids=["conditional", "joint", "marginal"])
 def test_modalities_of_different_lengths_are_refused(estimate):
     batch = small_batch()
-    with pytest.raises(ValueError, match="as many examples"):
+    with pytest.raises(ValueError, match="the same number of examples"):
         estimate(tj.JMVAEKL(small_modalities(), 3), {**batch, "x": batch["x"][:5]})

@@ -62,7 +62,7 @@ def test_a_keras_model_gives_features_and_a_seed_repeats_them():
 
 def test_features_that_are_none_are_refused():
     images = small_batch("x")["x"]
-    with pytest.raises(ValueError, match=r"must be of shape \[12, F\]; of 'generated' got \[12, 4, 4, 1\]"):
+    with pytest.raises(ValueError, match=r"must be of shape \[12, F\]; for 'generated' got \[12, 4, 4, 1\]"):
         evaluation.frechet_distance(images, images, features=lambda x: x)
     with pytest.raises(ValueError, match="two values or more; got 1"):
         evaluation.frechet_distance(images[:1], images, features=_flat)
@@ -124,7 +124,7 @@ def test_retrieval_takes_flows_and_leaves_incomplete_rows_out():
 
 def test_retrieval_refuses_what_makes_no_sense():
     model, batch = _model(), small_batch()
-    with pytest.raises(ValueError, match="'x' cannot be both"):
+    with pytest.raises(ValueError, match="'x' cannot belong to both"):
         evaluation.retrieval(model, batch, query=["x", "w"], candidates="x")
     with pytest.raises(ValueError, match="'y'"):
         evaluation.retrieval(model, batch, query="y", candidates="x")
@@ -169,7 +169,7 @@ def test_labels_are_those_of_the_data_and_rows_without_one_are_left_out():
     found = evaluation.clustering(model, batch, given="x")
     assert found.settings["clusters"] == 3
     assert -1 <= found.mean <= 1
-    with pytest.raises(ValueError, match="rows or more; got 2"):
+    with pytest.raises(ValueError, match="at least as many rows; got 2"):
         evaluation.clustering(model, {name: v[:2] for name, v in batch.items()}, given="x", clusters=3)
     with pytest.raises(ValueError, match=r"shape \[30\]"):
         evaluation.clustering(model, batch, given="x", labels=[1, 2])

@@ -146,7 +146,7 @@ def test_links_to_files_pass_where_they_are_allowed(folder, tmp_path):
 
 
 def test_no_folder_and_no_card(folder, tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere is no folder"):
+    with pytest.raises(FileNotFoundError, match="nowhere is not a folder"):
         card.file_checksums(tmp_path / "nowhere")
     (folder / card.CARD).unlink()
     with pytest.raises(FileNotFoundError, match=r"model_card\.json"):
@@ -162,7 +162,7 @@ def test_a_newer_format_is_named_as_such(folder):
 @pytest.mark.parametrize("form", [0, "1", True, 1.0, None, [1]])
 def test_another_format_is_damage(folder, form):
     plain_models.write_card(folder, format=form)
-    with pytest.raises(ValueError, match=r"model_card\.json is no model card of format 1: format: "):
+    with pytest.raises(ValueError, match=r"model_card\.json is not a model card of format 1: format: "):
         card.read(folder)
 
 
@@ -177,7 +177,7 @@ def test_a_missing_key_is_named(folder):
     for key in whole:
         content = {name: value for name, value in whole.items() if name != key}
         (folder / card.CARD).write_text(json.dumps(content))
-        with pytest.raises(ValueError, match=rf"model_card\.json is no model card.* {key}: Field required"):
+        with pytest.raises(ValueError, match=rf"model_card\.json is not a model card.* {key}: Field required"):
             card.read(folder)
 
 
@@ -201,7 +201,7 @@ def test_a_missing_key_is_named(folder):
 )
 def test_a_value_of_another_type_is_named(folder, change, place):
     plain_models.write_card(folder, **change)
-    with pytest.raises(ValueError, match=rf"model_card\.json is no model card.* {place}"):
+    with pytest.raises(ValueError, match=rf"model_card\.json is not a model card.* {place}"):
         card.read(folder)
 
 
@@ -242,7 +242,7 @@ def test_a_truncated_card_is_damage_wherever_it_ends(folder):
     content = (folder / card.CARD).read_bytes()
     for length in range(0, len(content), 97):
         (folder / card.CARD).write_bytes(content[:length])
-        with pytest.raises(ValueError, match=r"model_card\.json is no JSON"):
+        with pytest.raises(ValueError, match=r"model_card\.json is not JSON"):
             card.read(folder)
 
 

@@ -348,7 +348,7 @@ def test_what_is_wrong_is_said_before_anything_is_sent(stub, connect):
     observed = _observed()
     with pytest.raises(ValueError, match=r"'x': expected shape \[batch, 6, 6, 1\]; got \[5, 36\]"):
         client.encode({**observed, "x": observed["x"].reshape(5, 36)})
-    with pytest.raises(ValueError, match="as many examples"):
+    with pytest.raises(ValueError, match="the same number of examples"):
         client.encode({**observed, "x": observed["x"][:2]})
     with pytest.raises(TypeError, match="'w': expected numbers"):
         client.encode({**observed, "w": np.full((5, 3), "a")})
@@ -522,7 +522,7 @@ def test_another_http_server_is_told_from_tf_serving(stub):
         ({"model": "m", "version": "1"}, "version must be a number, such as 1"),
         ({"model": "m", "version": True}, "version must be a number, such as 1"),
         *(
-            ({"model": "m", "timeout": timeout}, "timeout must be a finite number of seconds, more than 0; got")
+            ({"model": "m", "timeout": timeout}, "timeout must be a finite number of seconds greater than 0; got")
             for timeout in (0, -1, float("inf"), float("nan"), "10", None, True)
         ),
         ({"model": "m", "protocol": "http"}, "protocol must be 'grpc' or 'rest'; got 'http'"),

@@ -172,7 +172,9 @@ def test_entries_are_added_to_a_list_in_any_style(folder, text):
 @pytest.mark.parametrize("text", ["model_config_list {", "custom_model_config {}", "models: 3"])
 def test_a_list_that_cannot_be_read_is_left_alone(folder, text):
     (folder / "models.config").write_text(text)
-    with pytest.raises(ValueError, match=r"can be read, so these are not in it: celeba-64, mnist\. Mend it, or"):
+    with pytest.raises(
+        ValueError, match=r"a readable list of models, so these are not in it: celeba-64, mnist\. Mend it, or"
+    ):
         write_deployment_files(folder)
     assert (folder / "models.config").read_text() == text
 
@@ -372,7 +374,7 @@ def test_the_health_check_asks_for_every_model(folder, tmp_path):
 
 
 def test_a_folder_without_models_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nowhere is no folder\. Expected the folder that holds exported"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere is not a folder\. Expected the folder that holds exported"):
         write_deployment_files(tmp_path / "nowhere")
     (tmp_path / "1").mkdir()
     (tmp_path / "1" / "saved_model.pb").touch()  # a model's own folder in place of the one above

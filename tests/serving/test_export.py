@@ -65,7 +65,7 @@ def test_versions_count_up_and_may_be_named(model, tmp_path):
     assert model.export(tmp_path / "m" / "9") == tmp_path / "m" / "9"
     assert model.export(tmp_path / "m") == tmp_path / "m" / "10"
     assert sorted(path.name for path in (tmp_path / "m").iterdir()) == ["1", "10", "9"]
-    with pytest.raises(FileExistsError, match=r"9 exists; choose another version, or leave it out for the next"):
+    with pytest.raises(FileExistsError, match=r"9 exists; choose another version, or leave it out to get the next"):
         model.export(tmp_path / "m" / "9")
 
 

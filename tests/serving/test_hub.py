@@ -403,7 +403,7 @@ def test_a_truncated_archive_is_a_clear_error_wherever_it_ends(folder, tmp_path,
         pass
     for length in range(0, len(content) - 10_240, len(content) // 23):
         path.write_bytes(content[:length])
-        with pytest.raises((ValueError, FileNotFoundError), match=r"damaged or no archive|was exported|neither"):
+        with pytest.raises((ValueError, FileNotFoundError), match=r"damaged, or not an archive|was exported|neither"):
             hub.load(path)
 
 
@@ -411,7 +411,7 @@ def test_what_is_no_archive_is_a_clear_error(tmp_path):
     for suffix in archives.SUFFIXES:
         path = tmp_path / f"page{suffix}"
         path.write_text("<html>404</html>" * 100)
-        with pytest.raises(ValueError, match=r"page\..* is damaged or no archive"):
+        with pytest.raises(ValueError, match=r"page\..* is damaged, or not an archive"):
             hub.load(path)
 
 

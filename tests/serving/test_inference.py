@@ -119,7 +119,7 @@ def test_given_images_of_a_one_way_model_may_be_encoded():
     model.decode(np.zeros((2, 2)), arrays("x"))
     model.decode(np.zeros((2, 2)), {"x": PNG}, images="png")
     assert model.called == ["decode", "decode_bytes"]
-    with pytest.raises(ValueError, match=r"cannot decode z given nothing\. What it can: decode of 'x', 'z'; decode_b"):
+    with pytest.raises(ValueError, match=r"cannot decode z given nothing\. It offers decode of 'x', 'z'; decode_b"):
         model.decode(np.zeros((2, 2)))
 
 
@@ -153,9 +153,9 @@ def test_pixels_beside_encoded_images_are_encoded_too(model):
 
 
 def test_what_is_missing_is_told_from_what_there_is(model):
-    with pytest.raises(ValueError, match=r"cannot draw z from 'x'\. What it can: encode of 'r', 'w', 'x'; "):
+    with pytest.raises(ValueError, match=r"cannot draw z from 'x'\. It offers encode of 'r', 'w', 'x'; "):
         model.reconstruct(arrays("x"))
-    with pytest.raises(ValueError, match=r"cannot generate 'x' from 'r'\. What it can: generate_x_from_w\."):
+    with pytest.raises(ValueError, match=r"cannot generate 'x' from 'r'\. It offers generate_x_from_w\."):
         model.generate(arrays("r"), targets=["x"], latent="mean")
     with pytest.raises(ValueError, match="generates nothing from 'q'"):
         model.generate({"q": np.zeros((1, 2))})

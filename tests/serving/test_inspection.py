@@ -426,5 +426,5 @@ def test_a_missing_file_is_named(tmp_path):
 @pytest.mark.parametrize("name", ["saved_model.pbtxt", "saved_model.cpb"])
 def test_a_second_graph_beside_the_one_that_is_read_is_refused(copy, name):
     (copy / name).write_bytes(b"")
-    with pytest.raises(ValueError, match=rf"has a {name}, which TensorFlow may load in place of"):
+    with pytest.raises(ValueError, match=rf"has a {name}, which TensorFlow may load instead of"):
         inspection.unsafe_ops(copy)

@@ -67,13 +67,13 @@ def test_a_word_of_python_is_no_input_of_a_saved_model(tmp_path):
     x, w = small_modalities("xw").values()
     model = tj.JMVAEKL({"x": x, "class": w}, 2)
     assert tj.open_model(model).generate({"class": np.eye(3)}, latent="mean")["x"].shape == (3, 4, 4, 1)
-    with pytest.raises(ValueError, match=r"by a word of Python's own; rename \['class'\]"):
+    with pytest.raises(ValueError, match=r"by a keyword of Python; rename \['class'\]"):
         model.export(tmp_path / "m")
     assert not (tmp_path / "m").exists()
 
 
 def test_entry_names_are_texts():
-    with pytest.raises(ValueError, match="entry_names must be texts"):
+    with pytest.raises(ValueError, match="entry_names must be strings"):
         tj.Modality((2,), "gaussian", entry_names=range(2))
 
 

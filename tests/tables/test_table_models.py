@@ -218,7 +218,7 @@ def test_a_table_of_too_few_rows_or_none_is_refused(table):
 
 def test_a_table_without_the_models_columns_is_refused(trained):
     _, _, model = trained
-    with pytest.raises(ValueError, match=r"The table has the columns \['x'\], but no modality is made of them"):
+    with pytest.raises(ValueError, match=r"The table has the columns \['x'\], but no modality is made from them"):
         model.posterior(pd.DataFrame({"x": [1]}))
     with pytest.raises(ValueError, match="the table has no column 'said'"):
         tables.fill(model, made_table().drop(columns="said"), verbose=0)

@@ -24,8 +24,8 @@ def encoded(modalities: Mapping[str, "Modality"], batch: Any) -> tuple[Any, froz
         if not found:
             wanted = [list(modality.columns.names) for modality in modalities.values() if modality.columns]
             raise ValueError(
-                f"The table has the columns {list(batch.columns)}, but no modality is made of them: "
-                + (f"expected {wanted}." if wanted else "make the model's modalities by data.from_table.")
+                f"The table has the columns {list(batch.columns)}, but no modality is made from them: "
+                + (f"expected {wanted}." if wanted else "make the model's modalities with data.from_table.")
             )
         return {name: modality.cells.encode(batch) for name, modality in found.items()}, frozenset(found)
     if not isinstance(batch, Mapping):

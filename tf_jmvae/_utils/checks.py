@@ -61,7 +61,7 @@ def to_arrays(
             check_values(name, modalities[name].head, values, optional=modalities[name].optional, first_row=first_row)
     sizes = {name: tf.TensorShape(array.shape).with_rank_at_least(1)[0] for name, array in arrays.items()}
     if len(set(sizes.values()) - {None}) > 1:
-        raise ValueError(f"All modalities of a batch must have as many examples; got {sizes}.")
+        raise ValueError(f"All modalities of a batch must have the same number of examples; got {sizes}.")
     return arrays
 
 
@@ -88,9 +88,7 @@ def check_ends(data: Any, steps: str = "") -> None:
         endless = isinstance(data, keras.utils.PyDataset) and data.num_batches is None
     if endless:
         option = f", or {steps}=n" if steps else ""
-        raise ValueError(
-            f"The dataset never ends: pass dataset.take(n), with as many batches as are to be read{option}."
-        )
+        raise ValueError(f"The dataset never ends: pass dataset.take(n), with the number of batches to read{option}.")
 
 
 def check_no_targets(targets: Any) -> None:
@@ -254,7 +252,7 @@ def check_values(
         likelihood = head.likelihood or type(head).__name__
         message += f", which its likelihood {likelihood!r} cannot score. Expected {head.support}."
     if first_row is not None:
-        message += f" This is of the batch of rows {first_row} to {first_row + len(values) - 1}."
+        message += f" This occurred in the batch of rows {first_row} to {first_row + len(values) - 1}."
     raise ValueError(message)
 
 

@@ -145,7 +145,7 @@ class Counts:
         """Raises `ValueError` if the model leaves out all rows."""
         if self.num_rows and not self.num_used:
             needed = " and ".join(map(repr, self.needed))
-            raise ValueError(f"No row holds {needed}, and a {self.model} leaves out rows without.")
+            raise ValueError(f"No row holds {needed}, and a {self.model} leaves out rows that lack it.")
 
     def __str__(self) -> str:
         """Formats counts, e.g. `"w: 59,400 of 60,000 rows missing; CVAE uses the 600 rows with w"`; empty if none."""
@@ -187,6 +187,8 @@ def check_rows(
 def _refuse(rows: np.ndarray, first_row: int | None, what: str, advice: str) -> None:
     if rows.any():
         start = first_row or 0
-        of_batch = "" if first_row is None else f" This is of the batch of rows {start} to {start + len(rows) - 1}."
+        of_batch = (
+            "" if first_row is None else f" This occurred in the batch of rows {start} to {start + len(rows) - 1}."
+        )
         row, number = start + int(np.argmax(rows)), int(rows.sum())
         raise ValueError(f"Row {row:,} {what} ({number:,} such in all). {advice}{of_batch}")

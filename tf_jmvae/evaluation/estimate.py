@@ -187,10 +187,12 @@ def whole_seed(seed: int | tf.Tensor | None) -> int:
     """Converts a seed to an integer that gives the same samples and can be recorded; None draws a new seed."""
     seed = seeds.to_tensor(seed)
     if seeds.are_by_row(seed):
-        raise ValueError(f"Here a seed is of all examples: an integer or two; got seeds of shape {list(seed.shape)}.")
+        raise ValueError(
+            f"Here a seed must serve all examples: one integer, or two; got seeds of shape {list(seed.shape)}."
+        )
     low, high = map(int, seed)
     if min(low, high) < 0:
-        raise ValueError(f"A seed that is a tensor must have entries of 0 or more; got [{low}, {high}].")
+        raise ValueError(f"The entries of a seed tensor must be 0 or more; got [{low}, {high}].")
     return low + high * 2**31
 
 

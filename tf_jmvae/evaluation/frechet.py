@@ -76,7 +76,7 @@ def _features(name: str, values: Any, network: keras.Model | Callable[[np.ndarra
         found = np.concatenate([network(values[i : i + _BATCH]) for i in range(0, len(values), _BATCH)])
     found = np.asarray(found, np.float64)
     if found.ndim != 2 or len(found) != len(values):
-        raise ValueError(f"features must be of shape [{len(values)}, F]; of {name!r} got {list(found.shape)}.")
+        raise ValueError(f"features must be of shape [{len(values)}, F]; for {name!r} got {list(found.shape)}.")
     if not np.isfinite(found).all():
         raise ValueError(f"features of {name!r} must be finite numbers.")
     return found

@@ -52,7 +52,7 @@ def retrieval(
     """
     query, candidates = ([names] if isinstance(names, str) else list(names) for names in (query, candidates))
     if both := sorted({*query} & {*candidates}):
-        raise ValueError(f"{both[0]!r} cannot be both of the query and of the candidates.")
+        raise ValueError(f"{both[0]!r} cannot belong to both the query and the candidates.")
     ks = [checks.positive_integer("ks", k) for k in ks]
     seed, arrays = whole_seed(seed), _complete(model, data, [*query, *candidates])
     sides = [_moments(model, {name: arrays[name] for name in names}, seed) for names in (query, candidates)]
@@ -114,7 +114,7 @@ def clustering(
     labels = labels[kept]
     clusters = len(np.unique(labels)) if clusters is None else checks.positive_integer("clusters", clusters)
     if len(labels) < clusters:
-        raise ValueError(f"{clusters} clusters need as many rows or more; got {len(labels)}.")
+        raise ValueError(f"{clusters} clusters need at least as many rows; got {len(labels)}.")
     means, _ = _moments(model, arrays, seed)
     found = KMeans(clusters, n_init=10, random_state=seed % 2**32).fit_predict(means)
     index, error = bootstrapped(

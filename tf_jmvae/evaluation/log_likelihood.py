@@ -90,7 +90,7 @@ def conditional_log_likelihood(
     both = sorted(set(targets) & set(given))
     if weighted and both:
         raise ValueError(
-            f"An importance estimate is of the model's own log p(target | given), so {both[0]!r} cannot be on both "
+            f"An importance estimate estimates the model's own log p(target | given), so {both[0]!r} cannot be on both "
             "sides; for reconstruction take estimator='bound' or 'monte_carlo'."
         )
     seed, num_samples = whole_seed(seed), checks.positive_integer("num_samples", num_samples)

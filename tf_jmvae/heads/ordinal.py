@@ -36,7 +36,9 @@ class Ordinal(Categorical):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         if self.event_shape is not None and self.event_shape[-1] < 2:
-            raise ValueError(f"Ordered classes are two or more, along the last axis; got shape {self.event_shape}.")
+            raise ValueError(
+                f"There must be two or more ordered classes along the last axis; got shape {self.event_shape}."
+            )
 
     def build(self, features_shape):
         super().build(features_shape)

@@ -39,7 +39,7 @@ def register(name: str) -> Callable[[type[Head]], type[Head]]:
     def decorate(kind: type[Head]) -> type[Head]:
         other = keras.saving.get_registered_object(f"tf_jmvae>{kind.__name__}")
         if other is not None and (other.likelihood, other.__module__) != (name, kind.__module__):
-            raise ValueError(f"The likelihood {other.likelihood!r} is {kind.__name__} already: choose other names.")
+            raise ValueError(f"The likelihood {other.likelihood!r} is already {kind.__name__}: choose other names.")
         kind.likelihood = name
         return keras.saving.register_keras_serializable("tf_jmvae")(LIKELIHOODS.register(name)(kind))
 

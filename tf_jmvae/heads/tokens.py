@@ -27,10 +27,12 @@ class _Tokens(Head):
         super().__init__(**kwargs)
         self.vocabulary_size = checks.positive_integer("vocabulary_size", vocabulary_size)
         if vocabulary_size < 2:
-            raise ValueError("vocabulary_size must be 2 or more, of token 0, the end of a text, and others; got 1.")
+            raise ValueError(
+                "vocabulary_size must be 2 or more: token 0, the end of a text, and at least one other; got 1."
+            )
         if self.event_shape is not None and len(self.event_shape) != 1:
             raise ValueError(
-                f"A token sequence has one axis, its largest length, such as (12,); got {self.event_shape}."
+                f"The shape of token sequences has one axis, its largest length, such as (12,); got {self.event_shape}."
             )
 
     @property

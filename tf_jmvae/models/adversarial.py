@@ -124,7 +124,7 @@ class JMVAEKLGAN(JMVAEKL):
         innermost = [getattr(optimizer, "inner_optimizer", optimizer) for optimizer, _ in optimized]
         if len({id(optimizer) for optimizer in innermost}) < 3:
             raise ValueError(
-                "Encoder, generator and discriminator need an optimizer each; one and the same was passed twice."
+                "Encoder, generator and discriminator each need their own optimizer; the same one was passed twice."
             )
         with self.distribute_strategy.scope():
             for own, variables in optimized:
@@ -141,8 +141,8 @@ class JMVAEKLGAN(JMVAEKL):
     def fit(self, *args, **kwargs):
         if any(isinstance(callback, keras.callbacks.SwapEMAWeights) for callback in kwargs.get("callbacks") or ()):
             raise ValueError(
-                "SwapEMAWeights knows one optimizer, but this model has three. Without it, fit puts the averages of "
-                "each optimizer with use_ema=True in the place of the weights when training ends."
+                "SwapEMAWeights knows one optimizer, but this model has three. Without it, fit replaces the weights "
+                "with the averages of each optimizer with use_ema=True when training ends."
             )
         return super().fit(*args, **kwargs)
 
@@ -275,8 +275,9 @@ class _LearningRates:
             others = list(zip(now[1:], self._seen[1:], strict=True))
             if self._scheduled and not (others and all(rate != seen for rate, seen in others)):
                 raise ValueError(
-                    f"optimizer.learning_rate was set to {now[0]:g}, and an optimizer with a LearningRateSchedule "
-                    "cannot follow. Give all three numbers, which then change in proportion, or all three schedules."
+                    f"optimizer.learning_rate was set to {now[0]:g}, which an optimizer with a LearningRateSchedule "
+                    "cannot follow. Give all three optimizers numbers, which then change in proportion, or all three "
+                    "schedules."
                 )
             for optimizer, rate, seen, start in zip(self._optimizers, now, self._seen, self._start, strict=True):
                 if rate == seen:

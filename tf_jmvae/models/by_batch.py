@@ -60,7 +60,7 @@ def answers(
       verbose: 0 shows no progress, 1 a progress bar, 2 one line at the end; `"auto"` is 1.
     """
     if not tf.executing_eagerly():
-        raise ValueError("Within a tf.function there is one batch: pass tensors, and no dataset or batch_size.")
+        raise ValueError("Inside a tf.function there is only one batch: pass tensors, without a dataset or batch_size.")
     if batch_size is not None:
         batch_size = checks.positive_integer("batch_size", batch_size)
     read, number = batches(model, data, names_in(model, data), batch_size, own_values=True)
@@ -107,8 +107,8 @@ def batches(
             continue
         if spec.shape.rank == len(model.modalities[name].event_shape):
             raise ValueError(
-                f"The dataset must give batches, with {name!r} of shape [batch, "
-                f"{', '.join(map(str, model.modalities[name].event_shape))}]; it gives single examples of shape "
+                f"The dataset must yield batches, with {name!r} of shape [batch, "
+                f"{', '.join(map(str, model.modalities[name].event_shape))}]; it yields single examples of shape "
                 f"{spec.shape.as_list()}. Pass dataset.batch(100)."
             )
 

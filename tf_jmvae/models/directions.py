@@ -87,8 +87,8 @@ def checked_modalities(model: Any, modalities: Any) -> dict[str, Modality]:
         plain = isinstance(name, str) and name.isidentifier() and name.isascii() and not name.startswith("_")
         if not plain or name in RESERVED or name.endswith(ENDINGS):
             raise ValueError(
-                "Metrics and signatures are named after modalities, so a name must be a Python identifier of ASCII, "
-                f"begin with a letter, be other than {listed(RESERVED)}, and end in none of "
+                "Metrics and signatures are named after modalities, so a name must be an ASCII Python identifier, "
+                f"begin with a letter, be none of {listed(RESERVED)}, and end in none of "
                 f"{listed(ENDINGS)}; got {name!r}."
             )
     for name, modality in modalities.items():
@@ -109,7 +109,7 @@ def _check_combinations(kinds: Mapping[str, str]) -> None:
     """Raises `ValueError` if two subsets, directions or edits would share a name, as a and b do with a_and_b."""
     ambiguous = any({"and", "from"} & set(name.split("_")) for name in kinds)
     if ambiguous and len(kinds) > _MOST_COMBINED:
-        raise ValueError(f"Names of more than {_MOST_COMBINED} modalities must be without the words 'and' and 'from'.")
+        raise ValueError(f"Names of more than {_MOST_COMBINED} modalities must not contain the words 'and' and 'from'.")
     sizes = range(1, len(kinds) + 1) if ambiguous else ()
     subsets = ["_and_".join(subset) for size in sizes for subset in itertools.combinations(kinds, size)]
     directions = [f"{target}_from_{subset}" for target in kinds for subset in subsets]

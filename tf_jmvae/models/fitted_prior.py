@@ -92,7 +92,7 @@ class FittedPriorMixin:
         arrays = checks.to_arrays(self.modalities, data, required=self.modalities)
         size = len(next(iter(arrays.values())))
         if size < components:
-            raise ValueError(f"A mixture of {components} components needs as many rows or more; got {size}.")
+            raise ValueError(f"A mixture of {components} components needs at least as many rows; got {size}.")
         base_seed, z = seeds.to_tensor(seed), []
         for number, start in enumerate(range(0, size, _BATCH)):
             batch = self.read({name: values[start : start + _BATCH] for name, values in arrays.items()})
@@ -114,7 +114,7 @@ class FittedPriorMixin:
         if prior == "standard":
             return None
         if self.fitted_prior is None:
-            raise ValueError("prior='fitted' needs a prior that is fitted: call fit_prior(data) after training.")
+            raise ValueError("prior='fitted' needs a fitted prior: call fit_prior(data) after training.")
         return self.fitted_prior
 
     def _save_fitted_prior(self, store: Any) -> None:

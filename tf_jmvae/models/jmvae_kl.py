@@ -108,8 +108,8 @@ class JMVAEKL(JMVAE):
         self.flow = flow_of(flow)
         if self.flow and subsets == "single" and len(self.modalities) > 2:
             raise ValueError(
-                "flow: a product of flows has no density that could be computed, so that subsets of several modalities "
-                "need encoders of their own: take subsets='all' or 'shared'."
+                "flow: the density of a product of flows cannot be computed, so subsets of several modalities need "
+                "encoders of their own: use subsets='all' or 'shared'."
             )
         largest = 1 if subsets == "single" else len(self.modalities) - 1
         self._subsets = [

@@ -19,8 +19,8 @@ from tf_jmvae.models.fitted_prior import is_parameter
 
 _STRUCTURE = "structure"  # key, among a model's own variables, of the record of its structure
 _NO_HDF5 = (
-    "Save as .keras, as in model.save('model.keras'): HDF5 holds no model of this kind. For weights alone there is "
-    "save_weights('model.weights.h5')."
+    "Save as .keras, as in model.save('model.keras'): HDF5 cannot hold a model of this kind. For the weights alone, "
+    "use save_weights('model.weights.h5')."
 )
 
 

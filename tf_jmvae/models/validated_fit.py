@@ -30,7 +30,7 @@ class ValidatedFit:
     def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         options = inspect.signature(super().fit).bind(*args, **kwargs).arguments
         if options.get("class_weight") is not None:
-            raise ValueError("class_weight needs targets, which a multimodal VAE has not; use sample_weight.")
+            raise ValueError("class_weight needs targets, which a multimodal VAE does not have; use sample_weight.")
         if options.get("steps_per_epoch") is None:
             checks.check_ends(options.get("x"), "steps_per_epoch")
         with _Watch(options.get("verbose", "auto")) as watch:

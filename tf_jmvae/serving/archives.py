@@ -37,7 +37,7 @@ def unpack(archive: str | os.PathLike, folder: str | os.PathLike) -> None:
         except Exception as error:  # damaged archives raise exceptions of many types
             if getattr(error, "errno", None) in _DISK_PROBLEMS:
                 raise
-            raise ValueError(f"{archive} is damaged or no archive ({type(error).__name__}: {error}).") from error
+            raise ValueError(f"{archive} is damaged, or not an archive ({type(error).__name__}: {error}).") from error
 
 
 def _unpack_tar(file: BinaryIO, folder: str | os.PathLike) -> None:
@@ -62,7 +62,7 @@ def _check(entries: Iterable[tuple[str, int, bool]]) -> None:
     for number, (name, size, plain) in enumerate(entries, start=1):
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
-            raise _RefusedError(f"{name!r} would be written outside of the model's folder.")
+            raise _RefusedError(f"{name!r} would be written outside the model's folder.")
         if not plain:
             raise _RefusedError(f"{name!r} is a link or a device; expected files and folders.")
         total += size

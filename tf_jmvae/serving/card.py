@@ -98,7 +98,7 @@ def file_checksums(folder: str | os.PathLike, *, links: bool = False) -> dict[st
     """
     folder, checksums = Path(folder), {}
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is no folder. Expected a version folder of an exported model.")
+        raise FileNotFoundError(f"{folder} is not a folder. Expected a version folder of an exported model.")
     for path in sorted(Path(parent) / name for parent, *kinds in os.walk(folder) for name in itertools.chain(*kinds)):
         name = path.relative_to(folder).as_posix()
         refused = path.is_symlink() and not (links and path.is_file())
@@ -127,7 +127,7 @@ def read(folder: str | os.PathLike, *, links: bool = False) -> dict[str, Any]:
     try:
         parsed = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no JSON ({_shortened(error)}). {_ADVICE}") from error
+        raise ValueError(f"{path} is not JSON ({_shortened(error)}). {_ADVICE}") from error
     if not isinstance(parsed, dict):
         raise ValueError(f"{path}: expected a JSON object; got {type(parsed).__name__}. {_ADVICE}")
     form = parsed.get("format")
@@ -141,7 +141,7 @@ def read(folder: str | os.PathLike, *, links: bool = False) -> dict[str, Any]:
             raise ValueError("; ".join(problems))
         ModelSpec.from_json(parsed)
     except ValueError as error:
-        raise ValueError(f"{path} is no model card of format {FORMAT}: {_shortened(error)}. {_ADVICE}") from error
+        raise ValueError(f"{path} is not a model card of format {FORMAT}: {_shortened(error)}. {_ADVICE}") from error
     return parsed
 
 

@@ -113,8 +113,8 @@ class CellVerbs(SignatureLookup):
         """
         if names.FILL not in self.signatures:
             raise ValueError(
-                f"This {self.kind} fills no cells in: that needs a JMVAEKL, or its GAN, all of whose modalities are a "
-                "table's columns. If it is one, export it anew."
+                f"This {self.kind} cannot fill in cells: that needs a JMVAEKL, or its GAN, all of whose modalities are "
+                "a table's columns. If it is one, export it anew."
             )
         inputs = self._cell_inputs(cells)
         return self._call(names.FILL, self._with_gaps_and_seeds(inputs, seed))

@@ -110,7 +110,7 @@ class Client(InferenceModel):
         if version is not None and (isinstance(version, bool) or not isinstance(version, int) or version < 0):
             raise ValueError(f"version must be a number, such as 1, or None for the newest; got {version!r}.")
         if isinstance(timeout, bool) or not isinstance(timeout, numbers.Real) or not 0 < timeout < math.inf:
-            raise ValueError(f"timeout must be a finite number of seconds, more than 0; got {timeout!r}.")
+            raise ValueError(f"timeout must be a finite number of seconds greater than 0; got {timeout!r}.")
         protocol, self.address = _resolved(address, protocol)
         self.model, self.version, self.timeout = model, version, timeout
         if protocol == "rest" and credentials is not None:
@@ -189,7 +189,7 @@ class Client(InferenceModel):
             if calls.is_spoiled(error, inputs):
                 raise ServingError(
                     f"TF Serving at {self.address} joined the request with others that do not fit, or hold files that "
-                    f"are no images, and again until {self.timeout:g} seconds were over ({error.details})."
+                    f"are not images, and did so again until {self.timeout:g} seconds had passed ({error.details})."
                 ) from error
             raise self._explained(error) from error
 

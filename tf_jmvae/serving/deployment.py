@@ -61,8 +61,8 @@ def write_deployment_files(base_folder: str | os.PathLike, *, seen_as: str = "/m
         from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
     folder, seen_as = Path(base_folder), seen_as.rstrip("/")
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is no folder. Expected the folder that holds exported models.")
-    with locked(folder):  # from reading the folder until the files are written
+        raise FileNotFoundError(f"{folder} is not a folder. Expected the folder that holds exported models.")
+    with locked(folder):  # from the look at what is there until it is written
         _update_models(folder, _models(folder), seen_as, ModelServerConfig)
         for name in _FIXED:
             if not (folder / name).exists():
@@ -109,7 +109,7 @@ def _update_models(folder: Path, names: list[str], seen_as: str, message: type[M
     config = _parsed(text, message)
     if config is None or config.WhichOneof("config") == "custom_model_config":
         raise ValueError(
-            f"{path} is no list of models that can be read, so these are not in it: {', '.join(names)}. Mend it, or "
+            f"{path} is not a readable list of models, so these are not in it: {', '.join(names)}. Mend it, or "
             "delete it and write these files again; the exported models are as they were."
         )
     entries = config.model_config_list.config

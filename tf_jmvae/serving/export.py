@@ -83,10 +83,12 @@ def export(
     iteration = iteration_of(model, iterated_sampling, num_steps)
     settings = Settings(iteration, num_samples, observed)
     if keywords := [name for name in model.modalities if keyword.iskeyword(name)]:
-        raise ValueError(f"A SavedModel has no input that is called by a word of Python's own; rename {keywords}.")
+        raise ValueError(f"The input of a SavedModel cannot be named by a keyword of Python; rename {keywords}.")
     made = endpoints(model, settings)
     if version is not None and (folder / str(version)).exists():
-        raise FileExistsError(f"{folder / str(version)} exists; choose another version, or leave it out for the next.")
+        raise FileExistsError(
+            f"{folder / str(version)} exists; choose another version, or leave it out to get the next one."
+        )
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         remove_abandoned(folder, rf"{re.escape(_TEMPORARY)}.*")

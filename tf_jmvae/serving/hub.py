@@ -148,7 +148,7 @@ def _download(url: str) -> Path:
     except ValueError as error:
         raise ValueError(f"{url} is refused ({error}). {_EXPECTED}") from error
     if not Path(folder).is_dir():
-        raise ValueError(f"{url} is no archive. Copy the folder to this machine, or name a .tar.gz. {_EXPECTED}")
+        raise ValueError(f"{url} is not an archive. Copy the folder to this machine, or name a .tar.gz. {_EXPECTED}")
     return Path(folder)
 
 

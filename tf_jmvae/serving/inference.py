@@ -102,7 +102,7 @@ class InferenceModel(CellVerbs):
         """
         inputs = self._with_encoder(self._as_inputs(observed or {}))
         if not inputs and noise is None:
-            raise ValueError("Without anything observed, noise says how many z there are: pass noise, [B, D].")
+            raise ValueError("With nothing observed, noise sets the number of z: pass noise of shape [B, D].")
         if noise is None:
             return self._latents(inputs)
         row_seeds = request.row_seeds(seed, request.rows_of(inputs) if inputs else len(noise))

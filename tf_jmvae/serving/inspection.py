@@ -114,7 +114,7 @@ def _graphs(folder: str | os.PathLike) -> list:
     path = Path(folder) / MODEL_FILE
     for name in ("saved_model.cpb", "saved_model.pbtxt"):
         if path.with_name(name).exists():
-            raise ValueError(f"{folder} has a {name}, which TensorFlow may load in place of {MODEL_FILE}. Remove it.")
+            raise ValueError(f"{folder} has a {name}, which TensorFlow may load instead of {MODEL_FILE}. Remove it.")
     try:
         graphs = saved_model_pb2.SavedModel.FromString(path.read_bytes()).meta_graphs
     except DecodeError as error:

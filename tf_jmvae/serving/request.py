@@ -115,8 +115,8 @@ class SignatureLookup:
         for name, spec in pixels.items():
             if values[name].size and values[name].max() == 1:
                 raise ValueError(
-                    f"{name!r}: images as uint8 hold pixels from 0 to 255, and these only 0 and 1. Pass values as "
-                    "floats."
+                    f"{name!r}: images as uint8 hold pixels from 0 to 255, but these hold only 0 and 1. Pass "
+                    "values as floats."
                 )
             black, white = spec.preprocessing.range
             if encode:
@@ -165,7 +165,7 @@ class SignatureLookup:
         _check_mixture(wanted, there.values())
         known = {names.without_format(name): _read(signature.inputs) for name, signature in there.items()}
         known = sorted(name if "_from_" in name else f"{name} of {inputs}" for name, inputs in known.items())
-        raise ValueError(f"The model cannot {wish}. What it can: {'; '.join(known) or 'nothing of the kind'}.")
+        raise ValueError(f"The model cannot {wish}. It offers {'; '.join(known) or 'nothing of the kind'}.")
 
     @property
     def _reads_gaps(self) -> bool:
@@ -266,7 +266,7 @@ def rows_of(inputs: Mapping[str, np.ndarray]) -> int:
     """Returns the number of examples; raises `ValueError` unless it is the same for all inputs."""
     sizes = {name: len(value) if value.ndim else None for name, value in inputs.items()}
     if len(set(sizes.values())) != 1 or None in sizes.values():
-        raise ValueError(f"All inputs must have as many examples, along their first axis; got {sizes}.")
+        raise ValueError(f"All inputs must have the same number of examples, along their first axis; got {sizes}.")
     return next(iter(sizes.values()))
 
 

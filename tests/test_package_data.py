@@ -63,7 +63,7 @@ def test_the_wheel_brings_the_pre_trained_model(tmp_path):
     assert "three.png: 1 row of 2 images" in tf_jmvae_in_empty_folder(
         "generate", "--given", "w=3", "--num-samples", "2", "--output", "three.png"
     )
-    assert "man.png: 1 row of 2 images file" in tf_jmvae_in_empty_folder(
+    assert "man.png: 1 row of 2 images of file" in tf_jmvae_in_empty_folder(
         "generate", "emoji", "--given", "name=man surfing", "--num-samples", "2", "--output", "man.png"
     )
     assert list((tmp_path / "site").glob("tf_jmvae-*.dist-info/licenses/NOTICE"))

@@ -51,7 +51,7 @@ def test_the_picture_has_a_row_for_each_example_and_a_column_for_each_sample(sav
             tile = np.kron(np.round(255 * images[row, column, :, :, 0]), np.ones((28, 28)))
             expected[2 + 114 * row :, 2 + 114 * column :][:112, :112] = tile
     np.testing.assert_array_equal(np.asarray(Image.open(output)), expected)
-    assert capsys.readouterr().out == f"{output}: 2 rows of 3 images x of 4 x 4 pixels.\n"
+    assert capsys.readouterr().out == f"{output}: 2 rows of 3 images of x, 4 x 4 pixels each.\n"
 
 
 def test_arrays_are_what_the_model_generates(saved, tmp_path, capsys):

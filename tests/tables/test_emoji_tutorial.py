@@ -55,7 +55,7 @@ def test_the_commands_make_pictures_and_words_of_each_other(folder, capsys):
     assert cli.main(["train", "--data", "emoji.toml", "--epochs", "1", "--no-tensorboard"]) == 0
     words = ["--given", f"name={rows['name'].iloc[-1]}", "skin_tone=dark", "--num-samples", "2"]
     assert cli.main(["generate", "runs/emoji", *words, "--output", "drawn.png"]) == 0
-    assert "1 row of 2 images file of 32 x 32 pixels" in capsys.readouterr().out
+    assert "1 row of 2 images of file, 32 x 32 pixels each" in capsys.readouterr().out
     with Image.open("drawn.png") as drawn:
         assert drawn.mode == "RGB"
     given = ["--given", f"file=images/{rows['file'].iloc[0]}", "--num-samples", "3"]

@@ -175,7 +175,7 @@ def _write_images(output: Path, found: Mapping[str, np.ndarray], model: Any) -> 
         replace_atomically(path, lambda temporary, image=image: image.save(temporary, format="PNG"))
         rows, columns = values.shape[:2]
         shape = f"{rows} row{'s' * (rows > 1)} of {columns} image{'s' * (columns > 1)}"
-        written.append(f"{path}: {shape} {name}, of {values.shape[2]} x {values.shape[3]} pixels each.")
+        written.append(f"{path}: {shape} of {name}, {values.shape[2]} x {values.shape[3]} pixels each.")
     return written
 
 

@@ -265,8 +265,8 @@ def test_a_port_that_is_taken_gives_the_next_one():
     ("host", "port", "message"),
     [
         ("127.0.0.1", 70_000, "from 0 to 65535"),
-        ("no.such.host.invalid", 7860, "no address of this machine"),
-        ("192.0.2.1", 7860, "no address of this machine"),
+        ("no.such.host.invalid", 7860, "not an address of this machine"),
+        ("192.0.2.1", 7860, "not an address of this machine"),
     ],
 )
 def test_a_host_or_port_that_cannot_be_used_is_refused(host, port, message):

@@ -64,7 +64,7 @@ def test_the_term_epoch_and_step_are_named_and_the_last_good_weights_come_back(t
     # The first step after an epoch shows whether its weights are good; a NaN there takes one epoch more.
     good = (step // STEPS) - (step % STEPS == 0)
     origin = f"after epoch {good}" if good else "before training"
-    assert f"has again the weights that it had {origin}." in callback.problem
+    assert f"weights are again those that it had {origin}." in callback.problem
     for weight, value_before in zip(model.get_weights(), kept[good - 1] if good else [], strict=bool(good)):
         np.testing.assert_array_equal(weight, value_before)
     assert all(np.isfinite(weight).all() for weight in model.get_weights())

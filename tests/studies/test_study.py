@@ -98,7 +98,7 @@ def test_a_folder_with_other_files_is_refused_and_left_as_it_is(tmp_path, capsys
     (tmp_path / "thesis.txt").write_text("years of work")
     assert cli.main(["reproduce", "mnist", "--quick", "--run-dir", str(tmp_path)]) == 1
     error = capsys.readouterr().err
-    assert f"{tmp_path} holds files that are no study's; choose another folder with --run-dir." in error
+    assert f"{tmp_path} holds files that belong to no study; choose another folder with --run-dir." in error
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 

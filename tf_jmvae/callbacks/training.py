@@ -93,7 +93,7 @@ class StopAtDivergence(keras.callbacks.Callback):
             for weight, value in zip(self.model.weights, self._good, strict=True):
                 weight.assign(value)
             origin = f"after epoch {self._good_epoch}" if self._good_epoch else "before training"
-            self.problem += f" The model has again the weights that it had {origin}. {_ADVICE}"
+            self.problem += f" The model's weights are again those that it had {origin}. {_ADVICE}"
         self._good = self._unproved = []
         if self.problem is not None and self.warn:
             warnings.warn(self.problem, RuntimeWarning, stacklevel=2)

@@ -105,7 +105,7 @@ def free_port(host: str, port: int) -> int:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
         raise ValueError(
-            f"host {host!r} is no address of this machine ({error}). For this machine only, use 127.0.0.1."
+            f"host {host!r} is not an address of this machine ({error}). For this machine alone: 127.0.0.1."
         ) from error
     for tried in range(port, min(port + _TRIES, 2**16)):
         with socket.socket(family) as probe:
@@ -113,10 +113,10 @@ def free_port(host: str, port: int) -> int:
             try:
                 probe.bind((address[0], tried))
             except PermissionError as error:
-                raise ValueError(f"Port {tried} needs rights that you do not have; use one from 1024 on.") from error
+                raise ValueError(f"Port {tried} needs privileges that you lack; choose one of 1024 or more.") from error
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
-                    raise ValueError(f"host {host!r} is no address of this machine ({error}).") from error
+                    raise ValueError(f"host {host!r} is not an address of this machine ({error}).") from error
                 continue
             return probe.getsockname()[1]
     raise ValueError(f"Ports {port} to {tried} are taken; choose another with port=, or 0 for any that is free.")

@@ -109,7 +109,7 @@ class Study:
             return
         # A kill may have left the temporary file.
         if folder.exists() and any(entry.name != "study~.json" for entry in folder.iterdir()):
-            raise run.RunError(f"{folder} holds files that are no study's; choose another folder with --run-dir.")
+            raise run.RunError(f"{folder} holds files that belong to no study; choose another folder with --run-dir.")
         write_json(path, settings)
 
     def train(self, configs: dict[str, Config]) -> None:

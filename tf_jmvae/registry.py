@@ -39,7 +39,7 @@ class Registry:
             there = self._entries.setdefault(name, entry)
             if (there.__module__, there.__qualname__) != (entry.__module__, entry.__qualname__):
                 raise ValueError(f"There is already a {self.what} {name!r}: {there.__module__}.{there.__qualname__}.")
-            self._entries[name] = entry  # of a module that was loaded anew
+            self._entries[name] = entry  # replaces the entry of a reloaded module
             return entry
 
         return decorate

@@ -103,7 +103,7 @@ def array_of(cell: Any, folder: str | os.PathLike = ".") -> np.ndarray:
         try:
             found = np.load(file, allow_pickle=False)
             array = found if isinstance(found, np.ndarray) else found[found.files[0]]
-        except Exception as error:  # of a damaged file NumPy raises what its parsers do: a dozen classes were seen
+        except Exception as error:  # NumPy's parsers raise many classes of errors for damaged files
             raise ValueError(f"{cell} is not a .npy or .npz file: {error}") from error
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{cell} holds values of type {array.dtype}; expected real numbers.")

@@ -62,7 +62,7 @@ def write_deployment_files(base_folder: str | os.PathLike, *, seen_as: str = "/m
     folder, seen_as = Path(base_folder), seen_as.rstrip("/")
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder. Expected the folder that holds exported models.")
-    with locked(folder):  # from the look at what is there until it is written
+    with locked(folder):  # from reading the folder until the files are written
         _update_models(folder, _models(folder), seen_as, ModelServerConfig)
         for name in _FIXED:
             if not (folder / name).exists():

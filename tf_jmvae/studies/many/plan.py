@@ -73,13 +73,12 @@ _FULL = ManyScale(
     peers=_peers(),
     dataset="five-digits",
     suffix="-small",
-    epochs=10,
-    train_size=10_000,
+    train_size=20_000,
     test_size=1000,
     num_steps=1,
     steps=(),
     figure_size=6,
-    classifier={"epochs": 4, "rows": 12_000},
+    classifier={"epochs": 4, "rows": 24_000},
     validate_every=100,
 )
 _QUICK_PEERS = ("multivae-mmvae", incomplete("mmvae", MISSING[-1]))

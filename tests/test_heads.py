@@ -567,9 +567,9 @@ def test_a_likelihood_registers_itself():
             model.elbo({"x": -np.ones((2, 3), "float32")})
         with pytest.raises(ValueError, match=r"Expected one of .*'counts', 'exponential', "):
             heads.make("normal")
-        with pytest.raises(ValueError, match=r"There is a likelihood 'exponential' already: "):
+        with pytest.raises(ValueError, match=r"There is already a likelihood 'exponential': "):
             heads.register("exponential")(type("Other", (heads.Head,), {}))
-        with pytest.raises(ValueError, match=r"'gaussian' is Gaussian already"):
+        with pytest.raises(ValueError, match=r"'gaussian' is already Gaussian"):
             heads.register("normal")(type("Gaussian", (heads.Head,), {}))
     finally:
         LIKELIHOODS._entries.pop("exponential")

@@ -161,4 +161,5 @@ def _part(study: str, name: str) -> Any:
 
 if __name__ == "__main__":
     for one in PAGES:
-        print(write_page(Path(sys.argv[1]), one))
+        if (Path(sys.argv[1]) / "results" / f"{one}.json").is_file():
+            print(write_page(Path(sys.argv[1]), one))

@@ -33,8 +33,8 @@ _SETTINGS = {
     "multivae-mmvae": "MMVAE with Laplace posteriors, but 1 importance sample instead of 10, for a tenth of the time",
 }
 _WAYS = {
-    "keep": f"{TITLES[BEST]}: all rows",
-    "drop": f"{TITLES[BEST]}: complete rows only",
+    "keep": "{form}: all rows",
+    "drop": "{form}: complete rows only",
     "mvtcae": "MultiVae's MVTCAE: all rows",
     "mmvae": "MultiVae's MMVAE: all rows",
 }
@@ -50,7 +50,11 @@ def page(record: Mapping[str, Any], findings: str | None = None) -> str:
 
     rows = {name: TITLES[name] for name in there([*FORMS, *_PEERS])}
     missing = {
-        fraction: {name: title for way, title in _WAYS.items() for name in there([incomplete(way, fraction)])}
+        fraction: {
+            name: title.format(form=TITLES[_form(record["trainings"], fraction)])
+            for way, title in _WAYS.items()
+            for name in there([incomplete(way, fraction)])
+        }
         for fraction in MISSING
     }
     missing = {fraction: names for fraction, names in missing.items() if names}
@@ -59,6 +63,13 @@ def page(record: Mapping[str, Any], findings: str | None = None) -> str:
     shown["settings"] = [text for name, text in _SETTINGS.items() if f"peer/{name}" in measured]
     shown["peers"] = {name: measured[f"peer/{name}"] for name in measured_peers(measured)}
     return render("many", record, findings, **shown)
+
+
+def _form(trainings: Mapping[str, Any], fraction: float) -> str:
+    """The form that learned from rows that lack views, by the record: the plan may have another one by now."""
+    found = trainings.get(incomplete("keep", fraction), {}).get("model", {})
+    fitting = [form for form, options in FORMS.items() if all(found.get(key) == options[key] for key in options)]
+    return max(fitting, key=lambda form: len(FORMS[form]), default=BEST)
 
 
 def measured_peers(measured: Mapping[str, Any]) -> list[str]:

@@ -40,6 +40,7 @@ from tf_jmvae.models.flow import Flow, flow_of
 from tf_jmvae.models.jmvae import JMVAE
 from tf_jmvae.models.missing import Held, merged
 from tf_jmvae.models.objective import Term, Terms
+from tf_jmvae.models.second_stage import take_joint
 from tf_jmvae.models.shared import SharedEncoders, SharedPosteriors
 from tf_jmvae.random import sampling
 from tf_jmvae.registry import MODELS
@@ -167,6 +168,21 @@ class JMVAEKL(JMVAE):
 
     def iterates(self, observed, iterated_sampling=None):
         return False  # there is an encoder for what is observed
+
+    def take_joint(self, trained: JMVAE) -> None:
+        """Takes the joint encoder and the decoders of a trained model, so that `fit` trains the subset encoders alone.
+
+        This is the second stage of [2] and [3]. What is taken is copied, frozen, and saved as frozen; call this before
+        `compile`. With a joint model that is fixed, `"pull"` and `"follow"` are the same.
+
+        Args:
+          trained: a `JMVAE` or `JMVAEKL` with the same modalities, networks, `latent_dim` and `trunk`; it is unchanged.
+
+        Raises:
+          ValueError: if the two do not fit together; the message says where they differ. Nothing is taken then.
+          TypeError: if `trained` is of another class.
+        """
+        take_joint(self, trained)
 
     def _posteriors(self, held: Held, training: bool, *, only_own: bool = False) -> Posteriors:
         """Computes q(z | S) of every subset S in the batch that has an encoder, or only of those that `_own` needs."""

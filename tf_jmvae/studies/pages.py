@@ -22,6 +22,7 @@ TITLES = {
     "jmvae": "JMVAE",
     "jmvae-kl": "JMVAE-kl",
     "jmvae-kl-0.1": "JMVAE-kl, alpha 0.1",
+    "jmvae-kl-flow": "JMVAE-kl, flows",
     "hierarchical-jmvae": "hierarchical JMVAE",
 }
 _COLUMN_TITLES = {

@@ -29,6 +29,7 @@ class Training:
     options: Mapping[str, Any] = field(default_factory=dict)  # options of the model, merged over the preset's
     data: Mapping[str, Any] = field(default_factory=dict)  # options of the data, merged over the preset's
     filled_by: str | None = None  # an earlier training, whose model fills in missing labels
+    joint_from: str | None = None  # an earlier training, whose joint encoder and decoders are taken and fixed
     seed: int = 0  # added to the study's seed, also for the rows with missing modalities
 
 
@@ -73,6 +74,8 @@ def configs(scale: Scale, folder: Path, data_dir: Path | None, seed: int) -> dic
             changes["data"]["missing_seed"] = seed + one.seed
         if one.filled_by:
             changes["data"]["filled_by"] = folder / one.filled_by
+        if one.joint_from:
+            changes["training"]["joint_from"] = folder / one.joint_from
         made[name] = Config.model_validate(presets.merge(config.model_dump(), changes))
     return made
 

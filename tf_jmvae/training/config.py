@@ -244,6 +244,8 @@ class TrainingConfig(_Schema):
     """Stop after this many epochs without a better ELBO on the test set, with the best weights; by default never."""
     validate_every: PositiveInt = 1
     """Epochs between evaluations on the test set; callbacks and the history have `val_*` for these only."""
+    joint_from: Path | None = None
+    """jmvae-kl: run folder of a trained joint model, which is taken and fixed, so that only subset encoders learn."""
     fitted_prior: PositiveInt | None = None
     """Number of Gaussians in a mixture to sample from, fitted to z of training data at the end; by default none."""
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
@@ -285,6 +287,8 @@ class Config(_Schema):
         wrong = [name for name in ADVERSARIAL_RATES if getattr(self.training, name) is not None]
         if wrong and self.model.kind != "jmvae-kl-gan":
             raise ValueError(f"{', '.join(wrong)}: an option of jmvae-kl-gan, but the model is {self.model.kind}")
+        if self.training.joint_from and self.model.kind != "jmvae-kl":
+            raise ValueError(f"joint_from: an option of jmvae-kl, but the model is {self.model.kind}")
         if self.training.fitted_prior and self.model.kind in ("cvae", "cmma"):
             raise ValueError(
                 f"fitted_prior: an option of models that generate all modalities, but a {self.model.kind} generates "

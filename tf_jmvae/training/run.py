@@ -88,6 +88,8 @@ def train(
         keras.config.set_dtype_policy(config.training.precision)
         with devices.strategy.scope():
             model = build_model(config.model, config.num_steps, source.preprocessing, source.columns)
+            if config.training.joint_from:
+                model.take_joint(load_model(config.training.joint_from / "model.keras"))
             model.adapt(source.train)
             compile_model(model, config, source.num_batches(config.data.batch_size))
             model.optimizer.build(

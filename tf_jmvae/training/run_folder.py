@@ -34,6 +34,7 @@ _NOT_COMPARED = {
     "data.data_dir",
     "data.table",
     "data.filled_by",
+    "training.joint_from",
     "training.tensorboard",
 }
 
@@ -153,8 +154,9 @@ def describe(run_dir: Path) -> dict[str, Any]:
         raise RunError(f"{path} does not belong to a run: it has no config, or no versions. {advice}")
     if not isinstance(config.get("data"), dict):
         raise RunError(f"{path} does not belong to a run: its config has no data. {advice}")
-    for place in ("data_dir", "filled_by", "table"):
-        config["data"].pop(place, None)
+    for section, places in (("data", ("data_dir", "filled_by", "table")), ("training", ("joint_from",))):
+        for place in places if isinstance(config.get(section), dict) else ():
+            config[section].pop(place, None)
     record["config"] = {key: value for key, value in config.items() if key not in _NOT_DESCRIBED}
     return {"training": record, "metrics": read_json(run_dir / "metrics.json", advice)}
 

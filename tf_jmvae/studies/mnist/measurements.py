@@ -16,7 +16,8 @@ from tf_jmvae.studies.collector import ROWS as PAPER_ROWS
 from tf_jmvae.studies.study import Measurement, Scale
 
 # Rows of Table 1, and the model of the importance estimates.
-ROWS = {**PAPER_ROWS, "jmvae-kl-0.1": ({"x": "jmvae-kl-0.1", "w": "jmvae-kl-0.1"}, None)}
+_MORE = ("jmvae-kl-0.1", "jmvae-kl-flow")
+ROWS = {**PAPER_ROWS, **{name: ({"x": name, "w": name}, None) for name in _MORE}}
 _POINTS = 2000
 
 
@@ -55,13 +56,15 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
         latents = functools.partial(_latents, models, name, test, scale, seed)
         collector.add_measurement(f"figure-5/{name}", name, latents, _POINTS * scale.num_steps)
 
-    for model in ("jmvae", "jmvae-kl", "jmvae-kl-0.1"):
+    proposals = {"jmvae": ("joint",), "jmvae-kl": ("own",), **dict.fromkeys(_MORE, ("joint", "own"))}
+    for model in proposals:
         add(f"importance/{model}/joint", model, evaluation.joint_log_likelihood, test, **samples)
-        for proposal in {"jmvae": ("joint",), "jmvae-kl": ("own",), "jmvae-kl-0.1": ("joint", "own")}[model]:
+        for proposal in proposals[model]:
             options = {"modality": "x", "proposal": proposal, **samples}
             add(f"importance/{model}/x-{proposal}", model, evaluation.marginal_log_likelihood, test, **options)
-    options = {"target": "x", "given": "w", "estimator": "importance", **samples}
-    add("importance/jmvae-kl-0.1/x-given-w", "jmvae-kl-0.1", evaluation.conditional_log_likelihood, test, **options)
+    for model in _MORE:
+        options = {"target": "x", "given": "w", "estimator": "importance", **samples}
+        add(f"importance/{model}/x-given-w", model, evaluation.conditional_log_likelihood, test, **options)
 
     def accuracy() -> dict[str, Any]:
         right = classifier().predict(test["x"], batch_size=500, verbose=0).argmax(-1) == labels

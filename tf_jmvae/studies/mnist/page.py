@@ -27,6 +27,10 @@ IMPORTANCE = {
     "jmvae-kl-0.1/x-joint": ("JMVAE-kl, alpha 0.1", "log p(x)", "q(z \\| x, w)", -86.86),
     "jmvae-kl-0.1/x-own": ("JMVAE-kl, alpha 0.1", "log p(x)", "q(z \\| x)", -86.86),
     "jmvae-kl-0.1/x-given-w": ("JMVAE-kl, alpha 0.1", "log p(x \\| w)", "q(z \\| x, w)", None),
+    "jmvae-kl-flow/joint": ("JMVAE-kl, flows", "log p(x, w)", "q(z \\| x, w)", None),
+    "jmvae-kl-flow/x-joint": ("JMVAE-kl, flows", "log p(x)", "q(z \\| x, w)", None),
+    "jmvae-kl-flow/x-own": ("JMVAE-kl, flows", "log p(x)", "q(z \\| x)", None),
+    "jmvae-kl-flow/x-given-w": ("JMVAE-kl, flows", "log p(x \\| w)", "q(z \\| x, w)", None),
 }
 _TABLE_1 = Table(
     "table-1",

@@ -7,6 +7,7 @@ from tf_jmvae.training import presets
 
 TRAININGS = {
     "jmvae-kl-0.1": Training("jmvae-kl", 200, {"alpha": 0.1}),
+    "jmvae-kl-flow": Training("jmvae-kl", 60, {"subset_learning": "follow", "flow": 8}, joint_from="jmvae-kl-0.1"),
     "jmvae-kl": Training("jmvae-kl", 60),
     "jmvae": Training("jmvae", 60),
     "hierarchical-jmvae": Training("hierarchical-jmvae", 60),

@@ -33,7 +33,7 @@ def figures(scale: Scale, models: Models, source: Source, measured: Mapping[str,
 def _made(models: Models, source: Source, seed: int) -> Figure:
     """A panel of images and one of spectrograms: real ones, and below these what is generated of the others."""
     model, shown = models(MODEL), examples(source.test)
-    figure = Figure(figsize=(12, 2.6), layout="constrained", dpi=150)
+    figure = Figure(figsize=(12, 2.3), layout="constrained", dpi=150)
     panels = figure.subfigures(1, len(CLASSIFIED), wspace=0.03)
     for panel, target in zip(panels, CLASSIFIED, strict=True):
         rows = {f"real {target}": shown[target]}

@@ -78,7 +78,6 @@ def explained(path: str | os.PathLike) -> Iterator[None]:
 def locked(folder: str | os.PathLike, *, wait: bool = True) -> Iterator[bool]:
     """Locks a folder against other threads and processes that lock it; yields whether it is locked.
 
-
     With `wait` this fails only if folders cannot be locked, as on Windows and some network file systems.
     """
     with contextlib.ExitStack() as stack:

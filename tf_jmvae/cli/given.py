@@ -19,8 +19,6 @@ _LISTED = 20  # number of classes in a message
 def parse(words: Sequence[str], modalities: Mapping[str, ModalitySpec]) -> tuple[Texts, int]:
     """Parses values by modality and, for attributes, by name (`""` for others); also returns the number of examples.
 
-
-
     A repeated name belongs to the next example; a name that occurs once, to all examples. Raises `ValueError` for
     invalid words, unknown names, or names that are repeated different numbers of times.
     """

@@ -34,7 +34,6 @@ class OfTable(Common):
 def opened(options: OfTable, output: Path, *suffixes: str) -> tuple["Model", dict[str, Any]]:
     """Opens the model, and returns it with the options of functions on tables.
 
-
     Raises `ValueError` unless the suffix of the output is that of a table or in `suffixes`.
     """
     load_tensorflow(debug=options.debug)

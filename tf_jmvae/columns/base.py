@@ -177,7 +177,6 @@ def is_gap(cells: "pd.Series") -> np.ndarray:
 def as_texts(cells: "pd.Series") -> np.ndarray:
     """Converts cells to stripped texts, objects `[N]`: "" if missing, and whole numbers without a point.
 
-
     Texts are normalised to NFC, in which letters with accents are one character.
     """
     gaps = is_gap(cells)

@@ -80,7 +80,6 @@ class Batching:
 class Redrawing:
     """Pairing of each row with another row of its class, by a permutation within each class for every epoch.
 
-
     Attributes:
       order: int64 array `[N]` of the rows, sorted by class.
       first: int64 array `[N]` of the position in `order` where a row's class begins.

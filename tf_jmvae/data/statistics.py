@@ -24,7 +24,6 @@ class Statistics(NamedTuple):
     def of(cls, values: np.ndarray) -> "Statistics":
         """Computes the statistics of `[N, *event_shape]` in chunks, so that integers need not fit in memory as floats.
 
-
         Entries that never vary have stddev 1.
         """
         chunks = ({"": values[start : start + _CHUNK]} for start in range(0, len(values), _CHUNK))

@@ -20,7 +20,6 @@ def can(model: DemoModel) -> bool:
 def pictures(model: DemoModel, choice, seed: int, spread: float, count: int) -> np.ndarray:
     """Returns pixel values `[count, H, W, C]` of the means of p(x | z), with z from `spread` times standard noise.
 
-
     `choice` is a label, or names of attributes; without either z is around the prior's mean. Spread 0 gives the picture
     at the posterior's mean, 1 samples the posterior. Picture i does not depend on `count`.
     """

@@ -25,7 +25,6 @@ class InputError(ValueError):
 class DemoModel:
     """Model with entries of its `ModelSpec` and its first modality of each kind; pictures are uint8 pixel values.
 
-
     Attributes:
       model: `InferenceModel`.
       fields: dict of `ModalitySpec` by name.
@@ -55,8 +54,6 @@ class DemoModel:
 
     def decode(self, z: np.ndarray, conditions: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
         """Computes the mean of p(m | z) for every target, `[B, *event_shape]`, from z, `[B, D]`; pictures as uint8.
-
-
 
         A conditional model reads its conditions from `conditions`, which a joint model ignores.
         """
@@ -99,7 +96,6 @@ class DemoModel:
     def probabilities(self, means: np.ndarray) -> dict[str, float]:
         """Returns the probability of each class or attribute, by name, given the means of their likelihood.
 
-
         A categorical or Bernoulli mean is a probability. The mean m of an attribute with values 1 and -1 gives (1 + m)
         / 2.
         """
@@ -110,7 +106,6 @@ class DemoModel:
 
     def read(self, pixels: np.ndarray, seed: int = 0) -> tuple[dict[str, float], str]:
         """Predicts probabilities by name for a picture, uint8 `[H, W, C]`, and describes their certainty in a sentence.
-
 
         The probability of a class is p(w | x) = E[p(w | z)] over z ~ q(z | x), a mean over 100 samples, which includes
         the uncertainty of z. Attributes are predicted at the mean of q(z | x).

@@ -80,7 +80,6 @@ def _heading(model: DemoModel) -> str:
 def environment(host: str) -> Iterator[None]:
     """Context that sets Gradio's environment variables while it builds and serves a page.
 
-
     Uploads and generated pictures go to a folder that is deleted at the end, and Gradio's requests to its own page
     bypass proxies.
     """

@@ -26,7 +26,6 @@ def can(model: DemoModel) -> bool:
 def answer(model: DemoModel, source, crop: str = "training") -> tuple[str, np.ndarray, np.ndarray, dict[str, float]]:
     """Returns the prediction as text, the picture as the model sees it, its reconstruction, and probabilities.
 
-
     Pictures are uint8; the reconstruction is None if the model generates no pictures. Raises `PictureError` if the
     picture cannot be read.
     """

@@ -70,7 +70,6 @@ class Agreement:
 class Devices:
     """Devices of a run as seen by this process; without a cluster, it is the only one.
 
-
     Used as a context, it turns the loss of another worker into a `RunError`.
 
     Attributes:
@@ -134,7 +133,6 @@ class Devices:
 
     def batches(self, *makers: Callable[..., tf.data.Dataset]) -> list[Any]:
         """Makes a dataset for `fit` from each maker, in which replicas get and make only their shard of global batches.
-
 
         Makers are functions of `shards`, a `Shards` or None for whole batches, such as `Source.test_batches`.
         """

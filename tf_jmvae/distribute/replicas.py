@@ -25,7 +25,6 @@ _active = threading.local()  # a mirrored strategy traces each replica in its ow
 class Shards:
     """Selection of shards to make of every batch, which is cut into `total` shards whose sizes differ by at most one.
 
-
     Each shard in `which` is a separate element of the dataset, `[B / total, ...]`, possibly empty.
     """
 
@@ -162,7 +161,6 @@ class DistributedFit:
 
     def _make_function(self, step_function: Callable[[Any], dict[str, tf.Tensor]]) -> Callable[[Any], Any]:
         """Makes Keras's function, with logs that are correct for shards of unequal size.
-
 
         Keras averages the logs of replicas one by one, and cannot average scalars between workers. So a replica returns
         totals and counts, all in one tensor `[1, 2, K]`, from whose sums the means are computed.

@@ -20,7 +20,6 @@ _LOBES = 3.0  # of the Lanczos kernel
 def from_bytes(encoded: tf.Tensor, spec: ModalitySpec) -> tf.Tensor:
     """Decodes images, strings `[B]`, to raw values of a modality, `[B, H, W, C]`.
 
-
     The formats are PNG, JPEG, GIF (the first frame) and BMP. Unlike in `images.open_rgb`, EXIF orientation is ignored
     and transparent parts are not put on white.
     """

@@ -92,7 +92,6 @@ def describe(spec: ModelSpec, num_samples: int, folder: Path) -> dict[str, Any]:
 def file_checksums(folder: str | os.PathLike, *, links: bool = False) -> dict[str, dict[str, Any]]:
     """Returns checksums of a version folder's files except the card: `{"variables/..": {"bytes": .., "sha256": ..}}`.
 
-
     With `links` files may be symbolic links to files anywhere, as in the cache of Hugging Face. Raises
     `FileNotFoundError` if the folder does not exist, `ValueError` for other links and special files.
     """

@@ -34,7 +34,6 @@ def folder_of_files(path: pathlib.Path) -> pathlib.Path:
 def write(table: "pd.DataFrame", path: pathlib.Path) -> int:
     """Writes a table, and its arrays to a folder next to it, `NAME-files`; returns the number of these files.
 
-
     Named indices become columns.
     """
     number = 0

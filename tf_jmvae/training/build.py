@@ -54,7 +54,6 @@ def build_model(
 ) -> MultimodalVAE:
     """Makes a new model from its configuration, with `num_steps` steps of iterated sampling.
 
-
     `preprocessing` of the data's images and `columns` of a table are given by modality, as far as they are known.
     """
     made, columns = preprocessing or {}, columns or {}

@@ -52,8 +52,6 @@ class ConvolutionConfig(_Schema):
 class ModalityConfig(_Schema):
     """Settings of a modality; its networks are `mlp`s of these widths, or convolutional. Dropout is for encoders.
 
-
-
     The encoder of a text is a GRU of the first width.
     """
 

@@ -151,7 +151,6 @@ def _load(config: Config, num_replicas: int, verbose: str | int) -> data.Source:
 def _rows_to_use(arrays: Mapping[str, np.ndarray], config: Config, said_of: str) -> Mapping[str, np.ndarray]:
     """Removes the rows that `fit` would leave out, so that batches are made of the others alone.
 
-
     Prints what is missing unless `said_of`, the name of the data, is empty; raises `ValueError` if it must not be
     missing.
     """

@@ -61,7 +61,6 @@ def comparable(config: "Config") -> dict[str, Any]:
 def occupied(folder: Path) -> Iterator[None]:
     """Locks the folder of a run or a study against other processes; raises `RunError` if it is locked.
 
-
     The lock file is next to the folder, which --overwrite renames.
     """
     path = folder.resolve()
@@ -128,7 +127,6 @@ def _require_same(run_dir: Path, config: "Config") -> None:
 def read_config(run_dir: Path, advice: str) -> "Config":
     """Reads the configuration that a run was started with; options that it lacks have their defaults.
 
-
     Raises `RunError`, with the advice, if config.json is missing, damaged, or not of this version.
     """
     with extra("cli", "A run's configuration"):
@@ -163,7 +161,6 @@ def describe(run_dir: Path) -> dict[str, Any]:
 
 def load_model(path: Path, *, maker: str = "tf-jmvae train", advice: str = "") -> MultimodalVAE:
     """Loads a model of this package from its `.keras` file.
-
 
     Raises `RunError` if the file is missing (the message names the `maker`), damaged (it has the `advice`), or not a
     model of this package.

@@ -196,7 +196,6 @@ def event_files(log_dir: Path) -> list[Path]:
 def _keep_before(step: int, files: list[Path]) -> None:
     """Drops logs of this step and later ones, and graphs, which are written again.
 
-
     Files end before a record that a kill truncated.
     """
     for file in files:

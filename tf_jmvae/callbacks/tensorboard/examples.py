@@ -24,7 +24,6 @@ _TENSOR, _METADATA, _SPRITE = "latents.tsv", "metadata.tsv", "sprite.png"
 class Direction:
     """Direction `target` from `given` with its examples, which `draw` renders.
 
-
     `data` is a dict of real examples, arrays `[N, ...]` by modality, of which the first `count` with both sides are
     shown; `names` has the names of the entries of each modality.
     """
@@ -124,7 +123,6 @@ def write_projected(
     folder: Path, model: Any, data: Mapping[str, np.ndarray], names: Mapping[str, tuple[str, ...]]
 ) -> None:
     """Writes the projector's constant files: labels, pictures and its configuration.
-
 
     The folder is that of the event files, where the projector finds `projector_config.pbtxt`. `data` is a dict of
     arrays `[N, ...]` by modality, and `names` has the names of the entries of each.

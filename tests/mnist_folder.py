@@ -3,6 +3,7 @@
 import pathlib
 
 import filelock
+import numpy as np
 import pytest
 import requirements
 from worker_folders import shared_folder
@@ -15,6 +16,15 @@ def require():
     """Skips without the original files."""
     if not all((FOLDER / name).is_file() for name in FILES):
         requirements.skip("mnist", f"the four files of MNIST are not in {FOLDER}")
+
+
+def stripes(size):
+    """Images `[size, 28, 28, 1]` whose bar a classifier learns to tell digits by, and their labels."""
+    labels = np.arange(size) % 10
+    images = np.zeros((size, 28, 28, 1), np.float32)
+    for image, label in zip(images, labels, strict=True):
+        image[2 * label + 2 : 2 * label + 6, 4:24] = 1.0
+    return images, labels
 
 
 def prepare(tmp_path_factory):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from eager_studies import eagerly
+from mnist_folder import stripes
 
 from tf_jmvae import cli, data
 from tf_jmvae._utils.gaps import missing_rows
@@ -54,15 +55,8 @@ def folder(tmp_path_factory):
 def few_digits(tmp_path_factory):
     """A small MNIST of which a classifier can learn something, with a cache of its own."""
 
-    def split(size):
-        labels = np.arange(size) % 10
-        images = np.zeros((size, 28, 28, 1), np.float32)
-        for image, label in zip(images, labels, strict=True):
-            image[2 * label + 2 : 2 * label + 6, 4:24] = 1.0
-        return images, labels
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dataset.digits, "read", lambda data_dir=None: (split(300), split(60)))
+        patch.setattr(dataset.digits, "read", lambda data_dir=None: (stripes(300), stripes(60)))
         patch.setenv("TF_JMVAE_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import spoken_folder
 from eager_studies import eagerly
+from mnist_folder import stripes
 
 from tf_jmvae import cli, data
 from tf_jmvae.data import digits
@@ -28,19 +29,11 @@ DIRECTIONS = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """The study's, with recordings of tones and images of stripes, by digit."""
-
-    def split(size):
-        labels = np.arange(size) % 10
-        images = np.zeros((size, 28, 28, 1), np.float32)
-        for image, label in zip(images, labels, strict=True):
-            image[2 * label + 2 : 2 * label + 6, 4:24] = 1.0
-        return images, labels
-
     recordings, runs = tmp_path_factory.mktemp("recordings"), tmp_path_factory.mktemp("studies") / "spoken"
     spoken_folder.write_all(recordings)
     asked = ["reproduce", "spoken", "--quick", "--run-dir", str(runs), "--data-dir", str(recordings), "--seed", "3"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(digits, "read", lambda data_dir=None: (split(200), split(60)))
+        patch.setattr(digits, "read", lambda data_dir=None: (stripes(200), stripes(60)))
         patch.setenv("TF_JMVAE_CACHE", str(tmp_path_factory.mktemp("cache")))
         with eagerly(), contextlib.redirect_stdout(io.StringIO()):
             assert cli.main(asked) == 0

@@ -1,4 +1,4 @@
-"""Every number of the study of spoken digits, by name: how often what the model generates is of the right digit."""
+"""Measurements of the study of spoken digits: coherence in every direction, and joint coherence."""
 
 import functools
 import itertools
@@ -32,12 +32,12 @@ _FITTED = 10_000  # training rows that a prior is fitted to
 
 
 def direction(given: Sequence[str], target: str) -> str:
-    """The name of the measurement of a direction."""
+    """Returns the name of the measurement of a direction."""
     return f"coherence/{'+'.join(given)}/{target}"
 
 
 def measurements(scale: Scale, models: Models, source: data.Source, folder: Path, seed: int) -> dict[str, Measurement]:
-    """The coherence of every direction, the joint coherence from both priors, and the accuracy of the classifiers."""
+    """Returns all measurements by name: coherences, from both priors if joint, and the accuracy of the classifiers."""
     collector = Collector(models, seed)
     test, labels = source.test, source.test["w"].argmax(-1)
     recordings, recording = np.unique(test["sound"], axis=0, return_inverse=True)
@@ -52,7 +52,7 @@ def measurements(scale: Scale, models: Models, source: data.Source, folder: Path
         return load_or_train(folder / f"classifier-{name}.keras", train, seed=seed)
 
     def by_recording(quantity: str, values: np.ndarray) -> dict[str, Any]:
-        """An estimate from values of rows, `[N]`, as many of which depend on the same recording."""
+        """Makes a measurement from values of rows, `[N]`, of which some share a recording."""
         means = np.bincount(recording.ravel(), values) / np.bincount(recording.ravel())
         return scores(quantity, "coherence", means, {"sound": recordings}, seed)
 

@@ -1,4 +1,4 @@
-"""What the page of the study of spoken digits shows: coherence in every direction, and images and spectrograms."""
+"""Page of the study of spoken digits: coherence in every direction, images and spectrograms."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,19 +19,19 @@ TITLES = {"image": "image", "sound": "sound", "w": "label"}
 
 
 def page(record: Mapping[str, Any], findings: str | None = None) -> str:
-    """The page of a record as `results/spoken.json` has it."""
+    """Renders the page of a record such as `results/spoken.json`."""
     rows = {given: " and ".join(TITLES[name] for name in given) for given, _ in DIRECTIONS}
     shown = {"rows": rows, "titles": TITLES, "modalities": MODALITIES, "direction": direction}
     return render("spoken", record, findings, **shown)
 
 
 def figures(scale: Scale, models: Models, source: Source, measured: Mapping[str, Any], seed: int) -> dict[str, Figure]:
-    """Draws every figure, by its name."""
+    """Makes all figures by name."""
     return {"made": _made(models, source, seed)}
 
 
 def _made(models: Models, source: Source, seed: int) -> Figure:
-    """A panel of images and one of spectrograms: real ones, and below these what is generated of the others."""
+    """Plots images and spectrograms, real ones above those generated from the other modalities."""
     model, shown = models(MODEL), examples(source.test)
     figure = Figure(figsize=(12, 2.3), layout="constrained", dpi=150)
     panels = figure.subfigures(1, len(CLASSIFIED), wspace=0.03)

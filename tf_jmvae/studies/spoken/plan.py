@@ -1,4 +1,4 @@
-"""What the study of spoken digits trains: one model of an image, a recording and the label of a digit."""
+"""Plan of the study of spoken digits: one model of an image, a recording and the label of a digit."""
 
 from dataclasses import replace
 

@@ -1,8 +1,8 @@
-"""The trained model of emoji as a SavedModel, and what docs/emoji.md shows of it: the second step of `make emoji`.
+"""Exports the trained model of emoji and updates docs/emoji.md: the second step of `make emoji`.
 
     python benchmarks/emoji_page.py --data-dir FOLDER
 
-In the page everything between `<!-- NAME -->` and `<!-- end -->` is made here, and so are its pictures.
+It writes the pictures of the page and everything between `<!-- NAME -->` and `<!-- end -->`.
 """
 
 import contextlib
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def with_parts(text: str, parts: dict[str, str]) -> str:
-    """A page with what stands between its marks replaced; raises `ValueError` if a mark is missing."""
+    """Replaces what stands between the marks of a page; raises `ValueError` if a mark is missing."""
     for name, part in parts.items():
         old = re.compile(rf"(<!-- {name} -->\n)(?:.*?\n)??(<!-- end -->)", re.DOTALL)
         text, number = old.subn(lambda match, part=part: f"{match[1]}{part}\n{match[2]}", text)
@@ -60,24 +60,28 @@ def with_parts(text: str, parts: dict[str, str]) -> str:
 
 
 def measured(found: dict) -> str:
-    """What the page says of a result: recall as a table, accuracies, and where they are from."""
+    """Describes a result: a table of recall, the accuracies, and their provenance."""
     model, neighbours = found["recall"]["model"], found["recall"]["neighbours"].values()
     rows = []
     for query, title in (("file", "name found by its picture"), ("name", "picture found by its name")):
         best = max((one[query] for one in neighbours), key=lambda one: one["recall@10"]["all"]["mean"])
-        for key, which in (("all", "all names"), ("new", "names of no training row")):
+        for key, which in (("all", "all names"), ("new", "names not in the training rows")):
             own = [_shown(one["recall@10"][key]) for one in (model[query], best)]
             rows.append([f"{title}, {which}", *own, f"{1000 / found['candidates']:.1f}"])
     named = [
-        f"{label.replace('_', ' ')} right in {_shown(one['model'])}% of {one['rows']} rows (the commonest one: "
-        f"{_shown(one['commonest'])}%)"
+        f"the {label.replace('_', ' ')} correctly in {_shown(one['model'])}% of {one['rows']} rows (the most common "
+        f"value: {_shown(one['commonest'])}%)"
         for label, one in found["accuracy"].items()
     ]
-    return (
-        markdown(["recall@10, per cent", "model", "nearest neighbours", "chance"], rows)
-        + f"\n\nThe names are {found['candidates']}, of which {found['new']} are of no training row. From the picture "
-        f"alone the model fills in {' and '.join(named)}.\nOne training of seed {found['seed']}, measured at commit "
-        f"{found['commit'][:7]}; the record is `benchmarks/results/emoji.json`."
+    return "\n".join(
+        [
+            markdown(["recall@10 in %", "model", "nearest neighbours", "chance"], rows),
+            "",
+            f"There are {found['candidates']} names, of which {found['new']} occur in no training row. From the "
+            f"picture alone, the model predicts {' and '.join(named)}.",
+            f"One training with seed {found['seed']}, measured at commit {found['commit'][:7]}; the record is "
+            "`benchmarks/results/emoji.json`.",
+        ]
     )
 
 
@@ -86,7 +90,7 @@ def _shown(entry: dict[str, float]) -> str:
 
 
 def _printed(*words: object) -> str:
-    """What a command prints; it must succeed."""
+    """Runs a command, which must succeed, and returns what it prints."""
     with contextlib.redirect_stdout(io.StringIO()) as out:
         code = cli.main([*map(str, words)])
     if code:
@@ -95,7 +99,7 @@ def _printed(*words: object) -> str:
 
 
 def _filled(run: pathlib.Path) -> str:
-    """A few rows laid aside as `fill` fills them in: people of whom one label is known."""
+    """Fills a few held-out rows by `tables.fill`: people of whom one label is known."""
     rows = pd.read_csv(emoji.WORK / "test.csv").dropna(subset=["name"]).drop_duplicates("name")
     rows = rows[rows[["skin_tone", "gender"]].notna().sum(axis=1) == 1].head(6)
     filled = tables.fill(run_folder.load_model(run / "model.keras"), rows, folder="/", verbose=0)
@@ -105,7 +109,7 @@ def _filled(run: pathlib.Path) -> str:
 
 
 def _export(run: pathlib.Path) -> None:
-    """With signatures of all modalities alone, in which gaps say what is not given: so the model is small."""
+    """Exports the model with signatures of all modalities only, which read gaps, so that it is small."""
     shutil.rmtree(SAVED / "1", ignore_errors=True)
     model = run_folder.load_model(run / "model.keras")
     notes = (SAVED / "README.md").read_text()

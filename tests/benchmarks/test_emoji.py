@@ -78,8 +78,8 @@ def test_a_result_is_said_in_per_cent():
     }
     said = emoji_page.measured(found)
     assert "| name found by its picture, all names | 50.0 ± 2.1 | 30.0 ± 2.1 | 4.0 |" in said
-    assert "| picture found by its name, names of no training row | 20.0 ± 2.1 | 10.0 ± 2.1 | 4.0 |" in said
-    assert "skin tone right in 75.0 ± 2.1% of 7 rows (the commonest one: 50.0 ± 2.1%)" in said
+    assert "| picture found by its name, names not in the training rows | 20.0 ± 2.1 | 10.0 ± 2.1 | 4.0 |" in said
+    assert "the skin tone correctly in 75.0 ± 2.1% of 7 rows (the most common value: 50.0 ± 2.1%)" in said
     assert "commit 0123456;" in said
 
 

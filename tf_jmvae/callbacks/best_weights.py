@@ -11,30 +11,31 @@ _NAME = "best.weights.h5"
 
 
 class BestWeights(keras.callbacks.Callback):
-    """Stops training when the validation ELBO no longer rises, and restores the best weights.
+    """Stops training when the validation ELBO, or another metric, no longer rises, and restores the best weights.
 
     Its state is read from the checkpoint's history, so that a killed training continues as if uninterrupted. (Keras's
     `EarlyStopping` starts anew.) It must come after the checkpoint in the list of callbacks.
 
     Args:
       checkpoint: `Checkpoint` of the training.
-      patience: number of epochs without a better `val_elbo` after which training ends, a positive integer.
+      patience: number of epochs without a better value after which training ends, a positive integer.
       warm_up: number of initial epochs to ignore, such as those of a KL warm-up; 0 by default.
+      monitor: name of the metric, which is to be large; `"val_elbo"` by default.
 
     Examples:
       >>> checkpoint = Checkpoint("run/checkpoint")
       >>> callbacks = [checkpoint, BestWeights(checkpoint, patience=20)]
     """
 
-    def __init__(self, checkpoint: Checkpoint, patience: int, warm_up: int = 0):
+    def __init__(self, checkpoint: Checkpoint, patience: int, warm_up: int = 0, monitor: str = "val_elbo"):
         super().__init__()
         self.checkpoint, self.patience = checkpoint, checks.positive_integer("patience", patience)
-        self.warm_up = warm_up
+        self.warm_up, self.monitor = warm_up, monitor
 
     @property
     def best_epoch(self) -> int | None:
-        """Number of epochs after which the validation ELBO was largest; None before the first evaluation."""
-        values = np.array(self.checkpoint.history.get("val_elbo", []), float)  # NaN for epochs without evaluation
+        """Number of epochs after which the monitored metric was largest; None before the first evaluation."""
+        values = np.array(self.checkpoint.history.get(self.monitor, []), float)  # NaN for epochs without evaluation
         values[: min(self.warm_up, max(len(values) - 1, 0))] = np.nan
         return None if np.isnan(values).all() else int(np.nanargmax(values)) + 1
 
@@ -42,7 +43,7 @@ class BestWeights(keras.callbacks.Callback):
     def is_over(self) -> bool:
         """Whether the best epoch is at least `patience` epochs ago."""
         best = self.best_epoch
-        return best is not None and len(self.checkpoint.history["val_elbo"]) - best >= self.patience
+        return best is not None and len(self.checkpoint.history[self.monitor]) - best >= self.patience
 
     def on_train_begin(self, logs=None):
         self._keep(self.checkpoint.epochs_done())  # in case of a kill between the checkpoint and the best weights

@@ -21,6 +21,7 @@ _EXAMPLES = """\
 Examples:
   tf-jmvae train --preset digits-jmvae-kl --epochs 5
   tf-jmvae train --preset mnist-jmvae-kl --alpha 0.1 --run-dir runs/alpha-0.1
+  tf-jmvae train --preset mnist-jmvae-kl --flow 8 --joint-from runs/mnist-jmvae --run-dir runs/flows
   tf-jmvae train --preset celeba-jmvae-kl-gan-small --data-dir ~/celeba
   tf-jmvae train --preset my.toml --seed 3
   tf-jmvae train --data pets.toml            a table, as tf-jmvae init drafts it

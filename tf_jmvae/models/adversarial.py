@@ -99,7 +99,8 @@ class JMVAEKLGAN(JMVAEKL):
         self.discriminator = Discriminator(network, self.modalities[image].event_shape)
 
     def take_joint(self, trained):
-        raise TypeError("take_joint freezes the decoders, but a JMVAEKLGAN trains its image decoder: use a JMVAEKL.")
+        """Raises `NotImplementedError`, because the image decoder cannot be frozen."""
+        raise NotImplementedError("take_joint freezes the decoders, but a GAN trains its image decoder: use a JMVAEKL.")
 
     def compile(self, optimizer="adam", *, decoder_optimizer=None, discriminator_optimizer=None, **kwargs) -> None:
         """Compiles the model as Keras does, with one optimizer each for encoder, generator and discriminator.

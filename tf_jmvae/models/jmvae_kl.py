@@ -40,7 +40,7 @@ from tf_jmvae.models.flow import Flow, flow_of
 from tf_jmvae.models.jmvae import JMVAE
 from tf_jmvae.models.missing import Held, merged
 from tf_jmvae.models.objective import Term, Terms
-from tf_jmvae.models.second_stage import take_joint
+from tf_jmvae.models.second_stage import copy_joint, freeze_joint
 from tf_jmvae.models.shared import SharedEncoders, SharedPosteriors
 from tf_jmvae.random import sampling
 from tf_jmvae.registry import MODELS
@@ -170,19 +170,32 @@ class JMVAEKL(JMVAE):
         return False  # there is an encoder for what is observed
 
     def take_joint(self, trained: JMVAE) -> None:
-        """Takes the joint encoder and the decoders of a trained model, so that `fit` trains the subset encoders alone.
+        """Copies the joint encoder and the decoders of a trained model and freezes them; `fit` trains the rest.
 
-        This is the second stage of [2] and [3]. What is taken is copied, frozen, and saved as frozen; call this before
-        `compile`. With a joint model that is fixed, `"pull"` and `"follow"` are the same.
+        This is the second stage of [2] and [3]: for complete rows, the subset encoders are fitted to the fixed
+        q(z | all modalities), whatever `subset_learning` is. Frozen networks run in inference mode, without dropout,
+        and are saved as frozen. The statistics of standardised modalities and the fitted prior are copied, too.
 
         Args:
           trained: a `JMVAE` or `JMVAEKL` with the same modalities, networks, `latent_dim` and `trunk`; it is unchanged.
 
         Raises:
-          ValueError: if the two do not fit together; the message says where they differ. Nothing is taken then.
           TypeError: if `trained` is of another class.
+          ValueError: if the two models differ, the message says where; or if this one is compiled already. Nothing is
+            copied then.
+
+        Examples:
+          >>> model = JMVAEKL(modalities, 64, flow=8)
+          >>> model.take_joint(trained)
+          >>> model.compile("adam")
         """
-        take_joint(self, trained)
+        if self.compiled:
+            raise ValueError("take_joint changes what is trained, so call it before compile().")
+        try:
+            copy_joint(self, trained)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"take_joint: {error}") from error
+        freeze_joint(self)
 
     def _posteriors(self, held: Held, training: bool, *, only_own: bool = False) -> Posteriors:
         """Computes q(z | S) of every subset S in the batch that has an encoder, or only of those that `_own` needs."""
@@ -195,8 +208,9 @@ class JMVAEKL(JMVAE):
         separate = {}
         for names in needed:
             if names in encoders:
-                with held.rows(names).seen_by(encoders[names], training):
-                    separate[names] = encoders[names](held.of(names), training=training)
+                learns = training and encoders[names].trainable
+                with held.rows(names).seen_by(encoders[names], learns):
+                    separate[names] = encoders[names](held.of(names), training=learns)
         return Posteriors(separate, self._shared_posteriors(held, [n for n in needed if n not in encoders], training))
 
     def _shared_posteriors(self, held: Held, needed: list[Subset], training: bool) -> SharedPosteriors | None:
@@ -234,9 +248,9 @@ class JMVAEKL(JMVAE):
         """Decodes p(m | z) of every modality m for the rows that hold it."""
         p = {}
         for name, decoder in self.decoders.items():
-            rows = held.rows([name])
-            with rows.seen_by(decoder, training):
-                p |= self.likelihoods(rows.of(z), names=[name], training=training)
+            rows, learns = held.rows([name]), training and decoder.trainable
+            with rows.seen_by(decoder, learns):
+                p |= self.likelihoods(rows.of(z), names=[name], training=learns)
         return p
 
     def get_config(self):

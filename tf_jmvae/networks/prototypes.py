@@ -60,7 +60,7 @@ def remade(role: str, config: dict[str, Any], like: keras.layers.Layer | None = 
     try:
         made = keras.saving.deserialize_keras_object(config)
         if like is not None:
-            _copy_state(like, made)
+            copy_state(like, made)
             for one, other in zip(flatten_layers(like), flatten_layers(made), strict=True):
                 other.trainable = one.trainable  # owners first, because a layer sets `trainable` of its sublayers
         return made
@@ -93,7 +93,7 @@ def make_weights(layer: keras.layers.Layer, *examples: Any) -> Any:
     return outputs
 
 
-def _copy_state(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
+def copy_state(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
     """Copies the weights and statistics of a layer and of its nested layers."""
     inner = functools.partial(flatten_layers, recursive=False, include_self=False)
 
@@ -104,7 +104,7 @@ def _copy_state(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
     if len(inner(source)) != len(inner(target)):
         build()  # which makes the nested layers
     for one, other in zip(inner(source), inner(target), strict=True):
-        _copy_state(one, other)
+        copy_state(one, other)
     build()
     if source.built:
         store: dict[str, Any] = {}

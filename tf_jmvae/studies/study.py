@@ -153,7 +153,7 @@ class Study:
           RunError: if a file of the training is damaged.
         """
         recorded = _read(self.folder / name / "config.json")
-        config = recorded["config"]
+        config = run_folder.without_paths(recorded["config"])
         return {
             **{key: config[key] for key in ("preset", "training", "seed")},
             **{key: config["data"][key] for key in ("batch_size", "train_size")},

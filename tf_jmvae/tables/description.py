@@ -45,8 +45,11 @@ def load(path: str | Path) -> Config:
     data |= {"dataset": "table", "table": table.resolve(), "data_dir": folder.resolve()}
     data["columns"] = {name: columns for name, (columns, _) in learned.items()}
     modalities = {name: settings for name, (_, settings) in learned.items()}
+    training = dict(content["training"])
+    if isinstance(training.get("joint_from"), str):
+        training["joint_from"] = (path.parent / training["joint_from"]).resolve()
     settings = {"preset": path.stem, "source": f"{path.name}, a table of one's own", "data": data}
-    settings |= {"model": {**content["model"], "modalities": modalities}, "training": content["training"]}
+    settings |= {"model": {**content["model"], "modalities": modalities}, "training": training}
     try:
         return Config.model_validate(settings)
     except pydantic.ValidationError as error:

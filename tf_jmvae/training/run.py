@@ -25,6 +25,7 @@ from tf_jmvae.callbacks.training import non_finite
 from tf_jmvae.distribute.devices import Devices, connect
 from tf_jmvae.evaluation import attribute_accuracy, conditional_coherence
 from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.models.second_stage import copy_joint, freeze_joint
 from tf_jmvae.registry import MODELS
 from tf_jmvae.training.build import build_model, compile_model
 from tf_jmvae.training.config import Config
@@ -88,15 +89,17 @@ def train(
         keras.config.set_dtype_policy(config.training.precision)
         with devices.strategy.scope():
             model = build_model(config.model, config.num_steps, source.preprocessing, source.columns)
-            if config.training.joint_from:
-                model.take_joint(load_model(config.training.joint_from / "model.keras"))
             model.adapt(source.train)
+            if config.training.joint_from:
+                freeze_joint(model)
             compile_model(model, config, source.num_batches(config.data.batch_size))
             model.optimizer.build(
                 model.trainable_variables
             )  # on all workers, because only the chief restores its state
         with devices.agreement(state_of=model) as agreed:
             if is_chief:
+                if config.training.joint_from and (config.overwrite or not checkpoint.epochs_done()):
+                    _copy_joint(model, config.training.joint_from, run_dir)
                 prepare(run_dir, config)
                 agreed.number = checkpoint.restore(model)
                 if not agreed.number:  # a run killed in its first epoch starts its logs anew
@@ -120,7 +123,20 @@ def _best_weights(config: Config, checkpoint: callbacks.Checkpoint) -> callbacks
     training = config.training
     if not training.early_stopping:
         return None
-    return callbacks.BestWeights(checkpoint, training.early_stopping, training.kl_warm_up)
+    # With a fixed joint model, the ELBO of complete rows is constant.
+    monitor = "val_objective" if training.joint_from else "val_elbo"
+    return callbacks.BestWeights(checkpoint, training.early_stopping, training.kl_warm_up, monitor)
+
+
+def _copy_joint(model: MultimodalVAE, joint_from: Path, run_dir: Path) -> None:
+    """Copies the joint model of another run; raises `RunError`, which names its folder, if that is impossible."""
+    if joint_from.resolve() == run_dir.resolve():
+        raise RunError(f"joint_from is the folder of this run, {run_dir}: choose another with --run-dir.")
+    trained = load_model(joint_from / "model.keras")
+    try:
+        copy_joint(model, trained)
+    except (TypeError, ValueError) as error:
+        raise RunError(f"joint_from, {joint_from}: {error}") from error
 
 
 def _load(config: Config, num_replicas: int, verbose: str | int) -> data.Source:

@@ -33,10 +33,14 @@ _NOT_COMPARED = {
     "strategy",
     "data.data_dir",
     "data.table",
-    "data.filled_by",
-    "training.joint_from",
     "training.tensorboard",
 }
+
+# Settings that are paths of other runs, of which only whether they are set must agree.
+_OTHER_RUNS = {"data.filled_by", "training.joint_from"}
+
+# Settings that are paths of one machine.
+_PATHS = ("data.data_dir", "data.filled_by", "data.table", "training.joint_from")
 
 # Settings of the machine rather than of the model.
 _NOT_DESCRIBED = {"run_dir", "overwrite", "strategy"}
@@ -54,7 +58,19 @@ def default_run_dir(config: "Config") -> Path:
 
 def comparable(config: "Config") -> dict[str, Any]:
     """Returns the settings that must agree to continue a run, such as `training.epochs`."""
-    return {key: value for key, value in _flat(config.model_dump(mode="json")).items() if key not in _NOT_COMPARED}
+    settings = _flat(config.model_dump(mode="json"))
+    settings |= {key: settings[key] is not None for key in _OTHER_RUNS}
+    return {key: value for key, value in settings.items() if key not in _NOT_COMPARED}
+
+
+def without_paths(config: dict[str, Any]) -> dict[str, Any]:
+    """Returns a recorded configuration without the paths of the machine."""
+    found = dict(config)
+    for path in _PATHS:
+        section, name = path.split(".")
+        if isinstance(found.get(section), dict):
+            found[section] = {key: value for key, value in found[section].items() if key != name}
+    return found
 
 
 @contextlib.contextmanager
@@ -152,10 +168,7 @@ def describe(run_dir: Path) -> dict[str, Any]:
         raise RunError(f"{path} does not belong to a run: it has no config, or no versions. {advice}")
     if not isinstance(config.get("data"), dict):
         raise RunError(f"{path} does not belong to a run: its config has no data. {advice}")
-    for section, places in (("data", ("data_dir", "filled_by", "table")), ("training", ("joint_from",))):
-        for place in places if isinstance(config.get(section), dict) else ():
-            config[section].pop(place, None)
-    record["config"] = {key: value for key, value in config.items() if key not in _NOT_DESCRIBED}
+    record["config"] = {key: value for key, value in without_paths(config).items() if key not in _NOT_DESCRIBED}
     return {"training": record, "metrics": read_json(run_dir / "metrics.json", advice)}
 
 

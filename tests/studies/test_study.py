@@ -23,6 +23,7 @@ from tf_jmvae.training.run_folder import occupied
 FULL, QUICK = SCALES["full"], SCALES["quick"]
 EPOCHS = {
     "jmvae-kl-0.1": 200,
+    "jmvae-kl-flow": 60,
     "jmvae-kl": 60,
     "jmvae": 60,
     "hierarchical-jmvae": 60,
@@ -39,7 +40,7 @@ EPOCHS = {
 # The plan.
 
 
-def test_the_full_plan_trains_eleven_models_on_all_of_mnist():
+def test_the_full_plan_trains_twelve_models_on_all_of_mnist():
     made = configs(FULL, Path("runs/study"), Path("data/mnist"), 5)
     assert {name: config.training.epochs for name, config in made.items()} == EPOCHS
     for name, config in made.items():
@@ -50,6 +51,8 @@ def test_the_full_plan_trains_eleven_models_on_all_of_mnist():
         assert config.training.steps_per_execution == 7
         assert config.run_dir == Path("runs/study") / name
         assert config.seed == 5
+        joint = Path("runs/study/jmvae-kl-0.1") if name == "jmvae-kl-flow" else None
+        assert config.training.joint_from == joint
 
 
 @pytest.mark.parametrize("name", EPOCHS)
@@ -66,6 +69,7 @@ def test_the_models_differ_in_what_they_are_compared_by():
     models = {name: config.model for name, config in configs(FULL, Path("runs"), None, 0).items()}
     assert models["jmvae-kl-0.1"].alpha == 0.1
     assert models["jmvae-kl"].alpha == 1
+    assert (models["jmvae-kl-flow"].flow, models["jmvae-kl-flow"].subset_learning) == (8, "follow")
     for kind in ("cvae", "cmma"):
         for target in ("x", "w"):
             assert models[f"{kind}-{target}"].kind == kind

@@ -221,7 +221,7 @@ def test_every_table_of_the_report_is_whole(report):
     tables = [_rows(report, number) for number in range(4)]
     assert [[len(row) for row in table] for table in tables] == [
         [5] * (2 + len(ROWS)),
-        [5] * (2 + 8),
+        [5] * (2 + 12),
         [4] * (2 + len(ROWS)),
         [7] * (2 + len(TRAININGS)),
     ]

@@ -104,3 +104,17 @@ def test_the_center_is_the_part_of_an_aligned_picture_that_training_sees(model):
 def test_an_unknown_crop_is_refused(model):
     with pytest.raises(ValueError, match=r"crop must be one of 'training', 'none', 'center', 'face'; got 'middle'"):
         tj.edit(model, PORTRAIT, CHANGES, crop="middle")
+
+
+def test_edits_follow_a_change_after_compile():
+    small = {"encoder": tj.networks.mlp([4]), "decoder": tj.networks.mlp([4])}
+    w = tj.Modality((2,), "bernoulli", entry_names=("A", "B"), **small)
+    model = tj.JMVAEKL({"x": tj.Modality((8, 8, 1), "bernoulli", **small), "w": w}, 2)
+    model.compile()
+    portrait = np.full((8, 8, 1), 100, np.uint8)
+    before = tj.infer_attributes(model, portrait)
+    model.networks()["decoders/w"].layers[-1].activation = lambda value: 50 * value + 7
+    model.compile()
+    after = tj.infer_attributes(model, portrait)
+    assert after == pytest.approx(tj.open_model(model).edit(portrait, {})[1])
+    assert abs(after["A"] - before["A"]) > 1e-3

@@ -18,7 +18,7 @@ import tensorflow as tf
 from tf_jmvae import images
 from tf_jmvae._utils import checks
 from tf_jmvae.data.celeba.arrays import PREPROCESSING, crop_face
-from tf_jmvae.models import MultimodalVAE
+from tf_jmvae.models import MultimodalVAE, compiled
 from tf_jmvae.serving.inference import InferenceModel
 from tf_jmvae.serving.local import LiveModel
 from tf_jmvae.specs import ModalitySpec, Preprocessing
@@ -63,7 +63,7 @@ def edit(
     Examples:
       >>> edit(model, "portrait.jpg", {"Smiling": 1, "Eyeglasses": -1})
     """
-    return _edit(model, image, changes, crop, attributes, photograph)[0]
+    return edited(model, image, changes, crop, attributes, photograph)[0]
 
 
 def infer_attributes(
@@ -90,7 +90,22 @@ def infer_attributes(
       ValueError: if the model lacks such modalities or one of the directions.
       OSError: if `image` cannot be read.
     """
-    return _edit(model, image, {}, crop, attributes, photograph)[1]
+    return edited(model, image, {}, crop, attributes, photograph)[1]
+
+
+def edited(
+    model: MultimodalVAE | InferenceModel,
+    image: Any,
+    changes: Mapping[str, float],
+    crop: str = "training",
+    attributes: str | None = None,
+    photograph: str | None = None,
+) -> tuple[np.ndarray, dict[str, float]]:
+    """Returns the edited image and the attributes predicted from the original; arguments and errors as for `edit`."""
+    opened = model if isinstance(model, InferenceModel) else _opened(model)
+    photograph, attributes = opened.editable(photograph, attributes)
+    encoded = tf.io.encode_png(seen(image, opened.modalities[photograph], crop)).numpy()
+    return opened.edit(encoded, changes, attributes=attributes, photograph=photograph)
 
 
 def seen(image: Any, spec: ModalitySpec, crop: str = "training") -> np.ndarray:
@@ -110,16 +125,5 @@ def seen(image: Any, spec: ModalitySpec, crop: str = "training") -> np.ndarray:
 
 
 def _opened(model: MultimodalVAE) -> LiveModel:
-    """Returns the cached live model, unless its options changed, so that many edits trace one function."""
-    live = getattr(model, "_opened", None)
-    if live is None or live.iterated_sampling != model.iterated_sampling:
-        model._opened = live = LiveModel(model)
-    return live
-
-
-def _edit(model, image, changes, crop, attributes, photograph) -> tuple[np.ndarray, dict[str, float]]:
-    """Returns the edited image and the predicted attributes; arguments as for `edit`."""
-    opened = model if isinstance(model, InferenceModel) else _opened(model)
-    photograph, attributes = opened.editable(photograph, attributes)
-    encoded = tf.io.encode_png(seen(image, opened.modalities[photograph], crop)).numpy()
-    return opened.edit(encoded, changes, attributes=attributes, photograph=photograph)
+    """Returns the cached live model, so that many edits trace one function."""
+    return compiled.remembered(model, "opened", lambda: LiveModel(model))

@@ -12,6 +12,7 @@ from portrait_model import NAMES, SIZE, attributes_of, edited, portrait_model
 from tf_jmvae import cli, images
 from tf_jmvae.data.celeba import ATTRIBUTES
 from tf_jmvae.data.celeba.arrays import PREPROCESSING
+from tf_jmvae.serving.inference import InferenceModel
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,14 @@ def test_the_edited_portrait_is_the_one_of_the_closed_form(folder, tmp_path, cap
     assert next(line for line in lines if "Smiling" in line).endswith("-> +1")
     assert next(line for line in lines if "Male" in line).endswith("-> -2")
     assert lines[-1] == f"The edited portrait is {path}."
+
+
+def test_the_model_is_asked_once(folder, tmp_path, monkeypatch):
+    asked = []
+    edit = InferenceModel.edit
+    monkeypatch.setattr(InferenceModel, "edit", lambda *given, **more: asked.append(given) or edit(*given, **more))
+    assert _edit(folder, "--set", "Smiling=1", "--output", str(tmp_path / "edited.png")) == 0
+    assert len(asked) == 1
 
 
 def test_without_changes_it_lists_the_attributes_most_certain_first(folder, tmp_path, monkeypatch, capsys):
@@ -107,7 +116,7 @@ def test_a_missing_portrait_is_named(folder, capsys):
 def test_a_text_file_is_no_portrait(folder, capsys):
     (folder / "text.jpg").write_text("no portrait")
     assert _edit(folder, portrait="text.jpg") == 1
-    assert "text.jpg is no image" in capsys.readouterr().err
+    assert "text.jpg is not an image" in capsys.readouterr().err
 
 
 def test_where_no_face_is_found_it_says_so(folder, capsys):

@@ -10,9 +10,9 @@ from portrait_model import NAMES, portrait_model
 import tf_jmvae as tj
 from tf_jmvae import cli
 from tf_jmvae._utils import pretrained
-from tf_jmvae.cli import given
+from tf_jmvae.cli import common, generate, given
 from tf_jmvae.cli.generate import sheet as sheet_of
-from tf_jmvae.specs import ModalitySpec
+from tf_jmvae.specs import Columns, ModalitySpec
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def test_a_grid_enlarges_small_images_only():
         (["--given", "v=1"], "--given v=... takes 2 numbers separated by commas; got '1'"),
         (["--given", "v=1,nan"], "takes 2 numbers separated by commas; got '1,nan'"),
         (["--given", "x=absent.png"], "absent.png: No such file or directory."),
-        (["--given", "x={folder}/model.keras"], "model.keras is no image"),
+        (["--given", "x={folder}/model.keras"], "model.keras is not an image"),
         (["--given", "w=1", "w=2", "v=1,1", "v=2,2", "v=3,3"], "got names that appear 2 and 3 times"),
         (["--given", "w=1", "--target", "y"], "--target: the model generates x, w, v; got y"),
         (
@@ -193,3 +193,22 @@ def test_a_class_by_its_name():
     np.testing.assert_array_equal(given._vector("w", "2", labels), [0, 0, 1])
     with pytest.raises(ValueError, match="takes a class from 0 to 2, or one of cat, dog, 3; got 'cow'"):
         given._vector("w", "cow", labels)
+
+
+def test_the_values_of_a_repeated_option_belong_together():
+    def parsed(*words):
+        return common.parse(generate.Options, words, "generate").given
+
+    assert parsed("--given", "w=1", "v=1,1", "--given", "w=2", "--seed", "3") == ("w=1", "v=1,1", "w=2")
+    assert parsed("--given", "w=1", "w=2") == ("w=1", "w=2")
+
+
+def test_classes_of_a_table_are_given_by_name_or_as_the_same_number():
+    names = ("1.0", "2.0", "3.0")
+    columns = Columns("category", ("b",), (3,), names)
+    spec = ModalitySpec((3,), "categorical", entry_names=names, columns=columns)
+    for text, index in (("2", 1), ("3.0", 2), ("1", 0)):
+        observed = given.read({"b": {"": [text]}}, 1, {"b": spec})
+        np.testing.assert_array_equal(observed["b"], np.eye(3)[[index]])
+    with pytest.raises(ValueError, match=r"--given b=\.\.\. takes one of 1\.0, 2\.0, 3\.0; got '0'"):
+        given.read({"b": {"": ["0"]}}, 1, {"b": spec})

@@ -85,7 +85,7 @@ def test_a_row_is_answered_alike_in_every_batch(folder):
     assert (ages(5, len(rows)) != whole)[~np.isnan(whole)].all()
     wrong = [*rows[:3], rows[3]._replace(cells={**rows[3].cells, "kind": "cow"})]
     handler = beam.TableHandler("score", str(path))
-    with pytest.raises(ValueError, match=r"a\.csv, row 4: .*'cow' is no class"):
+    with pytest.raises(ValueError, match=r"a\.csv, row 4: .*'cow' is not a class"):
         handler.run_inference(wrong, handler.load_model())
     with pytest.raises(ValueError, match="verb must be one of 'fill', 'score'; got 'fil'"):
         beam.TableHandler("fil", str(path))

@@ -119,14 +119,14 @@ def test_arrays_are_read_from_files(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "cells", "message"),
     [
-        ("numbers", ["1", "two", "3"], r"Column 'a', row 2: 'two' is no number.*another kind"),
+        ("numbers", ["1", "two", "3"], r"Column 'a', row 2: 'two' is not a number.*another kind"),
         ("numbers", ["1", "2024-05-17", "3"], "row 2.*Turn dates into numbers"),
         ("numbers", pd.to_datetime(["2024-05-17", "2024-05-18"]), "is a date.*Turn dates into numbers"),
-        ("numbers", ["1,5", "2,5"], r"row 1: '1,5' is no number \(2 such cells\).*decimal = ','"),
+        ("numbers", ["1,5", "2,5"], r"row 1: '1,5' is not a number \(2 such cells\).*decimal = ','"),
         ("numbers", ["1", "1e300"], "row 2.*too large"),
         ("numbers", ["4", "4", None], "one value in all training rows.*Leave it out"),
-        ("counts", ["1", "2.5", "3"], "row 2: '2.5' is no count.*'numbers'"),
-        ("counts", ["1", "-2", "3"], "row 2: '-2' is no count"),
+        ("counts", ["1", "2.5", "3"], "row 2: '2.5' is not a count.*'numbers'"),
+        ("counts", ["1", "-2", "3"], "row 2: '-2' is not a count"),
         ("category", ["x", "x", None], "one value.*Leave it out"),
         ("category", [f"name {number}" for number in range(1001)], "1,001 different values.*1,000.*1,001 come once"),
         ("attributes", ["yes", "perhaps"], "row 2: 'perhaps' is neither yes nor no.*category"),
@@ -145,7 +145,7 @@ def test_what_is_not_of_the_kind_is_refused(kind, cells, message):
 
 def test_a_class_that_training_did_not_have_is_refused():
     found, _ = adapted("category", {"a": ["cat", "dog"]})
-    with pytest.raises(ValueError, match=r"row 2: 'cow' is no class that the training rows have\. They have cat, dog"):
+    with pytest.raises(ValueError, match=r"row 2: 'cow' is not a class in the training rows\. They have cat, dog"):
         found.encode(pd.DataFrame({"a": ["dog", "cow"]}))
 
 
@@ -177,3 +177,26 @@ def test_named_numbers_are_no_attributes(kind, likelihood, shape, expected):
 )
 def test_a_number_is_rounded_to_its_spread(value, spread, text):
     assert with_spread(value, spread) == text
+
+
+def test_a_class_is_the_same_as_a_number_and_as_a_text():
+    words = ("0.0", "1.0", "2.0")
+    kind = kind_of(Columns("category", ("a",), (3,), words))
+    for cells in ([0.0, 2.0, None], pd.Series([0, 2, None], dtype="Int64"), ["0", "2.0", ""], ["0.00", "2", None]):
+        values = kind.encode(pd.DataFrame({"a": cells}))
+        np.testing.assert_array_equal(values, [[1, 0, 0], [0, 0, 1], [np.nan] * 3])
+        assert kind.requested(pd.DataFrame({"a": cells})).tolist() == [b"0.0", b"2.0", b""]
+    with pytest.raises(ValueError, match=r"'3\.0' is not a class"):
+        kind.encode(pd.DataFrame({"a": ["3.0"]}))
+
+
+def test_codes_that_look_like_numbers_stay_apart():
+    kind = kind_of(Columns("category", ("a",), (3,), ("007", "7", "8")))
+    np.testing.assert_array_equal(kind.encode(pd.DataFrame({"a": ["007", "7", "8.0"]})), np.eye(3))
+    with pytest.raises(ValueError, match=r"'7\.0' is not a class"):  # it could be either
+        kind.encode(pd.DataFrame({"a": ["7.0"]}))
+
+
+def test_a_column_of_punctuation_has_no_word():
+    with pytest.raises(ValueError, match="Column 'a' has no word in any training row, only punctuation"):
+        COLUMNS.get("text").adapt(pd.DataFrame({"a": ["...", "!", "?"]}), ["a"])

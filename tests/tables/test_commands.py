@@ -8,6 +8,7 @@ import pytest
 
 from tests.tables.test_table_models import made_table
 from tf_jmvae import cli
+from tf_jmvae.columns import reader
 from tf_jmvae.tables import description, draft
 from tf_jmvae.training.run_folder import load_model
 
@@ -70,6 +71,13 @@ def test_score_puts_the_least_likely_row_first(folder):
     scored = pd.read_csv(folder / "scored.csv")
     assert scored["number"].iloc[0] == 7
     assert scored["log_likelihood"].is_monotonic_increasing
+
+
+def test_score_reads_the_table_once(folder, monkeypatch):
+    read, original = [], reader._read_csv
+    monkeypatch.setattr(reader, "_read_csv", lambda path, *more: read.append(path) or original(path, *more))
+    assert run("score", folder / "pets.csv", "--run", folder / "run", "--output", folder / "scored.csv") == 0
+    assert len(read) == 1
 
 
 def test_an_exported_run_fills_as_the_run(folder, capsys):

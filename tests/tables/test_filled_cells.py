@@ -62,7 +62,7 @@ def test_numbers_stay_numbers(kinds, dtype):
 @pytest.mark.parametrize("dtype", ["Int64", "boolean", "float64", "object"])
 def test_attributes_are_in_the_type_of_their_column(kinds, dtype):
     found = filled(kinds, tame=dtype)["tame"]
-    expected = {"Int64": [1.0, 1.0], "boolean": [True, True], "float64": [1.0, 1.0], "object": ["yes", True]}
+    expected = {"Int64": [1.0, 1.0], "boolean": [True, True], "float64": [1.0, 1.0], "object": [True, True]}
     assert found.tolist() == expected[dtype]
 
 
@@ -164,7 +164,7 @@ def test_rows_are_named_by_their_number_in_the_whole_table(of_numbers):
     model, table, _, _ = of_numbers
     table = table.astype(object)
     table.loc[table.index[17], "kind"] = "cow"
-    with pytest.raises(ValueError, match="row 18: 'cow' is no class"):
+    with pytest.raises(ValueError, match="row 18: 'cow' is not a class"):
         tables.fill(model, table, batch_size=5, verbose=0)
 
 
@@ -206,3 +206,29 @@ def test_a_server_that_is_not_there_is_said_in_a_line(tmp_path, capsys):
     error = capsys.readouterr().err
     assert "does not answer" in error
     assert "Traceback" not in error
+
+
+def test_true_and_false_read_as_objects_stay_truths(kinds):
+    found = merging.with_answers(
+        pd.Series([None, True, False], dtype=object, name="tame"),
+        np.array([True, False, False]),
+        np.array(["yes", "no", "no"], object),
+        kinds["tame"],
+    )
+    assert found.tolist() == [True, True, False]
+    assert found.dtype == bool
+
+
+def test_a_truth_that_stays_a_gap_is_no_truth(kinds):
+    gap, answers = np.array([True, False, False]), np.array(["no", "yes", None], object)
+    for dtype in (object, "boolean"):
+        cells = pd.Series([None, True, None], dtype=dtype, name="tame")
+        found = merging.with_answers(cells, gap, answers, kinds["tame"])
+        assert found[0] is False
+        assert found.isna().tolist() == [False, False, True]
+
+
+def test_a_column_that_the_model_reads_is_not_replaced_by_scores():
+    merging.check_scored(["size", "log_likelihood_of_old"])
+    with pytest.raises(ValueError, match=r"reads a column 'log_likelihood'.*rename"):
+        merging.check_scored(["size", "log_likelihood"])

@@ -73,3 +73,37 @@ def test_files_that_are_not_there_folders_and_damaged_parquet(written, tmp_path)
         read_table(tmp_path)
     with pytest.raises(ValueError, match="not a Parquet file, or is damaged"):
         read_table(written(b"PAR1 no", "t.parquet"))
+
+
+@pytest.mark.parametrize("first", ["\n", "\r\n\r\n", "\ufeff", "\ufeff\n", "   \n"])
+def test_blank_lines_before_the_header_are_skipped(tmp_path, first):
+    path = tmp_path / "blank.csv"
+    path.write_text(f"{first}a;b\n1,5;2\n3;4\n", encoding="utf-8", newline="")
+    table = read_table(path)
+    assert table.to_dict("list") == {"a": ["1,5", "3"], "b": ["2", "4"]}
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", "\ufeff", "\ufeff\n"])
+def test_a_table_of_blank_lines_is_empty(tmp_path, text):
+    (tmp_path / "empty.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"empty\.csv is empty"):
+        read_table(tmp_path / "empty.csv")
+
+
+@pytest.mark.parametrize(
+    ("cell", "read"),
+    [
+        ("917,46", "917.46"), ("1.234,5", "1234.5"), ("1.234.567", "1234567"), ("-,5", "-.5"), ("+3,", "+3."),
+        ("1,5e3", "1.5e3"), ("01.01.2020", "01.01.2020"), ("1.2.2", "1.2.2"), ("2.325.1", "2.325.1"), ("1.96", "1.96"),
+        (",", ","), ("a,b", "a,b"),
+    ],
+)  # fmt: skip
+def test_with_a_decimal_comma_only_numbers_change(written, cell, read):
+    table = read_table(written(f"a;b\n{cell};x\n"), delimiter=";", decimal=",")
+    assert table["a"].tolist() == [read]
+
+
+@pytest.mark.parametrize("decimal", ["xx", "", "5", "-", " "])
+def test_a_decimal_is_one_character(written, decimal):
+    with pytest.raises(ValueError, match=r"decimal must be one character, such as '\.' or ','"):
+        read_table(written("a;b\n1,5;x\n"), decimal=decimal)

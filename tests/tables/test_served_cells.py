@@ -114,7 +114,7 @@ def test_what_an_export_has_fixed_is_refused(of_numbers):
     opened = tj.open_model(path)
     with pytest.raises(ValueError, match="num_samples was fixed when the model was exported"):
         tables.fill(opened, table, num_samples=5, verbose=0)
-    with pytest.raises(ValueError, match="'cow' is no class"):
+    with pytest.raises(ValueError, match="'cow' is not a class"):
         tables.fill(opened, table.assign(kind="cow"), verbose=0)
     with pytest.raises(ValueError, match="no column 'size'"):
         tables.fill(opened, table.drop(columns="size"), verbose=0)

@@ -117,7 +117,7 @@ def test_texts_stand_for_values(trained):
     assert list(written.columns) == ["size", "weight", "said"]
     raw = model.postprocess({"numbers": one_hot["numbers"]})["numbers"]
     np.testing.assert_allclose(written[["size", "weight"]], raw, rtol=1e-5)
-    with pytest.raises(ValueError, match="'cow' is no class"):
+    with pytest.raises(ValueError, match="'cow' is not a class"):
         model.generate({"kind": ["cow"]}, targets=["numbers"])
 
 
@@ -325,3 +325,32 @@ def test_the_first_array_may_be_damaged_and_not_all(tmp_path):
     assert modalities["a"].event_shape == (2, 3)
     with pytest.raises(ValueError, match=r"none of the 9 arrays can be read .*folder"):
         tj.data.from_table(table.assign(a="bad.npy"), {"a": "array", "b": "numbers"}, folder=tmp_path)
+
+
+def test_latents_of_a_hierarchy_have_all_its_layers():
+    small = {"encoder": (4,), "decoder": (4,)}
+    description = {"size": {"kind": "numbers", **small}, "kind": {"kind": "category", **small}}
+    table = made_table().dropna()
+    modalities, source = tj.data.from_table(table, description)
+    layers = {"layer_encoder": tj.networks.mlp([4]), "layer_prior": tj.networks.mlp([4])}
+    model = tj.HierarchicalJMVAE(modalities, latent_dim=3, num_layers=2, **layers)
+    model.adapt(source.train)
+    found = tables.encode(model, table, verbose=0)
+    q = model.posterior({name: table[[name]] for name in description}, seed=0)
+    assert model.latent_size == found.shape[1] == 6
+    np.testing.assert_allclose(found, q.mean(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("described", "message"),
+    [
+        ({"size": 3}, r"size: expected a kind such as 'numbers', or a dict of it; got 3"),
+        ({"size": ["numbers"]}, r"size: expected a kind.*got \['numbers'\]"),
+        ({"size": {"kind": "numbers", "columns": 3}}, "size: columns must be the name of a column, or a list.*got 3"),
+        ({"size": {"kind": "numbers", "columns": [["size"]]}}, "size: columns must be the name of a column"),
+        (["size"], r"Say which modalities the columns form.*got \['size'\]"),
+    ],
+)
+def test_a_description_of_the_wrong_form_is_refused(described, message):
+    with pytest.raises(ValueError, match=message):
+        tj.data.from_table(made_table(), described)

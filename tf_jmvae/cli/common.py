@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, get_origin, get_type_hints
 
 import tyro
 
@@ -45,7 +45,21 @@ AnyOptions = TypeVar("AnyOptions", bound=Common)
 
 def parse(options: type[AnyOptions], argv: Sequence[str], prog: str) -> AnyOptions:
     """Parses a verb's options; raises `SystemExit` after printing help or an error."""
-    return tyro.cli(options, args=list(argv), prog=prog, description=inspect.getdoc(options), config=CONFIG)
+    argv = _gathered(options, argv)
+    return tyro.cli(options, args=argv, prog=prog, description=inspect.getdoc(options), config=CONFIG)
+
+
+def _gathered(options: type[Common], argv: Sequence[str]) -> list[str]:
+    """Gathers the values of a repeated option, as in --given a=1 --given b=2, of which tyro would take the last."""
+    several = [key for key, kind in get_type_hints(options).items() if get_origin(kind) is tuple]
+    for flag in (f"--{key.replace('_', '-')}" for key in several):
+        others, values, takes = [], [], False
+        for word in argv:
+            takes = word == flag or (takes and not word.startswith("--"))
+            (values if takes else others).append(word)
+        if values.count(flag) > 1:
+            argv = [*others, flag, *(word for word in values if word != flag)]
+    return list(argv)
 
 
 def require_at_least(lowest: int, **values: int | None) -> None:

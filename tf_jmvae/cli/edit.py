@@ -55,8 +55,7 @@ def run(options: Options) -> None:
 
     note("Loading the model ...")
     model = open_model(options.model)
-    edited = editing.edit(model, options.portrait, changes, crop=options.crop)
-    inferred = editing.infer_attributes(model, options.portrait, crop=options.crop)
+    edited, inferred = editing.edited(model, options.portrait, changes, options.crop)
     for name, value in sorted(inferred.items(), key=lambda item: -item[1]):
         print(f"  {name:<20} {value:+.2f}" + (f" -> {changes[name]:+g}" if name in changes else ""))
     if changes:

@@ -50,6 +50,8 @@ def run(options: Options) -> None:
     header = ("quantity", "estimator", "mean", "std. error", "ESS", "samples")
     print(lines(header, [_cells(row) for row in found["rows"]], left=range(2)))
     print("\nESS is the effective sample size; where it is small, more --importance-samples would raise the estimate.")
+    if found["left_out"]:
+        print(f"Left out, because no test example has what they need: {'; '.join(found['left_out'])}.")
     print(f"These numbers are in {options.run / EVALUATION}.")
 
 

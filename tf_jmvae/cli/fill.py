@@ -41,7 +41,7 @@ def run(options: Options) -> None:
         column: int(filled[name].notna().sum())
         for column in asked.columns
         for name in (f"{column} probability", f"{column} spread")
-        if name in filled
+        if name in filled and name not in asked.columns
     }
     filled = writing.moved(filled, naming_files(asked.kinds), reading["folder"], options.output)
     pictures = writing.write(filled, options.output)

@@ -84,19 +84,30 @@ def _resolve(name: str, modalities: Mapping[str, ModalitySpec]) -> tuple[str, st
 
 
 def _vector(name: str, text: str, described: ModalitySpec) -> np.ndarray:
-    """Parses a class, by number or by name, or numbers separated by commas."""
+    """Parses a class, by name or by number, or numbers separated by commas."""
     shape = described.event_shape
     if described.kind == "label":
-        if text in described.entry_names:
-            return np.eye(shape[0], dtype=np.float32)[described.entry_names.index(text)]
-        if text.isascii() and text.isdigit() and int(text) < shape[0]:
-            return np.eye(shape[0], dtype=np.float32)[int(text)]
-        names = f", or one of {first_of(described.entry_names, most=_LISTED)}" if described.entry_names else ""
-        raise ValueError(f"--given {name}=... takes a class from 0 to {shape[0] - 1}{names}; got {text!r}.")
+        return np.eye(shape[0], dtype=np.float32)[_class(name, text, described)]
     numbers = [number(part) for part in text.split(",")]
     if math.prod(shape) != len(numbers) or not all(map(math.isfinite, numbers)):
         raise ValueError(f"--given {name}=... takes {math.prod(shape)} numbers separated by commas; got {text!r}.")
     return np.array(numbers, np.float32).reshape(shape)
+
+
+def _class(name: str, text: str, described: ModalitySpec) -> int:
+    """Returns the number of a class; those of a table have names only, in which 2 and 2.0 are the same number."""
+    names, size = described.entry_names, described.event_shape[0]
+    if text in names:
+        return names.index(text)
+    if described.columns:
+        same = [index for index, known in enumerate(names) if number(known) == number(text)]
+        if len(same) == 1:
+            return same[0]
+        raise ValueError(f"--given {name}=... takes one of {first_of(names, most=_LISTED)}; got {text!r}.")
+    if text.isascii() and text.isdigit() and int(text) < size:
+        return int(text)
+    also = f", or one of {first_of(names, most=_LISTED)}" if names else ""
+    raise ValueError(f"--given {name}=... takes a class from 0 to {size - 1}{also}; got {text!r}.")
 
 
 def _text(name: str, text: str, columns: Columns) -> str:

@@ -37,14 +37,17 @@ def run(options: Options) -> None:
     from tf_jmvae import tables
     from tf_jmvae.data import read_table
     from tf_jmvae.tables import writing
-    from tf_jmvae.tables.merging import scored
+    from tf_jmvae.tables.merging import check_scored, scored
     from tf_jmvae.tables.table_model import naming_files, table_model
 
+    kinds = table_model(model).kinds
+    check_scored(column for kind in kinds.values() for column in kind.columns.names)
     known = {key: value for key, value in reading.items() if key in ("delimiter", "decimal", "encoding")}
     table = read_table(options.table, **known)
-    scores = tables.score(model, options.table, num_samples=options.num_samples, seed=options.seed, **reading)
+    asked = {key: value for key, value in reading.items() if key not in known}
+    scores = tables.score(model, table, num_samples=options.num_samples, seed=options.seed, **asked)
     table = scored(table, scores)
-    table = writing.moved(table, naming_files(table_model(model).kinds), reading["folder"], options.output)
+    table = writing.moved(table, naming_files(kinds), reading["folder"], options.output)
     writing.write(table, options.output)
     first = table.iloc[:_SHOWN, :_COLUMNS]
     rows = [[_shown(cell) for cell in cells] for cells in first.itertuples(index=False)]

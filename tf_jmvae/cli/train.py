@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+import pydantic
 import tyro
 
 from tf_jmvae._utils.tables import aligned
@@ -52,7 +53,10 @@ def parse(argv: Sequence[str], prog: str) -> Options:
         chosen = of_preset(named.preset or DEFAULT_PRESET)
     listed = "\n".join(f"  {name}" for name in presets.names())
     description = f"{inspect.getdoc(Config)}\n\nDefaults are those of the preset.\n\nPresets:\n{listed}\n\n{_EXAMPLES}"
-    options = tyro.cli(Options, args=list(argv), default=chosen, prog=prog, description=description)
+    try:
+        options = tyro.cli(Options, args=list(argv), default=chosen, prog=prog, description=description)
+    except pydantic.ValidationError as error:
+        raise ValueError(presets.describe(error)) from error
     config = options.config.model_copy(update={"preset": chosen.config.preset})
     return Options(config=config, debug=options.debug)
 

@@ -8,8 +8,8 @@ from tf_jmvae.columns.base import Kind, as_texts, refuse
 from tf_jmvae.registry import COLUMNS
 from tf_jmvae.specs import Columns
 
-_NO = ("no", "false", "0", "n", "f", "off", "-1", "-")
-_YES = ("yes", "true", "1", "y", "t", "on", "+1", "+")
+_NO = ("no", "false", "0", "0.0", "n", "f", "off", "-1", "-1.0", "-")
+_YES = ("yes", "true", "1", "1.0", "y", "t", "on", "+1", "+")
 WORDS = frozenset(_NO + _YES)
 
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae.columns.base import Kind, as_texts, encoded_texts, one_column, refuse
+from tf_jmvae.columns.base import Kind, as_texts, one_column, refuse
 from tf_jmvae.registry import COLUMNS
 from tf_jmvae.specs import Columns
 
@@ -54,16 +54,28 @@ class Category(Kind):
 
     def encode(self, table, folder="."):
         (name,) = self.columns.names
-        texts = as_texts(table[name])
+        texts = self._known(table[name])
         values = self.from_strings(tf.constant(texts, tf.string)).numpy()
         known = ", ".join(self.columns.words[:10]) + (", ..." if len(self.columns.words) > 10 else "")
         wrong = np.isnan(values).all(axis=1) & (texts != "")
-        refuse(table[name], wrong, "is no class that the training rows have", f"They have {known}. Or empty the cell.")
+        refuse(table[name], wrong, "is not a class in the training rows", f"They have {known}. Or empty the cell.")
         return values
 
     def requested(self, table, folder="."):
         self.encode(table, folder)  # raises for unknown classes, which a server would take as missing
-        return encoded_texts(table[self.columns.names[0]])
+        return np.array([text.encode() for text in self._known(table[self.columns.names[0]])], object)
+
+    def _known(self, cells) -> np.ndarray:
+        """Converts cells to texts, `[N]`, and numbers to the class of the same number, as 2.0 is read for 2."""
+        texts, words = as_texts(cells), set(self.columns.words)
+        numbers: dict[float, list[str]] = {}
+        for word in self.columns.words:
+            numbers.setdefault(_number(word), []).append(word)
+        for row, text in enumerate(texts):
+            same = numbers.get(_number(text), []) if text not in words and np.isfinite(_number(text)) else []
+            if len(same) == 1:
+                texts[row] = same[0]
+        return texts
 
     def decode(self, values):
         (name,) = self.columns.names

@@ -24,5 +24,5 @@ class Counts(Numbers):
         for name in self.columns.names:
             numbers = np.nan_to_num(as_numbers(table[name]))
             advice = "Take kind = 'numbers' for the column."
-            refuse(table[name], (numbers < 0) | (numbers != numbers.round()), "is no count", advice)
+            refuse(table[name], (numbers < 0) | (numbers != numbers.round()), "is not a count", advice)
         return super().encode(table, folder)

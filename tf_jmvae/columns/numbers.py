@@ -72,7 +72,7 @@ def as_numbers(cells) -> np.ndarray:
             advice = _OF_DATES
         elif _COMMA.fullmatch(first):
             advice = "If the table has commas as decimal points, say decimal = ',' under [data], or --decimal ','."
-        refuse(cells, wrong, "is no number", advice)
+        refuse(cells, wrong, "is not a number", advice)
     refuse(cells, np.abs(np.nan_to_num(numbers)) > _LARGEST, "is too large a number", "Correct the cell, or empty it.")
     return numbers
 

@@ -1,8 +1,10 @@
 """Reader of tables from CSV and Parquet files, with errors that say what to do."""
 
+import codecs
 import csv
 import os
 import pathlib
+import re
 from typing import TYPE_CHECKING, TextIO
 
 from tf_jmvae._utils.checks import listed
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 _DELIMITERS = ",;\t|"
 _PARQUET = (".parquet", ".pq")
+# A number with a decimal character other than a point, and perhaps points between thousands.
+_NUMBER = r"[+-]?(\d{{1,3}}(\.\d{{3}})+|\d+|(?={decimal}\d))({decimal}\d*)?([eE][+-]?\d+)?"
 _HEAD = 2**16  # number of characters from which the delimiter is inferred
 
 
@@ -40,6 +44,8 @@ def read_table(
     """
     with extra("tables", "A table"):
         import pandas as pd
+    if len(decimal) != 1 or decimal.isalnum() or decimal in "+-_ ":
+        raise ValueError(f"decimal must be one character, such as '.' or ','; got {decimal!r}.")
     path = pathlib.Path(path)
     if path.is_dir():
         raise ValueError(f"{path} is a folder; expected a CSV or Parquet file.")
@@ -67,13 +73,17 @@ def _read_csv(path: pathlib.Path, delimiter: str | None, decimal: str, encoding:
     import pandas as pd
 
     try:
+        codecs.lookup(encoding)
+    except LookupError as error:
+        raise ValueError(f"There is no encoding {encoding!r}. Expected one such as 'utf-8' or 'latin-1'.") from error
+    try:
         with path.open(encoding=encoding, newline="") as file:
             head = file.read(_HEAD)
             if "\0" in head:
                 raise ValueError(f"{path} is not a CSV file: it holds zero bytes. Save the table as CSV or Parquet.")
-            if not head.strip():
+            if not head.strip("\ufeff \t\r\n"):
                 raise ValueError(f"{path} is empty. Expected a header with the columns' names, and rows under it.")
-            header = head.lstrip("\ufeff").splitlines()[0]
+            header = head.lstrip("\ufeff \r\n").splitlines()[0]
             delimiter = delimiter or max(_DELIMITERS, key=header.count)
             file.seek(0)
             names = _checked_rows(path, file, delimiter)
@@ -84,8 +94,6 @@ def _read_csv(path: pathlib.Path, delimiter: str | None, decimal: str, encoding:
             path, sep=delimiter, encoding=encoding, dtype=str, skipinitialspace=True, header=0, index_col=False,
             names=list(range(len(names))), engine="c", encoding_errors="strict", on_bad_lines="error",
         )  # fmt: skip
-    except LookupError as error:
-        raise ValueError(f"There is no encoding {encoding!r}. Expected one such as 'utf-8' or 'latin-1'.") from error
     except UnicodeError as error:
         raise ValueError(
             f"{path} is not in the encoding {encoding} ({error}). Name the encoding with encoding = '...' under "
@@ -102,7 +110,7 @@ def _read_csv(path: pathlib.Path, delimiter: str | None, decimal: str, encoding:
 def _checked_rows(path: pathlib.Path, file: TextIO, delimiter: str) -> list[str]:
     """Returns the names in the header; raises `ValueError` for rows of another length, which pandas would adapt."""
     rows = csv.reader(file, delimiter=delimiter, strict=True, skipinitialspace=True)
-    names = next(rows)
+    names = next(row for row in rows if len(row) > 1 or "".join(row).strip("\ufeff "))  # as pandas skips blank lines
     names[0] = names[0].lstrip("\ufeff")
     for row in rows:
         if row and len(row) != len(names):
@@ -115,10 +123,10 @@ def _checked_rows(path: pathlib.Path, file: TextIO, delimiter: str) -> list[str]
 
 
 def _with_point(text: str, decimal: str) -> str:
-    """Replaces the decimal character of a number by a point; other texts are unchanged."""
-    number = text.strip().replace(".", "").replace(decimal, ".", 1)
-    try:
-        float(number)
-    except ValueError:
+    """Replaces the decimal character of a number by a point, and removes points between thousands, as in 1.234,5.
+
+    Other texts, such as dates, are unchanged.
+    """
+    if not re.fullmatch(_NUMBER.format(decimal=re.escape(decimal)), text.strip()):
         return text
-    return number
+    return text.strip().replace(".", "").replace(decimal, ".")

@@ -41,6 +41,8 @@ class Text(Kind):
             raise ValueError(f"Column {name!r} has no text in any training row: leave it out.")
         layer = keras.layers.TextVectorization()
         layer.adapt(texts)
+        if len(layer.get_vocabulary()) <= _PAD_AND_UNKNOWN:
+            raise ValueError(f"Column {name!r} has no word in any training row, only punctuation: leave it out.")
         tokens = layer(tf.constant(texts)).numpy()
         counts = np.bincount(tokens.ravel())
         words = [

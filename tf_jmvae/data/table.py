@@ -134,15 +134,21 @@ def learn(
 ) -> dict[str, tuple[Columns, dict[str, Any]]]:
     """Learns `Columns` and the modality's settings from a table's training rows, by described modality."""
     if not isinstance(modalities, Mapping) or not modalities:
-        raise ValueError("Say which modalities the columns form, such as {'age': 'numbers'}; got none.")
+        raise ValueError(f"Say which modalities the columns form, such as {{'age': 'numbers'}}; got {modalities!r}.")
     train, found = table.iloc[_parts(len(table), validation, seed)[0]], {}
     for name, description in modalities.items():
-        description = {"kind": description} if isinstance(description, str) else dict(description)
+        description = {"kind": description} if isinstance(description, str) else description
+        if not isinstance(description, Mapping):
+            raise ValueError(f"{name}: expected a kind such as 'numbers', or a dict of it; got {description!r}.")
+        description = dict(description)
         if "kind" not in description:
             raise ValueError(f"{name}: kind is missing. Expected one of {listed(COLUMNS.names())}.")
         kind = COLUMNS.get(description.pop("kind"))
         names = description.pop("columns", [name])
-        names = [names] if isinstance(names, str) else list(names)
+        names = [names] if isinstance(names, str) else names
+        if not isinstance(names, list | tuple) or not all(isinstance(column, str) for column in names):
+            raise ValueError(f"{name}: columns must be the name of a column, or a list of names; got {names!r}.")
+        names = list(names)
         check_columns(table, names, name)
         options = {key: description.pop(key) for key in kind.options() if key in description}
         try:

@@ -1,7 +1,7 @@
 """Merging of results into tables: missing cells filled in the dtype of their column, and scores."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,11 +64,20 @@ def filled(rows: "pd.DataFrame", kinds: Mapping[str, Kind], answers: Mapping[Any
 def scored(table: "pd.DataFrame", scores: np.ndarray) -> "pd.DataFrame":
     """Inserts log-likelihoods, `[N]`, as the first column, and sorts the least likely rows first, NaN last.
 
-    An existing column of log-likelihoods is replaced.
+    An existing column of log-likelihoods is replaced, so a model must not read it: `check_scored`.
     """
     found = table.drop(columns=SCORE, errors="ignore")
     found.insert(0, SCORE, scores)
     return found.iloc[scores.argsort(kind="stable")]
+
+
+def check_scored(columns: Iterable[str]) -> None:
+    """Raises `ValueError` if scores would replace one of the columns that a model reads."""
+    if SCORE in columns:
+        raise ValueError(
+            f"The model reads a column {SCORE!r}, which the scores would replace: rename that column in the table and "
+            "in its description, and train anew; or call tables.score, which returns the scores alone."
+        )
 
 
 def with_answers(cells: "pd.Series", gap: np.ndarray, answers: np.ndarray, kind: Kind) -> "pd.Series":
@@ -90,13 +99,14 @@ def with_answers(cells: "pd.Series", gap: np.ndarray, answers: np.ndarray, kind:
         answers = rounded(answers)
     if isinstance(kind, Counts):
         answers = np.where(gap, np.rint(answers.astype(np.float64)), np.nan)
-    of_truth = pd.api.types.is_bool_dtype(cells.dtype)
-    if of_truth or pd.api.types.is_numeric_dtype(cells.dtype):
+    dtype = cells[~is_gap(cells)].infer_objects().dtype  # pandas reads True, False and gaps as objects
+    if pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_numeric_dtype(dtype):
         numbers = _as_numbers(cells.name, answers, kind)
         if not np.isnan(numbers[gap]).any():
-            known = cells.to_numpy(np.float64, na_value=np.nan)
-            merged = pd.Series(np.where(gap, numbers, known), index=cells.index, name=cells.name)
-            return merged.astype(bool) if of_truth else merged
+            if pd.api.types.is_bool_dtype(dtype):
+                return cells.astype(object).where(~gap, numbers == 1).infer_objects()
+            known = pd.to_numeric(cells).to_numpy(np.float64, na_value=np.nan)
+            return pd.Series(np.where(gap, numbers, known), index=cells.index, name=cells.name)
     elif isinstance(kind, Numbers) and any(isinstance(cell, str) for cell in cells[~gap]):
         answers = np.array([f"{number:.{_DIGITS}g}" for number in answers], object)
     return cells.astype(object).where(~gap, answers)

@@ -109,7 +109,7 @@ def parts(rows: "pd.DataFrame", batch_size: int, verbose: int) -> Iterator[tuple
 
 class _Live(TableModel):
     def __init__(self, model: MultimodalVAE, num_samples: int):
-        self.model, self.num_samples, self.latent_size = model, num_samples, model.latent_dim
+        self.model, self.num_samples, self.latent_size = model, num_samples, model.latent_size
         self.kinds = kinds_of({name: modality.columns for name, modality in model.modalities.items()})
         self._say = predictive.of(model, num_samples)
 

@@ -161,7 +161,7 @@ def test_reconstruct_reads_datasets():
     ("data", "options", "message"),
     [
         (lambda batch: batch, {"batch_size": 0}, "batch_size must be a whole number of 1 or more; got 0"),
-        (lambda batch: {name: value[:0] for name, value in batch.items()}, {"batch_size": 2}, "hold no example"),
+        (lambda batch: {name: value[:0] for name, value in batch.items()}, {"batch_size": 2}, "contain no examples"),
         (lambda batch: _dataset(batch).repeat(), {}, "The dataset never ends"),
         (lambda batch: tf.data.Dataset.from_tensor_slices(batch), {}, r"must yield batches.*single examples"),
         (lambda batch: _dataset({"v": batch["x"]}), {}, "Unknown modality 'v'"),
@@ -177,3 +177,10 @@ def test_in_a_graph_there_are_no_batches():
     model, batch = _make()
     with pytest.raises(ValueError, match=r"Inside a tf\.function there is only one batch"):
         tf.function(lambda: model.elbo(batch, 1, batch_size=2), autograph=False)()
+
+
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_with_nothing_left_to_generate_the_error_says_so(batch_size):
+    model = tj.JMVAEKL(small_modalities(), 2)
+    with pytest.raises(ValueError, match=r"Every modality is observed.*reconstruct"):
+        model.generate(small_batch(size=4), batch_size=batch_size, verbose=0)

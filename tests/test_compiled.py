@@ -372,3 +372,39 @@ def test_one_row_is_predicted_as_among_others(capsys):
             assert isinstance(alone[name], np.ndarray)
             np.testing.assert_allclose(alone[name], value[row : row + 1], rtol=1e-5)
     assert "1/1" in capsys.readouterr().out
+
+
+def test_iterated_sampling_follows_a_change_after_compile():
+    model, batch = _make("jmvae")
+    model.compile()
+    observed = {"w": batch["w"]}
+
+    def ask():
+        return model.posterior(observed, iterated_sampling=4, seed=1).mean().numpy()
+
+    before = ask()
+    model.networks()["decoders/x"].layers[-1].activation = lambda value: 50 * value + 7
+    model.compile()
+    after = ask()
+    model.run_eagerly = True
+    np.testing.assert_allclose(after, ask(), rtol=1e-4, atol=1e-5)
+    assert np.abs(after - before).max() > 1e-3
+
+
+def test_a_prediction_forgets_nothing_that_is_compiled():
+    model, batch = _make()
+    model.compile()
+    model.generate({"w": batch["w"]}, seed=1)
+    kept = dict(model._compiled_calls._values)
+    model.predict({"x": batch["x"]}, verbose=0)
+    assert kept.items() <= model._compiled_calls._values.items()
+
+
+@pytest.mark.parametrize("batch_size", [None, 4])
+@pytest.mark.parametrize("ask", ["generate", "posterior", "elbo"])
+def test_another_number_of_seeds_than_of_rows_is_refused(ask, batch_size):
+    model, batch = _make()
+    seeds = np.ones((SIZE + 1, 2), np.int32)
+    given = batch if ask == "elbo" else {"w": batch["w"]}
+    with pytest.raises(ValueError, match=f"a seed for each of the {SIZE} rows, or one for all; got {SIZE + 1}"):
+        getattr(model, ask)(given, seed=seeds, batch_size=batch_size, verbose=0)

@@ -321,3 +321,15 @@ def test_a_model_of_bfloat16_networks_answers_the_same_when_loaded_under_float32
     generated = loaded.generate(_given(loaded, batch), **options)["x"]
     assert generated.dtype == tf.float32
     np.testing.assert_allclose(generated, model.generate(_given(model, batch), **options)["x"], atol=0.05)
+
+
+@pytest.mark.parametrize("conditions", ["w", ["w"]])
+def test_conditions_of_any_model_are_kept_by_its_configuration(conditions):
+    model = tj.JMVAE(small_modalities(), 2, conditions=conditions)
+    again = tj.JMVAE.from_config(model.get_config())
+    assert (model.targets, model.conditions) == (again.targets, again.conditions) == (["x"], ["w"])
+
+
+def test_an_unknown_condition_is_refused():
+    with pytest.raises(ValueError, match="conditions: unknown modality 'y'; the modalities are 'x', 'w'"):
+        tj.JMVAE(small_modalities(), 2, conditions=["y"])

@@ -1,4 +1,4 @@
-"""Any photograph becomes upright 8-bit RGB; what is no image is refused by name."""
+"""Any photograph becomes upright 8-bit RGB; what is not an image is refused by name."""
 
 import io
 import struct
@@ -111,7 +111,7 @@ def test_a_truncated_image_is_named(tmp_path, kind, part):
     encoded = _encoded(noise, kind)
     path = tmp_path / f"half.{kind.lower()}"
     path.write_bytes(encoded[: int(part * len(encoded))])
-    with pytest.raises(OSError, match=rf"half\.{kind.lower()} is (damaged or truncated|no image)"):
+    with pytest.raises(OSError, match=rf"half\.{kind.lower()} is (damaged or truncated|not an image)"):
         images.open_rgb(path)
 
 
@@ -120,16 +120,16 @@ def test_an_empty_file_and_no_image_are_named(tmp_path):
     with pytest.raises(OSError, match=r"empty\.jpg is empty"):
         images.open_rgb(tmp_path / "empty.jpg")
     (tmp_path / "page.jpg").write_text("<html>404 Not Found</html>")
-    with pytest.raises(OSError, match=r"page\.jpg is no image\. Expected one of JPEG, PNG"):
+    with pytest.raises(OSError, match=r"page\.jpg is not an image\. Expected one of JPEG, PNG"):
         images.open_rgb(tmp_path / "page.jpg")
-    with pytest.raises(OSError, match="The image of 3 bytes is no image"):
+    with pytest.raises(OSError, match="The image of 3 bytes is not an image"):
         images.open_rgb(b"abc")
     with pytest.raises(FileNotFoundError, match=r"nowhere\.jpg"):
         images.open_rgb(tmp_path / "nowhere.jpg")
 
 
 def test_a_format_that_runs_programs_is_no_image():
-    with pytest.raises(OSError, match="is no image"):
+    with pytest.raises(OSError, match="is not an image"):
         images.open_rgb(_encoded(Image.new("RGB", (8, 8)), "EPS"))
 
 

@@ -310,3 +310,17 @@ def test_metrics_count_rows_over_batches_and_weights():
     counted = weights * np.array(["w" in own for own in held])
     expected = np.sum(counted * terms["log_p_w"].value.numpy()) / counted.sum()
     assert logs["log_p_w"] == pytest.approx(float(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_a_term_that_no_row_has_is_not_a_metric(run_eagerly):
+    modalities = small_modalities("xwv")
+    modalities["v"].optional = True
+    model, data = tj.JMVAEKL(modalities, 2), small_batch("xwv")
+    model.compile("adam", run_eagerly=run_eagerly)
+    without = {**data, "v": np.full_like(data["v"], np.nan)}
+    history = model.fit(data, validation_data=without, verbose=0).history
+    assert {"log_p_v", "val_log_p_x"} <= {*history}
+    assert "val_log_p_v" not in history
+    assert "log_p_v" not in model.evaluate(without, verbose=0, return_dict=True)
+    assert "log_p_v" in model.evaluate(data, verbose=0, return_dict=True)

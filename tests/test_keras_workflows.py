@@ -314,3 +314,11 @@ def test_options_of_generation_that_do_not_exist_are_refused():
         model.generate({"w": batch["w"]}, num_steps=0)
     with pytest.raises(ValueError, match="Unknown modality 'y'"):
         model.generate({"w": batch["w"]}, targets=["y"])
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.5])
+def test_a_batch_size_that_is_not_positive_is_refused(batch_size):
+    model = tj.JMVAE(small_modalities(), 2)
+    model.compile("adam")
+    with pytest.raises(ValueError, match="batch_size must be a whole number of 1 or more"):
+        model.fit(small_batch(), batch_size=batch_size, verbose=0)

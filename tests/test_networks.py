@@ -144,3 +144,11 @@ def test_the_images_projection_is_float32_under_mixed_precision():
     assert model.decoders["x"].network.layers[0].compute_dtype == "bfloat16"
     fine = model.decoders["x"](tf.constant([[0.1, 0.2]])).mean().numpy()
     assert (fine != tf.cast(tf.cast(fine, tf.bfloat16), tf.float32).numpy()).any()
+
+
+def test_settings_that_cannot_be_used_are_refused():
+    with pytest.raises(ValueError, match="variance must be"):
+        tj.Modality.from_settings({"event_shape": (3,), "likelihood": "gaussian", "variance": 0})
+    image = {"event_shape": (8, 8, 1), "likelihood": "gaussian", "encoder": {"filters": (4,)}, "dropout": 0.5}
+    with pytest.raises(ValueError, match=r"dropout: an option of encoders given by widths.* got 0\.5"):
+        tj.Modality.from_settings(image)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from small_models import set_seeds, small_batch, small_modalities
 
 import tf_jmvae as tj
+from tf_jmvae import cli
 from tf_jmvae._utils.files import RunError
 from tf_jmvae.studies.study import Study
 from tf_jmvae.training import presets, run, run_folder
@@ -277,3 +278,23 @@ def test_a_run_that_cannot_take_it_says_so_and_leaves_everything_as_it_was(joint
 def test_other_kinds_have_no_second_stage():
     with pytest.raises(pydantic.ValidationError, match="joint_from: an option of jmvae-kl, but the model is jmvae"):
         _config("jmvae", pathlib.Path("x"), joint_from="y")
+
+
+def test_nothing_is_copied_if_one_model_reads_which_entries_are_missing():
+    def modalities(optional):
+        dense = {"encoder": keras.layers.Dense(4), "decoder": tj.networks.mlp([4])}
+        v = tj.Modality((2,), "gaussian", optional=optional, **dense)
+        return {"x": tj.Modality((3,), "bernoulli", **dense), "v": v}
+
+    trained, model = tj.JMVAE(modalities(False), 2), tj.JMVAEKL(modalities("entries"), 2)
+    before = _joint(model)
+    with pytest.raises(ValueError, match=r"modalities/v/optional='entries': True here, False there"):
+        model.take_joint(trained)
+    for ours, then in zip(_joint(model), before, strict=True):
+        np.testing.assert_array_equal(ours, then)
+
+
+def test_the_command_says_which_models_take_a_joint_model(capsys):
+    assert cli.main(["train", "--preset", "digits-jmvae", "--joint-from", "runs/joint"]) == 1
+    said = capsys.readouterr().err
+    assert said.strip() == "tf-jmvae train: joint_from: an option of jmvae-kl, but the model is jmvae"

@@ -222,3 +222,27 @@ def test_values_of_a_pipeline_are_checked_before_statistics_are_taken_of_them():
     values[13, 1] = np.nan
     with pytest.raises(ValueError, match=r"Modality 'v' holds nan at index \(13, 1\)"):
         model.fit(tf.data.Dataset.from_tensor_slices({"v": values}).batch(5), verbose=0)
+
+
+def _standardized(cls, **options):
+    small = {"encoder": tj.networks.mlp([4]), "decoder": tj.networks.mlp([4])}
+    x = tj.Modality((3,), "bernoulli", optional=True, **small)
+    return cls({"x": x, "v": tj.Modality((1,), "gaussian", standardized=True, **small)}, 2, **options)
+
+
+def test_rows_split_off_for_validation_do_not_count_in_the_statistics():
+    model = _standardized(tj.JMVAEKL)
+    model.compile("adam")
+    v = np.array([[0.0], [2.0], [0.0], [2.0], [100.0]], np.float32)
+    history = model.fit({"x": np.ones((5, 3), np.float32), "v": v}, validation_split=0.2, verbose=0)
+    np.testing.assert_allclose(model.standardizations["v"].mean, [1.0])
+    assert "val_elbo" in history.history
+
+
+@pytest.mark.parametrize("form", ["arrays", "dataset"])
+def test_rows_that_a_model_leaves_out_do_not_count_in_the_statistics(form):
+    model = _standardized(tj.CVAE, target="x")
+    x = np.array([[0, 1, 1], [1, 0, 0], [np.nan] * 3], np.float32)
+    data = {"x": x, "v": np.array([[0.0], [2.0], [100.0]], np.float32)}
+    model.adapt(data if form == "arrays" else tf.data.Dataset.from_tensor_slices(data).batch(2))
+    np.testing.assert_allclose(model.standardizations["v"].mean, [1.0])

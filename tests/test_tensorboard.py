@@ -254,3 +254,15 @@ def test_of_incomplete_data_the_examples_that_hold_both_sides_are_shown(tmp_path
     labels = [NAMES[row.argmax()] if row.any() else "unknown" for row in np.nan_to_num(data["w"])]
     (written,) = tmp_path.rglob("metadata.tsv")
     assert written.read_text().split() == labels
+
+
+def test_the_projector_says_yes_where_a_probability_is_above_a_half(tmp_path):
+    small = {"encoder": tj.networks.mlp([8]), "decoder": tj.networks.mlp([8])}
+    modalities = small_modalities()
+    modalities["w"] = tj.Modality((2,), "bernoulli", entry_names=("a", "b"), **small)
+    batch = {**small_batch(size=2), "w": np.array([[0.3, 0.7], [1.0, 0.0]], np.float32)}
+    model = tj.JMVAEKL(modalities, 2)
+    model.compile(tj.optimizers.FusedAdam(0.01), run_eagerly=True)
+    model.fit(batch, verbose=0, callbacks=[TensorBoard(tmp_path, batch, write_graph=False)])
+    rows = (tmp_path / "validation" / "metadata.tsv").read_text().splitlines()
+    assert rows == ["a\tb", "no\tyes", "yes\tno"]

@@ -170,7 +170,7 @@ def test_an_empty_batch_changes_nothing(steps_per_execution):
 
 @pytest.mark.parametrize("verb", ["fit", "evaluate", "predict", "train_on_batch"])
 def test_arrays_without_rows_are_refused(verb):
-    with pytest.raises(ValueError, match="The data hold no example"):
+    with pytest.raises(ValueError, match="The data contain no examples"):
         getattr(MODEL, verb)(small_batch(size=0))
 
 

@@ -32,16 +32,18 @@ def diagonal_gaussian(mean: tf.Tensor, variance: tf.Tensor, event_ndims: int = 1
     return tfd.Independent(tfd.Normal(mean, tf.sqrt(variance)), event_ndims)
 
 
-def standard_gaussian(dim: int) -> tfd.Distribution:
+def standard_gaussian(dim: int, rows: int | tf.Tensor | None = None) -> tfd.Distribution:
     """Returns the prior p(z) = N(0, I).
 
     Args:
       dim: D, the number of entries of z, a positive integer.
+      rows: B, the number of rows; None, the default, for no batch axis.
 
     Returns:
-      A `diagonal_gaussian` with event shape `[D]` and no batch axis.
+      A `diagonal_gaussian` with event shape `[D]`, and batch shape `[B]` or none.
     """
-    return diagonal_gaussian(tf.zeros([dim]), tf.ones([dim]))
+    shape = (dim,) if rows is None else (rows, dim)
+    return diagonal_gaussian(tf.zeros(shape), tf.ones(shape))
 
 
 class NoiseTransform(tfd.Distribution):

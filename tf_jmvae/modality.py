@@ -129,10 +129,14 @@ class Modality:
         shape, encoder, decoder = (settings.pop(key) for key in ("event_shape", "encoder", "decoder"))
         batch_norm, dropout = settings.pop("batch_norm", False), settings.pop("dropout", 0.0)
         of_head = {key: settings.pop(key, None) for key in ("variance", "mean_activation", "vocabulary_size")}
-        of_head = {key: value for key, value in of_head.items() if value}
+        of_head = {key: value for key, value in of_head.items() if value is not None}
         if of_head.get("vocabulary_size"):
             made_encoder = networks.TextEncoder(of_head["vocabulary_size"], encoder[0])
         elif isinstance(encoder, Mapping):
+            if dropout:
+                raise ValueError(
+                    f"dropout: an option of encoders given by widths, but this one is convolutional; got {dropout}."
+                )
             made_encoder = networks.conv_encoder(
                 encoder["filters"], encoder.get("units", ()), batch_norm=bool(batch_norm)
             )

@@ -304,3 +304,13 @@ def test_a_file_of_another_dataset_of_the_same_size_is_named(damaged_folder):
     (folder / name).write_bytes(b"\0\0\x0d" + content[3:])
     with pytest.raises(OSError, match=f"{name} does not begin like MNIST's file of 10000 bytes"):
         data.load("mnist", data_dir=folder)
+
+
+def test_only_rows_keeps_the_classes_of_what_is_redrawn_with_their_rows():
+    train = {"image": np.arange(4), "sound": np.arange(4), "w": np.eye(2)[[0, 1, 0, 1]]}
+    source = data.Source(train, {"w": np.eye(2)}, redraw={"sound": np.array([0, 1, 0, 1])})
+    kept = source.only_rows(np.array([True, False, True, True]))
+    assert kept.redraw["sound"].tolist() == [0, 0, 1]
+    assert kept.train["image"].tolist() == [0, 2, 3]
+    assert kept.test is source.test
+    assert source.only_rows(test=np.array([False, True])).test["w"].tolist() == [[0.0, 1.0]]

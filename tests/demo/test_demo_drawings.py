@@ -149,7 +149,7 @@ def _bomb(side):
     [
         (None, "no picture yet"),
         (b"", "empty"),
-        (b"Dear diary, this is no image.", "no image"),
+        (b"Dear diary, this is not an image.", "not an image"),
         (_encoded(_one())[:200], "damaged or truncated"),
         (_bomb(10_000), "Expected at most 50 megapixels"),
         (_bomb(60_000), "megapixels"),

@@ -187,10 +187,10 @@ def _use_every_tab(browser, server, tmp_path):
     upload = browser.find_elements("css selector", "input[type=file]")[0]
     upload.send_keys(str(pathlib.Path(demo.__file__).parent / "examples/2.png"))
     page.says("It is a 2")
-    (tmp_path / "letter.png").write_text("Dear diary, this is no image.")
+    (tmp_path / "letter.png").write_text("Dear diary, this is not an image.")
     page.shown("button[aria-label='Remove Image']")[0].click()
     browser.find_elements("css selector", "input[type=file]")[0].send_keys(str(tmp_path / "letter.png"))
-    page.says("letter.png is no image")
+    page.says("letter.png is not an image")
 
     page.open("Walk")
     page.says("+0.00 across, +0.00 up")
@@ -230,7 +230,7 @@ def test_a_row_is_filled_in_as_it_is_typed_and_slid(tmp_path):
         assert typed > low
         assert (typed - low) / step == pytest.approx(round((typed - low) / step), abs=1e-6)
         boxes[2].send_keys("2.5")
-        page.says("visits: '2.5' is no count")
+        page.says("visits: '2.5' is not a count")
         boxes[2].send_keys(page.keys.BACKSPACE * 2)
         page.says("2 of 8 columns known", "s)")
         box = page.shown(".fields textarea, .fields [type=text][placeholder='not known']")[-1]

@@ -294,7 +294,7 @@ def test_what_a_board_sends_is_an_image_or_refused():
     assert recognise.drawing("data:image/png;base64," + base64.b64encode(encoded).decode()) == encoded
     assert recognise.drawing("") is None
     for text in ("/etc/passwd", "data:image/png;base64,?", "data:image/png;base64," + "A" * 10**6):
-        with pytest.raises(PictureError, match="no drawing"):
+        with pytest.raises(PictureError, match="not a drawing"):
             recognise.drawing(text)
 
 

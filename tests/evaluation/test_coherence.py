@@ -183,7 +183,7 @@ def test_batches_are_generated_by_the_steps_that_are_asked_for_from_seeds_of_the
         ({"target": ["w"]}, r"target must be the name of one modality, such as 'x'; got \['w'\]"),
         ({"classifier": _class_of, "num_samples": 0}, "num_samples must be a whole number of 1 or more; got 0"),
         ({"classifier": _class_of, "iterated_sampling": 0}, "num_steps must be a whole number of 1 or more; got 0"),
-        ({"classifier": _class_of, "data": {"w": W[:0]}}, "The data hold no example"),
+        ({"classifier": _class_of, "data": {"w": W[:0]}}, "The data contain no examples"),
         (
             {"classifier": lambda x: np.ones((len(x), 1))},
             r"scores \[n, C\] of C = 2 classes or more, for 60 values; got shape \[60, 1\]\. Of one column take",

@@ -317,7 +317,7 @@ def _empty(batch):
     [
         (_without_x, r"Modality 'x' is missing"),
         (_with_nan, r"Modality 'x' holds nan at index"),
-        (_empty, r"The data hold no example"),
+        (_empty, r"The data contain no examples"),
         (lambda batch: {**batch, "x": batch["x"] + 0.5}, r"Modality 'x' holds 1\.5 at index"),
         (lambda batch: {**batch, "v": batch["x"]}, r"Unknown modality 'v'"),
     ],

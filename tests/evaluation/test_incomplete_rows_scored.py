@@ -102,7 +102,7 @@ def test_differences_are_of_the_same_rows(model, incomplete):
 
 def test_nothing_to_score_is_an_error(model, incomplete):
     nothing = {**incomplete, "w": np.full_like(incomplete["w"], np.nan)}
-    with pytest.raises(ValueError, match="no example that can be scored"):
+    with pytest.raises(ValueError, match="no examples that can be scored"):
         evaluation.marginal_log_likelihood(model, nothing, modality="w", proposal="own", num_samples=5, verbose=0)
 
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 from exact_models import THREE, ExactCMMA, ExactCVAE, conditional_log_prob, exact_jmvae, expected_log_prob
 from linear_gaussian import LinearGaussian
 from scipy import stats
+from small_models import small_batch, small_modalities
 
 import tf_jmvae as tj
 from tf_jmvae.evaluation import conditional_log_likelihood, joint_log_likelihood
@@ -224,3 +225,22 @@ def test_a_cmma_says_how_a_target_given_another_can_be_scored():
     case = ExactCMMA(THREE, target=["x", "c"])
     with pytest.raises(ValueError, match="take estimator='importance', normalizer='prior'"):
         _conditional(case.model, case.batch, "x", ["w", "c"])
+
+
+def test_options_of_chains_are_ignored_by_models_without_chains():
+    options = tj.IteratedSampling(1, num_chains=3)
+    model, plain = (tj.JMVAEKL(small_modalities(), 2, **more) for more in ({"iterated_sampling": options}, {}))
+    model.set_weights(plain.get_weights())
+    asked = {"target": "x", "given": "w", "num_samples": 10, "verbose": 0}
+    found, expected = (conditional_log_likelihood(one, small_batch(), **asked) for one in (model, plain))
+    np.testing.assert_array_equal(found.values, expected.values)
+
+
+def test_the_nested_bound_is_traced_once():
+    layers = {"layer_encoder": tj.networks.mlp([4]), "layer_prior": tj.networks.mlp([4])}
+    model = tj.HierarchicalJMVAE(small_modalities(), 2, **layers)
+    sizes = []
+    for _ in range(3):
+        conditional_log_likelihood(model, small_batch(), target="x", given="w", num_samples=3, verbose=0)
+        sizes.append(len(model._compiled_calls._values))
+    assert sizes[0] == sizes[1] == sizes[2]

@@ -411,7 +411,7 @@ def test_a_folder_that_is_no_run_is_an_error(tmp_path, content):
     if content is not None:
         (tmp_path / "config.json").write_text(content)
     with pytest.raises(
-        run.RunError, match=r"is no run: it holds no config\.json|is not a configuration for this version"
+        run.RunError, match=r"is not a run folder: it holds no config\.json|is not a configuration for this version"
     ):
         page.write(tmp_path)
     assert not (tmp_path / "report.html").exists()

@@ -1,5 +1,6 @@
 """The page and pictures of a run on a table with gaps: what fills hidden cells, texts, names and numbers in units."""
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +10,7 @@ import tf_jmvae as tj
 from tf_jmvae import tables
 from tf_jmvae.callbacks.tensorboard.examples import Direction
 from tf_jmvae.models.directions import in_words
-from tf_jmvae.report import columns, drawings, facts, galleries, page, plots
+from tf_jmvae.report import columns, drawings, facts, galleries, page, plots, record
 from tf_jmvae.tables import description
 from tf_jmvae.training import run
 from tf_jmvae.training.run_folder import load_model
@@ -207,3 +208,17 @@ def test_the_page_says_it_all(finished):
 def test_a_model_of_no_table_has_nothing_to_fill():
     plain = tj.VAE({"x": tj.Modality((2,), "gaussian")}, latent_dim=2)
     assert columns.filled(plain, None, seed=0) is None
+
+
+def test_a_run_that_was_interrupted_knows_its_columns(finished):
+    def stop(epoch, logs):
+        raise KeyboardInterrupt
+
+    folder = finished[0].parent
+    config = description.load(folder / "pets.toml").model_copy(update={"run_dir": folder / "interrupted"})
+    with pytest.raises(KeyboardInterrupt):
+        run.train(config, extra_callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=stop)], verbose=0)
+    model = record.Record(folder / "interrupted").model()
+    kinds = {name: modality.spec.kind for name, modality in model.modalities.items()}
+    assert kinds == {name: modality.spec.kind for name, modality in finished[1].modalities.items()}
+    assert model.modalities["numbers"].columns.names == ("size", "weight")

@@ -359,7 +359,7 @@ def test_what_is_wrong_is_said_before_anything_is_sent(stub, connect):
 
 def test_what_the_server_refuses_is_passed_on(connect):
     with pytest.raises(client_module.ServingError, match=r"refused the request for 'pair': INVALID_ARGUMENT"):
-        connect().encode({"x": [b"no image"]})
+        connect().encode({"x": [b"not an image"]})
 
 
 def test_an_unknown_model_is_named(connect):
@@ -465,7 +465,7 @@ def test_json_that_is_not_tf_servings_is_told_from_it(content):
     ]
     with _server_of(200, content) as address, Client(address, model="m") as client:
         for call in calls:
-            with pytest.raises(client_module.ServingError, match=rf"^{address} answered, but it is no TF Serving: .*"):
+            with pytest.raises(client_module.ServingError, match=rf"^{address} answered, but is not TF Serving: .*"):
                 call(client)
 
 
@@ -492,19 +492,26 @@ def test_outputs_that_cannot_be_read_are_an_error(stub, outputs, verb):
     content = f'{{"outputs": {outputs}}}'.encode()
     with _server_of(200, content) as address, Client(address, model="echo") as client:
         client._signatures = signatures
-        with pytest.raises(client_module.ServingError, match=r"answered, but it is no TF Serving: .*cannot be read"):
+        with pytest.raises(client_module.ServingError, match=r"answered, but is not TF Serving: .*cannot be read"):
             client._predict(verb, serving_stub.inputs_of(signatures[verb], 1))
 
 
 def test_another_grpc_server_is_told_from_tf_serving(stub, monkeypatch):
     answer = serving_stub.get_model_metadata_pb2.GetModelMetadataResponse()
     monkeypatch.setattr(stub, "metadata", lambda _: answer)
-    with Client(stub.grpc, model="echo") as client, pytest.raises(client_module.ServingError, match="is no TF Serving"):
+    with (
+        Client(stub.grpc, model="echo") as client,
+        pytest.raises(client_module.ServingError, match="is not TF Serving"),
+    ):
         client.signatures  # noqa: B018
 
 
 def test_another_http_server_is_told_from_tf_serving(stub):
-    page = {"status": 200, "content": b"<html>\n  Welcome", "match": r"is no TF Serving: HTTP 200 and '<html> Welcome'"}
+    page = {
+        "status": 200,
+        "content": b"<html>\n  Welcome",
+        "match": r"is not TF Serving: HTTP 200 and '<html> Welcome'",
+    }
     busy = {"status": 503, "content": b"<html>Busy", "match": "too many requests waiting .*HTTP 503"}
     for case in (page, busy):
         with (

@@ -241,7 +241,7 @@ def test_an_op_that_this_tensorflow_does_not_know_is_unsafe(copy):
 
     (finding,) = inspection.unsafe_ops(_edited(copy, edit))
     assert finding.op == "OpOfTomorrow"
-    assert str(finding) == f"OpOfTomorrow in {finding.function} (no op of this TensorFlow)"
+    assert str(finding) == f"OpOfTomorrow in {finding.function} (not an op of this TensorFlow)"
 
 
 def test_a_function_called_by_its_name_as_an_op_is_known(copy):

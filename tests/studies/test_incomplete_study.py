@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from eager_studies import eagerly
 
+import tf_jmvae as tj
 from tf_jmvae import cli, data, evaluation
 from tf_jmvae.studies import experiments
 from tf_jmvae.studies.incomplete import page, plan
@@ -132,3 +133,24 @@ def test_labels_are_filled_in_where_the_first_training_is_sure(folder, printed):
         np.testing.assert_array_equal(labels[sure], np.eye(10)[found.argmax(-1)][sure])
         assert np.isnan(labels[missing & ~sure]).all()
         assert 0 < sure.sum() <= missing.sum()
+
+
+@pytest.mark.parametrize("kind", ["cvae", "jmvae"])
+def test_any_model_that_names_labels_fills_them_in_the_same_way_each_time(tmp_path, kind):
+    x, w = np.eye(8, 3, dtype=np.float32), np.eye(2, dtype=np.float32)[np.arange(8) % 2]
+    w[::3] = np.nan
+    small = {"encoder": tj.networks.mlp([4]), "decoder": tj.networks.mlp([4])}
+    modalities = {
+        "x": tj.Modality((3,), "bernoulli", **small),
+        "w": tj.Modality((2,), "categorical", **small),
+        "c": tj.Modality((3,), "counts", **small),
+    }
+    if kind == "cvae":
+        model = tj.CVAE(modalities, 2, target=["w", "c"], conditions="x")
+    else:
+        model = tj.JMVAE(modalities, 2, iterated_sampling=5)
+    model.save(tmp_path / "model.keras")
+    source = data.Source({"x": x, "w": w}, {})
+    once, again = (filled(source, tmp_path, 0.0).train["w"] for _ in range(2))
+    np.testing.assert_array_equal(once, again)
+    np.testing.assert_array_equal(once.sum(axis=1), 1.0)

@@ -109,3 +109,21 @@ def test_workers_would_not_agree(monkeypatch, tmp_path):
     config = configuration(tmp_path / "run")
     with pytest.raises(ValueError, match="early_stopping works on one machine only"):
         run._load(config, 1, 0)
+
+
+def test_a_metric_that_never_comes_is_warned_of_once(tmp_path):
+    checkpoint = callbacks.Checkpoint(tmp_path)
+    found = callbacks.BestWeights(checkpoint, 2, monitor="val_elboo")
+    model = keras.Sequential()
+    model.stop_training = False
+    found.set_model(model)
+    found.on_epoch_end(0, {"elbo": 1.0})
+    with pytest.warns(UserWarning, match="no metric 'val_elboo'.*'elbo', 'val_elbo'"):
+        found.on_epoch_end(1, {"elbo": 1.0, "val_elbo": 2.0})
+    found.on_epoch_end(2, {"elbo": 1.0, "val_elbo": 2.0})
+
+
+@pytest.mark.parametrize("warm_up", [-1, 1.5, True])
+def test_a_warm_up_that_is_not_a_number_of_epochs_is_refused(tmp_path, warm_up):
+    with pytest.raises(ValueError, match="warm_up must be a number of epochs"):
+        callbacks.BestWeights(callbacks.Checkpoint(tmp_path), 2, warm_up)

@@ -10,6 +10,7 @@ import small_models
 import tf_jmvae as tj
 from tf_jmvae._utils.files import RunError
 from tf_jmvae.evaluation import conditional_log_likelihood, joint_log_likelihood, marginal_log_likelihood
+from tf_jmvae.evaluation.average import NoExamplesError
 from tf_jmvae.evaluation.planned import directions, planned
 from tf_jmvae.training import build, evaluate, presets
 from tf_jmvae.training.run import write_json
@@ -166,3 +167,20 @@ def test_progress_goes_to_stderr(made):
     assert out == ""
     assert "5/7  log p(x, w), importance" in err
     assert err.count("━") > 7  # Keras's bars
+
+
+def test_estimates_that_no_example_allows_are_left_out_and_named(tmp_path, monkeypatch):
+    _run_of(tmp_path / "jmvae", "digits-jmvae")
+    bound, *_ = planned(tj.JMVAE(small_models.small_modalities(), 2), num_samples=2, importance_samples=3)
+
+    def nothing(*_, **__):
+        raise NoExamplesError("The data contain no examples that can be scored.")
+
+    without = (bound[0], bound[1]._replace(function=nothing))
+    monkeypatch.setattr(evaluate, "planned", lambda model, **samples: [without, *planned(model, **samples)[:1]])
+    found = evaluate.evaluate_run(tmp_path / "jmvae", **FEW)
+    assert len(found["rows"]) == 1
+    assert found["left_out"] == [f"{bound[1].quantity}, {bound[0]}"]
+    monkeypatch.setattr(evaluate, "planned", lambda model, **samples: [without])
+    with pytest.raises(ValueError, match="no examples that can be scored"):
+        evaluate.evaluate_run(tmp_path / "jmvae", **FEW)

@@ -80,6 +80,11 @@ def check_names(modalities: Mapping[str, "Modality"], names: Any, required: Iter
         raise ValueError(f"Modality {listed(missing)} is missing: expected {listed(modalities)}, got {listed(names)}.")
 
 
+def names_of(names: str | Iterable[str]) -> list[str]:
+    """Returns the list of an argument that is a name or several."""
+    return [names] if isinstance(names, str) else list(names)
+
+
 def check_ends(data: Any, steps: str = "") -> None:
     """Raises `ValueError` if data are known to be infinite; `steps` is the option that limits them."""
     if isinstance(data, tf.data.Dataset):

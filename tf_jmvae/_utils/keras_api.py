@@ -33,7 +33,15 @@ OVERRIDDEN: dict[type, dict[str, str]] = {
         ("_get_variable_index", "_momentums", "_velocities"), "the state that one kernel updates (optimizers.py)"
     ),
     keras.callbacks.TensorBoard: dict.fromkeys(
-        ("_pop_writer", "_train_writer", "_val_writer", "_writers", "_should_trace"),
+        (
+            "_pop_writer",
+            "_close_writers",
+            "_prev_summary_state",
+            "_train_writer",
+            "_val_writer",
+            "_writers",
+            "_should_trace",
+        ),
         "pictures and texts go to the files of Keras's scalars (callbacks/tensorboard)",
     ),
 }

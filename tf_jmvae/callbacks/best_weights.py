@@ -1,5 +1,7 @@
 """`BestWeights`: resumable early stopping, with the best weights saved next to the checkpoint."""
 
+import warnings
+
 import keras
 import numpy as np
 
@@ -30,7 +32,9 @@ class BestWeights(keras.callbacks.Callback):
     def __init__(self, checkpoint: Checkpoint, patience: int, warm_up: int = 0, monitor: str = "val_elbo"):
         super().__init__()
         self.checkpoint, self.patience = checkpoint, checks.positive_integer("patience", patience)
-        self.warm_up, self.monitor = warm_up, monitor
+        if isinstance(warm_up, bool) or not isinstance(warm_up, int) or warm_up < 0:
+            raise ValueError(f"warm_up must be a number of epochs, 0 or more; got {warm_up!r}.")
+        self.warm_up, self.monitor, self._warned = warm_up, monitor, False
 
     @property
     def best_epoch(self) -> int | None:
@@ -49,6 +53,14 @@ class BestWeights(keras.callbacks.Callback):
         self._keep(self.checkpoint.epochs_done())  # in case of a kill between the checkpoint and the best weights
 
     def on_epoch_end(self, epoch, logs=None):
+        validated = any(name.startswith("val_") for name in logs or {})
+        if validated and self.monitor not in logs and not self._warned:
+            warnings.warn(
+                f"BestWeights: there is no metric {self.monitor!r}, so the training will not stop early. The metrics "
+                f"are {checks.listed(sorted(logs))}.",
+                stacklevel=2,
+            )
+            self._warned = True
         self._keep(epoch + 1)
         self.model.stop_training = self.model.stop_training or self.is_over
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_jmvae._utils import checks
-from tf_jmvae._utils.gaps import missing_rows
+from tf_jmvae._utils.gaps import rows_without
 from tf_jmvae.data.incomplete import Missing, without
 from tf_jmvae.data.pipeline import batching_of, from_arrays
 from tf_jmvae.distribute.replicas import Shards
@@ -69,6 +69,22 @@ class Source:
         parts = {part: kept(getattr(self, part)) for part in ("train", "test", "redraw", "preprocessing", "columns")}
         binarize, mirror = (tuple(name for name in chosen if name in names) for chosen in (self.binarize, self.mirror))
         return replace(self, **parts, binarize=binarize, mirror=mirror)
+
+    def only_rows(self, train: np.ndarray | None = None, test: np.ndarray | None = None) -> "Source":
+        """Returns the dataset with only some rows.
+
+        Args:
+          train: Boolean array `[N]`, True for the training rows to keep; None, the default, keeps all.
+          test: Boolean array of the same kind for the test rows; None, the default, keeps all.
+
+        Returns:
+          New `Source`, which shares the arrays of which all rows are kept.
+        """
+
+        def kept(arrays: Mapping[str, np.ndarray], rows: np.ndarray | None) -> Mapping[str, np.ndarray]:
+            return arrays if rows is None else {name: array[rows] for name, array in arrays.items()}
+
+        return replace(self, train=kept(self.train, train), test=kept(self.test, test), redraw=kept(self.redraw, train))
 
     def num_batches(self, batch_size: int) -> int:
         """Returns the number of training batches in one epoch.
@@ -170,7 +186,5 @@ def load(
     checks.check_option("incomplete", incomplete, ("keep", "drop"))
     if missing:
         train = without(train, missing, entries=entries, seed=missing_seed, class_names=source.class_names)
-    if incomplete == "drop":
-        kept = ~np.any([missing_rows(array) for array in train.values()], axis=0)
-        train, redraw = ({modality: array[kept] for modality, array in part.items()} for part in (train, redraw))
-    return replace(source, train=train, redraw=redraw, complete_rows=complete_rows)
+    source = replace(source, train=train, redraw=redraw, complete_rows=complete_rows)
+    return source.only_rows(~rows_without(train, train)) if incomplete == "drop" else source

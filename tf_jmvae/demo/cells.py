@@ -19,6 +19,7 @@ from tf_jmvae.columns.text import UNKNOWN
 from tf_jmvae.demo.drawings import PictureError
 from tf_jmvae.demo.interface import DemoModel, InputError
 from tf_jmvae.images.preprocessing import as_picture
+from tf_jmvae.serving import names
 from tf_jmvae.specs import Columns, ModalitySpec
 
 OPEN, NO, YES = "", "no", "yes"
@@ -59,22 +60,26 @@ def modalities(model: DemoModel) -> Iterator[tuple[str, ModalitySpec, Columns]]:
 def filled(model: DemoModel, known: Known, seed: int = 0) -> dict[tuple[str, str], Answer]:
     """Predicts every unknown column from 100 samples of z given the known cells.
 
-    Numbers have a conditional stddev, classes and attributes probabilities; arrays are given by their mean, and
-    pictures by the pixel values, uint8 `[H, W, C]`, of single samples. Raises `InputError` if the model has no
-    posterior given the known cells.
+    Numbers have a conditional stddev, classes and attributes probabilities; where the model can fill tables, they are
+    those of `tables.fill`. Arrays are given by their mean, and pictures by the pixel values, uint8 `[H, W, C]`, of
+    single samples. Raises `InputError` if the model has no posterior given the known cells.
     """
     known = said(model, known)
-    rows = {name: [cell] * (1 + _SAMPLES) for name, cell in _cells(model, known)}
+    cells = dict(_cells(model, known))
+    rows = {name: [cell] * (1 + _SAMPLES) for name, cell in cells.items()}
     noise = np.concatenate([np.zeros((1, model.model.latent_size)), model.noise(seed, _SAMPLES)])
+    expected: Mapping[str, np.ndarray] = {}
     try:
         found = model.model.decode_to_cells(model.model.latents_of_cells(rows, noise))
+        if cells and names.FILL in model.model.signatures:
+            expected = model.model.fill_cells({name: [cell] for name, cell in cells.items()}, seed=seed)
     except ValueError as error:
         raise InputError(f"The model cannot start from {_listed(known)}: {error}") from error
     answers: dict[tuple[str, str], Answer] = {}
     for name, spec, columns in modalities(model):
         for number, column in enumerate(columns.names):
             if (name, column) not in known:
-                answers[name, column] = _answer(found, name, spec, number)
+                answers[name, column] = _answer(found, expected, name, spec, number)
     return answers
 
 
@@ -109,11 +114,11 @@ def _number(column: str, value: Any, *, whole: bool) -> float:
     try:
         number = np.nan if value is None else float(str(value))
     except ValueError as error:
-        raise InputError(f"{column}: {value!r} is no number. Type one such as 1.5, or leave it open.") from error
+        raise InputError(f"{column}: {value!r} is not a number. Type one such as 1.5, or leave it open.") from error
     if value is not None and not abs(number) <= _LARGEST:
         raise InputError(f"{column}: {value!r} is too large a number.")
     if whole and (number < 0 or number % 1 > 0):
-        raise InputError(f"{column}: {value!r} is no count. Type 0, 1, 2, ..., or leave it open.")
+        raise InputError(f"{column}: {value!r} is not a count. Type 0, 1, 2, ..., or leave it open.")
     return number
 
 
@@ -135,7 +140,7 @@ def _array(path: str, spec: ModalitySpec) -> np.ndarray:
         size = _size(path)
         array = array_of(path) if size <= _HEADER + _ENTRY * math.prod(spec.event_shape) else None
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{name} is no .npy or .npz file of numbers; expected {expected} of them.") from error
+        raise InputError(f"{name} is not a .npy or .npz file of numbers; expected {expected} of them.") from error
     if array is None:  # too large to be unpacked
         raise InputError(f"{name} holds more than {expected} values.")
     if array.shape != spec.event_shape or not np.all(np.isfinite(array)):
@@ -152,8 +157,13 @@ def _size(path: str) -> int:
         return max((member.file_size for member in archive.infolist()), default=0)
 
 
-def _answer(found: Mapping[str, np.ndarray], name: str, spec: ModalitySpec, number: int) -> Answer:
-    """Returns the answer for one column, from values at the mean of z (first row) and at samples of z."""
+def _answer(
+    found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], name: str, spec: ModalitySpec, number: int
+) -> Answer:
+    """Returns the answer for one column, from values at the mean of z (first row) and at samples of z.
+
+    Numbers, classes and attributes come from `expected`, their expected values, if it is not empty.
+    """
     values, columns = found.get(name), spec.columns
     if columns.kind == "image":
         return [np.asarray(Image.open(io.BytesIO(png))) for png in values[: 1 + _PICTURES]]
@@ -163,11 +173,13 @@ def _answer(found: Mapping[str, np.ndarray], name: str, spec: ModalitySpec, numb
         texts = [text.decode() for text in found[f"{name}_text"]]
         counts = Counter(texts[1:]).most_common(_TEXTS)
         return Text(texts[0], {text: count / _SAMPLES for text, count in counts})
-    means = values[1:].astype(np.float64).mean(axis=0)
+    means = expected[name][0] if expected else values[1:].astype(np.float64).mean(axis=0)
     if columns.kind == "category":
         return dict(zip(columns.words, map(float, means), strict=True))
     if columns.kind == "attributes":
         return dict(zip(columns.words[2 * number :][:2], (1 - means[number], means[number]), strict=True))
+    if expected:
+        return Number(float(means[number]), float(expected[f"{name}_spread"][0, number]))
     variance = values[1:, number].astype(np.float64).var() + np.square(found[f"{name}_spread"][1:, number]).mean()
     return Number(float(means[number]), float(np.sqrt(variance)))
 

@@ -67,7 +67,7 @@ def drawing(text: str | None) -> bytes | None:
     with contextlib.suppress(ValueError):
         if text.startswith(_PREFIX) and len(text) <= _LARGEST:
             return base64.b64decode(text[len(_PREFIX) :], validate=True)
-    raise PictureError("That is no drawing from the board.")
+    raise PictureError("That is not a drawing from the board.")
 
 
 def build(model: DemoModel) -> None:

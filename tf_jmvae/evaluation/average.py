@@ -24,6 +24,10 @@ Sampling = tuple[Sampler, int]
 """A sampler and the number of its samples to average for each example."""
 
 
+class NoExamplesError(ValueError):
+    """Raised if no row holds what an estimate needs."""
+
+
 class Averages(NamedTuple):
     """Averages of the log terms t of each example's samples, `[N]` each."""
 
@@ -84,7 +88,7 @@ def average(
         results.append([[value.numpy() for value in averages] for averages in computed])
         progress.update(number + 1, finalize=number + 1 == num_batches)
     if not results:
-        raise ValueError("The data hold no example that can be scored." if left_out else "The data hold no example.")
+        raise NoExamplesError(f"The data contain no examples{' that can be scored' if left_out else ''}.")
     settings = {"rows_left_out": left_out} if left_out else {}
     examples = fingerprint.hexdigests()
     return [

@@ -66,7 +66,7 @@ def conditional_coherence(
       ValueError: if a classifier or labels are needed but missing, the classifier returns another shape, the data hold
         no example, or the model does not have this direction.
     """
-    given = [given] if isinstance(given, str) else list(given)
+    given = checks.names_of(given)
     if not isinstance(target, str):
         raise ValueError(f"target must be the name of one modality, such as 'x'; got {target!r}.")
     classify = _classifier(model, target, classifier)
@@ -77,7 +77,7 @@ def conditional_coherence(
     observed = checks.to_arrays(model.modalities, {name: data[name] for name in given})
     size = len(observed[given[0]])
     if size == 0:
-        raise ValueError("The data hold no example.")
+        raise ValueError("The data contain no examples.")
     labels, known = known_labels(model, data, given, labels)
     kept, left_out = _kept(known & gaps.rows_with_any(observed.values()))
     observed, labels, size = (
@@ -187,11 +187,11 @@ def attribute_accuracy(
             raise ValueError(f"Pass target=...: the model has {len(named)} modalities of named attributes.")
         (target,) = named
     given = [name for name in model.modalities if name != target] if given is None else given
-    given = [given] if isinstance(given, str) else list(given)
+    given = checks.names_of(given)
     checks.check_names(model.modalities, data, required=[target, *given])
     data = checks.to_arrays(model.modalities, {name: data[name] for name in {target, *given}})
     if not len(data[target]):
-        raise ValueError("The data hold no example.")
+        raise ValueError("The data contain no examples.")
     kept, left_out = _kept(gaps.rows_with_any([data[target]]) & gaps.rows_with_any([data[name] for name in given]))
     data = {name: np.asarray(value)[kept] for name, value in data.items()}
     gaps.check_rows(model, {name: data[name] for name in given})
@@ -263,7 +263,7 @@ def _classifier(model: MultimodalVAE, name: str, classifier: Classifier | None) 
 def _kept(rows: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
     """Returns the indices of rows that can be scored, and the setting that counts the others; `ValueError` if none."""
     if not rows.any():
-        raise ValueError("The data hold no example that can be scored.")
+        raise ValueError("The data contain no examples that can be scored.")
     left_out = int((~rows).sum())
     return np.flatnonzero(rows), {"rows_left_out": left_out} if left_out else {}
 

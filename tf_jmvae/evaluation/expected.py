@@ -19,7 +19,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tf_jmvae.distributions import diagonal_gaussian, from_noise, without_noise
+from tf_jmvae.distributions import from_noise, standard_gaussian, without_noise
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.models.missing import log_prob
 
@@ -63,10 +63,9 @@ def of_nothing(model: MultimodalVAE, row_seeds: tf.Tensor, num_samples: int) -> 
       row_seeds: int32 tensor `[B, 2]` of a seed for each row.
       num_samples: Number of samples of z behind each mean.
     """
-    zeros = tf.zeros((tf.shape(row_seeds)[0], model.prior().event_shape[-1]))
-    prior = diagonal_gaussian(zeros, tf.ones_like(zeros))
+    prior = standard_gaussian(model.latent_size, tf.shape(row_seeds)[0])
     z = model.draw_latents(prior, model.latent_noise(prior, row_seeds, num_samples))
-    return _expected(model, model.likelihoods(z), _equal(num_samples), model.draw_latents(prior, zeros))
+    return _expected(model, model.likelihoods(z), _equal(num_samples), model.draw_latents(prior, without_noise(prior)))
 
 
 def importance(log_weights: tf.Tensor) -> tf.Tensor:

@@ -14,7 +14,6 @@ from tf_jmvae._utils.extras import extra
 from tf_jmvae.evaluation.coherence import known_labels
 from tf_jmvae.evaluation.estimate import Estimate, Fingerprint, Statistic, bootstrapped, whole_seed
 from tf_jmvae.models import MultimodalVAE
-from tf_jmvae.random import seeds
 
 _BATCH = 500
 _PAIRS = 2**22  # largest number of entries of z over the pairs scored at once
@@ -50,7 +49,7 @@ def retrieval(
     Raises:
       ValueError: if a modality is unknown or on both sides, no row is complete, or a posterior is missing.
     """
-    query, candidates = ([names] if isinstance(names, str) else list(names) for names in (query, candidates))
+    query, candidates = map(checks.names_of, (query, candidates))
     if both := sorted({*query} & {*candidates}):
         raise ValueError(f"{both[0]!r} cannot belong to both the query and the candidates.")
     ks = [checks.positive_integer("ks", k) for k in ks]
@@ -107,7 +106,7 @@ def clustering(
     with extra("report", "clustering()"):
         from sklearn.cluster import KMeans
         from sklearn.metrics import adjusted_rand_score
-    given = [given] if isinstance(given, str) else list(given)
+    given = checks.names_of(given)
     seed, resamples = whole_seed(seed), checks.positive_integer("resamples", resamples)
     labels, kept = known_labels(model, data, given, labels)
     arrays = _complete(model, {name: np.asarray(data[name])[kept] for name in given}, given)
@@ -140,16 +139,11 @@ def _complete(model: MultimodalVAE, data: Mapping[str, Any], names: Sequence[str
     arrays = checks.to_arrays(model.modalities, {name: data[name] for name in names})
     kept = np.all([gaps.rows_with_any([values]) for values in arrays.values()], axis=0)
     if not kept.any():
-        raise ValueError("The data hold no example that can be scored.")
+        raise ValueError("The data contain no examples that can be scored.")
     return {name: np.asarray(values)[kept] for name, values in arrays.items()}
 
 
 def _moments(model: MultimodalVAE, observed: Mapping[str, np.ndarray], seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Computes the mean and variance of q(z | observed), float64 `[N, D]` each."""
-    found, base_seed = [], seeds.to_tensor(seed)
-    for start in range(0, len(next(iter(observed.values()))), _BATCH):
-        batch = model.read({name: values[start : start + _BATCH] for name, values in observed.items()})
-        q = model.posterior(batch, seed=base_seed)
-        found.append((q.mean().numpy(), q.variance().numpy()))
-    mean, variance = (np.concatenate(parts).astype(np.float64) for parts in zip(*found, strict=True))
-    return mean, variance
+    q = model.posterior(model.read(observed), seed=seed, batch_size=_BATCH, verbose=0)
+    return q["mean"].astype(np.float64), np.square(q["standard_deviation"].astype(np.float64))

@@ -235,9 +235,9 @@ def _normalizer(model, extra, given, kind, samples, num_samples, iteration):
 
 def _proposal(model, observed, num_samples, iteration):
     """Returns the proposal and the settings that describe it."""
-    num_chains = chains_of(iteration, num_samples)
     if not model.iterates(observed, iteration):
         return Proposal(observed, iteration), {}
+    num_chains = chains_of(iteration, num_samples)
     settings = {**iteration.settings(), "num_chains": num_chains}
     return Proposal(observed, iteration, num_samples // num_chains), settings
 
@@ -253,6 +253,6 @@ def _importance_observed(model: MultimodalVAE, observed: list[str]) -> tuple[lis
 
 
 def _names(model: MultimodalVAE, names: str | Iterable[str]) -> list[str]:
-    names = [names] if isinstance(names, str) else list(names)
+    names = checks.names_of(names)
     checks.check_names(model.modalities, dict.fromkeys(names))
     return [name for name in model.modalities if name in names]

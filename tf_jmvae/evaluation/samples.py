@@ -147,7 +147,7 @@ def _sampler(kind, model, proposal, scored, log_terms, **options) -> Sampler:
         return model.posterior(observed, iterated_sampling=proposal.iterated_sampling, seed=seed)
 
     iteration = proposal.iterated_sampling and tuple(proposal.iterated_sampling.get_config().values())
-    key = (kind, tuple(scored), tuple(proposal.observed), iteration, *options.values())
+    key = (kind, tuple(scored), tuple(proposal.observed), iteration, options.get("num_inner_samples", 1))
     return Sampler(key, distribution, log_terms, names, decoded, samples_per_chain, **options)
 
 

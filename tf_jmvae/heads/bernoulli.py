@@ -29,5 +29,5 @@ class _Bernoulli(tfd.Bernoulli):
     """TFP's Bernoulli with a log-density from one softplus rather than two, which halves the time for images."""
 
     def _log_prob(self, event):
-        logits = self._logits_parameter_no_checks()
+        logits = tf.convert_to_tensor(self.logits)
         return tf.cast(event, logits.dtype) * logits - tf.math.softplus(logits)

@@ -90,7 +90,7 @@ def _decoded(file: BinaryIO, name: str) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ValueError(f"{name}: {error} Expected at most {MAX_PIXELS // 10**6} megapixels.") from error
     except Image.UnidentifiedImageError as error:
-        raise OSError(f"{name} is no image. Expected one of {', '.join(_FORMATS)}.") from error
+        raise OSError(f"{name} is not an image. Expected one of {', '.join(_FORMATS)}.") from error
     except Exception as error:
         raise _damaged(name, error) from error
     _check_pixels(*image.size, name)

@@ -23,7 +23,7 @@ import tensorflow as tf
 from tf_jmvae import networks
 from tf_jmvae._utils import checks
 from tf_jmvae.distribute import replicas
-from tf_jmvae.distributions import diagonal_gaussian
+from tf_jmvae.distributions import diagonal_gaussian, standard_gaussian
 from tf_jmvae.models import missing
 from tf_jmvae.models.components import Component
 from tf_jmvae.models.directions import checked_modalities
@@ -197,7 +197,7 @@ class JMVAEKLGAN(JMVAEKL):
         posteriors = self._posteriors(held, True)
         q = self._own(held, posteriors)
         z = sampling.draw(q, latent_seed)
-        z_prior = sampling.draw(diagonal_gaussian(tf.zeros_like(z), tf.ones_like(z)), prior_seed)
+        z_prior = sampling.draw(standard_gaussian(self.latent_dim, tf.shape(z)[0]), prior_seed)
         p = self._decoded(held, z, True)
         terms = self._kl_terms(held, q, z, posteriors, p, True)
         rows, (real,) = held.rows([self.image]), held.of([self.image]).values()

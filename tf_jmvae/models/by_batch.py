@@ -65,6 +65,7 @@ def answers(
         batch_size = checks.positive_integer("batch_size", batch_size)
     read, number = batches(model, data, names_in(model, data), batch_size, own_values=True)
     progress = keras.utils.Progbar(number, verbose=1 if verbose == "auto" else verbose, unit_name="batch")
+    seed = seeds.to_tensor(seed)
     next_seeds, first_row, done, found = seeds.for_rows(seed), 0, 0, {}
     for batch in read:
         gaps.check_rows(model, batch, first_row if isinstance(data, tf.data.Dataset) else None)
@@ -74,7 +75,8 @@ def answers(
         first_row, done = first_row + rows, done + 1
         progress.update(done, finalize=False)
     if not first_row:
-        raise ValueError("The data hold no example.")
+        raise ValueError("The data contain no examples.")
+    seeds.of_rows(seed, first_row)
     progress.update(done, finalize=True)
     return {name: np.concatenate(found.pop(name)) for name in list(found)}
 

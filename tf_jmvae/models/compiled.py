@@ -30,7 +30,16 @@ from tf_jmvae.random import seeds
 
 _MOST = 64  # compiled functions kept per model; each takes about a MiB
 # Attributes that Keras's loops set at every call, and on which no compiled function depends.
-_OF_LOOPS = {"history", "stop_training", "stop_evaluating", "stop_predicting", "train_function", "test_function"}
+_OF_LOOPS = {
+    "history",
+    "stop_training",
+    "stop_evaluating",
+    "stop_predicting",
+    "train_function",
+    "test_function",
+    "predict_function",
+    "built",
+}
 
 _Remake = Callable[[Iterator[tf.Tensor]], Any]
 
@@ -64,7 +73,8 @@ def _asked(posterior: Callable[..., tfd.Distribution]) -> Callable[..., Any]:
             return by_batch.answers(self, observed, functools.partial(_moments, self, options), **reading)
         if training or not is_possible(self):
             return posterior(self, observed, iterated_sampling=iterated_sampling, seed=seed, training=training)
-        observed, seed = self.checked(observed), seeds.to_tensor(seed)
+        observed = self.checked(observed)
+        seed = seeds.of_rows(seed, next(iter(observed.values())).shape[0])
         iteration, num_steps = apart(iteration_of(self, iterated_sampling))
 
         def of_tensors(observed, seed, *num_steps):

@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from tf_jmvae._utils import checks
 from tf_jmvae._utils.checks import listed
-from tf_jmvae.distributions import diagonal_gaussian
+from tf_jmvae.distributions import standard_gaussian
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import ConditionalDecoder, Encoder
 from tf_jmvae.models.directions import checked_modalities
@@ -62,7 +62,7 @@ class _OneWayVAE(JointEncoderVAE):
         super().__init__(modalities, latent_dim, conditions=conditions, **kwargs)
 
     def get_config(self):
-        return {**super().get_config(), "target": list(self.targets), "conditions": list(self.conditions)}
+        return {**super().get_config(), "target": list(self.targets)}
 
 
 @MODELS.register("cvae")
@@ -98,8 +98,7 @@ class CVAE(_OneWayVAE):
         observed = self.checked(observed)
         checks.check_conditions(self, observed)
         if not self.iterates(observed, iterated_sampling) and len(observed) < len(self.modalities):
-            shape = (tf.shape(observed[self.conditions[0]])[0], self.latent_dim)
-            return diagonal_gaussian(tf.zeros(shape), tf.ones(shape))
+            return standard_gaussian(self.latent_dim, tf.shape(observed[self.conditions[0]])[0])
         return super().posterior(observed, iterated_sampling=iterated_sampling, seed=seed, training=training)
 
     def likelihoods(self, z, *, conditions=None, names=None, training=False):

@@ -69,9 +69,7 @@ def flow_of(value: Flow | int | None) -> Flow | None:
 class FlowPosterior(NoiseTransform):
     """Posterior q(z | S): a Gaussian base transformed by a flow conditioned on features `[..., N, F]` of S."""
 
-    def __init__(
-        self, base: tfd.Distribution, flow: "ConditionalFlow", features: tf.Tensor, name: str = "FlowPosterior"
-    ):
+    def __init__(self, base: tfd.Distribution, flow: "ConditionalFlow", features: tf.Tensor):
         parameters = dict(locals())
         self.base, self.bijector = base, flow.bijector(features)
         super().__init__(base.batch_shape_tensor, base.batch_shape, base.event_shape, parameters)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from tf_jmvae._utils import checks, gaps
-from tf_jmvae.distributions import diagonal_gaussian, from_noise, without_noise
+from tf_jmvae.distributions import from_noise, standard_gaussian, without_noise
 from tf_jmvae.models import by_batch, compiled
 from tf_jmvae.models.iterated_sampling import IteratedSampling, apart, chains_of, iteration_of, together
 from tf_jmvae.random import sampling, seeds
@@ -72,6 +72,7 @@ class Generation:
             if targets is None:
                 given = by_batch.names_in(self, observed)
                 targets = [n for n in self.targets if n not in given or by_batch.may_lack(self, observed, n)]
+                _check_some(targets)
             options = {"num_samples": num_samples, "latent": latent, "output": output, "num_steps": num_steps}
             options |= {"targets": list(targets), "iterated_sampling": iterated_sampling}
             reading = {"seed": seed, "batch_size": batch_size, "verbose": verbose}
@@ -82,11 +83,7 @@ class Generation:
         checks.check_conditions(self, observed)
         if targets is None:
             targets = [name for name in self.targets if name not in observed or gaps.has_any(observed[name])]
-            if not targets:
-                raise ValueError(
-                    "Every modality is observed, so there is nothing to generate. "
-                    "Use reconstruct(...), or name the modalities wanted in targets=[...]."
-                )
+            _check_some(targets)
         targets = list(targets)
         checks.check_targets(self, targets)
         checks.check_option("latent", latent, ("sample", "mean"))
@@ -185,8 +182,7 @@ class Generation:
         if fitted:
             z = fitted.draw(num_samples, latent_seed)
         else:
-            shape = (num_samples, self.prior().event_shape[-1])
-            standard = diagonal_gaussian(tf.zeros(shape), tf.ones(shape))
+            standard = standard_gaussian(self.latent_size, num_samples)
             z = self.draw_latents(standard, self.latent_noise(standard, latent_seed))
         return _emit(self.likelihoods(z), output, output_seed)
 
@@ -244,6 +240,14 @@ class Generation:
           z, a float tensor of the shape of `noise`.
         """
         return from_noise(posterior, noise)
+
+
+def _check_some(targets: list[str]) -> None:
+    if not targets:
+        raise ValueError(
+            "Every modality is observed, so there is nothing to generate. "
+            "Use reconstruct(...), or name the modalities wanted in targets=[...]."
+        )
 
 
 def _emit(likelihoods: Mapping[str, tfd.Distribution], output: str, seed: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -108,14 +108,11 @@ class JointEncoderVAE(MultimodalVAE):
                     noise = sampling.draw(modality.head.noise(batch_size), seeds.fold_in(start_seed, index))
                     missing[name] = tf.ensure_shape(noise, (None, *modality.event_shape))
         if draws:
-            # Keyed by rank, so that reduce_retracing keeps one seed and a seed for each row in separate traces.
-            chain_seed = {str(chain_seed.shape.rank): chain_seed}
             missing = self._chain(dict(observed), missing, tf.cast(num_draws, tf.int32), chain_seed)
         return {**observed, **missing}
 
-    @tf.function(reduce_retracing=True, autograph=False)
     def _chain(self, observed, missing, num_draws, seed):
-        known, (seed,) = self._features(observed), seed.values()
+        known = self._features(observed)
 
         def draw(step, missing):
             latent_seed, *data_seeds = seeds.split(seeds.fold_in(seed, step), 1 + len(missing))

@@ -33,7 +33,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from tf_jmvae._utils import checks
-from tf_jmvae.distributions import conditional_product, diagonal_gaussian, is_gaussian, kl_divergence, mapped, stacked
+from tf_jmvae.distributions import conditional_product, is_gaussian, kl_divergence, mapped, stacked, standard_gaussian
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Encoder
 from tf_jmvae.models.flow import Flow, flow_of
@@ -82,7 +82,7 @@ class JMVAEKL(JMVAE):
     Examples:
       >>> model = JMVAEKL({"x": Modality((28, 28, 1), "bernoulli"), "w": Modality((10,), "categorical")}, 64)
       >>> model.generate({"w": labels}, seed=1)["x"]
-      >>> JMVAEKL(modalities, 64, alpha=1.0, subset_learning="follow", flow=8)  # sharp, and as coherent
+      >>> JMVAEKL(modalities, 64, alpha=1.0, subset_learning="follow", flow=8)  # sharper images, equally coherent
     """
 
     incomplete_rows = True
@@ -226,8 +226,7 @@ class JMVAEKL(JMVAE):
 
     def _own(self, held: Held, posteriors: Posteriors) -> tfd.Distribution:
         """Returns q(z | O), `[B, D]`, where O are the modalities that a row holds; the prior for rows with none."""
-        shape = (tf.shape(held.batch[held.names[0]])[0], self.latent_dim)
-        q = prior = diagonal_gaussian(tf.zeros(shape), tf.ones(shape))
+        q = prior = standard_gaussian(self.latent_dim, tf.shape(held.batch[held.names[0]])[0])
         if posteriors.shared is not None:
             q = posteriors.shared.own(held, q)
         for names, q_s in posteriors.separate.items():  # smallest first, so that the largest subset in a row wins

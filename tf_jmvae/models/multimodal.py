@@ -84,7 +84,7 @@ class MultimodalVAE(
         modalities: Mapping[str, Modality],
         latent_dim: int,
         *,
-        conditions: Iterable[str] = (),
+        conditions: str | Iterable[str] = (),
         iterated_sampling: IteratedSampling | int | None = None,
         **kwargs: Any,
     ):
@@ -94,7 +94,12 @@ class MultimodalVAE(
         self.modalities = checked_modalities(type(self), modalities)
         self.latent_dim = checks.positive_integer("latent_dim", latent_dim)
         self.iterated_sampling = iterated_sampling
-        conditions = list(conditions)
+        conditions = checks.names_of(conditions)
+        if unknown := [name for name in conditions if name not in self.modalities]:
+            raise ValueError(
+                f"conditions: unknown modality {checks.listed(unknown)}; the modalities are "
+                f"{checks.listed(self.modalities)}."
+            )
         self.conditions = [name for name in self.modalities if name in conditions]
         self.targets = [name for name in self.modalities if name not in conditions]
         self.decoders = {name: self._make_decoder(name) for name in self.targets}
@@ -206,6 +211,11 @@ class MultimodalVAE(
     # Methods that follow from them.
 
     @property
+    def latent_size(self) -> int:
+        """Number of entries of z: `latent_dim`, for each layer of a hierarchical model."""
+        return self.latent_dim * self.num_layers
+
+    @property
     def iterated_sampling(self) -> IteratedSampling:
         """Options of iterated sampling, Eq. (6); may be set to an `IteratedSampling` or a number of steps."""
         return self._iterated_sampling
@@ -271,8 +281,9 @@ class MultimodalVAE(
 
             reading = {"seed": seed, "batch_size": batch_size, "verbose": verbose}
             return by_batch.answers(self, batch, ask, **reading)["elbo"]
-        checked, seed = self.checked(batch), seeds.to_tensor(seed)
+        checked = self.checked(batch)
         checks.check_names(self.modalities, checked, required=self.modalities)
+        seed = seeds.of_rows(seed, next(iter(checked.values())).shape[0])
         return compiled.call(self, "elbo", lambda batch, seed: elbo(self.objective(batch, seed)), checked, seed)
 
     def checked(self, batch: Mapping[str, Any]) -> dict[str, tf.Tensor]:

@@ -34,6 +34,7 @@ class Saving:
         own = {
             "modalities": serialized,
             "latent_dim": self.latent_dim,
+            "conditions": list(self.conditions),
             "iterated_sampling": keras.saving.serialize_keras_object(self.iterated_sampling),
             "frozen": [place for place, layer in parts(self) if not layer.trainable],
         }

@@ -44,8 +44,9 @@ def _joint(model: JMVAE) -> list[keras.layers.Layer]:
 def _described(model: JMVAE) -> dict[str, Any]:
     """Describes what must agree: modalities in order, latent_dim, and the joint model's networks and heads."""
     specs = {name: dict(vars(spec)) for name, spec in model.spec.modalities.items()}
-    for spec in specs.values():
+    for name, spec in specs.items():
         del spec["role"], spec["optional"]
+        spec["optional='entries'"] = model.modalities[name].optional == "entries"
     networks = {
         name: _essentials(prototypes.serialize(layer))
         for name, layer in model.networks().items()

@@ -1,6 +1,6 @@
 """Standardisation of modalities: conversion of raw values to standardised values and back."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -11,6 +11,8 @@ from tf_jmvae._utils import cells, checks, gaps
 from tf_jmvae.data.statistics import Statistics
 from tf_jmvae.images.preprocessing_in_graph import to_pixels
 from tf_jmvae.models.objective import Batch
+
+_BATCH = 4096  # number of rows of arrays to read at once
 
 
 class Standardization(keras.layers.Layer):
@@ -90,18 +92,17 @@ class StandardizedModalities:
             return
         data, _ = cells.encoded(self.modalities, data)
         if isinstance(data, Mapping):
-            found = {name: Statistics.of(np.asarray(gaps.as_numbers(gaps.filled(data[name])))) for name in names}
-        else:
-            if not isinstance(data, tf.data.Dataset) or data.cardinality() == tf.data.INFINITE_CARDINALITY:
-                raise ValueError(
-                    f"The statistics of {names} are not known, and these data cannot be read before the training: call "
-                    "set_statistics(name, mean, stddev), or adapt(...) with a part of the data that ends."
-                )
-            found = Statistics.of_batches(self._checked_batches(data, names))
-        for name, statistics in found.items():
+            data = _batches({name: data[name] for name in (*names, *self._left_out_without()) if name in data})
+        elif not isinstance(data, tf.data.Dataset) or data.cardinality() == tf.data.INFINITE_CARDINALITY:
+            raise ValueError(
+                f"The statistics of {names} are not known, and these data cannot be read before the training: call "
+                "set_statistics(name, mean, stddev), or adapt(...) with a part of the data that ends."
+            )
+        for name, statistics in Statistics.of_batches(self._checked_batches(data, names)).items():
             self.set_statistics(name, *statistics)
 
-    def _checked_batches(self, data: tf.data.Dataset, names: list[str]) -> Iterator[dict[str, np.ndarray]]:
+    def _checked_batches(self, data: Iterable[Any], names: list[str]) -> Iterator[dict[str, np.ndarray]]:
+        """Yields the values of the rows that the model uses."""
         first_row = 0
         for element in data:
             batch = keras.utils.unpack_x_y_sample_weight(element)[0]
@@ -171,3 +172,9 @@ class StandardizedModalities:
     def _raw(self, name: str, values: Any, when: tuple) -> tf.Tensor:
         values = tf.convert_to_tensor(values)
         return self.standardizations[name].inverse(values) if self.modalities[name].standardized in when else values
+
+
+def _batches(arrays: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yields batches of arrays, so that integers and memory-mapped arrays need not fit in memory as floats."""
+    for start in range(0, max(map(len, arrays.values())), _BATCH):
+        yield {name: array[start : start + _BATCH] for name, array in arrays.items()}

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tf_jmvae._utils import cells, checks, gaps
 from tf_jmvae._utils.keras_api import data_adapter
-from tf_jmvae.models.memory_mapped import is_memory_mapped, read_by_rows, split
+from tf_jmvae.models.memory_mapped import read_by_rows, split
 
 
 class ValidatedFit:
@@ -29,6 +29,8 @@ class ValidatedFit:
 
     def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         options = inspect.signature(super().fit).bind(*args, **kwargs).arguments
+        if options.get("batch_size") is not None:
+            checks.positive_integer("batch_size", options["batch_size"])
         if options.get("class_weight") is not None:
             raise ValueError("class_weight needs targets, which a multimodal VAE does not have; use sample_weight.")
         if options.get("steps_per_epoch") is None:
@@ -36,7 +38,6 @@ class ValidatedFit:
         with _Watch(options.get("verbose", "auto")) as watch:
             data = [options.get(name) for name in ("x", "y", "sample_weight")]
             data = self._watched(data, watch, shuffle=options.get("shuffle", True), warns=True)
-            self.adapt(data[0] if isinstance(data[0], Mapping) else options.get("x"))
             if isinstance(data[0], tf.distribute.DistributedDataset):
                 options.setdefault("shuffle", False)  # Keras's default, True, would cause a warning here
             validation = options.get("validation_data")
@@ -47,8 +48,9 @@ class ValidatedFit:
                 beside = _Watch(options.get("verbose", "auto"), watch.reasons, "validation ")
                 validation = self._watched(validation, beside)
                 options["callbacks"] = beside.among(options.get("callbacks"))
-            elif options.get("validation_split") and is_memory_mapped(data[0]):
+            elif options.get("validation_split") and isinstance(data[0], Mapping):
                 data, validation = split(data, options.pop("validation_split"))
+            self.adapt(data[0] if isinstance(data[0], Mapping) else options.get("x"))
             batch_size = options.get("batch_size")
             if validation is not None:
                 size, steps = options.get("validation_batch_size") or batch_size, options.get("validation_steps")
@@ -71,8 +73,16 @@ class ValidatedFit:
                     checks.check_ends(x, "steps")
                 data = self._watched((x, y, sample_weight), watch)
                 x, y, sample_weight = read_by_rows(data, batch_size=batch_size, steps_per_epoch=steps)
-            return super().evaluate(x, y, batch_size, verbose, sample_weight, **options)
+            found = super().evaluate(x, y, batch_size, verbose, sample_weight, **options)
+            return self._measured(found) if options.get("return_dict") else found
         raise watch.reason()
+
+    def _measured(self, metrics: dict[str, Any]) -> dict[str, Any]:
+        """Leaves out the terms that no row has, whose mean Keras gives as 0."""
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            return metrics
+        nothing = [name for name, mean in self._trackers.items() if not float(mean.count)]
+        return {name: value for name, value in metrics.items() if name not in nothing}
 
     def predict(self, x: Any, batch_size=None, verbose="auto", steps=None, callbacks=None) -> dict[str, np.ndarray]:
         if steps is None:
@@ -135,7 +145,7 @@ class ValidatedFit:
         arrays = checks.to_arrays(self.modalities, x, required=self.modalities if complete else None)
         size = len(next(iter(arrays.values())))
         if size == 0:
-            raise ValueError("The data hold no example.")
+            raise ValueError("The data contain no examples.")
         counts = self._counts(complete) if counts is None else counts
         gaps.check_rows(self, arrays, may_lack=counts.needed)
         counts.add(self.modalities, arrays).check_used()

@@ -34,7 +34,7 @@ class Record:
     def __init__(self, folder: Path):
         if not (folder / "config.json").is_file():
             raise RunError(
-                f"{folder} is no run: it holds no config.json. Give the folder of a training, such as "
+                f"{folder} is not a run folder: it holds no config.json. Give the folder of a training, such as "
                 "runs/digits-jmvae-kl; 'tf-jmvae train' makes one."
             )
         self.folder = folder
@@ -69,7 +69,7 @@ class Record:
                 return load_model(path)
             weights = self.folder / "checkpoint" / f"epoch-{self.epochs}.weights.h5"
             if weights.is_file():
-                model = build_model(self.config.model, self.config.num_steps)
+                model = build_model(self.config.model, self.config.num_steps, columns=self.config.data.columns)
                 model.load_weights(weights)
                 return model
         except (RunError, ValueError, OSError) as error:

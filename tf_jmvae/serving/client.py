@@ -222,7 +222,7 @@ class Client(InferenceModel):
         where = f"TF Serving at {self.address}"
         if error.code == calls.FOREIGN:
             return ServingError(
-                f"{self.address} answered, but it is no TF Serving: {error.details}. Is this its address, and its port "
+                f"{self.address} answered, but is not TF Serving: {error.details}. Is this its address, and its port "
                 "(8500 for gRPC, 8501 for REST)?"
             )
         if calls.is_busy(error):

@@ -1,6 +1,5 @@
 """Functions of signatures, from one dict of named tensors, `[B, ...]`, to another."""
 
-import functools
 import json
 import math
 from collections.abc import Iterable
@@ -11,7 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tf_jmvae._utils import checks
-from tf_jmvae.distributions import diagonal_gaussian
+from tf_jmvae.distributions import standard_gaussian
 from tf_jmvae.evaluation.samples import Proposal, importance_weights
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.random import seeds
@@ -43,12 +42,6 @@ class Functions:
     model: MultimodalVAE
     settings: Settings
 
-    @functools.cached_property
-    def latent_size(self) -> int:
-        """Number of entries of z, over all layers of a hierarchy."""
-        shapes = {name: self.model.modalities[name].event_shape for name in self.model.conditions}
-        return int(self.model.prior({name: tf.zeros((1, *shape)) for name, shape in shapes.items()}).event_shape[-1])
-
     def encode(self, inputs: Tensors) -> Tensors:
         """Computes the mean and stddev of q(z | observed)."""
         q = self._posterior(inputs)
@@ -60,13 +53,13 @@ class Functions:
 
     def latents_from_prior(self, inputs: Tensors) -> Tensors:
         """Computes z from the prior, from given noise."""
-        noise = inputs["noise"]
-        return {"z": self.model.draw_latents(diagonal_gaussian(tf.zeros_like(noise), tf.ones_like(noise)), noise)}
+        prior = standard_gaussian(self.model.latent_size, tf.shape(inputs["noise"])[0])
+        return {"z": self.model.draw_latents(prior, inputs["noise"])}
 
     def latent_noise(self, inputs: Tensors) -> Tensors:
         """Samples the noise that the model's own `generate` samples from the same seeds."""
-        shape = (_rows(inputs), self.latent_size)
-        return {"noise": self.model.latent_noise(diagonal_gaussian(tf.zeros(shape), tf.ones(shape)), inputs["seed"])}
+        prior = standard_gaussian(self.model.latent_size, _rows(inputs))
+        return {"noise": self.model.latent_noise(prior, inputs["seed"])}
 
     def generate(self, inputs: Tensors, targets: Iterable[str], latent: str = "mean") -> Tensors:
         """Computes the mean of p(target | z) for each target."""

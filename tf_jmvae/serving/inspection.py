@@ -68,7 +68,7 @@ def unsafe_ops(folder: str | os.PathLike) -> list[Finding]:
                 continue
             if definition is None:
                 if node.op not in called:
-                    found.add(Finding(node.op, function, "no op of this TensorFlow"))
+                    found.add(Finding(node.op, function, "not an op of this TensorFlow"))
             elif definition.is_stateful and not (_HARMLESS_STATEFUL.fullmatch(node.op) or _RANDOM.fullmatch(node.op)):
                 found.add(Finding(node.op, function, "has state, and is not known to be harmless"))
             elif _HARMFUL_STATELESS.fullmatch(node.op):

@@ -43,7 +43,7 @@ def _plain(model: MultimodalVAE, settings: Settings) -> Iterator[tuple[str, Endp
     everything, targets = tuple(model.modalities), _specs(model, model.targets)
     of, seed, decoders = Functions(model, settings), {"seed": _SEED}, _decoders(model)
     z, noise, mean, stddev = (
-        {name: tf.TensorSpec((None, of.latent_size), tf.float32, name=name)}
+        {name: tf.TensorSpec((None, of.model.latent_size), tf.float32, name=name)}
         for name in ("z", "noise", "mean", "standard_deviation")
     )
 

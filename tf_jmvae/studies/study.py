@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import keras
 
-from tf_jmvae._utils.files import write_json
+from tf_jmvae._utils.files import RunError, write_json
 from tf_jmvae._utils.provenance import environment
 from tf_jmvae.training import presets, run, run_folder
 from tf_jmvae.training.config import Config
@@ -105,14 +105,14 @@ class Study:
             advice = f"If it is of this very study, write {json.dumps(settings)} into it; else choose another folder"
             before = run_folder.read_json(path, f"{advice} with --run-dir.")
             if before != settings:
-                raise run.RunError(
+                raise RunError(
                     f"{folder} holds a study with other settings: {before} there, {settings} here. "
                     "Choose another folder with --run-dir, or delete that one."
                 )
             return
         # A kill may have left the temporary file.
         if folder.exists() and any(entry.name != "study~.json" for entry in folder.iterdir()):
-            raise run.RunError(f"{folder} holds files that belong to no study; choose another folder with --run-dir.")
+            raise RunError(f"{folder} holds files that belong to no study; choose another folder with --run-dir.")
         write_json(path, settings)
 
     def train(self, configs: dict[str, Config]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from tf_jmvae._utils import checks
 from tf_jmvae._utils.files import RunError, write_json
 from tf_jmvae._utils.provenance import environment
+from tf_jmvae.evaluation.average import NoExamplesError
 from tf_jmvae.evaluation.planned import planned
 from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.training.run_folder import load_model, read_config
@@ -44,7 +45,8 @@ def evaluate_run(
     Returns:
       Dict of the content of `evaluation.json`: `seed`, `examples`, `settings`, `versions`, `commit`, `dirty` and
       `rows`, each a dict with `estimator`, `target`, `given`, `mean` and `standard_error` in nats per example,
-      `effective_sample_size`, `num_samples`, `quantity`, and `settings` on which the number depends.
+      `effective_sample_size`, `num_samples`, `quantity`, and `settings` on which the number depends; and
+      `left_out`, a list of the estimates for which no example has the modalities.
 
     Raises:
       RunError: if there is no finished run in the folder, or its model is damaged.
@@ -74,17 +76,24 @@ def evaluate_run(
         raise ValueError(f"examples must lie between 1 and {available}, the size of the test set; got {examples}.")
     test = {name: values[:examples] for name, values in test.items()}
 
-    estimates, rows = planned(model, **counts), []
+    estimates, rows, left_out = planned(model, **counts), [], []
     for number, (name, one) in enumerate(estimates, start=1):
         say(f"{number}/{len(estimates)}  {one.quantity}, {name}")
         with contextlib.redirect_stdout(sys.stderr):  # for Keras's progress bar
-            found = one.function(model, test, seed=seed, verbose=int(verbose), **one.options).as_dict()
+            try:
+                found = one.function(model, test, seed=seed, verbose=int(verbose), **one.options).as_dict()
+            except NoExamplesError as error:
+                left_out.append(f"{one.quantity}, {name}")
+                if len(left_out) == len(estimates):
+                    raise ValueError(f"{run_dir}: {error}") from error
+                continue
         rows.append({"target": one.target, "given": one.given, **{name: found[name] for name in _RECORDED}})
     content = {
         "seed": seed,
         "examples": examples or available,
         "settings": {**counts, "num_steps": model.iterated_sampling.num_steps},
         "rows": rows,
+        "left_out": left_out,
         **environment(),
     }
     if keep:

@@ -28,13 +28,14 @@ def filled(source: Source, run_dir: Path, confidence: float) -> Source:
             for start in range(0, len(rows), _BATCH):
                 chosen = rows[start : start + _BATCH]
                 others = {other: values[chosen] for other, values in source.train.items() if other != name}
-                train[name][chosen] = _sure(model, name, others, confidence)
+                train[name][chosen] = _confident_labels(model, name, others, confidence)
     return replace(source, train=train)
 
 
-def _sure(model: MultimodalVAE, name: str, observed: dict[str, np.ndarray], confidence: float) -> np.ndarray:
+def _confident_labels(
+    model: MultimodalVAE, name: str, observed: dict[str, np.ndarray], confidence: float
+) -> np.ndarray:
     """Predicts one-hot labels of rows, `[B, C]`, NaN where the model is not confident."""
-    z = model.posterior(model.read(observed)).mean()
-    found = model.likelihoods(z, names=[name])[name].mean()
+    found = model.generate(model.read(observed), targets=[name], latent="mean", seed=0)[name]
     one_hot = tf.one_hot(tf.argmax(found, axis=-1), found.shape[-1]).numpy()
     return np.where(np.max(found, axis=-1, keepdims=True) > confidence, one_hot, np.float32(np.nan))

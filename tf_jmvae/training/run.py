@@ -9,7 +9,6 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -132,7 +131,7 @@ def _copy_joint(model: MultimodalVAE, joint_from: Path, run_dir: Path) -> None:
     """Copies the joint model of another run; raises `RunError`, which names its folder, if that is impossible."""
     if joint_from.resolve() == run_dir.resolve():
         raise RunError(f"joint_from is the folder of this run, {run_dir}: choose another with --run-dir.")
-    trained = load_model(joint_from / "model.keras")
+    trained = load_model(joint_from if joint_from.suffix == ".keras" else joint_from / "model.keras")
     try:
         copy_joint(model, trained)
     except (TypeError, ValueError) as error:
@@ -144,11 +143,9 @@ def _load(config: Config, num_replicas: int, verbose: str | int) -> data.Source:
     source, batch_size = config.data.load(config.model.modalities), config.data.batch_size
     if config.data.filled_by:
         source = filled(source, config.data.filled_by, config.data.confidence)
-    source = replace(
-        source,
-        train=_rows_to_use(source.train, config, "training" if verbose else ""),
-        test=_rows_to_use(source.test, config, "test" if verbose else ""),
-    )
+    train = _rows_to_use(source.train, config, "training" if verbose else "")
+    test = _rows_to_use(source.test, config, "test" if verbose else "")
+    source = source.only_rows(train, test)
     steps, in_one_call = source.num_batches(batch_size), config.training.steps_per_execution
     if steps % (in_one_call or 1):
         raise ValueError(f"steps_per_execution must divide the {steps} steps of an epoch; got {in_one_call}.")
@@ -164,8 +161,8 @@ def _load(config: Config, num_replicas: int, verbose: str | int) -> data.Source:
     return source
 
 
-def _rows_to_use(arrays: Mapping[str, np.ndarray], config: Config, said_of: str) -> Mapping[str, np.ndarray]:
-    """Removes the rows that `fit` would leave out, so that batches are made of the others alone.
+def _rows_to_use(arrays: Mapping[str, np.ndarray], config: Config, said_of: str) -> np.ndarray | None:
+    """Finds the rows that `fit` uses, Boolean `[N]`, so that batches are made of these alone; None for all rows.
 
     Prints what is missing unless `said_of`, the name of the data, is empty; raises `ValueError` if it must not be
     missing.
@@ -180,10 +177,7 @@ def _rows_to_use(arrays: Mapping[str, np.ndarray], config: Config, said_of: str)
     if said_of and str(counts):
         print(f"Missing in the {said_of} data: {counts}.")
     counts.check_used()
-    if counts.num_used == counts.num_rows:
-        return arrays
-    kept = ~rows_without(needed, arrays)
-    return {name: array[kept] for name, array in arrays.items()}
+    return None if counts.num_used == counts.num_rows else ~rows_without(needed, arrays)
 
 
 def _refuse_missing(name: str, array: np.ndarray, reader: str) -> None:

@@ -146,7 +146,9 @@ def write_projected(
             classes = np.array(names[name])[values.argmax(axis=-1)]
             columns[name] = np.where(gaps.missing_rows(values), "unknown", classes)
         elif kind == "attributes":
-            present = np.where(np.isnan(values), "unknown", np.where(values > 0, "yes", "no")).T
+            present = np.where(
+                np.isnan(values), "unknown", np.where(values > model.modalities[name].spec.threshold, "yes", "no")
+            ).T
             columns |= dict(zip(names[name], present, strict=True))
     if columns:
         lines = ["\t".join(row) for row in zip(*columns.values(), strict=True)]

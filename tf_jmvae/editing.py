@@ -44,13 +44,13 @@ def edit(
     Args:
       model: `MultimodalVAE` or opened model that generates attributes from images and images from attributes.
       image: uint8 RGB array `[H, W, 3]`, a path, or encoded bytes.
-      changes: Dict of new values by attribute, e.g. `{"Smiling": 1, "Eyeglasses": -1}`; 2 or -2 exaggerates.
-      crop: Part of the photograph that the model sees, which the face must fill as in the training images.
+      changes: dict of new values by attribute, e.g. `{"Smiling": 1, "Eyeglasses": -1}`; 2 or -2 exaggerates.
+      crop: part of the photograph that the model sees, which the face must fill as in the training images.
         `"training"`, the default, is the crop of the training images; `"none"` is the whole center square; `"center"`
         is the part of it that is used of the aligned photographs of CelebA; `"face"` is the same part around the face
         that OpenCV finds (extra `faces`), for any photograph. An image of exactly the model's size is not cropped.
-      attributes: Name of the modality of the attributes; by default the only one with named attributes.
-      photograph: Name of the modality of the image; by default the only image modality.
+      attributes: name of the modality of the attributes; by default the only one with named attributes.
+      photograph: name of the modality of the image; by default the only image modality.
 
     Returns:
       uint8 array `[h, w, 3]`, the model's event shape.
@@ -79,9 +79,9 @@ def infer_attributes(
     Args:
       model: `MultimodalVAE` or opened model, as for `edit`.
       image: uint8 RGB array `[H, W, 3]`, a path, or encoded bytes.
-      crop: Part of the photograph, as for `edit`.
-      attributes: Name of the modality of the attributes, as for `edit`.
-      photograph: Name of the modality of the image, as for `edit`.
+      crop: part of the photograph, as for `edit`.
+      attributes: name of the modality of the attributes, as for `edit`.
+      photograph: name of the modality of the image, as for `edit`.
 
     Returns:
       Dict of the mean of each attribute by name; its sign says whether the attribute is present.

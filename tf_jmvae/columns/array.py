@@ -86,8 +86,8 @@ def array_of(cell: Any, folder: str | os.PathLike = ".") -> np.ndarray:
     """Returns the array of a cell, which is an array or a file name.
 
     Args:
-      cell: Array, or name of a .npy or .npz file; the first array of an .npz file is read.
-      folder: Folder of the file; by default the current one.
+      cell: array, or name of a .npy or .npz file; the first array of an .npz file is read.
+      folder: folder of the file; by default the current one.
 
     Returns:
       Float32 array.

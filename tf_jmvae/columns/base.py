@@ -47,9 +47,9 @@ class Kind(abc.ABC):
 
         Args:
           table: DataFrame of the training rows.
-          names: Names of the columns.
-          folder: Folder of the files that cells name; by default the current one.
-          **options: Options of this kind in a description of a table.
+          names: names of the columns.
+          folder: folder of the files that cells name; by default the current one.
+          **options: options of this kind in a description of a table.
 
         Returns:
           `Columns` of the modality.
@@ -75,7 +75,7 @@ class Kind(abc.ABC):
 
         Args:
           table: DataFrame with the columns.
-          folder: Folder of the files that cells name; by default the current one.
+          folder: folder of the files that cells name; by default the current one.
 
         Returns:
           Float32 array `[N, *shape]`, NaN for missing cells; or a uint8 array of images if none is missing.
@@ -89,7 +89,7 @@ class Kind(abc.ABC):
 
         Args:
           table: DataFrame with the columns.
-          folder: Folder of files, as for `encode`.
+          folder: folder of files, as for `encode`.
 
         Returns:
           Array `[N, *shape]`, NaN for missing cells; or an object array `[N]` of texts or encoded pictures, b"" if
@@ -105,7 +105,7 @@ class Kind(abc.ABC):
         """Converts values to cells.
 
         Args:
-          values: Array `[N, *shape]` in the units of `encode`, of values or of means of the likelihood.
+          values: array `[N, *shape]` in the units of `encode`, of values or of means of the likelihood.
 
         Returns:
           Dict of arrays `[N]` by column.
@@ -115,7 +115,7 @@ class Kind(abc.ABC):
         """Computes the probabilities of the cells of `decode` from means of the likelihood.
 
         Args:
-          values: Array `[N, *shape]`.
+          values: array `[N, *shape]`.
 
         Returns:
           Dict of arrays `[N]` of probabilities by column; empty for kinds without probabilities.

@@ -18,9 +18,9 @@ def reported(cells: "pd.Series", what: str, problems: Mapping[int, str], wanted:
     """Warns once of all files that could not be read, which count as missing.
 
     Args:
-      cells: Column of N cells.
-      what: Content of the files, a singular noun such as `"picture"`.
-      problems: Dict of error messages by row.
+      cells: column of N cells.
+      what: content of the files, a singular noun such as `"picture"`.
+      problems: dict of error messages by row.
       wanted: Boolean array `[N]`, which rows name a file.
 
     Returns:

@@ -28,11 +28,11 @@ def read_table(
     Empty cells, and those that pandas takes as missing, such as `NA`, `nan` and `null`, are missing.
 
     Args:
-      path: Path of the file: Parquet if its suffix is `.parquet` or `.pq`, else CSV.
-      delimiter: Delimiter of a CSV file; by default the one of `,`, `;`, tab and `|` that is most frequent in the
+      path: path of the file: Parquet if its suffix is `.parquet` or `.pq`, else CSV.
+      delimiter: delimiter of a CSV file; by default the one of `,`, `;`, tab and `|` that is most frequent in the
         header.
-      decimal: Decimal point of a CSV file, `"."` by default; `","` reads numbers such as 3,5.
-      encoding: Encoding of a CSV file; `"utf-8"` by default.
+      decimal: decimal point of a CSV file, `"."` by default; `","` reads numbers such as 3,5.
+      encoding: encoding of a CSV file; `"utf-8"` by default.
 
     Returns:
       `pandas.DataFrame`; all cells of a CSV file are texts.

@@ -47,11 +47,11 @@ def without(
     uint8.
 
     Args:
-      arrays: Dict of arrays `[N, ...]` by modality.
-      missing: Dict by modality of a `Missing`, or just the fraction of rows that are to lack it.
-      entries: Array `[N, C]` of one-hot labels or attributes w, to which `missing` refers; by default `arrays["w"]`.
-      seed: Integer seed of the random rows; by default 0.
-      class_names: Names of the entries of w; by default none.
+      arrays: dict of arrays `[N, ...]` by modality.
+      missing: dict by modality of a `Missing`, or just the fraction of rows that are to lack it.
+      entries: array `[N, C]` of one-hot labels or attributes w, to which `missing` refers; by default `arrays["w"]`.
+      seed: integer seed of the random rows; by default 0.
+      class_names: names of the entries of w; by default none.
 
     Returns:
       New dict of arrays; arrays without missing rows are not copied.

@@ -36,22 +36,22 @@ def from_arrays(
     """Makes batches of arrays, in memory or memory-mapped, where each batch reads only its own rows.
 
     Args:
-      arrays: Dict of arrays `[N, ...]` by modality, all of the same length. Masked values of `numpy.ma`, `None` and the
+      arrays: dict of arrays `[N, ...]` by modality, all of the same length. Masked values of `numpy.ma`, `None` and the
         `NA` of pandas become NaN, which models accept if a modality is `optional`.
-      batch_size: Number of examples in a batch, B, by default 128; the last batch of an epoch may be smaller.
-      shuffle: Whether every epoch has a new random order; by default False.
-      binarize: Names of modalities in [0, 1] to binarise: each value becomes 1 with itself as probability, else 0,
+      batch_size: number of examples in a batch, B, by default 128; the last batch of an epoch may be smaller.
+      shuffle: whether every epoch has a new random order; by default False.
+      binarize: names of modalities in [0, 1] to binarise: each value becomes 1 with itself as probability, else 0,
         sampled anew in every epoch (footnote 3 of the paper); by default none.
-      mirror: Names of image modalities `[N, H, W, C]`: a random half of the images, sampled anew in every epoch, is
+      mirror: names of image modalities `[N, H, W, C]`: a random half of the images, sampled anew in every epoch, is
         flipped left to right; by default none.
-      redraw: Dict of class numbers `[N]` by the name of a modality whose values each row takes from another row of its
+      redraw: dict of class numbers `[N]` by the name of a modality whose values each row takes from another row of its
         class: every epoch has a new permutation of the rows of each class that hold the modality; by default none. For
         modalities that were recorded separately and have only the class in common.
-      seed: Integer seed of order, binarisation, mirroring and pairing; by default 0.
-      epochs: Range of epochs to concatenate, e.g. `range(3, 10)`. By default the dataset is one epoch, and a new one
+      seed: integer seed of order, binarisation, mirroring and pairing; by default 0.
+      epochs: range of epochs to concatenate, e.g. `range(3, 10)`. By default the dataset is one epoch, and a new one
         whenever it is iterated.
       shards: `Shards` of every batch for one of several workers, as consecutive elements; by default whole batches.
-      complete_rows: Smallest fraction of complete rows in a shuffled batch, from 0 to 1; by default 0.5. If the data
+      complete_rows: smallest fraction of complete rows in a shuffled batch, from 0 to 1; by default 0.5. If the data
         have fewer, complete rows are repeated, and an epoch has every incomplete row once. 0 repeats none.
 
     Returns:

@@ -51,7 +51,7 @@ class Source:
         """Returns the dataset with only these modalities, in this order.
 
         Args:
-          names: Names of modalities that the dataset has.
+          names: names of modalities that the dataset has.
 
         Returns:
           New `Source`, which shares the arrays.
@@ -90,7 +90,7 @@ class Source:
         """Returns the number of training batches in one epoch.
 
         Args:
-          batch_size: Number of examples in a batch, B.
+          batch_size: number of examples in a batch, B.
 
         Returns:
           The number of batches; the last one may be smaller than B.
@@ -103,9 +103,9 @@ class Source:
         """Makes training batches, shuffled, binarised, mirrored and re-paired in every epoch; see `from_arrays`.
 
         Args:
-          batch_size: Number of examples in a batch, B; by default 128.
-          seed: Integer seed of order, binarisation, mirroring and pairing; by default 0.
-          epochs: Range of epochs, e.g. `range(3, 10)`; by default one epoch, a new one whenever it is iterated.
+          batch_size: number of examples in a batch, B; by default 128.
+          seed: integer seed of order, binarisation, mirroring and pairing; by default 0.
+          epochs: range of epochs, e.g. `range(3, 10)`; by default one epoch, a new one whenever it is iterated.
           shards: `Shards` of each batch for one of several workers; by default whole batches.
 
         Returns:
@@ -119,7 +119,7 @@ class Source:
         """Makes test batches, which are the same in every epoch.
 
         Args:
-          batch_size: Number of examples in a batch, B; by default 1000.
+          batch_size: number of examples in a batch, B; by default 1000.
           shards: `Shards` of each batch for one of several workers; by default whole batches.
 
         Returns:
@@ -142,18 +142,18 @@ def load(
     """Loads a dataset of several modalities by name.
 
     Args:
-      name: Name of the dataset: `"digits"`, scikit-learn's 1,797 images of 8x8, without download; `"mnist"`, 70,000
+      name: name of the dataset: `"digits"`, scikit-learn's 1,797 images of 8x8, without download; `"mnist"`, 70,000
         images of 28x28; `"celeba"`, 202,599 photographs of faces with 40 attributes in {-1, 1}; `"five-digits"`, five
         MNIST images of one class per row, on crops of five pictures; `"spoken-digits"`, MNIST images with 3,000
         recordings of the Free Spoken Digit Dataset; or another registered name.
-      modalities: Names of the modalities to use, in this order; by default all.
-      train_size: Number of training examples to use, from the first on, e.g. 50,000 of MNIST's 60,000; by default all.
-      missing: Dict by modality of a `data.Missing`, or just the fraction, of the training rows that are to lack it; by
+      modalities: names of the modalities to use, in this order; by default all.
+      train_size: number of training examples to use, from the first on, e.g. 50,000 of MNIST's 60,000; by default all.
+      missing: dict by modality of a `data.Missing`, or just the fraction, of the training rows that are to lack it; by
         default none. Missing values are NaN.
-      missing_seed: Integer seed of the rows with missing modalities; by default 0.
+      missing_seed: integer seed of the rows with missing modalities; by default 0.
       incomplete: `"keep"`, the default, keeps incomplete training rows; `"drop"` drops them.
-      complete_rows: Smallest fraction of complete rows in each training batch; by default 0.5; see `from_arrays`.
-      **options: Options of the dataset's function in `tf_jmvae.data`, such as `data_dir`, a folder with the original
+      complete_rows: smallest fraction of complete rows in each training batch; by default 0.5; see `from_arrays`.
+      **options: options of the dataset's function in `tf_jmvae.data`, such as `data_dir`, a folder with the original
         files of MNIST or CelebA, or with the recordings and with MNIST's files, in it or in its folder `mnist`; or
         `image_size` and `crop` of CelebA. None keeps an option's default.
 

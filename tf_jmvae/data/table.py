@@ -44,14 +44,14 @@ def from_table(
 
     Args:
       table: `pandas.DataFrame`, or path of a CSV or Parquet file.
-      modalities: Dict by modality of the kind of its columns, `"numbers"`, `"category"`, `"attributes"`, `"counts"`,
+      modalities: dict by modality of the kind of its columns, `"numbers"`, `"category"`, `"attributes"`, `"counts"`,
         `"text"`, `"image"` or `"array"`; or of a dict with the `kind`, the `columns`, by default the one with the
         modality's name, options of the kind (`size` and `channels` of images, `length`, `max_words` and `min_count` of
         texts, `shape` of arrays), and any overriding argument of `Modality.from_settings`.
-      folder: Folder of the files that cells name; by default the folder of the table's file, or the current one.
-      validation: Fraction of the rows to hold out, between 0 and 1; by default 0.1.
-      seed: Integer seed of the held-out rows; by default 0.
-      **reading: Options of `data.read_table`.
+      folder: folder of the files that cells name; by default the folder of the table's file, or the current one.
+      validation: fraction of the rows to hold out, between 0 and 1; by default 0.1.
+      seed: integer seed of the held-out rows; by default 0.
+      **reading: options of `data.read_table`.
 
     Returns:
       Tuple of a dict of `Modality` objects by name, and a `Source` whose `test` rows are the held-out rows.

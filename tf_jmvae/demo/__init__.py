@@ -19,12 +19,12 @@ def launch(
     The page and its server use this machine only. Uploads are kept in a temporary folder until the server ends.
 
     Args:
-      model: Path or address that `tf_jmvae.open_model` opens: the folder or archive of an exported model, a run's
+      model: path or address that `tf_jmvae.open_model` opens: the folder or archive of an exported model, a run's
         folder, a `.keras` file or the address of a served model; by default the pre-trained model of MNIST,
         `"mnist_jmvae_kl"`.
-      host: Address to listen at; `"127.0.0.1"`, the default, restricts the page to this machine.
-      port: Port to listen at, or the next free one if it is taken; by default 7860. 0 takes any free port.
-      open_browser: Whether to open the page in the web browser; by default True.
+      host: address to listen at; `"127.0.0.1"`, the default, restricts the page to this machine.
+      port: port to listen at, or the next free one if it is taken; by default 7860. 0 takes any free port.
+      open_browser: whether to open the page in the web browser; by default True.
 
     Raises:
       FileNotFoundError: if there is no model at the path.

@@ -46,17 +46,17 @@ def conditional_coherence(
 
     Args:
       model: `MultimodalVAE` with a posterior given `given`.
-      data: Dict of arrays `[N, *event_shape]` by name.
-      target: Name of the modality to generate; its mean under p(target | z) is classified.
-      given: Name of the modality to generate it from, or a list of names.
+      data: dict of arrays `[N, *event_shape]` by name.
+      target: name of the modality to generate; its mean under p(target | z) is classified.
+      given: name of the modality to generate it from, or a list of names.
       classifier: Keras model or function from `[n, *event_shape]` to class numbers `[n]` or scores `[n, C]` of C >= 2
         classes. None, the default, for a categorical target, whose class is the most probable one.
-      labels: Class numbers `[N]`; by default those of the one categorical modality in `data`.
-      num_samples: Number of generated targets for each example; by default 1. They are decoded in chunks that keep
+      labels: class numbers `[N]`; by default those of the one categorical modality in `data`.
+      num_samples: number of generated targets for each example; by default 1. They are decoded in chunks that keep
         every tensor within 32 MiB.
       latent: `"sample"`, the default, samples z; `"mean"` takes the mean of q(z | given).
-      iterated_sampling: An `IteratedSampling` or a number of steps; by default the model's own options.
-      seed: Integer seed of all samples; by default 0.
+      iterated_sampling: an `IteratedSampling` or a number of steps; by default the model's own options.
+      seed: integer seed of all samples; by default 0.
       verbose: 1, the default, shows a progress bar; 0 shows nothing.
 
     Returns:
@@ -115,11 +115,11 @@ def joint_coherence(
 
     Args:
       model: `MultimodalVAE` of a joint distribution; not a CVAE or CMMA.
-      classifiers: Dict of classifiers by modality, as for `conditional_coherence`. Categorical modalities need none;
+      classifiers: dict of classifiers by modality, as for `conditional_coherence`. Categorical modalities need none;
         other modalities without one are ignored.
       prior: `"standard"`, the default, samples from the model's own prior; `"fitted"` from the prior of `fit_prior`.
-      num_samples: Number of samples, N; by default 10,000.
-      seed: Integer seed of all samples; by default 0.
+      num_samples: number of samples, N; by default 10,000.
+      seed: integer seed of all samples; by default 0.
       verbose: 1, the default, shows a progress bar; 0 shows nothing.
 
     Returns:
@@ -167,11 +167,11 @@ def attribute_accuracy(
 
     Args:
       model: `MultimodalVAE` with a posterior given `given`.
-      data: Dict of arrays `[N, *event_shape]` by name, with the true attributes `[N, A]`.
-      target: Name of the modality of the attributes; by default the only one with named attributes.
-      given: Name of the modality to generate them from, or a list of names; by default all others.
-      iterated_sampling: An `IteratedSampling` or a number of steps; by default the model's own options.
-      seed: Integer seed of iterated sampling; by default 0.
+      data: dict of arrays `[N, *event_shape]` by name, with the true attributes `[N, A]`.
+      target: name of the modality of the attributes; by default the only one with named attributes.
+      given: name of the modality to generate them from, or a list of names; by default all others.
+      iterated_sampling: an `IteratedSampling` or a number of steps; by default the model's own options.
+      seed: integer seed of iterated sampling; by default 0.
       verbose: 1, the default, shows a progress bar; 0 shows nothing.
 
     Returns:

@@ -41,8 +41,8 @@ class SubsetCoherence:
         """Returns the mean over all subsets of one size.
 
         Args:
-          count: Number of given modalities, a positive integer.
-          target: Name of the target; None, the default, averages over all targets with equal weights.
+          count: number of given modalities, a positive integer.
+          target: name of the target; None, the default, averages over all targets with equal weights.
 
         Returns:
           `Estimate` over the same examples, so that its standard error is over rows and differences are paired.
@@ -120,10 +120,10 @@ def subset_coherence(
 
     Args:
       model: `MultimodalVAE`; directions that it does not have are left out.
-      data: Dict of arrays `[N, *event_shape]` of every modality by name; rows that lack one are left out.
-      classifiers: Dict of classifiers by target, as for `conditional_coherence`. Categorical targets need none; other
+      data: dict of arrays `[N, *event_shape]` of every modality by name; rows that lack one are left out.
+      classifiers: dict of classifiers by target, as for `conditional_coherence`. Categorical targets need none; other
         targets without one are left out.
-      labels: Class numbers `[N]`; by default those of the one categorical modality in `data`.
+      labels: class numbers `[N]`; by default those of the one categorical modality in `data`.
       verbose: 1, the default, prints each estimate; 0 prints nothing.
       **options: `num_samples`, `latent`, `iterated_sampling` and `seed` of `conditional_coherence`.
 

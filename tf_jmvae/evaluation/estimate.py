@@ -89,7 +89,7 @@ class Estimate:
         """Converts all fields to JSON types.
 
         Args:
-          values: Whether to include the values of all examples, as base64 of float32, for `from_dict`; by default
+          values: whether to include the values of all examples, as base64 of float32, for `from_dict`; by default
             False.
 
         Returns:
@@ -109,7 +109,7 @@ class Estimate:
         """Makes an estimate from a recorded dict.
 
         Args:
-          recorded: Dict as returned by `as_dict(values=True)`.
+          recorded: dict as returned by `as_dict(values=True)`.
 
         Returns:
           `Estimate` whose values have float32 precision.

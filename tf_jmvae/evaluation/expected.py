@@ -35,9 +35,9 @@ def given(model: MultimodalVAE, observed: Mapping[str, tf.Tensor], row_seeds: tf
 
     Args:
       model: `MultimodalVAE` whose modalities have columns.
-      observed: Dict of tensors `[B, *event_shape]` of all modalities, NaN where values are missing.
+      observed: dict of tensors `[B, *event_shape]` of all modalities, NaN where values are missing.
       row_seeds: int32 tensor `[B, 2]` of a seed for each row.
-      num_samples: Number of samples of z behind each mean.
+      num_samples: number of samples of z behind each mean.
 
     Returns:
       Dict by modality of `"value"`, `[B, *event_shape]`, the mean over p(m | z_i), or for texts, images and arrays the
@@ -61,7 +61,7 @@ def of_nothing(model: MultimodalVAE, row_seeds: tf.Tensor, num_samples: int) -> 
     Args:
       model: `MultimodalVAE` whose modalities have columns.
       row_seeds: int32 tensor `[B, 2]` of a seed for each row.
-      num_samples: Number of samples of z behind each mean.
+      num_samples: number of samples of z behind each mean.
     """
     prior = standard_gaussian(model.latent_size, tf.shape(row_seeds)[0])
     z = model.draw_latents(prior, model.latent_noise(prior, row_seeds, num_samples))

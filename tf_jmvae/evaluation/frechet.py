@@ -31,12 +31,12 @@ def frechet_distance(
     distances with equal ones.
 
     Args:
-      generated: Array of values `[N, *event_shape]`, such as images.
-      real: Array of real values `[M, *event_shape]`.
+      generated: array of values `[N, *event_shape]`, such as images.
+      real: array of real values `[M, *event_shape]`.
       features: Keras model or function from values `[n, *event_shape]` to features `[n, F]`, such as a classifier's
         last hidden layer.
-      resamples: Number of bootstrap resamples for the standard error; by default 20.
-      seed: Integer seed of the resampling; by default 0.
+      resamples: number of bootstrap resamples for the standard error; by default 20.
+      seed: integer seed of the resampling; by default 0.
 
     Returns:
       `Statistic` in squared units of the features.

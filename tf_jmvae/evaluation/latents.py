@@ -36,11 +36,11 @@ def retrieval(
 
     Args:
       model: `MultimodalVAE` with a posterior given the query and one given the candidates.
-      data: Dict of arrays `[N, *event_shape]` by name; the query and candidate of a row are partners.
-      query: Name of the query modality, or a list of names.
-      candidates: Name of the modality to retrieve, or a list of names.
-      ks: Numbers k of best candidates for recall@k, positive integers; by default 1, 5 and 10.
-      seed: Integer seed of iterated sampling, for models that need it; by default 0.
+      data: dict of arrays `[N, *event_shape]` by name; the query and candidate of a row are partners.
+      query: name of the query modality, or a list of names.
+      candidates: name of the modality to retrieve, or a list of names.
+      ks: numbers k of best candidates for recall@k, positive integers; by default 1, 5 and 10.
+      seed: integer seed of iterated sampling, for models that need it; by default 0.
 
     Returns:
       Dict of `Estimate` objects: `"recall@<k>"`, whose values are the probability that the partner is among the k best,
@@ -89,12 +89,12 @@ def clustering(
 
     Args:
       model: `MultimodalVAE` with a posterior given these modalities.
-      data: Dict of arrays `[N, *event_shape]` by name.
-      given: Name of the modality to encode, or a list of names.
-      labels: Class numbers `[N]`; by default those of the one categorical modality in `data`.
-      clusters: Number of clusters; by default the number of classes.
-      resamples: Number of bootstrap resamples for the standard error; by default 20.
-      seed: Integer seed of k-means and of the resampling; by default 0.
+      data: dict of arrays `[N, *event_shape]` by name.
+      given: name of the modality to encode, or a list of names.
+      labels: class numbers `[N]`; by default those of the one categorical modality in `data`.
+      clusters: number of clusters; by default the number of classes.
+      resamples: number of bootstrap resamples for the standard error; by default 20.
+      seed: integer seed of k-means and of the resampling; by default 0.
 
     Returns:
       `Statistic` of the index.

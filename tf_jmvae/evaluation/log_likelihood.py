@@ -56,20 +56,20 @@ def conditional_log_likelihood(
 
     Args:
       model: `MultimodalVAE` with a posterior given `given`.
-      data: Dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts.
-      target: Name of the modality to score, or a list of names to score jointly.
-      given: Name of the observed modality, or a list of names.
+      data: dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts.
+      target: name of the modality to score, or a list of names to score jointly.
+      given: name of the observed modality, or a list of names.
       estimator: `"bound"`, the default, is Eq. (11), a lower bound; for the hierarchical model the nested bound of Eq.
         (A.2), with as many samples of the lower layers for each sample of z_L. `"monte_carlo"` is the log of the mean
         density. `"importance"` is that log under importance weights of the exact posterior: the model's own
         log p(target | given).
-      num_samples: Number of samples of z for each example, N; by default 10.
-      iterated_sampling: An `IteratedSampling` or a number of steps; by default the model's own options.
-      normalizer: Estimator of log p^(given) in the importance estimate: `"encoder"`, the default, for importance
+      num_samples: number of samples of z for each example, N; by default 10.
+      iterated_sampling: an `IteratedSampling` or a number of steps; by default the model's own options.
+      normalizer: estimator of log p^(given) in the importance estimate: `"encoder"`, the default, for importance
         weights under q(z | given), `"prior"` for samples of the prior. Conditional models need none.
-      normalizer_samples: Number of samples for the normalizer; by default N, or 5000 for `"prior"`.
-      seed: Seed of all samples: an integer, by default 0, a tensor `[2]`, or None for a new seed, which is recorded.
-      max_rows: Largest number of z to decode at once; by default as many as keep every tensor, including hidden layers,
+      normalizer_samples: number of samples for the normalizer; by default N, or 5000 for `"prior"`.
+      seed: seed of all samples: an integer, by default 0, a tensor `[2]`, or None for a new seed, which is recorded.
+      max_rows: largest number of z to decode at once; by default as many as keep every tensor, including hidden layers,
         within 32 MiB.
       verbose: 1, the default, shows a progress bar; 0 shows nothing.
 
@@ -134,10 +134,10 @@ def joint_log_likelihood(
 
     Args:
       model: `MultimodalVAE` of a joint distribution; not a CVAE or CMMA.
-      data: Dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts.
-      num_samples: Number of samples of z for each example; by default 1000.
-      seed: Seed of all samples, as for `conditional_log_likelihood`.
-      max_rows: Largest number of z to decode at once, as for `conditional_log_likelihood`.
+      data: dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts.
+      num_samples: number of samples of z for each example; by default 1000.
+      seed: seed of all samples, as for `conditional_log_likelihood`.
+      max_rows: largest number of z to decode at once, as for `conditional_log_likelihood`.
       verbose: 1, the default, shows a progress bar; 0 shows nothing.
 
     Returns:
@@ -167,14 +167,14 @@ def marginal_log_likelihood(
 
     Args:
       model: `MultimodalVAE` of a joint distribution; not a CVAE or CMMA.
-      data: Dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts.
-      modality: Name of the modality to score, or a list of names to score jointly.
-      proposal: Proposal distribution of z: `"joint"`, the default, q(z | all modalities), or `"own"`, q(z | modality).
-      num_samples: Number of samples of z for each example; by default 1000.
-      iterated_sampling: An `IteratedSampling` or a number of steps, for an `"own"` proposal; by default the model's
+      data: dict of arrays `[N, *event_shape]`, or a `tf.data.Dataset` of batches of such dicts.
+      modality: name of the modality to score, or a list of names to score jointly.
+      proposal: proposal distribution of z: `"joint"`, the default, q(z | all modalities), or `"own"`, q(z | modality).
+      num_samples: number of samples of z for each example; by default 1000.
+      iterated_sampling: an `IteratedSampling` or a number of steps, for an `"own"` proposal; by default the model's
         own.
-      seed: Seed of all samples, as for `conditional_log_likelihood`.
-      max_rows: Largest number of z to decode at once, as for `conditional_log_likelihood`.
+      seed: seed of all samples, as for `conditional_log_likelihood`.
+      max_rows: largest number of z to decode at once, as for `conditional_log_likelihood`.
       verbose: 1, the default, shows a progress bar; 0 shows nothing.
 
     Returns:

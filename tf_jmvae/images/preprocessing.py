@@ -26,7 +26,7 @@ def open_rgb(source: str | os.PathLike | bytes | np.ndarray) -> Image.Image:
     Grey, CMYK, palette and 16-bit pictures become 8-bit RGB; of an animation the first frame is read.
 
     Args:
-      source: Path or bytes of an encoded image (JPEG, PNG, GIF, BMP, TIFF, WebP, PPM), or a uint8 array `[H, W]` or
+      source: path or bytes of an encoded image (JPEG, PNG, GIF, BMP, TIFF, WebP, PPM), or a uint8 array `[H, W]` or
         `[H, W, 1]` (grey), `[H, W, 3]` (RGB), `[H, W, 4]` (RGBA).
 
     Returns:
@@ -52,7 +52,7 @@ def prepared(image: Image.Image, event_shape: tuple[int, int, int], preprocessin
 
     Args:
       image: Pillow image; not cropped if it has exactly the modality's size.
-      event_shape: Shape of the modality's images, `(H, W, 1)` for grey or `(H, W, 3)` for RGB.
+      event_shape: shape of the modality's images, `(H, W, 1)` for grey or `(H, W, 3)` for RGB.
       preprocessing: `Preprocessing` of the modality, with the crop and the kernel.
 
     Returns:

@@ -26,11 +26,11 @@ class CellVerbs(SignatureLookup):
         """Samples z given the known cells of table rows.
 
         Args:
-          cells: Dict by modality of a value for each of B rows: strings for classes and texts, encoded images as bytes,
+          cells: dict by modality of a value for each of B rows: strings for classes and texts, encoded images as bytes,
             and arrays `[B, *event_shape]` for other modalities, numbers in their unit and attributes as 1 and 0.
             Missing values are None, "", b"" or NaN, and unknown classes count as missing; modalities that no row holds
             may be left out.
-          noise: Float array `[B, D]`, as for `latents`.
+          noise: float array `[B, D]`, as for `latents`.
 
         Returns:
           `[B, D]`.
@@ -54,7 +54,7 @@ class CellVerbs(SignatureLookup):
         """Decodes z to the cells of the means of p(m | z).
 
         Args:
-          z: Float array `[B, D]`.
+          z: float array `[B, D]`.
 
         Returns:
           Dict by modality of probabilities of classes and attributes, numbers in their unit, or PNG images; by
@@ -76,10 +76,10 @@ class CellVerbs(SignatureLookup):
         """Generates the cells of the means of p(m | z), with z from q(z | cells).
 
         Args:
-          cells: Known cells of B rows, as for `latents_of_cells`; if empty, one row is generated from the prior.
-          num_samples: Number of samples for each row, S; by default 1.
+          cells: known cells of B rows, as for `latents_of_cells`; if empty, one row is generated from the prior.
+          num_samples: number of samples for each row, S; by default 1.
           latent: `"sample"`, the default, samples z; `"mean"` takes the mean of q(z | cells).
-          seed: Integer seed, as for `generate`.
+          seed: integer seed, as for `generate`.
 
         Returns:
           Dict of arrays `[B, S, ...]`, named as by `decode_to_cells`.
@@ -99,8 +99,8 @@ class CellVerbs(SignatureLookup):
         """Computes the expected value of every cell given the known cells of its row, as `tables.fill` does.
 
         Args:
-          cells: Known cells of B rows, as for `latents_of_cells`.
-          seed: Integer seed, by default 0, or an int32 array `[B, 2]` of a seed for each row.
+          cells: known cells of B rows, as for `latents_of_cells`.
+          seed: integer seed, by default 0, or an int32 array `[B, 2]` of a seed for each row.
 
         Returns:
           Dict by modality of probabilities of classes and attributes, numbers in their unit, or PNG images; by
@@ -123,7 +123,7 @@ class CellVerbs(SignatureLookup):
         """Computes the mean and stddev of q(z | row) for table rows.
 
         Args:
-          cells: Known cells of B rows, as for `latents_of_cells`.
+          cells: known cells of B rows, as for `latents_of_cells`.
 
         Returns:
           Dict `{"mean": [B, D], "standard_deviation": [B, D]}`; 0 and 1 for rows without a known cell.
@@ -138,8 +138,8 @@ class CellVerbs(SignatureLookup):
         """Estimates the log-likelihood of the known cells of each table row, as `log_likelihood` does.
 
         Args:
-          cells: Known cells of B rows, as for `latents_of_cells`.
-          seed: Integer seed, by default 0, or an int32 array `[B, 2]` of a seed for each row.
+          cells: known cells of B rows, as for `latents_of_cells`.
+          seed: integer seed, by default 0, or an int32 array `[B, 2]` of a seed for each row.
 
         Returns:
           Float array `[B]`, in nats; 0 for rows without a known cell.

@@ -68,13 +68,13 @@ class Client(InferenceModel):
     if a call does not fit them or the server refuses it, because another version may have been loaded.
 
     Args:
-      address: Host and port, `"localhost:8500"` for gRPC, `"localhost:8501"` for REST. A host name or IP address
+      address: host and port, `"localhost:8500"` for gRPC, `"localhost:8501"` for REST. A host name or IP address
         without a port gets TF Serving's default port. A prefix `http://` or `https://` selects REST, with default port
         80 or 443, as in any URL.
-      model: Name of the model on the server, as in `models.config`.
-      version: Version number; None, the default, for the server's default, usually the newest.
+      model: name of the model on the server, as in `models.config`.
+      version: version number; None, the default, for the server's default, usually the newest.
       protocol: `"grpc"`, the default, or `"rest"`.
-      timeout: Seconds to wait for each call, a finite positive number; by default 10. Within this time a call is
+      timeout: seconds to wait for each call, a finite positive number; by default 10. Within this time a call is
         retried if the server was overloaded, or failed because of another caller's request in the same batch.
       credentials: gRPC credentials for TLS, such as `grpc.ssl_channel_credentials()`; None, the default, for no TLS.
         REST uses TLS with `https://`.

@@ -41,8 +41,8 @@ def write_deployment_files(base_folder: str | os.PathLike, *, seen_as: str = "/m
                     proxy.conf, proxy.js     nginx for public access: --profile public
 
     Args:
-      base_folder: Path of the folder with the models' folders.
-      seen_as: Path of that folder on the server; by default `/models`, as in the containers of `compose.yaml`. A server
+      base_folder: path of the folder with the models' folders.
+      seen_as: path of that folder on the server; by default `/models`, as in the containers of `compose.yaml`. A server
         without a container needs the folder's own path.
 
     Returns:

@@ -49,17 +49,17 @@ def export(
 
     Args:
       model: `MultimodalVAE` to export.
-      path: Folder `NAME`, under which the next free version is made, or `NAME/VERSION` with a number.
-      iterated_sampling: An `IteratedSampling` or a number of steps, for every signature that completes missing
+      path: folder `NAME`, under which the next free version is made, or `NAME/VERSION` with a number.
+      iterated_sampling: an `IteratedSampling` or a number of steps, for every signature that completes missing
         modalities; by default the model's own options.
-      num_steps: Number of steps, which overrides only that option; by default the model's own.
-      num_samples: Number of importance samples for each log-likelihood; by default 100.
-      observed: Subsets of modalities to make signatures for; by default all subsets, or for more than four modalities
+      num_steps: number of steps, which overrides only that option; by default the model's own.
+      num_samples: number of importance samples for each log-likelihood; by default 100.
+      observed: subsets of modalities to make signatures for; by default all subsets, or for more than four modalities
         the single ones and all but one. A model of more than four table columns that learns from incomplete rows needs
         none: its signatures of all modalities take rows with missing values.
       training: JSON object for the card about the training and its data; by default empty.
-      metrics: Dict of quality metrics for the card, by name; by default empty.
-      notes: Text for the card with further information for users, such as how images must look, the data's split and
+      metrics: dict of quality metrics for the card, by name; by default empty.
+      notes: text for the card with further information for users, such as how images must look, the data's split and
         licences; by default empty.
 
     Returns:

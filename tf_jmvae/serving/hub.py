@@ -57,12 +57,12 @@ def load(handle: str | bytes | os.PathLike, *, allow_unsafe: bool = False) -> Hu
     """Loads an exported model, without the classes of which it was made.
 
     Args:
-      handle: Path of the model's folder `NAME`, whose newest version is loaded; of a version's folder, `NAME/VERSION`;
+      handle: path of the model's folder `NAME`, whose newest version is loaded; of a version's folder, `NAME/VERSION`;
         or of an archive of either; or an `http(s)://` or `gs://` URL of a `.tar.gz` of either, which TensorFlow Hub
         downloads once and keeps in `$TFHUB_CACHE_DIR`. A leading `~` is the home folder. Versions and files in a folder
         may be symbolic links, because their content is checked. If the path does not exist, it may be the name of a
         pre-trained model, `"mnist_jmvae_kl"` or `"emoji"`.
-      allow_unsafe: Whether to load a graph even if its ops read or write files, use the network or run Python; by
+      allow_unsafe: whether to load a graph even if its ops read or write files, use the network or run Python; by
         default False. Only for models that you trust like a program, because such a graph has all your permissions.
 
     Returns:

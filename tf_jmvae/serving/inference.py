@@ -59,7 +59,7 @@ class InferenceModel(CellVerbs):
         """Returns whether the model has a posterior q(z | observed) for exactly these modalities.
 
         Args:
-          observed: Names of the modalities.
+          observed: names of the modalities.
 
         Returns:
           True or False; nothing is computed.
@@ -71,7 +71,7 @@ class InferenceModel(CellVerbs):
         """Computes the mean and stddev of q(z | observed).
 
         Args:
-          observed: Dict of arrays or encoded images by name.
+          observed: dict of arrays or encoded images by name.
 
         Returns:
           Dict of float arrays `{"mean": [B, D], "standard_deviation": [B, D]}`.
@@ -88,10 +88,10 @@ class InferenceModel(CellVerbs):
         """Samples z as for generation: in a hierarchy from the top layer downwards.
 
         Args:
-          observed: Dict of arrays or encoded images by name; if empty, z is sampled from the prior.
-          noise: Float array `[B, D]` in units of the stddev: standard normal numbers give samples, zeros the mean.
+          observed: dict of arrays or encoded images by name; if empty, z is sampled from the prior.
+          noise: float array `[B, D]` in units of the stddev: standard normal numbers give samples, zeros the mean.
             None, the default, is zeros; it is required if nothing is observed.
-          seed: Integer seed of iterated sampling, for models that need it; by default 0. The chains are those of
+          seed: integer seed of iterated sampling, for models that need it; by default 0. The chains are those of
             `generate` with this seed. Without noise it is ignored: z is what `generate(latent="mean")` decodes.
 
         Returns:
@@ -121,14 +121,14 @@ class InferenceModel(CellVerbs):
         """Generates modalities: the mean of p(target | z), with z from q(z | observed).
 
         Args:
-          observed: Dict of arrays or encoded images by name.
-          targets: Names of the modalities to generate; by default all that are not observed or have missing rows or
+          observed: dict of arrays or encoded images by name.
+          targets: names of the modalities to generate; by default all that are not observed or have missing rows or
             entries.
-          num_samples: Number of samples for each example, S; None, the default, for one without a sample axis.
+          num_samples: number of samples for each example, S; None, the default, for one without a sample axis.
           latent: `"sample"`, the default, samples z; `"mean"` takes the mean of q(z | observed), and needs no seed.
-          images: Format of images: `"float"`, the default, for the model's own values, `"uint8"` for pixel values,
+          images: format of images: `"float"`, the default, for the model's own values, `"uint8"` for pixel values,
             `"png"` for encoded images as bytes. Other modalities are always returned as values.
-          seed: Integer seed; equal seeds give equal results, row by row. None, the default, draws a new seed at every
+          seed: integer seed; equal seeds give equal results, row by row. None, the default, draws a new seed at every
             call.
 
         Returns:
@@ -172,8 +172,8 @@ class InferenceModel(CellVerbs):
         """Reconstructs the observed modalities from the mean of q(z | observed).
 
         Args:
-          observed: Dict of arrays or encoded images by name.
-          images: Format of images, as for `generate`.
+          observed: dict of arrays or encoded images by name.
+          images: format of images, as for `generate`.
 
         Returns:
           Dict of arrays `[B, *event_shape]` by observed target.
@@ -196,9 +196,9 @@ class InferenceModel(CellVerbs):
         """Computes the mean of p(m | z) for every modality that the model generates.
 
         Args:
-          z: Float array `[B, D]`.
-          conditions: Dict of arrays or encoded images by name, for conditional models; by default none.
-          images: Format of images, as for `generate`.
+          z: float array `[B, D]`.
+          conditions: dict of arrays or encoded images by name, for conditional models; by default none.
+          images: format of images, as for `generate`.
 
         Returns:
           Dict of arrays `[B, *event_shape]` by target.
@@ -218,10 +218,10 @@ class InferenceModel(CellVerbs):
         """Samples all modalities jointly from the prior.
 
         Args:
-          num_samples: Number of samples, N.
+          num_samples: number of samples, N.
           prior: `"standard"`, the default, for the model's own prior; `"fitted"` for the prior of `fit_prior`.
-          images: Format of images, as for `generate`.
-          seed: Integer seed, as for `generate`.
+          images: format of images, as for `generate`.
+          seed: integer seed, as for `generate`.
 
         Returns:
           Dict of arrays `[N, *event_shape]` by modality.
@@ -242,8 +242,8 @@ class InferenceModel(CellVerbs):
         Conditional models estimate log p(targets | conditions). The number of importance samples is fixed at export.
 
         Args:
-          observed: Dict of arrays or encoded images by name, of all modalities.
-          seed: Integer seed, as for `generate`; by default 0.
+          observed: dict of arrays or encoded images by name, of all modalities.
+          seed: integer seed, as for `generate`; by default 0.
 
         Returns:
           Float array `[B]`, in nats.
@@ -257,7 +257,7 @@ class InferenceModel(CellVerbs):
         """Converts values of a table's texts and classes to strings.
 
         Args:
-          values: Dict of arrays `[..., *event_shape]` by name, as `generate` returns them; probabilities for classes.
+          values: dict of arrays `[..., *event_shape]` by name, as `generate` returns them; probabilities for classes.
 
         Returns:
           Dict of arrays `[...]` of `str`, for the modalities that are made of a table's texts or classes; the most
@@ -285,11 +285,11 @@ class InferenceModel(CellVerbs):
         """Edits attributes of an image and keeps the rest: see `tf_jmvae.edit`.
 
         Args:
-          image: Encoded image as bytes, or array `[H, W, C]` of uint8 pixel values or of the model's own values.
-          changes: Dict of new values by attribute; 2 or -2 exaggerates.
-          attributes: Name of the modality of the attributes; by default the only one with named attributes.
-          photograph: Name of the modality of the image; by default the only image modality.
-          images: Format of images, as for `generate`.
+          image: encoded image as bytes, or array `[H, W, C]` of uint8 pixel values or of the model's own values.
+          changes: dict of new values by attribute; 2 or -2 exaggerates.
+          attributes: name of the modality of the attributes; by default the only one with named attributes.
+          photograph: name of the modality of the image; by default the only image modality.
+          images: format of images, as for `generate`.
 
         Returns:
           The edited image, and a dict of the attributes predicted from the original, by name.
@@ -313,8 +313,8 @@ class InferenceModel(CellVerbs):
         """Returns the modalities of the image and the attributes for editing, finding those not given.
 
         Args:
-          photograph: Name of the modality of the image, or None for the only one.
-          attributes: Name of the modality of the attributes, or None for the only one.
+          photograph: name of the modality of the image, or None for the only one.
+          attributes: name of the modality of the attributes, or None for the only one.
 
         Returns:
           Tuple of both names.

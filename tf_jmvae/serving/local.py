@@ -59,10 +59,10 @@ class LiveModel(LocalModel):
 
     Args:
       model: `MultimodalVAE`, whose current weights are used at each call.
-      name: Name for display; by default empty.
+      name: name for display; by default empty.
       training: JSON object about the training, as in a run folder; by default empty.
-      iterated_sampling: An `IteratedSampling` or a number of steps; by default the model's own options.
-      num_samples: Number of importance samples for each log-likelihood; by default 100.
+      iterated_sampling: an `IteratedSampling` or a number of steps; by default the model's own options.
+      num_samples: number of importance samples for each log-likelihood; by default 100.
     """
 
     def __init__(

@@ -26,13 +26,13 @@ def open_model(
     """Opens a model from memory, disk, a URL or a server.
 
     Args:
-      handle: Path of a run folder or a `.keras` file; a `MultimodalVAE` in memory; an exported model, as
+      handle: path of a run folder or a `.keras` file; a `MultimodalVAE` in memory; an exported model, as
         `tf_jmvae.hub.load` takes it (a folder, an archive, the URL of an archive, the name of a pre-trained model); or
         a model behind TF Serving, `"grpc://HOST:8500/v1/models/NAME"` or, over REST,
         `"http://HOST:8501/v1/models/NAME"`, optionally followed by `/versions/NUMBER`.
-      iterated_sampling: An `IteratedSampling` or a number of steps, for models that complete missing modalities; by
+      iterated_sampling: an `IteratedSampling` or a number of steps, for models that complete missing modalities; by
         default the model's own options. Those of exported models are fixed at export.
-      **options: Options of `tf_jmvae.hub.load` for exported models, and of `tf_jmvae.serving.Client` for served ones.
+      **options: options of `tf_jmvae.hub.load` for exported models, and of `tf_jmvae.serving.Client` for served ones.
 
     Returns:
       `tf_jmvae.serving.InferenceModel` of the model.

@@ -40,13 +40,13 @@ def fill(
       model: `MultimodalVAE` whose modalities have columns and that has a posterior given any of them, such as a
         `JMVAEKL`; or an exported or served model, as `open_model` returns it.
       table: `pandas.DataFrame`, or path of a CSV or Parquet file, with the modalities' columns and any others.
-      folder: Folder of the files that cells name; by default the folder of the table's file, or the current one.
-      num_samples: Number of samples of z for each mean, probability and stddev; by default 100. For exported and served
+      folder: folder of the files that cells name; by default the folder of the table's file, or the current one.
+      num_samples: number of samples of z for each mean, probability and stddev; by default 100. For exported and served
         models it is fixed at export and must be None.
-      seed: Integer seed of the samples; by default 0. The results of a row do not depend on other rows.
-      batch_size: Number of rows in a batch, a positive integer; by default 256.
+      seed: integer seed of the samples; by default 0. The results of a row do not depend on other rows.
+      batch_size: number of rows in a batch, a positive integer; by default 256.
       verbose: 1, the default, shows a progress bar; 0 shows nothing.
-      **reading: Options of `data.read_table`.
+      **reading: options of `data.read_table`.
 
     Returns:
       New `DataFrame` with the table's columns and, next to each that had missing cells, `"NAME probability"` of
@@ -77,12 +77,12 @@ def encode(
     """Computes the mean of q(z | row) for each row of a table.
 
     Args:
-      model: Model, as for `fill`.
-      table: Table, as for `fill`.
-      folder: Folder of the files that cells name, as for `fill`.
-      batch_size: Number of rows in a batch, a positive integer; by default 256.
+      model: model, as for `fill`.
+      table: table, as for `fill`.
+      folder: folder of the files that cells name, as for `fill`.
+      batch_size: number of rows in a batch, a positive integer; by default 256.
       verbose: 1, the default, shows a progress bar; 0 shows nothing.
-      **reading: Options of `data.read_table`.
+      **reading: options of `data.read_table`.
 
     Returns:
       Float32 array `[N, D]`; 0, the mean of the prior, in rows without known cells.
@@ -112,14 +112,14 @@ def score(
     terms, so compare only rows with the same known cells.
 
     Args:
-      model: Model, as for `fill`.
-      table: Table, as for `fill`.
-      folder: Folder of the files that cells name, as for `fill`.
-      num_samples: Number of samples of z for each row, as for `fill`.
-      seed: Integer seed of the samples; by default 0.
-      batch_size: Number of rows in a batch of an exported or served model; by default 256.
+      model: model, as for `fill`.
+      table: table, as for `fill`.
+      folder: folder of the files that cells name, as for `fill`.
+      num_samples: number of samples of z for each row, as for `fill`.
+      seed: integer seed of the samples; by default 0.
+      batch_size: number of rows in a batch of an exported or served model; by default 256.
       verbose: 1, the default, shows a progress bar; 0 shows nothing.
-      **reading: Options of `data.read_table`.
+      **reading: options of `data.read_table`.
 
     Returns:
       Float array `[N]`, in nats; NaN for rows without known cells.
@@ -137,7 +137,7 @@ def to_table(model: MultimodalVAE, values: Mapping[str, Any]) -> "pd.DataFrame":
 
     Args:
       model: `MultimodalVAE` whose modalities have columns.
-      values: Dict of arrays or tensors `[N, *event_shape]` by modality, as `generate` returns them.
+      values: dict of arrays or tensors `[N, *event_shape]` by modality, as `generate` returns them.
 
     Returns:
       `pandas.DataFrame` of N rows with the columns of these modalities; pictures are uint8 arrays `[H, W, C]`.

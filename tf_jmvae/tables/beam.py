@@ -62,9 +62,9 @@ class TableHandler(ModelHandler[Row, Any, Exported]):
     Args:
       verb: `"fill"`, whose predictions are dicts of a row's filled cells, or `"score"`, whose predictions are
         log-likelihoods in nats.
-      model: Path or address of the model, as for `open_model`.
-      batch_size: Largest number of rows in a batch; by default 256.
-      seed: Integer seed; by default 0.
+      model: path or address of the model, as for `open_model`.
+      batch_size: largest number of rows in a batch; by default 256.
+      seed: integer seed; by default 0.
 
     Raises:
       ValueError: if `verb` is unknown; in a pipeline, if a cell is not of its column's kind, with the file and the row.
@@ -112,10 +112,10 @@ class WriteTables(beam.DoFn):
 
     Args:
       verb: `"fill"` or `"score"`, as for the handler.
-      columns: Dict of the model's `Columns` by modality.
-      output: Folder of the written tables.
-      folder: Folder of the files that cells name, or None for the folder of each table.
-      reading: Dict of options of `data.read_table`.
+      columns: dict of the model's `Columns` by modality.
+      output: folder of the written tables.
+      folder: folder of the files that cells name, or None for the folder of each table.
+      reading: dict of options of `data.read_table`.
     """
 
     def __init__(
@@ -156,9 +156,9 @@ def answer_tables(
     Args:
       files: PCollection of paths of tables.
       verb: `"fill"` or `"score"`.
-      model: Path or address of an exported model.
-      columns: Dict of the model's `Columns` by modality, such as those of `open_model(model).modalities`.
-      output: Folder of the written tables.
+      model: path or address of an exported model.
+      columns: dict of the model's `Columns` by modality, such as those of `open_model(model).modalities`.
+      output: folder of the written tables.
       **options: `folder` of the files that cells name, by default that of each table; `seed` and `batch_size` of the
         handler; all others are options of `data.read_table`.
 

@@ -18,7 +18,7 @@ def load(path: str | Path) -> Config:
     """Reads a description, and learns the columns' properties from the table's training rows.
 
     Args:
-      path: Path of a TOML file with `[data]`, which names the table; `[modalities.NAME]`, as for `data.from_table`; and
+      path: path of a TOML file with `[data]`, which names the table; `[modalities.NAME]`, as for `data.from_table`; and
         `[model]` and `[training]` as in a preset. Paths in it are relative to its folder.
 
     Returns:

@@ -62,9 +62,9 @@ def draft(table: "pd.DataFrame", file: str, found: Sequence[Guess], reading: dic
 
     Args:
       table: DataFrame of the table.
-      file: Name of the table's file in the description.
-      found: Inferred kinds of the columns, from `guesses`.
-      reading: Dict of options of `read_table` that the table needs, and the `folder` of files that cells name.
+      file: name of the table's file in the description.
+      found: inferred kinds of the columns, from `guesses`.
+      reading: dict of options of `read_table` that the table needs, and the `folder` of files that cells name.
 
     Returns:
       The text of the TOML file.

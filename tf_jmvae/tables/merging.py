@@ -27,8 +27,8 @@ def filled(rows: "pd.DataFrame", kinds: Mapping[str, Kind], answers: Mapping[Any
 
     Args:
       rows: `DataFrame` of N rows.
-      kinds: Dict of the `Kind` of columns by modality.
-      answers: Dict of arrays `[N]` by column, `(column, "probability")` and `(column, "spread")`, used in missing
+      kinds: dict of the `Kind` of columns by modality.
+      answers: dict of arrays `[N]` by column, `(column, "probability")` and `(column, "spread")`, used in missing
         cells.
 
     Returns:
@@ -84,9 +84,9 @@ def with_answers(cells: "pd.Series", gap: np.ndarray, answers: np.ndarray, kind:
     """Fills the missing cells of a column.
 
     Args:
-      cells: Series of N cells of any dtype.
+      cells: series of N cells of any dtype.
       gap: Boolean array `[N]`, which cells to fill.
-      answers: Array `[N]` of numbers, words, or arrays, used where `gap` is True.
+      answers: array `[N]` of numbers, words, or arrays, used where `gap` is True.
       kind: `Kind` of the column.
 
     Returns:

@@ -21,7 +21,7 @@ def of(model: MultimodalVAE, num_samples: int) -> Callable[[Arrays, np.ndarray],
 
     Args:
       model: `MultimodalVAE` whose modalities have columns.
-      num_samples: Number of samples of z for each mean.
+      num_samples: number of samples of z for each mean.
 
     Returns:
       Function of a dict of arrays `[B, *event_shape]` by modality, NaN if missing, and int32 seeds `[B, 2]`. It returns

@@ -33,8 +33,8 @@ class TableModel(abc.ABC):
     """Base class of models of tables; methods take a batch of rows, except `score`, which takes any number.
 
     Attributes:
-      kinds: Dict of the `Kind` of columns by modality.
-      latent_size: Number of entries of z.
+      kinds: dict of the `Kind` of columns by modality.
+      latent_size: number of entries of z.
     """
 
     kinds: Mapping[str, Kind]
@@ -65,7 +65,7 @@ def table_model(model: Model, num_samples: int | None = None) -> TableModel:
 
     Args:
       model: `MultimodalVAE`, or exported or served model, whose modalities have columns.
-      num_samples: Number of samples of z for each result of a live model; by default 100. For other models it is fixed
+      num_samples: number of samples of z for each result of a live model; by default 100. For other models it is fixed
         at export and must be None.
 
     Raises:

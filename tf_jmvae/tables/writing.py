@@ -66,9 +66,9 @@ def moved(table: "pd.DataFrame", columns: Iterable[str], folder: pathlib.Path, p
 
     Args:
       table: `DataFrame` whose cells name files in `folder`.
-      columns: Names of these columns.
-      folder: Folder of the files.
-      path: Path that the table is written to.
+      columns: names of these columns.
+      folder: folder of the files.
+      path: path that the table is written to.
     """
     if folder.resolve() == path.parent.resolve():
         return table

@@ -88,13 +88,13 @@ def read(
     """Reads all available images with their attributes.
 
     Args:
-      data_dir: Folder with `list_attr_celeba.txt`, `list_eval_partition.txt` and `img_align_celeba/`, with all images
+      data_dir: folder with `list_attr_celeba.txt`, `list_eval_partition.txt` and `img_align_celeba/`, with all images
         or some of them; None, the default, downloads the dataset once by tensorflow-datasets.
-      image_size: Height and width of the images, S; by default 64.
+      image_size: height and width of the images, S; by default 64.
       crop: `"center"`, the default, for a square of 148 pixels; or `"face"` for the face that OpenCV detects (extra
         `faces`), which leaves out images without a detected face.
-      strict: Whether a broken image is an error; False, the default, leaves it out and reports it.
-      cache_dir: Folder of the cached copy; by default that of `prepared.cache_folder`.
+      strict: whether a broken image is an error; False, the default, leaves it out and reports it.
+      cache_dir: folder of the cached copy; by default that of `prepared.cache_folder`.
       verbose: 1, the default, shows progress and what was left out; 0 shows nothing.
 
     Raises:

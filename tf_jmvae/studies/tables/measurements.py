@@ -55,10 +55,10 @@ def compared(found: Mapping[str, np.ndarray], measure: str, resamples: int, seed
     """Compares methods: means over removals of a measure, with standard errors, and differences from ours.
 
     Args:
-      found: Dict by method of sums and numbers of cells, `[removals, 2, N]`, from `sums`.
-      measure: One of `MEASURES`.
-      resamples: Number of bootstrap resamples of the rows.
-      seed: Integer seed of the resampling.
+      found: dict by method of sums and numbers of cells, `[removals, 2, N]`, from `sums`.
+      measure: one of `MEASURES`.
+      resamples: number of bootstrap resamples of the rows.
+      seed: integer seed of the resampling.
 
     Returns:
       Dict by method of `mean`, `standard_error` and `by_removal`; for other methods also of `difference`, ours minus

@@ -27,9 +27,9 @@ def filled(table: "pd.DataFrame", category: str, peer: str, seed: int) -> "pd.Da
 
     Args:
       table: `DataFrame` with missing cells: one column of class names, and numbers.
-      category: Name of the column of class names.
-      peer: One of the names in `PEERS`.
-      seed: Integer seed of the imputer.
+      category: name of the column of class names.
+      peer: one of the names in `PEERS`.
+      seed: integer seed of the imputer.
 
     Returns:
       New `DataFrame` with the same columns.

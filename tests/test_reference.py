@@ -142,3 +142,16 @@ def _check_function(function, name):
     assert explained == set(arguments), f"{name}: {explained ^ set(arguments)}"
     if str(function.returns) != "None":
         assert "returns" in sections, f"{name} does not say what it returns"
+
+
+def test_entries_of_arguments_and_attributes_begin_in_lower_case():
+    names = {"Boolean", "DataFrame", "Keras", "Matplotlib", "Pillow", "Gaussian"}
+    block = re.compile(r"^( *)(?:Args|Attributes):\n((?:\1  .*\n|\n)+)", re.MULTILINE)
+    found = [
+        f"{path.name}: {entry}"
+        for path in sorted((pages.ROOT / "tf_jmvae").rglob("*.py"))
+        for match in block.finditer(path.read_text())
+        for entry in re.findall(rf"^{match[1]}  \*{{0,2}}\w+: ([A-Z][a-z]+)\b", match[2], re.MULTILINE)
+        if entry not in names
+    ]
+    assert not found

@@ -11,7 +11,7 @@ import tf_jmvae as tj
 from tf_jmvae._utils.files import RunError
 from tf_jmvae.evaluation import conditional_log_likelihood, joint_log_likelihood, marginal_log_likelihood
 from tf_jmvae.evaluation.average import NoExamplesError
-from tf_jmvae.evaluation.planned import directions, planned
+from tf_jmvae.evaluation.planned import planned, scored_directions
 from tf_jmvae.training import build, evaluate, presets
 from tf_jmvae.training.run import write_json
 
@@ -117,14 +117,14 @@ def test_other_steps_of_iterated_sampling_are_those_of_every_estimate(tmp_path, 
 )
 def test_the_directions_of_a_joint_model(names, expected):
     model = tj.JMVAE(small_models.small_modalities(names), 2)
-    found = directions(model)
+    found = scored_directions(model)
     assert {f"{target}|{''.join(given)}" for target, given in found} == expected
     assert len(found) == len(expected)
 
 
 def test_the_directions_of_a_model_that_needs_two_modalities():
     model = tj.CVAE(small_models.small_modalities("xwc"), 2, target="w")
-    assert directions(model) == [("w", ("x", "c")), ("w", ("x", "w", "c"))]
+    assert scored_directions(model) == [("w", ("x", "c")), ("w", ("x", "w", "c"))]
 
 
 def test_a_model_of_one_modality_has_its_reconstruction_and_its_likelihood(tmp_path):

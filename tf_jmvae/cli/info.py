@@ -80,14 +80,14 @@ def _of_model(handle: str) -> dict[str, Any]:
 
 
 def _trained(file: Path) -> dict[str, Any]:
-    from tf_jmvae.evaluation.planned import directions
+    from tf_jmvae.evaluation.planned import scored_directions
     from tf_jmvae.serving.opening import ADVICE
     from tf_jmvae.training.run_folder import describe, load_model
 
     model = load_model(file, advice=ADVICE)
     record = describe(file.parent)
     weights = {"trainable": model.trainable_weights, "other": model.non_trainable_weights}
-    generated = [f"{target} from {', '.join(given)}" for target, given in directions(model)]
+    generated = [f"{target} from {', '.join(given)}" for target, given in scored_directions(model)]
     return {
         **_described(file, model.spec),
         "parameters": {name: sum(math.prod(one.shape) for one in found) for name, found in weights.items()},

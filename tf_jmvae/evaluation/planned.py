@@ -40,7 +40,7 @@ def planned(model: MultimodalVAE, **samples: int) -> list[tuple[str, Planned]]:
     return [(name, one) for name in ESTIMATORS.names() for one in ESTIMATORS.get(name)(model, **samples)]
 
 
-def directions(model: MultimodalVAE) -> list[tuple[str, tuple[str, ...]]]:
+def scored_directions(model: MultimodalVAE) -> list[tuple[str, tuple[str, ...]]]:
     """Returns pairs of a target and the modalities given for it, in the model's order.
 
     First come targets given every one of the model's `subsets` without them, then reconstructions given all modalities.
@@ -54,7 +54,7 @@ def directions(model: MultimodalVAE) -> list[tuple[str, tuple[str, ...]]]:
 def _bounds(model: MultimodalVAE, *, num_samples: int, **_: int) -> list[Planned]:
     """Plans Eq. (11) in every direction, with one chain of iterated sampling per example, as in the studies."""
     options = {"num_samples": num_samples, "iterated_sampling": replace(model.iterated_sampling, num_chains=1)}
-    return [_conditional(*direction, **options) for direction in directions(model)]
+    return [_conditional(*direction, **options) for direction in scored_directions(model)]
 
 
 @ESTIMATORS.register("importance")
@@ -64,7 +64,7 @@ def _importance(model: MultimodalVAE, *, importance_samples: int, **_: int) -> l
     if model.conditions:
         return [
             _conditional(target, given, estimator="importance", **samples)
-            for target, given in directions(model)
+            for target, given in scored_directions(model)
             if target not in given and set(given) == set(model.conditions)
         ]
     every = list(model.modalities)

@@ -25,7 +25,7 @@ from tensorflow_probability import distributions as tfd
 
 from tf_jmvae._utils.keras_api import records_gradients
 from tf_jmvae.models import by_batch
-from tf_jmvae.models.iterated_sampling import apart, iteration_of, together
+from tf_jmvae.models.iterated_sampling import iteration_of, split_num_steps, with_num_steps
 from tf_jmvae.random import seeds
 
 _MOST = 64  # compiled functions kept per model; each takes about a MiB
@@ -75,10 +75,10 @@ def _asked(posterior: Callable[..., tfd.Distribution]) -> Callable[..., Any]:
             return posterior(self, observed, iterated_sampling=iterated_sampling, seed=seed, training=training)
         observed = self.checked(observed)
         seed = seeds.of_rows(seed, next(iter(observed.values())).shape[0])
-        iteration, num_steps = apart(iteration_of(self, iterated_sampling))
+        iteration, num_steps = split_num_steps(iteration_of(self, iterated_sampling))
 
         def of_tensors(observed, seed, *num_steps):
-            return posterior(self, observed, iterated_sampling=together(iteration, num_steps), seed=seed)
+            return posterior(self, observed, iterated_sampling=with_num_steps(iteration, num_steps), seed=seed)
 
         return call(self, ("posterior", posterior, iteration, len(num_steps)), of_tensors, observed, seed, *num_steps)
 
@@ -163,8 +163,8 @@ class _Compiled:
         self._function = function
         self._remake: _Remake | None = None
         # TensorFlow counts traces per code object and warns of many; a partial for each function avoids that.
-        apart = functools.partial(self._trace)
-        self._traced = tf.function(apart, input_signature=specs, autograph=False)
+        own = functools.partial(self._trace)
+        self._traced = tf.function(own, input_signature=specs, autograph=False)
         self._concrete: Callable[..., list[tf.Tensor]] | None = None  # skips the type lookup, a fifth of a call
         self._closed = False
 

@@ -11,7 +11,7 @@ from tensorflow_probability import distributions as tfd
 from tf_jmvae._utils import checks, gaps
 from tf_jmvae.distributions import from_noise, standard_gaussian, without_noise
 from tf_jmvae.models import by_batch, compiled
-from tf_jmvae.models.iterated_sampling import IteratedSampling, apart, chains_of, iteration_of, together
+from tf_jmvae.models.iterated_sampling import IteratedSampling, chains_of, iteration_of, split_num_steps, with_num_steps
 from tf_jmvae.random import sampling, seeds
 
 
@@ -90,7 +90,7 @@ class Generation:
         if num_samples is not None:
             num_samples = checks.positive_integer("num_samples", num_samples)
         checks.check_option("output", output, ("mean", "sample"))
-        iteration, num_steps = apart(iteration_of(self, iterated_sampling, num_steps))
+        iteration, num_steps = split_num_steps(iteration_of(self, iterated_sampling, num_steps))
         seed = seeds.of_rows(seed, next(iter(observed.values())).shape[0])
         options = (tuple(targets), num_samples, latent, output, iteration)
         generate = functools.partial(self._generate, *options)
@@ -98,7 +98,7 @@ class Generation:
 
     def _generate(self, targets, num_samples, latent, output, iteration, observed, seed, *num_steps):
         """Implements `generate` for checked arguments and tensors."""
-        iteration = together(iteration, num_steps)
+        iteration = with_num_steps(iteration, num_steps)
         chains, samples = 1, num_samples
         if num_samples is not None and self.iterates(observed, iteration):  # each sample ends one of `chains` chains
             chains = chains_of(iteration, num_samples)

@@ -77,7 +77,7 @@ def chains_of(iteration: IteratedSampling, num_samples: int) -> int:
     return chains
 
 
-def apart(iteration: IteratedSampling) -> tuple[IteratedSampling, tuple[tf.Tensor, ...]]:
+def split_num_steps(iteration: IteratedSampling) -> tuple[IteratedSampling, tuple[tf.Tensor, ...]]:
     """Splits off the number of steps as a tensor, so that one graph serves any number; no tensor for one step.
 
     One step samples nothing, and has its own graph without a loop.
@@ -88,6 +88,6 @@ def apart(iteration: IteratedSampling) -> tuple[IteratedSampling, tuple[tf.Tenso
     return dataclasses.replace(iteration, num_steps=1), (tf.cast(num_steps, tf.int32),)
 
 
-def together(iteration: IteratedSampling, num_steps: Sequence[tf.Tensor]) -> IteratedSampling:
+def with_num_steps(iteration: IteratedSampling, num_steps: Sequence[tf.Tensor]) -> IteratedSampling:
     """Returns the options that `apart` split."""
     return dataclasses.replace(iteration, num_steps=num_steps[0]) if num_steps else iteration

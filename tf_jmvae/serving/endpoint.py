@@ -27,6 +27,6 @@ class Endpoint:
     def of(cls, function: Callable[[Tensors], Tensors], inputs: Specs, outputs: Specs) -> "Endpoint":
         """Makes the endpoint of a Python function, which is traced when it is first called or exported."""
         # TensorFlow counts traces per code object and warns of many; a partial for each function avoids that.
-        apart = functools.partial(function)
-        traced = tf.function(apart, input_signature=[dict(inputs)], autograph=False)
+        own = functools.partial(function)
+        traced = tf.function(own, input_signature=[dict(inputs)], autograph=False)
         return cls(traced, dict(inputs), dict(outputs))

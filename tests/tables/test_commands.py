@@ -202,3 +202,9 @@ def test_a_wrong_description_is_refused(folder, tmp_path, old, new, message, cap
     assert run("train", "--data", tmp_path / "pets.toml", "--run-dir", tmp_path / "run") == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_draft_of_a_folder_is_refused(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    assert run("init", ".") == 1
+    assert "is a folder; expected a CSV or Parquet file" in capsys.readouterr().err

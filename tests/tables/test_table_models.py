@@ -354,3 +354,11 @@ def test_latents_of_a_hierarchy_have_all_its_layers():
 def test_a_description_of_the_wrong_form_is_refused(described, message):
     with pytest.raises(ValueError, match=message):
         tj.data.from_table(made_table(), described)
+
+
+def test_several_samples_are_not_one_table(trained):
+    _, _, model = trained
+    made = model.generate({"kind": ["cat", "dog"]}, targets=["numbers"], num_samples=3, seed=1)
+    with pytest.raises(ValueError, match=r"numbers: expected values of shape \[N, 2\]; got \[2, 3, 2\]"):
+        tables.to_table(model, made)
+    assert tables.to_table(model, {"numbers": made["numbers"][:, 0]}).shape == (2, 2)

@@ -36,6 +36,8 @@ class Options(Common):
 
 def run(options: Options) -> None:
     """Writes the draft and prints the inferred kinds of columns."""
+    if options.table.is_dir():
+        raise ValueError(f"{options.table} is a folder; expected a CSV or Parquet file.")
     output = options.output or options.table.with_suffix(".toml")
     if output.exists() and not options.overwrite:
         raise ValueError(f"{output} already exists: name another file with --output, or pass --overwrite.")

@@ -143,12 +143,18 @@ def to_table(model: MultimodalVAE, values: Mapping[str, Any]) -> "pd.DataFrame":
       `pandas.DataFrame` of N rows with the columns of these modalities; pictures are uint8 arrays `[H, W, C]`.
 
     Raises:
-      ValueError: if a modality has no columns.
+      ValueError: if a modality has no columns, or values have another shape.
     """
     import pandas as pd
 
     cells: dict[str, np.ndarray] = {}
     for name, array in model.postprocess(values).items():
+        event_shape = model.modalities[name].event_shape
+        if np.shape(array)[1:] != event_shape:
+            raise ValueError(
+                f"{name}: expected values of shape [N, {', '.join(map(str, event_shape))}]; got "
+                f"{list(np.shape(array))}. Of several samples, pass one at a time, as in value[:, 0]."
+            )
         cells |= kinds_of({name: model.modalities[name].columns})[name].decode(np.asarray(array))
     return pd.DataFrame(cells)
 

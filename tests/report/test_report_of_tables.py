@@ -9,7 +9,7 @@ from PIL import Image
 import tf_jmvae as tj
 from tf_jmvae import tables
 from tf_jmvae.callbacks.tensorboard.examples import Direction
-from tf_jmvae.models.directions import in_words
+from tf_jmvae.models.display import in_words
 from tf_jmvae.report import columns, drawings, facts, galleries, page, plots, record
 from tf_jmvae.tables import description
 from tf_jmvae.training import run

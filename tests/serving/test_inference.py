@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import tf_jmvae as tj
-from tf_jmvae.serving import names
+from tf_jmvae._utils import names
 from tf_jmvae.serving.inference import InferenceModel
 from tf_jmvae.serving.request import Signature, TensorInfo
 from tf_jmvae.specs import ModalitySpec, ModelSpec

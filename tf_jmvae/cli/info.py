@@ -101,7 +101,8 @@ def _trained(file: Path) -> dict[str, Any]:
 def _exported(folder: Path) -> dict[str, Any]:
     import tensorflow as tf
 
-    from tf_jmvae.serving import card, names
+    from tf_jmvae._utils import names
+    from tf_jmvae.serving import card
 
     content = card.read(folder, links=True)
     card.verify(folder, content, links=True)

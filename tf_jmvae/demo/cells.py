@@ -13,13 +13,13 @@ import tensorflow as tf
 from PIL import Image
 
 from tf_jmvae import images
+from tf_jmvae._utils import names
 from tf_jmvae.columns import kind_of
 from tf_jmvae.columns.array import array_of
 from tf_jmvae.columns.text import UNKNOWN
 from tf_jmvae.demo.drawings import PictureError
 from tf_jmvae.demo.interface import DemoModel, InputError
 from tf_jmvae.images.preprocessing import as_picture
-from tf_jmvae.serving import names
 from tf_jmvae.specs import Columns, ModalitySpec
 
 OPEN, NO, YES = "", "no", "yes"

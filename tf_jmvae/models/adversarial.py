@@ -26,8 +26,8 @@ from tf_jmvae.distribute import replicas
 from tf_jmvae.distributions import diagonal_gaussian, standard_gaussian
 from tf_jmvae.models import missing
 from tf_jmvae.models.components import Component
-from tf_jmvae.models.directions import checked_modalities
 from tf_jmvae.models.jmvae_kl import JMVAEKL
+from tf_jmvae.models.modality_names import checked_modalities
 from tf_jmvae.models.objective import Batch, Term, Terms
 from tf_jmvae.networks import prototypes
 from tf_jmvae.random import sampling

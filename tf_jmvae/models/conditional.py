@@ -28,9 +28,9 @@ from tf_jmvae._utils.checks import listed
 from tf_jmvae.distributions import standard_gaussian
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import ConditionalDecoder, Encoder
-from tf_jmvae.models.directions import checked_modalities
 from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.models.jmvae import JointEncoderVAE
+from tf_jmvae.models.modality_names import checked_modalities
 from tf_jmvae.registry import MODELS
 
 

@@ -25,7 +25,7 @@ References:
 """
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -33,6 +33,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from tf_jmvae._utils import checks
+from tf_jmvae._utils.names import subset_name
 from tf_jmvae.distributions import conditional_product, is_gaussian, kl_divergence, mapped, stacked, standard_gaussian
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Encoder
@@ -121,7 +122,7 @@ class JMVAEKL(JMVAE):
             self.shared_encoders = SharedEncoders(self.modalities, self._subsets, self.latent_dim, self.flow)
             return
         for names in self._subsets:
-            own, subset = {name: self.modalities[name] for name in names}, _join(names)
+            own, subset = {name: self.modalities[name] for name in names}, subset_name(names)
             self.subset_encoders[subset] = Encoder(own, self.latent_dim, trunk, f"subset_encoder_{subset}", self.flow)
 
     def objective(self, batch, seed, training=False):
@@ -141,7 +142,7 @@ class JMVAEKL(JMVAE):
         return {
             **self._terms(held, q, z, p, training),  # E_{q(z|O)}[sum_{m in O} log p(m|z)] - KL(q(z|O) || p(z))
             **{  # - alpha sum_{T < O} KL(q(z|O) || q(z|T))
-                f"kl_{_join(t)}": Term(-self.alpha, kl, in_elbo=False, rows=held.beyond(t))
+                f"kl_{subset_name(t)}": Term(-self.alpha, kl, in_elbo=False, rows=held.beyond(t))
                 for t, kl in self._kl_to_subsets(held, q, z, posteriors).items()
             },
         }
@@ -274,7 +275,3 @@ def _kl_from(held: Held, q, z, log_q, others: Mapping[Subset, tfd.Distribution])
 def _constant(q: tfd.Distribution) -> tfd.Distribution:
     """Stops the gradient to a Gaussian; other distributions are used only through the log-density of a sample."""
     return mapped(tf.stop_gradient, q) if is_gaussian(q) else q
-
-
-def _join(names: Iterable[str]) -> str:
-    return "_and_".join(names)

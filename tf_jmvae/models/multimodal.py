@@ -30,11 +30,11 @@ from tf_jmvae.modality import Modality
 from tf_jmvae.models import by_batch, compiled
 from tf_jmvae.models.compiled import CompiledCalls
 from tf_jmvae.models.components import Decoder, is_network, places
-from tf_jmvae.models.directions import checked_modalities
 from tf_jmvae.models.fitted_prior import FittedPriorMixin
 from tf_jmvae.models.generation import Generation
 from tf_jmvae.models.iterated_sampling import IteratedSampling, options_of
 from tf_jmvae.models.missing import Held
+from tf_jmvae.models.modality_names import checked_modalities
 from tf_jmvae.models.objective import EVALUATION_SEED, Steps, Term, elbo, log_likelihoods
 from tf_jmvae.models.saving import Saving
 from tf_jmvae.models.standardization import Standardization, StandardizedModalities

@@ -12,7 +12,8 @@ from PIL import Image
 
 from tf_jmvae._utils import gaps
 from tf_jmvae.data import Source
-from tf_jmvae.models.directions import directions, in_words, named, pixels
+from tf_jmvae.models.directions import directions
+from tf_jmvae.models.display import in_words, named, pixels
 from tf_jmvae.report.facts import number, percent
 
 _SAMPLES, _NAMED, _LISTED, _PRIOR, _FACES, _ATTRIBUTES = 6, 12, 3, 24, 8, 6

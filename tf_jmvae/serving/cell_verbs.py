@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from tf_jmvae._utils import checks
+from tf_jmvae._utils import checks, names
 from tf_jmvae._utils.checks import listed
-from tf_jmvae.serving import names, request
+from tf_jmvae.serving import request
 from tf_jmvae.serving.request import SignatureLookup
 
 _DECODE, _SPREAD = ("decode" + names.CELLS, "spread" + names.CELLS)

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
+from tf_jmvae._utils import names
 from tf_jmvae.columns.numbers import Numbers
 from tf_jmvae.evaluation import expected
 from tf_jmvae.images import preprocessing_in_graph as images
 from tf_jmvae.models import MultimodalVAE
-from tf_jmvae.serving import names
 from tf_jmvae.serving.endpoint import Endpoint, Specs
 
 Decoders = Mapping[str, Callable[[tf.Tensor], tf.Tensor]]

@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tf_jmvae._utils import names
 from tf_jmvae._utils.files import explained, flush_folder, remove_abandoned, write_json
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.models.iterated_sampling import iteration_of
-from tf_jmvae.serving import card, names
+from tf_jmvae.serving import card
 from tf_jmvae.serving.functions import Settings
 from tf_jmvae.serving.signatures import Endpoint, endpoints
 

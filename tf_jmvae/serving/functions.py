@@ -9,12 +9,11 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tf_jmvae._utils import checks
+from tf_jmvae._utils import checks, names
 from tf_jmvae.distributions import standard_gaussian
 from tf_jmvae.evaluation.samples import Proposal, importance_weights
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.random import seeds
-from tf_jmvae.serving import names
 
 tfd = tfp.distributions
 

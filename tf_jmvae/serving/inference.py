@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_jmvae._utils import checks, gaps
+from tf_jmvae._utils import checks, gaps, names
 from tf_jmvae._utils.checks import listed
 from tf_jmvae.columns import kind_of
 from tf_jmvae.random import seeds
-from tf_jmvae.serving import names, request
+from tf_jmvae.serving import request
 from tf_jmvae.serving.cell_verbs import CellVerbs
 from tf_jmvae.serving.request import FORMATS, Signature
 from tf_jmvae.specs import ModalitySpec, ModelSpec

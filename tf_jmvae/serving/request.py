@@ -9,11 +9,10 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import Message
 
-from tf_jmvae._utils import cells, checks, gaps
+from tf_jmvae._utils import cells, checks, gaps, names
 from tf_jmvae._utils.checks import listed
 from tf_jmvae.columns import kind_of
 from tf_jmvae.random import seeds
-from tf_jmvae.serving import names
 from tf_jmvae.specs import Columns, ModalitySpec
 
 IMAGE_AXES = 4  # batch, height, width, channels

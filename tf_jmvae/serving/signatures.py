@@ -11,12 +11,12 @@ from dataclasses import replace
 
 import tensorflow as tf
 
-from tf_jmvae._utils import checks
+from tf_jmvae._utils import checks, names
 from tf_jmvae.images import preprocessing_in_graph as images
 from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.models.directions import ALL_SUBSETS, subsets
 from tf_jmvae.models.iterated_sampling import iteration_of
-from tf_jmvae.serving import cells, names
+from tf_jmvae.serving import cells
 from tf_jmvae.serving.endpoint import Endpoint, Specs
 from tf_jmvae.serving.functions import Functions, Settings
 from tf_jmvae.serving.request import IMAGE_AXES

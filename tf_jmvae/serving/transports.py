@@ -28,7 +28,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from tf_jmvae.serving import names
+from tf_jmvae._utils import names
 from tf_jmvae.serving.calls import FOREIGN, CallError
 from tf_jmvae.serving.request import Signature
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tf_jmvae._utils.names import ENDINGS
 from tf_jmvae.columns.attributes import WORDS
 from tf_jmvae.columns.base import as_texts, is_gap
 from tf_jmvae.columns.numbers import as_numbers, is_date
-from tf_jmvae.models.directions import ENDINGS, RESERVED
+from tf_jmvae.models.modality_names import RESERVED
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,12 +10,12 @@ import keras
 import numpy as np
 from PIL import Image
 
-from tf_jmvae._utils import checks, gaps
+from tf_jmvae._utils import checks, gaps, names
 from tf_jmvae.columns import kind_of
 from tf_jmvae.columns.base import FIRST_ROW, Kind
 from tf_jmvae.evaluation import joint_log_likelihood
 from tf_jmvae.models import MultimodalVAE
-from tf_jmvae.serving import names, request
+from tf_jmvae.serving import request
 from tf_jmvae.serving.inference import InferenceModel
 from tf_jmvae.specs import Columns
 from tf_jmvae.tables import predictive

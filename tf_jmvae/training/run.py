@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from tf_jmvae import callbacks, data
+from tf_jmvae._utils import names
 from tf_jmvae._utils.extras import extra
 from tf_jmvae._utils.files import RunError, replace_atomically, write_json
 from tf_jmvae._utils.gaps import Counts, missing_rows, rows_with_any, rows_without
@@ -276,7 +277,7 @@ def _metrics(model: MultimodalVAE, source: data.Source) -> dict[str, float]:
             continue
         test = source.test if known.all() else {one: values[known] for one, values in source.test.items()}
         kind, options = model.modalities[name].spec.kind, {"target": name, "given": others, "verbose": 0}
-        accuracy = f"accuracy_{name}_from_{'_and_'.join(others)}"
+        accuracy = names.of_given(f"accuracy_{name}", others)
         if others and kind == "label":
             options |= {"labels": test[name].argmax(-1), "latent": "mean"}
             metrics[accuracy] = conditional_coherence(model, test, **options).mean

@@ -10,9 +10,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tf_jmvae._utils import gaps
 from tf_jmvae._utils.files import replace_atomically, write_text
+from tf_jmvae._utils.names import of_given
 from tf_jmvae._utils.tables import markdown
 from tf_jmvae.images.preprocessing import as_picture, grid
-from tf_jmvae.models.directions import in_words, pixels
+from tf_jmvae.models.display import in_words, pixels
 
 _LISTED = 3
 _TILE = 84  # smallest width in pixels: small digits are enlarged by an integer factor
@@ -39,7 +40,7 @@ class Direction:
         count: int,
         seed: int,
     ):
-        self.title = f"{target}_from_{'_and_'.join(given)}"
+        self.title = of_given(target, given)
         self._model, self._target, self._given, self._names = model, target, given, names
         known = np.flatnonzero(~np.any([gaps.missing_rows(data[name]) for name in (*given, target)], axis=0))
         self._examples, label = {name: values[known[:count]] for name, values in data.items()}, given[0]

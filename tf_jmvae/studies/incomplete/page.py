@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from tf_jmvae.data import Source
-from tf_jmvae.models.directions import pixels
+from tf_jmvae.models.display import pixels
 from tf_jmvae.report.plots import image_grid, plain
 from tf_jmvae.studies.collector import Models
 from tf_jmvae.studies.incomplete.plan import APART, labelled

@@ -10,7 +10,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from tf_jmvae.data import Source
-from tf_jmvae.models.directions import pixels
+from tf_jmvae.models.display import pixels
 from tf_jmvae.report.plots import plain
 from tf_jmvae.studies.collector import COMPARED, Models
 from tf_jmvae.studies.pages import TITLES, Table, bounds_over_steps, images_over_steps, render

@@ -7,7 +7,7 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from tf_jmvae.data import Source
-from tf_jmvae.models.directions import pixels
+from tf_jmvae.models.display import pixels
 from tf_jmvae.report.plots import image_grid
 from tf_jmvae.studies.collector import Models
 from tf_jmvae.studies.pages import render

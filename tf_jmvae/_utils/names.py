@@ -1,4 +1,4 @@
-"""Names of signatures and of their tensors."""
+"""Names made of modalities' names: of subsets and directions, of signatures and their tensors."""
 
 from collections.abc import Iterable
 
@@ -10,11 +10,17 @@ FILL = "fill" + CELLS  # the signature of expected values of all cells of a row
 TEXT = "_text"  # classes by name, and texts
 SPREAD = "_spread"  # stddev of numbers and counts, in their unit
 PROBABILITY = "_probability"  # probability of a text
+ENDINGS = (BYTES, AS_PNG, AS_UINT8, CELLS)  # in which no modality's name may end
 
 
-def of_given(verb: str, given: Iterable[str]) -> str:
-    """Returns `<verb>_from_<given>`."""
-    return f"{verb}_from_{'_and_'.join(given)}"
+def subset_name(modalities: Iterable[str]) -> str:
+    """Returns the names of the modalities, joined by `_and_`."""
+    return "_and_".join(modalities)
+
+
+def of_given(what: str, given: Iterable[str]) -> str:
+    """Returns `<what>_from_<given>`, of a verb or a target."""
+    return f"{what}_from_{subset_name(given)}"
 
 
 def edit(image: str, attributes: str) -> str:

@@ -120,6 +120,7 @@ def test_retrieval_takes_flows_and_leaves_incomplete_rows_out():
     batch["w"][:4] = np.nan
     found = evaluation.retrieval(model, batch, query="x", candidates="w")
     assert found["rank"].num_examples == 8
+    assert found["rank"].settings == {"candidates": 8, "rows_left_out": 4}
 
 
 def test_retrieval_refuses_what_makes_no_sense():
@@ -164,11 +165,18 @@ def test_the_index_is_scikit_learns_and_its_error_that_of_resampled_rows():
     assert found.standard_error == pytest.approx(np.std(drawn), rel=0.25)
 
 
-def test_labels_are_those_of_the_data_and_rows_without_one_are_left_out():
-    model, batch = _model(), small_batch(size=30)
+def test_labels_are_those_of_the_data_and_rows_that_lack_one_or_what_is_given_are_left_out():
+    modalities = small_modalities()
+    for modality in modalities.values():
+        modality.optional = True
+    model, batch = tj.JMVAEKL(modalities, 3), small_batch(size=30)
+    whole = evaluation.clustering(model, {name: v[:20] for name, v in batch.items()}, given="x")
+    batch["x"][20:26] = np.nan
+    batch["w"][24:] = np.nan
     found = evaluation.clustering(model, batch, given="x")
-    assert found.settings["clusters"] == 3
-    assert -1 <= found.mean <= 1
+    assert (found.mean, found.num_examples) == (whole.mean, 20)
+    assert found.settings == {"clusters": 3, "rows_left_out": 10}
+    batch = small_batch(size=30)
     with pytest.raises(ValueError, match="at least as many rows; got 2"):
         evaluation.clustering(model, {name: v[:2] for name, v in batch.items()}, given="x", clusters=3)
     with pytest.raises(ValueError, match=r"shape \[30\]"):

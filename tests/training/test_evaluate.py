@@ -10,8 +10,8 @@ import small_models
 import tf_jmvae as tj
 from tf_jmvae._utils.files import RunError
 from tf_jmvae.evaluation import conditional_log_likelihood, joint_log_likelihood, marginal_log_likelihood
-from tf_jmvae.evaluation.average import NoExamplesError
 from tf_jmvae.evaluation.planned import planned, scored_directions
+from tf_jmvae.evaluation.scored_rows import NoExamplesError
 from tf_jmvae.training import build, evaluate, presets
 from tf_jmvae.training.run import write_json
 

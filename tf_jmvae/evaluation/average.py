@@ -15,6 +15,7 @@ from tf_jmvae._utils import checks, gaps
 from tf_jmvae.evaluation import samples
 from tf_jmvae.evaluation.estimate import Fingerprint
 from tf_jmvae.evaluation.samples import Sampler
+from tf_jmvae.evaluation.scored_rows import ScoredRows
 from tf_jmvae.models import MultimodalVAE, by_batch, compiled
 from tf_jmvae.random import seeds
 
@@ -22,10 +23,6 @@ _MAX_BATCH = 1000
 
 Sampling = tuple[Sampler, int]
 """A sampler and the number of its samples to average for each example."""
-
-
-class NoExamplesError(ValueError):
-    """Raised if no row holds what an estimate needs."""
 
 
 class Averages(NamedTuple):
@@ -65,7 +62,7 @@ def average(
     most = max(num_samples * sampler.num_inner_samples for sampler, num_samples in samplings)
     batch_size = min(max(max_rows // most, 1), _MAX_BATCH)
     batches, num_batches = _batches(model, data, names, batch_size)
-    left_out, rows = 0, max(max_rows // batch_size, 1)
+    scored, rows = ScoredRows(held), max(max_rows // batch_size, 1)
     key = ("average", rows, *((sampler.key, number) for sampler, number in samplings))
 
     def compute(batch, batch_seed):
@@ -76,21 +73,17 @@ def average(
     progress = keras.utils.Progbar(num_batches, verbose=verbose, unit_name="batch")
     results, fingerprint = [], Fingerprint()
     for number, batch in enumerate(batches):
-        kept = np.all([gaps.rows_with_any([batch[n] for n in group]) for group in held], axis=0)
+        kept = scored.select(batch)
+        if not kept.any():
+            continue
         if not kept.all():
-            left_out += int((~kept).sum())
             batch = {name: tf.boolean_mask(value, kept) for name, value in batch.items()}
-            if not kept.any():
-                continue
         gaps.check_rows(model, batch)
         fingerprint.add(batch)
         computed = compiled.call(model, key, compute, batch, tf.random.fold_in(base_seed, number))
         results.append([[value.numpy() for value in averages] for averages in computed])
         progress.update(number + 1, finalize=number + 1 == num_batches)
-    if not results:
-        raise NoExamplesError(f"The data contain no examples{' that can be scored' if left_out else ''}.")
-    settings = {"rows_left_out": left_out} if left_out else {}
-    examples = fingerprint.hexdigests()
+    settings, examples = scored.settings(), fingerprint.hexdigests()
     return [
         Averages(*map(np.concatenate, zip(*averages, strict=True)), examples, settings)
         for averages in zip(*results, strict=True)

@@ -20,6 +20,7 @@ import tensorflow as tf
 from tf_jmvae._utils import checks, gaps
 from tf_jmvae.evaluation import samples
 from tf_jmvae.evaluation.estimate import Estimate, Fingerprint, whole_seed
+from tf_jmvae.evaluation.scored_rows import ScoredRows
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.random import seeds
@@ -75,16 +76,11 @@ def conditional_coherence(
     num_samples = checks.positive_integer("num_samples", num_samples)
     seed, iteration = whole_seed(seed), iteration_of(model, iterated_sampling)
     observed = checks.to_arrays(model.modalities, {name: data[name] for name in given})
-    size = len(observed[given[0]])
-    if size == 0:
-        raise ValueError("The data contain no examples.")
     labels, known = known_labels(model, data, given, labels)
-    kept, left_out = _kept(known & gaps.rows_with_any(observed.values()))
-    observed, labels, size = (
-        {name: np.asarray(value)[kept] for name, value in observed.items()},
-        labels[kept],
-        len(kept),
-    )
+    scored = ScoredRows([given])
+    kept = scored.select(observed, known)
+    left_out, labels = scored.settings(), labels[kept]
+    observed = {name: np.asarray(value)[kept] for name, value in observed.items()}
     gaps.check_rows(model, observed)
 
     iterates = model.iterates(observed, iteration)
@@ -92,7 +88,7 @@ def conditional_coherence(
     rows = samples.max_rows(model, {target, *completed}, encodes=iterates)
     chunks = [min(rows, num_samples - start) for start in range(0, num_samples, rows)]  # numbers of samples per chunk
     options = {"latent": latent, "iterated_sampling": iteration, "seed": seed, "verbose": verbose}
-    hits = np.zeros(size)
+    hits = np.zeros(len(labels))
     for batch, generated in _generated(model, observed, target, max(rows // num_samples, 1), chunks, **options):
         classes = classify(generated.reshape(-1, *generated.shape[2:])).reshape(generated.shape[:2])
         hits[batch] += (classes == labels[batch, None]).sum(axis=1)
@@ -190,9 +186,8 @@ def attribute_accuracy(
     given = checks.names_of(given)
     checks.check_names(model.modalities, data, required=[target, *given])
     data = checks.to_arrays(model.modalities, {name: data[name] for name in {target, *given}})
-    if not len(data[target]):
-        raise ValueError("The data contain no examples.")
-    kept, left_out = _kept(gaps.rows_with_any([data[target]]) & gaps.rows_with_any([data[name] for name in given]))
+    scored = ScoredRows([[target], given])
+    kept, left_out = scored.select(data), scored.settings()
     data = {name: np.asarray(value)[kept] for name, value in data.items()}
     gaps.check_rows(model, {name: data[name] for name in given})
     truth = data[target]
@@ -258,14 +253,6 @@ def _classifier(model: MultimodalVAE, name: str, classifier: Classifier | None) 
         return classes
 
     return classify
-
-
-def _kept(rows: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
-    """Returns the indices of rows that can be scored, and the setting that counts the others; `ValueError` if none."""
-    if not rows.any():
-        raise ValueError("The data contain no examples that can be scored.")
-    left_out = int((~rows).sum())
-    return np.flatnonzero(rows), {"rows_left_out": left_out} if left_out else {}
 
 
 def known_labels(

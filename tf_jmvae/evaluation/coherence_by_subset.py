@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tf_jmvae._utils import checks, gaps
+from tf_jmvae._utils import checks
 from tf_jmvae._utils.extras import extra
 from tf_jmvae.evaluation.coherence import Classifier, conditional_coherence, known_labels
 from tf_jmvae.evaluation.estimate import Estimate, table
+from tf_jmvae.evaluation.scored_rows import ScoredRows
 from tf_jmvae.models import MultimodalVAE
 
 if TYPE_CHECKING:
@@ -140,8 +141,8 @@ def subset_coherence(
     if not targets:
         raise ValueError("No target can be classified: pass classifiers={name: function, ...}.")
     names = list(model.modalities)
-    labels, kept = known_labels(model, data, names, labels)
-    complete = np.all([gaps.rows_with_any([np.asarray(data[name])]) for name in names], axis=0) & kept
+    labels, known = known_labels(model, data, names, labels)
+    complete = ScoredRows([[name] for name in names]).select(data, known)
     whole = {name: np.asarray(data[name])[complete] for name in names}
     found = {}
     for target in targets:

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from tf_jmvae._utils import checks, gaps
+from tf_jmvae._utils import checks
 from tf_jmvae._utils.extras import extra
 from tf_jmvae.evaluation.coherence import known_labels
 from tf_jmvae.evaluation.estimate import Estimate, Fingerprint, Statistic, bootstrapped, whole_seed
+from tf_jmvae.evaluation.scored_rows import ScoredRows
 from tf_jmvae.models import MultimodalVAE
 
 _BATCH = 500
@@ -53,7 +54,8 @@ def retrieval(
     if both := sorted({*query} & {*candidates}):
         raise ValueError(f"{both[0]!r} cannot belong to both the query and the candidates.")
     ks = [checks.positive_integer("ks", k) for k in ks]
-    seed, arrays = whole_seed(seed), _complete(model, data, [*query, *candidates])
+    seed = whole_seed(seed)
+    arrays, _, left_out = _complete(model, data, [*query, *candidates])
     sides = [_moments(model, {name: arrays[name] for name in names}, seed) for names in (query, candidates)]
     (means, precisions), (others, other_precisions) = ((mean, np.maximum(1 / var, 1.0)) for mean, var in sides)
     size, dim = means.shape
@@ -69,7 +71,7 @@ def retrieval(
     found["rank"] = ahead + (tied + 1) / 2
     examples = Fingerprint(arrays).hexdigests()
     what = f"{', '.join(candidates)} found by {', '.join(query)}"
-    options = {"settings": {"candidates": size}, "examples": examples}
+    options = {"settings": {"candidates": size, **left_out}, "examples": examples}
     return {key: Estimate(f"{key} of {what}", "retrieval", value, 1, seed, **options) for key, value in found.items()}
 
 
@@ -108,8 +110,8 @@ def clustering(
         from sklearn.metrics import adjusted_rand_score
     given = checks.names_of(given)
     seed, resamples = whole_seed(seed), checks.positive_integer("resamples", resamples)
-    labels, kept = known_labels(model, data, given, labels)
-    arrays = _complete(model, {name: np.asarray(data[name])[kept] for name in given}, given)
+    labels, known = known_labels(model, data, given, labels)
+    arrays, kept, left_out = _complete(model, data, given, known)
     labels = labels[kept]
     clusters = len(np.unique(labels)) if clusters is None else checks.positive_integer("clusters", clusters)
     if len(labels) < clusters:
@@ -120,7 +122,8 @@ def clustering(
         lambda rows: float(adjusted_rand_score(labels[rows], found[rows])), len(labels), resamples, seed
     )
     quantity = f"adjusted Rand index of z given {', '.join(given)}"
-    return Statistic(quantity, "k-means", index, error, resamples, len(labels), seed, {"clusters": clusters})
+    settings = {"clusters": clusters, **left_out}
+    return Statistic(quantity, "k-means", index, error, resamples, len(labels), seed, settings)
 
 
 def _log_ratio(mean: np.ndarray, precision: np.ndarray, other: np.ndarray, other_precision: np.ndarray) -> np.ndarray:
@@ -132,15 +135,16 @@ def _log_ratio(mean: np.ndarray, precision: np.ndarray, other: np.ndarray, other
     return 0.5 * entries.sum(axis=-1)
 
 
-def _complete(model: MultimodalVAE, data: Mapping[str, Any], names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Returns these modalities for the rows that hold all of them."""
+def _complete(
+    model: MultimodalVAE, data: Mapping[str, Any], names: Sequence[str], known: np.ndarray | None = None
+) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, int]]:
+    """Returns these modalities for the known rows that hold all of them, which rows, and the count of the others."""
     checks.check_names(model.modalities, dict.fromkeys(names))
     checks.check_names(model.modalities, data, required=names)
     arrays = checks.to_arrays(model.modalities, {name: data[name] for name in names})
-    kept = np.all([gaps.rows_with_any([values]) for values in arrays.values()], axis=0)
-    if not kept.any():
-        raise ValueError("The data contain no examples that can be scored.")
-    return {name: np.asarray(values)[kept] for name, values in arrays.items()}
+    scored = ScoredRows([[name] for name in names])
+    kept = scored.select(arrays, known)
+    return {name: np.asarray(values)[kept] for name, values in arrays.items()}, kept, scored.settings()
 
 
 def _moments(model: MultimodalVAE, observed: Mapping[str, np.ndarray], seed: int) -> tuple[np.ndarray, np.ndarray]:

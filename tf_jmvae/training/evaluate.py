@@ -10,8 +10,8 @@ from typing import Any
 from tf_jmvae._utils import checks
 from tf_jmvae._utils.files import RunError, write_json
 from tf_jmvae._utils.provenance import environment
-from tf_jmvae.evaluation.average import NoExamplesError
 from tf_jmvae.evaluation.planned import planned
+from tf_jmvae.evaluation.scored_rows import NoExamplesError
 from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.training.run_folder import load_model, read_config
 

@@ -327,7 +327,7 @@ def test_images_are_not_called_what_edits_call_their_changes(name):
         tj.JMVAE({"traits": traits, name: x}, 2)
     tj.JMVAE({"traits": traits, name: w}, 2)  # a label, which nothing edits
     other = tj.Modality((2,), v.head, encoder=v.encoder, decoder=v.decoder, entry_names=("Bald", "Male"))
-    with pytest.raises(ValueError, match="'x_by_a_by_b' could be two of them"):
+    with pytest.raises(ValueError, match="'edit_x_by_a_by_b' could be two of them"):
         tj.JMVAE({"x": x, "a_by_b": traits, "x_by_a": small_modalities("x")["x"], "b": other}, 2)
 
 

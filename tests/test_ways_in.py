@@ -174,6 +174,19 @@ def test_arrays_without_rows_are_refused(verb):
         getattr(MODEL, verb)(small_batch(size=0))
 
 
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+def test_pipelines_without_rows_are_refused():
+    data = PIPELINES["tf.data"](small_batch(size=SIZE))
+    nothing, model = data.take(0), _model()
+    for verb in ("fit", "evaluate", "predict"):
+        with pytest.raises(ValueError, match=r"^The data contain no examples"):
+            getattr(model, verb)(nothing, verbose=0)
+    with pytest.raises(ValueError, match=r"^The validation data contain no examples"):
+        model.fit(data, validation_data=nothing, verbose=0)
+    assert model.fit(data, initial_epoch=1, epochs=1, verbose=0).history == {}
+    assert "val_loss" in model.fit(data, epochs=2, validation_data=data, validation_freq=2, verbose=0).history
+
+
 def test_the_check_leaves_training_as_it_was():
     data = small_batch(size=SIZE)
     by_arrays, by_batches = _model(), _model()

@@ -45,7 +45,7 @@ class ValidatedFit:
                 validation = keras.utils.unpack_x_y_sample_weight(validation)
                 if options.get("validation_steps") is None:
                     checks.check_ends(validation[0], "validation_steps")
-                beside = _Watch(options.get("verbose", "auto"), watch.reasons, "validation ")
+                beside = _Watch(options.get("verbose", "auto"), watch.reasons, validates=True)
                 validation = self._watched(validation, beside)
                 options["callbacks"] = beside.among(options.get("callbacks"))
             elif options.get("validation_split") and isinstance(data[0], Mapping):
@@ -74,6 +74,7 @@ class ValidatedFit:
                 data = self._watched((x, y, sample_weight), watch)
                 x, y, sample_weight = read_by_rows(data, batch_size=batch_size, steps_per_epoch=steps)
             found = super().evaluate(x, y, batch_size, verbose, sample_weight, **options)
+            watch.check_rows()
             return self._measured(found) if options.get("return_dict") else found
         raise watch.reason()
 
@@ -93,7 +94,11 @@ class ValidatedFit:
             if alone and isinstance(data[0], dict) and len(next(iter(data[0].values()))) <= (batch_size or 32):
                 return self._predict_batch(data[0], verbose)
             x, *_ = read_by_rows(data, batch_size=batch_size, steps_per_epoch=steps)
-            return super().predict(x, batch_size, verbose, steps, callbacks)
+            try:
+                return super().predict(x, batch_size, verbose, steps, callbacks)
+            except UnboundLocalError:  # Keras's, without a batch
+                watch.check_rows()
+                raise
         raise watch.reason()
 
     def _predict_batch(self, batch: dict[str, Any], verbose: Any) -> dict[str, np.ndarray]:
@@ -168,6 +173,7 @@ class ValidatedFit:
     def _checked(self, dataset: tf.data.Dataset, watch: "_Watch", complete: bool, warns: bool) -> tf.data.Dataset:
         """Adds a NumPy check of every batch to the dataset, parallel to the steps; reports its findings to `watch`."""
         needed = watch.counts.needed
+        watch.reads_batches = True
 
         @tf.autograph.experimental.do_not_convert
         def pass_on(first_row: tf.Tensor, element: Any) -> tuple[tf.Tensor, Any]:
@@ -252,9 +258,10 @@ class _Watch(contextlib.AbstractContextManager):
     On exit it suppresses TensorFlow's error about a refusal; the caller then raises `reason` instead.
     """
 
-    def __init__(self, verbose: Any, reasons: list[Exception] | None = None, kind: str = ""):
+    def __init__(self, verbose: Any, reasons: list[Exception] | None = None, validates: bool = False):
         self.reasons = [] if reasons is None else reasons
-        self._kind = kind
+        self.reads_batches = False
+        self._validates = validates
         self.counts = gaps.Counts()
         self._silent = verbose == 0
         self._held: list[Callable] = []
@@ -270,12 +277,23 @@ class _Watch(contextlib.AbstractContextManager):
     def say(self, where: str = "batches") -> None:
         """Prints once how much is missing."""
         if str(self.counts) and not self._silent:
-            print(f"Missing in the {self._kind}{where}: {self.counts}.")
+            print(f"Missing in the {'validation ' if self._validates else ''}{where}: {self.counts}.")
             self._silent = True
 
+    def check_rows(self) -> None:
+        """Raises `ValueError` if a pipeline was read to its end without a row."""
+        if self.reads_batches and not self.counts.num_rows:
+            raise ValueError(f"The {'validation ' if self._validates else ''}data contain no examples.")
+
     def among(self, callbacks: Any) -> Any:
-        """Adds a callback that prints what is missing in a pipeline after an epoch."""
-        said = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: self.say())
+        """Adds a callback that prints what is missing in a pipeline after an epoch, and refuses one without rows."""
+
+        def end_of_epoch(epoch, logs):
+            if not self._validates:  # not every epoch does
+                self.check_rows()
+            self.say()
+
+        said = keras.callbacks.LambdaCallback(on_epoch_end=end_of_epoch, on_test_end=lambda logs: self.check_rows())
         if isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks.callbacks.append(said)
             return callbacks

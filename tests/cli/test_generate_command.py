@@ -201,6 +201,7 @@ def test_the_values_of_a_repeated_option_belong_together():
 
     assert parsed("--given", "w=1", "v=1,1", "--given", "w=2", "--seed", "3") == ("w=1", "v=1,1", "w=2")
     assert parsed("--given", "w=1", "w=2") == ("w=1", "w=2")
+    assert parsed("--given=w=1", "--given", "w=2", "--given=v=1,1", "--seed=3") == ("w=1", "w=2", "v=1,1")
 
 
 def test_classes_of_a_table_are_given_by_name_or_as_the_same_number():

@@ -6,6 +6,7 @@ import pytest
 
 import tf_jmvae as tj
 from tf_jmvae import tables
+from tf_jmvae.specs import Columns
 from tf_jmvae.tables import beam
 
 LOCAL = ("--runner", "DirectRunner")
@@ -120,6 +121,12 @@ def test_pictures_are_found_beside_their_table_and_written_beside_the_output(exp
     for name, pixels in zip(found["photo"].iloc[4:], alone["photo"].iloc[4:], strict=True):
         np.testing.assert_array_equal(np.asarray(tj.images.open_rgb(tmp_path / name)), pixels)
     np.testing.assert_allclose(found["size"], alone["size"].astype(float), rtol=0.05)
+
+
+def test_scores_do_not_replace_a_column_that_the_model_reads(tmp_path):
+    columns = {"score": Columns("numbers", ("log_likelihood",), (1,))}
+    with pytest.raises(ValueError, match="The model reads a column 'log_likelihood', which the scores would replace"):
+        beam.answer_tables(None, "score", "served/pets/1", columns, str(tmp_path))
 
 
 def test_what_cannot_be_done_is_said(folder, tmp_path, capsys):

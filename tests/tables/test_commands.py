@@ -54,6 +54,17 @@ def test_fill_writes_a_table_without_gaps(folder, capsys):
     assert f"{table['kind'].isna().sum()} of kind" in capsys.readouterr().out
 
 
+def test_what_was_filled_before_is_not_counted_again(folder, capsys):
+    for name, there in (("once.csv", "pets.csv"), ("twice.csv", "once.csv")):
+        assert run("fill", folder / there, "--run", folder / "run", "--output", folder / name) == 0
+    first, second = capsys.readouterr().out.strip().splitlines()
+    gaps = pd.read_csv(folder / "pets.csv")["size"].isna().sum()
+    assert f"{gaps} of size" in first
+    assert "of size" not in second
+    once, twice = (pd.read_csv(folder / name) for name in ("once.csv", "twice.csv"))
+    pd.testing.assert_series_equal(once["size spread"], twice["size spread"])
+
+
 def test_encode_writes_arrays_and_tables(folder):
     for name in ("z.npy", "z.csv", "z.parquet"):
         assert run("encode", folder / "pets.csv", "--run", folder / "run", "--output", folder / name) == 0

@@ -100,6 +100,47 @@ def test_what_is_drawn_from_the_prior_is_said_in_words(saved, capsys):
     assert sum(counts) == 6
 
 
+def test_rows_of_a_fitted_prior_are_in_the_tables_units(saved, tmp_path, capsys):
+    model, _ = saved
+    random = np.random.default_rng(0)
+    kinds = random.choice(["cat", "dog"], 30)
+    rows = pd.DataFrame({"kind": kinds, "said": kinds, "tame": "yes", "shy": "no", "grams": 4000.0, "age": 3.0})
+    model.fit_prior({name: one.cells.encode(rows) for name, one in model.modalities.items()}, components=2)
+    model.save(tmp_path / "model.keras")
+    path = tmp_path / "a.npz"
+    words = ["--prior", "fitted", "--num-samples", "5", "--target", "measured", "--output", str(path), "--seed", "3"]
+    assert generate((model, tmp_path / "model.keras"), *words) == 0
+    drawn = tj.open_model(model).sample(5, prior="fitted", seed=3)
+    expected = np.asarray(model.postprocess(drawn)["measured"])
+    np.testing.assert_allclose(np.load(path)["measured"], expected[None], rtol=1e-4)
+    assert expected[:, 0].min() > 1000  # grams
+    with pytest.raises(ValueError, match="leave out prior='fitted'"):
+        tj.open_model(model).generate_cells({"kind": ["dog"]}, prior="fitted")
+
+
+def test_a_one_way_model_reads_and_writes_the_tables_units(tmp_path, capsys):
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"grams": random.normal(4000, 900, 60), "age": random.uniform(1, 9, 60)})
+    networks = {"encoder": (8,), "decoder": (8,)}
+    description = {name: {"kind": "numbers", "columns": [name], **networks} for name in table}
+    modalities, source = tj.data.from_table(table, description)
+    model = tj.CVAE(modalities, 2, target="age")
+    model.compile("adam")
+    model.fit(source.train_batches(8), verbose=0)
+    model.save(tmp_path / "model.keras")
+    words = ["--given", "grams=5000", "--latent", "mean", "--output", str(tmp_path / "a.npz")]
+    assert generate((model, tmp_path / "model.keras"), *words) == 0
+    given = model.preprocess({"grams": np.array([[5000.0]], np.float32)})
+    expected = model.postprocess(model.generate(given, latent="mean"))["age"]
+    np.testing.assert_allclose(np.load(tmp_path / "a.npz")["age"][:, 0], expected, rtol=1e-4)
+    assert 1 < float(expected[0, 0]) < 9
+
+
+def test_a_given_text_may_have_a_slash(saved, capsys):
+    assert generate(saved, "--given", "said=a cat/dog", "--target", "kind", "--latent", "mean") == 0
+    assert "said=a cat/dog" in capsys.readouterr().out
+
+
 def test_numbers_are_in_the_tables_units(saved, tmp_path, capsys):
     model, _ = saved
     p = {}

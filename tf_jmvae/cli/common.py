@@ -53,6 +53,7 @@ def _gathered(options: type[Common], argv: Sequence[str]) -> list[str]:
     """Gathers the values of a repeated option, as in --given a=1 --given b=2, of which tyro would take the last."""
     several = [key for key, kind in get_type_hints(options).items() if get_origin(kind) is tuple]
     for flag in (f"--{key.replace('_', '-')}" for key in several):
+        argv = [part for word in argv for part in (word.split("=", 1) if word.startswith(f"{flag}=") else [word])]
         others, values, takes = [], [], False
         for word in argv:
             takes = word == flag or (takes and not word.startswith("--"))

@@ -21,10 +21,10 @@ class Options(OfTable):
 
 def run(options: Options) -> None:
     """Encodes the rows and prints the path of the latents."""
-    model, reading = opened(options, options.output, ".npy")
+    model, table, asking = opened(options, options.output, ".npy")
     from tf_jmvae import tables
     from tf_jmvae.tables import writing
 
-    z = tables.encode(model, options.table, **reading)
+    z = tables.encode(model, table, **asking)
     writing.write_latents(z, options.output)
     print(f"{options.output}: {z.shape[0]:,} rows of {z.shape[1]} latents.")

@@ -30,20 +30,17 @@ class Options(OfTable):
 def run(options: Options) -> None:
     """Fills the missing cells, writes the table and prints their number."""
     require_at_least(1, num_samples=options.num_samples)
-    model, reading = opened(options, options.output)
+    model, table, asking = opened(options, options.output)
     from tf_jmvae import tables
+    from tf_jmvae.columns.base import is_gap
     from tf_jmvae.tables import writing
     from tf_jmvae.tables.table_model import naming_files, table_model
 
-    filled = tables.fill(model, options.table, num_samples=options.num_samples, seed=options.seed, **reading)
-    asked = table_model(model)
-    filled_in = {
-        column: int(filled[name].notna().sum())
-        for column in asked.columns
-        for name in (f"{column} probability", f"{column} spread")
-        if name in filled and name not in asked.columns
-    }
-    filled = writing.moved(filled, naming_files(asked.kinds), reading["folder"], options.output)
+    filled = tables.fill(model, table, num_samples=options.num_samples, seed=options.seed, **asking)
+    kinds = table_model(model).kinds
+    columns = [name for kind in kinds.values() if not kind.names_files for name in kind.columns.names]
+    filled_in = {name: int((is_gap(table[name]) & ~is_gap(filled[name])).sum()) for name in columns}
+    filled = writing.moved(filled, naming_files(kinds), asking["folder"], options.output)
     pictures = writing.write(filled, options.output)
     said = ", ".join(f"{number:,} of {column}" for column, number in filled_in.items() if number)
     print(f"{options.output}: {len(filled):,} rows; filled {said or 'no number, class or text'}.")

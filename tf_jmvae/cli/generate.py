@@ -86,7 +86,7 @@ def run(options: Options) -> None:
     found = _generated(model, given.read(texts, size, model.modalities), targets, options, pixels=kind == "png")
 
     written = _write_arrays(output, found) if kind == "npz" else _write_images(output, found, model)
-    headings = [_heading(texts, number) for number in range(size)]
+    headings = [_heading(texts, number, model.modalities) for number in range(size)]
     for name, values in found.items():
         described = model.modalities[name]
         if described.kind == "text" and described.columns:
@@ -130,7 +130,7 @@ def _generated(
         raise ValueError("--prior fitted cannot be combined with --given: z then follows from what is given.")
     if not observed and options.latent == "mean":
         raise ValueError("--latent mean needs --given: the mean of the prior is a single point.")
-    if model.has_cells and not model.spec.conditions and options.prior == "standard":
+    if model.has_cells:
         return _of_cells(model, observed, targets, options)
     drawn_images = [name for name in targets if pixels and model.modalities[name].is_image]
     common = {"num_samples": options.num_samples, "seed": options.seed, "images": "uint8" if drawn_images else "float"}
@@ -150,7 +150,8 @@ def _of_cells(
 
     labels = {name: value for name, value in observed.items() if model.modalities[name].kind == "label"}
     cells = {**observed, **model.words(labels)}
-    found = model.generate_cells(cells, num_samples=options.num_samples, latent=options.latent, seed=options.seed)
+    how = {"num_samples": options.num_samples, "prior": options.prior, "latent": options.latent, "seed": options.seed}
+    found = model.generate_cells(cells, **how)
     made = {}
     for name in targets:
         if model.modalities[name].is_image:
@@ -195,10 +196,14 @@ def _write_arrays(output: Path, found: Mapping[str, np.ndarray]) -> list[str]:
     return [f"{output}: {', '.join(f'{name} {list(values.shape)}' for name, values in found.items())}."]
 
 
-def _heading(texts: given.Texts, number: int) -> str:
-    """Describes what is given for an example."""
-    found = [(entry or modality, found) for modality, values in texts.items() for entry, found in values.items()]
-    return " ".join(f"{name}={Path(of_examples[number % len(of_examples)]).name}" for name, of_examples in found)
+def _heading(texts: given.Texts, number: int, modalities: Mapping[str, ModalitySpec]) -> str:
+    """Describes what is given for an example, pictures by the names of their files."""
+    found = []
+    for modality, values in texts.items():
+        for entry, of_examples in values.items():
+            text = of_examples[number % len(of_examples)]
+            found.append(f"{entry or modality}={Path(text).name if modalities[modality].is_image else text}")
+    return " ".join(found)
 
 
 def _counted(name: str, texts: np.ndarray, headings: list[str]) -> str:

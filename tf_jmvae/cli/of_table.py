@@ -10,6 +10,8 @@ import tyro
 from tf_jmvae.cli.common import Common, default, load_tensorflow, metavar, note, watched
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tf_jmvae.tables.table_model import Model
 
 
@@ -31,12 +33,13 @@ class OfTable(Common):
     """Encoding of a CSV file."""
 
 
-def opened(options: OfTable, output: Path, *suffixes: str) -> tuple["Model", dict[str, Any]]:
-    """Opens the model, and returns it with the options of functions on tables.
+def opened(options: OfTable, output: Path, *suffixes: str) -> tuple["Model", "pd.DataFrame", dict[str, Any]]:
+    """Opens the model and reads the table, and returns them with the options of functions on tables.
 
     Raises `ValueError` unless the suffix of the output is that of a table or in `suffixes`.
     """
     load_tensorflow(debug=options.debug)
+    from tf_jmvae.data import read_table
     from tf_jmvae.serving.opening import keras_file, open_model
     from tf_jmvae.tables import writing
     from tf_jmvae.training.run_folder import load_model, read_config
@@ -53,8 +56,8 @@ def opened(options: OfTable, output: Path, *suffixes: str) -> tuple["Model", dic
     reading = {key: getattr(options, key) or getattr(data, key, None) for key in ("delimiter", "decimal", "encoding")}
     trained_on, files = getattr(data, "table", None), getattr(data, "data_dir", None)
     folder = options.folder or folder_of_files(options.table, trained_on=trained_on, files=files)
-    reading = {key: value for key, value in reading.items() if value}
-    return model, {"folder": folder, "verbose": int(watched()), **reading}
+    table = read_table(options.table, **{key: value for key, value in reading.items() if value})
+    return model, table, {"folder": folder, "verbose": int(watched())}
 
 
 def folder_of_files(table: Path, *, trained_on: Path | None, files: Path | None) -> Path:

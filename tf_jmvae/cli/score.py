@@ -33,21 +33,17 @@ class Options(OfTable):
 def run(options: Options) -> None:
     """Scores the rows, writes the table and prints the least likely rows."""
     require_at_least(1, num_samples=options.num_samples)
-    model, reading = opened(options, options.output)
+    model, table, asking = opened(options, options.output)
     from tf_jmvae import tables
-    from tf_jmvae.data import read_table
     from tf_jmvae.tables import writing
     from tf_jmvae.tables.merging import check_scored, scored
     from tf_jmvae.tables.table_model import naming_files, table_model
 
     kinds = table_model(model).kinds
     check_scored(column for kind in kinds.values() for column in kind.columns.names)
-    known = {key: value for key, value in reading.items() if key in ("delimiter", "decimal", "encoding")}
-    table = read_table(options.table, **known)
-    asked = {key: value for key, value in reading.items() if key not in known}
-    scores = tables.score(model, table, num_samples=options.num_samples, seed=options.seed, **asked)
+    scores = tables.score(model, table, num_samples=options.num_samples, seed=options.seed, **asking)
     table = scored(table, scores)
-    table = writing.moved(table, naming_files(kinds), reading["folder"], options.output)
+    table = writing.moved(table, naming_files(kinds), asking["folder"], options.output)
     writing.write(table, options.output)
     first = table.iloc[:_SHOWN, :_COLUMNS]
     rows = [[_shown(cell) for cell in cells] for cells in first.itertuples(index=False)]

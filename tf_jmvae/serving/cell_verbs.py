@@ -50,11 +50,12 @@ class CellVerbs(SignatureLookup):
         seeds = {"seed": request.row_seeds(0, len(noise))} if "seed" in takes else {}
         return self._call(name, {**inputs, "noise": noise, **seeds})["z"]
 
-    def decode_to_cells(self, z: np.ndarray) -> dict[str, np.ndarray]:
+    def decode_to_cells(self, z: np.ndarray, *, conditions: Mapping[str, Any] | None = None) -> dict[str, np.ndarray]:
         """Decodes z to the cells of the means of p(m | z).
 
         Args:
           z: float array `[B, D]`.
+          conditions: cells of the conditions of a conditional model, as for `latents_of_cells`; by default none.
 
         Returns:
           Dict by modality of probabilities of classes and attributes, numbers in their unit, or PNG images; by
@@ -62,22 +63,30 @@ class CellVerbs(SignatureLookup):
           numbers and counts under p(m | z), in their unit.
 
         Raises:
-          ValueError: if the model returns no cells, or is conditional.
+          ValueError: if the model returns no cells, or conditions are missing.
         """
-        z = np.asarray(z, np.float32)
-        found = self._call(_DECODE, {"z": z})
+        inputs = {"z": np.asarray(z, np.float32), **self._cell_inputs(conditions or {})}
+        found = self._call(_DECODE, inputs)
         if _SPREAD in self.signatures:
-            found |= {f"{name}_spread": values for name, values in self._call(_SPREAD, {"z": z}).items()}
+            found |= {f"{name}_spread": values for name, values in self._call(_SPREAD, inputs).items()}
         return found
 
     def generate_cells(
-        self, cells: Mapping[str, Any], *, num_samples: int = 1, latent: str = "sample", seed: int | None = None
+        self,
+        cells: Mapping[str, Any],
+        *,
+        num_samples: int = 1,
+        prior: str = "standard",
+        latent: str = "sample",
+        seed: int | None = None,
     ) -> dict[str, np.ndarray]:
         """Generates the cells of the means of p(m | z), with z from q(z | cells).
 
         Args:
           cells: known cells of B rows, as for `latents_of_cells`; if empty, one row is generated from the prior.
           num_samples: number of samples for each row, S; by default 1.
+          prior: prior without known cells, as for `sample`; by default `"standard"`. With `"fitted"` there are no
+            spreads.
           latent: `"sample"`, the default, samples z; `"mean"` takes the mean of q(z | cells).
           seed: integer seed, as for `generate`.
 
@@ -89,11 +98,18 @@ class CellVerbs(SignatureLookup):
         """
         checks.check_option("latent", latent, ("sample", "mean"))
         num_samples = checks.positive_integer("num_samples", num_samples)
+        sampling = self._sampling_from(prior)
+        if prior != "standard":
+            if cells:
+                raise ValueError(f"Of rows with known cells z is not from a prior: leave out prior={prior!r}.")
+            found = self._call(sampling + names.CELLS, {"seed": request.row_seeds(seed, num_samples)})
+            return {name: values[None] for name, values in found.items()}
         rows = len(next(iter(cells.values()))) if cells else 1
         repeated = {name: [value for value in values for _ in range(num_samples)] for name, values in cells.items()}
         noise = self._noise(request.row_seeds(seed, rows * num_samples))
         z = self.latents_of_cells(repeated, noise if latent == "sample" else np.zeros_like(noise))
-        return {name: v.reshape(rows, num_samples, *v.shape[1:]) for name, v in self.decode_to_cells(z).items()}
+        made = self.decode_to_cells(z, conditions={name: repeated[name] for name in self.spec.conditions})
+        return {name: values.reshape(rows, num_samples, *values.shape[1:]) for name, values in made.items()}
 
     def fill_cells(self, cells: Mapping[str, Any], *, seed: int | np.ndarray = 0) -> dict[str, np.ndarray]:
         """Computes the expected value of every cell given the known cells of its row, as `tables.fill` does.

@@ -207,11 +207,6 @@ class InferenceModel(CellVerbs):
         name = self._find("decode", inputs, f"decode z given {listed(conditions or {})}")
         return self._call(self._in_format(name, images), inputs)
 
-    @property
-    def has_fitted_prior(self) -> bool:
-        """Whether `sample` can sample from a fitted prior."""
-        return "sample_from_fitted_prior" in self.signatures
-
     def sample(
         self, num_samples: int, *, prior: str = "standard", images: str = "float", seed: int | None = None
     ) -> dict[str, np.ndarray]:
@@ -230,10 +225,7 @@ class InferenceModel(CellVerbs):
           ValueError: if an option is unknown, or the model was exported without a fitted prior.
         """
         num_samples = checks.positive_integer("num_samples", num_samples)
-        checks.check_option("prior", prior, ("standard", "fitted"))
-        name = "sample" if prior == "standard" else "sample_from_fitted_prior"
-        if prior == "fitted" and not self.has_fitted_prior:
-            raise ValueError("The model was exported without a fitted prior: call fit_prior(data) before export().")
+        name = self._sampling_from(prior)
         return self._call(self._in_format(name, images), {"seed": request.row_seeds(seed, num_samples)})
 
     def log_likelihood(self, observed: Mapping[str, Any], *, seed: int | None = 0) -> np.ndarray:

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,12 @@ from tf_jmvae._utils import cells, checks, gaps, names
 from tf_jmvae._utils.checks import listed
 from tf_jmvae.columns import kind_of
 from tf_jmvae.random import seeds
-from tf_jmvae.specs import Columns, ModalitySpec
+from tf_jmvae.specs import ModalitySpec
 
 IMAGE_AXES = 4  # batch, height, width, channels
 FORMATS = {"float": "", "uint8": names.AS_UINT8, "png": names.AS_PNG}
 """Suffixes of the signatures that return images in each format."""
+_FROM_FITTED = "sample_from_fitted_prior"
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,6 @@ def _infos(tensors: Mapping[str, Message]) -> dict[str, TensorInfo]:
     return found
 
 
-class _Reader:
-    """Adapter of a modality's columns to the attributes that `cells.encoded` reads."""
-
-    def __init__(self, columns: Columns | None):
-        self.columns, self.cells = columns, columns and kind_of(columns)
-
-
 class SignatureLookup:
     """Base class of `InferenceModel`: methods that a backend defines, and the lookup of signatures."""
 
@@ -81,6 +76,18 @@ class SignatureLookup:
 
     def _check_value(self, name: str, value: np.ndarray) -> None:
         """Raises `ValueError` if a float input of the right shape holds values that the model cannot read."""
+
+    @property
+    def has_fitted_prior(self) -> bool:
+        """Whether `sample` can sample from a fitted prior."""
+        return _FROM_FITTED in self.signatures
+
+    def _sampling_from(self, prior: str) -> str:
+        """Returns the signature that samples from `"standard"` or `"fitted"`; `ValueError` if there is none."""
+        checks.check_option("prior", prior, ("standard", "fitted"))
+        if prior == "fitted" and not self.has_fitted_prior:
+            raise ValueError("The model was exported without a fitted prior: call fit_prior(data) before export().")
+        return "sample" if prior == "standard" else _FROM_FITTED
 
     def _prepare(self, observed: Iterable[str]) -> None:
         """Prepares the lookup of signatures of these modalities; does nothing by default."""
@@ -127,8 +134,9 @@ class SignatureLookup:
     def _without_texts(self, observed: Mapping[str, Any]) -> Mapping[str, Any]:
         """Replaces strings by values, for modalities that are made of a table's texts or classes."""
         texts = {name: value for name, value in observed.items() if cells.holds_texts(value)}
-        readers = {name: _Reader(self.modalities[name].columns) for name in texts if name in self.modalities}
-        readable = {name: reader for name, reader in readers.items() if reader.columns and reader.cells.is_text}
+        columns = {name: self.modalities[name].columns for name in texts if name in self.modalities}
+        kinds = {name: kind_of(own) for name, own in columns.items() if own}
+        readable = {n: SimpleNamespace(columns=k.columns, cells=k) for n, k in kinds.items() if k.is_text}
         return {**observed, **cells.encoded(readable, texts)[0]}
 
     def _call(self, name: str, inputs: Mapping[str, np.ndarray], copies: int = 1) -> dict[str, np.ndarray]:

@@ -27,21 +27,22 @@ _SEED = tf.TensorSpec((None, 2), tf.int32, name="seed")
 def endpoints(model: MultimodalVAE, settings: Settings) -> dict[str, Endpoint]:
     """Makes all signatures of a model by name; see docs/serving.md."""
     settings = replace(settings, iterated_sampling=iteration_of(model, settings.iterated_sampling))
-    made = dict(_plain(model, settings))
+    decoders = _decoders(model)
+    made = dict(_plain(model, settings, decoders))
     whole = names.of_given("encode", model.modalities)
     for form in ("", names.BYTES):  # the same function under both names, traced once
         if whole + form in made:
             made[whole + form] = made["encode" + form]
     plain = {name: endpoint for name, endpoint in made.items() if names.plain(name) == name}
-    of_cells = cells.of_cells(model, plain, _decoders(model), settings.num_samples)
+    of_cells = cells.of_cells(model, plain, decoders, settings.num_samples)
     made |= dict(_in_formats(model, made)) | dict(of_cells)
     return {**made, "serving_default": made["encode"]}
 
 
-def _plain(model: MultimodalVAE, settings: Settings) -> Iterator[tuple[str, Endpoint]]:
+def _plain(model: MultimodalVAE, settings: Settings, decoders: cells.Decoders) -> Iterator[tuple[str, Endpoint]]:
     """Yields signatures with images in the model's own values, and those that read encoded images."""
     everything, targets = tuple(model.modalities), _specs(model, model.targets)
-    of, seed, decoders = Functions(model, settings), {"seed": _SEED}, _decoders(model)
+    of, seed = Functions(model, settings), {"seed": _SEED}
     z, noise, mean, stddev = (
         {name: tf.TensorSpec((None, of.model.latent_size), tf.float32, name=name)}
         for name in ("z", "noise", "mean", "standard_deviation")
@@ -133,7 +134,7 @@ def _converted(endpoint: Endpoint, specs: Specs, convert: Callable[[str, tf.Tens
     return Endpoint.of(converted, endpoint.inputs, {spec.name: spec for spec in specs.values()})
 
 
-def _decoders(model: MultimodalVAE) -> dict[str, Callable[[tf.Tensor], tf.Tensor]]:
+def _decoders(model: MultimodalVAE) -> cells.Decoders:
     """Returns functions from encoded images, strings `[B]`, to the model's own values, for each image modality.
 
     Empty strings are missing values for an optional modality.
@@ -154,7 +155,7 @@ def _decoders(model: MultimodalVAE) -> dict[str, Callable[[tf.Tensor], tf.Tensor
     }
 
 
-def _reading_bytes(plain: Endpoint, decoders: Mapping[str, Callable[[tf.Tensor], tf.Tensor]]) -> Endpoint:
+def _reading_bytes(plain: Endpoint, decoders: cells.Decoders) -> Endpoint:
     """Returns the endpoint with encoded images as inputs, so that a client can send image files unchanged."""
     read = [name for name in plain.inputs if name in decoders]
     encoded = {names.encoded(name): tf.TensorSpec((None,), tf.string, name=names.encoded(name)) for name in read}

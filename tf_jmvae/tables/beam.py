@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ from tf_jmvae.data.table import check_columns
 from tf_jmvae.serving.opening import open_model
 from tf_jmvae.specs import Columns
 from tf_jmvae.tables import writing
-from tf_jmvae.tables.merging import filled, scored
+from tf_jmvae.tables.merging import check_scored, filled, scored
 from tf_jmvae.tables.table_model import Exported, kinds_of, naming_files
 
 with extra("beam", "A pipeline of Apache Beam"):
@@ -126,7 +127,7 @@ class WriteTables(beam.DoFn):
 
     def process(self, element: tuple[str, Iterable[tuple[int, Any]]]) -> Iterator[str]:
         file, answers = element
-        table, answers = read_table(file, **self._reading), [answer for _, answer in sorted(answers, key=_number)]
+        table, answers = read_table(file, **self._reading), [answer for _, answer in sorted(answers, key=itemgetter(0))]
         if len(table) != len(answers):
             raise ValueError(
                 f"{file} had {len(answers):,} rows and has {len(table):,}: it was changed in the meantime."
@@ -164,7 +165,12 @@ def answer_tables(
 
     Returns:
       PCollection of the paths of the written tables.
+
+    Raises:
+      ValueError: if the scores would replace a column that the model reads.
     """
+    if verb == "score":
+        check_scored(column for own in columns.values() for column in own.names)
     folder, handler = options.pop("folder", None), {k: options.pop(k) for k in ("seed", "batch_size") if k in options}
     return (
         files
@@ -237,10 +243,6 @@ def _table(batch: Sequence[Row], model: Exported) -> pd.DataFrame:
 def _folder_of(file: str, folder: str | None) -> Path:
     """Returns the folder of the files that a table's cells name."""
     return Path(file).parent if folder is None else Path(folder)
-
-
-def _number(numbered: tuple[int, Any]) -> int:
-    return numbered[0]
 
 
 def _column(answers: Sequence[Mapping[Any, Any]], key: Any) -> np.ndarray:

@@ -330,6 +330,17 @@ def test_swapping_averages_is_refused():
     model.compile(keras.optimizers.Adam(use_ema=True))
     with pytest.raises(ValueError, match="SwapEMAWeights knows one optimizer, but this model has three"):
         model.fit(WIDE, callbacks=[keras.callbacks.SwapEMAWeights()])
+    with pytest.raises(ValueError, match="SwapEMAWeights knows one optimizer"):
+        model.fit(WIDE, None, 6, 1, 0, keras.callbacks.SwapEMAWeights())
+
+
+def test_callbacks_may_be_one_or_a_list_of_keras():
+    model, seen = _wide(), []
+    model.compile()
+    note = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
+    model.fit(WIDE, verbose=0, callbacks=note)
+    model.fit(WIDE, verbose=0, callbacks=keras.callbacks.CallbackList([note], add_history=True, model=model))
+    assert seen == [0, 0]
 
 
 def _rates(model):

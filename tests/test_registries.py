@@ -238,4 +238,4 @@ def test_the_demo_shows_them(finished):
     model = DemoModel(tj.open_model(finished[0]))
     assert (model.picture, model.label, model.kind, model.dataset) == ("scan", "breed", "Experts", "pets")
     assert all(tab.can(model) for tab in (generate, recognise, walk))
-    assert generate.pictures(model, model.names[1], 0, 1.0, 3).shape == (3, 4, 4, 1)
+    assert generate.drawn(model, model.names[1], 0, 1.0, 3)[model.picture].shape == (3, 4, 4, 1)

@@ -129,7 +129,7 @@ def _pair():
         }
         models.append(tj.JMVAEKL(modalities, 2))
         models[-1].compile(tj.optimizers.FusedAdam(1e-2), run_eagerly=True)
-    mean, stddev = Statistics.of(NUMBERS)
+    mean, stddev = Statistics.of_batches([{"": NUMBERS}])[""]
     models[1].set_statistics("v", mean, stddev)
     return models, ({"v": NUMBERS, "w": LABELS}, {"v": (NUMBERS - mean) / stddev, "w": LABELS})
 
@@ -184,7 +184,7 @@ def test_statistics_that_are_there_stay_when_training_goes_on(tmp_path):
     models[0].save(tmp_path / "model.keras")
     resumed = keras.saving.load_model(tmp_path / "model.keras")
     resumed.fit({"v": 3 * NUMBERS + 9, "w": LABELS}, verbose=0)
-    for name, value in zip(("mean", "stddev"), Statistics.of(NUMBERS), strict=True):
+    for name, value in zip(("mean", "stddev"), Statistics.of_batches([{"": NUMBERS}])[""], strict=True):
         np.testing.assert_array_equal(getattr(resumed.standardizations["v"], name), value)
 
 

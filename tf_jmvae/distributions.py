@@ -196,11 +196,6 @@ def mapped(function: Callable[..., tf.Tensor], *gaussians: tfd.Distribution) -> 
     return tfd.Independent(normal, gaussians[0].reinterpreted_batch_ndims)
 
 
-def stacked(gaussians: Sequence[tfd.Distribution]) -> tfd.Distribution:
-    """Stacks S diagonal Gaussians `[B, D]` to one, `[S, B, D]`."""
-    return mapped(lambda *values: tf.stack(values), *gaussians)
-
-
 def conditional_product(
     experts: Sequence[tfd.Distribution], present: Sequence[tf.Tensor] | None = None
 ) -> tfd.Distribution:

@@ -156,12 +156,6 @@ class Modality:
         return cls(shape, likelihood, encoder=made_encoder, decoder=made_decoder, **options)
 
     @property
-    def encoder_shape(self) -> tuple[int, ...]:
-        """Shape of the encoder's input for one example."""
-        *axes, last = self.event_shape
-        return (*axes, 2 * last) if self.optional == "entries" else self.event_shape
-
-    @property
     def reads_texts(self) -> bool:
         """Whether values may be given as strings: texts or classes by name."""
         return self.cells is not None and self.cells.is_text

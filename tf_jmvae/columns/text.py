@@ -34,7 +34,8 @@ class Text(Kind):
     @classmethod
     def adapt(cls, table, names, folder=".", *, length=None, max_words=5000, min_count=2):
         name = one_column("text", names)
-        for option, value in (("length", length or 1), ("max_words", max_words), ("min_count", min_count)):
+        given = {"max_words": max_words, "min_count": min_count} | ({} if length is None else {"length": length})
+        for option, value in given.items():
             checks.positive_integer(f"{option} of column {name!r}", value)
         texts = [text for text in as_texts(table[name]) if text]
         if not texts:
@@ -53,7 +54,8 @@ class Text(Kind):
                 f"Column {name!r} has no word that occurs {min_count} times in the training rows: set min_count = 1, "
                 "or leave the column out."
             )
-        length = length or max(int(np.quantile((tokens > 0).sum(axis=1), 0.99, method="higher")), 1)
+        if length is None:
+            length = max(int(np.quantile((tokens > 0).sum(axis=1), 0.99, method="higher")), 1)
         return Columns("text", (name,), (length,), tuple(words[:max_words]))
 
     @property

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-_CHUNK = 4096
 _SMALLEST = float(np.finfo(np.float32).eps)  # smallest stddev relative to the mean
 
 
@@ -21,17 +20,11 @@ class Statistics(NamedTuple):
     stddev: np.ndarray
 
     @classmethod
-    def of(cls, values: np.ndarray) -> "Statistics":
-        """Computes the statistics of `[N, *event_shape]` in chunks, so that integers need not fit in memory as floats.
+    def of_batches(cls, batches: Iterable[Mapping[str, np.ndarray]]) -> dict[str, "Statistics"]:
+        """Computes the statistics of several modalities from batches of dicts, ignoring NaN.
 
         Entries that never vary have stddev 1.
         """
-        chunks = ({"": values[start : start + _CHUNK]} for start in range(0, len(values), _CHUNK))
-        return cls.of_batches(chunks)[""]
-
-    @classmethod
-    def of_batches(cls, batches: Iterable[Mapping[str, np.ndarray]]) -> dict[str, "Statistics"]:
-        """Computes the statistics of several modalities from batches of dicts, ignoring NaN."""
         totals: dict[str, np.ndarray] = {}
         shifts: dict[str, np.ndarray] = {}  # means of the first batch, against loss of precision for large means
         for batch in batches:

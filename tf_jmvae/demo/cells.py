@@ -74,7 +74,8 @@ def filled(model: DemoModel, known: Known, seed: int = 0) -> dict[tuple[str, str
         if cells and names.FILL in model.model.signatures:
             expected = model.model.fill_cells({name: [cell] for name, cell in cells.items()}, seed=seed)
     except ValueError as error:
-        raise InputError(f"The model cannot start from {_listed(known)}: {error}") from error
+        given = ", ".join(column for _, column in known) or "nothing"
+        raise InputError(f"The model cannot start from {given}: {error}") from error
     answers: dict[tuple[str, str], Answer] = {}
     for name, spec, columns in modalities(model):
         for number, column in enumerate(columns.names):
@@ -195,7 +196,3 @@ def unknown_words(model: DemoModel, known: Known) -> list[str]:
                 if kind.to_strings(tokens)[0].numpy().decode() == UNKNOWN:
                     found.append(word)
     return found
-
-
-def _listed(known: Known) -> str:
-    return ", ".join(column for _, column in known) or "nothing"

@@ -135,11 +135,6 @@ def _slider(label: str, usual: Number, *, whole: bool) -> gr.Slider:
     )
 
 
-def _typed(number: float) -> str:
-    """Formats a slider's value as text."""
-    return f"{number:.6g}"
-
-
 def build(model: DemoModel) -> None:
     """Builds the tab within a Gradio context, with a first answer."""
     usual = cells.filled(model, {})
@@ -183,7 +178,7 @@ def build(model: DemoModel) -> None:
     function = lambda *values: _shown(model, usual, keys, *values)  # noqa: E731
     handler = components.answers("Filling in ...", function, fields, outputs, (button.click,), newest)
     for slider, field in sliders:
-        slider.input(_typed, slider, field, trigger_mode="always_last", **components.QUICK)
+        slider.input("{:.6g}".format, slider, field, trigger_mode="always_last", **components.QUICK)
     opened = [field.value for field in fields]
     clear.click(lambda: opened if len(opened) > 1 else opened[0], None, fields, **components.QUICK).then(
         handler, fields, outputs, **components.PICTURES

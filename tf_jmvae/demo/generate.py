@@ -17,17 +17,12 @@ def can(model: DemoModel) -> bool:
     return model.goes(model.meaning, model.picture)
 
 
-def pictures(model: DemoModel, choice, seed: int, spread: float, count: int) -> np.ndarray:
-    """Returns pixel values `[count, H, W, C]` of the means of p(x | z), with z from `spread` times standard noise.
+def drawn(model: DemoModel, choice, seed: int, spread: float, count: int) -> dict[str, np.ndarray]:
+    """Computes the means of p(m | z) of every target by name, with z from `spread` times standard noise.
 
-    `choice` is a label, or names of attributes; without either z is around the prior's mean. Spread 0 gives the picture
-    at the posterior's mean, 1 samples the posterior. Picture i does not depend on `count`.
+    `choice` is a label, or names of attributes; without either z is around the prior's mean. Spread 0 gives the mean of
+    the posterior, 1 samples it. Sample i does not depend on `count`.
     """
-    return _drawn(model, choice, seed, spread, count)[model.picture]
-
-
-def _drawn(model: DemoModel, choice, seed: int, spread: float, count: int) -> dict[str, np.ndarray]:
-    """Computes the means of p(m | z) of every target, by name."""
     one = {} if model.meaning is None else model.observed(choice)
     given = {name: np.repeat(value, count, axis=0) for name, value in one.items()}
     z = model.model.latents(given, spread * model.noise(seed, count), seed=seed)
@@ -35,17 +30,17 @@ def _drawn(model: DemoModel, choice, seed: int, spread: float, count: int) -> di
 
 
 def _answer(model: DemoModel, choice, seed, spread, count) -> tuple:
-    outputs = _drawn(model, choice, int(seed or 0), spread, int(count))
-    drawn, sounds = outputs[model.picture], outputs[model.sound] if model.sound else None
-    text = f"{len(drawn)} {'picture' if len(drawn) == 1 else 'pictures'}"
+    outputs = drawn(model, choice, int(seed or 0), spread, int(count))
+    pictures, sounds = outputs[model.picture], outputs[model.sound] if model.sound else None
+    text = f"{len(pictures)} {'picture' if len(pictures) == 1 else 'pictures'}"
     if model.meaning:
         text += f" of {model.named(choice)}"
     if model.label and model.goes(model.picture, model.label):
-        again = {model.picture: drawn}
+        again = {model.picture: pictures}
         said = model.decode(model.model.latents(again), again)[model.label].argmax(axis=1)
         same = int((said == model.names.index(choice)).sum())
         text += f"; the model itself reads {same} of them as {choice}"
-    return f"{text}.", [interface.enlarged(picture) for picture in drawn], sounds
+    return f"{text}.", [interface.enlarged(picture) for picture in pictures], sounds
 
 
 def build(model: DemoModel) -> None:

@@ -4,7 +4,7 @@ The samples of an example are grouped by chain of iterated sampling, and each ma
 lower layers. Every level is streamed, so that memory does not grow with any of the three numbers.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import keras
@@ -61,7 +61,7 @@ def average(
     max_rows = checks.positive_integer("max_rows", max_rows)
     most = max(num_samples * sampler.num_inner_samples for sampler, num_samples in samplings)
     batch_size = min(max(max_rows // most, 1), _MAX_BATCH)
-    batches, num_batches = _batches(model, data, names, batch_size)
+    batches, num_batches = by_batch.batches(model, data, names, batch_size)
     scored, rows = ScoredRows(held), max(max_rows // batch_size, 1)
     key = ("average", rows, *((sampler.key, number) for sampler, number in samplings))
 
@@ -73,6 +73,8 @@ def average(
     progress = keras.utils.Progbar(num_batches, verbose=verbose, unit_name="batch")
     results, fingerprint = [], Fingerprint()
     for number, batch in enumerate(batches):
+        batch = {name: tf.cast(values, tf.float32) for name, values in batch.items()}
+        batch = compiled.call(model, "read", model.read, batch)  # a graph skips the repeated check of values
         kept = scored.select(batch)
         if not kept.any():
             continue
@@ -150,16 +152,3 @@ def _stream(count: int, at_once: int, sums: Callable[[int, tf.Tensor], _Sums], s
             parallel_iterations=1,
         )
     return total.plus(sums(rest, tf.random.fold_in(seed, num_chunks))) if rest else total
-
-
-def _batches(
-    model: MultimodalVAE, data: Any, names: Sequence[str], batch_size: int
-) -> tuple[Iterator[dict[str, tf.Tensor]], int | None]:
-    """Returns batches in the model's own values, and their number if it is known."""
-
-    def as_read(batch: Mapping[str, np.ndarray | tf.Tensor]) -> dict[str, tf.Tensor]:
-        batch = {name: tf.cast(values, tf.float32) for name, values in batch.items()}
-        return compiled.call(model, "read", model.read, batch)  # a graph skips the repeated check of values
-
-    batches, number = by_batch.batches(model, data, names, batch_size)
-    return map(as_read, batches), number

@@ -20,7 +20,7 @@ import tensorflow as tf
 from tf_jmvae._utils import checks, gaps
 from tf_jmvae.evaluation import samples
 from tf_jmvae.evaluation.estimate import Estimate, Fingerprint, whole_seed
-from tf_jmvae.evaluation.scored_rows import ScoredRows
+from tf_jmvae.evaluation.scored_rows import scored
 from tf_jmvae.models import IteratedSampling, MultimodalVAE
 from tf_jmvae.models.iterated_sampling import iteration_of
 from tf_jmvae.random import seeds
@@ -71,16 +71,11 @@ def conditional_coherence(
     if not isinstance(target, str):
         raise ValueError(f"target must be the name of one modality, such as 'x'; got {target!r}.")
     classify = _classifier(model, target, classifier)
-    checks.check_names(model.modalities, dict.fromkeys(given))
-    checks.check_names(model.modalities, data, required=given)
     num_samples = checks.positive_integer("num_samples", num_samples)
     seed, iteration = whole_seed(seed), iteration_of(model, iterated_sampling)
-    observed = checks.to_arrays(model.modalities, {name: data[name] for name in given})
     labels, known = known_labels(model, data, given, labels)
-    scored = ScoredRows([given])
-    kept = scored.select(observed, known)
-    left_out, labels = scored.settings(), labels[kept]
-    observed = {name: np.asarray(value)[kept] for name, value in observed.items()}
+    observed, kept, left_out = scored(model, data, [given], known)
+    labels = labels[kept]
     gaps.check_rows(model, observed)
 
     iterates = model.iterates(observed, iteration)
@@ -184,11 +179,7 @@ def attribute_accuracy(
         (target,) = named
     given = [name for name in model.modalities if name != target] if given is None else given
     given = checks.names_of(given)
-    checks.check_names(model.modalities, data, required=[target, *given])
-    data = checks.to_arrays(model.modalities, {name: data[name] for name in {target, *given}})
-    scored = ScoredRows([[target], given])
-    kept, left_out = scored.select(data), scored.settings()
-    data = {name: np.asarray(value)[kept] for name, value in data.items()}
+    data, _, left_out = scored(model, data, [[target], given])
     gaps.check_rows(model, {name: data[name] for name in given})
     truth = data[target]
     threshold = model.modalities[target].spec.threshold
@@ -259,23 +250,20 @@ def known_labels(
     model: MultimodalVAE, data: Mapping[str, Any], given: Sequence[str], labels: Any = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns class numbers `[N]`, by default of the only categorical modality in `data`, and which rows have one."""
+    checks.check_names(model.modalities, dict.fromkeys(given))
+    checks.check_names(model.modalities, data, required=given)
     size = len(data[given[0]])
     known = np.ones(size, bool)
     if labels is None:
-        labels, known = _labels(model, data)
+        names = [name for name in model.modalities if _is_label(model, name) and name in data]
+        if len(names) != 1:
+            raise ValueError(f"Pass labels=[...], class numbers: the data have {len(names)} categorical modalities.")
+        values = np.asarray(checks.to_arrays(model.modalities, {names[0]: data[names[0]]})[names[0]])
+        labels, known = values.argmax(-1), ~gaps.missing_rows(values)
     labels = np.asarray(checks.unmasked("labels", labels))
     if labels.shape != (size,):
         raise ValueError(f"labels must be class numbers of shape [{size}]; got shape {list(labels.shape)}.")
     return labels, known
-
-
-def _labels(model: MultimodalVAE, data: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns class numbers `[N]` of the only categorical modality, and which rows have one."""
-    names = [name for name in model.modalities if _is_label(model, name) and name in data]
-    if len(names) != 1:
-        raise ValueError(f"Pass labels=[...], class numbers: the data have {len(names)} categorical modalities.")
-    values = np.asarray(checks.to_arrays(model.modalities, {names[0]: data[names[0]]})[names[0]])
-    return values.argmax(-1), ~gaps.missing_rows(values)
 
 
 def _is_label(model: MultimodalVAE, name: str) -> bool:

@@ -11,7 +11,7 @@ from tf_jmvae._utils import checks
 from tf_jmvae._utils.extras import extra
 from tf_jmvae.evaluation.coherence import Classifier, conditional_coherence, known_labels
 from tf_jmvae.evaluation.estimate import Estimate, table
-from tf_jmvae.evaluation.scored_rows import ScoredRows
+from tf_jmvae.evaluation.scored_rows import scored
 from tf_jmvae.models import MultimodalVAE
 
 if TYPE_CHECKING:
@@ -136,14 +136,12 @@ def subset_coherence(
     """
     classifiers = dict(classifiers or {})
     checks.check_names(model.modalities, dict.fromkeys(classifiers) or model.modalities)
-    checks.check_names(model.modalities, data, required=model.modalities)
     targets = [m for m in model.targets if m in classifiers or model.modalities[m].spec.kind == "label"]
     if not targets:
         raise ValueError("No target can be classified: pass classifiers={name: function, ...}.")
     names = list(model.modalities)
     labels, known = known_labels(model, data, names, labels)
-    complete = ScoredRows([[name] for name in names]).select(data, known)
-    whole = {name: np.asarray(data[name])[complete] for name in names}
+    whole, complete, _ = scored(model, data, [[name] for name in names], known)
     found = {}
     for target in targets:
         others = [name for name in names if name != target]

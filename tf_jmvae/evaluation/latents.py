@@ -13,7 +13,7 @@ from tf_jmvae._utils import checks
 from tf_jmvae._utils.extras import extra
 from tf_jmvae.evaluation.coherence import known_labels
 from tf_jmvae.evaluation.estimate import Estimate, Fingerprint, Statistic, bootstrapped, whole_seed
-from tf_jmvae.evaluation.scored_rows import ScoredRows
+from tf_jmvae.evaluation.scored_rows import scored
 from tf_jmvae.models import MultimodalVAE
 
 _BATCH = 500
@@ -55,7 +55,7 @@ def retrieval(
         raise ValueError(f"{both[0]!r} cannot belong to both the query and the candidates.")
     ks = [checks.positive_integer("ks", k) for k in ks]
     seed = whole_seed(seed)
-    arrays, _, left_out = _complete(model, data, [*query, *candidates])
+    arrays, _, left_out = scored(model, data, [[name] for name in (*query, *candidates)])
     sides = [_moments(model, {name: arrays[name] for name in names}, seed) for names in (query, candidates)]
     (means, precisions), (others, other_precisions) = ((mean, np.maximum(1 / var, 1.0)) for mean, var in sides)
     size, dim = means.shape
@@ -111,7 +111,7 @@ def clustering(
     given = checks.names_of(given)
     seed, resamples = whole_seed(seed), checks.positive_integer("resamples", resamples)
     labels, known = known_labels(model, data, given, labels)
-    arrays, kept, left_out = _complete(model, data, given, known)
+    arrays, kept, left_out = scored(model, data, [[name] for name in given], known)
     labels = labels[kept]
     clusters = len(np.unique(labels)) if clusters is None else checks.positive_integer("clusters", clusters)
     if len(labels) < clusters:
@@ -133,18 +133,6 @@ def _log_ratio(mean: np.ndarray, precision: np.ndarray, other: np.ndarray, other
     squares = mean**2 * precision + other**2 * other_precision
     entries = np.log(precision) + np.log(other_precision) - np.log(product) - squares + weighted**2 / product
     return 0.5 * entries.sum(axis=-1)
-
-
-def _complete(
-    model: MultimodalVAE, data: Mapping[str, Any], names: Sequence[str], known: np.ndarray | None = None
-) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, int]]:
-    """Returns these modalities for the known rows that hold all of them, which rows, and the count of the others."""
-    checks.check_names(model.modalities, dict.fromkeys(names))
-    checks.check_names(model.modalities, data, required=names)
-    arrays = checks.to_arrays(model.modalities, {name: data[name] for name in names})
-    scored = ScoredRows([[name] for name in names])
-    kept = scored.select(arrays, known)
-    return {name: np.asarray(values)[kept] for name, values in arrays.items()}, kept, scored.settings()
 
 
 def _moments(model: MultimodalVAE, observed: Mapping[str, np.ndarray], seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tf_jmvae._utils import gaps
+from tf_jmvae._utils import checks, gaps
+from tf_jmvae.models import MultimodalVAE
 
 
 class NoExamplesError(ValueError):
@@ -36,3 +37,16 @@ class ScoredRows:
             hint = " that can be scored" if self.num_left_out else ""
             raise NoExamplesError(f"The data contain no examples{hint}.")
         return {"rows_left_out": self.num_left_out} if self.num_left_out else {}
+
+
+def scored(
+    model: MultimodalVAE, data: Mapping[str, Any], groups: Sequence[Sequence[str]], among: np.ndarray | None = None
+) -> tuple[dict[str, np.ndarray], np.ndarray, dict[str, int]]:
+    """Returns the checked modalities of all groups in the rows that can be scored, which rows, and the settings."""
+    names = [name for group in groups for name in group]
+    checks.check_names(model.modalities, dict.fromkeys(names))
+    checks.check_names(model.modalities, data, required=names)
+    arrays = checks.to_arrays(model.modalities, {name: data[name] for name in names})
+    rows = ScoredRows(groups)
+    kept = rows.select(arrays, among)
+    return {name: np.asarray(values)[kept] for name, values in arrays.items()}, kept, rows.settings()

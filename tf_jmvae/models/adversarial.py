@@ -14,6 +14,7 @@ References:
   [3] Goodfellow et al., Generative adversarial nets, 2014: the non-saturating objective of the generator.
 """
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -143,7 +144,9 @@ class JMVAEKLGAN(JMVAEKL):
         return config and {**config, **keras.saving.serialize_keras_object(own)}
 
     def fit(self, *args, **kwargs):
-        if any(isinstance(callback, keras.callbacks.SwapEMAWeights) for callback in kwargs.get("callbacks") or ()):
+        given = inspect.signature(keras.Model.fit).bind(self, *args, **kwargs).arguments.get("callbacks")
+        given = tf.nest.flatten(getattr(given, "callbacks", given))  # of a CallbackList, of a list, or one alone
+        if any(isinstance(callback, keras.callbacks.SwapEMAWeights) for callback in given):
             raise ValueError(
                 "SwapEMAWeights knows one optimizer, but this model has three. Without it, fit replaces the weights "
                 "with the averages of each optimizer with use_ema=True when training ends."

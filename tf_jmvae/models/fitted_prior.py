@@ -21,7 +21,6 @@ from tf_jmvae._utils.extras import extra
 from tf_jmvae.random import seeds
 
 _BATCH = 1000
-_KEY = "fitted_prior_"  # prefix of the parameters in files of weights
 
 
 class FittedPrior:
@@ -32,8 +31,6 @@ class FittedPrior:
       means: float32 array `[C, D]`, the means of the components.
       scales: float32 array `[C, D, D]`, the lower triangular Cholesky factors of the covariances.
     """
-
-    names = ("weights", "means", "scales")
 
     def __init__(self, weights: np.ndarray, means: np.ndarray, scales: np.ndarray):
         self.weights, self.means, self.scales = (np.asarray(value, np.float32) for value in (weights, means, scales))
@@ -100,34 +97,10 @@ class FittedPriorMixin:
             q = self.posterior(batch, seed=own)
             z.append(self.draw_latents(q, self.latent_noise(q, latent)).numpy())
         kind = {"full": "full", "diagonal": "diag"}[covariance]
-        mixture = GaussianMixture(components, covariance_type=kind, reg_covar=1e-4, random_state=int(seed))
+        mixture = GaussianMixture(components, covariance_type=kind, reg_covar=1e-4, random_state=int(seed) % 2**32)
         mixture.fit(np.concatenate(z).astype(np.float64))
         covariances = mixture.covariances_
         if covariance == "diagonal":
             covariances = covariances[..., None] * np.eye(covariances.shape[-1])
         self.fitted_prior = FittedPrior(mixture.weights_, mixture.means_, np.linalg.cholesky(covariances))
         return self.fitted_prior
-
-    def _prior_to_sample(self, prior: str) -> FittedPrior | None:
-        """Returns the fitted prior, or None for N(0, I); raises `ValueError` if no prior is fitted."""
-        checks.check_option("prior", prior, ("standard", "fitted"))
-        if prior == "standard":
-            return None
-        if self.fitted_prior is None:
-            raise ValueError("prior='fitted' needs a fitted prior: call fit_prior(data) after training.")
-        return self.fitted_prior
-
-    def _save_fitted_prior(self, store: Any) -> None:
-        if self.fitted_prior is not None:
-            for name in FittedPrior.names:
-                store[_KEY + name] = getattr(self.fitted_prior, name)
-
-    def _load_fitted_prior(self, store: Any) -> None:
-        keys = [_KEY + name for name in FittedPrior.names]
-        there = all(key in store.keys() for key in keys)  # noqa: SIM118
-        self.fitted_prior = FittedPrior(*(np.asarray(store[key]) for key in keys)) if there else None
-
-
-def is_parameter(key: str) -> bool:
-    """Returns whether a key in a file of weights is a parameter of a fitted prior."""
-    return key.startswith(_KEY)

@@ -169,7 +169,10 @@ class Generation:
         """
         self._check_joint("sample")
         checks.check_option("output", output, ("mean", "sample"))
-        fitted = self._prior_to_sample(prior)
+        checks.check_option("prior", prior, ("standard", "fitted"))
+        fitted = self.fitted_prior if prior == "fitted" else None
+        if prior == "fitted" and fitted is None:
+            raise ValueError("prior='fitted' needs a fitted prior: call fit_prior(data) after training.")
         if not tf.is_tensor(num_samples):
             num_samples = checks.positive_integer("num_samples", num_samples)
         seed, num_samples = seeds.of_rows(seed, num_samples), tf.convert_to_tensor(num_samples)

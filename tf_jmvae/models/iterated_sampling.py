@@ -89,5 +89,5 @@ def split_num_steps(iteration: IteratedSampling) -> tuple[IteratedSampling, tupl
 
 
 def with_num_steps(iteration: IteratedSampling, num_steps: Sequence[tf.Tensor]) -> IteratedSampling:
-    """Returns the options that `apart` split."""
+    """Returns the options that `split_num_steps` split."""
     return dataclasses.replace(iteration, num_steps=num_steps[0]) if num_steps else iteration

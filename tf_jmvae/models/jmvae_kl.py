@@ -34,7 +34,7 @@ from tensorflow_probability import distributions as tfd
 
 from tf_jmvae._utils import checks
 from tf_jmvae._utils.names import subset_name
-from tf_jmvae.distributions import conditional_product, is_gaussian, kl_divergence, mapped, stacked, standard_gaussian
+from tf_jmvae.distributions import conditional_product, is_gaussian, kl_divergence, mapped, standard_gaussian
 from tf_jmvae.modality import Modality
 from tf_jmvae.models.components import Encoder
 from tf_jmvae.models.flow import Flow, flow_of
@@ -151,7 +151,8 @@ class JMVAEKL(JMVAE):
         """Computes KL(q(z|O) || q(z|T)) for every T, `[B]`; 0 in rows that hold no more than T."""
         log_q = q.log_prob(z)
         if self.subset_learning == "follow":
-            q, z, log_q = _constant(q), tf.stop_gradient(z), tf.stop_gradient(log_q)
+            z, log_q = tf.stop_gradient(z), tf.stop_gradient(log_q)
+            q = mapped(tf.stop_gradient, q) if is_gaussian(q) else q  # others are used through log_q alone
         if posteriors.shared is not None:
             values = posteriors.shared.kl_from(q, z, log_q)
         else:
@@ -267,11 +268,7 @@ def _kl_from(held: Held, q, z, log_q, others: Mapping[Subset, tfd.Distribution])
     """Computes KL(q || q(z|T)) by T, `[B]`, if needed estimated by z, a sample of q; arbitrary in rows without T."""
     rows = {t: held.rows(t) for t in others}
     if all(is_gaussian(distribution) for distribution in (q, *others.values())):
-        every = stacked([merged(rows[t], q_t, q) for t, q_t in others.items()])  # q in rows without T
+        every = [merged(rows[t], q_t, q) for t, q_t in others.items()]  # q in rows without T
+        every = mapped(lambda *values: tf.stack(values), *every)  # [T, B, D]
         return dict(zip(others, tf.unstack(kl_divergence(q, every)), strict=True))
     return {t: rows[t].back(rows[t].of(log_q) - q_t.log_prob(rows[t].of(z))) for t, q_t in others.items()}
-
-
-def _constant(q: tfd.Distribution) -> tfd.Distribution:
-    """Stops the gradient to a Gaussian; other distributions are used only through the log-density of a sample."""
-    return mapped(tf.stop_gradient, q) if is_gaussian(q) else q

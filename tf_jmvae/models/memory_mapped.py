@@ -17,20 +17,16 @@ from tf_jmvae.data.pipeline import gatherer
 Data = tuple[Any, Any, Any]
 
 
-def is_memory_mapped(x: Any) -> bool:
-    """Returns whether x is a dict with a memory-mapped array."""
-    return isinstance(x, Mapping) and any(isinstance(array, np.memmap) for array in x.values())
-
-
 def read_by_rows(data: Data, **options: Any) -> Data:
     """Returns the data; memory-mapped arrays among them as a Keras data adapter that reads the rows of each batch.
 
     `options` are those of Keras's loops: `batch_size`, `steps_per_epoch` and `shuffle`.
     """
     x, y, sample_weight = data
-    if not is_memory_mapped(x):
+    arrays = x.items() if isinstance(x, Mapping) else ()
+    gather = {name: gatherer(array) for name, array in arrays if isinstance(array, np.memmap)}
+    if not gather:
         return data
-    gather = {name: gatherer(array) for name, array in x.items() if isinstance(array, np.memmap)}
     numbers = np.arange(len(next(iter(x.values()))))
     adapter = data_adapter({**x, **dict.fromkeys(gather, numbers)}, y=y, sample_weight=sample_weight, **options)
     of_numbers = adapter.get_tf_dataset

@@ -166,24 +166,23 @@ def present(modality: Modality, values: tf.Tensor) -> tf.Tensor:
     return tf.logical_not(missing)
 
 
-def without_gaps(values: tf.Tensor) -> tf.Tensor:
-    """Replaces NaN by 0."""
-    return without_gaps_of(values, values)
-
-
 def without_gaps_of(values: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
     """Returns `others` with 0 where `values`, of the same shape, are NaN."""
     return tf.where(tf.math.is_nan(values), tf.zeros_like(others), others)
 
 
 def as_read(modality: Modality, values: tf.Tensor) -> tf.Tensor:
-    """Returns the input of the modality's encoder, `[B, *encoder_shape]`, for values `[B, *event_shape]`."""
+    """Returns the input of the modality's encoder for values `[B, *event_shape]`.
+
+    If entries may be missing, the mask of those that are there follows on the last axis, which is twice as long.
+    """
     if not modality.optional:
         return values
-    if modality.optional is True:
-        return without_gaps(values)  # only in a placeholder row
+    filled = without_gaps_of(values, values)
+    if modality.optional is True:  # only in a placeholder row
+        return filled
     there = tf.cast(tf.logical_not(tf.math.is_nan(values)), values.dtype)
-    return tf.concat([without_gaps(values), there], axis=-1)
+    return tf.concat([filled, there], axis=-1)
 
 
 def log_prob(modality: Modality, likelihood: tfd.Distribution, values: tf.Tensor) -> tf.Tensor:

@@ -15,8 +15,9 @@ import numpy as np
 from tf_jmvae._utils.checks import listed
 from tf_jmvae._utils.keras_api import saves_as_hdf5
 from tf_jmvae.models.components import parts, places
-from tf_jmvae.models.fitted_prior import is_parameter
+from tf_jmvae.models.fitted_prior import FittedPrior
 
+_FITTED_PRIOR = "fitted_prior_"  # prefix of keys of its parameters
 _STRUCTURE = "structure"  # key, among a model's own variables, of the record of its structure
 _NO_HDF5 = (
     "Save as .keras, as in model.save('model.keras'): HDF5 cannot hold a model of this kind. For the weights alone, "
@@ -65,7 +66,8 @@ class Saving:
         """
         super().save_own_variables(store)
         store[_STRUCTURE] = np.frombuffer(json.dumps(self._structure()).encode(), np.uint8)
-        self._save_fitted_prior(store)
+        for name, value in vars(self.fitted_prior).items() if self.fitted_prior else ():
+            store[_FITTED_PRIOR + name] = value
 
     def load_own_variables(self, store: Any) -> None:
         """Reads the variables that `save_own_variables` writes.
@@ -78,9 +80,11 @@ class Saving:
         """
         if _STRUCTURE in store.keys():  # noqa: SIM118
             _check_structure("The file", json.loads(np.asarray(store[_STRUCTURE]).tobytes()), self._structure())
-        of_others = [key for key in store.keys() if key == _STRUCTURE or is_parameter(key)]  # noqa: SIM118
-        super().load_own_variables({key: store[key] for key in store.keys() if key not in of_others})  # noqa: SIM118
-        self._load_fitted_prior(store)
+        own = {key: store[key] for key in store.keys() if key != _STRUCTURE}  # noqa: SIM118
+        prior = {key: np.asarray(own.pop(key)) for key in list(own) if key.startswith(_FITTED_PRIOR)}
+        super().load_own_variables(own)
+        prior = {key.removeprefix(_FITTED_PRIOR): value for key, value in prior.items()}
+        self.fitted_prior = FittedPrior(**prior) if prior else None
 
     def load_weights(self, filepath: str | os.PathLike, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """Loads weights as Keras does, after a check that they belong to the same kind of model and ordered modalities.

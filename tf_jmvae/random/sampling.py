@@ -86,14 +86,6 @@ def _draw_by_row(distribution: tfd.Distribution, seed: tf.Tensor, num_samples: i
     return tf.map_fn(row, tf.range(tf.shape(seed)[0]), fn_output_signature=tf.TensorSpec(shape, distribution.dtype))
 
 
-def _normal(distribution, noise, parameter):
-    return parameter(distribution.loc) + parameter(distribution.scale) * noise
-
-
-def _bernoulli(distribution, noise, parameter):
-    return noise < parameter(distribution.probs_parameter())
-
-
 def _categorical(distribution, noise, parameter):
     """Samples one-hot events by the Gumbel-max trick."""
     gumbel = -tf.math.log(-tf.math.log(tf.maximum(noise, 1e-30)))
@@ -136,8 +128,8 @@ def least_count(cumulative: Callable[[tf.Tensor], tf.Tensor], noise: tf.Tensor, 
 # Sampler of the noise of each row, and function of the distribution, its noise `[B, S, ...]`, and a function that
 # broadcasts a parameter to the noise.
 _BY_KIND: dict[type[tfd.Distribution], tuple[Callable, Callable]] = {
-    tfd.Normal: (seeds.normal, _normal),
-    tfd.Bernoulli: (seeds.uniform, _bernoulli),
+    tfd.Normal: (seeds.normal, lambda one, noise, parameter: parameter(one.loc) + parameter(one.scale) * noise),
+    tfd.Bernoulli: (seeds.uniform, lambda one, noise, parameter: noise < parameter(one.probs_parameter())),
     tfd.OneHotCategorical: (seeds.uniform, _categorical),
     tfd.Laplace: (seeds.uniform, _laplace),
     tfd.Poisson: (seeds.uniform, _poisson),

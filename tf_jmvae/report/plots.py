@@ -139,7 +139,7 @@ def plain(axis: Axes) -> Axes:
 
 
 def show_image(axis: Axes, image: np.ndarray) -> Axes:
-    """Plots an image of `directions.pixels`, uint8 `[H, W, 1]` or `[H, W, 3]`, without a frame."""
+    """Plots an image of `display.pixels`, uint8 `[H, W, 1]` or `[H, W, 3]`, without a frame."""
     grey = {"cmap": "gray", "vmin": 0, "vmax": 255} if image.shape[-1] == 1 else {}
     axis.imshow(image, **grey)
     axis.set(xticks=[], yticks=[])

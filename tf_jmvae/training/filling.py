@@ -4,11 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from tf_jmvae._utils.gaps import missing_rows
 from tf_jmvae.data import Source
-from tf_jmvae.models import MultimodalVAE
 from tf_jmvae.training.run_folder import load_model
 
 _BATCH = 1000
@@ -28,14 +26,8 @@ def filled(source: Source, run_dir: Path, confidence: float) -> Source:
             for start in range(0, len(rows), _BATCH):
                 chosen = rows[start : start + _BATCH]
                 others = {other: values[chosen] for other, values in source.train.items() if other != name}
-                train[name][chosen] = _confident_labels(model, name, others, confidence)
+                found = model.generate(model.read(others), targets=[name], latent="mean", seed=0)[name].numpy()
+                labels = np.eye(found.shape[-1], dtype=np.float32)[found.argmax(axis=-1)]
+                certain = found.max(axis=-1, keepdims=True) > confidence
+                train[name][chosen] = np.where(certain, labels, np.float32(np.nan))
     return replace(source, train=train)
-
-
-def _confident_labels(
-    model: MultimodalVAE, name: str, observed: dict[str, np.ndarray], confidence: float
-) -> np.ndarray:
-    """Predicts one-hot labels of rows, `[B, C]`, NaN where the model is not confident."""
-    found = model.generate(model.read(observed), targets=[name], latent="mean", seed=0)[name]
-    one_hot = tf.one_hot(tf.argmax(found, axis=-1), found.shape[-1]).numpy()
-    return np.where(np.max(found, axis=-1, keepdims=True) > confidence, one_hot, np.float32(np.nan))

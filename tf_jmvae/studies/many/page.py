@@ -61,7 +61,7 @@ def page(record: Mapping[str, Any], findings: str | None = None) -> str:
     products = {"single-pull": "prior taken out", PLAIN: "plain product"}
     shown = {"rows": rows, "missing": missing, "products": products, "counts": counts, "priors": PRIORS, "views": VIEWS}
     shown["settings"] = [text for name, text in _SETTINGS.items() if f"peer/{name}" in measured]
-    shown["peers"] = {name: measured[f"peer/{name}"] for name in measured_peers(measured)}
+    shown["peers"] = {key.removeprefix("peer/"): one for key, one in measured.items() if key.startswith("peer/")}
     return render("many", record, findings, **shown)
 
 
@@ -72,11 +72,6 @@ def _form(trainings: Mapping[str, Any], fraction: float) -> str:
     return max(fitting, key=lambda form: len(FORMS[form]), default=BEST)
 
 
-def measured_peers(measured: Mapping[str, Any]) -> list[str]:
-    """Returns the names of MultiVae's measured trainings."""
-    return [name.removeprefix("peer/") for name in measured if name.startswith("peer/")]
-
-
 def figures(
     scale: ManyScale, models: Models, source: Source, measured: Mapping[str, Any], seed: int
 ) -> dict[str, Figure]:
@@ -85,13 +80,11 @@ def figures(
     pictured = {TITLES[name]: images_of(measured, name) for name in _PICTURED if name in names}
     given = source.test[SHOWN[0]][: scale.figure_size]
     return {
-        "coherence": _coherence({name: {n: _mean(measured, name, n) for n in scale.counts} for name in names}),
+        "coherence": _coherence(
+            {name: {n: measured[f"table-coherence/{name}/{n}"]["mean"] for n in scale.counts} for name in names}
+        ),
         "images": _images(pictured, given),
     }
-
-
-def _mean(measured: Mapping[str, Any], name: str, count: int) -> float:
-    return measured[f"table-coherence/{name}/{count}"]["mean"]
 
 
 def _coherence(found: Mapping[str, Mapping[int, float]]) -> Figure:

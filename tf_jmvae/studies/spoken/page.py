@@ -26,12 +26,7 @@ def page(record: Mapping[str, Any], findings: str | None = None) -> str:
 
 
 def figures(scale: Scale, models: Models, source: Source, measured: Mapping[str, Any], seed: int) -> dict[str, Figure]:
-    """Makes all figures by name."""
-    return {"made": _made(models, source, seed)}
-
-
-def _made(models: Models, source: Source, seed: int) -> Figure:
-    """Plots images and spectrograms, real ones above those generated from the other modalities."""
+    """Makes the figure of images and spectrograms, real ones above those generated from the other modalities."""
     model, shown = models(MODEL), examples(source.test)
     figure = Figure(figsize=(12, 2.3), layout="constrained", dpi=150)
     panels = figure.subfigures(1, len(CLASSIFIED), wspace=0.03)
@@ -43,4 +38,4 @@ def _made(models: Models, source: Source, seed: int) -> Figure:
             rows["from " + " and ".join(TITLES[name] for name in given)] = found[target]
         images = [pixels(model, target, values) for values in rows.values()]
         image_grid(panel, images, list(rows), [source.class_names[label] for label in shown["w"].argmax(-1)])
-    return figure
+    return {"made": figure}

@@ -4,6 +4,7 @@ Each table has one measurement. Its standard errors are by the bootstrap over ro
 dependent; a resample takes the same rows for all removals and methods, so that differences are paired.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +29,10 @@ MEASURES = ("rmse", "accuracy")
 
 def measurements(scale: Scale, models: Models, folder: "Path", seed: int) -> dict[str, Measurement]:
     """Returns one measurement of each table."""
-
-    def measurement(name: str) -> Measurement:
-        return Measurement(lambda: _measured(scale, models, folder, seed, name), whole(name)[0].size)
-
-    return {f"filled/{name}": measurement(name) for name in scale.tables}
+    of_table = functools.partial(_measured, scale, models, folder, seed)
+    return {
+        f"filled/{name}": Measurement(functools.partial(of_table, name), whole(name)[0].size) for name in scale.tables
+    }
 
 
 def sums(table: "pd.DataFrame", category: str, filled: "pd.DataFrame", cells: np.ndarray) -> dict[str, np.ndarray]:

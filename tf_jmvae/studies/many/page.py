@@ -51,7 +51,7 @@ def page(record: Mapping[str, Any], findings: str | None = None) -> str:
     rows = {name: TITLES[name] for name in there([*FORMS, *_PEERS])}
     missing = {
         fraction: {
-            name: title.format(form=TITLES[_form(record["trainings"], fraction)])
+            name: title.format(form=TITLES[BEST])
             for way, title in _WAYS.items()
             for name in there([incomplete(way, fraction)])
         }
@@ -63,13 +63,6 @@ def page(record: Mapping[str, Any], findings: str | None = None) -> str:
     shown["settings"] = [text for name, text in _SETTINGS.items() if f"peer/{name}" in measured]
     shown["peers"] = {key.removeprefix("peer/"): one for key, one in measured.items() if key.startswith("peer/")}
     return render("many", record, findings, **shown)
-
-
-def _form(trainings: Mapping[str, Any], fraction: float) -> str:
-    """The form that learned from rows that lack views, by the record: the plan may have another one by now."""
-    found = trainings.get(incomplete("keep", fraction), {}).get("model", {})
-    fitting = [form for form, options in FORMS.items() if all(found.get(key) == options[key] for key in options)]
-    return max(fitting, key=lambda form: len(FORMS[form]), default=BEST)
 
 
 def figures(

@@ -102,6 +102,12 @@ def test_a_seed_repeats_a_fit():
     assert not np.array_equal(one.means, third.means)
 
 
+def test_any_integer_is_a_seed():
+    batch = small_batch(size=40)
+    priors = [_model().fit_prior(batch, 2, seed=2**40 + 3) for _ in range(2)]
+    np.testing.assert_array_equal(priors[0].means, priors[1].means)
+
+
 def test_files_hold_it(tmp_path):
     model, batch = _model(), small_batch(size=40)
     model.save_weights(tmp_path / "without.weights.h5")

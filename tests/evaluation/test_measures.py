@@ -181,6 +181,8 @@ def test_labels_are_those_of_the_data_and_rows_that_lack_one_or_what_is_given_ar
         evaluation.clustering(model, {name: v[:2] for name, v in batch.items()}, given="x", clusters=3)
     with pytest.raises(ValueError, match=r"shape \[30\]"):
         evaluation.clustering(model, batch, given="x", labels=[1, 2])
+    with pytest.raises(ValueError, match="'typo'"):
+        evaluation.clustering(model, batch, given="typo")
 
 
 # Coherence by the number of modalities given.
@@ -209,6 +211,19 @@ def test_every_target_is_generated_from_every_subset_of_the_others(coherence):
             model, batch, target=target, given=given, classifier=CLASSIFIERS.get(target), seed=3, verbose=0
         )
         np.testing.assert_array_equal(found.estimates[target, given].values, alone.values)
+
+
+def test_masked_rows_are_left_out_of_every_direction():
+    modalities = small_modalities("xwv")
+    modalities["v"].optional = True
+    model, batch = tj.JMVAEKL(modalities, 3), small_batch("xwv", size=20)
+    options = {"classifiers": CLASSIFIERS, "verbose": 0, "seed": 3}
+    whole = evaluation.subset_coherence(model, {name: values[:15] for name, values in batch.items()}, **options)
+    hidden = np.zeros(batch["v"].shape, bool)
+    hidden[15:] = True
+    masked = evaluation.subset_coherence(model, batch | {"v": np.ma.array(batch["v"], mask=hidden)}, **options)
+    for direction, one in whole.estimates.items():
+        np.testing.assert_array_equal(masked.estimates[direction].values, one.values)
 
 
 def test_means_are_over_subsets_then_targets_with_paired_errors(coherence):

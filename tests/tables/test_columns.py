@@ -73,6 +73,8 @@ def test_a_graph_reads_and_writes_as_the_table_does(kind):
 def test_rare_words_and_those_beyond_the_largest_number_are_unknown():
     found, _ = adapted("text", {"a": ["x x x", "y y", "z"]}, min_count=2)
     assert found.columns.words == ("x", "y")
+    with pytest.raises(ValueError, match="length of column 'a'"):
+        adapted("text", {"a": ["x x x", "y y", "z"]}, length=0)
     found, _ = adapted("text", {"a": ["x x x", "y y", "z"]}, min_count=1, max_words=1)
     assert found.columns.words == ("x",)
 
